@@ -1,0 +1,1 @@
+"""The use cases, over ports: no SQL, no HTTP, no environment."""

@@ -1,0 +1,168 @@
+"""Times as people write them, and the quarter-hours of UTC in which reports are stored.
+
+A *slot* is the number of whole quarter-hours (900 s) of UTC since 1970-01-01T00:00Z. Every offset in use
+today is a multiple of it (Asia/Kathmandu has +05:45), so every zone's hours, days and months are whole slots.
+The rules are those of the project's domain description, section "Projections", paragraph "Time".
+"""
+
+import re
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from functools import cache
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+SLOT_SECONDS: Final = 900
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+_SLOT: Final = timedelta(seconds=SLOT_SECONDS)
+_FIRST_YEAR: Final = 2  # a year inside datetime's range, so that neither an offset nor a week can leave it
+_LAST_YEAR: Final = 9998
+_WRITTEN: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?P<time>[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.(?P<fraction>[0-9]+))?)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?)?)?"
+)
+
+
+class CalendarError(ValueError):
+    """A time or zone that a report cannot be asked for; its text is one sentence that says what to give.
+
+    Attributes:
+        option: Where the value was given: `from`, `to` or `zone`.
+        value: The text as it was given.
+        cause: What is wrong with it and what to do, to be read after option and value.
+    """
+
+    def __init__(self, option: str, value: str, cause: str) -> None:
+        super().__init__(option, value, cause)
+        self.option = option
+        self.value = value
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.value!r} {self.cause}."
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the time zone of that exact IANA name.
+
+    Only listed names pass, and `localtime` is none: it means another zone on each machine. (`ZoneInfo` itself
+    also takes `posixrules`, `right/UTC`, and on some file systems `europe/berlin`.)
+
+    Raises:
+        CalendarError: The name is not in the database (option `zone`).
+    """
+    names = _zone_names()
+    if name not in names:
+        near = get_close_matches(name, names, n=1) or ["Europe/Berlin"]
+        raise CalendarError("zone", name, f"is not a time zone: give an IANA name such as {near[0]} or UTC")
+    return ZoneInfo(name)
+
+
+def instant(text: str, zone: ZoneInfo, option: str) -> datetime:
+    """Return the instant that a report's `from` or `to` means, in UTC and on a quarter of an hour.
+
+    A date is the first instant of that day in the zone. A local time that occurs twice is its first
+    occurrence. An explicit offset (or Z) wins over the zone.
+
+    Args:
+        text: `2026-03-29`, `2026-03-29T01:30` (seconds optional, T or space), a time also with
+            its offset: `2026-03-29T01:30+02:00` or `Z`.
+        zone: The zone of a date or local time.
+        option: `from` or `to`, for the error.
+
+    Raises:
+        CalendarError: The text is no such time, the day or time does not exist in the zone, the instant is
+            finer than a quarter of an hour of UTC, or it lies outside the years 2 to 9998.
+    """
+    written = _WRITTEN.fullmatch(text)
+    if written is None:
+        raise CalendarError(
+            option,
+            text,
+            "is not a time: give a date (2026-03-29), a local time (2026-03-29T01:30) "
+            "or a time with its offset (2026-03-29T01:30+02:00 or 2026-03-29T01:30Z)",
+        )
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CalendarError(option, text, "is not in the calendar: give a day that is") from error
+    if not _FIRST_YEAR <= given.year <= _LAST_YEAR:
+        raise _out_of_range(option, text)
+    if given.tzinfo is None:
+        given = _in_zone(given, zone, option, text, whole_day=written["time"] is None)
+    moment = given.astimezone(UTC)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:  # the offset carried it over the end of the range
+        raise _out_of_range(option, text)
+    quarter = slot(moment)
+    if at_slot(quarter) != moment or (written["fraction"] or "").strip("0"):
+        before, after = (
+            at_slot(near).astimezone(given.tzinfo).isoformat() for near in (quarter, quarter + 1)
+        )
+        raise CalendarError(option, text, f"is not on a quarter of an hour of UTC: give {before} or {after}")
+    return moment
+
+
+def slot(instant: datetime) -> int:
+    """Return the slot that holds an aware instant: its quarter-hours of UTC since 1970, rounded down.
+
+    Raises:
+        TypeError: The instant is naive.
+    """
+    return (instant - _EPOCH) // _SLOT
+
+
+def at_slot(slot: int) -> datetime:
+    """Return the first instant of a slot, in UTC."""
+    return _EPOCH + slot * _SLOT
+
+
+def offset_at(seconds: int, zone: ZoneInfo) -> int:
+    """Return the zone's offset from UTC, in seconds, at a POSIX time in seconds."""
+    moment = _EPOCH + seconds * _SECOND
+    return (moment.astimezone(zone).replace(tzinfo=UTC) - moment) // _SECOND
+
+
+def shift_after(before: int, after: int, zone: ZoneInfo) -> int:
+    """Return the POSIX second at which the zone leaves the offset it has at `before`.
+
+    The clocks must shift exactly once in (before, after]; both are POSIX times in seconds.
+    """
+    left = offset_at(before, zone)
+    return before + bisect_left(
+        range(before, after), True, key=lambda seconds: offset_at(seconds, zone) != left
+    )
+
+
+def _in_zone(wall: datetime, zone: ZoneInfo, option: str, text: str, *, whole_day: bool) -> datetime:
+    """Return the first instant at which the zone's clocks show `wall`, or of that day.
+
+    Raises:
+        CalendarError: The clocks skipped that time, or the whole of that day.
+    """
+    first = wall.replace(tzinfo=zone, fold=0)
+    if first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == wall:
+        return first
+    # In a gap, fold 1 reads the clock as set after the shift, which gives an instant before it, and fold 0
+    # the reverse (PEP 495).
+    before, after = ((first.replace(fold=fold) - _EPOCH) // _SECOND for fold in (1, 0))
+    resumed = (_EPOCH + shift_after(before, after, zone) * _SECOND).astimezone(zone)
+    if not whole_day:
+        raise CalendarError(
+            option, text, f"does not exist in {zone.key}, whose clocks skipped it: give {resumed.isoformat()}"
+        )
+    if resumed.date() != wall.date():
+        raise CalendarError(option, text, f"is a day that {zone.key} skipped: give {resumed.date()}")
+    return resumed
+
+
+def _out_of_range(option: str, text: str) -> CalendarError:
+    return CalendarError(option, text, "is too far away: give a year from 0002 to 9998")
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(available_timezones() - {"localtime"})

@@ -1,0 +1,88 @@
+"""What the read side lists: plain rows, as the projections hold them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from offerlog_domain.outcomes import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An offer that must not be made to this visitor again.
+
+    Attributes:
+        customer_id: Who.
+        customer_id_type: What kind of id that is.
+        action_map_id: What.
+        state: The terminal state it came to.
+        action_id: In which action.
+        since: When (`occurred_at`).
+    """
+
+    customer_id: str
+    customer_id_type: str
+    action_map_id: str
+    state: str
+    action_id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSignal:
+    """A signal that was not recorded: refused, or parked (then without a reason).
+
+    Attributes:
+        recorded_at: When, by the service's clock.
+        reason: Why it was refused.
+        field: The wire name of the field at fault, for a malformed one.
+        cause: What is wrong with it, for people.
+        raw: The text as it came.
+    """
+
+    recorded_at: datetime
+    reason: Reason | None
+    field: str | None
+    cause: str | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionStatus:
+    """How far a projection has come.
+
+    Attributes:
+        name: Which.
+        position: The position of the last event it has taken in.
+        lag_events: How many events of the log it has not.
+        lag_seconds: How long ago the oldest of those was recorded; 0 when there are none.
+    """
+
+    name: str
+    position: int
+    lag_events: int
+    lag_seconds: float
+
+
+class ReadSide(Protocol):
+    """The lists of one organization's read models, and of the log's side tables."""
+
+    def suppressions_of_visitor(
+        self, organization: str, customer_id: str, customer_id_type: str
+    ) -> Sequence[Suppression]:
+        """Which maps must not offer to this visitor, sorted by map."""
+
+    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Iterator[Suppression]:
+        """Whom this map must not offer to; streamed, sorted by visitor."""
+
+    def parked(self, organization: str) -> Iterator[KeptSignal]:
+        """What waits for its action, in order of arrival; streamed."""
+
+    def refusals(
+        self, organization: str, *, reason: Reason | None = None, since: datetime | None = None
+    ) -> Iterator[KeptSignal]:
+        """The refusal log in order of writing; streamed."""
+
+    def status(self) -> Sequence[ProjectionStatus]:
+        """How far every projection has come."""

@@ -1,0 +1,307 @@
+"""The application service: record what happened, decide what may be offered, end what is overdue."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID, uuid4
+
+from offerlog_application.cases import ExpiryCase, OfferCase, SignalCase
+from offerlog_application.ports import Clock, Deadlines, Streams
+from offerlog_application.writer import GroupCommitWriter
+from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker
+from offerlog_domain.identity import visitor_offer_id
+from offerlog_domain.lifecycle import State
+from offerlog_domain.outcomes import (
+    Blocked,
+    Blocker,
+    OfferDecision,
+    Offered,
+    Outcome,
+    OutcomeKind,
+    Reason,
+    Refusal,
+)
+from offerlog_domain.signals import MalformedSignal, Signal, read_pair, read_signal, signal_from_document
+from offerlog_domain.visitor_offer import VisitorOffer, fold
+
+_EXPIRY_GROUP: Final = 2_000
+"""How many visitor-offers one call of `expire` looks at."""
+
+_ORGANIZATION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+Report = bytes | str | Mapping[str, object] | Signal
+"""What `submit` takes for a signal: JSON text in either wire form, the decoded object, or a `Signal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one call of `record`, durably.
+
+    Attributes:
+        outcomes: One for each signal, in the order given.
+        position: Up to where a projection must be to show it; None if nothing was appended.
+    """
+
+    outcomes: Sequence[Outcome]
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What one call of `expire` ended.
+
+    Attributes:
+        timedout: Time-outs recorded.
+        never_reachable: Parked signals given up.
+        position: Up to where a projection must be to show it; None if nothing was appended.
+        more: Whether there may be more that is due: call again once the projections are there.
+    """
+
+    timedout: int
+    never_reachable: int
+    position: int | None
+    more: bool
+
+
+class OfferService:
+    """The use cases of the write side; thread-safe.
+
+    Args:
+        writer: The log's writer in this process.
+        streams: Where visitor-offers live.
+        deadlines: Finds what may be overdue.
+        clock: The service's clock.
+        rules: The periods that an operator may set.
+
+    Attributes:
+        blocked: How many offers this process has blocked, by reason.
+    """
+
+    def __init__(
+        self, writer: GroupCommitWriter, streams: Streams, deadlines: Deadlines, clock: Clock, rules: Rules
+    ) -> None:
+        self._writer = writer
+        self._streams = streams
+        self._deadlines = deadlines
+        self._clock = clock
+        self._rules = rules
+        self.blocked: Counter[Reason] = Counter()
+
+    def submit(self, signals: Iterable[Report], organization: str) -> Future[Receipt]:
+        """Hand in signals as one batch; the future gets the receipt once all of it is durable.
+
+        Every signal has exactly one outcome of its own; a bad one harms no other.
+
+        Raises:
+            ValueError: The organization's name is not 1 to 64 letters, digits, dots, dashes or underscores.
+            Overloaded: Too much is waiting; nothing was taken.
+            Closed: The service has been closed.
+        """
+        circumstances = self._circumstances(organization)
+        secret = self._streams.secret(organization)
+        outcomes: list[Outcome | None] = []
+        refusals: list[Refusal] = []
+        cases: list[SignalCase] = []
+        places: list[int] = []
+        for report in signals:
+            case = _heard(report, secret, circumstances)
+            if isinstance(case, SignalCase):
+                places.append(len(outcomes))
+                cases.append(case)
+                outcomes.append(None)
+            else:
+                outcomes.append(case[0])
+                refusals.append(case[1])
+        order = _lifecycle_order(cases)
+        judged: list[SignalCase] = []
+        for n in order:
+            case = cases[n]
+            occurred_at = case.signal.occurred_at
+            if (
+                occurred_at is not None
+                and occurred_at - circumstances.now > circumstances.rules.future_tolerance
+            ):
+                outcomes[places[n]] = case.outcome(OutcomeKind.REFUSED, Reason.FROM_THE_FUTURE)
+                refusals.append(case.refusal(Reason.FROM_THE_FUTURE))
+            else:
+                case.place = places[n]
+                judged.append(case)
+
+        def answer(judgements: Sequence[Judgement], position: int | None) -> Receipt:
+            for case, judgement in zip(judged, judgements, strict=True):
+                assert judgement.outcome is not None  # noqa: S101 - a signal always gets one
+                outcomes[case.place] = case.outcome(judgement.outcome, judgement.reason)
+            return Receipt(tuple(outcome for outcome in outcomes if outcome is not None), position)
+
+        return self._writer.submit(judged, refusals, answer)
+
+    def record(self, signals: Iterable[Report], organization: str) -> Receipt:
+        """As `submit`, and wait until it is durable."""
+        return self.submit(signals, organization).result()
+
+    def submit_offer(
+        self,
+        organization: str,
+        *,
+        customer_id: str,
+        customer_id_type: str = "cookie",
+        action_map_id: str,
+        session_id: str,
+        action_id: str | None = None,
+        action_map_version: int | None = None,
+        timeout_seconds: int | None = None,
+    ) -> Future[OfferDecision]:
+        """Ask whether the map may offer to this visitor and record the offer if so, in one step.
+
+        With an `action_id` of the caller's own, the same id again gets the same decision.
+
+        Raises:
+            MalformedSignal: Saying which argument and why.
+            ValueError: The organization's name is unusable.
+            Overloaded: Too much is waiting; nothing was taken.
+            Closed: The service has been closed.
+        """
+        circumstances = self._circumstances(organization)
+        signal = signal_from_document(
+            {
+                "actionId": action_id or str(uuid4()),
+                "actionState": State.OFFERED.value,
+                "actionMapId": action_map_id,
+                "actionMapVersion": action_map_version,
+                "customerId": customer_id,
+                "customerIdType": customer_id_type,
+                "sessionId": session_id,
+                "timeoutSeconds": timeout_seconds,
+            }
+        )
+        stream = _stream(self._streams.secret(organization), signal)
+        case = OfferCase(stream, signal, circumstances, named=action_id is not None)
+
+        def answer(judgements: Sequence[Judgement], position: int | None) -> OfferDecision:  # noqa: ARG001
+            by = judgements[0].blocker
+            if by is None:
+                return Offered(signal.action_id)
+            self.blocked[by.reason] += 1
+            return Blocked(signal.action_id if case.named else None, by)
+
+        return self._writer.submit([case], (), answer)
+
+    def eligibility(
+        self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
+    ) -> Blocker | None:
+        """What stands against an offer now, read from the log; None where it may be made.
+
+        Raises:
+            MalformedSignal: Saying which argument and why.
+            ValueError: The organization's name is unusable.
+        """
+        circumstances = self._circumstances(organization)
+        stream = self.stream(
+            organization,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+        )
+        offer = fold(self._streams.facts(stream), VisitorOffer(stream))
+        return blocker(offer, circumstances.now, circumstances.rules)
+
+    def stream(
+        self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
+    ) -> UUID:
+        """The stream in which this visitor-offer lives, if it does.
+
+        Raises:
+            MalformedSignal: Saying which argument and why.
+            ValueError: The organization's name is unusable.
+        """
+        self._circumstances(organization)
+        pair = read_pair(customer_id, customer_id_type, action_map_id)
+        return visitor_offer_id(self._streams.secret(organization), *pair)
+
+    def expire(self) -> Expired:
+        """Record time-outs that are due and end parkings that are over, in all organizations.
+
+        Any number of processes may do so at once: each deadline is recorded once.
+        """
+        now = self._clock.now()
+        due = self._deadlines.due(
+            withdrawn_before=now - self._rules.deadline_grace,
+            parked_before=now - self._rules.parking_time,
+            limit=_EXPIRY_GROUP,
+        )
+        cases = [
+            ExpiryCase(stream, Circumstances(organization, now, self._rules)) for stream, organization in due
+        ]
+
+        def answer(judgements: Sequence[Judgement], position: int | None) -> Expired:
+            ended = sum(len(judgement.ended) for judgement in judgements)
+            facts = sum(len(judgement.facts) for judgement in judgements)
+            return Expired(facts - ended, ended, position, more=len(due) == _EXPIRY_GROUP)
+
+        return self._writer.submit(cases, (), answer).result()
+
+    def _circumstances(self, organization: str) -> Circumstances:
+        if _ORGANIZATION.fullmatch(organization) is None:
+            raise ValueError(
+                f"organization {organization!r}: 1 to 64 letters, digits, dots, dashes or underscores"
+            )
+        return Circumstances(organization, self._clock.now(), self._rules)
+
+
+def _stream(secret: bytes, signal: Signal) -> UUID:
+    return visitor_offer_id(secret, signal.customer_id_type, signal.customer_id, signal.action_map_id)
+
+
+def _heard(
+    report: Report, secret: bytes, circumstances: Circumstances
+) -> SignalCase | tuple[Outcome, Refusal]:
+    """A signal to be judged, or the refusal that reading it already is (checks 1 and 2)."""
+    raw = _raw(report)
+    try:
+        if isinstance(report, Signal):
+            signal = report
+        elif isinstance(report, Mapping):
+            signal = signal_from_document(report)
+        else:
+            signal = read_signal(raw)
+    except MalformedSignal as error:
+        outcome = Outcome(OutcomeKind.REFUSED, Reason.MALFORMED, field=error.field, cause=error.cause)
+        refusal = Refusal(
+            circumstances.organization, circumstances.now, Reason.MALFORMED, error.field, error.cause, raw
+        )
+        return outcome, refusal
+    case = SignalCase(_stream(secret, signal), signal, raw, circumstances)
+    if signal.lifecycle is None:
+        return case.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), case.refusal(Reason.NOT_TRACKED)
+    return case
+
+
+def _raw(report: Report) -> bytes:
+    if isinstance(report, bytes):
+        return report
+    if isinstance(report, str):
+        return report.encode("utf-8", "surrogatepass")
+    if isinstance(report, Signal):
+        return report.to_json()
+    return json.dumps(report, default=str).encode()
+
+
+def _lifecycle_order(cases: Sequence[SignalCase]) -> Sequence[int]:
+    """The order in which a batch is judged (domain rule "Order inside a batch").
+
+    The signals of one action, in lifecycle order and ties in input order, take the places which that
+    action's signals hold; all other places stay.
+    """
+    held: dict[tuple[UUID, str], list[int]] = {}
+    for n, case in enumerate(cases):
+        held.setdefault((case.stream, case.signal.action_id), []).append(n)
+    order = list(range(len(cases)))
+    for places in held.values():
+        if len(places) > 1:
+            for place, n in zip(places, sorted(places, key=lambda n: cases[n].rank), strict=True):
+                order[place] = n
+    return order

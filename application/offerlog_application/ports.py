@@ -1,0 +1,95 @@
+"""What the use cases need from outside, as protocols; infrastructure provides it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from offerlog_domain.events import Fact
+from offerlog_domain.outcomes import Refusal
+from offerlog_domain.visitor_offer import VisitorOffer
+
+
+class VersionConflict(Exception):  # noqa: N818 - says what is the case
+    """Another writer took, or is about to take, a version that was wanted.
+
+    Attributes:
+        stream: The visitor-offer where it happened.
+        waiting: Whether the other one has not decided yet; False means that it has committed.
+    """
+
+    def __init__(self, stream: UUID, *, waiting: bool) -> None:
+        super().__init__(f"another writer is at visitor-offer {stream}")
+        self.stream = stream
+        self.waiting = waiting
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - says what is the case
+    """The store cannot be reached; nothing of the request was stored."""
+
+
+class OutcomeUnknown(Exception):  # noqa: N818 - says what is the case
+    """The store went away while committing and did not come back to say what became of it.
+
+    Sending the same signals again is safe: what was recorded will be recognised.
+
+    Attributes:
+        transaction: The store's id of the transaction.
+    """
+
+    def __init__(self, transaction: str) -> None:
+        super().__init__(
+            f"the store went away while committing transaction {transaction}; send the same signals again:"
+            " what was recorded is recognised"
+        )
+        self.transaction = transaction
+
+
+class Clock(Protocol):
+    """The service's clock."""
+
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+
+
+class EventLog(Protocol):
+    """The log, as the writer uses it."""
+
+    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
+        """Every visitor-offer asked for, as stored now; an unknown one is at version 0.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+
+    def append(self, facts: Sequence[Fact], refusals: Sequence[Refusal]) -> int | None:
+        """Store both in one transaction; returns the last position drawn, None without facts.
+
+        Raises:
+            VersionConflict: Nothing was stored; load that stream again.
+            StoreUnavailable: Nothing was stored.
+            OutcomeUnknown: It may or may not have been stored.
+        """
+
+
+class Streams(Protocol):
+    """Where a visitor-offer lives, and what has happened there."""
+
+    def secret(self, organization: str) -> bytes:
+        """The organization's key for stream ids, made at first use; 32 bytes."""
+
+    def facts(self, stream: UUID) -> Sequence[Fact]:
+        """The whole stream, in order."""
+
+
+class Deadlines(Protocol):
+    """Finds visitor-offers on which the passing of time may have an effect; may lag, never decides."""
+
+    def due(
+        self, *, withdrawn_before: datetime, parked_before: datetime, limit: int
+    ) -> Sequence[tuple[UUID, str]]:
+        """Streams to look at, each with its organization.
+
+        They have an unanswered invitation that timed out before the one moment, or a signal parked
+        before the other.
+        """

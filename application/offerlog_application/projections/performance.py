@@ -1,0 +1,99 @@
+"""Action Map Performance: counts by map and quarter-hour, by event and by cohort, and the repeats.
+
+A count is of actions. Distinct visitors of any interval are its count less its repeats: a visitor-offer
+reaches a state again only in an action beyond its first, which is rare, so only those are kept one by one.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from offerlog_application.calendar import slot
+from offerlog_application.projections.page import Page
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.lifecycle import State
+from offerlog_domain.metrics import Cohort
+
+
+class CountKey(NamedTuple):
+    """One map and quarter-hour, by one of the two ways to place an event in time."""
+
+    organization: str
+    cohort: str
+    action_map_id: str
+    slot: int
+
+
+class RepeatRow(NamedTuple):
+    """A visitor-offer reached a state again: which time, and the slots of this and of the first time."""
+
+    originator_id: UUID
+    state: str
+    ordinal: int
+    organization: str
+    action_map_id: str
+    slot: int
+    first_slot: int
+    offered_slot: int
+    first_offered_slot: int
+
+
+class NameRow(NamedTuple):
+    """A map's display name, and how new it is."""
+
+    name: bytes
+    named_at: datetime
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceChange:
+    """What a page adds to the counts, the repeats and the names."""
+
+    counts: Mapping[CountKey, Mapping[State, int]]
+    repeats: Sequence[RepeatRow]
+    names: Mapping[tuple[str, str], NameRow]
+
+
+def performance(page: Page) -> PerformanceChange:
+    """The change that a page brings about."""
+    counts: defaultdict[CountKey, Counter[State]] = defaultdict(Counter)
+    repeats: list[RepeatRow] = []
+    names: dict[tuple[str, str], NameRow] = {}
+    for positioned in page.facts:
+        event = positioned.fact
+        if not isinstance(event, LifecycleEvent):
+            continue
+        where = event.organization, event.action_map_id
+        counts[CountKey(where[0], Cohort.EVENT, where[1], slot(event.occurred_at))][event.state] += 1
+        counts[CountKey(where[0], Cohort.OFFERED, where[1], slot(event.offered_at))][event.state] += 1
+        if event.action_number > 1:
+            repeats.extend(_repeat(event, page.earlier[event.originator_id]))
+        if event.action_map_name is not None:
+            named = NameRow(event.action_map_name.encode(), event.occurred_at, positioned.position)
+            if where not in names or names[where][1:] < named[1:]:
+                names[where] = named
+    return PerformanceChange(counts, repeats, names)
+
+
+def _repeat(event: LifecycleEvent, stream: Sequence[LifecycleEvent]) -> Sequence[RepeatRow]:
+    before = [e for e in stream if e.state is event.state and e.originator_version < event.originator_version]
+    if not before:
+        return ()
+    first = before[0]
+    return [
+        RepeatRow(
+            event.originator_id,
+            event.state.value,
+            len(before) + 1,
+            event.organization,
+            event.action_map_id,
+            slot(event.occurred_at),
+            slot(first.occurred_at),
+            slot(event.offered_at),
+            slot(first.offered_at),
+        )
+    ]

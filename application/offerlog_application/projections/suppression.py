@@ -1,0 +1,42 @@
+"""The suppression list: who must not be offered what, because they took it or turned it down."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from offerlog_application.projections.page import Page
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.lifecycle import LIFECYCLES
+
+
+class SuppressionKey(NamedTuple):
+    """One visitor x one action map."""
+
+    organization: str
+    customer_id_type: bytes
+    customer_id: bytes
+    action_map_id: str
+
+
+class SuppressionRow(NamedTuple):
+    """Why: the terminal state, of which action, since when (`occurred_at`)."""
+
+    state: str
+    action_id: str
+    since: datetime
+
+
+def suppressions(page: Page) -> Mapping[SuppressionKey, SuppressionRow]:
+    """The pairs that a page adds; nothing ever leaves the list."""
+    added: dict[SuppressionKey, SuppressionRow] = {}
+    for positioned in page.facts:
+        event = positioned.fact
+        if isinstance(event, LifecycleEvent) and event.state in LIFECYCLES[event.media_type].terminal:
+            key = SuppressionKey(
+                event.organization,
+                event.visitor.customer_id_type.encode(),
+                event.visitor.customer_id.encode(),
+                event.action_map_id,
+            )
+            added[key] = SuppressionRow(event.state.value, event.action_id, event.occurred_at)
+    return added

@@ -1,0 +1,238 @@
+"""Group commit: many callers, one writer, each caller its own true outcome after the commit.
+
+Callers submit work and get a future. One thread takes what waits, loads every visitor-offer it needs
+in one query, decides in order, appends all of it in one transaction, and only then answers. A caller
+alone does not wait for company: whatever is there when the writer is free is the group.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from offerlog_application.ports import EventLog, StoreUnavailable, VersionConflict
+from offerlog_domain.decision import Judgement
+from offerlog_domain.events import Fact
+from offerlog_domain.outcomes import Refusal
+from offerlog_domain.visitor_offer import VisitorOffer
+
+_ATTEMPTS: Final = 20
+"""How often a group is decided again because another writer got there first, before it is given up."""
+
+_RECONNECTS: Final = 5
+"""How often a group whose connection broke before its commit is decided and appended again."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Overloaded(Exception):  # noqa: N818 - says what is the case
+    """More is waiting than the writer takes on; nothing of this request was stored.
+
+    Attributes:
+        retry_after: Seconds to wait before trying again.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"overloaded: try again in {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class Closed(Exception):  # noqa: N818 - says what is the case
+    """The service has been closed; nothing of this request was stored."""
+
+
+class Contended(Exception):  # noqa: N818 - says what is the case
+    """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
+
+
+class Case(Protocol):
+    """One decision to be made about one visitor-offer."""
+
+    @property
+    def stream(self) -> UUID:
+        """Which visitor-offer."""
+
+    def decide(self, offer: VisitorOffer) -> Judgement:
+        """The decision: pure, and made again if another writer got there first."""
+
+    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
+        """What goes to the refusal log with that judgement."""
+
+
+Answer = Callable[[Sequence[Judgement], int | None], T]
+"""Makes a caller's result of its judgements, in order, and the position up to which a reader must be to
+see them (None if nothing was appended)."""
+
+
+@dataclass(slots=True)
+class _Submission:
+    cases: Sequence[Case]
+    refusals: Sequence[Refusal]
+    answer: Answer[Any]
+    future: Future[Any]
+
+    @property
+    def weight(self) -> int:
+        return len(self.cases) + len(self.refusals)
+
+
+class GroupCommitWriter:
+    """The one writer of a log in this process; thread-safe.
+
+    Args:
+        log: Where it reads and appends.
+        group_limit: How many cases a group may hold before the next one waits for the next commit.
+        queue_limit: How many cases may wait; past that, `submit` raises `Overloaded`.
+    """
+
+    def __init__(self, log: EventLog, *, group_limit: int = 5_000, queue_limit: int = 100_000) -> None:
+        self._log = log
+        self._group_limit = group_limit
+        self._queue_limit = queue_limit
+        self._waiting: deque[_Submission] = deque()
+        self._weight = 0
+        self._closed = False
+        self._ready = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, cases: Sequence[Case], refusals: Sequence[Refusal], answer: Answer[T]) -> Future[T]:
+        """Hand in work; the future gets its answer once all of it is durable.
+
+        Raises:
+            Overloaded: Too much is waiting; nothing was taken.
+            Closed: The writer has been closed.
+        """
+        submission = _Submission(cases, refusals, answer, Future())
+        with self._ready:
+            if self._closed:
+                raise Closed("the service has been closed")
+            if self._weight and self._weight + submission.weight > self._queue_limit:
+                raise Overloaded(retry_after=1.0)
+            self._waiting.append(submission)
+            self._weight += submission.weight
+            self._ready.notify()
+        return submission.future
+
+    def close(self) -> None:
+        """Take no more, finish what waits, stop."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (group := self._next_group()) is not None:
+            if group:
+                self._write(group)
+
+    def _next_group(self) -> list[_Submission] | None:
+        """What waits, up to the limit, once something does; None when closed and done."""
+        with self._ready:
+            while not self._waiting and not self._closed:
+                self._ready.wait()
+            if not self._waiting:
+                return None
+            group: list[_Submission] = []
+            weight = 0
+            while self._waiting and (not group or weight + self._waiting[0].weight <= self._group_limit):
+                submission = self._waiting.popleft()
+                self._weight -= submission.weight
+                if submission.future.set_running_or_notify_cancel():
+                    group.append(submission)
+                    weight += submission.weight
+            return group
+
+    def _write(self, group: list[_Submission]) -> None:
+        """Write a group; what fails for a reason of its own fails alone."""
+        try:
+            self._commit(group)
+        except StoreUnavailable as error:
+            _fail(group, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            _log.warning("a group of %d submissions failed (%s): writing its halves apart", len(group), error)
+            half = len(group) // 2
+            self._write(group[:half])
+            self._write(group[half:])
+
+    def _commit(self, group: list[_Submission]) -> None:
+        cases = [case for submission in group for case in submission.cases]
+        offers = dict(self._log.load({case.stream for case in cases})) if cases else {}
+        decided = _Decided(cases)
+        decided.decide(range(len(cases)), offers)
+        given = [refusal for submission in group for refusal in submission.refusals]
+        for attempt in range(1, _ATTEMPTS + 1):
+            facts, refusals = decided.outcome()
+            if not facts and not refusals and not given:
+                position = None
+                break
+            try:
+                position = self._log.append(facts, [*given, *refusals])
+                break
+            except VersionConflict as conflict:
+                if attempt == _ATTEMPTS:
+                    raise Contended(str(conflict)) from conflict
+            except StoreUnavailable:
+                if attempt == _RECONNECTS:
+                    raise
+            time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)
+            self._decide_again(decided, offers)
+        self._answer(group, decided.judgements, position)
+
+    def _decide_again(self, decided: "_Decided", offers: dict[UUID, VisitorOffer]) -> None:
+        """Load what the group touches again and decide anew where it has moved; the rest stands."""
+        fresh = self._log.load(offers)
+        moved = {stream for stream, offer in fresh.items() if offer.version != offers[stream].version}
+        for stream in moved:
+            offers[stream] = fresh[stream]
+        decided.decide([n for n, case in enumerate(decided.cases) if case.stream in moved], offers)
+
+    def _answer(self, group: list[_Submission], judgements: list[Judgement], position: int | None) -> None:
+        start = 0
+        for submission in group:
+            end = start + len(submission.cases)
+            try:
+                submission.future.set_result(submission.answer(judgements[start:end], position))
+            except Exception as error:  # noqa: BLE001 - belongs to this caller; the others get theirs
+                submission.future.set_exception(error)
+            start = end
+
+
+class _Decided:
+    """The judgements of a group, and what must be stored for them."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases = cases
+        self.judgements: list[Any] = [None] * len(cases)
+
+    def decide(self, numbers: Sequence[int], offers: dict[UUID, VisitorOffer]) -> None:
+        """Judge these cases, in order, each on what the one before it left."""
+        current = {self.cases[n].stream: offers[self.cases[n].stream] for n in numbers}
+        for n in numbers:
+            case = self.cases[n]
+            judgement = case.decide(current[case.stream])
+            current[case.stream] = judgement.offer
+            self.judgements[n] = judgement
+
+    def outcome(self) -> tuple[list[Fact], list[Refusal]]:
+        facts: list[Fact] = []
+        refusals: list[Refusal] = []
+        for case, judgement in zip(self.cases, self.judgements, strict=True):
+            facts.extend(judgement.facts)
+            refusals.extend(case.refusals(judgement))
+        return facts, refusals
+
+
+def _fail(group: list[_Submission], error: Exception) -> None:
+    for submission in group:
+        submission.future.set_exception(error)

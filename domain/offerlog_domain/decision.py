@@ -1,0 +1,313 @@
+"""What happens to a signal, and whether an offer may be made: pure decisions over a visitor-offer.
+
+`judge` gives every tracked signal exactly one outcome, by the order of checks that the docs state
+("What happens to a signal"); time comes in with `Circumstances`. What it decides are facts to append;
+`expire` does the same for what only the passing of time brings about.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from offerlog_domain.events import (
+    LIFECYCLE_EVENTS,
+    Fact,
+    OfferRefused,
+    ParkingEnded,
+    Rejected,
+    Report,
+    SignalParked,
+    TimedOut,
+    Visitor,
+)
+from offerlog_domain.lifecycle import Lifecycle, State
+from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason
+from offerlog_domain.signals import Signal
+from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The periods that an operator may set.
+
+    Attributes:
+        open_action_ttl: How long a silent open action blocks another one, by event time.
+        parking_time: How long a parked signal waits, by the service's clock.
+        deadline_grace: How long after a time-out the service itself records it.
+        future_tolerance: How far ahead of the service's clock a signal may be.
+    """
+
+    open_action_ttl: timedelta = timedelta(minutes=30)
+    parking_time: timedelta = timedelta(minutes=15)
+    deadline_grace: timedelta = timedelta(minutes=15)
+    future_tolerance: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Under which a decision is made: whose, when by the service's clock (UTC), by which rules."""
+
+    organization: str
+    now: datetime
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision: the outcome and what must be stored for it, all or nothing.
+
+    Attributes:
+        offer: The visitor-offer once the facts are in.
+        outcome: What became of the signal; None where none came (`expire`).
+        reason: Why, for a refused one.
+        blocker: What stands against an offer that was refused or is refused again.
+        facts: To append, in order.
+        ended: Parked signals that end here without being recorded, each with the reason.
+    """
+
+    offer: VisitorOffer
+    outcome: OutcomeKind | None = None
+    reason: Reason | None = None
+    blocker: Blocker | None = None
+    facts: tuple[Fact, ...] = ()
+    ended: tuple[tuple[SignalParked, Reason], ...] = ()
+
+
+def judge(
+    offer: VisitorOffer, signal: Signal, raw: bytes, circumstances: Circumstances, *, remember: bool = True
+) -> Judgement:
+    """Decide what becomes of one tracked signal.
+
+    Args:
+        offer: The visitor-offer as it stands.
+        signal: The report; its `lifecycle` is not None.
+        raw: The text as it came, kept if the signal is parked.
+        circumstances: Whose, when, by which rules.
+        remember: Whether a refused `offered` is remembered for its action id; False only where
+            nobody can ever name that id again.
+    """
+    case = _Case(offer, circumstances)
+    case.end_overdue_parking()
+    return case.judge(signal, raw, remember=remember)
+
+
+def expire(offer: VisitorOffer, circumstances: Circumstances) -> Judgement:
+    """Record what the passing of time alone brings about: a due time-out, overdue parking.
+
+    A time-out is due when the clock has passed both the invitation's `occurred_at` and its
+    `recorded_at` by time-out and grace (domain rule "Deadline", case a).
+    """
+    case = _Case(offer, circumstances)
+    case.end_overdue_parking()
+    newest = offer.newest
+    if newest is not None and newest.withdrawn_at is not None:
+        late_arrival = max(newest.events[0].recorded_at - newest.since, timedelta())
+        if circumstances.now >= newest.withdrawn_at + late_arrival + circumstances.rules.deadline_grace:
+            case.withdraw(newest)
+    return case.judgement(None)
+
+
+def blocker(offer: VisitorOffer, at: datetime, rules: Rules) -> Blocker | None:
+    """What stands against a new offer that occurs at `at`; None where it may be made (the offer rule)."""
+    newest = offer.newest
+    if newest is None:
+        return None
+    if _overdue(newest, at, rules) and newest.withdrawn_at is not None:
+        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, newest.id, newest.withdrawn_at)
+    if newest.state in newest.lifecycle.terminal:
+        return Blocker(Reason.TERMINAL_STATE, newest.state, newest.id, newest.since)
+    if newest.lifecycle.final(newest.state) or at - newest.since >= rules.open_action_ttl:
+        return None
+    return Blocker(Reason.ALREADY_OPEN, newest.state, newest.id, newest.since)
+
+
+def _overdue(action: Action, at: datetime, rules: Rules) -> bool:
+    """Whether an offer at `at` finds this invitation timed out (domain rule "Deadline", case b)."""
+    return action.withdrawn_at is not None and at >= action.withdrawn_at + rules.deadline_grace
+
+
+class _Case:
+    """One decision in the making: the facts so far and the visitor-offer as they leave it."""
+
+    __slots__ = ("circumstances", "ended", "facts", "offer")
+
+    def __init__(self, offer: VisitorOffer, circumstances: Circumstances) -> None:
+        self.offer = offer
+        self.circumstances = circumstances
+        self.facts: list[Fact] = []
+        self.ended: list[tuple[SignalParked, Reason]] = []
+
+    def judgement(
+        self, outcome: OutcomeKind | None, reason: Reason | None = None, blocked_by: Blocker | None = None
+    ) -> Judgement:
+        return Judgement(self.offer, outcome, reason, blocked_by, tuple(self.facts), tuple(self.ended))
+
+    def refused(self, reason: Reason) -> Judgement:
+        return self.judgement(OutcomeKind.REFUSED, reason)
+
+    def duplicate(self, of: OfferRefused | None = None) -> Judgement:
+        return self.judgement(OutcomeKind.DUPLICATE, None, None if of is None else _remembered(of))
+
+    def judge(self, signal: Signal, raw: bytes, *, remember: bool) -> Judgement:
+        """The checks in their order; the first that answers wins."""
+        return self.known(signal) or self.moved(signal, raw, remember=remember)
+
+    def known(self, signal: Signal) -> Judgement | None:
+        """Checks 4 to 6: whether it was heard before; None where it was not."""
+        if signal.event_id is not None and (report := self.offer.report(signal.event_id)) is not None:
+            if not report.same_content(signal):
+                return self.refused(Reason.CONFLICTING_DUPLICATE)
+            return self.duplicate(report if isinstance(report, OfferRefused) else None)
+        if (refused := self.offer.refused_offer(signal.action_id)) is not None:
+            if signal.state is State.OFFERED:
+                return self.duplicate(refused)
+            return self.refused(Reason.OFFER_REFUSED)
+        action = self.offer.action(signal.action_id)
+        reached = action is not None and any(event.state is signal.state for event in action.events)
+        if reached or any(p.parked_state is signal.state for p in self.offer.parked_of(signal.action_id)):
+            return self.duplicate()
+        return None
+
+    def moved(self, signal: Signal, raw: bytes, *, remember: bool) -> Judgement:
+        """Checks 7 to 11: whether its action can take it."""
+        lifecycle, state = signal.lifecycle, signal.state
+        if lifecycle is None or not isinstance(state, State):
+            raise ValueError("only tracked signals are judged")
+        action = self.offer.action(signal.action_id)
+        if action is None:
+            begins = lifecycle.follows(None, state)
+            return self.offer_anew(signal, lifecycle, remember=remember) if begins else self.park(signal, raw)
+        if lifecycle.final(action.state) or action is not self.offer.newest:
+            return self.refused(Reason.ACTION_OVER)
+        if lifecycle.follows(action.state, state):
+            self.record(action, state, lifecycle, self.told_by(signal))
+            return self.judgement(OutcomeKind.RECORDED)
+        if lifecycle.reachable(action.state, state):
+            return self.park(signal, raw)
+        return self.refused(Reason.NOT_LEGAL)
+
+    def offer_anew(self, signal: Signal, lifecycle: Lifecycle, *, remember: bool) -> Judgement:
+        """A new action: the offer rule."""
+        at = signal.occurred_at or self.circumstances.now
+        newest = self.offer.newest
+        if newest is not None and _overdue(newest, at, self.circumstances.rules):
+            self.withdraw(newest)
+        blocked_by = blocker(self.offer, at, self.circumstances.rules)
+        if blocked_by is None:
+            self.record(None, State.OFFERED, lifecycle, self.told_by(signal))
+            return self.judgement(OutcomeKind.RECORDED)
+        if remember:
+            waiting = self.offer.parked_of(signal.action_id)
+            self.append(
+                OfferRefused(
+                    **self.told_by(signal),
+                    reason=blocked_by.reason,
+                    blocking_action_id=blocked_by.action_id,
+                    blocking_state=blocked_by.state,
+                    blocking_since=blocked_by.since,
+                )
+            )
+            self.ended.extend((parked, Reason.OFFER_REFUSED) for parked in waiting)
+        return self.judgement(OutcomeKind.REFUSED, blocked_by.reason, blocked_by)
+
+    def park(self, signal: Signal, raw: bytes) -> Judgement:
+        """Keep a signal, with its text, until its action is far enough."""
+        told = self.told_by(signal)
+        told["visitor"] = told["visitor"].model_copy(update={"raw": raw})
+        self.append(SignalParked(**told, parked_state=signal.state))
+        return self.judgement(OutcomeKind.PARKED)
+
+    def record(self, action: Action | None, state: State, lifecycle: Lifecycle, told: dict[str, Any]) -> None:
+        """Append the lifecycle event, then release what was parked for its action."""
+        before = None if action is None else action.state
+        if action is None:
+            told |= {"action_number": len(self.offer.actions) + 1, "offered_at": told["occurred_at"]}
+        else:
+            first = action.events[0]
+            told |= {"action_number": first.action_number, "offered_at": first.offered_at}
+        event = LIFECYCLE_EVENTS[state]
+        if event is Rejected:
+            told["rejected_stage"] = lifecycle.stage(before, state)
+        self.append(event(**told))
+        if self.offer.parked:
+            self.release(told["action_id"], lifecycle)
+
+    def release(self, action_id: str, lifecycle: Lifecycle) -> None:
+        """In lifecycle order, then in order of arrival; what still cannot follow goes on waiting."""
+        waiting = self.offer.parked_of(action_id)
+        for parked in sorted(waiting, key=lambda p: lifecycle.rank(p.parked_state)):
+            action = self.offer.action(action_id)
+            if action is None or parked not in self.offer.parked:
+                continue
+            if action is self.offer.newest and lifecycle.follows(action.state, parked.parked_state):
+                self.record(action, parked.parked_state, lifecycle, self.told_again(parked))
+
+    def withdraw(self, action: Action) -> None:
+        """Record the time-out that the widget never reported, at the moment it was due."""
+        told = self.told_again(action.events[0])
+        told |= {"event_id": None, "occurred_at": action.withdrawn_at, "timeout_seconds": None, "dated": True}
+        told |= {"error_code": None, "error_message": None}
+        told |= {"action_number": action.events[0].action_number, "offered_at": action.events[0].offered_at}
+        self.append(TimedOut(**told))
+
+    def end_overdue_parking(self) -> None:
+        """End the wait of every parked signal whose time is over."""
+        for parked in self.offer.parked:
+            if self.circumstances.now - parked.recorded_at >= self.circumstances.rules.parking_time:
+                self.append(
+                    ParkingEnded(
+                        originator_id=self.offer.id,
+                        originator_version=self.offer.version + 1,
+                        organization=parked.organization,
+                        visitor=parked.visitor.model_copy(update={"raw": None}),
+                        action_map_id=parked.action_map_id,
+                        action_id=parked.action_id,
+                        recorded_at=self.circumstances.now,
+                        parked_state=parked.parked_state,
+                    )
+                )
+                self.ended.append((parked, Reason.NEVER_REACHABLE))
+
+    def append(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        self.offer = evolve(self.offer, fact)
+
+    def told_by(self, signal: Signal) -> dict[str, Any]:
+        """What a fact made from this signal says."""
+        return {
+            "originator_id": self.offer.id,
+            "originator_version": self.offer.version + 1,
+            "organization": self.circumstances.organization,
+            "visitor": Visitor(
+                customer_id=signal.customer_id,
+                customer_id_type=signal.customer_id_type,
+                session_id=signal.session_id,
+            ),
+            "action_map_id": signal.action_map_id,
+            "action_id": signal.action_id,
+            "recorded_at": self.circumstances.now,
+            "media_type": signal.media_type,
+            "action_map_version": signal.action_map_version,
+            "action_map_name": signal.action_map_name,
+            "event_id": signal.event_id,
+            "occurred_at": signal.occurred_at or self.circumstances.now,
+            "dated": signal.occurred_at is not None,
+            "error_code": signal.error_code,
+            "error_message": signal.error_message,
+            "timeout_seconds": signal.timeout_seconds,
+        }
+
+    def told_again(self, report: Report) -> dict[str, Any]:
+        """What a fact made from an earlier report says, now that it comes true."""
+        told: dict[str, Any] = {name: getattr(report, name) for name in Report.model_fields}
+        return told | {
+            "originator_version": self.offer.version + 1,
+            "recorded_at": self.circumstances.now,
+            "visitor": report.visitor.model_copy(update={"raw": None})
+            if report.visitor.raw
+            else report.visitor,
+        }
+
+
+def _remembered(refused: OfferRefused) -> Blocker:
+    return Blocker(refused.reason, refused.blocking_state, refused.blocking_action_id, refused.blocking_since)

@@ -1,0 +1,59 @@
+"""The Action Map Performance metrics: which state counts as which metric, the views, the rates.
+
+Names on the wire are the vendor's; the report view leaves out Ignored, Errored and Timed Out as the
+vendor's report does.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from offerlog_domain.lifecycle import State
+
+METRICS: Final[Mapping[State, str]] = {
+    State.OFFERED: "nWebActionsOffered",
+    State.ACCEPTED: "nWebActionsAccepted",
+    State.REJECTED: "nWebActionsRejected",
+    State.STARTED: "nWebActionsStarted",
+    State.ABANDONED: "nWebActionsAbandoned",
+    State.ENGAGED: "nWebActionsEngaged",
+    State.IGNORED: "nWebActionsIgnored",
+    State.ERRORED: "nWebActionsErrored",
+    State.TIMEDOUT: "nWebActionsTimedout",
+}
+"""The metric that counts each state, in the order reports show them."""
+
+
+class View(StrEnum):
+    """Which metrics a report shows: the vendor's six, or all nine."""
+
+    REPORT = "report"
+    FULL = "full"
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The states this view counts, in the order it shows them."""
+        return tuple(METRICS) if self is View.FULL else tuple(METRICS)[:6]
+
+
+class CountBy(StrEnum):
+    """What one count stands for: an action, or a distinct visitor."""
+
+    ACTIONS = "actions"
+    VISITORS = "visitors"
+
+
+class Cohort(StrEnum):
+    """Which time puts an action's state into a bucket: its own, or that of the action's offer."""
+
+    EVENT = "event"
+    OFFERED = "offered"
+
+
+def rates(counts: Mapping[State, int]) -> dict[str, float | None]:
+    """Accepted ÷ offered and engaged ÷ accepted, unrounded; None where the denominator is zero."""
+    offered, accepted = counts.get(State.OFFERED, 0), counts.get(State.ACCEPTED, 0)
+    return {
+        "accepted": accepted / offered if offered else None,
+        "engaged": counts.get(State.ENGAGED, 0) / accepted if accepted else None,
+    }

@@ -1,0 +1,113 @@
+"""What the service answers: one outcome for every signal, one decision for every offer asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from offerlog_domain.lifecycle import State
+
+
+class OutcomeKind(StrEnum):
+    """What became of a signal; exactly one of these."""
+
+    RECORDED = "recorded"
+    DUPLICATE = "duplicate"
+    PARKED = "parked"
+    REFUSED = "refused"
+
+
+class Reason(StrEnum):
+    """Why a signal was refused; a stable code."""
+
+    MALFORMED = "malformed"
+    NOT_TRACKED = "not_tracked"
+    FROM_THE_FUTURE = "from_the_future"
+    CONFLICTING_DUPLICATE = "conflicting_duplicate"
+    OFFER_REFUSED = "offer_refused"
+    TERMINAL_STATE = "terminal_state"
+    ALREADY_OPEN = "already_open"
+    ACTION_OVER = "action_over"
+    NOT_LEGAL = "not_legal"
+    NEVER_REACHABLE = "never_reachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one signal.
+
+    Attributes:
+        kind: Recorded, duplicate, parked or refused.
+        reason: Why, for a refused one; None otherwise.
+        action_id: The signal's own action, None where the signal is unreadable.
+        state: The signal's own state as it spells it, None where the signal is unreadable.
+        field: The wire name of the field at fault, for a malformed one.
+        cause: What is wrong with it, for people.
+    """
+
+    kind: OutcomeKind
+    reason: Reason | None = None
+    action_id: str | None = None
+    state: str | None = None
+    field: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """What stands against a new offer to this visitor.
+
+    Attributes:
+        reason: `terminal_state` or `already_open`.
+        state: The state that the blocking action is in.
+        action_id: The blocking action.
+        since: When it reached that state (its `occurred_at`).
+    """
+
+    reason: Reason
+    state: State
+    action_id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The offer may be shown: it is recorded under this action."""
+
+    action_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The offer must not be shown.
+
+    Attributes:
+        action_id: The action id that the caller brought, None if it brought none.
+        by: What stands against it.
+    """
+
+    action_id: str | None
+    by: Blocker
+
+
+OfferDecision = Offered | Blocked
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One line of the refusal log.
+
+    Attributes:
+        organization: Whose signal it was.
+        recorded_at: When it was refused, by the service's clock.
+        reason: The stable code.
+        field: The wire name of the field at fault, for a malformed one.
+        cause: What is wrong with it, for people.
+        raw: The text as it came.
+    """
+
+    organization: str
+    recorded_at: datetime
+    reason: Reason
+    field: str | None
+    cause: str | None
+    raw: bytes

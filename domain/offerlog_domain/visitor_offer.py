@@ -1,0 +1,175 @@
+"""The aggregate: what the facts of one visitor x one action map add up to.
+
+`evolve` takes one fact in, `fold` a whole stream; both are pure and know no clock. What may happen
+next is decided in `decision`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from offerlog_domain.events import (
+    Fact,
+    LifecycleEvent,
+    Offered,
+    OfferRefused,
+    ParkingEnded,
+    Report,
+    SignalParked,
+)
+from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, Stage, State
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One invitation and everything that became of it; never without its `Offered`."""
+
+    events: tuple[LifecycleEvent, ...]
+
+    @property
+    def id(self) -> str:
+        """The vendor's `actionId`."""
+        return self.events[0].action_id
+
+    @property
+    def state(self) -> State:
+        """The state that the action is in."""
+        return self.events[-1].state
+
+    @property
+    def stage(self) -> Stage | None:
+        """Where it was turned down, if it was."""
+        return self.events[-1].stage
+
+    @property
+    def since(self) -> datetime:
+        """When it reached its state: `occurred_at` of its last event by version, not by time."""
+        return self.events[-1].occurred_at
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The table that this action follows."""
+        return LIFECYCLES[self.events[0].media_type]
+
+    @property
+    def withdrawn_at(self) -> datetime | None:
+        """When the invitation times out; None where no time-out is known or it is answered."""
+        seconds = self.events[0].timeout_seconds
+        if seconds is None or self.state is not State.OFFERED:
+            return None
+        return self.events[0].occurred_at + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorOffer:
+    """Everything known of one visitor and one action map.
+
+    Attributes:
+        id: The stream.
+        version: How many facts the stream holds.
+        actions: Every invitation, in the order they began.
+        parked: Signals that wait for their action, in order of arrival.
+        refused_offers: Offers refused and remembered.
+    """
+
+    id: UUID
+    version: int = 0
+    actions: tuple[Action, ...] = ()
+    parked: tuple[SignalParked, ...] = ()
+    refused_offers: tuple[OfferRefused, ...] = ()
+
+    @property
+    def newest(self) -> Action | None:
+        """The action that began last; only it can still move."""
+        return self.actions[-1] if self.actions else None
+
+    @property
+    def lifecycle_version(self) -> int:
+        """How many lifecycle events there are; the version that people see."""
+        return sum(len(action.events) for action in self.actions)
+
+    def action(self, action_id: str) -> Action | None:
+        """The action of that id, None while its `offered` has not been recorded."""
+        for action in reversed(self.actions):
+            if action.id == action_id:
+                return action
+        return None
+
+    def refused_offer(self, action_id: str) -> OfferRefused | None:
+        """The remembered refusal of that action's offer."""
+        for refused in self.refused_offers:
+            if refused.action_id == action_id:
+                return refused
+        return None
+
+    def parked_of(self, action_id: str) -> tuple[SignalParked, ...]:
+        """What waits for that action, in order of arrival."""
+        return tuple(parked for parked in self.parked if parked.action_id == action_id)
+
+    def report(self, event_id: str) -> Report | None:
+        """The recorded, parked or refused report that came under that event id."""
+        for action in self.actions:
+            for event in action.events:
+                if event.event_id == event_id:
+                    return event
+        for waiting in self.parked:
+            if waiting.event_id == event_id:
+                return waiting
+        for refused in self.refused_offers:
+            if refused.event_id == event_id:
+                return refused
+        return None
+
+
+def evolve(offer: VisitorOffer, fact: Fact) -> VisitorOffer:
+    """The visitor-offer after one more fact.
+
+    Raises:
+        ValueError: The fact does not come next in this stream.
+        TypeError: The fact is of a kind that this code does not know.
+    """
+    if fact.originator_version != offer.version + 1:
+        raise ValueError(f"fact {fact.originator_version} does not follow version {offer.version}")
+    version = fact.originator_version
+    match fact:
+        case Offered():
+            return replace(offer, version=version, actions=(*offer.actions, Action((fact,))))
+        case LifecycleEvent():
+            return replace(
+                offer,
+                version=version,
+                actions=tuple(
+                    Action((*action.events, fact)) if action.id == fact.action_id else action
+                    for action in offer.actions
+                ),
+                parked=_without(offer.parked, fact.action_id, fact.state),
+            )
+        case SignalParked():
+            return replace(offer, version=version, parked=(*offer.parked, fact))
+        case ParkingEnded():
+            return replace(
+                offer, version=version, parked=_without(offer.parked, fact.action_id, fact.parked_state)
+            )
+        case OfferRefused():
+            return replace(
+                offer,
+                version=version,
+                refused_offers=(*offer.refused_offers, fact),
+                parked=tuple(parked for parked in offer.parked if parked.action_id != fact.action_id),
+            )
+        case _:
+            raise TypeError(f"a visitor-offer knows no {type(fact).__name__}")
+
+
+def fold(facts: Iterable[Fact], offer: VisitorOffer) -> VisitorOffer:
+    """The visitor-offer after all `facts`, in stream order."""
+    for fact in facts:
+        offer = evolve(offer, fact)
+    return offer
+
+
+def _without(parked: tuple[SignalParked, ...], action_id: str, state: State) -> tuple[SignalParked, ...]:
+    if not parked:
+        return parked
+    return tuple(p for p in parked if p.action_id != action_id or p.parked_state is not state)

@@ -1,0 +1,1 @@
+"""Everything outside: PostgreSQL, the embedded server, the command line; wired in `composition`."""

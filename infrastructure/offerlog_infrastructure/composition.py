@@ -1,0 +1,61 @@
+"""The only wiring: a ready service over the embedded store or a server of one's own."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from offerlog_application.ports import Clock
+from offerlog_domain.decision import Rules
+from offerlog_infrastructure.clock import SystemClock
+from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log import server_reached
+from offerlog_infrastructure.postgres.migrations import migrate
+from offerlog_infrastructure.service import Offerlog
+
+SCHEMA: Final = "offerlog"
+"""The PostgreSQL schema that holds the log."""
+
+
+def open_offerlog(
+    *,
+    data: Path | None = None,
+    database_url: str | None = None,
+    organization: str = "default",
+    rules: Rules | None = None,
+    clock: Clock | None = None,
+    keep_deadlines: bool = True,
+    library_settings: dict[str, str] | None = None,
+) -> Offerlog:
+    """The ready service; close it, or use it as a context manager.
+
+    Args:
+        data: The embedded store's folder; None for the platform's place for it.
+        database_url: A PostgreSQL server (15 or newer) to use instead of the embedded one.
+        organization: Whose data the methods work on unless told.
+        rules: The periods that an operator may set.
+        clock: The service's clock; the machine's unless given.
+        keep_deadlines: Whether to record due time-outs in the background while open.
+        library_settings: Settings of the eventsourcing library, by its names for them.
+
+    Raises:
+        EmbeddedError: The embedded server cannot be started or reached; the message says why.
+        StoreUnavailable: The server of one's own cannot be reached.
+        SchemaTooNew: The database was made by a newer offerlog.
+    """
+    with ExitStack() as held:
+        if database_url is None:
+            database_url = held.enter_context(EmbeddedServer.acquire(data or default_data_dir())).dsn
+        with server_reached():
+            migrate(database_url, SCHEMA)
+        application = OfferlogApplication(database_url, SCHEMA, library_settings)
+        offerlog = Offerlog(
+            application,
+            clock=clock or SystemClock(),
+            rules=rules or Rules(),
+            organization=organization,
+            store=held.pop_all(),
+        )
+    if keep_deadlines:
+        offerlog.keep_deadlines()
+    return offerlog

@@ -1,0 +1,103 @@
+"""The eventsourcing `Application` over PostgreSQL: our mapper, our recorders, our tables."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import InfrastructureFactory, Mapper, ProgrammingError
+from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
+from eventsourcing.utils import Environment, EnvType, strtobool
+from psycopg import Connection, conninfo
+from psycopg.rows import DictRow
+
+from offerlog_infrastructure.postgres.codec import FactMapper
+from offerlog_infrastructure.postgres.recorders import LogRecorder, PositionRecorder, StreamRecorder
+
+_LOCK_TIMEOUT = "2s"
+"""How long an append waits for another writer that holds the same visitor-offer's next version."""
+
+_IDLE_IN_TRANSACTION_SECONDS = "10"
+"""After which the server ends a writer that hangs inside its transaction and so delays readers."""
+
+
+class LogFactory(PostgresFactory):
+    """Makes our recorders over a pool that takes a whole connection string."""
+
+    aggregate_recorder_class = StreamRecorder
+    application_recorder_class = LogRecorder
+    tracking_recorder_class = PositionRecorder
+
+    def __init__(self, env: Environment, dsn: str) -> None:
+        super().__init__(env)
+        parts = conninfo.conninfo_to_dict(dsn)
+        schema = self.datastore.schema
+        settings = f"-c search_path={schema} -c lock_timeout={_LOCK_TIMEOUT} -c client_encoding=UTF8"
+        parts["options"] = f"{parts.get('options') or ''} {settings}".strip()
+        kwargs = self.datastore.pool.kwargs
+        assert isinstance(kwargs, dict)  # noqa: S101 - the library passes a dict
+        for name in ("dbname", "host", "port", "user", "password"):
+            kwargs.pop(name)
+        kwargs.update(parts, keepalives_idle=10, keepalives_interval=5, keepalives_count=3)
+
+
+class OfferlogApplication(Application[UUID]):
+    """The log as the library sees it: events, repository, notification log, in tables we migrate."""
+
+    name = "offerlog"
+    env: ClassVar[dict[str, str]] = {
+        "CREATE_TABLE": "n",
+        "POSTGRES_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": _IDLE_IN_TRANSACTION_SECONDS,
+    }
+
+    def __init__(self, dsn: str, schema: str, env: EnvType | None = None) -> None:
+        self._dsn = dsn
+        super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """Only what the code says: the process environment is `settings`' to read.
+
+        Raises:
+            ProgrammingError: Somebody asks for the library's database functions, which let a tailing
+                reader pass over events.
+        """
+        merged = {
+            # The pool takes the whole connection string; these only satisfy the library's checks.
+            "POSTGRES_DBNAME": "-",
+            "POSTGRES_HOST": "-",
+            "POSTGRES_USER": "-",
+            "POSTGRES_PASSWORD": "-",
+            **type(self).env,
+            **(env or {}),
+        }
+        if strtobool(merged.get("POSTGRES_ENABLE_DB_FUNCTIONS") or "no"):
+            raise ProgrammingError(
+                "POSTGRES_ENABLE_DB_FUNCTIONS must stay off: with it, readers of the log miss events"
+            )
+        return Environment(name, merged)
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[PostgresTrackingRecorder]:  # type: ignore[override] # the library narrows it so
+        """Our factory over the connection string."""
+        return LogFactory(env, self._dsn)
+
+    def construct_mapper(self) -> Mapper[UUID]:
+        """Stable names and versions instead of import paths."""
+        return FactMapper()
+
+    def connect(self) -> Connection[DictRow]:
+        """A connection of one's own, set up as the pool's are, in auto-commit mode."""
+        kwargs = self.log.datastore.pool.kwargs
+        assert isinstance(kwargs, dict)  # noqa: S101 - LogFactory made it
+        return Connection.connect(**{**kwargs, "autocommit": True})
+
+    @property
+    def log(self) -> LogRecorder:  # type: ignore[override] # the library's `log` is a deprecated alias
+        """The recorder, typed as what it is."""
+        assert isinstance(self.recorder, LogRecorder)  # noqa: S101 - LogFactory makes no other
+        return self.recorder
+
+    @property
+    def positions(self) -> PositionRecorder:
+        """How far each view has come."""
+        recorder = self.factory.tracking_recorder()
+        assert isinstance(recorder, PositionRecorder)  # noqa: S101 - LogFactory makes no other
+        return recorder

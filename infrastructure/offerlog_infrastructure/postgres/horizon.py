@@ -1,0 +1,65 @@
+"""How far a tailing reader may go: the position below which nothing can appear any more.
+
+Positions are drawn from a sequence while transactions are open, so a lower one may become visible
+after a higher one. An INSERT or COPY holds ROW EXCLUSIVE on the events table *before* it draws its
+first position. So: read the sequence's last value H, then list the transactions that hold that lock;
+when those have ended, every position up to H is committed or dead. No writer waits, nothing is
+guessed, and transactions that do not write events do not matter.
+"""
+
+from typing import Any, LiteralString
+
+from psycopg import Cursor
+
+
+class SafeHorizon:
+    """The horizon of one events table, advanced by looking; not thread-safe.
+
+    Attributes:
+        position: The last position known to be safe; None until one has been established.
+    """
+
+    def __init__(self, schema: str, table: str) -> None:
+        self.position: int | None = None
+        self._table = f'"{schema}"."{table}"'
+        self._sequence = f'"{schema}"."{table}_notification_id_seq"'
+        self._pending: tuple[int, frozenset[str]] | None = None
+
+    def advance(self, cursor: Cursor[Any]) -> int | None:
+        """Look once, without waiting, and return the position that is safe now.
+
+        Reading pages up to it needs a snapshot taken after this returns. The cursor's transaction must
+        not hold the lock itself.
+        """
+        drawn = self._drawn(cursor)  # before the look at the locks: the order is what makes it safe
+        writing = self._writing(cursor)
+        if not writing:
+            self._pending, self.position = None, drawn
+            return drawn
+        if self._pending is not None:
+            bound, awaited = self._pending
+            awaited &= writing
+            if awaited:
+                self._pending = bound, awaited
+                return self.position
+            self.position = bound
+        self._pending = drawn, writing
+        return self.position
+
+    def _drawn(self, cursor: Cursor[Any]) -> int:
+        cursor.execute(_DRAWN, (self._sequence,), prepare=True)
+        row = cursor.fetchone()
+        return int((row["drawn"] if row else 0) or 0)
+
+    def _writing(self, cursor: Cursor[Any]) -> frozenset[str]:
+        cursor.execute(_WRITING, (self._table,), prepare=True)
+        return frozenset(row["virtualtransaction"] for row in cursor.fetchall())
+
+
+_DRAWN: LiteralString = "SELECT pg_sequence_last_value(%s::regclass) AS drawn"
+_WRITING: LiteralString = """
+    SELECT virtualtransaction FROM pg_locks
+    WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND relation = %s::regclass
+"""

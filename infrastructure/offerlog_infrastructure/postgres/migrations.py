@@ -1,0 +1,60 @@
+"""Numbered SQL files, each run once, in order, by one process at a time."""
+
+from importlib import resources
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+_LOCK_KEY: Final = 0x6F66_6665_726C_6F67
+"""The advisory lock under which tables are made ("offerlog" in ASCII)."""
+
+
+class SchemaTooNew(Exception):  # noqa: N818 - says what is the case
+    """The database was made by a newer offerlog.
+
+    Attributes:
+        found: The newest migration in the database.
+        known: The newest migration this build has.
+    """
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(
+            f"the database is at migration {found}, this offerlog knows {known}: upgrade offerlog"
+        )
+        self.found = found
+        self.known = known
+
+
+def migrations() -> dict[int, str]:
+    """Every migration of this build: number to SQL text."""
+    folder = resources.files("offerlog_infrastructure.postgres") / "sql"
+    files = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return {
+        int(entry.name.partition("_")[0]): entry.read_text() for entry in sorted(files, key=lambda e: e.name)
+    }
+
+
+def migrate(dsn: str, schema: str) -> None:
+    """Bring the schema up to this build; several processes may do so at once.
+
+    Raises:
+        SchemaTooNew: The database was made by a newer build.
+    """
+    known = migrations()
+    with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+        cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS migrations"
+            " (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        cursor.execute("SELECT coalesce(max(number), 0) FROM migrations")
+        row = cursor.fetchone()
+        done = int(row[0]) if row else 0
+        if done > max(known):
+            raise SchemaTooNew(done, max(known))
+        for number in range(done + 1, max(known) + 1):
+            cursor.execute(known[number].encode())
+            cursor.execute("INSERT INTO migrations (number) VALUES (%s)", (number,))

@@ -1,0 +1,176 @@
+"""The projector: feeds the views from the log, page by page, exactly once.
+
+Any number of processes may run one; for each view one of them is active, by an advisory lock that its
+connection holds, and the others stand by. Each page and the position it reaches are written in one
+transaction, on that same connection: whoever loses the connection loses both.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from eventsourcing.persistence import Notification
+from psycopg import Connection, Cursor
+from psycopg.rows import DictRow
+
+from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
+from offerlog_domain.events import Fact, LifecycleEvent
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.views import VIEWS, View
+
+PAGE: Final = 2_000
+"""How many events one transaction of the projector takes."""
+
+_LOOK_SECONDS: Final = 0.02
+"""How often the log is looked at when nobody in this process says that it has grown."""
+
+_STAND_BY_SECONDS: Final = 0.5
+"""How often a projector that stands by tries to become active."""
+
+_LOCK_SPACE: Final = 0x6F66_6C67
+"""The first key of the advisory locks ("oflg" in ASCII); the second is the view's number."""
+
+_POSITIONS: LiteralString = """
+    SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
+    WHERE application_name = ANY(%s) ORDER BY application_name FOR UPDATE
+"""
+_READ_PAGE: LiteralString = """
+    SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
+    WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
+"""
+
+_EARLIER: LiteralString = """
+    SELECT e.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+        SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
+        WHERE originator_id = wanted.id ORDER BY originator_version
+    ) AS e
+"""
+
+_log = logging.getLogger(__name__)
+
+
+class Projector:
+    """One process's projector: a thread that keeps the views it owns up with the log.
+
+    Attributes:
+        error: What stopped the last page, None while all is well; it is tried again all the time.
+    """
+
+    def __init__(self, application: OfferlogApplication, views: Sequence[View] = VIEWS) -> None:
+        self._application = application
+        self._views = views
+        self._recorder = application.positions
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._moved = threading.Condition()
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="offerlog-projector", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that the log has grown."""
+        self._woken.set()
+
+    def await_move(self, timeout: float) -> None:
+        """Wait until this process's projector has moved, at most `timeout` seconds."""
+        with self._moved:
+            self._moved.wait(timeout)
+
+    def close(self) -> None:
+        """Stop after the page in hand and stand back for others."""
+        self._stopped.set()
+        self._woken.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with self._application.connect() as connection:
+                    self._serve(connection)
+            except Exception as error:  # noqa: BLE001 - the projector outlives whatever stops a page
+                self.error = error
+                _log.warning("the projector stopped and will try again: %s", error)
+                self._stopped.wait(_STAND_BY_SECONDS)
+
+    def _serve(self, connection: Connection[DictRow]) -> None:
+        """Feed the views this connection owns, until stopped or until something fails."""
+        owned: list[View] = []
+        looked = 0.0
+        log = self._application.log
+        horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
+        while not self._stopped.is_set():
+            if len(owned) < len(self._views) and time.monotonic() - looked >= _STAND_BY_SECONDS:
+                looked = time.monotonic()
+                owned += self._claim(connection, owned)
+            moved = False
+            if owned:
+                with connection.cursor() as cursor:
+                    safe = horizon.advance(cursor)
+                while safe is not None and not self._stopped.is_set() and self._turn(connection, owned, safe):
+                    moved = True
+                    with self._moved:
+                        self._moved.notify_all()
+                self.error = None
+            if not moved:
+                self._woken.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
+                self._woken.clear()
+
+    def _claim(self, connection: Connection[DictRow], owned: Sequence[View]) -> list[View]:
+        claimed = []
+        for number, view in enumerate(self._views):
+            if view not in owned:
+                row = connection.execute(
+                    "SELECT pg_try_advisory_lock(%s, %s) AS mine", (_LOCK_SPACE, number)
+                ).fetchone()
+                if row is not None and row["mine"]:
+                    claimed.append(view)
+        return claimed
+
+    def _turn(self, connection: Connection[DictRow], owned: Sequence[View], safe: int) -> bool:
+        """One page for the views that are furthest behind; returns whether there was one."""
+        with connection.transaction(), connection.cursor(binary=True) as cursor:
+            cursor.execute(_POSITIONS, ([view.name for view in owned],), prepare=True)
+            positions: Mapping[str, int] = {row["name"]: row["position"] for row in cursor.fetchall()}
+            behind = min(positions.values())
+            ahead = [position for position in positions.values() if position > behind]
+            rows = cursor.execute(_READ_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
+            if rows:
+                page = self._page(cursor, rows)
+                last = page.facts[-1].position
+            elif ahead and min(ahead) <= safe:
+                page, last = Page(()), min(ahead)
+            else:
+                return False
+            for view in owned:
+                if positions[view.name] == behind:
+                    view.apply(cursor, page)
+                    self._recorder.advance(cursor, view.name, last)
+            return True
+
+    def _page(self, cursor: Cursor[Any], rows: Sequence[Mapping[str, Any]]) -> Page:
+        facts = [Positioned(row["notification_id"], self._fact(row)) for row in rows]
+        earlier: dict[UUID, list[LifecycleEvent]] = {}
+        streams = streams_with_repeats(facts)
+        if streams:
+            for row in cursor.execute(_EARLIER, (list(streams),), prepare=True).fetchall():
+                fact = self._fact(row)
+                if isinstance(fact, LifecycleEvent):
+                    earlier.setdefault(fact.originator_id, []).append(fact)
+        return Page(facts, earlier)
+
+    def _fact(self, row: Mapping[str, Any]) -> Fact:
+        fact = self._application.mapper.to_domain_event(
+            Notification(
+                row["originator_id"],
+                row["originator_version"],
+                row["topic"],
+                row["state"],
+                row["notification_id"],
+            )
+        )
+        assert isinstance(fact, Fact)  # noqa: S101 - the mapper knows no other kind
+        return fact

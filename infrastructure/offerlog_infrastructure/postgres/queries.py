@@ -1,0 +1,147 @@
+"""Reading the projections' tables and the refusal log; long lists are streamed by server-side cursors."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from psycopg.rows import DictRow
+
+from offerlog_application.listings import KeptSignal, ProjectionStatus, Suppression
+from offerlog_application.ports import Clock
+from offerlog_domain.events import Fact
+from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log import store_reached
+
+_STREAMED: Final = 2_000
+"""Rows that a streamed list fetches at a time."""
+
+_BY_VISITOR: LiteralString = """
+    SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
+    WHERE organization = %s AND customer_id_type = %s AND customer_id = %s ORDER BY action_map_id
+"""
+_BY_ACTION_MAP: LiteralString = """
+    SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
+    WHERE organization = %s AND action_map_id = %s ORDER BY customer_id_type, customer_id
+"""
+_PARKED: LiteralString = """
+    SELECT parked_at AS recorded_at, NULL AS reason, NULL AS field, NULL AS cause, raw FROM parked_signals
+    WHERE organization = %s ORDER BY position
+"""
+_REFUSALS: LiteralString = """
+    SELECT recorded_at, reason, field, cause, raw FROM refusals
+    WHERE organization = %s AND (%s::text IS NULL OR reason = %s) AND recorded_at >= coalesce(%s, '-infinity')
+    ORDER BY recorded_at, id
+"""
+_DUE: LiteralString = """
+    SELECT originator_id, organization FROM current_offers WHERE withdrawn_at <= %s
+    UNION
+    SELECT originator_id, organization FROM parked_signals WHERE parked_at <= %s
+    LIMIT %s
+"""
+_STATUS: LiteralString = """
+    SELECT application_name AS name, t.notification_id AS position,
+        (SELECT count(*) FROM offerlog_events e WHERE e.notification_id > t.notification_id) AS behind,
+        next.originator_id, next.originator_version, next.topic, next.state
+    FROM offerlog_tracking t LEFT JOIN LATERAL (
+        SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
+        ORDER BY e.notification_id LIMIT 1
+    ) AS next ON true
+    WHERE application_name <> '__migration__' ORDER BY 1
+"""
+
+
+class PostgresReadSide:
+    """The application's `ReadSide` and `Deadlines`; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication, clock: Clock) -> None:
+        self._application = application
+        self._clock = clock
+        self._datastore = application.log.datastore
+
+    def suppressions_of_visitor(
+        self, organization: str, customer_id: str, customer_id_type: str
+    ) -> Sequence[Suppression]:
+        """Which maps must not offer to this visitor, sorted by map."""
+        keys = organization, customer_id_type.encode(), customer_id.encode()
+        with store_reached(), self._datastore.cursor() as cursor:
+            return [_suppression(row) for row in cursor.execute(_BY_VISITOR, keys, prepare=True)]
+
+    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Iterator[Suppression]:
+        """Whom this map must not offer to; streamed, sorted by visitor."""
+        return map(_suppression, self._streamed(_BY_ACTION_MAP, (organization, action_map_id)))
+
+    def parked(self, organization: str) -> Iterator[KeptSignal]:
+        """What waits for its action, in order of arrival; streamed."""
+        return map(_kept, self._streamed(_PARKED, (organization,)))
+
+    def refusals(
+        self, organization: str, *, reason: Reason | None = None, since: datetime | None = None
+    ) -> Iterator[KeptSignal]:
+        """The refusal log in order of writing; streamed."""
+        code = reason.value if reason else None
+        return map(_kept, self._streamed(_REFUSALS, (organization, code, code, since)))
+
+    def due(
+        self, *, withdrawn_before: datetime, parked_before: datetime, limit: int
+    ) -> Sequence[tuple[UUID, str]]:
+        """Streams on which the passing of time may have an effect."""
+        with store_reached(), self._datastore.cursor() as cursor:
+            rows = cursor.execute(_DUE, (withdrawn_before, parked_before, limit))
+            return [(row["originator_id"], row["organization"]) for row in rows]
+
+    def status(self) -> Sequence[ProjectionStatus]:
+        """How far every projection has come."""
+        with store_reached(), self._datastore.cursor() as cursor:
+            rows = cursor.execute(_STATUS).fetchall()
+        return [ProjectionStatus(row["name"], row["position"], row["behind"], self._age(row)) for row in rows]
+
+    def position(self) -> int:
+        """How far all projections have come."""
+        with store_reached(), self._datastore.cursor() as cursor:
+            row = cursor.execute(
+                "SELECT min(notification_id) AS position FROM offerlog_tracking"
+                " WHERE application_name <> '__migration__'",
+                prepare=True,
+            ).fetchone()
+            assert row is not None  # noqa: S101 - an aggregate has one row
+            return int(row["position"] or 0)
+
+    def _age(self, row: DictRow) -> float:
+        """Seconds since the oldest event that a projection lacks was recorded."""
+        if not row["behind"]:
+            return 0.0
+        stored = StoredEvent(
+            row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
+        )
+        fact = self._application.mapper.to_domain_event(stored)
+        assert isinstance(fact, Fact)  # noqa: S101 - the mapper knows no other kind
+        return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
+
+    def _streamed(self, statement: LiteralString, parameters: Sequence[Any]) -> Iterator[DictRow]:
+        with (
+            store_reached(),
+            self._datastore.get_connection() as connection,
+            connection.transaction(),
+            connection.cursor(name="streamed") as cursor,
+        ):
+            cursor.itersize = _STREAMED
+            yield from cursor.execute(statement, parameters)
+
+
+def _suppression(row: DictRow) -> Suppression:
+    return Suppression(
+        bytes(row["customer_id"]).decode(),
+        bytes(row["customer_id_type"]).decode(),
+        str(row["action_map_id"]),
+        row["state"],
+        str(row["action_id"]),
+        row["since"],
+    )
+
+
+def _kept(row: DictRow) -> KeptSignal:
+    reason = Reason(row["reason"]) if row["reason"] else None
+    return KeptSignal(row["recorded_at"], reason, row["field"], row["cause"], bytes(row["raw"]))

@@ -1,0 +1,287 @@
+"""The service in process: everything offerlog does, as methods of one thread-safe object."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+from offerlog_application.audit import History, history
+from offerlog_application.listings import KeptSignal, ProjectionStatus, Suppression
+from offerlog_application.offers import Expired, OfferService, Receipt
+from offerlog_application.offers import Report as SignalReport
+from offerlog_application.ports import Clock
+from offerlog_application.reports import Report, ReportQuery, report
+from offerlog_application.writer import GroupCommitWriter
+from offerlog_domain.decision import Rules
+from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.postgres.performance import PostgresPerformance
+from offerlog_infrastructure.postgres.projector import Projector
+from offerlog_infrastructure.postgres.queries import PostgresReadSide
+from offerlog_infrastructure.postgres.rebuild import rebuild
+from offerlog_infrastructure.postgres.views import VIEWS
+
+_EXPIRY_SECONDS: Final = 5.0
+"""How often a running service looks for what is overdue."""
+
+
+class ProjectionsBehind(Exception):  # noqa: N818 - says what is the case
+    """The projections did not reach a position in time.
+
+    Attributes:
+        position: The position asked for.
+        reached: The position they are at.
+        cause: What stops the projector of this process, if anything does.
+    """
+
+    def __init__(self, position: int, reached: int, cause: Exception | None) -> None:
+        why = f": {cause}" if cause else "; see `offerlog projections status`"
+        super().__init__(f"the projections are at position {reached}, not yet at {position}{why}")
+        self.position = position
+        self.reached = reached
+        self.cause = cause
+
+
+class Offerlog:
+    """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
+
+    Every method works for the organization given there, unless it is told another.
+    """
+
+    def __init__(
+        self,
+        application: OfferlogApplication,
+        *,
+        clock: Clock,
+        rules: Rules,
+        organization: str,
+        store: ExitStack,
+    ) -> None:
+        self.organization = organization
+        self._store = store
+        self._application = application
+        self._log = PostgresLog(application)
+        self._reads = PostgresReadSide(application, clock)
+        self._performance = PostgresPerformance(application)
+        self._writer = GroupCommitWriter(self._log)
+        self._service = OfferService(self._writer, self._log, self._reads, clock, rules)
+        self._projector = Projector(application)
+        self._closing = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    def submit(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Future[Receipt]:
+        """Hand in signals as one batch; the future gets their outcomes once all of it is durable.
+
+        Each signal is JSON text in either wire form, the decoded object, or a `Signal`.
+
+        Raises:
+            ValueError: The organization's name is unusable.
+            Overloaded: Too much is waiting; nothing was taken.
+            Closed: The service has been closed.
+        """
+        future = self._service.submit(signals, organization or self.organization)
+        future.add_done_callback(self._written)
+        return future
+
+    def record(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Receipt:
+        """As `submit`, and wait until it is durable."""
+        return self.submit(signals, organization=organization).result()
+
+    def offer(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        session_id: str,
+        customer_id_type: str = "cookie",
+        action_id: str | None = None,
+        action_map_version: int | None = None,
+        timeout_seconds: int | None = None,
+        organization: str | None = None,
+    ) -> OfferDecision:
+        """Ask whether a map may offer to a visitor, and record the offer if so, in one step.
+
+        With an `action_id` of your own, the same id again gets the same decision.
+
+        Raises:
+            MalformedSignal: Saying which argument, by its wire name, and why.
+        """
+        future = self._service.submit_offer(
+            organization or self.organization,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+            session_id=session_id,
+            action_id=action_id,
+            action_map_version=action_map_version,
+            timeout_seconds=timeout_seconds,
+        )
+        future.add_done_callback(self._written)
+        return future.result()
+
+    def eligibility(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        customer_id_type: str = "cookie",
+        organization: str | None = None,
+    ) -> Blocker | None:
+        """What stands against an offer to this visitor now, read from the log; None where it may be made.
+
+        Raises:
+            MalformedSignal: Saying which argument, by its wire name, and why.
+        """
+        return self._service.eligibility(
+            organization or self.organization,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+        )
+
+    def history(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        customer_id_type: str = "cookie",
+        version: int | None = None,
+        as_of: datetime | None = None,
+        organization: str | None = None,
+    ) -> History:
+        """One visitor-offer rebuilt from the log: as it is, at a version, or as it was at a time.
+
+        Raises:
+            MalformedSignal: Saying which argument, by its wire name, and why.
+        """
+        stream = self._service.stream(
+            organization or self.organization,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+        )
+        return history(self._log.facts(stream), version=version, as_of=as_of)
+
+    def suppressions(
+        self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
+    ) -> Sequence[Suppression]:
+        """Which maps must not offer to this visitor, from the projection; sorted by map."""
+        return self._reads.suppressions_of_visitor(
+            organization or self.organization, customer_id, customer_id_type
+        )
+
+    def suppressed_visitors(
+        self, action_map_id: str, *, organization: str | None = None
+    ) -> Iterator[Suppression]:
+        """Whom a map must not offer to, from the projection; streamed."""
+        return self._reads.suppressions_of_action_map(
+            organization or self.organization, action_map_id.lower()
+        )
+
+    def report(self, query: ReportQuery) -> Report:
+        """The Action Map Performance report, from the projection."""
+        return report(query, self._performance)
+
+    def parked(self, *, organization: str | None = None) -> Iterator[KeptSignal]:
+        """Signals that wait for their action, from the projection; streamed."""
+        return self._reads.parked(organization or self.organization)
+
+    def refusals(
+        self,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        organization: str | None = None,
+    ) -> Iterator[KeptSignal]:
+        """The refusal log; streamed."""
+        return self._reads.refusals(organization or self.organization, reason=reason, since=since)
+
+    def expire(self) -> Expired:
+        """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
+        self.wait(self._application.log.max_notification_id())
+        timedout = never_reachable = 0
+        while True:
+            expired = self._service.expire()
+            timedout += expired.timedout
+            never_reachable += expired.never_reachable
+            self.wait(expired.position)
+            if not expired.more:
+                return Expired(timedout, never_reachable, expired.position, more=False)
+
+    def wait(self, position: int | None, timeout: float = 60.0) -> None:
+        """Wait until every projection shows a position of the log (read your own writes).
+
+        Args:
+            position: As a receipt gives it; None returns at once.
+            timeout: Seconds without any progress.
+
+        Raises:
+            ProjectionsBehind: They made no progress for that long.
+        """
+        if position is None:
+            return
+        self._projector.wake()
+        reached, since = self._reads.position(), time.monotonic()
+        while reached < position:
+            self._projector.await_move(0.01)
+            now_at = self._reads.position()
+            if now_at > reached:
+                reached, since = now_at, time.monotonic()
+            elif time.monotonic() - since > timeout:
+                raise ProjectionsBehind(position, reached, self._projector.error)
+
+    def projections(self) -> Sequence[ProjectionStatus]:
+        """How far every projection has come."""
+        return self._reads.status()
+
+    def rebuild(self, name: str | None = None) -> int:
+        """Empty one projection, or all, and start feeding it again from the log.
+
+        Returns:
+            The position to wait for.
+
+        Raises:
+            KeyError: There is no projection of that name.
+        """
+        views = [view for view in VIEWS if name in {None, view.name}]
+        if not views:
+            raise KeyError(name)
+        rebuild(self._application, views)
+        self._projector.wake()
+        return self._application.log.max_notification_id() or 0
+
+    def keep_deadlines(self) -> None:
+        """From now on, expire what is overdue every few seconds, in the background."""
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="offerlog-deadlines", daemon=True)
+            self._keeper.start()
+
+    def close(self) -> None:
+        """Finish what was submitted, then let go of the store."""
+        self._closing.set()
+        with self._store:
+            if self._keeper is not None:
+                self._keeper.join()
+            self._writer.close()
+            self._projector.close()
+            self._application.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _written(self, _: Future[Any]) -> None:
+        self._projector.wake()
+
+    def _keep(self) -> None:
+        while not self._closing.wait(_EXPIRY_SECONDS):
+            self._service.expire()

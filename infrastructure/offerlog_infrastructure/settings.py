@@ -1,0 +1,51 @@
+"""Settings from the environment; nothing else reads it (but the embedded server's `PG_BINDIR`)."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from offerlog_domain.decision import Rules
+
+
+def _seconds(value: object) -> object:
+    """A bare number is seconds."""
+    if isinstance(value, str):
+        return timedelta(seconds=float(value))
+    return value
+
+
+_Period = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
+
+
+class Settings(BaseSettings):
+    """What an operator may set; every variable begins with `OFFERLOG_` unless said.
+
+    Attributes:
+        data: The embedded store's folder (`OFFERLOG_DATA`); None for the platform's place for it.
+        database_url: A PostgreSQL server to use instead of the embedded one (`OFFERLOG_DATABASE_URL`).
+        organization: Whose data commands work on (`OFFERLOG_ORGANIZATION`).
+        open_action_ttl: How long a silent open action blocks another (`OFFERLOG_OPEN_ACTION_TTL`, seconds).
+        parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
+        deadline_grace: How long after a time-out it is recorded (`OFFERLOG_DEADLINE_GRACE`, seconds).
+        future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
+        postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="OFFERLOG_", frozen=True, env_ignore_empty=True)
+
+    data: Path | None = None
+    database_url: str | None = None
+    organization: str = "default"
+    open_action_ttl: _Period = Rules().open_action_ttl
+    parking_time: _Period = Rules().parking_time
+    deadline_grace: _Period = Rules().deadline_grace
+    future_tolerance: _Period = Rules().future_tolerance
+    postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
+
+    @property
+    def rules(self) -> Rules:
+        """The periods, as the domain takes them."""
+        return Rules(self.open_action_ttl, self.parking_time, self.deadline_grace, self.future_tolerance)

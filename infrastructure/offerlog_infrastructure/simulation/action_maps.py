@@ -1,0 +1,76 @@
+"""The action maps of the simulated site: some are met often, some persuade better."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from offerlog_infrastructure.simulation.chance import Chance, Weighted
+from offerlog_infrastructure.simulation.journey import Ways, ways
+from offerlog_infrastructure.simulation.period import DAY
+
+NAMES: Final = (
+    "Checkout help",
+    "Pricing questions",
+    "Delivery and returns",
+    "Abandoned basket",
+    "Product advice",
+    'Plans "Basic" and "Pro"',
+    "Account and billing",
+    "Book a demo",
+    "Warranty claims",
+    "Rückfragen zur Bestellung",
+    "Student discount",
+    "Technical support",
+    "Gift cards",
+    "Store finder",
+)
+
+TIMEOUTS: Final = (30, 45, 60, 90, 120)
+VERSION_CHANGES: Final = 0.4
+"""The share of maps that get a new version on some later day."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionMap:
+    """One rule that makes offers.
+
+    Attributes:
+        id: Its UUID.
+        name: Its display name as JSON text, quoted and escaped.
+        version: Its version on the first day.
+        changed_at: From which instant on the version is one higher; None: never.
+        timeout_seconds: After how long the widget withdraws the invitation.
+        tells_timeout: Whether its `offered` carries `timeoutSeconds`, so that the service keeps the deadline.
+        paths: Where an action leads, with this map's acceptance.
+    """
+
+    id: str
+    name: str
+    version: int
+    changed_at: int | None
+    timeout_seconds: int
+    tells_timeout: bool
+    paths: Ways
+
+    def version_at(self, instant: int) -> int:
+        """The version in force at `instant`."""
+        return self.version + (self.changed_at is not None and instant >= self.changed_at)
+
+
+def action_maps(chance: Chance, count: int, days: int) -> Weighted[ActionMap]:
+    """`count` maps, each as likely to be met as it is popular."""
+    return Weighted([(_action_map(chance, place, days), 1 / (1 + 0.4 * place)) for place in range(count)])
+
+
+def _action_map(chance: Chance, place: int, days: int) -> ActionMap:
+    round_, name = divmod(place, len(NAMES))
+    changes = chance.happens(VERSION_CHANGES) and days > 1
+    return ActionMap(
+        id=chance.uuid(),
+        name=json.dumps(f"{NAMES[name]} {round_ + 1}" if round_ else NAMES[name]),
+        version=chance.between(1, 6),
+        changed_at=chance.between(1, days) * DAY if changes else None,
+        timeout_seconds=chance.one_of(TIMEOUTS),
+        tells_timeout=place % 3 < 2,  # noqa: PLR2004 (two maps in three)
+        paths=ways(0.5 + 1.3 * chance.share()),
+    )

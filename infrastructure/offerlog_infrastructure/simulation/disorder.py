@@ -1,0 +1,51 @@
+"""How signals travel: at once and in order, or as real beacons do, late and more than once."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from offerlog_infrastructure.simulation.chance import Chance
+from offerlog_infrastructure.simulation.period import MINUTE, SECOND
+from offerlog_infrastructure.simulation.wire import Signal
+
+LATE: Final = 0.04
+"""A beacon waits on a poor connection, for seconds."""
+VERY_LATE: Final = 0.01
+"""A beacon waits for the page's next chance to send, for minutes."""
+SENT_TWICE: Final = 0.02
+"""The same beacon arrives again, byte for byte."""
+RETRIED: Final = 0.01
+"""The widget reports the same fact again with an event id of its own."""
+
+
+class Transit:
+    """The way from browsers to the service.
+
+    It has a chance of its own, so that the same seed makes the same signals, whatever happens to them
+    on the way.
+    """
+
+    def __init__(self, chance: Chance, *, disorder: bool, repeats: bool) -> None:
+        self._chance = chance
+        self._disorder = disorder
+        self._repeats = repeats
+
+    def arrivals(self, signal: Signal) -> Iterator[tuple[int, str]]:
+        """When and as what line the signal arrives, once or more; never before it happened."""
+        chance = self._chance
+        arrival = signal.at + self._delay() if self._disorder else signal.at
+        line = signal.line()
+        yield arrival, line
+        if self._repeats:
+            if chance.happens(SENT_TWICE):
+                yield arrival + chance.mostly_low(SECOND, 20 * MINUTE), line
+            if chance.happens(RETRIED):
+                again = signal._replace(event_id=chance.uuid())
+                yield arrival + chance.mostly_low(SECOND, 2 * MINUTE), again.line()
+
+    def _delay(self) -> int:
+        chance = self._chance
+        if chance.happens(VERY_LATE):
+            return chance.mostly_low(MINUTE, 10 * MINUTE)
+        if chance.happens(LATE):
+            return chance.mostly_low(2 * SECOND, MINUTE)
+        return chance.mostly_low(20, SECOND)

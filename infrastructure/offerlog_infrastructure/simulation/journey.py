@@ -1,0 +1,79 @@
+"""The life of one action as it should go: a walk down the lifecycle's own table.
+
+Which state may follow which is read off `WEBCHAT`; this file only says how likely each step is and
+how long it takes.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_infrastructure.simulation.chance import Chance, Weighted
+from offerlog_infrastructure.simulation.period import SECOND
+
+
+class Odds(NamedTuple):
+    """How likely a step is beside its alternatives, and between which seconds it takes."""
+
+    weight: float
+    quickest: int
+    slowest: int
+
+
+ODDS: Final[Mapping[tuple[State, State], Odds]] = {
+    (State.OFFERED, State.ACCEPTED): Odds(0.14, 3, 30),
+    (State.OFFERED, State.REJECTED): Odds(0.12, 2, 20),
+    (State.OFFERED, State.IGNORED): Odds(0.50, 2, 30),
+    (State.OFFERED, State.ERRORED): Odds(0.03, 1, 4),
+    (State.OFFERED, State.TIMEDOUT): Odds(0.13, 0, 1),  # on top of the widget's time-out
+    (State.ACCEPTED, State.REJECTED): Odds(0.20, 4, 90),
+    (State.ACCEPTED, State.STARTED): Odds(0.74, 8, 150),
+    (State.STARTED, State.ABANDONED): Odds(0.22, 20, 420),
+    (State.STARTED, State.ENGAGED): Odds(0.74, 4, 240),
+}
+
+SILENCE: Final[Mapping[State, float]] = {State.OFFERED: 0.08, State.ACCEPTED: 0.06, State.STARTED: 0.04}
+"""How likely nothing more is ever heard after a state, beside its alternatives in `ODDS`."""
+
+Ways = Mapping[State, Weighted[State | None]]
+
+
+class Step(NamedTuple):
+    """What is reported of an action, and when; a wrong report may name a state no table has."""
+
+    at: int
+    state: str
+
+
+def ways(acceptance: float) -> Ways:
+    """Where each open state leads (None: to silence), when accepting is `acceptance` times as likely."""
+    return {
+        source: Weighted([(None, silence), *_steps_from(source, acceptance)])
+        for source, silence in SILENCE.items()
+    }
+
+
+def _steps_from(source: State, acceptance: float) -> list[tuple[State | None, float]]:
+    targets = [step.target for step in WEBCHAT.transitions if step.source is source]
+    return [(t, ODDS[source, t].weight * (acceptance if t is State.ACCEPTED else 1.0)) for t in targets]
+
+
+def life(chance: Chance, paths: Ways, timeout_seconds: int, offered_at: int) -> list[Step]:
+    """One action from `offered` to a final state, or to where it fell silent.
+
+    The widget withdraws the invitation after `timeout_seconds`; whatever else the visitor does with it
+    happens before.
+    """
+    state, at = State.OFFERED, offered_at
+    steps = [Step(at, state)]
+    while not WEBCHAT.final(state):
+        target = chance.pick(paths[state])
+        if target is None:
+            break
+        odds = ODDS[state, target]
+        at += chance.mostly_low(odds.quickest * SECOND, odds.slowest * SECOND)
+        if target is State.TIMEDOUT:
+            at += timeout_seconds * SECOND
+        steps.append(Step(at, target))
+        state = target
+    return steps

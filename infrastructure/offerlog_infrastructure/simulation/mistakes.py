@@ -1,0 +1,68 @@
+"""What real widgets report wrongly, at low rates: each kind meets a refusal of its own, or is parked."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Final
+
+from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_infrastructure.simulation.chance import Chance
+from offerlog_infrastructure.simulation.journey import Step
+from offerlog_infrastructure.simulation.period import MINUTE, SECOND
+
+STALE_PAGE: Final = 0.05
+"""A page offers although the offer is suppressed for this visitor: refused as `terminal_state`."""
+SECOND_TAB: Final = 0.012
+"""Two tabs offer at the same moment: the second is refused as `already_open`."""
+LOST_OFFERED: Final = 0.01
+"""The beacon of `offered` is lost; what follows stays parked until it is `never_reachable`."""
+STRAY: Final = 0.02
+"""An open action reports a state that it can no longer reach: refused as `not_legal`."""
+AFTERTHOUGHT: Final = 0.01
+"""A final action reports a further state: refused as `action_over`."""
+QUALIFIED: Final = 0.01
+COMPLETED: Final = 0.08
+"""Vendor states before and after what this lifecycle tracks: refused as `not_tracked`."""
+
+_UNREACHABLE: Final[Mapping[str, tuple[State, ...]]] = {
+    state: tuple(
+        other
+        for other in WEBCHAT.states
+        if not WEBCHAT.reachable(state, other) and not WEBCHAT.reachable(other, state) and other is not state
+    )
+    for state in WEBCHAT.states
+    if not WEBCHAT.final(state)
+}
+
+
+def with_mistakes(chance: Chance, steps: list[Step]) -> Iterator[Step]:
+    """The steps of one action as a widget reports them, in order: seldom one lost, seldom one too many."""
+    offered, last = steps[0], steps[-1]
+    if chance.happens(QUALIFIED):
+        yield Step(offered.at - chance.between(50, SECOND), "qualified")
+    if len(steps) == 1 or not chance.happens(LOST_OFFERED):
+        yield offered
+    for before, step in pairwise(steps):
+        yield from _stray(chance, before, (before.at + step.at) // 2)
+        yield step
+    if last.state not in _UNREACHABLE:
+        if chance.happens(AFTERTHOUGHT):
+            reached = {step.state for step in steps}
+            unseen = [state for state in WEBCHAT.states if state not in reached]
+            yield Step(last.at + chance.between(SECOND, 30 * SECOND), chance.one_of(unseen))
+        if last.state == State.ENGAGED and chance.happens(COMPLETED):
+            yield Step(last.at + chance.between(2 * MINUTE, 12 * MINUTE), "completed")
+
+
+def _stray(chance: Chance, after: Step, at: int) -> Iterator[Step]:
+    unreachable = _UNREACHABLE[after.state]
+    if unreachable and chance.happens(STRAY):
+        yield Step(at, chance.one_of(unreachable))
+
+
+def second_tab(chance: Chance, offered_at: int) -> Iterator[Step]:
+    """What the other tab reports when both offer at the same moment; nothing in most cases."""
+    if chance.happens(SECOND_TAB):
+        shown_at = offered_at + chance.between(0, 400)
+        yield Step(shown_at, State.OFFERED)
+        if chance.happens(0.5):
+            yield Step(shown_at + chance.between(2 * SECOND, MINUTE), State.IGNORED)

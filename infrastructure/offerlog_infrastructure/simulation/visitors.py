@@ -1,0 +1,139 @@
+"""Visitors: when they come and come back, and what each of their sessions reports."""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+
+from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_infrastructure.simulation.action_maps import ActionMap
+from offerlog_infrastructure.simulation.chance import Chance, Weighted
+from offerlog_infrastructure.simulation.journey import Step, life
+from offerlog_infrastructure.simulation.mistakes import STALE_PAGE, second_tab, with_mistakes
+from offerlog_infrastructure.simulation.period import DAY, HOUR, MINUTE, SECOND, Period
+from offerlog_infrastructure.simulation.wire import ERRORS, NO_ERROR, Signal
+
+FURTHER_PAGE: Final = 0.06
+"""How likely a session meets one more page with an action map."""
+COMES_BACK: Final = 0.55
+"""How likely a visitor comes back after a session, and how likely then on the same day."""
+SAME_DAY: Final = 0.2
+TRIES_AGAIN: Final = 0.6
+"""How likely a visitor who broke off, or met an error, goes to that page again next."""
+AWAY: Final = 40 * MINUTE
+"""The shortest time between two sessions: longer than an open action stays open."""
+NEVER: Final = 1 << 62
+
+
+class Visitor:
+    """One visitor.
+
+    Attributes:
+        customer_id: The cookie.
+        free_from: From which instant on each action map met so far may offer again.
+        unfinished: The map whose offer last broke off, if it may offer again.
+    """
+
+    __slots__ = ("customer_id", "free_from", "unfinished")
+
+    def __init__(self, customer_id: str) -> None:
+        self.customer_id = customer_id
+        self.free_from: dict[str, int] = {}
+        self.unfinished: ActionMap | None = None
+
+
+class Site:
+    """A web site during a period, with its action maps and its visitors."""
+
+    def __init__(self, chance: Chance, period: Period, maps: Weighted[ActionMap]) -> None:
+        self._chance = chance
+        self._period = period
+        self._maps = maps
+
+    def sessions(self, visitors: int) -> Iterator[tuple[int, list[Signal]]]:
+        """Every session that begins in the period, in order of its start, with what it reports.
+
+        No signal lies before the start of its session. Only visitors who are still to come back are held.
+        """
+        returning: list[tuple[int, int, Visitor]] = []
+        ties = count()
+        for number in range(visitors + 1):
+            newcomers = number < visitors
+            first = self._period.instant((number + self._chance.share()) / visitors) if newcomers else NEVER
+            if newcomers:
+                heappush(returning, (first, next(ties), Visitor(self._chance.uuid())))
+            while returning and returning[0][0] <= first:
+                start, _, visitor = heappop(returning)
+                signals, end = self._session(visitor, start)
+                yield start, signals
+                again = self._comes_back(end)
+                if again is not None:
+                    heappush(returning, (again, next(ties), visitor))
+
+    def _comes_back(self, left: int) -> int | None:
+        chance = self._chance
+        if not chance.happens(COMES_BACK):
+            return None
+        if chance.happens(SAME_DAY):
+            again = left + chance.mostly_low(AWAY, 6 * HOUR)
+        else:
+            day = left // DAY + 1 + chance.mostly_low(0, 5)
+            again = max(left + AWAY, self._period.instant_on(day, chance.share()))
+        return again if again < self._period.end else None
+
+    def _session(self, visitor: Visitor, at: int) -> tuple[list[Signal], int]:
+        session_id = self._chance.uuid()
+        signals: list[Signal] = []
+        staying = True
+        while staying:
+            at += self._chance.mostly_low(2 * SECOND, 4 * MINUTE)  # reading the page
+            action_map = self._page(visitor)
+            allowed = at >= visitor.free_from.get(action_map.id, 0)
+            if allowed or self._chance.happens(STALE_PAGE):
+                steps = life(self._chance, action_map.paths, action_map.timeout_seconds, at)
+                signals += self._signals(visitor, session_id, action_map, steps)
+                at, state = steps[-1]
+                staying = WEBCHAT.final(State(state))
+                if allowed:
+                    _remember(visitor, action_map, steps[-1])
+            staying = staying and self._chance.happens(FURTHER_PAGE)
+        return signals, at
+
+    def _page(self, visitor: Visitor) -> ActionMap:
+        if visitor.unfinished and self._chance.happens(TRIES_AGAIN):
+            return visitor.unfinished
+        return self._chance.pick(self._maps)
+
+    def _signals(
+        self, visitor: Visitor, session_id: str, action_map: ActionMap, steps: list[Step]
+    ) -> Iterator[Signal]:
+        chance = self._chance
+        version = action_map.version_at(steps[0].at)
+        for reports in (with_mistakes(chance, steps), second_tab(chance, steps[0].at)):
+            action_id = chance.uuid()
+            for at, state in reports:
+                yield Signal(
+                    at,
+                    self._period.stamp(at),
+                    chance.uuid(),
+                    action_id,
+                    state,
+                    action_map,
+                    version,
+                    visitor.customer_id,
+                    session_id,
+                    chance.one_of(ERRORS) if state == State.ERRORED else NO_ERROR,
+                )
+
+
+def _remember(visitor: Visitor, action_map: ActionMap, last: Step) -> None:
+    """Keep what the service would say of the next offer: suppressed, or free at once or after the lapse."""
+    state = State(last.state)
+    deadline = state is State.OFFERED and action_map.tells_timeout  # the service itself times it out
+    suppressed = state in WEBCHAT.terminal or deadline
+    free_from = last.at if WEBCHAT.final(state) else last.at + AWAY
+    visitor.free_from[action_map.id] = NEVER if suppressed else free_from
+    if not suppressed:
+        visitor.unfinished = action_map
+    elif visitor.unfinished is action_map:
+        visitor.unfinished = None
