@@ -1,0 +1,80 @@
+"""One embedded PostgreSQL a test run, one migrated template in it, one database a test."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
+from offerlog_infrastructure.embedded import EmbeddedServer
+from offerlog_infrastructure.postgres.migrations import migrate
+from offerlog_infrastructure.service import Offerlog
+
+TEMPLATE = "offerlog_template"
+FOLDER = "OFFERLOG_TEST_FOLDER"
+
+
+def pytest_configure() -> None:
+    """Name the run's folder once; worker processes inherit the name."""
+    os.environ.setdefault(FOLDER, tempfile.mkdtemp(prefix="offerlog-tests-"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind; the workers have stopped by now."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The connection string of the test run's server, shared by all its worker processes."""
+    folder = Path(os.environ[FOLDER])
+    folder.chmod(0o755)
+    with EmbeddedServer.acquire(folder / "store") as running:
+        with (folder / "template.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with psycopg.connect(running.dsn, autocommit=True) as connection:
+                known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (TEMPLATE,))
+                if known.fetchone() is None:
+                    connection.execute(f'CREATE DATABASE "{TEMPLATE}_making"'.encode())
+                    migrate(make_conninfo(running.dsn, dbname=f"{TEMPLATE}_making"), SCHEMA)
+                    connection.execute(f'ALTER DATABASE "{TEMPLATE}_making" RENAME TO "{TEMPLATE}"'.encode())
+        yield running.dsn
+
+
+@pytest.fixture
+def make_dsn(server: str) -> Iterator[Callable[[], str]]:
+    """Makes databases with the tables in place and nothing in them; they go when the test ends."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'.encode())
+        made.append(name)
+        return make_conninfo(server, dbname=name)
+
+    yield make
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in made:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture
+def dsn(make_dsn: Callable[[], str]) -> str:
+    """The connection string of a database with the tables in place and nothing in them."""
+    return make_dsn()
+
+
+@pytest.fixture
+def offerlog(dsn: str) -> Iterator[Offerlog]:
+    """The ready service over an empty log; deadlines are kept only when a test says so."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
+        yield service
