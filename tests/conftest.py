@@ -23,7 +23,8 @@ FOLDER = "OFFERLOG_TEST_FOLDER"
 
 def pytest_configure() -> None:
     """Name the run's folder once; worker processes inherit the name."""
-    os.environ.setdefault(FOLDER, tempfile.mkdtemp(prefix="offerlog-tests-"))
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="offerlog-tests-")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
