@@ -150,8 +150,7 @@ def _runs(first: int, end: int, zone: ZoneInfo) -> Iterator[tuple[int, int, int]
             yield run, look, offset
             run, offset = look, offset_at(look * SLOT_SECONDS, zone)
         seen = look
-    if run < end:
-        yield run, end, offset
+    yield run, end, offset  # empty if the clocks shift at the very end
 
 
 def _span(wall: int, by: Granularity) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from offerlog_application.cases import ExpiryCase, OfferCase, SignalCase
 from offerlog_application.ports import Clock, Deadlines, Streams
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker
-from offerlog_domain.identity import visitor_offer_id
+from offerlog_domain.identity import StreamKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import (
     Blocked,
@@ -89,6 +89,7 @@ class OfferService:
         self._deadlines = deadlines
         self._clock = clock
         self._rules = rules
+        self._keys: dict[str, StreamKey] = {}
         self.blocked: Counter[Reason] = Counter()
 
     def submit(self, signals: Iterable[Report], organization: str) -> Future[Receipt]:
@@ -102,13 +103,13 @@ class OfferService:
             Closed: The service has been closed.
         """
         circumstances = self._circumstances(organization)
-        secret = self._streams.secret(organization)
+        key = self._key(organization)
         outcomes: list[Outcome | None] = []
         refusals: list[Refusal] = []
         cases: list[SignalCase] = []
         places: list[int] = []
         for report in signals:
-            case = _heard(report, secret, circumstances)
+            case = _heard(report, key, circumstances)
             if isinstance(case, SignalCase):
                 places.append(len(outcomes))
                 cases.append(case)
@@ -178,7 +179,7 @@ class OfferService:
                 "timeoutSeconds": timeout_seconds,
             }
         )
-        stream = _stream(self._streams.secret(organization), signal)
+        stream = _stream(self._key(organization), signal)
         case = OfferCase(stream, signal, circumstances, named=action_id is not None)
 
         def answer(judgements: Sequence[Judgement], position: int | None) -> OfferDecision:  # noqa: ARG001
@@ -220,7 +221,7 @@ class OfferService:
         """
         self._circumstances(organization)
         pair = read_pair(customer_id, customer_id_type, action_map_id)
-        return visitor_offer_id(self._streams.secret(organization), *pair)
+        return self._key(organization).stream(*pair)
 
     def expire(self) -> Expired:
         """Record time-outs that are due and end parkings that are over, in all organizations.
@@ -244,6 +245,12 @@ class OfferService:
 
         return self._writer.submit(cases, (), answer).result()
 
+    def _key(self, organization: str) -> StreamKey:
+        key = self._keys.get(organization)
+        if key is None:
+            key = self._keys[organization] = StreamKey(self._streams.secret(organization))
+        return key
+
     def _circumstances(self, organization: str) -> Circumstances:
         if _ORGANIZATION.fullmatch(organization) is None:
             raise ValueError(
@@ -252,12 +259,12 @@ class OfferService:
         return Circumstances(organization, self._clock.now(), self._rules)
 
 
-def _stream(secret: bytes, signal: Signal) -> UUID:
-    return visitor_offer_id(secret, signal.customer_id_type, signal.customer_id, signal.action_map_id)
+def _stream(key: StreamKey, signal: Signal) -> UUID:
+    return key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
 
 
 def _heard(
-    report: Report, secret: bytes, circumstances: Circumstances
+    report: Report, key: StreamKey, circumstances: Circumstances
 ) -> SignalCase | tuple[Outcome, Refusal]:
     """A signal to be judged, or the refusal that reading it already is (checks 1 and 2)."""
     raw = _raw(report)
@@ -274,7 +281,7 @@ def _heard(
             circumstances.organization, circumstances.now, Reason.MALFORMED, error.field, error.cause, raw
         )
         return outcome, refusal
-    case = SignalCase(_stream(secret, signal), signal, raw, circumstances)
+    case = SignalCase(_stream(key, signal), signal, raw, circumstances)
     if signal.lifecycle is None:
         return case.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), case.refusal(Reason.NOT_TRACKED)
     return case

@@ -7,7 +7,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from offerlog_domain.events import (
     LIFECYCLE_EVENTS,
@@ -52,8 +52,7 @@ class Circumstances:
     rules: Rules = field(default_factory=Rules)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A decision: the outcome and what must be stored for it, all or nothing.
 
     Attributes:
@@ -199,12 +198,14 @@ class _Case:
         if remember:
             waiting = self.offer.parked_of(signal.action_id)
             self.append(
-                OfferRefused(
-                    **self.told_by(signal),
-                    reason=blocked_by.reason,
-                    blocking_action_id=blocked_by.action_id,
-                    blocking_state=blocked_by.state,
-                    blocking_since=blocked_by.since,
+                OfferRefused.of(
+                    self.told_by(signal)
+                    | {
+                        "reason": blocked_by.reason,
+                        "blocking_action_id": blocked_by.action_id,
+                        "blocking_state": blocked_by.state,
+                        "blocking_since": blocked_by.since,
+                    }
                 )
             )
             self.ended.extend((parked, Reason.OFFER_REFUSED) for parked in waiting)
@@ -213,22 +214,23 @@ class _Case:
     def park(self, signal: Signal, raw: bytes) -> Judgement:
         """Keep a signal, with its text, until its action is far enough."""
         told = self.told_by(signal)
-        told["visitor"] = told["visitor"].model_copy(update={"raw": raw})
-        self.append(SignalParked(**told, parked_state=signal.state))
+        told["visitor"] = Visitor.of(vars(told["visitor"]) | {"raw": raw})
+        self.append(SignalParked.of(told | {"parked_state": signal.state}))
         return self.judgement(OutcomeKind.PARKED)
 
     def record(self, action: Action | None, state: State, lifecycle: Lifecycle, told: dict[str, Any]) -> None:
         """Append the lifecycle event, then release what was parked for its action."""
         before = None if action is None else action.state
         if action is None:
-            told |= {"action_number": len(self.offer.actions) + 1, "offered_at": told["occurred_at"]}
+            told["action_number"] = len(self.offer.actions) + 1
+            told["offered_at"] = told["occurred_at"]
         else:
-            first = action.events[0]
-            told |= {"action_number": first.action_number, "offered_at": first.offered_at}
+            told["action_number"] = action.events[0].action_number
+            told["offered_at"] = action.events[0].offered_at
         event = LIFECYCLE_EVENTS[state]
         if event is Rejected:
             told["rejected_stage"] = lifecycle.stage(before, state)
-        self.append(event(**told))
+        self.append(event.of(told))
         if self.offer.parked:
             self.release(told["action_id"], lifecycle)
 
@@ -248,7 +250,7 @@ class _Case:
         told |= {"event_id": None, "occurred_at": action.withdrawn_at, "timeout_seconds": None, "dated": True}
         told |= {"error_code": None, "error_message": None}
         told |= {"action_number": action.events[0].action_number, "offered_at": action.events[0].offered_at}
-        self.append(TimedOut(**told))
+        self.append(TimedOut.of(told))
 
     def end_overdue_parking(self) -> None:
         """End the wait of every parked signal whose time is over."""
@@ -278,10 +280,13 @@ class _Case:
             "originator_id": self.offer.id,
             "originator_version": self.offer.version + 1,
             "organization": self.circumstances.organization,
-            "visitor": Visitor(
-                customer_id=signal.customer_id,
-                customer_id_type=signal.customer_id_type,
-                session_id=signal.session_id,
+            "visitor": Visitor.of(
+                {
+                    "customer_id": signal.customer_id,
+                    "customer_id_type": signal.customer_id_type,
+                    "session_id": signal.session_id,
+                    "raw": None,
+                }
             ),
             "action_map_id": signal.action_map_id,
             "action_id": signal.action_id,

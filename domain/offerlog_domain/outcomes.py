@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from offerlog_domain.lifecycle import State
 
@@ -31,8 +32,7 @@ class Reason(StrEnum):
     NEVER_REACHABLE = "never_reachable"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one signal.
 
     Attributes:

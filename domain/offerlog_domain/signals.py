@@ -45,7 +45,8 @@ _STORED_FORM_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "createdDate": ("createdDate",),
 }
 
-_STATES: Final[Mapping[str, State | UntrackedState]] = {s.value: s for s in (*State, *UntrackedState)}
+_USUAL_LENGTH: Final = len("2026-11-22T10:00:00.123Z")
+_USUAL_MARKS: Final = "--T::.Z"
 
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
@@ -77,6 +78,11 @@ def _instant(value: object) -> object:
         return value.astimezone(UTC)
     if not isinstance(value, str):
         raise ValueError("text is needed")  # noqa: TRY004 - pydantic reports ValueErrors
+    if len(value) == _USUAL_LENGTH and value[4:20:3] + value[23] == _USUAL_MARKS:
+        try:  # the vendor's own form, 2026-11-22T10:00:00.123Z, without taking it apart
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass  # the reading below says why
     match = _RFC3339.fullmatch(value)
     if match is None:
         raise ValueError("an RFC 3339 time with an offset is needed, such as 2026-11-22T10:00:00.123Z")
@@ -92,29 +98,6 @@ def _instant(value: object) -> object:
         return moment + timedelta(seconds=1) if leap else moment
     except (ValueError, OverflowError) as error:
         raise ValueError(f"no such time: {error}") from None
-
-
-def _state(value: object) -> State | UntrackedState:
-    if not isinstance(value, str):
-        raise ValueError("text is needed")  # noqa: TRY004 - pydantic reports ValueErrors
-    state = _STATES.get(value)
-    if state is None:
-        raise ValueError("no state that the vendor knows")
-    return state
-
-
-def _error_code(value: object) -> object:
-    """A number is kept as its text."""
-    if isinstance(value, float):
-        # Only the slow reading, which keeps decimals as written, may turn a fraction into text.
-        raise ValueError("a number or text is needed")  # noqa: TRY004 - pydantic reports ValueErrors
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return str(value)
-    return value
-
-
-def _absent_as(default: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: default if value is None else value)
 
 
 _Uuid = Annotated[
@@ -151,18 +134,18 @@ class Signal(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, populate_by_name=True)
 
     action_id: _Uuid = Field(alias="actionId")
-    state: Annotated[State | UntrackedState, PlainValidator(_state)] = Field(alias="actionState")
-    media_type: Annotated[_Name, _absent_as(WEBCHAT.media_type)] = Field(
-        alias="actionMediaType", default=WEBCHAT.media_type
+    state: Annotated[State, Field(strict=False)] | Annotated[UntrackedState, Field(strict=False)] = Field(
+        alias="actionState"
     )
+    media_type: _Name = Field(alias="actionMediaType", default=WEBCHAT.media_type)
     action_map_id: _Uuid = Field(alias="actionMapId")
     action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
         alias="actionMapVersion", default=None
     )
     customer_id: _Name = Field(alias="customerId")
-    customer_id_type: Annotated[_Name, _absent_as("cookie")] = Field(alias="customerIdType", default="cookie")
+    customer_id_type: _Name = Field(alias="customerIdType", default="cookie")
     session_id: _Uuid = Field(alias="sessionId")
-    error_code: Annotated[_Text | None, BeforeValidator(_error_code)] = Field(alias="errorCode", default=None)
+    error_code: _Text | None = Field(alias="errorCode", default=None)
     error_message: _Text | None = Field(alias="errorMessage", default=None)
     event_id: _Uuid | None = Field(alias="eventId", default=None)
     occurred_at: Annotated[datetime | None, BeforeValidator(_instant)] = Field(
@@ -195,7 +178,7 @@ def read_signal(text: bytes) -> Signal:
         try:
             return Signal.model_validate_json(text)
         except ValidationError:
-            pass  # the slow reading below finds the field, and takes what only a fast parser rejects
+            pass  # the slow reading below takes nulls and numbers for text, and finds what is wrong
     return signal_from_document(_document(text))
 
 
@@ -210,8 +193,12 @@ def signal_from_document(document: object) -> Signal:
     event_type = document.get("eventType")
     stored_form = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
     fields = _flattened(document) if stored_form else document
+    told = {name: value for name, value in fields.items() if value is not None}
+    code = told.get("errorCode")
+    if isinstance(code, int | float | Decimal) and not isinstance(code, bool):
+        told["errorCode"] = str(code)
     try:
-        return Signal.model_validate(dict(fields))
+        return Signal.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0])
@@ -284,6 +271,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "string_too_long": "at most {max_length} characters",
     "int_type": "a whole number is needed",
     "int_from_float": "a whole number is needed",
+    "enum": "no state that the vendor knows",
     "value_error": "{error}",
 }
 

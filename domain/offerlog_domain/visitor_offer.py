@@ -5,8 +5,8 @@ next is decided in `decision`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from offerlog_domain.events import (
@@ -21,8 +21,7 @@ from offerlog_domain.events import (
 from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, Stage, State
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """One invitation and everything that became of it; never without its `Offered`."""
 
     events: tuple[LifecycleEvent, ...]
@@ -61,8 +60,7 @@ class Action:
         return self.events[0].occurred_at + timedelta(seconds=seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class VisitorOffer:
+class VisitorOffer(NamedTuple):
     """Everything known of one visitor and one action map.
 
     Attributes:
@@ -131,35 +129,27 @@ def evolve(offer: VisitorOffer, fact: Fact) -> VisitorOffer:
     """
     if fact.originator_version != offer.version + 1:
         raise ValueError(f"fact {fact.originator_version} does not follow version {offer.version}")
-    version = fact.originator_version
+    stream, version, actions = offer.id, fact.originator_version, offer.actions
+    parked, refused = offer.parked, offer.refused_offers
     match fact:
         case Offered():
-            return replace(offer, version=version, actions=(*offer.actions, Action((fact,))))
+            actions = (*actions, Action((fact,)))
         case LifecycleEvent():
-            return replace(
-                offer,
-                version=version,
-                actions=tuple(
-                    Action((*action.events, fact)) if action.id == fact.action_id else action
-                    for action in offer.actions
-                ),
-                parked=_without(offer.parked, fact.action_id, fact.state),
+            actions = tuple(
+                Action((*action.events, fact)) if action.id == fact.action_id else action
+                for action in actions
             )
+            parked = _without(parked, fact.action_id, fact.state)
         case SignalParked():
-            return replace(offer, version=version, parked=(*offer.parked, fact))
+            parked = (*parked, fact)
         case ParkingEnded():
-            return replace(
-                offer, version=version, parked=_without(offer.parked, fact.action_id, fact.parked_state)
-            )
+            parked = _without(parked, fact.action_id, fact.parked_state)
         case OfferRefused():
-            return replace(
-                offer,
-                version=version,
-                refused_offers=(*offer.refused_offers, fact),
-                parked=tuple(parked for parked in offer.parked if parked.action_id != fact.action_id),
-            )
+            refused = (*refused, fact)
+            parked = tuple(waiting for waiting in parked if waiting.action_id != fact.action_id)
         case _:
             raise TypeError(f"a visitor-offer knows no {type(fact).__name__}")
+    return VisitorOffer(stream, version, actions, parked, refused)
 
 
 def fold(facts: Iterable[Fact], offer: VisitorOffer) -> VisitorOffer:

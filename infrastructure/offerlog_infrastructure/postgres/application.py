@@ -96,6 +96,12 @@ class OfferlogApplication(Application[UUID]):
         return self.recorder
 
     @property
+    def facts(self) -> FactMapper:
+        """The mapper, typed as what it is."""
+        assert isinstance(self.mapper, FactMapper)  # noqa: S101 - construct_mapper makes no other
+        return self.mapper
+
+    @property
     def positions(self) -> PositionRecorder:
         """How far each view has come."""
         recorder = self.factory.tracking_recorder()

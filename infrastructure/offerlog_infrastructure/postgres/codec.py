@@ -1,17 +1,18 @@
 """Facts to stored events and back: stable names with a version, never import paths."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
-from offerlog_domain.events import FACTS, Fact, Visitor
+from offerlog_domain.events import FACTS, Fact
+from offerlog_infrastructure.postgres.layout import state_of, told_by
 
-Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-"""Turns the fields of one stored version into those of the next."""
+Upcaster = Callable[[bytes], bytes]
+"""Turns the stored state of one version into that of the next."""
 
 UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
 """By stored name and the version it starts from; none are needed yet."""
@@ -26,28 +27,26 @@ class UnreadableEvent(Exception):  # noqa: N818 - says what is the case
         originator_version: Its place there.
     """
 
-    def __init__(self, stored: StoredEvent, cause: str) -> None:
-        super().__init__(
-            f"stored event {stored.topic} ({stored.originator_id}, version {stored.originator_version}):"
-            f" {cause}"
-        )
-        self.topic = stored.topic
-        self.originator_id = stored.originator_id
-        self.originator_version = stored.originator_version
+    def __init__(self, topic: str, originator_id: object, originator_version: int, cause: str) -> None:
+        super().__init__(f"stored event {topic} ({originator_id}, version {originator_version}): {cause}")
+        self.topic = topic
+        self.originator_id = originator_id
+        self.originator_version = originator_version
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Visitor):
-        return _told(value)
-    raise TypeError(f"{type(value).__name__} is never stored")
+class EventRow(NamedTuple):
+    """A stored event in the order of the table's columns."""
 
-
-def _told(model: Visitor | Fact) -> dict[str, Any]:
-    return {name: value for name, value in vars(model).items() if value is not None}
+    originator_version: int
+    originator_id: UUID
+    topic: str
+    state: bytes
 
 
 class FactMapper(Mapper[UUID]):
-    """The library's mapper for our facts: MessagePack under the topic `name.version`."""
+    """The library's mapper for our facts, under the topic `name.version`; also row by row, without
+    the objects in between that the library makes.
+    """
 
     def __init__(
         self,
@@ -55,41 +54,57 @@ class FactMapper(Mapper[UUID]):
         upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
     ) -> None:
         super().__init__(JSONTranscoder())
-        self._facts = {fact.stored_name: fact for fact in facts}
         self._topics = {fact: f"{fact.stored_name}.{fact.stored_version}" for fact in facts}
-        self._upcasters = upcasters
-        self._encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
-        self._decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+        self._readers: dict[str, tuple[type[Fact], tuple[Upcaster, ...]]] = {
+            topic: (fact, ()) for fact, topic in self._topics.items()
+        }
+        for fact in facts:
+            for written in range(1, fact.stored_version):
+                steps = tuple(
+                    upcasters[fact.stored_name, version] for version in range(written, fact.stored_version)
+                )
+                self._readers[f"{fact.stored_name}.{written}"] = fact, steps
 
-    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
+    def row(self, fact: Fact) -> EventRow:
         """One fact as the log keeps it."""
-        assert isinstance(domain_event, Fact)  # noqa: S101 - the library's signature is wider
-        told = _told(domain_event)
-        return StoredEvent(
-            told.pop("originator_id"),
-            told.pop("originator_version"),
-            self._topics[type(domain_event)],
-            self._encode(told),
+        return EventRow(
+            fact.originator_version, fact.originator_id, self._topics[type(fact)], state_of(fact)
         )
 
-    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
+    def fact(self, originator_id: UUID, originator_version: int, topic: str, state: bytes) -> Fact:
         """One stored event as a fact of today, upcast if it is of an older version.
 
         Raises:
             UnreadableEvent: Name or version are unknown, or the state does not hold what it must.
         """
-        name, _, written = stored_event.topic.rpartition(".")
-        fact = self._facts.get(name)
-        if fact is None or not written.isdecimal() or int(written) > fact.stored_version:
-            raise UnreadableEvent(stored_event, "this build knows no such name and version")
-        try:
-            told = self._decode(stored_event.state)
-            for version in range(int(written), fact.stored_version):
-                told = self._upcasters[name, version](told)
-            return fact(
-                originator_id=stored_event.originator_id,
-                originator_version=stored_event.originator_version,
-                **told,
+        reader = self._readers.get(topic)
+        if reader is None:
+            raise UnreadableEvent(
+                topic, originator_id, originator_version, "this build knows no such name and version"
             )
-        except (ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
-            raise UnreadableEvent(stored_event, str(error)) from error
+        fact, steps = reader
+        try:
+            for upcast in steps:
+                state = upcast(state)
+            told = told_by(state, fact)
+        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+            raise UnreadableEvent(topic, originator_id, originator_version, str(error)) from error
+        told["originator_id"] = originator_id
+        told["originator_version"] = originator_version
+        return fact.of(told)
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
+        """One fact as the library keeps it."""
+        assert isinstance(domain_event, Fact)  # noqa: S101 - the library's signature is wider
+        row = self.row(domain_event)
+        return StoredEvent(row.originator_id, row.originator_version, row.topic, row.state)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
+        """One of the library's stored events as a fact of today.
+
+        Raises:
+            UnreadableEvent: This build cannot read it.
+        """
+        stream = stored_event.originator_id
+        assert isinstance(stream, UUID)  # noqa: S101 - our streams are UUIDs
+        return self.fact(stream, stored_event.originator_version, stored_event.topic, stored_event.state)

@@ -8,22 +8,28 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 import psycopg
-from eventsourcing.persistence import InterfaceError, OperationalError, StoredEvent
+from eventsourcing.persistence import InterfaceError, OperationalError
+from psycopg.rows import tuple_row
 
 from offerlog_application.ports import StoreUnavailable
 from offerlog_domain.events import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.cache import OfferCache
 
 _LOAD: LiteralString = """
     SELECT e.originator_id, e.originator_version, e.topic, e.state
-    FROM unnest(%s::uuid[]) AS wanted (id)
+    FROM unnest(%s::uuid[], %s::int[]) AS known (id, version)
     CROSS JOIN LATERAL (
         SELECT * FROM offerlog_events
-        WHERE originator_id = wanted.id ORDER BY originator_version
+        WHERE originator_id = known.id AND originator_version > known.version ORDER BY originator_version
     ) AS e
 """
+"""Only what is newer than what is known: a repeat, or a stream known up to date, costs one index probe."""
+
+_REMEMBERED: Final = 10_000
+"""How many visitor-offers a process remembers; each takes a few kilobytes."""
 
 _MAKE_KEY: LiteralString = """
     INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
@@ -50,11 +56,12 @@ def server_reached() -> Iterator[None]:
 
 
 class PostgresLog:
-    """The application's `EventLog` and `Streams`; thread-safe."""
+    """The application's `EventLog` and `Streams`; thread-safe but for `load`, which one writer calls."""
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application
-        self._mapper = application.mapper
+        self._mapper = application.facts
+        self._cache = OfferCache(_REMEMBERED)
         self._secrets: dict[str, bytes] = {}
         self._secrets_lock = threading.Lock()
 
@@ -65,14 +72,15 @@ class PostgresLog:
             StoreUnavailable: The store cannot be reached.
             UnreadableEvent: A stored event is unknown to this build.
         """
-        offers = {stream: VisitorOffer(stream) for stream in streams}
+        offers = {stream: self._cache.get(stream) for stream in streams}
+        versions = [offer.version for offer in offers.values()]
         with store_reached(), self._application.log.datastore.get_connection() as connection:
-            cursor = connection.cursor(binary=True)
-            for row in cursor.execute(_LOAD, (list(offers),), prepare=True):
-                stored = StoredEvent(
-                    row["originator_id"], row["originator_version"], row["topic"], row["state"]
-                )
-                offers[row["originator_id"]] = evolve(offers[row["originator_id"]], self._fact(stored))
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            for stream, *stored in cursor.execute(_LOAD, (list(offers), versions), prepare=True):
+                offers[stream] = evolve(offers[stream], self._mapper.fact(stream, *stored))
+        for offer in offers.values():
+            if offer.version:
+                self._cache.put(offer)
         return offers
 
     def append(self, facts: Sequence[Fact], refusals: Sequence[Refusal]) -> int | None:
@@ -83,9 +91,8 @@ class PostgresLog:
             StoreUnavailable: Nothing was stored.
             OutcomeUnknown: It may or may not have been stored.
         """
-        events = [self._mapper.to_stored_event(fact) for fact in facts]
         with store_reached():
-            return self._application.log.append(events, refusals)
+            return self._application.log.append(list(map(self._mapper.row, facts)), refusals)
 
     def facts(self, stream: UUID) -> Sequence[Fact]:
         """The whole stream, in order.
@@ -94,7 +101,8 @@ class PostgresLog:
             StoreUnavailable: The store cannot be reached.
         """
         with store_reached():
-            return [self._fact(stored) for stored in self._application.recorder.select_events(stream)]
+            stored = self._application.recorder.select_events(stream)
+        return [self._mapper.fact(stream, e.originator_version, e.topic, e.state) for e in stored]
 
     def secret(self, organization: str) -> bytes:
         """The organization's key for stream ids, made at first use; 32 bytes.
@@ -112,8 +120,3 @@ class PostgresLog:
             secret = bytes(row["secret"])
             self._secrets[organization] = secret
             return secret
-
-    def _fact(self, stored: StoredEvent) -> Fact:
-        fact = self._mapper.to_domain_event(stored)
-        assert isinstance(fact, Fact)  # noqa: S101 - the mapper knows no other kind
-        return fact

@@ -8,16 +8,15 @@ transaction, on that same connection: whoever loses the connection loses both.
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from eventsourcing.persistence import Notification
 from psycopg import Connection, Cursor
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
-from offerlog_domain.events import Fact, LifecycleEvent
+from offerlog_domain.events import LifecycleEvent
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.views import VIEWS, View
@@ -132,9 +131,9 @@ class Projector:
 
     def _turn(self, connection: Connection[DictRow], owned: Sequence[View], safe: int) -> bool:
         """One page for the views that are furthest behind; returns whether there was one."""
-        with connection.transaction(), connection.cursor(binary=True) as cursor:
+        with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             cursor.execute(_POSITIONS, ([view.name for view in owned],), prepare=True)
-            positions: Mapping[str, int] = {row["name"]: row["position"] for row in cursor.fetchall()}
+            positions: dict[str, int] = dict(cursor.fetchall())
             behind = min(positions.values())
             ahead = [position for position in positions.values() if position > behind]
             rows = cursor.execute(_READ_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
@@ -148,29 +147,17 @@ class Projector:
             for view in owned:
                 if positions[view.name] == behind:
                     view.apply(cursor, page)
-                    self._recorder.advance(cursor, view.name, last)
+                    self._recorder.advance(connection, view.name, last)
             return True
 
-    def _page(self, cursor: Cursor[Any], rows: Sequence[Mapping[str, Any]]) -> Page:
-        facts = [Positioned(row["notification_id"], self._fact(row)) for row in rows]
+    def _page(self, cursor: Cursor[Any], rows: Sequence[tuple[Any, ...]]) -> Page:
+        read = self._application.facts.fact
+        facts = [Positioned(position, read(*stored)) for position, *stored in rows]
         earlier: dict[UUID, list[LifecycleEvent]] = {}
         streams = streams_with_repeats(facts)
         if streams:
-            for row in cursor.execute(_EARLIER, (list(streams),), prepare=True).fetchall():
-                fact = self._fact(row)
+            for _, *stored in cursor.execute(_EARLIER, (list(streams),), prepare=True).fetchall():
+                fact = read(*stored)
                 if isinstance(fact, LifecycleEvent):
                     earlier.setdefault(fact.originator_id, []).append(fact)
         return Page(facts, earlier)
-
-    def _fact(self, row: Mapping[str, Any]) -> Fact:
-        fact = self._application.mapper.to_domain_event(
-            Notification(
-                row["originator_id"],
-                row["originator_version"],
-                row["topic"],
-                row["state"],
-                row["notification_id"],
-            )
-        )
-        assert isinstance(fact, Fact)  # noqa: S101 - the mapper knows no other kind
-        return fact

@@ -5,12 +5,10 @@ from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
 from psycopg.rows import DictRow
 
 from offerlog_application.listings import KeptSignal, ProjectionStatus, Suppression
 from offerlog_application.ports import Clock
-from offerlog_domain.events import Fact
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import store_reached
@@ -113,11 +111,9 @@ class PostgresReadSide:
         """Seconds since the oldest event that a projection lacks was recorded."""
         if not row["behind"]:
             return 0.0
-        stored = StoredEvent(
+        fact = self._application.facts.fact(
             row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
         )
-        fact = self._application.mapper.to_domain_event(stored)
-        assert isinstance(fact, Fact)  # noqa: S101 - the mapper knows no other kind
         return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
 
     def _streamed(self, statement: LiteralString, parameters: Sequence[Any]) -> Iterator[DictRow]:

@@ -28,11 +28,12 @@ from eventsourcing.postgres import (
     PostgresDatastore,
     PostgresTrackingRecorder,
 )
-from psycopg import Cursor, sql
+from psycopg import Connection, Cursor, sql
 from psycopg.rows import DictRow
 
 from offerlog_application.ports import OutcomeUnknown, VersionConflict
 from offerlog_domain.outcomes import Refusal
+from offerlog_infrastructure.postgres.codec import EventRow
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 
 _SETTLE_SECONDS: Final = 60.0
@@ -48,7 +49,7 @@ class StreamConflict(IntegrityError, VersionConflict):  # noqa: N818 - says what
         VersionConflict.__init__(self, originator_id, waiting=waiting)
 
 
-def _copy_events(cursor: Cursor[Any], table: sql.Composable, events: Sequence[StoredEvent]) -> None:
+def _copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[EventRow]) -> None:
     statement = sql.SQL(
         "COPY {} (originator_version, originator_id, topic, state) FROM STDIN (FORMAT BINARY)"
     ).format(table)
@@ -56,16 +57,23 @@ def _copy_events(cursor: Cursor[Any], table: sql.Composable, events: Sequence[St
         with cursor.copy(statement) as copy:
             copy.set_types(["int4", "uuid", "text", "bytea"])
             write = copy.write_row
-            for event in events:
-                write((event.originator_version, event.originator_id, event.topic, event.state))
+            for row in rows:
+                write(row)
     except (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable) as error:
         line = _COPY_LINE.search(error.diag.context or "")
         if line is None:
             raise
-        at_fault = events[int(line[1]) - 1].originator_id
-        assert isinstance(at_fault, UUID)  # noqa: S101 - our streams are UUIDs
+        at_fault = rows[int(line[1]) - 1].originator_id
         waiting = isinstance(error, psycopg.errors.LockNotAvailable)
         raise StreamConflict(at_fault, waiting=waiting) from error
+
+
+def _rows(events: Sequence[StoredEvent]) -> list[EventRow]:
+    rows = []
+    for event in events:
+        assert isinstance(event.originator_id, UUID)  # noqa: S101 - our streams are UUIDs
+        rows.append(EventRow(event.originator_version, event.originator_id, event.topic, event.state))
+    return rows
 
 
 class StreamRecorder(PostgresAggregateRecorder):
@@ -80,7 +88,7 @@ class StreamRecorder(PostgresAggregateRecorder):
         if stored_events:
             table = sql.Identifier(self.datastore.schema, self.events_table_name)
             with self.datastore.transaction(commit=True) as cursor:
-                _copy_events(cursor, table, stored_events)
+                _copy_events(cursor, table, _rows(stored_events))
         return None
 
 
@@ -97,7 +105,7 @@ class LogRecorder(PostgresApplicationRecorder):
         sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
         self._drawn = sql.SQL("currval({})").format(sql.Literal(sequence))
 
-    def append(self, events: Sequence[StoredEvent], refusals: Sequence[Refusal] = ()) -> int | None:
+    def append(self, events: Sequence[EventRow], refusals: Sequence[Refusal] = ()) -> int | None:
         """Append events and refusals in one transaction; returns the last position drawn, if any.
 
         A connection lost during the commit is no answer: the server is asked what became of the
@@ -139,7 +147,7 @@ class LogRecorder(PostgresApplicationRecorder):
         """
         if not stored_events:
             return None
-        self.append(stored_events)
+        self.append(_rows(stored_events))
         statement = sql.SQL(
             "SELECT notification_id FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS k (id, version, n)"
             " JOIN {} ON originator_id = k.id AND originator_version = k.version ORDER BY k.n"
@@ -235,10 +243,11 @@ class TimedSubscription(ListenNotifySubscription[LogRecorder]):
 class PositionRecorder(PostgresTrackingRecorder):
     """Positions of projections, stored in the transaction of the view they belong to."""
 
-    def advance(self, cursor: Cursor[DictRow], view: str, position: int) -> None:
-        """Store a view's position in the transaction at hand.
+    def advance(self, connection: Connection[DictRow], view: str, position: int) -> None:
+        """Store a view's position in the transaction that a connection is in.
 
         Raises:
             IntegrityError: The view is there already.
         """
-        self._insert_tracking(cursor, Tracking(view, position))
+        with connection.cursor() as cursor:
+            self._insert_tracking(cursor, Tracking(view, position))

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Final
 
-from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_domain.lifecycle import WEBCHAT, State, UntrackedState
 from offerlog_infrastructure.simulation.chance import Chance
 from offerlog_infrastructure.simulation.journey import Step
 from offerlog_infrastructure.simulation.period import MINUTE, SECOND
 
-STALE_PAGE: Final = 0.05
+STALE_PAGE: Final = 0.25
 """A page offers although the offer is suppressed for this visitor: refused as `terminal_state`."""
 SECOND_TAB: Final = 0.012
 """Two tabs offer at the same moment: the second is refused as `already_open`."""
@@ -38,7 +38,7 @@ def with_mistakes(chance: Chance, steps: list[Step]) -> Iterator[Step]:
     """The steps of one action as a widget reports them, in order: seldom one lost, seldom one too many."""
     offered, last = steps[0], steps[-1]
     if chance.happens(QUALIFIED):
-        yield Step(offered.at - chance.between(50, SECOND), "qualified")
+        yield Step(offered.at - chance.between(50, SECOND), UntrackedState.QUALIFIED)
     if len(steps) == 1 or not chance.happens(LOST_OFFERED):
         yield offered
     for before, step in pairwise(steps):
@@ -50,7 +50,7 @@ def with_mistakes(chance: Chance, steps: list[Step]) -> Iterator[Step]:
             unseen = [state for state in WEBCHAT.states if state not in reached]
             yield Step(last.at + chance.between(SECOND, 30 * SECOND), chance.one_of(unseen))
         if last.state == State.ENGAGED and chance.happens(COMPLETED):
-            yield Step(last.at + chance.between(2 * MINUTE, 12 * MINUTE), "completed")
+            yield Step(last.at + chance.between(2 * MINUTE, 12 * MINUTE), UntrackedState.COMPLETED)
 
 
 def _stray(chance: Chance, after: Step, at: int) -> Iterator[Step]:

@@ -13,11 +13,11 @@ from offerlog_infrastructure.simulation.mistakes import STALE_PAGE, second_tab, 
 from offerlog_infrastructure.simulation.period import DAY, HOUR, MINUTE, SECOND, Period
 from offerlog_infrastructure.simulation.wire import ERRORS, NO_ERROR, Signal
 
-FURTHER_PAGE: Final = 0.06
+FURTHER_PAGE: Final = 0.04
 """How likely a session meets one more page with an action map."""
 COMES_BACK: Final = 0.55
 """How likely a visitor comes back after a session, and how likely then on the same day."""
-SAME_DAY: Final = 0.2
+SAME_DAY: Final = 0.15
 TRIES_AGAIN: Final = 0.6
 """How likely a visitor who broke off, or met an error, goes to that page again next."""
 AWAY: Final = 40 * MINUTE
