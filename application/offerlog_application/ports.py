@@ -1,6 +1,6 @@
 """What the use cases need from outside, as protocols; infrastructure provides it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -62,8 +62,15 @@ class EventLog(Protocol):
             StoreUnavailable: The store cannot be reached.
         """
 
-    def append(self, facts: Sequence[Fact], refusals: Sequence[Refusal]) -> int | None:
+    def append(
+        self, facts: Sequence[Fact], refusals: Sequence[Refusal], offers: Iterable[VisitorOffer]
+    ) -> int | None:
         """Store both in one transaction; returns the last position drawn, None without facts.
+
+        Args:
+            facts: In order within each stream.
+            refusals: For the refusal log.
+            offers: What the facts make of their visitor-offers, to be remembered once they are stored.
 
         Raises:
             VersionConflict: Nothing was stored; load that stream again.

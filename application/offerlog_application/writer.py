@@ -177,7 +177,7 @@ class GroupCommitWriter:
                 position = None
                 break
             try:
-                position = self._log.append(facts, [*given, *refusals])
+                position = self._log.append(facts, [*given, *refusals], decided.offers.values())
                 break
             except VersionConflict as conflict:
                 if attempt == _ATTEMPTS:
@@ -214,14 +214,16 @@ class _Decided:
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = cases
         self.judgements: list[Any] = [None] * len(cases)
+        self.offers: dict[UUID, VisitorOffer] = {}
 
     def decide(self, numbers: Sequence[int], offers: dict[UUID, VisitorOffer]) -> None:
         """Judge these cases, in order, each on what the one before it left."""
-        current = {self.cases[n].stream: offers[self.cases[n].stream] for n in numbers}
+        for n in numbers:
+            self.offers[self.cases[n].stream] = offers[self.cases[n].stream]
         for n in numbers:
             case = self.cases[n]
-            judgement = case.decide(current[case.stream])
-            current[case.stream] = judgement.offer
+            judgement = case.decide(self.offers[case.stream])
+            self.offers[case.stream] = judgement.offer
             self.judgements[n] = judgement
 
     def outcome(self) -> tuple[list[Fact], list[Refusal]]:

@@ -133,13 +133,13 @@ class _Case:
     def __init__(self, offer: VisitorOffer, circumstances: Circumstances) -> None:
         self.offer = offer
         self.circumstances = circumstances
-        self.facts: list[Fact] = []
-        self.ended: list[tuple[SignalParked, Reason]] = []
+        self.facts: tuple[Fact, ...] = ()
+        self.ended: tuple[tuple[SignalParked, Reason], ...] = ()
 
     def judgement(
         self, outcome: OutcomeKind | None, reason: Reason | None = None, blocked_by: Blocker | None = None
     ) -> Judgement:
-        return Judgement(self.offer, outcome, reason, blocked_by, tuple(self.facts), tuple(self.ended))
+        return Judgement(self.offer, outcome, reason, blocked_by, self.facts, self.ended)
 
     def refused(self, reason: Reason) -> Judgement:
         return self.judgement(OutcomeKind.REFUSED, reason)
@@ -161,11 +161,7 @@ class _Case:
             if signal.state is State.OFFERED:
                 return self.duplicate(refused)
             return self.refused(Reason.OFFER_REFUSED)
-        action = self.offer.action(signal.action_id)
-        reached = action is not None and any(event.state is signal.state for event in action.events)
-        if reached or any(p.parked_state is signal.state for p in self.offer.parked_of(signal.action_id)):
-            return self.duplicate()
-        return None
+        return self.duplicate() if self.offer.has(signal.action_id, signal.state) else None
 
     def moved(self, signal: Signal, raw: bytes, *, remember: bool) -> Judgement:
         """Checks 7 to 11: whether its action can take it."""
@@ -208,7 +204,7 @@ class _Case:
                     }
                 )
             )
-            self.ended.extend((parked, Reason.OFFER_REFUSED) for parked in waiting)
+            self.ended += tuple((parked, Reason.OFFER_REFUSED) for parked in waiting)
         return self.judgement(OutcomeKind.REFUSED, blocked_by.reason, blocked_by)
 
     def park(self, signal: Signal, raw: bytes) -> Judgement:
@@ -268,10 +264,10 @@ class _Case:
                         parked_state=parked.parked_state,
                     )
                 )
-                self.ended.append((parked, Reason.NEVER_REACHABLE))
+                self.ended += ((parked, Reason.NEVER_REACHABLE),)
 
     def append(self, fact: Fact) -> None:
-        self.facts.append(fact)
+        self.facts += (fact,)
         self.offer = evolve(self.offer, fact)
 
     def told_by(self, signal: Signal) -> dict[str, Any]:

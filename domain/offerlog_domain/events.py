@@ -16,6 +16,11 @@ from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.signals import Signal
 
+_set: Final = object.__setattr__  # how pydantic itself fills a frozen model
+
+_NONE_SET: Final[set[str]] = set()
+"""Which fields a caller set explicitly is of no interest for facts; one set serves all."""
+
 
 class Value(BaseModel):
     """An immutable value."""
@@ -30,10 +35,10 @@ class Value(BaseModel):
         costs more than deciding it.
         """
         value = cls.__new__(cls)
-        object.__setattr__(value, "__dict__", told)
-        object.__setattr__(value, "__pydantic_fields_set__", set(told))
-        object.__setattr__(value, "__pydantic_extra__", None)
-        object.__setattr__(value, "__pydantic_private__", None)
+        _set(value, "__dict__", told)
+        _set(value, "__pydantic_fields_set__", _NONE_SET)
+        _set(value, "__pydantic_extra__", None)
+        _set(value, "__pydantic_private__", None)
         return value
 
 

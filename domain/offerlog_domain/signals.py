@@ -16,7 +16,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     StringConstraints,
     ValidationError,
 )
@@ -47,6 +46,8 @@ _STORED_FORM_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _USUAL_LENGTH: Final = len("2026-11-22T10:00:00.123Z")
 _USUAL_MARKS: Final = "--T::.Z"
+
+_STATES: Final[Mapping[str, State | UntrackedState]] = {s.value: s for s in (*State, *UntrackedState)}
 
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
@@ -100,6 +101,13 @@ def _instant(value: object) -> object:
         raise ValueError(f"no such time: {error}") from None
 
 
+def _state(value: object) -> State | UntrackedState:
+    state = _STATES.get(value) if isinstance(value, str) else None
+    if state is None:
+        raise ValueError("no state that the vendor knows")
+    return state
+
+
 _Uuid = Annotated[
     str,
     StringConstraints(
@@ -134,9 +142,7 @@ class Signal(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, populate_by_name=True)
 
     action_id: _Uuid = Field(alias="actionId")
-    state: Annotated[State, Field(strict=False)] | Annotated[UntrackedState, Field(strict=False)] = Field(
-        alias="actionState"
-    )
+    state: Annotated[State | UntrackedState, PlainValidator(_state)] = Field(alias="actionState")
     media_type: _Name = Field(alias="actionMediaType", default=WEBCHAT.media_type)
     action_map_id: _Uuid = Field(alias="actionMapId")
     action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
@@ -271,7 +277,6 @@ _CAUSES: Final[Mapping[str, str]] = {
     "string_too_long": "at most {max_length} characters",
     "int_type": "a whole number is needed",
     "int_from_float": "a whole number is needed",
-    "enum": "no state that the vendor knows",
     "value_error": "{error}",
 }
 

@@ -4,9 +4,10 @@
 next is decided in `decision`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from offerlog_domain.events import (
@@ -94,6 +95,15 @@ class VisitorOffer(NamedTuple):
                 return action
         return None
 
+    def has(self, action_id: str, state: str) -> bool:
+        """Whether that action has reached that state, or has it parked."""
+        action = self.action(action_id)
+        if action is not None:
+            for event in action.events:
+                if event.state == state:
+                    return True
+        return any(p.action_id == action_id and p.parked_state == state for p in self.parked)
+
     def refused_offer(self, action_id: str) -> OfferRefused | None:
         """The remembered refusal of that action's offer."""
         for refused in self.refused_offers:
@@ -129,27 +139,7 @@ def evolve(offer: VisitorOffer, fact: Fact) -> VisitorOffer:
     """
     if fact.originator_version != offer.version + 1:
         raise ValueError(f"fact {fact.originator_version} does not follow version {offer.version}")
-    stream, version, actions = offer.id, fact.originator_version, offer.actions
-    parked, refused = offer.parked, offer.refused_offers
-    match fact:
-        case Offered():
-            actions = (*actions, Action((fact,)))
-        case LifecycleEvent():
-            actions = tuple(
-                Action((*action.events, fact)) if action.id == fact.action_id else action
-                for action in actions
-            )
-            parked = _without(parked, fact.action_id, fact.state)
-        case SignalParked():
-            parked = (*parked, fact)
-        case ParkingEnded():
-            parked = _without(parked, fact.action_id, fact.parked_state)
-        case OfferRefused():
-            refused = (*refused, fact)
-            parked = tuple(waiting for waiting in parked if waiting.action_id != fact.action_id)
-        case _:
-            raise TypeError(f"a visitor-offer knows no {type(fact).__name__}")
-    return VisitorOffer(stream, version, actions, parked, refused)
+    return _step(type(fact))(offer, fact)
 
 
 def fold(facts: Iterable[Fact], offer: VisitorOffer) -> VisitorOffer:
@@ -157,6 +147,53 @@ def fold(facts: Iterable[Fact], offer: VisitorOffer) -> VisitorOffer:
     for fact in facts:
         offer = evolve(offer, fact)
     return offer
+
+
+def _begin(offer: VisitorOffer, fact: Offered) -> VisitorOffer:
+    return offer._replace(version=fact.originator_version, actions=(*offer.actions, Action((fact,))))
+
+
+def _move(offer: VisitorOffer, fact: LifecycleEvent) -> VisitorOffer:
+    actions = tuple(
+        Action((*action.events, fact)) if action.id == fact.action_id else action for action in offer.actions
+    )
+    parked = _without(offer.parked, fact.action_id, fact.state)
+    return VisitorOffer(offer.id, fact.originator_version, actions, parked, offer.refused_offers)
+
+
+def _park(offer: VisitorOffer, fact: SignalParked) -> VisitorOffer:
+    return offer._replace(version=fact.originator_version, parked=(*offer.parked, fact))
+
+
+def _end_parking(offer: VisitorOffer, fact: ParkingEnded) -> VisitorOffer:
+    parked = _without(offer.parked, fact.action_id, fact.parked_state)
+    return offer._replace(version=fact.originator_version, parked=parked)
+
+
+def _refuse(offer: VisitorOffer, fact: OfferRefused) -> VisitorOffer:
+    return offer._replace(
+        version=fact.originator_version,
+        parked=tuple(parked for parked in offer.parked if parked.action_id != fact.action_id),
+        refused_offers=(*offer.refused_offers, fact),
+    )
+
+
+_STEPS: Final[Mapping[type[Fact], Callable[[VisitorOffer, Any], VisitorOffer]]] = {
+    Offered: _begin,
+    LifecycleEvent: _move,
+    SignalParked: _park,
+    ParkingEnded: _end_parking,
+    OfferRefused: _refuse,
+}
+
+
+@cache
+def _step(fact: type[Fact]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
+    """How a kind of fact changes a visitor-offer; looked up once, as `isinstance` is slow on models."""
+    for kind in fact.__mro__:
+        if kind in _STEPS:
+            return _STEPS[kind]
+    raise TypeError(f"a visitor-offer knows no {fact.__name__}")
 
 
 def _without(parked: tuple[SignalParked, ...], action_id: str, state: State) -> tuple[SignalParked, ...]:

@@ -1,4 +1,4 @@
-"""A bounded memory of visitor-offers as they were last seen; never trusted without asking the log."""
+"""A bounded memory of visitor-offers as this process left them; never trusted without asking the log."""
 
 from collections import OrderedDict
 from uuid import UUID
@@ -18,7 +18,7 @@ class OfferCache:
         self._offers: OrderedDict[UUID, VisitorOffer] = OrderedDict()
 
     def get(self, stream: UUID) -> VisitorOffer:
-        """As last seen; an unknown one at version 0."""
+        """As last left; an unknown one at version 0."""
         return self._offers.get(stream) or VisitorOffer(stream)
 
     def put(self, offer: VisitorOffer) -> None:

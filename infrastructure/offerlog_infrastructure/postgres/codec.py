@@ -44,8 +44,9 @@ class EventRow(NamedTuple):
 
 
 class FactMapper(Mapper[UUID]):
-    """The library's mapper for our facts, under the topic `name.version`; also row by row, without
-    the objects in between that the library makes.
+    """The library's mapper for our facts, under the topic `name.version`.
+
+    `row` and `fact` do the same without the objects that the library puts in between.
     """
 
     def __init__(
@@ -67,9 +68,7 @@ class FactMapper(Mapper[UUID]):
 
     def row(self, fact: Fact) -> EventRow:
         """One fact as the log keeps it."""
-        return EventRow(
-            fact.originator_version, fact.originator_id, self._topics[type(fact)], state_of(fact)
-        )
+        return EventRow(fact.originator_version, fact.originator_id, self._topics[type(fact)], state_of(fact))
 
     def fact(self, originator_id: UUID, originator_version: int, topic: str, state: bytes) -> Fact:
         """One stored event as a fact of today, upcast if it is of an older version.

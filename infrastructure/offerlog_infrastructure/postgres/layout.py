@@ -5,8 +5,10 @@ what is nearly always the same (a cookie, a web chat) is not written. What ident
 sub-array of its own, `who`, so that it can be sealed as a whole under a new stored version.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -65,41 +67,49 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
 
 _DEFAULTS: Final = Stored.__struct_defaults__
 _REQUIRED: Final = len(Stored.__struct_fields__) - len(_DEFAULTS)
-_WHO_DEFAULTS: Final = Who.__struct_defaults__
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Stored).decode
 
 
+class _Shape(NamedTuple):
+    """What a kind of fact tells; looked up once a kind, as `isinstance` is slow on models."""
+
+    report: bool
+    lifecycle: bool
+    details: Callable[[Any], tuple[Any, ...] | None]
+    read_details: Callable[[tuple[Any, ...]], dict[str, Any]]
+
+
 def state_of(fact: Fact) -> bytes:
     """The fact as stored, without its stream, version and name."""
-    who, recorded = fact.visitor, fact.recorded_at
-    ids = _id_bytes(fact.action_map_id) + _id_bytes(fact.action_id)
-    visitor = [_compact_id(who.customer_id), _id_bytes(who.session_id), who.customer_id_type, who.raw]
-    _trim(visitor, _WHO_DEFAULTS, 2)
-    values: list[Any] = [(recorded - _EPOCH) // _MICROSECOND, ids, fact.organization, visitor]
-    if isinstance(fact, Report):
-        if fact.event_id is not None:
-            values[1] = ids + _id_bytes(fact.event_id)
-        number, offered_at = 0, recorded
-        if isinstance(fact, LifecycleEvent):
-            number, offered_at = fact.action_number, fact.offered_at
+    shape, told = _shape(type(fact)), vars(fact)
+    who, recorded = told["visitor"], told["recorded_at"]
+    visitor = [_compact_id(who.customer_id), _id_bytes(who.session_id)]
+    if who.raw is not None:
+        visitor += who.customer_id_type, who.raw
+    elif who.customer_id_type != _COOKIE:
+        visitor.append(who.customer_id_type)
+    ids = told["action_map_id"] + told["action_id"] + (told.get("event_id") or "")
+    values = [(recorded - _EPOCH) // _MICROSECOND, _id_bytes(ids), told["organization"], visitor]
+    details = shape.details(fact)
+    if shape.report:
         values += (
-            (recorded - fact.occurred_at) // _MICROSECOND,
-            number,
-            (recorded - offered_at) // _MICROSECOND,
-            fact.action_map_version,
-            fact.action_map_name,
-            _details(fact),
-            fact.timeout_seconds,
-            not fact.dated,
-            fact.media_type,
-            fact.error_code,
-            fact.error_message,
+            (recorded - told["occurred_at"]) // _MICROSECOND,
+            told["action_number"] if shape.lifecycle else 0,
+            (recorded - told["offered_at"]) // _MICROSECOND if shape.lifecycle else 0,
+            told["action_map_version"],
+            told["action_map_name"],
+            details,
+            told["timeout_seconds"],
+            not told["dated"],
+            told["media_type"],
+            told["error_code"],
+            told["error_message"],
         )
-    else:
-        values += (*_DEFAULTS[:5], _details(fact))
-    _trim(values, _DEFAULTS, _REQUIRED)
+        _trim(values)
+    elif details is not None:
+        values += (*_DEFAULTS[:5], details)
     return _encode(values)
 
 
@@ -110,77 +120,81 @@ def told_by(state: bytes, fact: type[Fact]) -> dict[str, Any]:
         msgspec.DecodeError: The bytes are no such array.
         ValueError: A detail is not what this kind of fact tells.
     """
-    stored = _decode(state)
+    stored, shape = _decode(state), _shape(fact)
     recorded = _EPOCH + timedelta(microseconds=stored.recorded)
-    who, ids, customer_id = stored.who, stored.ids, stored.who.customer_id
+    who, ids, customer_id = stored.who, stored.ids.hex(), stored.who.customer_id
     told: dict[str, Any] = {
         "organization": stored.organization,
         "visitor": Visitor.of(
             {
-                "customer_id": _id_text(customer_id) if isinstance(customer_id, bytes) else str(customer_id),
+                "customer_id": _id_text(customer_id.hex())
+                if isinstance(customer_id, bytes)
+                else str(customer_id),
                 "customer_id_type": who.customer_id_type,
-                "session_id": _id_text(who.session_id),
+                "session_id": _id_text(who.session_id.hex()),
                 "raw": who.raw,
             }
         ),
-        "action_map_id": _id_text(ids[:16]),
-        "action_id": _id_text(ids[16:32]),
+        "action_map_id": _id_text(ids[:32]),
+        "action_id": _id_text(ids[32:64]),
         "recorded_at": recorded,
     }
-    if issubclass(fact, Report):
+    if shape.report:
         told["media_type"] = stored.media_type
         told["action_map_version"] = stored.action_map_version
         told["action_map_name"] = stored.action_map_name
-        told["event_id"] = _id_text(ids[32:]) if len(ids) > 2 * _ID_BYTES else None
+        told["event_id"] = _id_text(ids[64:]) if len(ids) > 64 else None  # noqa: PLR2004 - the third id
         told["occurred_at"] = recorded - timedelta(microseconds=stored.occurred_before)
         told["dated"] = not stored.undated
         told["error_code"] = stored.error_code
         told["error_message"] = stored.error_message
         told["timeout_seconds"] = stored.timeout_seconds
-    if issubclass(fact, LifecycleEvent):
+    if shape.lifecycle:
         told["action_number"] = stored.action_number
         told["offered_at"] = recorded - timedelta(microseconds=stored.offered_before)
-    _tell_details(told, fact, stored.details or ())
+    told.update(shape.read_details(stored.details or ()))
     return told
 
 
-def _details(fact: Fact) -> tuple[Any, ...] | None:
-    match fact:
-        case Rejected():
-            return (fact.rejected_stage,)
-        case SignalParked() | ParkingEnded():
-            return (fact.parked_state,)
-        case OfferRefused():
-            since = (fact.blocking_since - _EPOCH) // _MICROSECOND
-            return fact.reason, _id_bytes(fact.blocking_action_id), fact.blocking_state, since
-        case _:
-            return None
+@cache
+def _shape(fact: type[Fact]) -> _Shape:
+    details: Callable[[Any], tuple[Any, ...] | None] = lambda _: None  # noqa: E731 - one of five values
+    read: Callable[[tuple[Any, ...]], dict[str, Any]] = lambda _: {}  # noqa: E731 - one of five values
+    if issubclass(fact, Rejected):
+        details, read = (lambda f: (f.rejected_stage,)), (lambda d: {"rejected_stage": Stage(*d)})
+    elif issubclass(fact, SignalParked | ParkingEnded):
+        details, read = (lambda f: (f.parked_state,)), (lambda d: {"parked_state": State(*d)})
+    elif issubclass(fact, OfferRefused):
+        details, read = _refusal_details, _read_refusal_details
+    return _Shape(issubclass(fact, Report), issubclass(fact, LifecycleEvent), details, read)
 
 
-def _tell_details(told: dict[str, Any], fact: type[Fact], details: tuple[Any, ...]) -> None:
-    if fact is Rejected:
-        told["rejected_stage"] = Stage(*details)
-    elif fact is SignalParked or fact is ParkingEnded:
-        told["parked_state"] = State(*details)
-    elif fact is OfferRefused:
-        reason, action_id, state, since = details
-        told["reason"] = Reason(reason)
-        told["blocking_action_id"] = _id_text(action_id)
-        told["blocking_state"] = State(state)
-        told["blocking_since"] = _EPOCH + timedelta(microseconds=since)
+def _refusal_details(fact: OfferRefused) -> tuple[Any, ...]:
+    since = (fact.blocking_since - _EPOCH) // _MICROSECOND
+    return fact.reason, _id_bytes(fact.blocking_action_id), fact.blocking_state, since
 
 
-def _trim(values: list[Any], defaults: tuple[Any, ...], required: int) -> None:
-    while len(values) > required and values[-1] == defaults[len(values) - required - 1]:
+def _read_refusal_details(details: tuple[Any, ...]) -> dict[str, Any]:
+    reason, action_id, state, since = details
+    return {
+        "reason": Reason(reason),
+        "blocking_action_id": _id_text(action_id.hex()),
+        "blocking_state": State(state),
+        "blocking_since": _EPOCH + timedelta(microseconds=since),
+    }
+
+
+def _trim(values: list[Any]) -> None:
+    """Leave out what the reader will fill in."""
+    while values[-1] == _DEFAULTS[len(values) - _REQUIRED - 1]:
         values.pop()
 
 
-def _id_bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace("-", ""))
+def _id_bytes(ids: str) -> bytes:
+    return bytes.fromhex(ids.replace("-", ""))
 
 
-def _id_text(id_bytes: bytes) -> str:
-    text = id_bytes.hex()
+def _id_text(text: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
@@ -191,6 +205,6 @@ def _compact_id(customer_id: str) -> bytes | str:
             compact = _id_bytes(customer_id)
         except ValueError:
             return customer_id
-        if len(compact) == _ID_BYTES and _id_text(compact) == customer_id:
+        if len(compact) == _ID_BYTES and _id_text(compact.hex()) == customer_id:
             return compact
     return customer_id

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, LiteralString
 from uuid import UUID
@@ -26,7 +26,7 @@ _LOAD: LiteralString = """
         WHERE originator_id = known.id AND originator_version > known.version ORDER BY originator_version
     ) AS e
 """
-"""Only what is newer than what is known: a repeat, or a stream known up to date, costs one index probe."""
+"""Only what is newer than what is known: a stream known up to date costs one index probe."""
 
 _REMEMBERED: Final = 10_000
 """How many visitor-offers a process remembers; each takes a few kilobytes."""
@@ -56,7 +56,7 @@ def server_reached() -> Iterator[None]:
 
 
 class PostgresLog:
-    """The application's `EventLog` and `Streams`; thread-safe but for `load`, which one writer calls."""
+    """The application's `EventLog` and `Streams`; thread-safe but for `load` and `append`, which one writer calls."""
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application
@@ -78,12 +78,11 @@ class PostgresLog:
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             for stream, *stored in cursor.execute(_LOAD, (list(offers), versions), prepare=True):
                 offers[stream] = evolve(offers[stream], self._mapper.fact(stream, *stored))
-        for offer in offers.values():
-            if offer.version:
-                self._cache.put(offer)
         return offers
 
-    def append(self, facts: Sequence[Fact], refusals: Sequence[Refusal]) -> int | None:
+    def append(
+        self, facts: Sequence[Fact], refusals: Sequence[Refusal], offers: Iterable[VisitorOffer] = ()
+    ) -> int | None:
         """Store both in one transaction; returns the last position drawn, None without facts.
 
         Raises:
@@ -92,7 +91,10 @@ class PostgresLog:
             OutcomeUnknown: It may or may not have been stored.
         """
         with store_reached():
-            return self._application.log.append(list(map(self._mapper.row, facts)), refusals)
+            position = self._application.log.append(list(map(self._mapper.row, facts)), refusals)
+        for offer in offers:
+            self._cache.put(offer)
+        return position
 
     def facts(self, stream: UUID) -> Sequence[Fact]:
         """The whole stream, in order.
