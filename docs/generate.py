@@ -1,0 +1,140 @@
+"""Writes the pages of docs/ that are made from the code: the lifecycle and the events catalogue.
+
+`make docs` runs it; a test holds the committed pages to what it would write today.
+"""
+
+import sys
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from offerlog_domain.events import FACTS, Fact, LifecycleEvent, Visitor
+from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State
+from offerlog_domain.metrics import METRICS, View
+
+HERE = Path(__file__).parent
+NOTICE = "<!-- Made from the code by docs/generate.py (`make docs`); do not edit. -->\n"
+
+
+def lifecycle_page(lifecycle: Lifecycle) -> str:
+    """The lifecycle of one action: diagram, table, and what each state means for the offer."""
+    lines = [
+        NOTICE,
+        "# The life of a web chat offer",
+        "",
+        "One *action* is one invitation made to one visitor. These steps are legal, and nothing else is;",
+        "the end of the conversation is not tracked. The code reads the same table",
+        "(`domain/offerlog_domain/lifecycle.py`).",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        *(f"    {step.source or '[*]'} --> {step.target}" for step in lifecycle.transitions),
+        *(f"    {state} --> [*]" for state in lifecycle.states if lifecycle.final(state)),
+        "```",
+        "",
+        "| from | to | when | stage |",
+        "|---|---|---|---|",
+        *(
+            f"| {step.source or '-'} | {step.target} | {step.when} | {step.stage or ''} |"
+            for step in lifecycle.transitions
+        ),
+        "",
+        "*Final*: nothing follows in this action. *Terminal*: this offer is never made to this visitor",
+        "again. A final state that is not terminal lets the map offer again, as a new action. An action that is not",
+        "final is *open*, and blocks another one until it has been silent for 30 minutes (a setting).",
+        "",
+        "| state | final | terminal | metric | in the report view |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {state} | {_yes(lifecycle.final(state))} | {_yes(state in lifecycle.terminal)} "
+            f"| `{METRICS[state]}` | {_yes(state in View.REPORT.states)} |"
+            for state in lifecycle.states
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def events_page() -> str:
+    """Every fact that a stream may hold, with its stored name, version and fields."""
+    lines = [
+        NOTICE,
+        "# Events catalogue",
+        "",
+        "The log holds one stream for each visitor-offer (one visitor x one action map). A stream holds",
+        "*lifecycle events*, which people see and reports count, and *bookkeeping facts*, which make sure that",
+        "any signal may be repeated at will. Each is stored under a name and a version that never change;",
+        "how the bytes lie is in `infrastructure/offerlog_infrastructure/postgres/layout.py`.",
+        "",
+        "| stored as | meaning | kind |",
+        "|---|---|---|",
+    ]
+    for fact in FACTS:
+        kind = "lifecycle event" if issubclass(fact, LifecycleEvent) else "bookkeeping fact"
+        lines.append(f"| `{fact.stored_name}.{fact.stored_version}` | {_first_line(fact)} | {kind} |")
+    lines += ["", "## What they say", "", "Every fact:", "", *_fields(Fact, set())]
+    lines += ["", "`visitor` is the one place for what identifies a visitor:", "", *_fields(Visitor, set())]
+    shown = set(Fact.model_fields)
+    report = next(base for base in LifecycleEvent.__mro__ if base.__name__ == "Report")
+    lines += ["", "Every fact made from a signal also:", "", *_fields(report, shown)]
+    shown |= set(report.model_fields)
+    lines += ["", "Every lifecycle event also:", "", *_fields(LifecycleEvent, shown)]
+    shown |= set(LifecycleEvent.model_fields)
+    for fact in FACTS:
+        own = _fields(fact, shown)
+        if own:
+            lines += ["", f"`{fact.stored_name}` also:", "", *own]
+    return "\n".join([*lines, ""])
+
+
+def _fields(model: type[Fact] | type[Visitor], without: set[str]) -> list[str]:
+    meanings = _attributes(model.__doc__ or "")
+    return [
+        f"- `{name}` ({_type(field)}): {meanings.get(name, '')}".rstrip(": ")
+        for name, field in model.model_fields.items()
+        if name not in without
+    ]
+
+
+def _attributes(doc: str) -> dict[str, str]:
+    _, _, listed = doc.partition("Attributes:\n")
+    meanings: dict[str, str] = {}
+    for line in listed.splitlines():
+        name, colon, meaning = line.strip().partition(": ")
+        if colon:
+            meanings[name] = meaning.rstrip(".")
+    return meanings
+
+
+def _type(field: FieldInfo) -> str:
+    named = getattr(field.annotation, "__name__", None)
+    return (
+        named
+        if named and "|" not in str(field.annotation)
+        else str(field.annotation).replace("None", "nothing")
+    )
+
+
+def _first_line(fact: type[Fact]) -> str:
+    return (fact.__doc__ or "").strip().splitlines()[0]
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001 - a cell of a table
+    return "yes" if value else "no"
+
+
+PAGES = {"lifecycle.md": lambda: lifecycle_page(WEBCHAT), "events.md": events_page}
+"""Every generated page and what makes it."""
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, page in PAGES.items():
+        (HERE / name).write_text(page(), encoding="utf-8")
+        sys.stdout.write(f"docs/{name}\n")
+
+
+assert set(METRICS) == set(State)  # noqa: S101 - a state without a metric would be missing from the page
+
+if __name__ == "__main__":
+    main()
