@@ -169,7 +169,7 @@ class OfferService:
         circumstances = self._circumstances(organization)
         signal = signal_from_document(
             {
-                "actionId": action_id or str(uuid4()),
+                "actionId": str(uuid4()) if action_id is None else action_id,
                 "actionState": State.OFFERED.value,
                 "actionMapId": action_map_id,
                 "actionMapVersion": action_map_version,

@@ -25,6 +25,7 @@ def open_offerlog(
     rules: Rules | None = None,
     clock: Clock | None = None,
     keep_deadlines: bool = True,
+    project: bool = True,
     library_settings: dict[str, str] | None = None,
 ) -> Offerlog:
     """The ready service; close it, or use it as a context manager.
@@ -36,6 +37,7 @@ def open_offerlog(
         rules: The periods that an operator may set.
         clock: The service's clock; the machine's unless given.
         keep_deadlines: Whether to record due time-outs in the background while open.
+        project: Whether this process may run the projector; without one anywhere, no view moves.
         library_settings: Settings of the eventsourcing library, by its names for them.
 
     Raises:
@@ -55,6 +57,7 @@ def open_offerlog(
             rules=rules or Rules(),
             organization=organization,
             store=held.pop_all(),
+            project=project,
         )
     if keep_deadlines:
         offerlog.keep_deadlines()

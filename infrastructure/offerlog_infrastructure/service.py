@@ -61,6 +61,7 @@ class Offerlog:
         rules: Rules,
         organization: str,
         store: ExitStack,
+        project: bool = True,
     ) -> None:
         self.organization = organization
         self._store = store
@@ -70,7 +71,7 @@ class Offerlog:
         self._performance = PostgresPerformance(application)
         self._writer = GroupCommitWriter(self._log)
         self._service = OfferService(self._writer, self._log, self._reads, clock, rules)
-        self._projector = Projector(application)
+        self._projector = Projector(application) if project else None
         self._closing = threading.Event()
         self._keeper: threading.Thread | None = None
 
@@ -225,15 +226,19 @@ class Offerlog:
         """
         if position is None:
             return
-        self._projector.wake()
+        self._wake()
         reached, since = self._reads.position(), time.monotonic()
         while reached < position:
-            self._projector.await_move(0.01)
+            if self._projector is not None:
+                self._projector.await_move(0.01)
+            else:
+                time.sleep(0.01)
             now_at = self._reads.position()
             if now_at > reached:
                 reached, since = now_at, time.monotonic()
             elif time.monotonic() - since > timeout:
-                raise ProjectionsBehind(position, reached, self._projector.error)
+                cause = self._projector.error if self._projector is not None else None
+                raise ProjectionsBehind(position, reached, cause)
 
     def projections(self) -> Sequence[ProjectionStatus]:
         """How far every projection has come."""
@@ -252,7 +257,7 @@ class Offerlog:
         if not views:
             raise KeyError(name)
         rebuild(self._application, views)
-        self._projector.wake()
+        self._wake()
         return self._application.log.max_notification_id() or 0
 
     def keep_deadlines(self) -> None:
@@ -268,7 +273,8 @@ class Offerlog:
             if self._keeper is not None:
                 self._keeper.join()
             self._writer.close()
-            self._projector.close()
+            if self._projector is not None:
+                self._projector.close()
             self._application.close()
 
     def __enter__(self) -> Self:
@@ -280,7 +286,11 @@ class Offerlog:
         self.close()
 
     def _written(self, _: Future[Any]) -> None:
-        self._projector.wake()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._projector is not None:
+            self._projector.wake()
 
     def _keep(self) -> None:
         while not self._closing.wait(_EXPIRY_SECONDS):

@@ -1,0 +1,320 @@
+"""The service on a real PostgreSQL against a naive model of it: whatever comes, both say the same."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from memory_log import StoppedClock
+from model import MINUTE, TERMINAL, Model
+from scenario import START
+
+from offerlog_application.calendar import Granularity
+from offerlog_application.offers import Receipt
+from offerlog_application.reports import ReportQuery
+from offerlog_domain.lifecycle import State
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_domain.outcomes import Blocked, Blocker, Offered
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.service import Offerlog
+
+VISITORS = [("v", "cookie"), ("v", "email"), ("v\0é", "cookie")]
+MAPS = [str(UUID(int=n)) for n in (1, 2)]
+ACTIONS = [str(UUID(int=n)) for n in (11, 12, 13)]
+REPORTS = [str(UUID(int=n)) for n in range(21, 26)]
+SESSIONS = [str(UUID(int=n)) for n in (31, 32)]
+STATES = ["offered", "accepted", "started", *TERMINAL, "errored", "offered", "accepted", "started", "errored"]
+MOMENTS = [0, 0, -1, -5, -30, -31, -60, 5, 6]
+WAITS = [MINUTE, 5 * MINUTE, 15 * MINUTE, 16 * MINUTE, 30 * MINUTE, timedelta(microseconds=1)]
+
+SIGNAL = st.fixed_dictionaries(
+    {
+        "visitor": st.sampled_from(VISITORS),
+        "map": st.sampled_from(MAPS),
+        "action": st.sampled_from(ACTIONS),
+        "state": st.sampled_from([*STATES, *STATES, "qualified"]),
+        "ago": st.none() | st.sampled_from(MOMENTS),
+        "id": st.none() | st.none() | st.sampled_from(REPORTS),
+        "session": st.sampled_from([SESSIONS[0]] * 4 + SESSIONS),
+        "media": st.sampled_from(["webchat"] * 12 + ["contentOffer"]),
+        "version": st.sampled_from([3, 3, 3, 4, None]),
+        "code": st.sampled_from([None, None, "00045"]),
+        "message": st.sampled_from([None, None, "no\0frame"]),
+        "timeout": st.sampled_from([None, None, 60, 1800]),
+        "name": st.sampled_from([None, None, "Checkout help", "Help"]),
+        "broken": st.sampled_from([False] * 12 + [True]),
+    }
+)
+WIRE = {
+    "customer": "customerId", "kind": "customerIdType", "map": "actionMapId", "action": "actionId",
+    "state": "actionState", "media": "actionMediaType", "id": "eventId", "session": "sessionId",
+    "version": "actionMapVersion", "code": "errorCode", "message": "errorMessage", "timeout": "timeoutSeconds",
+    "name": "actionMapName",
+}  # fmt: skip
+
+
+def told(drawn: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A drawn signal as the model hears it, with the text that the service hears."""
+    signal = {name: value for name, value in drawn.items() if name not in {"visitor", "ago", "broken"}}
+    signal["customer"], signal["kind"] = drawn["visitor"]
+    signal["at"] = None if drawn["ago"] is None else now + drawn["ago"] * MINUTE
+    wire = {WIRE[name]: value for name, value in signal.items() if name in WIRE and value is not None}
+    if signal["at"] is not None:
+        wire["createdDate"] = signal["at"].isoformat()
+    if drawn["broken"]:
+        del wire["sessionId"]
+        return {"raw": json.dumps(wire).encode()}
+    return signal | {"raw": json.dumps(wire).encode()}
+
+
+def said(receipt: Receipt) -> list[str]:
+    """Outcomes as the model writes them."""
+    return [f"{one.kind}: {one.reason}" if one.reason else str(one.kind) for one in receipt.outcomes]
+
+
+def against(blocker: Blocker | None) -> tuple[str, str, str, datetime] | None:
+    """A blocker as the model writes it."""
+    return None if blocker is None else (blocker.reason, blocker.state, blocker.action_id, blocker.since)
+
+
+class Comparison(RuleBasedStateMachine):
+    """Two services on one log, and the model of what they must come to."""
+
+    def __init__(self, services: Sequence[Offerlog], clock: StoppedClock, threads: ThreadPoolExecutor) -> None:
+        super().__init__()
+        self.services, self.clock, self.threads = services, clock, threads
+        self.model = Model()
+        self.turn = 0
+
+    @initialize()
+    def begin(self) -> None:
+        """A new organization, at the same time of day."""
+        self.organization = f"org-{uuid4().hex}"
+        self.clock.time = START
+
+    @property
+    def service(self) -> Offerlog:
+        """Each of the two in turn."""
+        self.turn += 1
+        return self.services[self.turn % 2]
+
+    def send(self, service: Offerlog, batch: list[dict[str, Any]]) -> Future[Receipt]:
+        """Hand in a batch."""
+        return service.submit([one["raw"] for one in batch], organization=self.organization)
+
+    @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=6))
+    def record(self, drawn: list[dict[str, Any]]) -> None:
+        """A batch, in any order, of anybody's signals."""
+        batch = [told(one, self.clock.time) for one in drawn]
+        assert said(self.send(self.service, batch).result()) == self.model.record(batch, self.clock.time)
+        self.compare_histories(batch)
+
+    @rule(
+        visitor=st.sampled_from(VISITORS),
+        action=st.sampled_from(ACTIONS),
+        action_map=st.sampled_from(MAPS),
+        states=st.permutations(["offered", "accepted", "started", "engaged"]),
+        repeats=st.integers(0, 2),
+    )
+    def disorder(
+        self, visitor: tuple[str, str], action: str, action_map: str, states: list[str], repeats: int
+    ) -> None:
+        """One action in any order, one signal at a time, with repeats."""
+        plain = {"session": SESSIONS[0], "media": "webchat", "version": 3, "broken": False, "ago": 0}
+        silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
+        own = {"visitor": visitor, "action": action, "map": action_map}
+        for state in [*states, *states[:repeats]]:
+            batch = [told(plain | silent | own | {"state": state}, self.clock.time)]
+            assert said(self.send(self.service, batch).result()) == self.model.record(batch, self.clock.time)
+        self.compare_histories(batch)
+
+    @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=5))
+    def the_same_at_both(self, drawn: list[dict[str, Any]]) -> None:
+        """Two writers hear the same at once: whoever is first records, the other has duplicates."""
+        batch = [told(one | {"name": None}, self.clock.time) for one in drawn]
+        futures = [self.send(service, batch) for service in self.services]
+        got = zip(*(said(future.result()) for future in futures), strict=True)
+        first, second = (self.model.record(batch, self.clock.time) for _ in range(2))
+        assert [sorted(pair) for pair in got] == [sorted(pair) for pair in zip(first, second, strict=True)]
+        self.compare_histories(batch)
+
+    @rule(drawn=st.lists(SIGNAL, min_size=4, max_size=12))
+    def different_visitors_at_both(self, drawn: list[dict[str, Any]]) -> None:
+        """Threads that speak for one visitor each, at both services, do not disturb one another."""
+        batch = [told(one | {"name": None, "broken": False}, self.clock.time) for one in drawn]
+        parts = [[one for one in batch if (one["customer"], one["kind"]) == visitor] for visitor in VISITORS]
+        futures = [
+            self.threads.submit(lambda part, n: self.send(self.services[n % 2], part).result(), part, n)
+            for n, part in enumerate(parts)
+        ]
+        for part, future in zip(parts, futures, strict=True):
+            assert said(future.result()) == self.model.record(part, self.clock.time)
+        self.compare_histories(batch)
+
+    def asked(self, visitor: tuple[str, str], action_map: str, timeout: int | None) -> dict[str, Any]:
+        """What an offer is asked with."""
+        who = {"customer_id": visitor[0], "customer_id_type": visitor[1], "action_map_id": action_map}
+        return who | {"session_id": SESSIONS[0], "timeout_seconds": timeout, "organization": self.organization}
+
+    def decided(self, ask: dict[str, Any], decision: Offered | Blocked, own: str | None) -> None:
+        """The model decides the same, under the same action id."""
+        signal = {
+            "customer": ask["customer_id"], "kind": ask["customer_id_type"], "map": ask["action_map_id"],
+            "action": own or decision.action_id, "state": "offered", "media": "webchat", "at": None, "id": None,
+            "session": ask["session_id"], "version": None, "code": None, "message": None,
+            "timeout": ask["timeout_seconds"], "name": None, "raw": b"",
+        }  # fmt: skip
+        expected = self.model.decide(signal, self.clock.time, named=own is not None)
+        if isinstance(decision, Offered):
+            assert expected is None
+            assert own is None or decision.action_id == own
+        else:
+            assert expected == against(decision.by)
+            assert decision.action_id == own
+        self.compare_histories([signal])
+
+    @rule(
+        visitor=st.sampled_from(VISITORS),
+        action_map=st.sampled_from(MAPS),
+        own=st.none() | st.sampled_from(ACTIONS),
+        timeout=st.sampled_from([None, 60, 1800]),
+    )
+    def offer(self, visitor: tuple[str, str], action_map: str, own: str | None, timeout: int | None) -> None:
+        """Ask whether it may be made, then for the offer, with or without an action id of one's own."""
+        ask = self.asked(visitor, action_map, timeout)
+        who = {name: ask[name] for name in ("customer_id", "customer_id_type", "action_map_id")}
+        answer = self.service.eligibility(**who, organization=self.organization)
+        offer = self.model.of({"customer": visitor[0], "kind": visitor[1], "map": action_map})
+        assert against(answer) == self.model.blocker(offer, self.clock.time)
+        self.decided(ask, self.service.offer(**ask, action_id=own), own)
+
+    @rule(visitor=st.sampled_from(VISITORS), action_map=st.sampled_from(MAPS))
+    def two_tabs(self, visitor: tuple[str, str], action_map: str) -> None:
+        """At most one of them gets the offer."""
+        ask = self.asked(visitor, action_map, 60)
+        futures = [self.threads.submit(service.offer, **ask) for service in self.services]
+        decisions = [future.result() for future in futures]
+        for decision in sorted(decisions, key=lambda decision: isinstance(decision, Blocked)):
+            self.decided(ask, decision, None)
+
+    @rule(wait=st.sampled_from(WAITS), expire=st.booleans())
+    def time_passes(self, wait: timedelta, expire: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+        """The clock goes on; both services may look at once for what is due."""
+        self.clock.time += wait
+        if expire:
+            self.expire()
+
+    def expire(self) -> None:
+        """Both services look for what is due, at once."""
+        for future in [self.threads.submit(service.expire) for service in self.services]:
+            future.result()
+        self.model.expire(self.clock.time)
+        self.compare_histories([{"customer": c, "kind": k, "map": m} for c, k, m in self.model.offers])
+
+    def compare_histories(self, touched: list[dict[str, Any]]) -> None:
+        """The log holds what the model holds, event by event."""
+        for customer, kind, action_map in {
+            (one["customer"], one["kind"], one["map"]) for one in touched if "customer" in one
+        }:
+            history = self.service.history(
+                customer_id=customer,
+                customer_id_type=kind,
+                action_map_id=action_map,
+                organization=self.organization,
+            )
+            events = self.model.of({"customer": customer, "kind": kind, "map": action_map})["events"]
+            assert [
+                (e.action_id, e.state, e.stage, e.occurred_at, e.recorded_at, e.event_id, e.error_code,
+                 e.error_message, e.timeout_seconds, e.action_map_version, e.action_map_name)
+                for e in history.events
+            ] == [
+                (e["action"], e["state"], e["stage"], e["occurred"], e["recorded"], e["id"], e["code"],
+                 e["message"], e["timeout"], e["version"], e["name"])
+                for e in events
+            ]  # fmt: skip
+            assert history.state == (events[-1]["state"] if events else None)
+
+    @rule()
+    def compare_projections(self) -> None:
+        """Suppressions, what waits, refusals and reports are those of the model."""
+        service = self.service
+        while any(status.lag_events for status in service.projections()):
+            time.sleep(0.002)
+        for visitor in VISITORS:
+            rows = service.suppressions(*visitor, organization=self.organization)
+            assert [(*visitor, r.action_map_id, r.state, r.action_id, r.since) for r in rows] == [
+                row for row in self.model.suppressions() if row[:2] == visitor
+            ]
+        for action_map in MAPS:
+            who = service.suppressed_visitors(action_map, organization=self.organization)
+            assert sorted((r.customer_id, r.customer_id_type, r.state, r.action_id, r.since) for r in who) == [
+                (*row[:2], *row[3:]) for row in self.model.suppressions() if row[2] == action_map
+            ]
+        waiting = [one["raw"] for offer in self.model.offers.values() for one in offer["parked"]]
+        assert sorted(one.raw for one in service.parked(organization=self.organization)) == sorted(waiting)
+        refusals = [(one.reason, one.raw) for one in service.refusals(organization=self.organization)]
+        assert sorted(refusals, key=repr) == sorted(self.model.refusals, key=repr)
+        for cohort in Cohort:
+            for count_by in CountBy:
+                for by in (Granularity.TOTAL, Granularity.HOUR):
+                    self.compare_report(service, cohort, count_by, by)
+
+    def compare_report(self, service: Offerlog, cohort: Cohort, count_by: CountBy, by: Granularity) -> None:
+        """Counts and names."""
+        query = ReportQuery(self.organization, by=by, view=View.FULL, count_by=count_by, cohort=cohort)
+        rows = service.report(query).rows
+        expected = self.model.report(
+            cohort=cohort.value, distinct=count_by is CountBy.VISITORS, hourly=by is Granularity.HOUR
+        )
+        assert {(row.action_map_id, row.bucket): row.metrics for row in rows} == {
+            key: {METRICS[state]: counts[state.value] for state in State if state in METRICS}
+            for key, counts in expected.items()
+        }
+        for row in rows:
+            names = sorted(self.model.names[row.action_map_id], key=lambda named: named[0])
+            assert row.action_map_name == (names[-1][1] if names else None)
+
+    def teardown(self) -> None:
+        """In the end everything that waited has come to an end, and all lists agree."""
+        self.compare_projections()
+        self.clock.time += timedelta(days=1)
+        self.expire()
+        assert not any(offer["parked"] for offer in self.model.offers.values())
+        self.compare_projections()
+
+
+@pytest.fixture
+def services(dsn: str) -> Iterator[tuple[Sequence[Offerlog], StoppedClock]]:
+    """Two services on one database, with the same clock."""
+    clock = StoppedClock(START)
+    with ExitStack() as opened:
+        yield (
+            [
+                opened.enter_context(open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False))
+                for _ in range(2)
+            ],
+            clock,
+        )
+
+
+def test_the_service_does_what_the_model_does(services: tuple[Sequence[Offerlog], StoppedClock]) -> None:
+    """Disorder, repeats, batches, offers, deadlines and two writers at once."""
+    with ThreadPoolExecutor(4) as threads:
+        run_state_machine_as_test(
+            lambda: Comparison(*services, threads),
+            settings=settings(
+                max_examples=30,
+                stateful_step_count=25,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )

@@ -1,0 +1,70 @@
+"""The application over a log in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from memory_log import MemoryLog, StoppedClock
+from scenario import CUSTOMER, MAP, START, uuid
+
+from offerlog_application.offers import OfferService
+from offerlog_application.writer import GroupCommitWriter
+from offerlog_domain.decision import Rules
+from offerlog_domain.events import Fact
+from offerlog_domain.outcomes import Outcome
+
+
+def said(outcome: Outcome) -> str:
+    """An outcome as tests write it."""
+    return f"{outcome.kind}: {outcome.reason}" if outcome.reason else str(outcome.kind)
+
+
+@dataclass
+class Desk:
+    """The service, its log and its clock."""
+
+    log: MemoryLog
+    clock: StoppedClock
+    service: OfferService
+
+    def record(self, *reports: Any, organization: str = "acme") -> list[str]:
+        """Their outcomes as tests write them."""
+        return [said(outcome) for outcome in self.service.record(reports, organization).outcomes]
+
+    def offer(self, action: str | None = None, **more: Any) -> Any:
+        """Ask for an offer to the visitor of the scenario."""
+        told = {"customer_id": CUSTOMER, "action_map_id": MAP, "session_id": uuid("s")} | more
+        action_id = None if action is None else uuid(action)
+        return self.service.submit_offer("acme", action_id=action_id, **told).result(10)
+
+    def stream(self) -> list[Fact]:
+        """The facts of the scenario's visitor-offer."""
+        stream = self.service.stream("acme", customer_id=CUSTOMER, action_map_id=MAP)
+        return list(self.log.facts(stream))
+
+    def told(self) -> list[str]:
+        """Those facts in short: what, of which action."""
+        return [f"{fact.stored_name} {chr(int(fact.action_id[-2:], 16))}" for fact in self.stream()]
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """An empty log."""
+    return MemoryLog()
+
+
+@pytest.fixture
+def writer(log: MemoryLog) -> Iterator[GroupCommitWriter]:
+    """A writer over it."""
+    writer = GroupCommitWriter(log)
+    yield writer
+    log.open.set()
+    writer.close()
+
+
+@pytest.fixture
+def desk(log: MemoryLog, writer: GroupCommitWriter) -> Desk:
+    """The service over it, its clock at the scenario's start."""
+    clock = StoppedClock(START)
+    return Desk(log, clock, OfferService(writer, log, log, clock, Rules()))

@@ -1,0 +1,62 @@
+"""One visitor-offer as it is, as it was at a version, and as it was known at a time."""
+
+from collections.abc import Sequence
+
+import pytest
+from scenario import STREAM, event, facts_of, minute, parked, refused
+
+from offerlog_application.audit import History, history
+from offerlog_domain.events import Fact
+from offerlog_domain.lifecycle import State
+from offerlog_domain.visitor_offer import VisitorOffer
+
+FACTS: Sequence[Fact] = facts_of(
+    VisitorOffer(STREAM),
+    [
+        parked("accepted", at=9, recorded=1),
+        event("offered", at=8, recorded=2),
+        event("accepted", at=9, recorded=2),
+        refused("b", 10, "already_open", "a", "accepted", 9),
+        event("started", at=3, recorded=20),
+    ],
+    None,
+)
+
+
+def states(told: History) -> list[str]:
+    """Its events in short."""
+    return [event.state.value for event in told.events]
+
+
+def test_the_whole_history_counts_lifecycle_events_only() -> None:
+    """What waited or was refused has no version of its own."""
+    told = history(FACTS)
+    assert states(told) == ["offered", "accepted", "started"]
+    assert (told.version, told.state) == (3, State.STARTED)
+
+
+@pytest.mark.parametrize(("version", "state"), [(0, None), (1, "offered"), (2, "accepted"), (3, "started"), (9, "started")])
+def test_a_version_stops_behind_that_event(version: int, state: str | None) -> None:
+    """A version that is not there yet is the newest."""
+    told = history(FACTS, version=version)
+    assert told.state == state
+    assert told.version == min(version, 3)
+
+
+@pytest.mark.parametrize(("at", "version"), [(0, 0), (1, 0), (1.99, 0), (2, 2), (19, 2), (20, 3), (99, 3)])
+def test_as_of_is_what_had_been_recorded_by_then(at: float, version: int) -> None:
+    """By the service's clock, that instant included; not by when it happened."""
+    assert history(FACTS, as_of=minute(at)).version == version
+
+
+def test_both_together() -> None:
+    """The earlier end wins."""
+    assert history(FACTS, version=1, as_of=minute(99)).version == 1
+    assert history(FACTS, version=3, as_of=minute(2)).version == 2
+
+
+def test_nothing_ever_offered() -> None:
+    """No version and no state."""
+    for facts in ([], FACTS[:1]):
+        told = history(facts)
+        assert (told.version, told.state) == (0, None)

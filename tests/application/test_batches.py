@@ -1,0 +1,201 @@
+"""A batch: the checks before the visitor-offer is asked, the order inside, the outcomes in input order."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scenario import MAP, minute, signal, uuid
+
+from offerlog_application.offers import OfferService
+from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
+from offerlog_domain.signals import Signal
+
+
+def line(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> bytes:
+    """A signal as text."""
+    return signal(state, action, at, **fields).to_json()
+
+
+def test_signals_come_as_text_or_decoded_or_ready(desk: Any) -> None:
+    """Text in bytes or str, a mapping, a `Signal`: one each way, and a repeat of each."""
+    offered = signal("offered")
+    ways = [offered, offered.to_json(), offered.to_json().decode(), json.loads(offered.to_json())]
+    assert desk.record(*ways) == ["recorded", "duplicate", "duplicate", "duplicate"]
+
+
+def test_each_signal_has_its_own_outcome_in_input_order(desk: Any) -> None:
+    """A bad one harms no other; the outcome names the signal it is about."""
+    receipt = desk.service.record(
+        [line("accepted"), b"{", line("qualified"), line("offered", "b", 6), line("offered")], "acme"
+    )
+    cause = receipt.outcomes[1].cause
+    assert cause
+    assert receipt.outcomes == (
+        Outcome(OutcomeKind.RECORDED, None, uuid("a"), "accepted"),
+        Outcome(OutcomeKind.REFUSED, Reason.MALFORMED, cause=cause),
+        Outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED, uuid("a"), "qualified"),
+        Outcome(OutcomeKind.REFUSED, Reason.FROM_THE_FUTURE, uuid("b"), "offered"),
+        Outcome(OutcomeKind.RECORDED, None, uuid("a"), "offered"),
+    )
+    assert receipt.position == 2
+
+
+def test_refusals_are_kept_as_the_text_that_came(desk: Any) -> None:
+    """With reason, and field and cause where it was malformed."""
+    texts = [b'{"actionId": 7', b"\xff", line("qualified"), line("offered", at=6), line("offered")]
+    desk.record(*texts)
+    assert desk.record(line("timedout")) == ["recorded"]
+    assert desk.record(line("started")) == ["refused: action_over"]
+    kept = [(refusal.reason, refusal.raw) for refusal in desk.log.refused]
+    assert kept == [
+        ("malformed", texts[0]),
+        ("malformed", texts[1]),
+        ("not_tracked", texts[2]),
+        ("from_the_future", texts[3]),
+        ("action_over", line("started")),
+    ]
+    desk.record(json.dumps(json.loads(line("offered")) | {"actionId": "x"}))
+    last = desk.log.refused[-1]
+    assert (last.field, bool(last.cause), last.organization) == ("actionId", True, "acme")
+
+
+def test_more_than_five_minutes_ahead_is_from_the_future(desk: Any) -> None:
+    """Exactly five minutes are not; the future goes before everything that the visitor-offer knows."""
+    microsecond = 1 / 60_000_000
+    assert desk.record(line("offered", at=5, event_id=uuid("1"))) == ["recorded"]
+    for ahead in (line("offered", at=5 + microsecond), line("offered", at=6, event_id=uuid("1"))):
+        assert desk.record(ahead) == ["refused: from_the_future"]
+    desk.clock.time += timedelta(minutes=1)
+    assert desk.record(line("offered", at=6, event_id=uuid("1"))) == ["refused: conflicting_duplicate"]
+
+
+def test_an_untracked_state_goes_before_the_future(desk: Any) -> None:
+    """And what cannot be read before both."""
+    assert desk.record(line("completed", at=600)) == ["refused: not_tracked"]
+    assert desk.record(line("offered", at=600, media_type="contentOffer")) == ["refused: not_tracked"]
+    both = json.loads(line("completed", at=600)) | {"sessionId": ""}
+    assert desk.record(both) == ["refused: malformed"]
+
+
+def test_an_untracked_signal_leaves_no_event_id_behind(desk: Any) -> None:
+    """Only what is recorded, parked or a refused offer does."""
+    report = {"event_id": uuid("1")}
+    assert desk.record(line("qualified", **report)) == ["refused: not_tracked"]
+    assert desk.record(line("offered", at=9, **report)) == ["refused: from_the_future"]
+    assert desk.record(line("offered", **report)) == ["recorded"]
+
+
+def test_one_action_in_reverse_is_judged_in_lifecycle_order(desk: Any) -> None:
+    """Nothing has to wait."""
+    batch = [line(state) for state in ("engaged", "started", "accepted", "offered")]
+    assert desk.record(*batch) == ["recorded"] * 4
+    assert desk.told() == ["offered a", "accepted a", "started a", "engaged a"]
+
+
+def test_an_action_takes_only_the_places_that_it_holds(desk: Any) -> None:
+    """Action b is judged behind a's first signal and before a's second, as in the input."""
+    batch = [line("errored"), line("offered", "b", 1), line("offered"), line("accepted", "b", 1)]
+    assert desk.record(*batch) == ["recorded", "refused: already_open", "recorded", "refused: offer_refused"]
+    assert desk.told() == ["offered a", "offer-refused b", "errored a"]
+
+
+def test_final_states_of_one_action_keep_their_input_order(desk: Any) -> None:
+    """The first one ends it."""
+    batch = [line("timedout"), line("ignored"), line("rejected"), line("offered")]
+    assert desk.record(*batch) == ["recorded", "refused: action_over", "refused: action_over", "recorded"]
+
+
+def test_repeats_in_a_batch_keep_their_input_order(desk: Any) -> None:
+    """The first is recorded, under its own event id."""
+    batch = [line("offered", event_id=uuid("1")), line("offered", event_id=uuid("2"))]
+    assert desk.record(*batch) == ["recorded", "duplicate"]
+    assert desk.stream()[0].event_id == uuid("1")
+
+
+def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_none(desk: Any) -> None:
+    """`accepted` gives the first place of its action to the offer, and comes behind that of b."""
+    desk.record(line("accepted"), line("offered", "b", 0), line("offered", at=98))
+    assert desk.told() == ["offered b", "signal-parked a"]
+    other = {"customer_id": "visitor-2"}
+    unread = json.loads(line("offered", **other)) | {"createdDate": "yesterday"}
+    told = desk.record(line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other))
+    assert told == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
+    facts = max(desk.log.facts_of.values(), key=lambda facts: facts[0].visitor.customer_id)
+    assert [fact.stored_name for fact in facts] == ["signal-parked", "offered"]
+
+
+def test_places_are_those_of_one_visitor_offer(desk: Any) -> None:
+    """The same action id at another visitor or map is another action."""
+    other = {"customer_id": "visitor-2"}
+    batch = [line("accepted"), line("accepted", **other), line("offered", **other), line("offered")]
+    assert desk.record(*batch) == ["recorded"] * 4
+    batch = [line("accepted", action_map_id=uuid("m")), line("accepted"), line("offered", action_map_id=uuid("m"))]
+    assert desk.record(*batch) == ["recorded", "duplicate", "recorded"]
+
+
+def test_organizations_share_nothing(desk: Any) -> None:
+    """The same signal is another one in another organization."""
+    assert desk.record(line("offered")) == desk.record(line("offered"), organization="other") == ["recorded"]
+    assert len(desk.log.facts_of) == 2
+    assert {facts[0].organization for facts in desk.log.facts_of.values()} == {"acme", "other"}
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "é", "a" * 65, "a\n", "../a"])
+def test_an_organization_needs_a_name(desk: Any, name: str) -> None:
+    """Nothing is taken under any other."""
+    with pytest.raises(ValueError, match="organization"):
+        desk.record(line("offered"), organization=name)
+    assert not desk.log.facts_of
+
+
+def test_an_empty_batch_has_no_outcomes(desk: Any) -> None:
+    """And stores nothing."""
+    receipt = desk.service.record([], "acme")
+    assert (receipt.outcomes, receipt.position) == ((), None)
+    assert not desk.log.appends
+
+
+def expected_order(batch: list[Signal]) -> list[Signal]:
+    """The rule, taken word by word: places held by each action, its signals in lifecycle order."""
+    ranks = {"offered": 0, "accepted": 1, "started": 2}
+    order = list(batch)
+    for action in {heard.action_id for heard in batch}:
+        places = [place for place, heard in enumerate(batch) if heard.action_id == action]
+        own = [batch[place] for place in places]
+        for rank_place, heard in zip(
+            places, sorted(own, key=lambda one: ranks.get(one.state.value, 3)), strict=True
+        ):
+            order[rank_place] = heard
+    return order
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
+    desk: Any, data: st.DataObject
+) -> None:
+    """Another visitor hears them one by one and comes to the same outcomes and the same facts."""
+    states = st.sampled_from(["offered", "accepted", "started", "rejected", "errored", "engaged"])
+    told = st.lists(st.tuples(states, st.sampled_from("ab"), st.sampled_from([0, 1, 40])), max_size=8)
+    desk.clock.time = minute(60)
+    customers = [data.draw(st.uuids()).hex for _ in range(2)]
+    batches = [
+        [signal(*one, customer_id=customer, event_id=None) for one in data.draw(told, label="batch")]
+        if number == 0
+        else []
+        for number, customer in enumerate(customers)
+    ]
+    batch = batches[0]
+    together = dict(zip(map(id, batch), desk.record(*batch), strict=True))
+    for heard in expected_order(batch):
+        alone = heard.model_copy(update={"customer_id": customers[1]})
+        assert desk.record(alone) == [together[id(heard)]]
+    service: OfferService = desk.service
+    streams = [service.stream("acme", customer_id=one, action_map_id=MAP) for one in customers]
+    told_of = [
+        [(fact.stored_name, fact.action_id) for fact in desk.log.facts(stream)] for stream in streams
+    ]
+    assert told_of[0] == told_of[1]

@@ -1,0 +1,118 @@
+"""From a page of facts to where every visitor-offer and action stands, and who is suppressed."""
+
+from collections.abc import Sequence
+
+import pytest
+from scenario import CUSTOMER, MAP, ORGANIZATION, RAW, STREAM, Told, ended, event, facts_of, minute, parked
+from scenario import refused as refused_offer
+from scenario import uuid
+
+from offerlog_application.projections.current_state import (
+    ActionRow,
+    CurrentStateChange,
+    OfferRow,
+    ParkedRow,
+    current_state,
+)
+from offerlog_application.projections.page import Page, Positioned
+from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
+from offerlog_domain.lifecycle import Stage
+from offerlog_domain.visitor_offer import VisitorOffer
+
+
+def page(*told: Told, first: int = 1) -> Page:
+    """A page that holds these facts, at positions 10, 20, 30 …; `first` leaves out those before."""
+    facts = facts_of(VisitorOffer(STREAM), told, None)
+    return Page([Positioned(10 * n, fact) for n, fact in enumerate(facts, 1)][first - 1 :])
+
+
+def offer_row(change: CurrentStateChange) -> OfferRow:
+    """The only visitor-offer of the change."""
+    ((stream, row),) = change.offers.items()
+    assert stream == STREAM
+    return row
+
+
+def test_a_page_of_one_action_leaves_its_newest_state() -> None:
+    """With its stage, its own time, and how many events the page added."""
+    change = current_state(page(event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM)))
+    assert offer_row(change) == OfferRow(
+        ORGANIZATION, b"cookie", CUSTOMER.encode(), MAP, uuid("a"), "rejected", "form", minute(2), 1, 3, None
+    )
+    assert change.actions == {(STREAM, uuid("a")): ActionRow(1, "rejected", "form", minute(2), minute(0))}
+
+
+def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
+    """The older one stays as a row of its own."""
+    change = current_state(page(event("offered"), event("errored", at=1), event("offered", "b", 2)))
+    row = offer_row(change)
+    assert (row.action_id, row.state, row.actions, row.events_added) == (uuid("b"), "offered", 2, 3)
+    assert change.actions == {
+        (STREAM, uuid("a")): ActionRow(1, "errored", None, minute(1), minute(0)),
+        (STREAM, uuid("b")): ActionRow(2, "offered", None, minute(2), minute(2)),
+    }
+
+
+def test_a_page_counts_only_its_own_events() -> None:
+    """What earlier pages brought is there already; bookkeeping facts are no events."""
+    told = (event("offered"), parked("engaged"), event("accepted", at=1), event("started", at=2))
+    assert offer_row(current_state(page(*told, first=2))).events_added == 2
+    assert not current_state(page(parked("engaged"))).offers
+
+
+@pytest.mark.parametrize(("recorded", "withdrawn"), [(None, 1), (100, 101), (-100, 1)])
+def test_an_unanswered_offer_times_out_from_the_later_of_its_clocks(recorded: float | None, withdrawn: float) -> None:
+    """The deadline's search needs that moment; an answered one has none."""
+    offered = event("offered", timeout_seconds=60, recorded=recorded)
+    assert offer_row(current_state(page(offered))).withdrawn_at == minute(withdrawn)
+    assert offer_row(current_state(page(event("offered")))).withdrawn_at is None
+    answered = current_state(page(offered, event("accepted", timeout_seconds=60)))
+    assert offer_row(answered).withdrawn_at is None
+
+
+def parked_rows(change: CurrentStateChange) -> dict[str, ParkedRow | None]:
+    """What waits, by state."""
+    return {state: row for (_, _, state), row in change.parked.items()}
+
+
+def test_a_parked_signal_waits_until_it_is_recorded_or_given_up() -> None:
+    """None takes a row away, also one of an earlier page."""
+    row = ParkedRow(ORGANIZATION, minute(1), 20, RAW)
+    told = (event("offered"), parked("started", at=1))
+    assert parked_rows(current_state(page(*told))) == {"offered": None, "started": row}
+    released = (*told, event("accepted", at=2), event("started", at=1))
+    assert parked_rows(current_state(page(*released)))["started"] is None
+    assert parked_rows(current_state(page(*told, ended("started"))))["started"] is None
+    assert parked_rows(current_state(page(*told, ended("started"), first=3))) == {"started": None}
+    again = page(*told, ended("started"), parked("started", at=1))
+    assert parked_rows(current_state(again))["started"] == row._replace(position=40)
+
+
+def test_a_refused_offer_takes_away_what_waits_for_it() -> None:
+    """In this page and, by the action's name, in earlier ones; what waits for others stays."""
+    told = (event("offered"), parked("started", "b", 1), parked("accepted", "c", 1))
+    change = current_state(page(*told, refused_offer("b", 2, "already_open", "a", "offered", 0)))
+    assert change.refused_actions == {(STREAM, uuid("b"))}
+    assert [action for _, action, _ in change.parked] == [uuid("a"), uuid("c")]
+
+
+SUPPRESSING: dict[str, Sequence[Told]] = {
+    "engaged": (event("offered"), event("accepted"), event("started"), event("engaged", at=1)),
+    "rejected": (event("offered"), event("rejected", at=1, stage=Stage.INVITATION)),
+    "timedout": (event("offered"), event("timedout", at=1)),
+    "ignored": (event("offered"), event("ignored", at=1)),
+    "abandoned": (event("offered"), event("accepted"), event("started"), event("abandoned", at=1)),
+}
+
+
+@pytest.mark.parametrize("state", SUPPRESSING)
+def test_a_terminal_state_suppresses(state: str) -> None:
+    """Since it occurred, in that action."""
+    key = SuppressionKey(ORGANIZATION, b"cookie", CUSTOMER.encode(), MAP)
+    assert suppressions(page(*SUPPRESSING[state])) == {key: SuppressionRow(state, uuid("a"), minute(1))}
+
+
+def test_nothing_else_suppresses() -> None:
+    """No open state, no error, nothing that waits or was refused."""
+    told = (event("offered"), parked("engaged"), event("errored"), event("offered", "b"), event("accepted", "b"))
+    assert not suppressions(page(*told, refused_offer("c", 0, "already_open", "b", "accepted", 0)))

@@ -1,0 +1,195 @@
+"""Counts, repeats and names of a page; and reports from them against a count of the events one by one."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from memory_counts import MemoryCounts
+from scenario import MAP, START, STREAM, Told, event, facts_of, minute, parked, uuid
+
+from offerlog_application.calendar import Granularity, slot
+from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
+from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
+from offerlog_application.reports import ReportQuery, report
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.lifecycle import Stage, State
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_domain.visitor_offer import VisitorOffer
+
+HOUR = slot(START)
+
+
+def page(*told: Told, first: int = 1) -> Page:
+    """A page that holds these facts at positions 10, 20, 30 …; `first` leaves out those before."""
+    facts = facts_of(VisitorOffer(STREAM), told, None)
+    positioned = [Positioned(10 * n, fact) for n, fact in enumerate(facts, 1)][first - 1 :]
+    events = [fact for fact in facts if isinstance(fact, LifecycleEvent)]
+    return Page(positioned, dict.fromkeys(streams_with_repeats(positioned), events))
+
+
+def test_an_event_counts_in_its_own_quarter_hour_and_in_that_of_its_offer() -> None:
+    """Half-open: an event on the quarter-hour belongs to the one that begins."""
+    change = performance(page(event("offered", at=14), event("accepted", at=15), event("started", at=29.99)))
+    assert change.counts == {
+        CountKey("acme", Cohort.EVENT, MAP, HOUR): {State.OFFERED: 1},
+        CountKey("acme", Cohort.EVENT, MAP, HOUR + 1): {State.ACCEPTED: 1, State.STARTED: 1},
+        CountKey("acme", Cohort.OFFERED, MAP, HOUR): {State.OFFERED: 1, State.ACCEPTED: 1, State.STARTED: 1},
+    }
+    assert not change.repeats
+    assert not change.names
+
+
+def test_what_waits_does_not_count() -> None:
+    """Only lifecycle events do."""
+    assert not performance(page(parked("accepted"))).counts
+
+
+def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
+    """It names the first time too, also where that was on an earlier page."""
+    told = (
+        event("offered", at=0), event("errored", at=1), event("offered", "b", 16), event("errored", "b", 31),
+        event("offered", "c", 46), event("accepted", "c", 61),
+    )  # fmt: skip
+    expected = [
+        RepeatRow(STREAM, "offered", 2, "acme", MAP, HOUR + 1, HOUR, HOUR + 1, HOUR),
+        RepeatRow(STREAM, "errored", 2, "acme", MAP, HOUR + 2, HOUR, HOUR + 1, HOUR),
+        RepeatRow(STREAM, "offered", 3, "acme", MAP, HOUR + 3, HOUR, HOUR + 3, HOUR),
+    ]
+    assert performance(page(*told)).repeats == expected
+    assert performance(page(*told, first=4)).repeats == expected[1:]
+    assert streams_with_repeats(page(*told, first=1).facts) == {STREAM}
+    assert not streams_with_repeats(page(*told[:2]).facts)
+
+
+def test_the_newest_name_by_event_time_is_kept() -> None:
+    """At the same time the later position wins; an event without a name says nothing."""
+    told = (
+        event("offered", at=2, action_map_name="two"), event("accepted", at=1, action_map_name="one"),
+        event("rejected", at=3, stage=Stage.FORM),
+    )  # fmt: skip
+    assert performance(page(*told)).names == {("acme", MAP): NameRow(b"two", minute(2), 10)}
+    told = (event("offered", action_map_name="first"), event("accepted", action_map_name="second"))
+    assert performance(page(*told)).names == {("acme", MAP): NameRow(b"second", minute(0), 20)}
+
+
+STATES = ["offered", "accepted", "started", "rejected", "errored", "abandoned", "engaged", "ignored", "timedout"]
+ACTION = st.tuples(st.lists(st.sampled_from(STATES[1:]), max_size=3, unique=True), st.integers(0, 5_000))
+LIVES = st.lists(st.tuples(st.integers(1, 4), st.sampled_from("mn"), st.lists(ACTION, max_size=3)), max_size=6)
+Lives = list[tuple[int, str, list[tuple[list[str], int]]]]
+
+
+def events_of(lives: Lives) -> list[Positioned]:
+    """Visitor-offers with actions at any time; legal or not is not a report's business."""
+    facts: list[Positioned] = []
+    seen: set[tuple[int, str]] = set()
+    for visitor, action_map, actions in lives:
+        if (visitor, action_map) in seen:
+            continue
+        seen.add((visitor, action_map))
+        stream = UUID(int=1000 * visitor + ord(action_map))
+        told = [
+            event(state, letter, at + 13 * n, **({"stage": Stage.FORM} if state == "rejected" else {}))
+            for letter, (states, at) in zip("abc", actions, strict=False)
+            for n, state in enumerate(["offered", *states])
+        ]
+        for fact in facts_of(VisitorOffer(STREAM), told, None):
+            own = {"originator_id": stream, "action_map_id": uuid(action_map)}
+            facts.append(Positioned(len(facts) + 1, fact.model_copy(update=own)))
+    return facts
+
+
+def pages_of(facts: Sequence[Positioned], size: int) -> list[Page]:
+    """The same facts in pages of that size."""
+    streams: defaultdict[UUID, list[LifecycleEvent]] = defaultdict(list)
+    for one in facts:
+        if isinstance(one.fact, LifecycleEvent):
+            streams[one.fact.originator_id].append(one.fact)
+    cut = [facts[start : start + size] for start in range(0, len(facts), size)]
+    return [Page(part, {stream: streams[stream] for stream in streams_with_repeats(part)}) for part in cut]
+
+
+def hour_of(moment: datetime, zone: ZoneInfo) -> str:
+    """The label of the hour: its first instant in the zone, with offset."""
+    return moment.astimezone(zone).replace(minute=0, second=0, microsecond=0).isoformat()
+
+
+def naive(query: ReportQuery, facts: Sequence[Positioned]) -> dict[tuple[str, str | None], Mapping[str, int]]:
+    """Count the events one by one."""
+    visitors: defaultdict[tuple[str, str | None, State], list[UUID]] = defaultdict(list)
+    for one in facts:
+        told = one.fact
+        assert isinstance(told, LifecycleEvent)
+        at = told.occurred_at if query.cohort is Cohort.EVENT else told.offered_at
+        within = (query.start is None or query.start <= at) and (query.end is None or at < query.end)
+        if within and (not query.action_maps or told.action_map_id in query.action_maps):
+            bucket = None if query.by is Granularity.TOTAL else hour_of(at, query.zone)
+            visitors[told.action_map_id, bucket, told.state].append(told.originator_id)
+    rows: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
+    for (action_map, bucket, state), who in visitors.items():
+        if state in query.view.states:
+            rows[action_map, bucket][METRICS[state]] = len(
+                set(who) if query.count_by is CountBy.VISITORS else who
+            )
+    zeros = {METRICS[state]: 0 for state in query.view.states}
+    return {key: zeros | counts for key, counts in rows.items()}
+
+
+@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.given(
+    LIVES,
+    st.integers(1, 7),
+    st.builds(
+        ReportQuery,
+        organization=st.just("acme"),
+        start=st.sampled_from([None, START, START + timedelta(hours=3, minutes=15)]),
+        end=st.sampled_from([None, START + timedelta(hours=9), START + timedelta(hours=30, minutes=45)]),
+        zone=st.sampled_from([ZoneInfo("UTC"), ZoneInfo("Asia/Kathmandu")]),
+        by=st.sampled_from([Granularity.TOTAL, Granularity.HOUR]),
+        action_maps=st.sampled_from([(), (uuid("m"),)]),
+        view=st.sampled_from(View),
+        count_by=st.sampled_from(CountBy),
+        cohort=st.sampled_from(Cohort),
+    ),
+)
+def test_a_report_is_the_count_of_the_events(lives: Lives, size: int, query: ReportQuery) -> None:
+    """In any view, cohort and zone, however the log was cut into pages; sorted by map, then bucket."""
+    facts = events_of(lives)
+    source = MemoryCounts(pages_of(facts, size))
+    rows = report(query, source).rows
+    assert {(row.action_map_id, row.bucket): row.metrics for row in rows} == naive(query, facts)
+    keys = [(row.action_map_id, datetime.fromisoformat(row.bucket) if row.bucket else None) for row in rows]
+    assert keys == sorted(keys, key=lambda key: (key[0], key[1] or datetime.min.replace(tzinfo=UTC)))
+
+
+def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
+    """Rejected may come on top of accepted; an unknown name is none."""
+    told = (event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM))
+    source = MemoryCounts([page(*told)])
+    (row,) = report(ReportQuery("acme"), source).rows
+    assert list(row.metrics.items()) == [
+        ("nWebActionsOffered", 1),
+        ("nWebActionsAccepted", 1),
+        ("nWebActionsRejected", 1),
+        ("nWebActionsStarted", 0),
+        ("nWebActionsAbandoned", 0),
+        ("nWebActionsEngaged", 0),
+    ]
+    assert row.rates == {"accepted": 1.0, "engaged": 0.0}
+    assert (row.action_map_name, row.bucket) == (None, None)
+    (named,) = report(
+        ReportQuery("acme", view=View.FULL), MemoryCounts([page(event("offered", action_map_name="Help"))])
+    ).rows
+    assert (named.action_map_name, len(named.metrics), named.rates["engaged"]) == ("Help", 9, None)
+
+
+@pytest.mark.parametrize("query", [ReportQuery("acme", start=minute(60)), ReportQuery("other"), ReportQuery("acme")])
+def test_rows_of_zeros_are_left_out(query: ReportQuery) -> None:
+    """Nothing in the interval, nothing of that organization, nothing that the view shows."""
+    cut = event("offered", at=0), event("errored", at=1)
+    facts = [one for one in page(*cut).facts if one.fact.stored_name == "errored"]
+    assert not report(query, MemoryCounts([Page(facts)])).rows

@@ -1,0 +1,115 @@
+"""Other writers that get there first, and connections that break: decided again, within bounds."""
+
+from collections.abc import Sequence
+
+import pytest
+from memory_log import MemoryLog
+from writing import ONE, THREE, TWO, case, other_writer, send
+
+from offerlog_application.ports import OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.writer import Contended, GroupCommitWriter
+from offerlog_domain.events import Fact
+
+
+def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """And its callers get the outcome that is true now."""
+    cases = [case(ONE), case(TWO), case(ONE, "accepted"), case(THREE)]
+    conflicts = iter([ONE])
+
+    def interfere(_: Sequence[Fact]) -> None:
+        for stream in conflicts:
+            other_writer(log, stream)
+
+    log.before_append = interfere
+    assert send(writer, *cases).result(10) == ["duplicate", "recorded", "recorded", "recorded"]
+    assert [one.decided for one in cases] == [2, 1, 2, 1]
+    assert [len(log.facts(stream)) for stream in (ONE, TWO, THREE)] == [2, 1, 1]
+
+
+def test_a_stream_that_moves_again_and_again_is_decided_again_each_time(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """Here by one writer that is faster three times."""
+    steps = iter(["offered", "accepted", "started"])
+
+    def interfere(_: Sequence[Fact]) -> None:
+        for state in steps:
+            other_writer(log, ONE, state)
+            return
+
+    log.before_append = interfere
+    assert send(writer, case(ONE), case(ONE, "accepted"), case(ONE, "engaged")).result(10) == [
+        "duplicate",
+        "duplicate",
+        "recorded",
+    ]
+
+
+def test_a_conflict_with_a_writer_that_has_not_decided_is_tried_again(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """Nothing has moved, so nothing is decided again; the same is appended."""
+    conflicts = iter([VersionConflict(ONE, waiting=True)] * 3)
+
+    def interfere(_: Sequence[Fact]) -> None:
+        for conflict in conflicts:
+            raise conflict
+
+    log.before_append = interfere
+    one = case(ONE)
+    assert send(writer, one).result(10) == ["recorded"]
+    assert one.decided == 1
+    assert log.appends == [(1, 0)] * 4
+
+
+def test_conflicts_without_end_are_given_up(
+    writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bounded number of attempts, then the caller is told; nothing was stored."""
+    monkeypatch.setattr("offerlog_application.writer.time.sleep", lambda seconds: None)
+
+    def interfere(_: Sequence[Fact]) -> None:
+        raise VersionConflict(ONE, waiting=True)
+
+    log.before_append = interfere
+    with pytest.raises(Contended):
+        send(writer, case(ONE)).result(10)
+    assert 2 <= len(log.appends) <= 100
+    assert not log.facts_of
+
+
+def test_a_lost_connection_is_tried_again(
+    writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was stored, so the same can be appended; not for ever."""
+    monkeypatch.setattr("offerlog_application.writer.time.sleep", lambda seconds: None)
+    lost = iter([StoreUnavailable("gone")] * 2)
+
+    def interfere(_: Sequence[Fact]) -> None:
+        for error in lost:
+            raise error
+
+    log.before_append = interfere
+    assert send(writer, case(ONE)).result(10) == ["recorded"]
+    lost = iter([StoreUnavailable("gone")] * 100)
+    with pytest.raises(StoreUnavailable):
+        send(writer, case(TWO)).result(10)
+    assert len(log.appends) <= 20
+    lost = iter([])
+    assert send(writer, case(TWO)).result(10) == ["recorded"]
+
+
+def test_an_unknown_outcome_is_told_to_whom_it_concerns(writer: GroupCommitWriter, log: MemoryLog) -> None:
+    """It may be stored: it is not done again behind the caller's back."""
+
+    def interfere(facts: Sequence[Fact]) -> None:
+        if not log.facts_of:
+            log.write(facts)
+            raise OutcomeUnknown("7")
+
+    log.before_append = interfere
+    with pytest.raises(OutcomeUnknown):
+        send(writer, case(ONE)).result(10)
+    assert send(writer, case(ONE)).result(10) == ["duplicate"]

@@ -1,0 +1,124 @@
+"""What the views must show, counted from the log by other code than the projections', and what they show."""
+
+from collections import Counter, defaultdict
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+
+from offerlog_application.reports import ReportQuery
+from offerlog_domain.events import Fact, LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_infrastructure.composition import SCHEMA
+from offerlog_infrastructure.postgres.codec import FactMapper
+from offerlog_infrastructure.service import Offerlog
+
+TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}
+
+
+def rows(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What a statement gives, run in a connection of its own."""
+    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}", autocommit=True) as connection:
+        cursor = connection.execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def facts(dsn: str) -> list[Fact]:
+    """Everything in the log, in order of position."""
+    mapper = FactMapper()
+    stored = rows(
+        dsn,
+        "SELECT originator_id, originator_version, topic, state FROM offerlog_events"
+        " ORDER BY notification_id",
+    )
+    read = [mapper.to_domain_event(StoredEvent(*row[:3], bytes(row[3]))) for row in stored]
+    return [fact for fact in read if isinstance(fact, Fact)]
+
+
+def event_ids(dsn: str) -> Counter[str | None]:
+    """How often each report's own id is in the log."""
+    return Counter(getattr(fact, "event_id", None) for fact in facts(dsn))
+
+
+def recounted(dsn: str) -> dict[str, Any]:
+    """What the views must show of this log, in the form of `shown`."""
+    streams: dict[UUID, list[LifecycleEvent]] = defaultdict(list)
+    parked: dict[tuple[UUID, str, str], bytes | None] = {}
+    for fact in facts(dsn):
+        stream = fact.originator_id
+        if isinstance(fact, LifecycleEvent):
+            streams[stream].append(fact)
+            parked.pop((stream, fact.action_id, fact.state.value), None)
+        elif isinstance(fact, SignalParked):
+            parked[stream, fact.action_id, fact.parked_state.value] = fact.visitor.raw
+        elif isinstance(fact, ParkingEnded):
+            parked.pop((stream, fact.action_id, fact.parked_state.value), None)
+        elif isinstance(fact, OfferRefused):
+            parked = {key: raw for key, raw in parked.items() if key[:2] != (stream, fact.action_id)}
+    told = [event for events in streams.values() for event in events]
+    return {
+        "offers": {
+            (
+                stream,
+                events[-1].action_id,
+                events[-1].state.value,
+                len({e.action_id for e in events}),
+                len(events),
+            )
+            for stream, events in streams.items()
+        },
+        "actions": {(e.originator_id, e.action_id): e.state.value for e in told},
+        "parked": Counter(parked.values()),
+        "suppressions": Counter(
+            (e.visitor.customer_id, e.visitor.customer_id_type, e.action_map_id, e.state.value, e.occurred_at)
+            for e in told
+            if e.state.value in TERMINAL
+        ),
+        "actions counted": Counter((e.action_map_id, METRICS[e.state]) for e in told),
+        "visitors counted": Counter(
+            (map_id, METRICS[state])
+            for _, map_id, state in {(e.originator_id, e.action_map_id, e.state) for e in told}
+        ),
+    }
+
+
+def shown(service: Offerlog, dsn: str) -> dict[str, Any]:
+    """What the views show, for the service's organization."""
+    by_event = _counted(service, Cohort.EVENT, CountBy.ACTIONS)
+    assert _counted(service, Cohort.OFFERED, CountBy.ACTIONS) == by_event
+    return {
+        "offers": set(
+            rows(
+                dsn,
+                "SELECT originator_id, action_id::text, state, actions, lifecycle_version"
+                " FROM current_offers",
+            )
+        ),
+        "actions": {
+            (stream, action): state
+            for stream, action, state in rows(
+                dsn, "SELECT originator_id, action_id::text, state FROM current_actions"
+            )
+        },
+        "parked": Counter(kept.raw for kept in service.parked()),
+        "suppressions": Counter(
+            (s.customer_id, s.customer_id_type, s.action_map_id, s.state, s.since)
+            for (action_map,) in rows(dsn, "SELECT DISTINCT action_map_id::text FROM suppressions")
+            for s in service.suppressed_visitors(action_map)
+        ),
+        "actions counted": by_event,
+        "visitors counted": _counted(service, Cohort.EVENT, CountBy.VISITORS),
+    }
+
+
+def _counted(service: Offerlog, cohort: Cohort, count_by: CountBy) -> Counter[tuple[str, str]]:
+    asked = ReportQuery(service.organization, view=View.FULL, cohort=cohort, count_by=count_by)
+    return Counter(
+        {
+            (row.action_map_id, metric): count
+            for row in service.report(asked).rows
+            for metric, count in row.metrics.items()
+            if count
+        }
+    )

@@ -1,0 +1,197 @@
+"""Facts survive storage, under names that no change of the code may change."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from offerlog_domain.events import FACTS, Accepted, Fact, Offered, Rejected, Visitor
+from offerlog_domain.lifecycle import Stage, State
+from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.composition import SCHEMA
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.codec import FactMapper, UnreadableEvent
+from offerlog_infrastructure.postgres.log import PostgresLog
+
+STORED_NAMES = [
+    "offered.1", "accepted.1", "started.1", "rejected.1", "ignored.1", "errored.1", "timedout.1",
+    "abandoned.1", "engaged.1", "offer-refused.1", "signal-parked.1", "parking-ended.1",
+]  # fmt: skip
+"""What is in the logs of those who run offerlog; a new fact adds to this list, nothing else changes it."""
+
+AT = datetime(2025, 3, 10, 10, 0, 0, 123456, tzinfo=UTC)
+TEXTS = [
+    "plain",
+    "",
+    "NUL \x00 inside",
+    "\U0001d518\U0001d52b 💬 \U0010ffff",
+    "e\u0301 is not é",
+    "\u202eback\u200b",
+    "a\r\n\tb\x1b",
+    "0b9c2f3e-4d5a-4b6c-8d7e-9f0a1b2c3d4e",
+    "0B9C2F3E-4D5A-4B6C-8D7E-9F0A1B2C3D4E",
+    "0b9c2f3e4d5a-4b6c-8d7e-9f0a1b2c3d4e-",
+    "0b9c2f3e-4d5a-4b6c-8d7e-9f0a1b2c3d  ",
+    "0b9c2f3e-4d5a-4b6c-8d7e-9f0a1b2c3d4\u0663",
+]
+
+EXAMPLES: dict[str, Any] = {
+    "action_number": 2,
+    "offered_at": AT - timedelta(hours=1),
+    "rejected_stage": Stage.FORM,
+    "reason": Reason.ALREADY_OPEN,
+    "blocking_action_id": str(uuid4()),
+    "blocking_state": State.STARTED,
+    "blocking_since": AT,
+    "parked_state": State.ENGAGED,
+}
+
+
+def told(kind: type[Fact], text: str, *, full: bool) -> Fact:
+    """A fact of that kind with every field, or with none but those it must have."""
+    visitor = {"customer_id": text, "customer_id_type": text, "session_id": str(uuid4())}
+    fields: dict[str, Any] = {
+        "originator_id": uuid4(),
+        "originator_version": 2**31 - 1,
+        "organization": "acme",
+        "visitor": Visitor(**visitor, raw=text.encode() + b"\xff\x00" if full else None),
+        "action_map_id": str(uuid4()),
+        "action_id": str(uuid4()),
+        "recorded_at": AT,
+        "media_type": "webchat",
+        "occurred_at": AT,
+    }
+    if full:
+        fields |= {
+            "action_map_version": -(2**63),
+            "action_map_name": text,
+            "event_id": str(uuid4()),
+            "dated": False,
+            "error_code": "00045",
+            "error_message": text,
+            "timeout_seconds": 86400,
+        }
+    known = fields | EXAMPLES
+    return kind(**{name: known[name] for name in kind.model_fields if name in known})
+
+
+@pytest.mark.parametrize("kind", FACTS)
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("full", [True, False])
+def test_every_fact_comes_back_equal(kind: type[Fact], text: str, full: bool) -> None:  # noqa: FBT001 - pytest's way
+    """Stored and read again, a fact is of the same class and equal in every field."""
+    mapper, fact = FactMapper(), told(kind, text, full=full)
+    stored = mapper.to_stored_event(fact)
+    again = mapper.to_domain_event(stored)
+    assert type(again) is kind
+    assert again == fact
+    assert vars(again) == vars(fact)
+    assert mapper.to_stored_event(again) == stored
+
+
+def test_the_stored_names_are_these() -> None:
+    """Names and versions as they are in logs that exist."""
+    mapper = FactMapper()
+    assert [mapper.to_stored_event(told(kind, "x", full=True)).topic for kind in FACTS] == STORED_NAMES
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_no_import_path_is_ever_stored(kind: type[Fact]) -> None:
+    """Neither the topic nor the state names a module or a class, so both may move."""
+    stored = FactMapper().to_stored_event(told(kind, "x", full=True))
+    for path in ("offerlog_", "domain", "builtins", ":"):
+        assert path not in stored.topic
+    assert b"offerlog_" not in stored.state
+    assert kind.__name__.encode() not in stored.state
+
+
+def test_a_state_is_stored_by_its_wire_spelling() -> None:
+    """An enumeration's member is stored as its value, not as its name."""
+    stored = FactMapper().to_stored_event(told(Rejected, "x", full=False))
+    assert b"form" in stored.state
+    assert b"FORM" not in stored.state
+
+
+@pytest.fixture
+def application(dsn: str) -> Iterator[OfferlogApplication]:
+    """The application over an empty log."""
+    with closing(OfferlogApplication(dsn, SCHEMA)) as application:
+        yield application
+
+
+class LaterAccepted(Accepted):
+    """`Accepted` as a later build may have it, two versions on."""
+
+    stored_version: ClassVar[int] = 3
+
+
+def _to_2(state: bytes) -> bytes:
+    return state.replace(b"acme", b"ACME")
+
+
+def _to_3(state: bytes) -> bytes:
+    return state.replace(b"ACME", b"Acme")
+
+
+def test_a_later_build_reads_what_an_earlier_one_stored(application: OfferlogApplication) -> None:
+    """Upcasters lead, version by version, from what lies in the log's table to the fact of today."""
+    earlier = told(Accepted, "Checkout \x00 💬", full=True).model_copy(update={"originator_version": 1})
+    PostgresLog(application).append([earlier], [])
+    later = FactMapper([Offered, LaterAccepted], {("accepted", 1): _to_2, ("accepted", 2): _to_3})
+    (stored,) = application.log.select_events(earlier.originator_id)
+    assert stored.topic == "accepted.1"
+    read = later.to_domain_event(stored)
+    assert isinstance(read, LaterAccepted)
+    assert vars(read) == vars(earlier) | {"organization": "Acme"}
+    assert later.to_stored_event(read).topic == "accepted.3"
+
+
+def test_a_later_build_reads_its_own_version_as_it_is(application: OfferlogApplication) -> None:
+    """What was stored by the later build passes no upcaster."""
+    later = FactMapper([LaterAccepted], {("accepted", 1): _to_2, ("accepted", 2): _to_3})
+    fact = LaterAccepted.model_validate(vars(told(Accepted, "x", full=True)) | {"originator_version": 1})
+    application.log.insert_events([later.to_stored_event(fact)])
+    (stored,) = application.log.select_events(fact.originator_id)
+    assert later.to_domain_event(stored) == fact
+
+
+def test_a_raised_version_without_its_upcaster_is_found_at_once() -> None:
+    """The mapper is not even made, so that no event is read by guesswork."""
+    with pytest.raises(LookupError):
+        FactMapper([LaterAccepted], {("accepted", 1): _to_2})
+
+
+UNREADABLE: list[dict[str, Any]] = [
+    {"topic": "vanished.1"},
+    {"topic": "accepted.2"},
+    {"topic": "accepted.0"},
+    {"topic": "accepted"},
+    {"topic": "accepted.x"},
+    {"topic": "offerlog_domain.events:Accepted"},
+    {"state": b""},
+    {"state": b"\xc1 no MessagePack"},
+    {"state": b"\x90"},
+    {"state": b"\x80"},
+    {"topic": "rejected.1"},
+    {"topic": "offer-refused.1"},
+]
+"""What a stored `Accepted` may not turn into; the last two lack what such a fact must tell."""
+
+
+@pytest.mark.parametrize("change", UNREADABLE, ids=repr)
+def test_what_cannot_be_read_is_named(change: dict[str, Any]) -> None:
+    """The error names topic, stream and version of the event, and why."""
+    written = FactMapper().to_stored_event(told(Accepted, "x", full=True))
+    fields = {name: getattr(written, name) for name in StoredEvent.__dataclass_fields__}
+    stored = StoredEvent(**fields | change)
+    with pytest.raises(UnreadableEvent, match=r"version 2147483647\): .") as caught:
+        FactMapper().to_domain_event(stored)
+    error = caught.value
+    assert (error.topic, error.originator_id) == (stored.topic, stored.originator_id)
+    assert error.originator_version == stored.originator_version
+    assert stored.topic in str(error)
+    assert str(stored.originator_id) in str(error)

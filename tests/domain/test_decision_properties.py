@@ -1,0 +1,174 @@
+"""What holds whatever comes, in whatever order, however often."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import hypothesis
+from hypothesis import strategies as st
+from scenario import CUSTOMER, ORGANIZATION, RAW, STREAM, minute, signal, uuid
+
+from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker, expire, judge
+from offerlog_domain.events import SignalParked
+from offerlog_domain.lifecycle import State
+from offerlog_domain.outcomes import OutcomeKind
+from offerlog_domain.signals import Signal
+from offerlog_domain.visitor_offer import VisitorOffer, fold
+
+LEGAL = {
+    "offered": {"accepted", "rejected", "ignored", "errored", "timedout"},
+    "accepted": {"rejected", "started"},
+    "started": {"abandoned", "engaged"},
+}
+SHORT = Rules(
+    open_action_ttl=timedelta(minutes=8),
+    parking_time=timedelta(minutes=6),
+    deadline_grace=timedelta(minutes=2),
+)
+PATIENT = Rules(
+    open_action_ttl=timedelta(minutes=8), parking_time=timedelta(days=1), deadline_grace=timedelta(minutes=2)
+)
+
+signals = st.builds(
+    signal,
+    st.sampled_from([state.value for state in State] + ["offered", "accepted"] * 2),
+    st.sampled_from("abc"),
+    st.sampled_from([None, 0, 1, 2, 5, 9, 10, 20]),
+    event_id=st.sampled_from([None, None, *map(uuid, "1234")]),
+    timeout_seconds=st.sampled_from([None, None, 60, 3600]),
+    error_code=st.sampled_from([None, None, "00045"]),
+)
+steps = st.lists(st.tuples(st.one_of(signals, signals, signals, st.none()), st.integers(0, 4)), max_size=25)
+Steps = list[tuple[Signal | None, int]]
+
+
+@dataclass
+class Life:
+    """A visitor-offer to which anything may happen; None among the steps only lets time pass."""
+
+    rules: Rules
+    offer: VisitorOffer = field(default_factory=lambda: VisitorOffer(STREAM))
+    clock: float = 0
+    judgements: list[Judgement] = field(default_factory=list)
+
+    def live(self, steps: Steps) -> "Life":
+        """Take the steps, each so many minutes after the one before."""
+        for heard, wait in steps:
+            self.clock += wait
+            self.hear(heard)
+        return self
+
+    def hear(self, heard: Signal | None) -> Judgement:
+        """Take one step now."""
+        circumstances = Circumstances(ORGANIZATION, minute(self.clock), self.rules)
+        before = self.offer
+        if heard is None:
+            judgement = expire(before, circumstances)
+        else:
+            judgement = judge(before, heard, RAW, circumstances)
+        assert judgement.offer == fold(judgement.facts, before)
+        self.judgements.append(judgement)
+        self.offer = judgement.offer
+        return judgement
+
+
+@hypothesis.given(steps)
+def test_the_facts_of_a_decision_lead_to_its_visitor_offer(steps: Steps) -> None:
+    """One version after the other without a gap, and folding the whole stream gives the same."""
+    life = Life(SHORT).live(steps)
+    facts = [fact for judgement in life.judgements for fact in judgement.facts]
+    assert [fact.originator_version for fact in facts] == list(range(1, len(facts) + 1))
+    assert {fact.visitor.customer_id for fact in facts} <= {CUSTOMER}
+    assert fold(facts, VisitorOffer(STREAM)) == life.offer
+
+
+@hypothesis.given(steps)
+def test_a_signal_heard_twice_at_once_changes_nothing(steps: Steps) -> None:
+    """Whatever became of it the first time."""
+    life = Life(SHORT)
+    for heard, wait in steps:
+        life.live([(heard, wait)])
+        again = life.hear(heard)
+        assert not again.facts
+        assert not again.ended
+        assert again.outcome not in {OutcomeKind.RECORDED, OutcomeKind.PARKED}
+
+
+@hypothesis.given(steps)
+def test_any_signal_heard_again_at_any_later_time_changes_nothing(steps: Steps) -> None:
+    """As long as no parking ends: a signal given up is forgotten and judged anew."""
+    life = Life(PATIENT).live(steps)
+    end = life.offer
+    for heard, _ in steps:
+        if heard is not None:
+            again = life.hear(heard)
+            assert not again.facts
+            assert again.offer == end
+            assert again.outcome not in {OutcomeKind.RECORDED, OutcomeKind.PARKED}
+
+
+@hypothesis.given(steps)
+def test_actions_are_legal_and_follow_one_another_only_where_they_may(steps: Steps) -> None:
+    """Every step is in the table, every report id is there once, and a terminal action is the last."""
+    offer = Life(SHORT).live(steps).offer
+    for action in offer.actions:
+        states = [event.state.value for event in action.events]
+        assert states[0] == "offered"
+        for before, after in zip(states, states[1:], strict=False):
+            assert after in LEGAL[before]
+        assert {event.offered_at for event in action.events} == {action.events[0].occurred_at}
+    assert all(action.state.value in {"errored", *LEGAL} for action in offer.actions[:-1])
+    reports = [event for action in offer.actions for event in action.events]
+    known = [r.event_id for r in (*reports, *offer.parked, *offer.refused_offers) if r.event_id is not None]
+    assert len(known) == len(set(known))
+
+
+@hypothesis.given(steps)
+def test_no_parked_signal_is_lost(steps: Steps) -> None:
+    """It waits still, or was recorded as it was told, or has ended with a reason."""
+    life = Life(SHORT).live(steps)
+    facts = [fact for judgement in life.judgements for fact in judgement.facts]
+    over = [waiting for judgement in life.judgements for waiting, _ in judgement.ended]
+    recorded = [event for action in life.offer.actions for event in action.events]
+    for fact in facts:
+        if isinstance(fact, SignalParked):
+            released = [
+                event
+                for event in recorded
+                if event.action_id == fact.action_id
+                and event.state is fact.parked_state
+                and (event.occurred_at, event.event_id) == (fact.occurred_at, fact.event_id)
+            ]
+            assert (fact in life.offer.parked) + (fact in over) + bool(released) >= 1
+            assert not (fact in life.offer.parked and fact in over)
+
+
+@hypothesis.given(steps, st.integers(0, 60))
+def test_whoever_asks_is_told_what_the_offer_would_meet(steps: Steps, at: int) -> None:
+    """`blocker` explains as the offer itself does."""
+    life = Life(SHORT).live(steps)
+    expected = blocker(life.offer, minute(at), SHORT)
+    met = life.hear(signal("offered", "h", at))
+    assert met.blocker == expected
+    assert (met.outcome is OutcomeKind.RECORDED) == (expected is None)
+
+
+PATHS = [
+    ["offered", "accepted", "started", "engaged"],
+    ["offered", "accepted", "started", "abandoned"],
+    ["offered", "accepted", "rejected"],
+    ["offered", "timedout"],
+]
+
+
+@hypothesis.given(st.sampled_from(PATHS), st.data())
+def test_an_action_comes_to_the_same_in_any_order(path: list[str], data: st.DataObject) -> None:
+    """Shuffled and repeated within the parking time, each at its own time."""
+    ordered = [signal(state, at=at) for at, state in enumerate(path)]
+    expected = Life(PATIENT).live([(heard, 1) for heard in ordered]).offer.actions[0]
+    shuffled = data.draw(st.permutations(ordered + ordered[1:]))
+    offer = Life(PATIENT).live([(heard, 1) for heard in shuffled]).offer
+    told = [(event.state, event.stage, event.occurred_at) for event in offer.actions[0].events]
+    if "rejected" not in path:
+        assert told == [(event.state, event.stage, event.occurred_at) for event in expected.events]
+    assert told[0] == (State.OFFERED, None, minute(0))
+    assert not offer.refused_offers

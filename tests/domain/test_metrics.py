@@ -1,0 +1,25 @@
+"""Which metrics a view shows, and the rates."""
+
+from offerlog_domain.lifecycle import State
+from offerlog_domain.metrics import METRICS, View, rates
+
+
+def test_the_report_view_is_the_vendors_and_the_full_view_adds_three() -> None:
+    """In the order of the report, by the vendor's names."""
+    report = ["Offered", "Accepted", "Rejected", "Started", "Abandoned", "Engaged"]
+    assert [METRICS[state] for state in View.REPORT.states] == [f"nWebActions{name}" for name in report]
+    full = [*report, "Ignored", "Errored", "Timedout"]
+    assert [METRICS[state] for state in View.FULL.states] == [f"nWebActions{name}" for name in full]
+
+
+def test_rates_are_unrounded() -> None:
+    """One third stays one third."""
+    told = rates({State.OFFERED: 3, State.ACCEPTED: 1, State.ENGAGED: 1})
+    assert told == {"accepted": 1 / 3, "engaged": 1.0}
+
+
+def test_a_zero_denominator_gives_no_rate() -> None:
+    """Null, never 0; and a zero numerator gives 0."""
+    assert rates({}) == {"accepted": None, "engaged": None}
+    assert rates({State.OFFERED: 0, State.ACCEPTED: 2}) == {"accepted": None, "engaged": 0.0}
+    assert rates({State.OFFERED: 2}) == {"accepted": 0.0, "engaged": None}

@@ -1,0 +1,143 @@
+"""What is appended is there whole or not at all, and a conflict says where it is."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from contracts.recount import rows
+from offerlog_application.ports import StoreUnavailable, VersionConflict
+from offerlog_domain.events import Fact, Offered, Visitor
+from offerlog_domain.outcomes import Reason, Refusal
+from offerlog_domain.visitor_offer import fold
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log import PostgresLog
+
+AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
+
+
+def offered(stream: UUID, version: int = 1) -> Offered:
+    """An invitation, as a version of a stream."""
+    return Offered(
+        originator_id=stream,
+        originator_version=version,
+        organization="acme",
+        visitor=Visitor(customer_id="visitor", customer_id_type="cookie", session_id=str(uuid4())),
+        action_map_id=str(uuid4()),
+        action_id=str(uuid4()),
+        recorded_at=AT,
+        media_type="webchat",
+        occurred_at=AT,
+        action_number=version,
+        offered_at=AT,
+    )
+
+
+def refusal(raw: bytes = b"no signal") -> Refusal:
+    """A line of the refusal log."""
+    return Refusal("acme", AT, Reason.MALFORMED, None, "not JSON", raw)
+
+
+@pytest.fixture
+def application(dsn: str) -> Iterator[OfferlogApplication]:
+    """The application over an empty log."""
+    with closing(OfferlogApplication(dsn, SCHEMA)) as application:
+        yield application
+
+
+@pytest.fixture
+def log(application: OfferlogApplication) -> PostgresLog:
+    """The log over an empty database."""
+    return PostgresLog(application)
+
+
+def stored(dsn: str) -> tuple[int, int]:
+    """How many events and how many refusals there are."""
+    ((events, refusals),) = rows(
+        dsn, "SELECT (SELECT count(*) FROM offerlog_events), (SELECT count(*) FROM refusals)"
+    )
+    return events, refusals
+
+
+def test_events_and_refusals_are_appended_together(log: PostgresLog, dsn: str) -> None:
+    """The position returned is that of the last event; without events there is none."""
+    streams = [uuid4() for _ in range(3)]
+    position = log.append([offered(stream) for stream in streams], [refusal(), refusal()])
+    assert stored(dsn) == (3, 2)
+    assert rows(dsn, "SELECT max(notification_id) FROM offerlog_events") == [(position,)]
+    assert log.append([], [refusal()]) is None
+    assert stored(dsn) == (3, 3)
+
+
+def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogApplication) -> None:
+    """By whoever wrote it and by others, also what another one has added since."""
+    stream, unknown = uuid4(), uuid4()
+    facts: list[Fact] = [offered(stream, version) for version in (1, 2, 3)]
+    log.append(facts[:2], [])
+    assert log.load([stream])[stream] == fold(facts[:2], log.load([unknown])[unknown]._replace(id=stream))
+    PostgresLog(application).append(facts[2:], [])
+    for reader in (log, PostgresLog(application)):
+        loaded = reader.load([stream, unknown])
+        assert {id_: offer.version for id_, offer in loaded.items()} == {stream: 3, unknown: 0}
+        assert reader.facts(stream) == facts
+        assert reader.facts(unknown) == []
+
+
+@pytest.mark.parametrize("at_fault", [0, 1, 250, 1_499])
+def test_a_conflict_names_the_stream_and_stores_nothing(log: PostgresLog, dsn: str, at_fault: int) -> None:
+    """Wherever in the batch it is, the taken version is found and the rest is not kept."""
+    streams = [uuid4() for _ in range(1_500)]
+    log.append([offered(streams[at_fault])], [])
+    with pytest.raises(VersionConflict) as caught:
+        log.append([offered(stream) for stream in streams], [refusal()])
+    assert caught.value.stream == streams[at_fault]
+    assert not caught.value.waiting
+    assert stored(dsn) == (1, 0)
+
+
+def test_a_version_in_another_ones_hands_is_a_conflict_too(
+    log: PostgresLog, application: OfferlogApplication, dsn: str
+) -> None:
+    """While another transaction sits on the version, an append gives up after the lock timeout."""
+    streams = [uuid4() for _ in range(20)]
+    row = application.facts.row(offered(streams[7]))
+    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
+        other.execute(
+            "INSERT INTO offerlog_events (originator_version, originator_id, topic, state)"
+            " VALUES (%s, %s, %s, %s)",
+            row,
+        )
+        with pytest.raises(VersionConflict) as caught:
+            log.append([offered(stream) for stream in streams], [refusal()])
+        assert caught.value.stream == streams[7]
+        assert caught.value.waiting
+        other.rollback()
+    assert stored(dsn) == (0, 0)
+    assert log.append([offered(stream) for stream in streams], [refusal()]) is not None
+    assert stored(dsn) == (20, 1)
+
+
+def test_a_refusal_that_cannot_be_stored_takes_the_events_with_it(log: PostgresLog, dsn: str) -> None:
+    """One transaction: an event is never there without the refusals that belong to it."""
+    rows(dsn, "ALTER TABLE refusals ADD CONSTRAINT never CHECK (octet_length(raw) < 10)")
+    with pytest.raises(Exception, match="never"):
+        log.append([offered(uuid4())], [refusal(b"far too long for this table")])
+    assert stored(dsn) == (0, 0)
+
+
+def test_an_organizations_key_is_made_once(log: PostgresLog, application: OfferlogApplication) -> None:
+    """Every process gets the same 32 bytes, and every organization its own."""
+    key = log.secret("acme")
+    assert len(key) == 32
+    assert PostgresLog(application).secret("acme") == key
+    assert log.secret("other") != key
+
+
+def test_a_server_that_is_not_there_is_said_to_be_so() -> None:
+    """Opening the log names the cause in the application's words."""
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        open_offerlog(database_url="host=127.0.0.1 port=1 dbname=x user=x password=x")

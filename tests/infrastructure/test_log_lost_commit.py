@@ -1,0 +1,210 @@
+"""A connection that breaks around its COMMIT: the caller still gets the true outcome."""
+
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
+from enum import Enum, auto
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from contracts.given import signal
+from contracts.recount import event_ids, rows
+from offerlog_application.offers import Receipt
+from offerlog_application.ports import StoreUnavailable
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.service import Offerlog
+
+
+class Cut(Enum):
+    """What the network does to the next COMMIT."""
+
+    BEFORE = auto()  # it never arrives
+    AT_ONCE = auto()  # it arrives, and the connection is gone at the same moment
+    ANSWER = auto()  # it is carried out, but the answer is lost
+    ANSWER_AND_SERVER = auto()  # as ANSWER, and for a while nobody gets through
+    LATE = auto()  # it arrives after the server has lost patience
+
+
+class Proxy:
+    """Stands between psycopg and the server; does something to the next COMMIT when told so."""
+
+    def __init__(self, dsn: str) -> None:
+        parts = conninfo_to_dict(dsn)
+        self._server = f"{parts['host']}/.s.PGSQL.{parts.get('port') or 5432}"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        port = self._listener.getsockname()[1]
+        self.dsn = make_conninfo(dsn, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
+        self.next: Cut | None = None
+        self.cut = 0
+        self._away_until = 0.0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if time.monotonic() < self._away_until:
+                client.close()
+                continue
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._server)
+            silent = threading.Event()
+            threading.Thread(target=self._answers, args=(server, client, silent), daemon=True).start()
+            threading.Thread(target=self._requests, args=(client, server, silent), daemon=True).start()
+
+    def _answers(self, server: socket.socket, client: socket.socket, silent: threading.Event) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                if silent.is_set():  # the server has answered the COMMIT: it is carried out
+                    break
+                client.sendall(data)
+        _end(server, client)
+
+    def _requests(self, client: socket.socket, server: socket.socket, silent: threading.Event) -> None:
+        with suppress(OSError):
+            for message in _messages(client):
+                cut = self.next if b"COMMIT" in message else None
+                if cut is None:
+                    server.sendall(message)
+                    continue
+                self.next = None
+                self.cut += 1
+                if cut is Cut.BEFORE:
+                    break
+                if cut is Cut.LATE:
+                    time.sleep(1.5)
+                if cut is Cut.ANSWER_AND_SERVER:
+                    self._away_until = time.monotonic() + 1.0
+                if cut in {Cut.ANSWER, Cut.ANSWER_AND_SERVER}:
+                    silent.set()
+                server.sendall(message)
+                if cut is Cut.AT_ONCE:
+                    break
+        _end(client, server) if not silent.is_set() else None
+
+
+def _end(*sockets: socket.socket) -> None:
+    for each in sockets:
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+def _messages(client: socket.socket) -> Iterator[bytes]:
+    """What a client sends, message by message: a type and a length, but the first has only a length."""
+    held, head = b"", 0
+    while data := client.recv(65536):
+        held += data
+        while len(held) >= head + 4 and len(held) >= (end := head + int.from_bytes(held[head : head + 4])):
+            yield held[:end]
+            held, head = held[end:], 1
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    """A way to the database that can be cut."""
+    with closing(Proxy(dsn)) as proxy:
+        yield proxy
+
+
+@contextmanager
+def opened(dsn: str, **settings: str) -> Iterator[Offerlog]:
+    """A service whose only transactions are the writer's: its projector has been stopped."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False, library_settings=settings) as service:
+        service._projector.close()
+        yield service
+
+
+@pytest.mark.parametrize("cut", list(Cut))
+def test_the_outcome_is_true_whatever_happens_to_the_commit(proxy: Proxy, dsn: str, cut: Cut) -> None:
+    """Recorded once and said so, with its refusals once, whether or not the first try went through."""
+    with opened(proxy.dsn, POSTGRES_IDLE_IN_TRANSACTION_SESSION_TIMEOUT="1") as service:
+        service.record([signal("offered", visitor="before")])
+        for n in range(2):
+            proxy.next = cut
+            batch = [signal("offered", visitor=n), f"no signal {n}", signal("accepted", visitor=n)]
+            receipt = service.submit(batch).result(timeout=30)
+            assert [o.kind.value for o in receipt.outcomes] == ["recorded", "refused", "recorded"]
+            assert rows(dsn, "SELECT max(notification_id) FROM offerlog_events") == [(receipt.position,)]
+    assert proxy.cut == 2
+    assert set(event_ids(dsn).values()) == {1}
+    assert len(event_ids(dsn)) == 5
+    assert sorted(rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals")) == [
+        ("no signal 0",),
+        ("no signal 1",),
+    ]
+
+
+@pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.ANSWER])
+def test_refusals_alone_are_written_once(proxy: Proxy, dsn: str, cut: Cut) -> None:
+    """The refusal log has no key that would catch a second writing, so the writer must know."""
+    with opened(proxy.dsn) as service:
+        service.record(["first"])
+        proxy.next = cut
+        receipt = service.submit(["second"]).result(timeout=30)
+        assert [o.kind.value for o in receipt.outcomes] == ["refused"]
+    assert proxy.cut == 1
+    assert rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals ORDER BY id") == [
+        ("first",),
+        ("second",),
+    ]
+
+
+def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, offerlog: Offerlog) -> None:
+    """Two hundred submits while backends are ended at random; `StoreUnavailable` means not stored."""
+    over = threading.Event()
+
+    def terminate() -> None:
+        chance = random.Random(7)  # noqa: S311 - chance in a test
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            while not over.wait(chance.random() * 0.06):
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.4"
+                )
+
+    terminator = threading.Thread(target=terminate)
+    terminator.start()
+    answers: list[Future[Receipt]] = []
+    try:
+        for n in range(200):
+            batch = [signal("offered", visitor=n), signal("accepted", visitor=n), f"no signal {n}"]
+            answers.append(_submitted(lambda batch=batch: offerlog.submit(batch)))  # type: ignore[misc] # a default
+            time.sleep(0.01)
+        errors = [answer.exception(timeout=60) for answer in answers]
+    finally:
+        over.set()
+        terminator.join()
+    told = event_ids(dsn)
+    refused = [text for (text,) in rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals")]
+    for n, error in enumerate(errors):
+        assert error is None or isinstance(error, StoreUnavailable)
+        times = 1 if error is None else 0
+        for state in ("offered", "accepted"):
+            assert told[signal(state, visitor=n)["eventId"]] == times
+        assert refused.count(f"no signal {n}") == times
+    assert errors.count(None) > 20
+    again = [offerlog.record([signal(s, visitor=n) for s in ("offered", "accepted")]) for n in range(200)]
+    assert {outcome.kind.value for receipt in again for outcome in receipt.outcomes} <= {
+        "recorded",
+        "duplicate",
+    }
+    assert list(event_ids(dsn).values()) == [1] * 400
+
+
+def _submitted(submit: Callable[[], Future[Receipt]]) -> Future[Receipt]:
+    while True:
+        with suppress(StoreUnavailable):  # the organization's key could not be read
+            return submit()

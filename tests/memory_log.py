@@ -1,0 +1,98 @@
+"""The log's ports over plain dicts, with the doors through which tests get at the writer."""
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from offerlog_application.ports import VersionConflict
+from offerlog_domain.events import Fact
+from offerlog_domain.outcomes import Refusal
+from offerlog_domain.visitor_offer import VisitorOffer, fold
+
+
+class StoppedClock:
+    """A clock that goes only when told."""
+
+    def __init__(self, now: datetime) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        """The time it was set to."""
+        return self.time
+
+
+class MemoryLog:
+    """`EventLog`, `Streams` and `Deadlines` in memory.
+
+    Attributes:
+        facts_of: Every stream, in order.
+        refused: The refusal log.
+        appends: How many facts and refusals each append brought, also where it then failed.
+        loads: Which streams each load asked for.
+        before_append: Runs first in every append; may raise, or write as another writer would.
+        open: Cleared, it holds every append until it is set again.
+    """
+
+    def __init__(self) -> None:
+        self.facts_of: dict[UUID, list[Fact]] = {}
+        self.refused: list[Refusal] = []
+        self.appends: list[tuple[int, int]] = []
+        self.loads: list[set[UUID]] = []
+        self.before_append: Callable[[Sequence[Fact]], None] = lambda facts: None
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self._secrets: dict[str, bytes] = {}
+
+    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
+        """Every visitor-offer asked for, folded from its facts."""
+        self.loads.append(set(streams))
+        return {stream: fold(self.facts(stream), VisitorOffer(stream)) for stream in streams}
+
+    def append(
+        self, facts: Sequence[Fact], refusals: Sequence[Refusal], offers: Iterable[VisitorOffer] = ()
+    ) -> int | None:
+        """Store both, or neither where a version is taken."""
+        self.appends.append((len(facts), len(refusals)))
+        self.entered.set()
+        assert self.open.wait(10)
+        self.before_append(facts)
+        self.write(facts)
+        self.refused.extend(refusals)
+        known = {offer.id: offer for offer in offers}
+        for stream in {fact.originator_id for fact in facts} & known.keys():
+            assert known[stream] == fold(self.facts(stream), VisitorOffer(stream))
+        return sum(map(len, self.facts_of.values())) if facts else None
+
+    def write(self, facts: Sequence[Fact]) -> None:
+        """As another writer would."""
+        sizes = {stream: len(known) for stream, known in self.facts_of.items()}
+        for fact in facts:
+            version = sizes.get(fact.originator_id, 0) + 1
+            if fact.originator_version != version:
+                raise VersionConflict(fact.originator_id, waiting=False)
+            sizes[fact.originator_id] = version
+        for fact in facts:
+            self.facts_of.setdefault(fact.originator_id, []).append(fact)
+
+    def facts(self, stream: UUID) -> Sequence[Fact]:
+        """The whole stream, in order."""
+        return tuple(self.facts_of.get(stream, ()))
+
+    def secret(self, organization: str) -> bytes:
+        """Another one for each organization."""
+        return self._secrets.setdefault(organization, organization.encode().ljust(32))
+
+    def due(
+        self, *, withdrawn_before: datetime, parked_before: datetime, limit: int
+    ) -> Sequence[tuple[UUID, str]]:
+        """Every stream that waits for anything at all; deciding is not its business."""
+        del withdrawn_before, parked_before
+        waiting = [
+            (stream, facts[0].organization)
+            for stream, facts in self.facts_of.items()
+            if (offer := fold(facts, VisitorOffer(stream))).parked
+            or (offer.newest is not None and offer.newest.withdrawn_at is not None)
+        ]
+        return waiting[:limit]

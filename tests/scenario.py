@@ -1,0 +1,209 @@
+"""The grammar of the domain's tests: `given(facts).at(minute).when(signal).then(outcome, facts)`.
+
+Times are minutes from `START`; actions, sessions and report ids are single letters. Facts are compared
+whole, so a test that names one states every field of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker, expire, judge
+from offerlog_domain.events import LIFECYCLE_EVENTS, Fact, OfferRefused, ParkingEnded, SignalParked, Visitor
+from offerlog_domain.lifecycle import State
+from offerlog_domain.outcomes import Blocker
+from offerlog_domain.signals import Signal
+from offerlog_domain.visitor_offer import VisitorOffer, fold
+
+START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+ORGANIZATION = "acme"
+STREAM = UUID(int=1)
+MAP = str(UUID(int=2))
+CUSTOMER = "visitor-1"
+RAW = b"the text as it came"
+RULES = Rules()
+
+
+def minute(number: float) -> datetime:
+    """The instant so many minutes from the start."""
+    return START + timedelta(minutes=number)
+
+
+def uuid(letter: str) -> str:
+    """The id that a letter stands for in tests."""
+    return str(UUID(int=ord(letter)))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A fact in short: what it is, of which action, when; the rest of the stream fills in the others."""
+
+    kind: str
+    action: str
+    at: datetime
+    fields: dict[str, Any]
+    recorded: datetime | None = None
+
+
+def event(
+    state: str, action: str = "a", at: float = 0, *, recorded: float | None = None, **fields: Any
+) -> Told:
+    """A lifecycle event; `stage` must be given for `rejected`."""
+    return Told(state, action, minute(at), fields, None if recorded is None else minute(recorded))
+
+
+def parked(
+    state: str, action: str = "a", at: float = 0, *, recorded: float | None = None, **fields: Any
+) -> Told:
+    """A signal that waits."""
+    told = event("signal-parked", action, at, recorded=recorded, **fields)
+    return replace(told, fields=told.fields | {"parked_state": State(state)})
+
+
+def ended(state: str, action: str = "a") -> Told:
+    """A parked signal's time was over."""
+    return Told("parking-ended", action, START, {"parked_state": State(state)})
+
+
+def refused(  # noqa: PLR0917 - reads as a sentence in tests
+    action: str, at: float, reason: str, by: str, state: str, since: float, **fields: Any
+) -> Told:
+    """An offer refused and remembered."""
+    told = {
+        "reason": reason,
+        "blocking_action_id": uuid(by),
+        "blocking_state": state,
+        "blocking_since": minute(since),
+    }
+    return Told("offer-refused", action, minute(at), fields | told)
+
+
+def signal(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> Signal:
+    """A report that an action reached a state."""
+    told: dict[str, Any] = {
+        "action_id": uuid(action),
+        "state": state,
+        "action_map_id": MAP,
+        "customer_id": CUSTOMER,
+        "session_id": uuid("s"),
+        "occurred_at": None if at is None else minute(at),
+    }
+    return Signal(**(told | fields))
+
+
+@dataclass(frozen=True)
+class Given:
+    """A visitor-offer with a past, and the service's clock and rules."""
+
+    offer: VisitorOffer
+    now: datetime
+    rules: Rules = RULES
+
+    def at(self, number: float) -> "Given":
+        """With the service's clock so many minutes from the start."""
+        return replace(self, now=minute(number))
+
+    def under(self, **periods: timedelta) -> "Given":
+        """With other periods than the default ones."""
+        return replace(self, rules=replace(self.rules, **periods))
+
+    def when(self, heard: Signal, *, remember: bool = True) -> "Then":
+        """A signal comes."""
+        return Then(self, judge(self.offer, heard, RAW, self._circumstances, remember=remember))
+
+    def when_time_passes(self) -> "Then":
+        """Nothing comes; the service looks at what is due."""
+        return Then(self, expire(self.offer, self._circumstances))
+
+    def blocker(self, at: float) -> Blocker | None:
+        """What is answered to somebody who asks whether an offer may be made at that minute."""
+        return blocker(self.offer, minute(at), self.rules)
+
+    @property
+    def _circumstances(self) -> Circumstances:
+        return Circumstances(ORGANIZATION, self.now, self.rules)
+
+
+@dataclass(frozen=True)
+class Then:
+    """What was decided."""
+
+    before: Given
+    judgement: Judgement
+
+    def then(self, outcome: str | None, *facts: Told) -> "Then":
+        """Exactly this outcome (`refused: <reason>`), exactly these facts."""
+        kind, reason = self.judgement.outcome, self.judgement.reason
+        said = None if kind is None else f"{kind}: {reason}" if reason else str(kind)
+        assert said == outcome
+        expected = facts_of(self.before.offer, facts, self.before.now)
+        assert list(self.judgement.facts) == expected
+        assert self.judgement.offer == fold(expected, self.before.offer)
+        return self
+
+    def ending(self, *parked: str) -> "Then":
+        """These parked signals end unrecorded, each written `action state: reason`."""
+        names = {uuid(letter): letter for letter in "abcdefgh"}
+        assert [f"{names[p.action_id]} {p.parked_state}: {reason}" for p, reason in self.judgement.ended] == [
+            *parked
+        ]
+        return self
+
+    def blocked_by(self, expected: Blocker | None) -> "Then":
+        """This stands against the offer."""
+        assert self.judgement.blocker == expected
+        return self
+
+    def and_then(self) -> Given:
+        """The visitor-offer as the decision left it."""
+        return replace(self.before, offer=self.judgement.offer)
+
+
+def given(*facts: Told) -> Given:
+    """A visitor-offer with that past; each fact was recorded when it occurred, unless it says otherwise."""
+    empty = VisitorOffer(STREAM)
+    past = facts_of(empty, facts, None)
+    return Given(fold(past, empty), max((fact.recorded_at for fact in past), default=START))
+
+
+def facts_of(offer: VisitorOffer, facts: Sequence[Told], now: datetime | None) -> list[Fact]:
+    """The facts in full, as they continue a stream."""
+    made: list[Fact] = []
+    for told in facts:
+        made.append(_fact(offer, told, told.recorded or now or told.at))
+        offer = fold(made[-1:], offer)
+    return made
+
+
+def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> Fact:
+    fields = dict(told.fields)
+    visitor = Visitor(
+        customer_id=CUSTOMER, customer_id_type="cookie", session_id=fields.pop("session_id", uuid("s"))
+    )
+    common: dict[str, Any] = {
+        "originator_id": STREAM,
+        "originator_version": offer.version + 1,
+        "organization": ORGANIZATION,
+        "visitor": visitor,
+        "action_map_id": MAP,
+        "action_id": uuid(told.action),
+        "recorded_at": recorded_at,
+    }
+    if told.kind == "parking-ended":
+        return ParkingEnded(**common, **fields)
+    report = {"media_type": "webchat", "occurred_at": told.at} | fields
+    if told.kind == "offer-refused":
+        return OfferRefused(**common, **report)
+    if told.kind == "signal-parked":
+        return SignalParked(**(common | {"visitor": visitor.model_copy(update={"raw": RAW})}), **report)
+    begun = offer.action(uuid(told.action))
+    number = len(offer.actions) + 1 if begun is None else begun.events[0].action_number
+    report |= {
+        "action_number": number,
+        "offered_at": told.at if begun is None else begun.events[0].occurred_at,
+    }
+    if (stage := report.pop("stage", None)) is not None:
+        report["rejected_stage"] = stage
+    return LIFECYCLE_EVENTS[State(told.kind)](**common, **report)

@@ -1,0 +1,67 @@
+"""Cases for the writer, and how tests hold it to make a group."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from uuid import UUID
+
+from memory_log import MemoryLog
+from scenario import RAW, START, signal
+
+from offerlog_application.cases import SignalCase
+from offerlog_application.writer import GroupCommitWriter
+from offerlog_domain.decision import Circumstances, Judgement
+from offerlog_domain.outcomes import OutcomeKind
+from offerlog_domain.visitor_offer import VisitorOffer
+
+ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
+CIRCUMSTANCES = Circumstances("acme", START)
+Answers = Future[list[OutcomeKind | None]]
+
+
+class Counted(SignalCase):
+    """A case that counts how often it was decided."""
+
+    decided = 0
+
+    def decide(self, offer: VisitorOffer) -> Judgement:
+        """As its class does."""
+        self.decided += 1
+        return super().decide(offer)
+
+
+class Broken(SignalCase):
+    """A case that cannot be decided."""
+
+    def decide(self, offer: VisitorOffer) -> Judgement:
+        """Never."""
+        raise ArithmeticError(offer.id)
+
+
+def case(stream: UUID, state: str = "offered", action: str = "a") -> Counted:
+    """A signal to be judged in that stream."""
+    return Counted(stream, signal(state, action), RAW, CIRCUMSTANCES)
+
+
+def kinds(judgements: Sequence[Judgement], position: int | None) -> list[OutcomeKind | None]:
+    """The answer: what became of each."""
+    del position
+    return [judgement.outcome for judgement in judgements]
+
+
+def send(writer: GroupCommitWriter, *cases: SignalCase) -> Answers:
+    """Hand in cases as one submission."""
+    return writer.submit(cases, (), kinds)
+
+
+def held(writer: GroupCommitWriter, log: MemoryLog) -> Answers:
+    """Make the writer busy, so that what is sent next becomes one group; `log.open.set()` lets go."""
+    log.open.clear()
+    log.entered.clear()
+    busy = send(writer, case(UUID(int=99)))
+    assert log.entered.wait(10)
+    return busy
+
+
+def other_writer(log: MemoryLog, stream: UUID, state: str = "offered", action: str = "a") -> None:
+    """Somebody else records something there."""
+    log.write(case(stream, state, action).decide(log.load([stream])[stream]).facts)
