@@ -25,7 +25,7 @@ class StockOffer(Aggregate):
         self.state = "offered"
 
     @event("Moved")
-    def move(self, state: str, session_id: str, event_id: str) -> None:
+    def move(self, state: str, session_id: str, event_id: str) -> None:  # noqa: ARG002 - stored in the event
         """The next state."""
         self.state = state
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from offerlog_application.projections.page import Page
-from offerlog_application.projections.performance import NameRow, RepeatRow, performance
+from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort, CountBy
@@ -15,13 +15,13 @@ class MemoryCounts:
     """`PerformanceCounts` in memory."""
 
     def __init__(self, pages: Sequence[Page]) -> None:
-        self._counts: defaultdict[tuple[str, str, str, int], Counter[State]] = defaultdict(Counter)
+        self._counts: defaultdict[CountKey, Counter[State]] = defaultdict(Counter)
         self._repeats: list[RepeatRow] = []
         self._names: dict[tuple[str, str], NameRow] = {}
         for page in pages:
             change = performance(page)
             for key, counts in change.counts.items():
-                self._counts[tuple(key)].update(counts)
+                self._counts[key].update(counts)
             self._repeats.extend(change.repeats)
             for where, name in change.names.items():
                 if where not in self._names or self._names[where][1:] < name[1:]:

@@ -39,7 +39,7 @@ class MemoryLog:
         self.refused: list[Refusal] = []
         self.appends: list[tuple[int, int]] = []
         self.loads: list[set[UUID]] = []
-        self.before_append: Callable[[Sequence[Fact]], None] = lambda facts: None
+        self.before_append: Callable[[Sequence[Fact]], object] = len
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()

@@ -17,7 +17,6 @@ TERMINAL = ["engaged", "rejected", "timedout", "ignored", "abandoned"]
 ORDER = ["offered", "accepted", "started"]
 CONTENT = ["action", "state", "media", "version", "session", "code", "message", "timeout"]
 MINUTE = timedelta(minutes=1)
-REPORTED = ["offered", "accepted", "rejected", "started", "abandoned", "engaged"]
 
 Told = dict[str, Any]
 
@@ -78,29 +77,7 @@ class Model:
             return "refused: from_the_future"
         offer = self.of(signal)
         self.end_parking(offer, now)
-        known = [*offer["events"], *offer["parked"], *offer["refused"]]
-        for report in known:
-            if signal["id"] is not None and report["id"] == signal["id"]:
-                return "duplicate" if same(report, signal) else "refused: conflicting_duplicate"
-        state, action = signal["state"], signal["action"]
-        if any(report["action"] == action for report in offer["refused"]):
-            return "duplicate" if state == "offered" else "refused: offer_refused"
-        if any((report["action"], report["state"]) == (action, state) for report in known):
-            return "duplicate"
-        mine = [event["state"] for event in offer["events"] if event["action"] == action]
-        if not mine and state == "offered":
-            return self._offer(offer, signal, now, remember=remember)
-        if mine:
-            newest = offer["events"][-1]["action"]
-            if mine[-1] not in LEGAL or newest != action:
-                return "refused: action_over"
-            if state in LEGAL[mine[-1]]:
-                self._append(offer, signal, now)
-                return "recorded"
-            if state not in reachable(mine[-1]):
-                return "refused: not_legal"
-        offer["parked"].append(signal | {"since": now})
-        return "parked"
+        return self._known(offer, signal) or self._moved(offer, signal, now, remember=remember)
 
     def blocker(self, offer: Told, at: datetime) -> tuple[str, str, str, datetime] | None:
         """What stands against a new offer: reason, state, action, since."""
@@ -151,7 +128,9 @@ class Model:
             if event["state"] in TERMINAL
         )
 
-    def report(self, *, cohort: str, distinct: bool, hourly: bool) -> dict[tuple[str, str | None], Counter[str]]:
+    def report(
+        self, *, cohort: str, distinct: bool, hourly: bool
+    ) -> dict[tuple[str, str | None], Counter[str]]:
         """Counts by map and hour of UTC, in the full view."""
         reached: defaultdict[tuple[str, str | None, str], list[tuple[str, ...]]] = defaultdict(list)
         for key, offer in self.offers.items():
@@ -164,6 +143,33 @@ class Model:
         for (action_map, hour, state), who in reached.items():
             rows[action_map, hour][state] = len(set(who)) if distinct else len(who)
         return rows
+
+    def _known(self, offer: Told, signal: Told) -> str | None:
+        known = [*offer["events"], *offer["parked"], *offer["refused"]]
+        for report in known:
+            if signal["id"] is not None and report["id"] == signal["id"]:
+                return "duplicate" if same(report, signal) else "refused: conflicting_duplicate"
+        state, action = signal["state"], signal["action"]
+        if any(report["action"] == action for report in offer["refused"]):
+            return "duplicate" if state == "offered" else "refused: offer_refused"
+        if any((report["action"], report["state"]) == (action, state) for report in known):
+            return "duplicate"
+        return None
+
+    def _moved(self, offer: Told, signal: Told, now: datetime, *, remember: bool) -> str:
+        state, action = signal["state"], signal["action"]
+        mine = [event["state"] for event in offer["events"] if event["action"] == action]
+        if not mine and state == "offered":
+            return self._offer(offer, signal, now, remember=remember)
+        if mine and (mine[-1] not in LEGAL or offer["events"][-1]["action"] != action):
+            return "refused: action_over"
+        if mine and state in LEGAL[mine[-1]]:
+            self._append(offer, signal, now)
+            return "recorded"
+        if mine and state not in reachable(mine[-1]):
+            return "refused: not_legal"
+        offer["parked"].append(signal | {"since": now})
+        return "parked"
 
     def _offer(self, offer: Told, signal: Told, now: datetime, *, remember: bool) -> str:
         at = signal["at"] or now
@@ -182,7 +188,8 @@ class Model:
 
     def _append(self, offer: Told, signal: Told, now: datetime) -> None:
         before = [event["state"] for event in offer["events"] if event["action"] == signal["action"]]
-        stage = {"offered": "invitation", "accepted": "form"}[before[-1]] if signal["state"] == "rejected" else None
+        stages = {"offered": "invitation", "accepted": "form"}
+        stage = stages[before[-1]] if signal["state"] == "rejected" else None
         occurred = signal["at"] or signal.get("since") or now
         offer["events"].append(signal | {"occurred": occurred, "recorded": now, "stage": stage})
         if signal["name"] is not None:

@@ -5,13 +5,12 @@ from concurrent.futures import Future
 from uuid import UUID
 
 from memory_log import MemoryLog
-from scenario import RAW, START, signal
-
 from offerlog_application.cases import SignalCase
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Circumstances, Judgement
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_domain.visitor_offer import VisitorOffer
+from scenario import RAW, START, signal
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 CIRCUMSTANCES = Circumstances("acme", START)

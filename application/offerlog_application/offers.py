@@ -37,6 +37,20 @@ Report = bytes | str | Mapping[str, object] | Signal
 """What `submit` takes for a signal: JSON text in either wire form, the decoded object, or a `Signal`."""
 
 
+class OrganizationName(ValueError):  # noqa: N818 - says what is at fault
+    """An organization's name that cannot be one.
+
+    Attributes:
+        name: The name given.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is no name of an organization: 1 to 64 letters, digits, dots, dashes or underscores"
+        )
+        self.name = name
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of one call of `record`, durably.
@@ -98,7 +112,7 @@ class OfferService:
         Every signal has exactly one outcome of its own; a bad one harms no other.
 
         Raises:
-            ValueError: The organization's name is not 1 to 64 letters, digits, dots, dashes or underscores.
+            OrganizationName: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
@@ -162,7 +176,7 @@ class OfferService:
 
         Raises:
             MalformedSignal: Saying which argument and why.
-            ValueError: The organization's name is unusable.
+            OrganizationName: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
@@ -198,7 +212,7 @@ class OfferService:
 
         Raises:
             MalformedSignal: Saying which argument and why.
-            ValueError: The organization's name is unusable.
+            OrganizationName: The organization's name is no name of one.
         """
         circumstances = self._circumstances(organization)
         stream = self.stream(
@@ -217,7 +231,7 @@ class OfferService:
 
         Raises:
             MalformedSignal: Saying which argument and why.
-            ValueError: The organization's name is unusable.
+            OrganizationName: The organization's name is no name of one.
         """
         self._circumstances(organization)
         pair = read_pair(customer_id, customer_id_type, action_map_id)
@@ -253,9 +267,7 @@ class OfferService:
 
     def _circumstances(self, organization: str) -> Circumstances:
         if _ORGANIZATION.fullmatch(organization) is None:
-            raise ValueError(
-                f"organization {organization!r}: 1 to 64 letters, digits, dots, dashes or underscores"
-            )
+            raise OrganizationName(organization)
         return Circumstances(organization, self._clock.now(), self._rules)
 
 

@@ -146,7 +146,9 @@ class Signal(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, populate_by_name=True)
 
     action_id: _Uuid = Field(alias="actionId")
-    state: Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)] = Field(alias="actionState")
+    state: Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)] = Field(
+        alias="actionState"
+    )
     media_type: _Name = Field(alias="actionMediaType", default=WEBCHAT.media_type)
     action_map_id: _Uuid = Field(alias="actionMapId")
     action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(

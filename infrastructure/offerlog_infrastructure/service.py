@@ -18,6 +18,7 @@ from offerlog_application.reports import Report, ReportQuery, report
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Rules
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
+from offerlog_domain.signals import read_pair
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import PostgresLog
 from offerlog_infrastructure.postgres.performance import PostgresPerformance
@@ -81,7 +82,7 @@ class Offerlog:
         Each signal is JSON text in either wire form, the decoded object, or a `Signal`.
 
         Raises:
-            ValueError: The organization's name is unusable.
+            OrganizationName: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
@@ -181,8 +182,17 @@ class Offerlog:
     ) -> Iterator[Suppression]:
         """Whom a map must not offer to, from the projection; streamed."""
         return self._reads.suppressions_of_action_map(
-            organization or self.organization, action_map_id.lower()
+            organization or self.organization, self.action_map(action_map_id)
         )
+
+    @staticmethod
+    def action_map(text: str) -> str:
+        """An action map's id as it is stored.
+
+        Raises:
+            MalformedSignal: It is none.
+        """
+        return read_pair("-", "-", text)[2]
 
     def report(self, query: ReportQuery) -> Report:
         """The Action Map Performance report, from the projection."""
@@ -239,6 +249,10 @@ class Offerlog:
             elif time.monotonic() - since > timeout:
                 cause = self._projector.error if self._projector is not None else None
                 raise ProjectionsBehind(position, reached, cause)
+
+    def position(self) -> int:
+        """How far all projections have come."""
+        return self._reads.position()
 
     def projections(self) -> Sequence[ProjectionStatus]:
         """How far every projection has come."""

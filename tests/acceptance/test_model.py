@@ -1,94 +1,34 @@
 """The service on a real PostgreSQL against a naive model of it: whatever comes, both say the same."""
 
-import json
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from memory_log import StoppedClock
-from model import MINUTE, TERMINAL, Model
-from scenario import START
 
-from offerlog_application.calendar import Granularity
+from memory_log import StoppedClock
+from model import Model
+from model_answers import against, compare_projections, said
+from model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
 from offerlog_application.offers import Receipt
-from offerlog_application.reports import ReportQuery
-from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
-from offerlog_domain.outcomes import Blocked, Blocker, Offered
+from offerlog_domain.outcomes import Blocked, Offered
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
-
-VISITORS = [("v", "cookie"), ("v", "email"), ("v\0é", "cookie")]
-MAPS = [str(UUID(int=n)) for n in (1, 2)]
-ACTIONS = [str(UUID(int=n)) for n in (11, 12, 13)]
-REPORTS = [str(UUID(int=n)) for n in range(21, 26)]
-SESSIONS = [str(UUID(int=n)) for n in (31, 32)]
-STATES = ["offered", "accepted", "started", *TERMINAL, "errored", "offered", "accepted", "started", "errored"]
-MOMENTS = [0, 0, -1, -5, -30, -31, -60, 5, 6]
-WAITS = [MINUTE, 5 * MINUTE, 15 * MINUTE, 16 * MINUTE, 30 * MINUTE, timedelta(microseconds=1)]
-
-SIGNAL = st.fixed_dictionaries(
-    {
-        "visitor": st.sampled_from(VISITORS),
-        "map": st.sampled_from(MAPS),
-        "action": st.sampled_from(ACTIONS),
-        "state": st.sampled_from([*STATES, *STATES, "qualified"]),
-        "ago": st.none() | st.sampled_from(MOMENTS),
-        "id": st.none() | st.none() | st.sampled_from(REPORTS),
-        "session": st.sampled_from([SESSIONS[0]] * 4 + SESSIONS),
-        "media": st.sampled_from(["webchat"] * 12 + ["contentOffer"]),
-        "version": st.sampled_from([3, 3, 3, 4, None]),
-        "code": st.sampled_from([None, None, "00045"]),
-        "message": st.sampled_from([None, None, "no\0frame"]),
-        "timeout": st.sampled_from([None, None, 60, 1800]),
-        "name": st.sampled_from([None, None, "Checkout help", "Help"]),
-        "broken": st.sampled_from([False] * 12 + [True]),
-    }
-)
-WIRE = {
-    "customer": "customerId", "kind": "customerIdType", "map": "actionMapId", "action": "actionId",
-    "state": "actionState", "media": "actionMediaType", "id": "eventId", "session": "sessionId",
-    "version": "actionMapVersion", "code": "errorCode", "message": "errorMessage", "timeout": "timeoutSeconds",
-    "name": "actionMapName",
-}  # fmt: skip
-
-
-def told(drawn: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """A drawn signal as the model hears it, with the text that the service hears."""
-    signal = {name: value for name, value in drawn.items() if name not in {"visitor", "ago", "broken"}}
-    signal["customer"], signal["kind"] = drawn["visitor"]
-    signal["at"] = None if drawn["ago"] is None else now + drawn["ago"] * MINUTE
-    wire = {WIRE[name]: value for name, value in signal.items() if name in WIRE and value is not None}
-    if signal["at"] is not None:
-        wire["createdDate"] = signal["at"].isoformat()
-    if drawn["broken"]:
-        del wire["sessionId"]
-        return {"raw": json.dumps(wire).encode()}
-    return signal | {"raw": json.dumps(wire).encode()}
-
-
-def said(receipt: Receipt) -> list[str]:
-    """Outcomes as the model writes them."""
-    return [f"{one.kind}: {one.reason}" if one.reason else str(one.kind) for one in receipt.outcomes]
-
-
-def against(blocker: Blocker | None) -> tuple[str, str, str, datetime] | None:
-    """A blocker as the model writes it."""
-    return None if blocker is None else (blocker.reason, blocker.state, blocker.action_id, blocker.since)
+from scenario import START
 
 
 class Comparison(RuleBasedStateMachine):
     """Two services on one log, and the model of what they must come to."""
 
-    def __init__(self, services: Sequence[Offerlog], clock: StoppedClock, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, services: Sequence[Offerlog], clock: StoppedClock, threads: ThreadPoolExecutor
+    ) -> None:
         super().__init__()
         self.services, self.clock, self.threads = services, clock, threads
         self.model = Model()
@@ -162,14 +102,18 @@ class Comparison(RuleBasedStateMachine):
     def asked(self, visitor: tuple[str, str], action_map: str, timeout: int | None) -> dict[str, Any]:
         """What an offer is asked with."""
         who = {"customer_id": visitor[0], "customer_id_type": visitor[1], "action_map_id": action_map}
-        return who | {"session_id": SESSIONS[0], "timeout_seconds": timeout, "organization": self.organization}
+        return who | {
+            "session_id": SESSIONS[0],
+            "timeout_seconds": timeout,
+            "organization": self.organization,
+        }
 
     def decided(self, ask: dict[str, Any], decision: Offered | Blocked, own: str | None) -> None:
         """The model decides the same, under the same action id."""
         signal = {
             "customer": ask["customer_id"], "kind": ask["customer_id_type"], "map": ask["action_map_id"],
-            "action": own or decision.action_id, "state": "offered", "media": "webchat", "at": None, "id": None,
-            "session": ask["session_id"], "version": None, "code": None, "message": None,
+            "action": own or decision.action_id, "state": "offered", "media": "webchat", "at": None,
+            "id": None, "session": ask["session_id"], "version": None, "code": None, "message": None,
             "timeout": ask["timeout_seconds"], "name": None, "raw": b"",
         }  # fmt: skip
         expected = self.model.decide(signal, self.clock.time, named=own is not None)
@@ -245,42 +189,7 @@ class Comparison(RuleBasedStateMachine):
     @rule()
     def compare_projections(self) -> None:
         """Suppressions, what waits, refusals and reports are those of the model."""
-        service = self.service
-        while any(status.lag_events for status in service.projections()):
-            time.sleep(0.002)
-        for visitor in VISITORS:
-            rows = service.suppressions(*visitor, organization=self.organization)
-            assert [(*visitor, r.action_map_id, r.state, r.action_id, r.since) for r in rows] == [
-                row for row in self.model.suppressions() if row[:2] == visitor
-            ]
-        for action_map in MAPS:
-            who = service.suppressed_visitors(action_map, organization=self.organization)
-            assert sorted((r.customer_id, r.customer_id_type, r.state, r.action_id, r.since) for r in who) == [
-                (*row[:2], *row[3:]) for row in self.model.suppressions() if row[2] == action_map
-            ]
-        waiting = [one["raw"] for offer in self.model.offers.values() for one in offer["parked"]]
-        assert sorted(one.raw for one in service.parked(organization=self.organization)) == sorted(waiting)
-        refusals = [(one.reason, one.raw) for one in service.refusals(organization=self.organization)]
-        assert sorted(refusals, key=repr) == sorted(self.model.refusals, key=repr)
-        for cohort in Cohort:
-            for count_by in CountBy:
-                for by in (Granularity.TOTAL, Granularity.HOUR):
-                    self.compare_report(service, cohort, count_by, by)
-
-    def compare_report(self, service: Offerlog, cohort: Cohort, count_by: CountBy, by: Granularity) -> None:
-        """Counts and names."""
-        query = ReportQuery(self.organization, by=by, view=View.FULL, count_by=count_by, cohort=cohort)
-        rows = service.report(query).rows
-        expected = self.model.report(
-            cohort=cohort.value, distinct=count_by is CountBy.VISITORS, hourly=by is Granularity.HOUR
-        )
-        assert {(row.action_map_id, row.bucket): row.metrics for row in rows} == {
-            key: {METRICS[state]: counts[state.value] for state in State if state in METRICS}
-            for key, counts in expected.items()
-        }
-        for row in rows:
-            names = sorted(self.model.names[row.action_map_id], key=lambda named: named[0])
-            assert row.action_map_name == (names[-1][1] if names else None)
+        compare_projections(self.service, self.organization, self.model)
 
     def teardown(self) -> None:
         """In the end everything that waited has come to an end, and all lists agree."""
@@ -309,7 +218,7 @@ def test_the_service_does_what_the_model_does(services: tuple[Sequence[Offerlog]
     """Disorder, repeats, batches, offers, deadlines and two writers at once."""
     with ThreadPoolExecutor(4) as threads:
         run_state_machine_as_test(
-            lambda: Comparison(*services, threads),
+            lambda: Comparison(*services, threads),  # type: ignore[arg-type]  # only ever called
             settings=settings(
                 max_examples=30,
                 stateful_step_count=25,

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from memory_log import MemoryLog, StoppedClock
-from scenario import CUSTOMER, MAP, START, uuid
 
+from memory_log import MemoryLog, StoppedClock
 from offerlog_application.offers import OfferService
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Rules
 from offerlog_domain.events import Fact
 from offerlog_domain.outcomes import Outcome
+from scenario import CUSTOMER, MAP, START, uuid
 
 
 def said(outcome: Outcome) -> str:

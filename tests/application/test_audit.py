@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import pytest
-from scenario import STREAM, event, facts_of, minute, parked, refused
 
 from offerlog_application.audit import History, history
 from offerlog_domain.events import Fact
 from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
+from scenario import STREAM, event, facts_of, minute, parked, refused
 
 FACTS: Sequence[Fact] = facts_of(
     VisitorOffer(STREAM),
@@ -35,7 +35,9 @@ def test_the_whole_history_counts_lifecycle_events_only() -> None:
     assert (told.version, told.state) == (3, State.STARTED)
 
 
-@pytest.mark.parametrize(("version", "state"), [(0, None), (1, "offered"), (2, "accepted"), (3, "started"), (9, "started")])
+@pytest.mark.parametrize(
+    ("version", "state"), [(0, None), (1, "offered"), (2, "accepted"), (3, "started"), (9, "started")]
+)
 def test_a_version_stops_behind_that_event(version: int, state: str | None) -> None:
     """A version that is not there yet is the newest."""
     told = history(FACTS, version=version)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenario import MAP, minute, signal, uuid
 
 from offerlog_application.offers import OfferService
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_domain.signals import Signal
+from scenario import MAP, minute, signal, uuid
 
 
 def line(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> bytes:
@@ -82,7 +82,7 @@ def test_an_untracked_state_goes_before_the_future(desk: Any) -> None:
 
 def test_an_untracked_signal_leaves_no_event_id_behind(desk: Any) -> None:
     """Only what is recorded, parked or a refused offer does."""
-    report = {"event_id": uuid("1")}
+    report: dict[str, Any] = {"event_id": uuid("1")}
     assert desk.record(line("qualified", **report)) == ["refused: not_tracked"]
     assert desk.record(line("offered", at=9, **report)) == ["refused: from_the_future"]
     assert desk.record(line("offered", **report)) == ["recorded"]
@@ -119,9 +119,11 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
     """`accepted` gives the first place of its action to the offer, and comes behind that of b."""
     desk.record(line("accepted"), line("offered", "b", 0), line("offered", at=98))
     assert desk.told() == ["offered b", "signal-parked a"]
-    other = {"customer_id": "visitor-2"}
+    other: dict[str, Any] = {"customer_id": "visitor-2"}
     unread = json.loads(line("offered", **other)) | {"createdDate": "yesterday"}
-    told = desk.record(line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other))
+    told = desk.record(
+        line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
+    )
     assert told == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
     facts = max(desk.log.facts_of.values(), key=lambda facts: facts[0].visitor.customer_id)
     assert [fact.stored_name for fact in facts] == ["signal-parked", "offered"]
@@ -129,10 +131,14 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
 
 def test_places_are_those_of_one_visitor_offer(desk: Any) -> None:
     """The same action id at another visitor or map is another action."""
-    other = {"customer_id": "visitor-2"}
+    other: dict[str, Any] = {"customer_id": "visitor-2"}
     batch = [line("accepted"), line("accepted", **other), line("offered", **other), line("offered")]
     assert desk.record(*batch) == ["recorded"] * 4
-    batch = [line("accepted", action_map_id=uuid("m")), line("accepted"), line("offered", action_map_id=uuid("m"))]
+    batch = [
+        line("accepted", action_map_id=uuid("m")),
+        line("accepted"),
+        line("offered", action_map_id=uuid("m")),
+    ]
     assert desk.record(*batch) == ["recorded", "duplicate", "recorded"]
 
 
@@ -195,7 +201,5 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
         assert desk.record(alone) == [together[id(heard)]]
     service: OfferService = desk.service
     streams = [service.stream("acme", customer_id=one, action_map_id=MAP) for one in customers]
-    told_of = [
-        [(fact.stored_name, fact.action_id) for fact in desk.log.facts(stream)] for stream in streams
-    ]
+    told_of = [[(fact.stored_name, fact.action_id) for fact in desk.log.facts(stream)] for stream in streams]
     assert told_of[0] == told_of[1]

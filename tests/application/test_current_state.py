@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 
 import pytest
-from scenario import CUSTOMER, MAP, ORGANIZATION, RAW, STREAM, Told, ended, event, facts_of, minute, parked
-from scenario import refused as refused_offer
-from scenario import uuid
 
 from offerlog_application.projections.current_state import (
     ActionRow,
@@ -18,6 +15,21 @@ from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_domain.lifecycle import Stage
 from offerlog_domain.visitor_offer import VisitorOffer
+from scenario import (
+    CUSTOMER,
+    MAP,
+    ORGANIZATION,
+    RAW,
+    STREAM,
+    Told,
+    ended,
+    event,
+    facts_of,
+    minute,
+    parked,
+    uuid,
+)
+from scenario import refused as refused_offer
 
 
 def page(*told: Told, first: int = 1) -> Page:
@@ -35,7 +47,9 @@ def offer_row(change: CurrentStateChange) -> OfferRow:
 
 def test_a_page_of_one_action_leaves_its_newest_state() -> None:
     """With its stage, its own time, and how many events the page added."""
-    change = current_state(page(event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM)))
+    change = current_state(
+        page(event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM))
+    )
     assert offer_row(change) == OfferRow(
         ORGANIZATION, b"cookie", CUSTOMER.encode(), MAP, uuid("a"), "rejected", "form", minute(2), 1, 3, None
     )
@@ -61,7 +75,9 @@ def test_a_page_counts_only_its_own_events() -> None:
 
 
 @pytest.mark.parametrize(("recorded", "withdrawn"), [(None, 1), (100, 101), (-100, 1)])
-def test_an_unanswered_offer_times_out_from_the_later_of_its_clocks(recorded: float | None, withdrawn: float) -> None:
+def test_an_unanswered_offer_times_out_from_the_later_of_its_clocks(
+    recorded: float | None, withdrawn: float
+) -> None:
     """The deadline's search needs that moment; an answered one has none."""
     offered = event("offered", timeout_seconds=60, recorded=recorded)
     assert offer_row(current_state(page(offered))).withdrawn_at == minute(withdrawn)
@@ -114,5 +130,11 @@ def test_a_terminal_state_suppresses(state: str) -> None:
 
 def test_nothing_else_suppresses() -> None:
     """No open state, no error, nothing that waits or was refused."""
-    told = (event("offered"), parked("engaged"), event("errored"), event("offered", "b"), event("accepted", "b"))
+    told = (
+        event("offered"),
+        parked("engaged"),
+        event("errored"),
+        event("offered", "b"),
+        event("accepted", "b"),
+    )
     assert not suppressions(page(*told, refused_offer("c", 0, "already_open", "b", "accepted", 0)))

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from scenario import CUSTOMER, MAP, minute, signal, uuid
 
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocked, Blocker, Offered, Reason
 from offerlog_domain.signals import MalformedSignal
+from scenario import CUSTOMER, MAP, minute, signal, uuid
 
 OPEN = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(0))
 

@@ -6,13 +6,13 @@ from concurrent.futures import CancelledError
 from uuid import UUID
 
 import pytest
-from memory_log import MemoryLog
-from scenario import RAW, START, signal
-from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, send
 
+from memory_log import MemoryLog
 from offerlog_application.writer import Closed, GroupCommitWriter, Overloaded
 from offerlog_domain.decision import Judgement
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
+from scenario import RAW, START, signal
+from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, send
 
 
 def test_what_waits_becomes_one_append_and_each_caller_gets_its_own(

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import pytest
-from memory_log import MemoryLog
-from writing import ONE, THREE, TWO, case, other_writer, send
 
+from memory_log import MemoryLog
 from offerlog_application.ports import OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_application.writer import Contended, GroupCommitWriter
 from offerlog_domain.events import Fact
+from writing import ONE, THREE, TWO, case, other_writer, send
 
 
 def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
@@ -68,7 +68,7 @@ def test_conflicts_without_end_are_given_up(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bounded number of attempts, then the caller is told; nothing was stored."""
-    monkeypatch.setattr("offerlog_application.writer.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("offerlog_application.writer.time.sleep", abs)
 
     def interfere(_: Sequence[Fact]) -> None:
         raise VersionConflict(ONE, waiting=True)
@@ -84,7 +84,7 @@ def test_a_lost_connection_is_tried_again(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was stored, so the same can be appended; not for ever."""
-    monkeypatch.setattr("offerlog_application.writer.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("offerlog_application.writer.time.sleep", abs)
     lost = iter([StoreUnavailable("gone")] * 2)
 
     def interfere(_: Sequence[Fact]) -> None:

@@ -1,6 +1,8 @@
 """What the views must show, counted from the log by other code than the projections', and what they show."""
 
+import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +24,14 @@ def rows(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}", autocommit=True) as connection:
         cursor = connection.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
+
+
+def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
+    """Look until something holds; a test that waits longer than that has failed."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def facts(dsn: str) -> list[Fact]:

@@ -1,15 +1,16 @@
 """The service records the time-out that a widget never reported, exactly once, when it was due."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from scenario import Told, event, given, minute, refused, signal, uuid
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Blocker, Reason
+from scenario import Told, event, given, minute, refused, signal, uuid
 
 MICROSECOND = 1 / 60_000_000
-ONE_MINUTE = {"timeout_seconds": 60}
+ONE_MINUTE: dict[str, Any] = {"timeout_seconds": 60}
 WITHDRAWN = event("timedout", at=1)
 
 
@@ -63,11 +64,17 @@ def test_the_time_out_of_a_newer_action_is_recorded() -> None:
 
 
 def test_the_time_out_tells_nothing_that_only_the_offer_told() -> None:
-    """It keeps map, version, name and session; it has no report id, error or time-out of its own."""
-    of_the_map = {"action_map_version": 3, "action_map_name": "Help", "session_id": uuid("t")}
-    of_the_offer = {"event_id": uuid("1"), "error_code": "1", "error_message": "x", "dated": False}
-    past = given(event("offered", **ONE_MINUTE, **of_the_map, **of_the_offer))
+    """It keeps version and session; it has no report id, error or time-out of its own."""
+    of_the_map: dict[str, Any] = {"action_map_version": 3, "session_id": uuid("t")}
+    of_the_offer: dict[str, Any] = {"event_id": uuid("1"), "error_code": "1", "error_message": "x"}
+    past = given(event("offered", dated=False, **ONE_MINUTE, **of_the_map, **of_the_offer))
     past.at(16).when_time_passes().then(None, event("timedout", at=1, **of_the_map))
+
+
+def test_the_time_out_makes_no_old_name_of_the_map_new() -> None:
+    """Nobody called the map so at that time: the map may have been renamed since the offer was made."""
+    past = given(event("offered", action_map_name="Help", **ONE_MINUTE))
+    past.at(16).when_time_passes().then(None, WITHDRAWN)
 
 
 def test_a_new_offer_finds_the_old_one_timed_out() -> None:

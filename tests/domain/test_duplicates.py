@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from scenario import Told, event, given, parked, refused, signal, uuid
 
 from offerlog_domain.lifecycle import Stage, State
+from scenario import Told, event, given, parked, refused, signal, uuid
 
 FULL: dict[str, Any] = {
     "event_id": uuid("1"),
@@ -51,9 +51,7 @@ def test_the_same_content_under_a_known_event_id_is_a_duplicate(past: Past) -> N
 
 @pytest.mark.parametrize("past", PASTS.values(), ids=PASTS)
 @pytest.mark.parametrize("difference", OTHER.values(), ids=OTHER)
-def test_each_field_of_the_content_makes_a_contradiction(
-    past: Past, difference: dict[str, Any]
-) -> None:
+def test_each_field_of_the_content_makes_a_contradiction(past: Past, difference: dict[str, Any]) -> None:
     """The content is action, state, media type, map, version, session, error, message and time-out."""
     heard = signal(past[0], **FULL).model_copy(update=difference)
     given(*past[1]).when(heard).then("refused: conflicting_duplicate")

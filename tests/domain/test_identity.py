@@ -10,7 +10,14 @@ SECRET, OTHER = b"1" * 32, b"2" * 32
 
 def test_every_part_of_the_identity_makes_another_stream() -> None:
     """Secret, id type, id and map; text that runs together does not."""
-    kinds = (("cookie", "a"), ("cooki", "ea"), ("cookie", "a\0"), ("c", "ookiea"), ("é", "a"), ("e", "\u0301a"))
+    kinds = (
+        ("cookie", "a"),
+        ("cooki", "ea"),
+        ("cookie", "a\0"),
+        ("c", "ookiea"),
+        ("é", "a"),
+        ("e", "\u0301a"),
+    )
     streams = [
         StreamKey(secret).stream(kind, customer, action_map)
         for secret in (SECRET, OTHER)

@@ -1,12 +1,22 @@
 """Every pair of states: what becomes of each signal in each state that an action can be in."""
 
 import pytest
-from scenario import Told, event, given, parked, signal
 
 from offerlog_domain.events import FACTS
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
+from scenario import Told, event, given, parked, signal
 
-STATES = ("offered", "accepted", "started", "rejected", "ignored", "errored", "timedout", "abandoned", "engaged")
+STATES = (
+    "offered",
+    "accepted",
+    "started",
+    "rejected",
+    "ignored",
+    "errored",
+    "timedout",
+    "abandoned",
+    "engaged",
+)
 
 PATHS = {
     "-": (),

@@ -5,23 +5,35 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from wire import ID, REQUIRED, STORED
 
 from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal, read_signal, signal_from_document
+from wire import ID, REQUIRED, STORED
 
-NO_UUIDS = ["", "x", ID[:-1], ID + "a", "{" + ID + "}", ID.replace("-", ""), ID + "\n", " " + ID, "é" + ID[1:], 7]
+NO_UUIDS = [
+    "",
+    "x",
+    ID[:-1],
+    ID + "a",
+    "{" + ID + "}",
+    ID.replace("-", ""),
+    ID + "\n",
+    " " + ID,
+    "é" + ID[1:],
+    7,
+]
 NO_TEXT = [7, 1.5, True, [], {}, "\ud800", "a\udfffb"]
 NO_NAMES = [*NO_TEXT, "", "x" * 257]
 NO_TIMES = [
-    "", "2026-11-22", "10:00:00Z", "2026-11-22T10:00:00", "2026-11-22T10:00Z", "20261122T100000Z", 1_700_000_000,
-    "2026-11-22T10:00:00+0100", "2026-11-22T10:00:00+01", "2026-11-22T10:00:00+24:00", "2026-11-22T10:00:00+01:60",
-    "2026-13-01T10:00:00Z", "2026-02-29T10:00:00Z", "2026-11-22T25:00:00Z", "2026-11-22T24:00:00Z",
-    "2026-11-22T10:60:00Z", "2026-11-22T10:00:61Z", "2026-11-22T10:00:00.Z", "2026-11-22T10:00:00,5Z",
-    "2026-11-22T10:00:00Z\n", " 2026-11-22T10:00:00Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+00:01",
-    "9999-12-31T23:59:59-00:01", "9999-12-31T23:59:60Z", "２026-11-22T10:00:00Z", "2026-11-22T10:00:00.12aZ",
-    "2026-W47-7T10:00:00Z", "2026-11-22T10:00:00.123z ", "2026-11-22T10:00:00.1234", "\ud800", True, {}, [],
+    "", "2026-11-22", "10:00:00Z", "2026-11-22T10:00:00", "2026-11-22T10:00Z", "20261122T100000Z",
+    1700000000, "2026-11-22T10:00:00+0100", "2026-11-22T10:00:00+01", "2026-11-22T10:00:00+24:00",
+    "2026-11-22T10:00:00+01:60", "2026-13-01T10:00:00Z", "2026-02-29T10:00:00Z", "2026-11-22T25:00:00Z",
+    "2026-11-22T24:00:00Z", "2026-11-22T10:60:00Z", "2026-11-22T10:00:61Z", "2026-11-22T10:00:00.Z",
+    "2026-11-22T10:00:00,5Z", "2026-11-22T10:00:00Z\n", " 2026-11-22T10:00:00Z", "0000-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "9999-12-31T23:59:60Z",
+    "\uff12026-11-22T10:00:00Z", "2026-11-22T10:00:00.12aZ", "2026-W47-7T10:00:00Z",
+    "2026-11-22T10:00:00.123z ", "2026-11-22T10:00:00.1234", "\ud800", True, {}, [],
 ]  # fmt: skip
 NO_WHOLE_NUMBERS = ["3", 3.5, True, [], {}]
 
@@ -30,7 +42,19 @@ WRONG: dict[str, list[Any]] = {
     "actionMapId": NO_UUIDS,
     "sessionId": NO_UUIDS,
     "eventId": NO_UUIDS,
-    "actionState": ["", "Offered", "OFFERED", "offered ", "timed out", "qualified\n", 7, True, [], {}, "\ud800"],
+    "actionState": [
+        "",
+        "Offered",
+        "OFFERED",
+        "offered ",
+        "timed out",
+        "qualified\n",
+        7,
+        True,
+        [],
+        {},
+        "\ud800",
+    ],
     "actionMediaType": NO_NAMES,
     "customerId": NO_NAMES,
     "customerIdType": NO_NAMES,
@@ -147,14 +171,18 @@ def test_text_that_is_not_utf_8_is_not_read() -> None:
     assert fault(surrogate.encode("utf-8", "surrogatepass"))[0] is None
 
 
+UNHURRIED = settings(deadline=None)  # the machine is shared
+
+TEXT = st.text('aZ0 {"\\\0\n\u0301é🛒\ud800', max_size=8)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=5,
 )
 NAMES = st.sampled_from([*WRONG, "eventType", "webActionEvent", "session", "id", "x"])
 
 
+@UNHURRIED
 @given(st.binary(max_size=200))
 @example(b'{"errorCode": 1e1000000000000000000}')
 @example(b'{"webActionEvent": 1e-1000000000000000000}')
@@ -164,6 +192,7 @@ def test_reading_arbitrary_bytes_raises_nothing_but_malformed(text: bytes) -> No
         read_signal(text)
 
 
+@UNHURRIED
 @given(st.dictionaries(NAMES, VALUES, max_size=4), st.sampled_from([REQUIRED, STORED]))
 @example({"eventType": "WebActionEvent"}, REQUIRED)
 def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[str, Any]) -> None:
@@ -178,7 +207,4 @@ def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[
             return error.field
         return told
 
-    if "NaN" in text or "Infinity" in text:
-        assert outcome(read_signal, text.encode()) is None
-    else:
-        assert outcome(read_signal, text.encode()) == outcome(signal_from_document, json.loads(text))
+    assert outcome(read_signal, text.encode()) == outcome(signal_from_document, json.loads(text))

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from scenario import Told, event, given, minute, parked, refused, signal, uuid
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Blocker, Reason
+from scenario import Told, event, given, minute, parked, refused, signal, uuid
 
 INVITATION, FORM = Stage.INVITATION, Stage.FORM
 MICROSECOND = 1 / 60_000_000
@@ -93,7 +93,9 @@ def test_an_errored_action_gives_way_to_a_new_one_at_once() -> None:
     """In the same visitor-offer; the new action has the next number."""
     errored = given(event("offered"), event("errored", at=1, error_code="00045", error_message="no frame"))
     assert errored.blocker(1) is None
-    again = errored.at(1).when(signal("offered", "b", 1)).then("recorded", event("offered", "b", 1)).and_then()
+    again = (
+        errored.at(1).when(signal("offered", "b", 1)).then("recorded", event("offered", "b", 1)).and_then()
+    )
     again.when(signal("accepted", "b", 1)).then("recorded", event("accepted", "b", 1))
     assert [action.events[0].action_number for action in again.offer.actions] == [1, 2]
     again.when(signal("accepted", "a", 1)).then("refused: action_over")

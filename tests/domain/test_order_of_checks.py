@@ -1,12 +1,14 @@
 """Where two checks both apply, the first in the order of the rule answers."""
 
+from typing import Any
+
 import pytest
-from scenario import Given, event, given, parked, refused, signal, uuid
 
 from offerlog_domain.lifecycle import Stage
 from offerlog_domain.signals import Signal
+from scenario import Given, event, given, parked, refused, signal, uuid
 
-E1 = {"event_id": uuid("1")}
+E1: dict[str, Any] = {"event_id": uuid("1")}
 REJECTED = (event("offered"), event("rejected", at=1, stage=Stage.INVITATION))
 REFUSED_B = refused("b", 2, "terminal_state", "a", "rejected", 1)
 LAPSED = (event("offered"), event("offered", "b", at=30))
@@ -67,13 +69,21 @@ CASES = {
         signal("accepted", "b", 2),
         "refused: offer_refused",
     ),
-    "6 before 7: the offer of the open action again": (given(event("offered")), signal("offered"), "duplicate"),
+    "6 before 7: the offer of the open action again": (
+        given(event("offered")),
+        signal("offered"),
+        "duplicate",
+    ),
     "6 before 8: a state that a final action reached": (
         given(*REJECTED),
         signal("rejected", at=9),
         "duplicate",
     ),
-    "6 before 8: a state that an older action reached": (given(*LAPSED), signal("offered", at=9), "duplicate"),
+    "6 before 8: a state that an older action reached": (
+        given(*LAPSED),
+        signal("offered", at=9),
+        "duplicate",
+    ),
     "6 before 9: a parked state of an action that is far enough": (
         given(event("offered"), parked("started"), event("accepted")),
         signal("started", at=9),

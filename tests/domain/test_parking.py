@@ -1,18 +1,24 @@
 """Signals that come before their action is far enough: kept, released in order, or given up."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from scenario import ended, event, given, parked, signal, uuid
 
 from offerlog_domain.lifecycle import Stage
+from scenario import ended, event, given, parked, signal, uuid
 
 MICROSECOND = 1 / 60_000_000
 
 
 def test_a_parked_signal_keeps_the_text_that_came() -> None:
     """The fact holds everything that was told, and the raw text."""
-    told = {"event_id": uuid("1"), "error_code": "7", "session_id": uuid("t"), "action_map_version": 2}
+    told: dict[str, Any] = {
+        "event_id": uuid("1"),
+        "error_code": "7",
+        "session_id": uuid("t"),
+        "action_map_version": 2,
+    }
     given().at(3).when(signal("engaged", at=2, **told)).then("parked", parked("engaged", at=2, **told))
 
 
@@ -122,9 +128,9 @@ def test_a_signal_whose_wait_was_over_is_judged_anew() -> None:
     past = given(parked("accepted", at=1, event_id=uuid("1")), ended("accepted")).at(20)
     again = signal("accepted", at=2, event_id=uuid("1"))
     past.when(again).then("parked", parked("accepted", at=2, event_id=uuid("1")))
-    given(
-        parked("accepted", at=1, event_id=uuid("1")), ended("accepted"), event("offered")
-    ).when(again).then("recorded", event("accepted", at=2, event_id=uuid("1")))
+    given(parked("accepted", at=1, event_id=uuid("1")), ended("accepted"), event("offered")).when(again).then(
+        "recorded", event("accepted", at=2, event_id=uuid("1"))
+    )
 
 
 def test_a_repeat_of_a_signal_whose_wait_is_over_waits_anew() -> None:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from wire import BROWSER, ID, REQUIRED, STORED
 
 from offerlog_domain.lifecycle import State, UntrackedState
 from offerlog_domain.signals import MAX_LINE_BYTES, Signal, read_signal, signal_from_document
+from wire import BROWSER, ID, REQUIRED, STORED
 
 EXPECTED = Signal(
     action_id=ID,
@@ -97,7 +97,9 @@ def test_ids_are_kept_in_lower_case() -> None:
     assert (heard.customer_id, heard.customer_id_type) == ("ABC", "Email")
 
 
-@pytest.mark.parametrize("name", ["customerId", "errorMessage", "errorCode", "actionMapName", "customerIdType"])
+@pytest.mark.parametrize(
+    "name", ["customerId", "errorMessage", "errorCode", "actionMapName", "customerIdType"]
+)
 @pytest.mark.parametrize("text", ["\0", "a\0b", " x ", "\u202e", "🛒", "e\u0301", "\n"])
 def test_text_is_kept_byte_for_byte(name: str, text: str) -> None:
     """NUL, spaces, and characters beyond the first plane included; nothing is normalised."""
@@ -112,6 +114,8 @@ def test_text_is_kept_byte_for_byte(name: str, text: str) -> None:
         ("-7", "-7"),
         ("1.50", "1.50"),
         ("0.1", "0.1"),
+        ("1e5", "1e5"),
+        ("1E1000000000000000000", "1E1000000000000000000"),
         ('""', ""),
         ("12345678901234567890123", "12345678901234567890123"),
         ("1234567890.12345678901234567890", "1234567890.12345678901234567890"),

@@ -12,11 +12,12 @@ import psycopg
 import pytest
 
 from contracts.given import journeys, signal
-from contracts.recount import event_ids, facts, recounted, rows, shown
+from contracts.recount import event_ids, facts, recounted, rows, shown, until
 from offerlog_application.offers import Receipt
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.service import Offerlog
 
+WAITING = "SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
 LIFE = ("offered", "accepted", "started", "engaged")
 
 
@@ -60,7 +61,7 @@ def gapless(dsn: str) -> bool:
     """Whether every stream's versions are 1, 2, 3 and so on."""
     return not rows(
         dsn,
-        "SELECT FROM offerlog_events GROUP BY originator_id"
+        "SELECT 1 FROM offerlog_events GROUP BY originator_id"
         " HAVING min(originator_version) <> 1 OR max(originator_version) <> count(*)"
         " OR count(DISTINCT originator_version) <> count(*)",
     )
@@ -150,8 +151,7 @@ def test_a_deadlock_is_decided_again(dsn: str, offerlog: Offerlog) -> None:
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA} -c deadlock_timeout=30s") as other:
         other.execute(take.encode(), streams[1])
         recorded = offerlog.submit([signal("accepted", visitor=visitor) for visitor in "ab"])
-        while not rows(dsn, "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"):
-            time.sleep(0.01)
+        until(lambda: rows(dsn, WAITING))
         other.execute(take.encode(), streams[0])
         other.rollback()
     assert [outcome.kind.value for outcome in recorded.result(timeout=30).outcomes] == ["recorded"] * 2

@@ -56,7 +56,7 @@ def server_reached() -> Iterator[None]:
 
 
 class PostgresLog:
-    """The application's `EventLog` and `Streams`; `load` and `append` are for one writer, the rest for all."""
+    """The application's `EventLog` and `Streams`; `load` and `append` are for one writer alone."""
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application

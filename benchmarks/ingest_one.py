@@ -1,0 +1,102 @@
+"""512 callers in flight, each records one signal and waits for its durable outcome; whole lifecycles."""
+
+import sys
+import threading
+from concurrent.futures import Future
+
+from ground import database, percentile, say, server, settle, timed
+from peers import copy_rate, stock_rate, stored_rows
+from traffic import LIFECYCLES, lifecycles
+
+from offerlog_application.offers import Receipt
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.service import Offerlog
+
+CALLERS = 512
+STOCK_SECONDS = 6.0
+
+
+class Caller:
+    """Sends lifecycle after lifecycle, one signal at a time, the next one when the last is durable."""
+
+    def __init__(self, service: Offerlog, work: "Work") -> None:
+        self._service = service
+        self._work = work
+        self._left: list[bytes] = []
+
+    def next(self, done: Future[Receipt] | None = None) -> None:
+        """Send the next signal; called when the one before is durable."""
+        if done is not None:
+            self._work.count(done.result())
+        if not self._left:
+            lifecycle = self._work.take()
+            if lifecycle is None:
+                self._work.leave()
+                return
+            self._left = lifecycle[::-1]
+        self._service.submit([self._left.pop()]).add_done_callback(self.next)
+
+
+class Work:
+    """The lifecycles still to be sent, and what has come back."""
+
+    def __init__(self, sent: list[list[bytes]], callers: int) -> None:
+        self._sent = iter(sent)
+        self._callers = callers
+        self._lock = threading.Lock()
+        self.recorded = 0
+        self.done = threading.Event()
+
+    def take(self) -> list[bytes] | None:
+        """The next lifecycle, None when all are taken."""
+        with self._lock:
+            return next(self._sent, None)
+
+    def count(self, receipt: Receipt) -> None:
+        """One more outcome."""
+        assert receipt.outcomes[0].kind == "recorded", receipt
+        self.recorded += 1
+
+    def leave(self) -> None:
+        """A caller has nothing more to send."""
+        with self._lock:
+            self._callers -= 1
+            if not self._callers:
+                self.done.set()
+
+
+def rate(service: Offerlog, sent: list[list[bytes]], callers: int) -> float:
+    """Signals a second, each durable before its caller sends the next."""
+    work = Work(sent, callers)
+
+    def run() -> None:
+        for _ in range(callers):
+            Caller(service, work).next()
+        work.done.wait()
+
+    seconds = timed(run)
+    return work.recorded / seconds
+
+
+def main(count: int) -> None:
+    """Measure and print."""
+    sent = list(lifecycles(count))
+    settle()
+    figures: dict[str, float] = {}
+    with server() as dsn:
+        ours = database(dsn)
+        with open_offerlog(database_url=ours, keep_deadlines=False) as service:
+            figures["signals/s, 1 caller"] = rate(service, sent[: count // 50], 1)
+            best = [rate(service, sent[n::4], CALLERS) for n in range(1, 4)]
+            figures[f"signals/s, {CALLERS} callers"] = percentile(best, 0.5)
+        plain = stock_rate(dsn, list(LIFECYCLES), 8, STOCK_SECONDS)
+        figures["plain library, 8 threads, events/s"] = plain
+        figures["plain library, 1 thread, events/s"] = stock_rate(dsn, list(LIFECYCLES), 1, STOCK_SECONDS)
+        limit = copy_rate(database(dsn), stored_rows(ours), 1_000)
+        figures["COPY limit, rows/s"] = limit
+    ratio = figures[f"signals/s, {CALLERS} callers"]
+    say("ingest-one", figures, {"vs_stock": ratio / plain, "vs_copy": ratio / limit})
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30_000)

@@ -1,0 +1,1 @@
+"""The command line: one module a family of commands; exit codes and print formats live only here."""

@@ -1,0 +1,128 @@
+"""offerlog offer, eligibility, suppressions: what may be offered to whom."""
+
+from typing import Annotated, Any
+
+import typer
+
+from offerlog_infrastructure.cli.options import (
+    ActionMap,
+    Customer,
+    CustomerType,
+    Data,
+    Organization,
+    open_service,
+)
+from offerlog_infrastructure.cli.output import print_json, stamp, usage
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="[dim]Example:[/] offerlog suppressions --customer 7f0c...")(suppressions)
+    app.command(epilog="[dim]Example:[/] offerlog eligibility --customer 7f0c... --action-map 3b5e...")(
+        eligibility
+    )
+    app.command(
+        epilog="[dim]Example:[/] offerlog offer --customer 7f0c... --action-map 3b5e... --session 9a01..."
+    )(offer)
+
+
+def suppressions(
+    data: Data = None,
+    organization: Organization = None,
+    customer: Annotated[
+        str | None, typer.Option(metavar="ID", help="Which maps must not offer to this visitor?")
+    ] = None,
+    customer_type: CustomerType = "cookie",
+    action_map: Annotated[
+        str | None, typer.Option(metavar="ID", help="To whom must this map not offer?")
+    ] = None,
+) -> None:
+    """List who must not be offered what, because they took it or turned it down.
+
+    Give either a visitor or an action map. One JSON object a line.
+    """
+    if (customer is None) == (action_map is None):
+        raise usage("give either --customer or --action-map")
+    with open_service(data, organization) as service:
+        if customer is not None:
+            found = iter(service.suppressions(customer, customer_type))
+        else:
+            found = service.suppressed_visitors(action_map or "")
+        for one in found:
+            print_json(
+                {
+                    "customer_id": one.customer_id,
+                    "customer_id_type": one.customer_id_type,
+                    "action_map_id": one.action_map_id,
+                    "state": one.state,
+                    "action_id": one.action_id,
+                    "since": stamp(one.since),
+                }
+            )
+
+
+def eligibility(
+    customer: Customer,
+    action_map: ActionMap,
+    customer_type: CustomerType = "cookie",
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Say whether a map may offer to a visitor now, and if not, why; nothing is recorded."""
+    with open_service(data, organization) as service:
+        by = service.eligibility(
+            customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
+        )
+    answer: dict[str, Any] = {"eligible": by is None}
+    answer |= {
+        "reason": by.reason.value if by else None,
+        "state": by.state.value if by else None,
+        "action_id": by.action_id if by else None,
+        "since": stamp(by.since) if by else None,
+    }
+    print_json(answer)
+
+
+def offer(
+    customer: Customer,
+    action_map: ActionMap,
+    session: Annotated[str, typer.Option(metavar="ID", help="The visit.")],
+    action: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="An action id of your own: the same again gets the same decision."),
+    ] = None,
+    action_map_version: Annotated[int | None, typer.Option(metavar="N", help="The map's version.")] = None,
+    timeout_seconds: Annotated[
+        int | None, typer.Option(metavar="N", help="After how long the widget withdraws the invitation.")
+    ] = None,
+    customer_type: CustomerType = "cookie",
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Ask whether to offer, and record the offer if so, in one step.
+
+    However many ask at the same moment, one of them gets the offer. A blocked one is told by what.
+    """
+    from offerlog_domain.outcomes import Blocked  # noqa: PLC0415 - --help need not wait for it
+
+    with open_service(data, organization) as service:
+        decision = service.offer(
+            customer_id=customer,
+            customer_id_type=customer_type,
+            action_map_id=action_map,
+            session_id=session,
+            action_id=action,
+            action_map_version=action_map_version,
+            timeout_seconds=timeout_seconds,
+        )
+    by = decision.by if isinstance(decision, Blocked) else None
+    print_json(
+        {
+            "decision": "offered" if by is None else "blocked",
+            "action_id": decision.action_id,
+            "reason": by.reason.value if by else None,
+            "state": by.state.value if by else None,
+            "since": stamp(by.since) if by else None,
+            "blocking_action_id": by.action_id if by else None,
+        }
+    )

@@ -1,0 +1,150 @@
+"""offerlog history, parked, refusals: what happened, and what was not recorded."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.cli.options import (
+    ActionMap,
+    Customer,
+    CustomerType,
+    Data,
+    Organization,
+    open_service,
+)
+from offerlog_infrastructure.cli.output import console, print_json, stamp, table, usage
+
+if TYPE_CHECKING:
+    from offerlog_application.audit import History
+    from offerlog_application.listings import KeptSignal
+
+
+class Format(StrEnum):
+    """How a history is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        epilog="[dim]Example:[/] offerlog history --customer 7f0c... --action-map 3b5e... --as-of 2026-11-22"
+    )(history)
+    app.command(epilog="[dim]Example:[/] offerlog parked | head")(parked)
+    app.command(epilog="[dim]Example:[/] offerlog refusals --reason malformed --since 2026-11-22")(refusals)
+
+
+def history(
+    customer: Customer,
+    action_map: ActionMap,
+    customer_type: CustomerType = "cookie",
+    version: Annotated[int | None, typer.Option(min=0, metavar="N", help="As it was after N events.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As it was recorded by then; UTC unless it says so.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Rebuild one visitor-offer from the log: as it is, at a version, or as it was at a time."""
+    if version is not None and as_of is not None:
+        raise usage("give --version or --as-of, not both")
+    moment = _moment(as_of, "--as-of") if as_of is not None else None
+    with open_service(data, organization) as service:
+        told = service.history(
+            customer_id=customer,
+            customer_id_type=customer_type,
+            action_map_id=action_map,
+            version=version,
+            as_of=moment,
+        )
+    if form is Format.JSON:
+        state = told.state.value if told.state else None
+        print_json({"state": state, "version": told.version, "events": _events(told)})
+        return
+    if not told.events:
+        console().print("Nothing was ever offered there.")
+        return
+    rows = table(
+        f"{told.state}, version {told.version}",
+        ["version", "event", "stage", "occurred", "recorded", "action"],
+    )
+    for event in _events(told):
+        rows.add_row(
+            str(event["version"]),
+            event["event"],
+            event["stage"] or "",
+            event["occurred_at"],
+            event["recorded_at"],
+            event["action_id"],
+        )
+    console().print(rows)
+
+
+def _events(told: "History") -> list[dict[str, Any]]:
+    return [
+        {
+            "version": version,
+            "event": event.state.value,
+            "action_id": event.action_id,
+            "stage": event.stage.value if event.stage else None,
+            "occurred_at": stamp(event.occurred_at),
+            "recorded_at": stamp(event.recorded_at),
+            "session_id": event.visitor.session_id,
+            "error_code": event.error_code,
+            "error_message": event.error_message,
+            "event_id": event.event_id,
+            "action_map_version": event.action_map_version,
+            "timeout_seconds": event.timeout_seconds,
+        }
+        for version, event in enumerate(told.events, start=1)
+    ]
+
+
+def parked(data: Data = None, organization: Organization = None) -> None:
+    """List the signals that wait for their action, in order of arrival; one JSON object a line."""
+    with open_service(data, organization) as service:
+        _print_kept(service.parked())
+
+
+def refusals(
+    reason: Annotated[Reason | None, typer.Option(help="Only these.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only from then on; UTC unless it says so.")
+    ] = None,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """List the refused signals with the text that came, oldest first; one JSON object a line."""
+    moment = _moment(since, "--since") if since is not None else None
+    with open_service(data, organization) as service:
+        _print_kept(service.refusals(reason=reason, since=moment))
+
+
+def _print_kept(kept: "Iterable[KeptSignal]") -> None:
+    for one in kept:
+        print_json(
+            {
+                "recorded_at": stamp(one.recorded_at),
+                "reason": one.reason.value if one.reason else None,
+                "field": one.field,
+                "cause": one.cause,
+                "signal": one.raw.decode("utf-8", "backslashreplace"),
+            }
+        )
+
+
+def _moment(text: str, option: str) -> datetime:
+    """A date or a time; in UTC unless it has an offset."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise usage(
+            f"{option} {text!r} is not a time: give 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:00Z"
+        ) from None

@@ -1,0 +1,79 @@
+"""Reading signals from files: line by line, compressed or not, never more than a line in memory."""
+
+import gzip
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from offerlog_domain.signals import MAX_LINE_BYTES
+
+STDIN: Final = Path("-")
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_LONGEST: Final = MAX_LINE_BYTES + 1
+"""One byte more than a signal may have: enough for the domain to refuse it as too long."""
+
+
+class Line(NamedTuple):
+    """A line that holds something.
+
+    Attributes:
+        number: Its place in the file, from 1; blank lines count.
+        text: Without its end; cut behind the longest that could be a signal.
+    """
+
+    number: int
+    text: bytes
+
+
+class Source:
+    """A file of signals, or standard input.
+
+    Attributes:
+        path: Its name; `-` is standard input.
+        size: Its bytes as they lie on disk, None where that cannot be known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO = sys.stdin.buffer if path == STDIN else path.open("rb")
+        self.size = None if path == STDIN or not path.is_file() else path.stat().st_size
+
+    def read_so_far(self) -> int:
+        """How many of its bytes have been read."""
+        return self._file.tell() if self.size is not None else 0
+
+    def lines(self) -> Iterator[Line]:
+        """Every line that is not blank.
+
+        Raises:
+            OSError: The file cannot be read, or its compression is broken.
+        """
+        buffered = self._file if isinstance(self._file, io.BufferedReader) else io.BufferedReader(self._file)  # type: ignore[type-var] # stdin's buffer may be any binary file
+        compressed = buffered.peek(2)[:2] == _GZIP_MAGIC
+        stream = io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 18) if compressed else buffered
+        number = 0
+        try:
+            while text := stream.readline(_LONGEST + 1):
+                number += 1
+                if not text.endswith(b"\n") and len(text) > _LONGEST:
+                    _skip_rest(stream)
+                    text = text[:_LONGEST]
+                text = text.rstrip(b"\r\n")
+                if text.strip():
+                    yield Line(number, text)
+        except (EOFError, OSError) as error:
+            raise OSError(
+                f"{self.path}: cannot be read past line {number} ({error}); the lines before it are recorded"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.path != STDIN:
+            self._file.close()
+
+
+def _skip_rest(stream: BinaryIO) -> None:
+    while (rest := stream.readline(1 << 16)) and not rest.endswith(b"\n"):
+        pass

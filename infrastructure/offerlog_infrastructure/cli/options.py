@@ -1,0 +1,62 @@
+"""The options that commands share, and the service they open."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from offerlog_infrastructure.service import Offerlog
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="The embedded store's folder. [dim]OFFERLOG_DATA; else the platform's place for it[/]",
+        show_default=False,
+    ),
+]
+Organization = Annotated[
+    str | None,
+    typer.Option(
+        "--organization",
+        metavar="NAME",
+        help="Whose data. [dim]OFFERLOG_ORGANIZATION; else default[/]",
+        show_default=False,
+    ),
+]
+CustomerType = Annotated[
+    str, typer.Option("--customer-type", metavar="TYPE", help="What kind of id the customer's is.")
+]
+Customer = Annotated[str, typer.Option("--customer", metavar="ID", help="The visitor's customer id.")]
+ActionMap = Annotated[str, typer.Option("--action-map", metavar="ID", help="The action map's id.")]
+
+OPTION_OF: Final = {
+    "customerId": "--customer",
+    "customerIdType": "--customer-type",
+    "actionMapId": "--action-map",
+    "actionMapVersion": "--action-map-version",
+    "sessionId": "--session",
+    "actionId": "--action",
+    "timeoutSeconds": "--timeout-seconds",
+}
+"""The option that gives a signal's field."""
+
+
+def open_service(data: Path | None, organization: str | None) -> "Offerlog":
+    """The service that options and environment name; an explicit `--data` means the embedded store."""
+    # The store's libraries take a third of a second to load, which `--help` need not pay.
+    from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
+
+    settings = Settings()
+    flag = settings.postgres_enable_db_functions
+    return open_offerlog(
+        data=data or settings.data,
+        database_url=None if data else settings.database_url,
+        organization=organization or settings.organization,
+        rules=settings.rules,
+        keep_deadlines=False,
+        library_settings={"POSTGRES_ENABLE_DB_FUNCTIONS": flag} if flag else None,
+    )

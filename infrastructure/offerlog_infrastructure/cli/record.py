@@ -1,0 +1,174 @@
+"""offerlog record: signals from files into the log."""
+
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from offerlog_infrastructure.cli.lines import STDIN, Line, Source
+from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.output import console, json_line, table
+
+if TYPE_CHECKING:
+    from offerlog_application.offers import Receipt
+    from offerlog_domain.outcomes import Outcome
+    from offerlog_infrastructure.service import Offerlog
+
+_IN_FLIGHT: Final = 2
+"""Batches handed in before the first of them has to be answered: reading goes on while one is written."""
+
+Tally = Counter[tuple[str, str | None]]
+"""How many signals had which outcome, for which reason."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog="[dim]Example:[/] offerlog record monday.ndjson.gz --outcomes judged.ndjson",
+    )(record)
+
+
+def record(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="NDJSON files, also .gz; - is stdin.")
+    ],
+    data: Data = None,
+    organization: Organization = None,
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.ndjson", help="Write one line a signal, as judged; - is stdout."),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Consecutive lines that are judged as one batch.")
+    ] = 1000,
+) -> None:
+    """Record signals: NDJSON, one a line, in either of the vendor's forms.
+
+    Every signal is recorded, a duplicate, parked until its action is far enough, or refused with a reason;
+    a bad line never ends the run, and sending a file twice changes nothing. Returns when the reports show it.
+    """
+    for path in files:
+        if path != STDIN and not path.exists():
+            raise typer.BadParameter(f"{path}: there is no such file")
+    with ExitStack() as held:
+        written: TextIO | None = None
+        if outcomes is not None:
+            written = (
+                sys.stdout if outcomes == STDIN else held.enter_context(outcomes.open("w", encoding="utf-8"))
+            )
+        service = held.enter_context(open_service(data, organization))
+        tally = record_files(service, [Source(path) for path in files], batch_size, written)
+    show_outcomes(tally, to_stderr=outcomes == STDIN)
+
+
+def record_files(
+    service: "Offerlog", sources: list[Source], batch_size: int, written: TextIO | None
+) -> Tally:
+    """Record every line of every file, with a progress bar on a terminal; returns the outcomes."""
+    tally: Tally = Counter()
+    position: int | None = None
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[signals]:,} signals"),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    ) as progress:
+        for source in sources:
+            task = progress.add_task(str(source.path), total=source.size, signals=0)
+            name = str(source.path) if len(sources) > 1 else None
+            seen = 0
+            try:
+                for batch, receipt in _recorded(service, source, batch_size):
+                    position = receipt.position or position
+                    seen += len(batch)
+                    for line, outcome in zip(batch, receipt.outcomes, strict=True):
+                        tally[outcome.kind.value, outcome.reason.value if outcome.reason else None] += 1
+                        if written is not None:
+                            written.write(json_line(_judged(line, outcome, name)) + "\n")
+                    if written is not None:
+                        written.flush()
+                    progress.update(task, completed=source.read_so_far(), signals=seen)
+            finally:
+                source.close()
+    service.wait(position)
+    return tally
+
+
+def _recorded(service: "Offerlog", source: Source, batch_size: int) -> "Iterator[tuple[list[Line], Receipt]]":
+    """The batches of a file and what became of them, in order; a broken file ends behind its last line."""
+    waiting: deque[tuple[list[Line], Future[Receipt]]] = deque()
+    broken: OSError | None = None
+    try:
+        for batch in _batches(source, batch_size):
+            waiting.append((batch, _submit(service, batch)))
+            if len(waiting) >= _IN_FLIGHT:
+                first, future = waiting.popleft()
+                yield first, future.result()
+    except OSError as error:
+        broken = error
+    while waiting:
+        first, future = waiting.popleft()
+        yield first, future.result()
+    if broken is not None:
+        raise broken
+
+
+def _batches(source: Source, batch_size: int) -> Iterator[list[Line]]:
+    batch: list[Line] = []
+    try:
+        for line in source.lines():
+            batch.append(line)
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+    except OSError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _submit(service: "Offerlog", batch: list[Line]) -> "Future[Receipt]":
+    from offerlog_application.writer import Overloaded  # noqa: PLC0415 - loaded with the service
+
+    while True:
+        try:
+            return service.submit([line.text for line in batch])
+        except Overloaded as overloaded:
+            time.sleep(overloaded.retry_after)
+
+
+def _judged(line: Line, outcome: "Outcome", file: str | None) -> dict[str, Any]:
+    judged: dict[str, Any] = {"line": line.number}
+    if file is not None:
+        judged = {"file": file, **judged}
+    judged |= {
+        "outcome": outcome.kind.value,
+        "reason": outcome.reason.value if outcome.reason else None,
+        "action_id": outcome.action_id,
+        "state": outcome.state,
+    }
+    if outcome.cause is not None:
+        judged |= {"field": outcome.field, "cause": outcome.cause}
+    return judged
+
+
+def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:
+    """Print how many signals had which outcome."""
+    total = sum(tally.values())
+    rows = table(f"{total:,} signals", ["outcome", "reason", "signals", "share"], numbers=2)
+    for (kind, reason), count in sorted(tally.items(), key=lambda item: (item[0][0], -item[1])):
+        rows.add_row(kind, reason or "", f"{count:,}", f"{count / total:.1%}")
+    console(stderr=to_stderr).print(rows if total else "no signals")

@@ -1,0 +1,37 @@
+"""offerlog simulate: traffic to try things with."""
+
+import sys
+from datetime import date, datetime
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog="[dim]Example:[/] offerlog simulate --visitors 1000 --action-maps 5 --days 7"
+        " --start 2026-11-16 --seed 1 | offerlog record -"
+    )(simulate)
+
+
+def simulate(
+    visitors: Annotated[int, typer.Option(min=0, help="How many visitors come in all.")],
+    action_maps: Annotated[int, typer.Option(min=1, help="How many maps make offers.")],
+    days: Annotated[int, typer.Option(min=1, help="Over how many days.")],
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, in UTC.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")],
+    disorder: Annotated[bool, typer.Option("--disorder", help="Some signals arrive late.")] = False,
+    repeats: Annotated[bool, typer.Option("--repeats", help="Some signals arrive again.")] = False,
+) -> None:
+    """Write realistic traffic as NDJSON in the vendor's browser form, in order of arrival.
+
+    Sessions over a day's curve, every path of the lifecycle, and the wrong reports that widgets make.
+    """
+    from offerlog_infrastructure.simulation import Traffic  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_infrastructure.simulation import simulate as lines  # noqa: PLC0415 - as above
+
+    first = date(start.year, start.month, start.day)
+    traffic = Traffic(visitors, action_maps, days, first, seed, disorder=disorder, repeats=repeats)
+    for line in lines(traffic):
+        sys.stdout.write(line + "\n")

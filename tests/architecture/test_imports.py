@@ -1,0 +1,87 @@
+"""The contracts of `.importlinter` are kept, and each of them bites."""
+
+import configparser
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+BITES = [
+    ("layers", "domain/offerlog_domain/events.py", "import offerlog_application.ports"),
+    ("layers", "domain/offerlog_domain/events.py", "import offerlog_infrastructure.settings"),
+    ("layers", "application/offerlog_application/offers.py", "import offerlog_infrastructure.clock"),
+    ("pure-domain", "domain/offerlog_domain/decision.py", "import time"),
+    ("pure-domain", "domain/offerlog_domain/decision.py", "from random import choice"),
+    ("domain-packages", "domain/offerlog_domain/events.py", "import eventsourcing.domain"),
+    ("domain-packages", "domain/offerlog_domain/events.py", "from psycopg import sql"),
+    ("application-packages", "application/offerlog_application/ports.py", "import eventsourcing.persistence"),
+    ("application-packages", "application/offerlog_application/ports.py", "import psycopg"),
+    ("application-packages", "application/offerlog_application/ports.py", "from typer import Typer"),
+    ("wiring", "infrastructure/offerlog_infrastructure/cli/__init__.py",
+     "from offerlog_infrastructure.postgres.log import PostgresLog"),
+    ("embedded", "infrastructure/offerlog_infrastructure/embedded/server.py",
+     "from offerlog_infrastructure.postgres import migrations"),
+    ("simulation", "infrastructure/offerlog_infrastructure/simulation/traffic.py",
+     "from offerlog_infrastructure.service import Offerlog"),
+]  # fmt: skip
+"""A contract, and an import that breaks it: in which file, and how."""
+
+ALLOWED = {
+    "domain/offerlog_domain": {"pydantic", "offerlog_domain"},
+    "application/offerlog_application": {"offerlog_application", "offerlog_domain"},
+}
+"""What the inner layers may import beside the standard library; whatever else is installed one day."""
+
+
+def contracts(root: Path) -> dict[str, str]:
+    """The name of each contract by its key."""
+    config = configparser.ConfigParser()
+    config.read(root / ".importlinter")
+    head = "importlinter:contract:"
+    return {
+        section.removeprefix(head): config[section]["name"]
+        for section in config.sections()
+        if section.startswith(head)
+    }
+
+
+def flat(text: str) -> str:
+    """A text without its line breaks, wherever a tool has put them."""
+    return " ".join(text.split())
+
+
+def test_every_contract_is_kept(root: Path, run: Run) -> None:
+    """As `make lint` says."""
+    checked = run(root, "lint-imports", "--no-cache")
+    assert checked.returncode == 0, checked.stdout
+    assert f"Contracts: {len(contracts(root))} kept, 0 broken." in checked.stdout
+
+
+@pytest.mark.parametrize(("contract", "file", "line"), BITES)
+def test_a_violation_is_found(tree: Path, run: Run, contract: str, file: str, line: str) -> None:
+    """One import in one file, and that contract is broken, by its name."""
+    with (tree / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    checked = run(tree, "lint-imports", "--no-cache")
+    assert checked.returncode == 1
+    assert f"{contracts(tree)[contract]} BROKEN" in flat(checked.stdout)
+
+
+def test_every_contract_has_a_violation_above(root: Path) -> None:
+    """None that nobody has seen bite; each name is the sentence that explains it."""
+    assert set(contracts(root)) == {contract for contract, _, _ in BITES}
+    assert all(" " in name and len(name) > 40 for name in contracts(root).values())
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_the_inner_layers_import_nothing_else(
+    root: Path, package: str, imported: Callable[[Path], set[str]]
+) -> None:
+    """The contracts forbid what is known today; this holds for all that may come."""
+    for file in (root / package).rglob("*.py"):
+        packages = {name.partition(".")[0] for name in imported(file)}
+        assert packages <= ALLOWED[package] | sys.stdlib_module_names, file

@@ -1,0 +1,133 @@
+"""Texts go through the whole store byte for byte: in by a signal, out by every way of reading."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from eventsourcing.persistence import DataError, ProgrammingError
+from psycopg.conninfo import make_conninfo
+
+from contracts.given import an_id, signal
+from contracts.recount import recounted, shown
+from offerlog_application.reports import ReportQuery
+from offerlog_domain.outcomes import OutcomeKind, Reason
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.service import Offerlog
+
+SINCE = datetime(2020, 1, 1, tzinfo=UTC)
+
+TEXTS = [
+    "NUL \x00 inside",
+    "\x00",
+    "💬 \U0010ffff \ufffe",
+    "e\u0301",
+    "é",
+    " blank before and behind ",
+    "\u202eback\u200b\ufeff",
+    "'; DROP TABLE offerlog_events; --\\",
+    "tab\tnewline\r\n\x1b\x7f",
+    "%s %(x)s {} $1",
+    "0b9c2f3e-4d5a-4b6c-8d7e-9f0a1b2c3d4e",
+    "0B9C2F3E-4D5A-4B6C-8D7E-9F0A1B2C3D4E",
+    "x" * 256,
+    "💬" * 256,
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_comes_out_as_it_went_in(offerlog: Offerlog, dsn: str, text: str) -> None:
+    """As customer id, type of id, name of a map and error message."""
+    who = {"customerId": text, "customerIdType": text, "actionMapName": text, "errorMessage": text}
+    receipt = offerlog.record([signal("offered", **who), signal("rejected", **who)])
+    assert [outcome.kind for outcome in receipt.outcomes] == [OutcomeKind.RECORDED] * 2
+    offerlog.wait(receipt.position)
+    where = {"customer_id": text, "customer_id_type": text, "action_map_id": an_id("map")}
+    for event in offerlog.history(**where).events:
+        assert event.visitor.customer_id == event.visitor.customer_id_type == text
+        assert event.action_map_name == event.error_message == text
+    (suppression,) = offerlog.suppressions(text, text)
+    assert (suppression.customer_id, suppression.customer_id_type) == (text, text)
+    assert list(offerlog.suppressed_visitors(an_id("map"))) == [suppression]
+    (row,) = offerlog.report(ReportQuery(offerlog.organization)).rows
+    assert row.action_map_name == text
+    blocker = offerlog.eligibility(**where)
+    assert blocker is not None
+    assert blocker.reason is Reason.TERMINAL_STATE
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def test_ids_that_look_alike_are_different_visitors(offerlog: Offerlog) -> None:
+    """No folding of case, blanks or Unicode forms: each id has its own stream and its own suppression."""
+    for n, text in enumerate(TEXTS):
+        told = [signal(state, visitor=n, customerId=text) for state in ("offered", "ignored")]
+        assert [o.kind for o in offerlog.record(told).outcomes] == [OutcomeKind.RECORDED] * 2
+    receipt = offerlog.record([signal("offered", visitor="last")])
+    offerlog.wait(receipt.position)
+    listed = [s.customer_id for s in offerlog.suppressed_visitors(an_id("map"))]
+    assert sorted(listed) == sorted(TEXTS)
+    assert listed == sorted(listed, key=str.encode)
+    assert offerlog.suppressions("E\u0301") == []
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x00", b"\xff\xfe no text", b'{"actionId": "\\ud800"}', "💬".encode(), b"x" * 70_000]
+)
+def test_what_cannot_be_read_is_kept_as_it_came(offerlog: Offerlog, raw: bytes) -> None:
+    """The refusal log has the very bytes."""
+    (outcome,) = offerlog.record([raw]).outcomes
+    assert outcome.reason is Reason.MALFORMED
+    (kept,) = offerlog.refusals(since=SINCE)
+    assert (kept.raw, kept.reason, kept.field, kept.cause) == (
+        raw, Reason.MALFORMED, outcome.field, outcome.cause,
+    )  # fmt: skip
+
+
+def test_a_cause_that_quotes_nul_is_kept_too(offerlog: Offerlog) -> None:
+    """A field's name comes from outside; whatever it holds, the refusal is written."""
+    told = signal("offered", actionMapId="\x00", **{"\x00": 1})
+    (outcome,) = offerlog.record([json.dumps(told)]).outcomes
+    assert outcome.reason is Reason.MALFORMED
+    (kept,) = offerlog.refusals(since=SINCE)
+    assert kept.raw == json.dumps(told).encode()
+
+
+@pytest.mark.xfail(raises=ProgrammingError, reason="coalesce(%s, '-infinity') is text where `since` is None")
+def test_the_refusal_log_can_be_read_from_its_beginning(offerlog: Offerlog) -> None:
+    """Without `since` it is the whole of it; with a reason, only that."""
+    offerlog.record([b"one", signal("qualified"), b"two"])
+    assert [kept.raw for kept in offerlog.refusals(reason=Reason.MALFORMED)] == [b"one", b"two"]
+    assert len(list(offerlog.refusals())) == 3
+
+
+def test_a_parked_signal_keeps_its_text(offerlog: Offerlog) -> None:
+    """With blanks, order and spelling as the sender had them."""
+    told = signal("accepted", customerId="NUL \x00 💬")
+    raw = json.dumps(told, indent=3, sort_keys=True, ensure_ascii=False).encode()
+    receipt = offerlog.record([raw])
+    offerlog.wait(receipt.position)
+    assert [kept.raw for kept in offerlog.parked()] == [raw]
+
+
+_WEST = pytest.mark.xfail(
+    raises=DataError, reason="the session's zone is the server's: its year 1 begins before psycopg's"
+)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", pytest.param("America/New_York", marks=_WEST)])
+def test_times_come_out_as_they_went_in(make_dsn: Callable[[], str], zone: str) -> None:
+    """Whatever time zone the server's sessions are in, from the first instant of the calendar on."""
+    dsn = make_dsn()
+    dated = {"first": "0001-01-01T00:00:00.000001Z", "summer": "2025-03-09T02:30:00.123456-05:00"}
+    there = make_conninfo(dsn, options=f"-c TimeZone={zone}")
+    with open_offerlog(database_url=there, keep_deadlines=False) as service:
+        for name, text in dated.items():
+            receipt = service.record(
+                [signal(state, visitor=name, createdDate=text) for state in ("offered", "ignored")]
+            )
+            service.wait(receipt.position, timeout=3)
+            (suppression,) = service.suppressions(f"visitor-{name}")
+            wanted = service.history(customer_id=f"visitor-{name}", action_map_id=an_id("map")).events[0]
+            assert suppression.since == wanted.occurred_at
+            assert wanted.occurred_at.isoformat().startswith(text[:10])
+        assert shown(service, dsn) == recounted(dsn)

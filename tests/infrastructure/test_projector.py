@@ -1,0 +1,189 @@
+"""The views show the log: each event once, whatever stops the projector."""
+
+import random
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from contracts.given import journeys, signal
+from contracts.recount import recounted, rows, shown, until
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
+from offerlog_infrastructure.postgres.codec import UnreadableEvent
+from offerlog_infrastructure.service import Offerlog, ProjectionsBehind
+
+NOT_VIEWS = {"offerlog_events", "offerlog_tracking", "organizations", "refusals", "migrations"}
+
+GARBAGE = UUID(int=0xDEAD)
+"""The stream of an event that cannot be read."""
+
+BREAK = """
+    CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken on purpose'; END $$;
+    CREATE TRIGGER broken BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION broken()
+"""
+
+
+def contents(dsn: str) -> dict[str, set[tuple[object, ...]]]:
+    """Every row of every view's tables."""
+    tables = rows(dsn, "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", SCHEMA)
+    return {name: set(rows(dsn, f"TABLE {name}")) for (name,) in tables if name not in NOT_VIEWS}
+
+
+def recorded(service: Offerlog, lines: list[bytes]) -> int:
+    """The position behind the last of many signals."""
+    position = service.record(lines).position
+    assert position is not None
+    return position
+
+
+def test_the_views_equal_a_recount_of_the_log(offerlog: Offerlog, dsn: str) -> None:
+    """Every kind of journey, in batches and one by one."""
+    recorded(offerlog, journeys(210))
+    answers = [offerlog.submit([line]) for line in journeys(420)[630:]]
+    offerlog.wait(max(answer.result().position or 0 for answer in answers))
+    assert shown(offerlog, dsn) == recounted(dsn)
+    assert {status.position for status in offerlog.projections()} == {
+        max(a.result().position or 0 for a in answers)
+    }
+
+
+@pytest.mark.parametrize(
+    "table", ["offerlog_tracking", "current_offers", "suppressions", "performance_counts"]
+)
+def test_a_page_that_cannot_be_stored_whole_leaves_no_trace(offerlog: Offerlog, dsn: str, table: str) -> None:
+    """View and position are one transaction: neither is there without the other, and all is made up for."""
+    offerlog.wait(recorded(offerlog, journeys(14)))
+    before = contents(dsn), rows(dsn, "TABLE offerlog_tracking")
+    rows(dsn, BREAK.format(table))
+    position = recorded(offerlog, journeys(70))
+    with pytest.raises(ProjectionsBehind, match="broken on purpose") as caught:
+        offerlog.wait(position, timeout=1.0)
+    assert caught.value.position == position
+    assert caught.value.reached < position
+    assert (contents(dsn), rows(dsn, "TABLE offerlog_tracking")) == before
+    rows(dsn, f"DROP TRIGGER broken ON {table}")
+    offerlog.wait(position)
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def test_waiting_ends_only_when_all_three_views_show_it(offerlog: Offerlog, dsn: str) -> None:
+    """One view that cannot be written holds back the answer, although the others could show it."""
+    offerlog.wait(recorded(offerlog, journeys(14)))
+    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
+        other.execute("LOCK TABLE suppressions IN SHARE MODE")
+        position = recorded(offerlog, journeys(70))
+        with pytest.raises(ProjectionsBehind):
+            offerlog.wait(position, timeout=0.5)
+    offerlog.wait(position)
+    assert all(status.position >= position for status in offerlog.projections())
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def test_your_own_writes_are_shown_after_waiting(offerlog: Offerlog) -> None:
+    """Signal by signal: recorded, waited for, seen."""
+    for n in range(30):
+        receipt = offerlog.record([signal(s, visitor=n) for s in ("offered", "rejected")])
+        offerlog.wait(receipt.position)
+        assert [s.state for s in offerlog.suppressions(f"visitor-{n}")] == ["rejected"]
+
+
+def put_garbage(dsn: str) -> int:
+    """Put an event into the log that no build can read; returns its position."""
+    ((place,),) = rows(
+        dsn,
+        "INSERT INTO offerlog_events (originator_id, originator_version, topic, state)"
+        " VALUES (%s, 1, 'vanished.7', '?') RETURNING notification_id",
+        GARBAGE,
+    )
+    assert isinstance(place, int)
+    return place
+
+
+def test_what_cannot_be_read_stops_the_views_and_is_named(offerlog: Offerlog, dsn: str) -> None:
+    """Neither skipped nor waited for in silence; once it can be read, the views go on."""
+    offerlog.wait(recorded(offerlog, journeys(14)))
+    place = put_garbage(dsn)
+    position = recorded(offerlog, journeys(70))
+    with pytest.raises(ProjectionsBehind, match=r"vanished\.7") as caught:
+        offerlog.wait(position, timeout=2.0)
+    assert isinstance(caught.value.cause, UnreadableEvent)
+    assert caught.value.cause.originator_id == GARBAGE
+    assert caught.value.reached < place
+    assert rows(dsn, "SELECT max(notification_id) < %s FROM offerlog_tracking", place) == [(True,)]
+    rows(dsn, "DELETE FROM offerlog_events WHERE topic = 'vanished.7'")
+    offerlog.wait(position)
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+@pytest.mark.xfail(raises=UnreadableEvent, reason="the age of what lacks is read from the unreadable event")
+def test_the_status_can_be_asked_for_while_the_views_stand_still(offerlog: Offerlog, dsn: str) -> None:
+    """`ProjectionsBehind` sends people there, so it must answer then of all times."""
+    offerlog.wait(recorded(offerlog, journeys(14)))
+    place = put_garbage(dsn)
+    assert all(status.position < place for status in offerlog.projections())
+
+
+@pytest.mark.xfail(raises=ProjectionsBehind, reason="a page is read whole before any of it is shown")
+def test_the_events_before_an_unreadable_one_are_shown(offerlog: Offerlog, dsn: str) -> None:
+    """What stands in front of it in the log is not held back."""
+    offerlog._projector.close()
+    position = recorded(offerlog, journeys(7))
+    put_garbage(dsn)
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
+        service.wait(position, timeout=1.0)
+
+
+@pytest.mark.parametrize("name", [None, "current_state", "suppression", "performance"])
+def test_a_rebuild_leads_to_the_same_content_while_events_come_in(
+    offerlog: Offerlog, dsn: str, name: str | None
+) -> None:
+    """Emptied and filled again, with the same rows, and what came meanwhile is in it too."""
+    lines = journeys(350)
+    offerlog.wait(recorded(offerlog, lines[:800]))
+    before = contents(dsn)
+    offerlog.wait(offerlog.rebuild(name))
+    assert contents(dsn) == before
+    answers = [offerlog.submit(lines[start : start + 5]) for start in range(800, len(lines), 5)]
+    offerlog.rebuild(name)
+    offerlog.wait(max(answer.result().position or 0 for answer in answers))
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def test_there_is_no_other_view(offerlog: Offerlog) -> None:
+    """A wrong name is an error, and nothing is emptied."""
+    with pytest.raises(KeyError):
+        offerlog.rebuild("suppressions")
+
+
+def test_a_lost_connection_is_made_again(offerlog: Offerlog, dsn: str) -> None:
+    """Backends that are ended again and again: still each event once."""
+    chance = random.Random(3)  # noqa: S311 - chance in a test
+    lines = journeys(1_400)
+    end = (
+        "SELECT pg_terminate_backend(l.pid) FROM pg_locks l"
+        " WHERE locktype = 'advisory' AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    position = recorded(offerlog, lines)
+    for _ in range(4):
+        time.sleep(chance.uniform(0.05, 0.2))
+        rows(dsn, end)
+    offerlog.wait(position)
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def test_two_services_share_the_work_and_either_may_leave(make_dsn: Callable[[], str]) -> None:
+    """For each view one is active; when it closes, the other takes over."""
+    dsn = make_dsn()
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as first:
+        second = open_offerlog(database_url=dsn, keep_deadlines=False)
+        try:
+            first.wait(recorded(second, journeys(35)))
+            first.close()
+            second.wait(recorded(second, journeys(70)))
+            assert shown(second, dsn) == recounted(dsn)
+        finally:
+            second.close()
+    until(lambda: not rows(dsn, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
