@@ -1,6 +1,6 @@
 """What the read side lists: plain rows, as the projections hold them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -73,15 +73,15 @@ class ReadSide(Protocol):
     ) -> Sequence[Suppression]:
         """Which maps must not offer to this visitor, sorted by map."""
 
-    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Iterator[Suppression]:
+    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Generator[Suppression]:
         """Whom this map must not offer to; streamed, sorted by visitor."""
 
-    def parked(self, organization: str) -> Iterator[KeptSignal]:
+    def parked(self, organization: str) -> Generator[KeptSignal]:
         """What waits for its action, in order of arrival; streamed."""
 
     def refusals(
         self, organization: str, *, reason: Reason | None = None, since: datetime | None = None
-    ) -> Iterator[KeptSignal]:
+    ) -> Generator[KeptSignal]:
         """The refusal log in order of writing; streamed."""
 
     def status(self) -> Sequence[ProjectionStatus]:

@@ -51,6 +51,16 @@ class OrganizationName(ValueError):  # noqa: N818 - says what is at fault
         self.name = name
 
 
+def check_organization(name: str) -> None:
+    """Make sure that this can be an organization's name.
+
+    Raises:
+        OrganizationName: It cannot.
+    """
+    if _ORGANIZATION.fullmatch(name) is None:
+        raise OrganizationName(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of one call of `record`, durably.
@@ -266,8 +276,7 @@ class OfferService:
         return key
 
     def _circumstances(self, organization: str) -> Circumstances:
-        if _ORGANIZATION.fullmatch(organization) is None:
-            raise OrganizationName(organization)
+        check_organization(organization)
         return Circumstances(organization, self._clock.now(), self._rules)
 
 

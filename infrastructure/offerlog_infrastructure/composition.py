@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from offerlog_application.offers import check_organization
 from offerlog_application.ports import Clock
 from offerlog_domain.decision import Rules
 from offerlog_infrastructure.clock import SystemClock
@@ -41,10 +42,12 @@ def open_offerlog(
         library_settings: Settings of the eventsourcing library, by its names for them.
 
     Raises:
+        OrganizationName: The organization's name is no name of one.
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
         StoreUnavailable: The server of one's own cannot be reached.
         SchemaTooNew: The database was made by a newer offerlog.
     """
+    check_organization(organization)
     with ExitStack() as held:
         if database_url is None:
             database_url = held.enter_context(EmbeddedServer.acquire(data or default_data_dir())).dsn

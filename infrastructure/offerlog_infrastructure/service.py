@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from datetime import datetime
@@ -179,7 +179,7 @@ class Offerlog:
 
     def suppressed_visitors(
         self, action_map_id: str, *, organization: str | None = None
-    ) -> Iterator[Suppression]:
+    ) -> Generator[Suppression]:
         """Whom a map must not offer to, from the projection; streamed."""
         return self._reads.suppressions_of_action_map(
             organization or self.organization, self.action_map(action_map_id)
@@ -198,7 +198,7 @@ class Offerlog:
         """The Action Map Performance report, from the projection."""
         return report(query, self._performance)
 
-    def parked(self, *, organization: str | None = None) -> Iterator[KeptSignal]:
+    def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
         """Signals that wait for their action, from the projection; streamed."""
         return self._reads.parked(organization or self.organization)
 
@@ -208,7 +208,7 @@ class Offerlog:
         reason: Reason | None = None,
         since: datetime | None = None,
         organization: str | None = None,
-    ) -> Iterator[KeptSignal]:
+    ) -> Generator[KeptSignal]:
         """The refusal log; streamed."""
         return self._reads.refusals(organization or self.organization, reason=reason, since=since)
 

@@ -12,9 +12,12 @@ from offerlog_domain.decision import Rules
 
 def _seconds(value: object) -> object:
     """A bare number is seconds."""
-    if isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    try:
         return timedelta(seconds=float(value))
-    return value
+    except (ValueError, OverflowError):
+        raise ValueError(f"a number of seconds is needed, such as 900, not {value!r}") from None
 
 
 _Period = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]

@@ -1,6 +1,7 @@
 """offerlog offer, eligibility, suppressions: what may be offered to whom."""
 
-from typing import Annotated, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,9 @@ from offerlog_infrastructure.cli.options import (
     open_service,
 )
 from offerlog_infrastructure.cli.output import print_json, stamp, usage
+
+if TYPE_CHECKING:
+    from offerlog_application.listings import Suppression
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,20 +49,23 @@ def suppressions(
         raise usage("give either --customer or --action-map")
     with open_service(data, organization) as service:
         if customer is not None:
-            found = iter(service.suppressions(customer, customer_type))
-        else:
-            found = service.suppressed_visitors(action_map or "")
-        for one in found:
-            print_json(
-                {
-                    "customer_id": one.customer_id,
-                    "customer_id_type": one.customer_id_type,
-                    "action_map_id": one.action_map_id,
-                    "state": one.state,
-                    "action_id": one.action_id,
-                    "since": stamp(one.since),
-                }
-            )
+            for one in service.suppressions(customer, customer_type):
+                print_json(_suppression(one))
+            return
+        with closing(service.suppressed_visitors(action_map or "")) as found:
+            for one in found:
+                print_json(_suppression(one))
+
+
+def _suppression(one: "Suppression") -> dict[str, Any]:
+    return {
+        "customer_id": one.customer_id,
+        "customer_id_type": one.customer_id_type,
+        "action_map_id": one.action_map_id,
+        "state": one.state,
+        "action_id": one.action_id,
+        "since": stamp(one.since),
+    }
 
 
 def eligibility(

@@ -1,6 +1,7 @@
 """offerlog history, parked, refusals: what happened, and what was not recorded."""
 
-from collections.abc import Iterable
+from collections.abc import Generator
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,17 +127,18 @@ def refusals(
         _print_kept(service.refusals(reason=reason, since=moment))
 
 
-def _print_kept(kept: "Iterable[KeptSignal]") -> None:
-    for one in kept:
-        print_json(
-            {
-                "recorded_at": stamp(one.recorded_at),
-                "reason": one.reason.value if one.reason else None,
-                "field": one.field,
-                "cause": one.cause,
-                "signal": one.raw.decode("utf-8", "backslashreplace"),
-            }
-        )
+def _print_kept(kept: "Generator[KeptSignal]") -> None:
+    with closing(kept):  # a reader that has enough must not leave the query open
+        for one in kept:
+            print_json(
+                {
+                    "recorded_at": stamp(one.recorded_at),
+                    "reason": one.reason.value if one.reason else None,
+                    "field": one.field,
+                    "cause": one.cause,
+                    "signal": one.raw.decode("utf-8", "backslashreplace"),
+                }
+            )
 
 
 def _moment(text: str, option: str) -> datetime:

@@ -9,8 +9,8 @@ import sys
 from importlib.metadata import version
 from typing import Annotated, NoReturn
 
-import click
 import typer
+from typer.exceptions import Abort, Exit, TyperException
 
 from offerlog_infrastructure.cli import ask, audit, operate, record, report, sample, simulate
 
@@ -49,18 +49,17 @@ def main() -> NoReturn:
     gc.set_threshold(20_000, 20, 50)
     try:
         app(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        sys.exit(0)
-    except click.exceptions.Exit as done:
+    except Exit as done:
         sys.exit(done.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (Abort, KeyboardInterrupt):
         _say("interrupted; what was recorded stays recorded")
         sys.exit(130)
-    except click.ClickException as error:
+    except TyperException as error:
         where = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed in its stead
+            sys.exit(0)
         hint = f" (see `{where.command_path} --help`)" if where is not None else ""
-        _say(error.format_message().replace("\n", " ") + hint)
+        _say(" ".join(error.format_message().split()) + hint)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Whoever read the output has enough of it; Python must not complain at exit either.

@@ -10,6 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+_UNBOUNDED = 1_000
+"""Columns of what is no terminal."""
+
 
 def stamp(moment: datetime | None) -> str | None:
     """An instant as RFC 3339 in UTC."""
@@ -30,7 +33,7 @@ def print_json(value: object) -> None:
 def console(*, stderr: bool = False) -> Console:
     """Where tables go: as wide as they need to be when nobody is looking at a terminal."""
     probe = Console(stderr=stderr, highlight=False)
-    return probe if probe.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    return probe if probe.is_terminal else Console(stderr=stderr, highlight=False, width=_UNBOUNDED)
 
 
 def table(title: str | None, columns: Sequence[str], numbers: int = 0) -> Table:

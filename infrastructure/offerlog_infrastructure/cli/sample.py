@@ -37,8 +37,8 @@ def sample(data: Data = None, organization: Organization = None) -> None:
         if not any(kind == OutcomeKind.RECORDED for kind, _ in tally):
             out.print("Nothing new: every signal was known already, and the report stays as it was.\n")
         out.print(
-            f"Overdue: {ended.timedout:,} time-outs recorded, {ended.never_reachable:,} parked signals given up."
-            " (Time-outs that no widget reported, and signals whose beginning never came, become overdue"
+            f"Overdue: {ended.timedout:,} time-outs recorded, {ended.never_reachable:,} parked signals given"
+            " up. (Time-outs that no widget reported, and signals whose beginning never came, become overdue"
             " 15 minutes after they arrive.)\n",
             soft_wrap=True,
         )

@@ -1,6 +1,6 @@
 """Reading the projections' tables and the refusal log; long lists are streamed by server-side cursors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -30,7 +30,8 @@ _PARKED: LiteralString = """
 """
 _REFUSALS: LiteralString = """
     SELECT recorded_at, reason, field, cause, raw FROM refusals
-    WHERE organization = %s AND (%s::text IS NULL OR reason = %s) AND recorded_at >= coalesce(%s, '-infinity')
+    WHERE organization = %s AND (%s::text IS NULL OR reason = %s)
+      AND recorded_at >= coalesce(%s::timestamptz, '-infinity')
     ORDER BY recorded_at, id
 """
 _DUE: LiteralString = """
@@ -67,20 +68,23 @@ class PostgresReadSide:
         with store_reached(), self._datastore.cursor() as cursor:
             return [_suppression(row) for row in cursor.execute(_BY_VISITOR, keys, prepare=True)]
 
-    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Iterator[Suppression]:
+    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Generator[Suppression]:
         """Whom this map must not offer to; streamed, sorted by visitor."""
-        return map(_suppression, self._streamed(_BY_ACTION_MAP, (organization, action_map_id)))
+        for row in self._streamed(_BY_ACTION_MAP, (organization, action_map_id)):
+            yield _suppression(row)
 
-    def parked(self, organization: str) -> Iterator[KeptSignal]:
+    def parked(self, organization: str) -> Generator[KeptSignal]:
         """What waits for its action, in order of arrival; streamed."""
-        return map(_kept, self._streamed(_PARKED, (organization,)))
+        for row in self._streamed(_PARKED, (organization,)):
+            yield _kept(row)
 
     def refusals(
         self, organization: str, *, reason: Reason | None = None, since: datetime | None = None
-    ) -> Iterator[KeptSignal]:
+    ) -> Generator[KeptSignal]:
         """The refusal log in order of writing; streamed."""
         code = reason.value if reason else None
-        return map(_kept, self._streamed(_REFUSALS, (organization, code, code, since)))
+        for row in self._streamed(_REFUSALS, (organization, code, code, since)):
+            yield _kept(row)
 
     def due(
         self, *, withdrawn_before: datetime, parked_before: datetime, limit: int
