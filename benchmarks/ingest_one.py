@@ -86,8 +86,9 @@ def main(count: int) -> None:
     with server() as dsn:
         ours = database(dsn)
         with open_offerlog(database_url=ours, keep_deadlines=False) as service:
-            figures["signals/s, 1 caller"] = rate(service, sent[: count // 50], 1)
-            best = [rate(service, sent[n::4], CALLERS) for n in range(1, 4)]
+            alone, rest = sent[: count // 50], sent[count // 50 :]
+            figures["signals/s, 1 caller"] = rate(service, alone, 1)
+            best = [rate(service, rest[n::3], CALLERS) for n in range(3)]
             figures[f"signals/s, {CALLERS} callers"] = percentile(best, 0.5)
         plain = stock_rate(dsn, list(LIFECYCLES), 8, STOCK_SECONDS)
         figures["plain library, 8 threads, events/s"] = plain

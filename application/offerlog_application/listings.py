@@ -56,13 +56,14 @@ class ProjectionStatus:
         name: Which.
         position: The position of the last event it has taken in.
         lag_events: How many events of the log it has not.
-        lag_seconds: How long ago the oldest of those was recorded; 0 when there are none.
+        lag_seconds: How long ago the oldest of those was recorded; 0 when there are none, None when this
+            build cannot read that event.
     """
 
     name: str
     position: int
     lag_events: int
-    lag_seconds: float
+    lag_seconds: float | None
 
 
 class ReadSide(Protocol):

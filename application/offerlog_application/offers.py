@@ -243,7 +243,6 @@ class OfferService:
             MalformedSignal: Saying which argument and why.
             OrganizationName: The organization's name is no name of one.
         """
-        self._circumstances(organization)
         pair = read_pair(customer_id, customer_id_type, action_map_id)
         return self._key(organization).stream(*pair)
 
@@ -272,11 +271,11 @@ class OfferService:
     def _key(self, organization: str) -> StreamKey:
         key = self._keys.get(organization)
         if key is None:
+            check_organization(organization)
             key = self._keys[organization] = StreamKey(self._streams.secret(organization))
         return key
 
     def _circumstances(self, organization: str) -> Circumstances:
-        check_organization(organization)
         return Circumstances(organization, self._clock.now(), self._rules)
 
 

@@ -244,7 +244,7 @@ class _Case:
         """Record the time-out that the widget never reported, at the moment it was due."""
         told = self.told_again(action.events[0])
         told |= {"event_id": None, "occurred_at": action.withdrawn_at, "timeout_seconds": None, "dated": True}
-        told |= {"error_code": None, "error_message": None}
+        told |= {"error_code": None, "error_message": None, "action_map_name": None}
         told |= {"action_number": action.events[0].action_number, "offered_at": action.events[0].offered_at}
         self.append(TimedOut.of(told))
 

@@ -86,9 +86,7 @@ class Offerlog:
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
-        future = self._service.submit(signals, organization or self.organization)
-        future.add_done_callback(self._written)
-        return future
+        return self._service.submit(signals, organization or self.organization)
 
     def record(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Receipt:
         """As `submit`, and wait until it is durable."""
@@ -123,7 +121,6 @@ class Offerlog:
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
         )
-        future.add_done_callback(self._written)
         return future.result()
 
     def eligibility(
@@ -298,9 +295,6 @@ class Offerlog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _written(self, _: Future[Any]) -> None:
-        self._wake()
 
     def _wake(self) -> None:
         if self._projector is not None:

@@ -56,10 +56,11 @@ def status(
                     "projection": one.name,
                     "position": one.position,
                     "lag_events": one.lag_events,
-                    "lag_seconds": round(one.lag_seconds, 3),
+                    "lag_seconds": None if one.lag_seconds is None else round(one.lag_seconds, 3),
                 }
             )
-        rows.add_row(one.name, f"{one.position:,}", f"{one.lag_events:,}", f"{one.lag_seconds:.1f}")
+        age = "unreadable" if one.lag_seconds is None else f"{one.lag_seconds:.1f}"
+        rows.add_row(one.name, f"{one.position:,}", f"{one.lag_events:,}", age)
     if form is Format.TABLE:
         console().print(rows)
 

@@ -18,6 +18,7 @@ from psycopg.rows import DictRow, tuple_row
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_domain.events import LifecycleEvent
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.views import VIEWS, View
 
@@ -25,7 +26,7 @@ PAGE: Final = 2_000
 """How many events one transaction of the projector takes."""
 
 _LOOK_SECONDS: Final = 0.02
-"""How often the log is looked at when nobody in this process says that it has grown."""
+"""How often the log is looked at; rarer looks cost readers time, more frequent ones cost writers."""
 
 _STAND_BY_SECONDS: Final = 0.5
 """How often a projector that stands by tries to become active."""
@@ -71,7 +72,7 @@ class Projector:
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that the log has grown."""
+        """Have a look at the log now: somebody waits for it to show."""
         self._woken.set()
 
     def await_move(self, timeout: float) -> None:
@@ -151,8 +152,19 @@ class Projector:
             return True
 
     def _page(self, cursor: Cursor[Any], rows: Sequence[tuple[Any, ...]]) -> Page:
+        """The facts of some rows, as far as they can be read.
+
+        Raises:
+            UnreadableEvent: Already the first cannot.
+        """
         read = self._application.facts.fact
-        facts = [Positioned(position, read(*stored)) for position, *stored in rows]
+        facts: list[Positioned] = []
+        try:
+            for position, *stored in rows:
+                facts.append(Positioned(position, read(*stored)))
+        except UnreadableEvent:
+            if not facts:
+                raise
         earlier: dict[UUID, list[LifecycleEvent]] = {}
         streams = streams_with_repeats(facts)
         if streams:

@@ -11,6 +11,7 @@ from offerlog_application.listings import KeptSignal, ProjectionStatus, Suppress
 from offerlog_application.ports import Clock
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.log import store_reached
 
 _STREAMED: Final = 2_000
@@ -111,13 +112,16 @@ class PostgresReadSide:
             assert row is not None  # noqa: S101 - an aggregate has one row
             return int(row["position"] or 0)
 
-    def _age(self, row: DictRow) -> float:
+    def _age(self, row: DictRow) -> float | None:
         """Seconds since the oldest event that a projection lacks was recorded."""
         if not row["behind"]:
             return 0.0
-        fact = self._application.facts.fact(
-            row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
-        )
+        try:
+            fact = self._application.facts.fact(
+                row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
+            )
+        except UnreadableEvent:
+            return None
         return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
 
     def _streamed(self, statement: LiteralString, parameters: Sequence[Any]) -> Iterator[DictRow]:

@@ -129,9 +129,12 @@ class LogRecorder(PostgresApplicationRecorder):
                     row = cursor.execute(self._told.format(drawn)).fetchone()
                     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
                     xid, position = row["xid"], row["position"]
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if xid is None:  # COMMIT was never sent
+            except psycopg.Error as error:
+                if not connection.closed:
                     raise
+                # However the driver calls it (a time-out of the server's is an InternalError): it is gone.
+                if xid is None:  # COMMIT was never sent
+                    raise OperationalError(str(error)) from error
                 lost = error
             else:
                 return position
