@@ -21,11 +21,13 @@ from offerlog_domain.events import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
-_ATTEMPTS: Final = 20
-"""How often a group is decided again because another writer got there first, before it is given up."""
+_ATTEMPTS: Final = 8
+"""How often a group is decided and appended again at once, because another writer got there first or
+because the connection broke before the commit."""
 
-_RECONNECTS: Final = 5
-"""How often a group whose connection broke before its commit is decided and appended again."""
+_HOLD_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, *[2.0] * 12)
+"""How long a submission is set aside, time after time, while another writer stands in its way; a writer
+that hangs is ended by the store well before the last of these."""
 
 T = TypeVar("T")
 
@@ -71,12 +73,14 @@ Answer = Callable[[Sequence[Judgement], int | None], T]
 see them (None if nothing was appended)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Submission:
     cases: Sequence[Case]
     refusals: Sequence[Refusal]
     answer: Answer[Any]
     future: Future[Any]
+    held: int = 0
+    not_before: float = 0.0
 
     @property
     def weight(self) -> int:
@@ -97,6 +101,7 @@ class GroupCommitWriter:
         self._group_limit = group_limit
         self._queue_limit = queue_limit
         self._waiting: deque[_Submission] = deque()
+        self._held: list[_Submission] = []
         self._weight = 0
         self._closed = False
         self._ready = threading.Condition()
@@ -136,12 +141,13 @@ class GroupCommitWriter:
     def _next_group(self) -> list[_Submission] | None:
         """What waits, up to the limit, once something does; None when closed and done."""
         with self._ready:
-            while not self._waiting and not self._closed:
-                self._ready.wait()
-            if not self._waiting:
-                return None
-            group: list[_Submission] = []
-            weight = 0
+            while not self._waiting and not self._due():
+                if self._closed and not self._held:
+                    return None
+                self._ready.wait(self._until_due())
+            group = self._due()
+            self._held = [held for held in self._held if held not in group]
+            weight = sum(submission.weight for submission in group)
             while self._waiting and (not group or weight + self._waiting[0].weight <= self._group_limit):
                 submission = self._waiting.popleft()
                 self._weight -= submission.weight
@@ -150,10 +156,25 @@ class GroupCommitWriter:
                     weight += submission.weight
             return group
 
+    def _due(self) -> list[_Submission]:
+        now = time.monotonic()
+        return [held for held in self._held if held.not_before <= now]
+
+    def _until_due(self) -> float | None:
+        if not self._held:
+            return None
+        return max(min(held.not_before for held in self._held) - time.monotonic(), 0.0)
+
     def _write(self, group: list[_Submission]) -> None:
         """Write a group; what fails for a reason of its own fails alone."""
         try:
             self._commit(group)
+        except VersionConflict as conflict:
+            apart = [s for s in group if any(case.stream == conflict.stream for case in s.cases)]
+            self._hold(apart, conflict)
+            rest = [submission for submission in group if submission not in apart]
+            if rest:
+                self._write(rest)
         except StoreUnavailable as error:
             _fail(group, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
@@ -165,7 +186,24 @@ class GroupCommitWriter:
             self._write(group[:half])
             self._write(group[half:])
 
+    def _hold(self, submissions: list[_Submission], conflict: VersionConflict) -> None:
+        """Set aside what another writer stands in the way of; the others need not wait for it."""
+        for submission in submissions:
+            if submission.held >= len(_HOLD_SECONDS):
+                submission.future.set_exception(Contended(str(conflict)))
+            else:
+                submission.not_before = time.monotonic() + _HOLD_SECONDS[submission.held]
+                submission.held += 1
+                self._held.append(submission)
+
     def _commit(self, group: list[_Submission]) -> None:
+        """Decide and append a group as one.
+
+        Raises:
+            VersionConflict: Another writer sits on a version that the group wants and does not decide, or
+                has got there first time and again.
+            StoreUnavailable: The store stays away.
+        """
         cases = [case for submission in group for case in submission.cases]
         offers = dict(self._log.load({case.stream for case in cases})) if cases else {}
         decided = _Decided(cases)
@@ -180,10 +218,10 @@ class GroupCommitWriter:
                 position = self._log.append(facts, [*given, *refusals], decided.offers.values())
                 break
             except VersionConflict as conflict:
-                if attempt == _ATTEMPTS:
-                    raise Contended(str(conflict)) from conflict
+                if conflict.waiting or attempt == _ATTEMPTS:
+                    raise
             except StoreUnavailable:
-                if attempt == _RECONNECTS:
+                if attempt == _ATTEMPTS:
                     raise
             time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)
             self._decide_again(decided, offers)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from offerlog_application.audit import History, history
 from offerlog_application.listings import KeptSignal, ProjectionStatus, Suppression

@@ -142,6 +142,13 @@ def test_places_are_those_of_one_visitor_offer(desk: Any) -> None:
     assert desk.record(*batch) == ["recorded", "duplicate", "recorded"]
 
 
+def test_the_same_action_id_elsewhere_holds_no_place_here(desk: Any) -> None:
+    """The error of a is judged before the offer of b, although another visitor's a is offered behind both."""
+    desk.record(line("offered"))
+    batch = [line("errored", at=1), line("offered", "b", 1), line("offered", customer_id="visitor-2")]
+    assert desk.record(*batch) == ["recorded"] * 3
+
+
 def test_organizations_share_nothing(desk: Any) -> None:
     """The same signal is another one in another organization."""
     assert desk.record(line("offered")) == desk.record(line("offered"), organization="other") == ["recorded"]

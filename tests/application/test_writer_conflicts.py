@@ -50,7 +50,7 @@ def test_a_stream_that_moves_again_and_again_is_decided_again_each_time(
 def test_a_conflict_with_a_writer_that_has_not_decided_is_tried_again(
     writer: GroupCommitWriter, log: MemoryLog
 ) -> None:
-    """Nothing has moved, so nothing is decided again; the same is appended."""
+    """It is set aside for a while each time, and then decided and appended anew."""
     conflicts = iter([VersionConflict(ONE, waiting=True)] * 3)
 
     def interfere(_: Sequence[Fact]) -> None:
@@ -60,15 +60,31 @@ def test_a_conflict_with_a_writer_that_has_not_decided_is_tried_again(
     log.before_append = interfere
     one = case(ONE)
     assert send(writer, one).result(10) == ["recorded"]
-    assert one.decided == 1
     assert log.appends == [(1, 0)] * 4
+
+
+def test_who_is_set_aside_holds_up_nobody_else(writer: GroupCommitWriter, log: MemoryLog) -> None:
+    """One visitor-offer that another writer sits on costs its own callers time, and only them."""
+    sat_on = True
+
+    def interfere(facts: Sequence[Fact]) -> None:
+        if sat_on and any(fact.originator_id == ONE for fact in facts):
+            raise VersionConflict(ONE, waiting=True)
+
+    log.before_append = interfere
+    stuck = send(writer, case(ONE))
+    for free in (TWO, THREE):
+        assert send(writer, case(free)).result(10) == ["recorded"]
+    assert not stuck.done()
+    sat_on = False
+    assert stuck.result(10) == ["recorded"]
 
 
 def test_conflicts_without_end_are_given_up(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bounded number of attempts, then the caller is told; nothing was stored."""
-    monkeypatch.setattr("offerlog_application.writer.time.sleep", abs)
+    monkeypatch.setattr("offerlog_application.writer._HOLD_SECONDS", (0.0, 0.01, 0.01))
 
     def interfere(_: Sequence[Fact]) -> None:
         raise VersionConflict(ONE, waiting=True)

@@ -81,6 +81,18 @@ def test_waiting_ends_only_when_all_three_views_show_it(offerlog: Offerlog, dsn:
     assert shown(offerlog, dsn) == recounted(dsn)
 
 
+@pytest.mark.parametrize("name", ["current_state", "suppression", "performance"])
+def test_waiting_is_for_the_view_that_is_furthest_behind(offerlog: Offerlog, name: str) -> None:
+    """One view set back to the beginning, with nobody to feed it: the two others do not answer for it."""
+    position = recorded(offerlog, journeys(14))
+    offerlog.wait(position)
+    offerlog._projector.close()
+    offerlog.rebuild(name)
+    with pytest.raises(ProjectionsBehind) as caught:
+        offerlog.wait(position, timeout=0.2)
+    assert caught.value.reached == 0
+
+
 def test_your_own_writes_are_shown_after_waiting(offerlog: Offerlog) -> None:
     """Signal by signal: recorded, waited for, seen."""
     for n in range(30):

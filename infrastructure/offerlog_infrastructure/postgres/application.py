@@ -13,8 +13,9 @@ from psycopg.rows import DictRow
 from offerlog_infrastructure.postgres.codec import FactMapper
 from offerlog_infrastructure.postgres.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
-_LOCK_TIMEOUT = "2s"
-"""How long an append waits for another writer that holds the same visitor-offer's next version."""
+_LOCK_TIMEOUT = "250ms"
+"""How long an append waits for another writer that holds the same visitor-offer's next version; whoever
+else is in the group waits with it, so it is short, and the one concerned is tried again by itself."""
 
 _IDLE_IN_TRANSACTION_SECONDS = "10"
 """After which the server ends a writer that hangs inside its transaction and so delays readers."""
@@ -31,7 +32,7 @@ class LogFactory(PostgresFactory):
         super().__init__(env)
         parts = conninfo.conninfo_to_dict(dsn)
         schema = self.datastore.schema
-        settings = f"-c search_path={schema} -c lock_timeout={_LOCK_TIMEOUT} -c client_encoding=UTF8"
+        settings = f"-c search_path={schema} -c lock_timeout={_LOCK_TIMEOUT} -c TimeZone=UTC"
         parts["options"] = f"{parts.get('options') or ''} {settings}".strip()
         kwargs = self.datastore.pool.kwargs
         assert isinstance(kwargs, dict)  # noqa: S101 - the library passes a dict
