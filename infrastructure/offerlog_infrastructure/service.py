@@ -1,5 +1,6 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
+import logging
 import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -29,6 +30,8 @@ from offerlog_infrastructure.postgres.views import VIEWS
 
 _EXPIRY_SECONDS: Final = 5.0
 """How often a running service looks for what is overdue."""
+
+_log = logging.getLogger(__name__)
 
 
 class ProjectionsBehind(Exception):  # noqa: N818 - says what is the case
@@ -218,7 +221,7 @@ class Offerlog:
             timedout += expired.timedout
             never_reachable += expired.never_reachable
             self.wait(expired.position)
-            if not expired.more:
+            if not expired.more or expired.position is None:
                 return Expired(timedout, never_reachable, expired.position, more=False)
 
     def wait(self, position: int | None, timeout: float = 60.0) -> None:
@@ -302,4 +305,7 @@ class Offerlog:
 
     def _keep(self) -> None:
         while not self._closing.wait(_EXPIRY_SECONDS):
-            self._service.expire()
+            try:
+                self._service.expire()
+            except Exception as error:  # noqa: BLE001 - what is due stays due; the next look is soon
+                _log.warning("deadlines could not be kept and will be tried again: %s", error)

@@ -129,7 +129,6 @@ def test_what_cannot_be_read_stops_the_views_and_is_named(offerlog: Offerlog, ds
     assert shown(offerlog, dsn) == recounted(dsn)
 
 
-@pytest.mark.xfail(raises=UnreadableEvent, reason="the age of what lacks is read from the unreadable event")
 def test_the_status_can_be_asked_for_while_the_views_stand_still(offerlog: Offerlog, dsn: str) -> None:
     """`ProjectionsBehind` sends people there, so it must answer then of all times."""
     offerlog.wait(recorded(offerlog, journeys(14)))
@@ -137,7 +136,6 @@ def test_the_status_can_be_asked_for_while_the_views_stand_still(offerlog: Offer
     assert all(status.position < place for status in offerlog.projections())
 
 
-@pytest.mark.xfail(raises=ProjectionsBehind, reason="a page is read whole before any of it is shown")
 def test_the_events_before_an_unreadable_one_are_shown(offerlog: Offerlog, dsn: str) -> None:
     """What stands in front of it in the log is not held back."""
     offerlog._projector.close()
