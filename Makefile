@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test lint docs lock clean
+.PHONY: help setup run test lint bench bench-full docs lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,15 @@ lint: setup ## Style, types and layers
 
 test: lint ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	$(BIN)/pytest -n 2 --dist loadfile -q
+
+bench: setup ## All benches at up to 1 million events, a few minutes, a table at the end
+	$(BIN)/python benchmarks/everything.py
+
+bench-full: setup ## As bench, up to 10 million events
+	$(BIN)/python benchmarks/everything.py --full
+
+bench-%: setup
+	$(BIN)/python benchmarks/$(subst -,_,$*).py
 
 docs: setup ## Write the generated pages of docs/ anew from the code
 	$(BIN)/python docs/generate.py

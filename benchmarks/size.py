@@ -1,0 +1,43 @@
+"""What each stored event costs: bytes of state, and all in with row and indexes, beside plain JSON."""
+
+import json
+import sys
+
+import psycopg
+from ground import database, say, server
+from ingest_bulk import record
+from traffic import day
+
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.postgres.codec import FactMapper
+
+_SIZES = """
+    SELECT count(*), avg(octet_length(state)), pg_table_size('offerlog_events') / count(*),
+        pg_indexes_size('offerlog_events') / count(*), pg_total_relation_size('offerlog_events') / count(*)
+    FROM offerlog_events
+"""
+
+
+def main(visitors: int) -> None:
+    """Measure and print."""
+    with server() as dsn:
+        ours = database(dsn)
+        with open_offerlog(database_url=ours, keep_deadlines=False, project=False) as service:
+            record(service, day(visitors), 1)
+        with psycopg.connect(ours) as connection:
+            found = connection.execute(_SIZES).fetchone()
+            assert found is not None
+            read = FactMapper().fact
+            rows = connection.execute(
+                "SELECT originator_id, originator_version, topic, state FROM offerlog_events LIMIT 5000"
+            ).fetchall()
+    facts = [read(*row[:3], bytes(row[3])) for row in rows]
+    skip = {"originator_id", "originator_version"}
+    plain = sum(len(json.dumps(f.model_dump(mode="json", exclude=skip))) for f in facts) / len(facts)
+    names = ("events", "state, bytes", "row, bytes", "indexes, bytes", "all in, bytes")
+    figures = dict(zip(names, map(float, found), strict=True)) | {"state as plain JSON, bytes": plain}
+    say("size", figures, {"state vs_json": figures["state, bytes"] / plain})
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)

@@ -1,0 +1,61 @@
+"""1, 2 and 4 processes recording into one log at once, 1,000 signals a call."""
+
+import subprocess
+import sys
+import time
+
+from ground import database, say, server, settle
+from ingest_bulk import record
+from traffic import day
+
+from offerlog_infrastructure.composition import open_offerlog
+
+
+def work(dsn: str, seed: int, visitors: int) -> None:
+    """One writer: gets ready, waits for the word, records, says how long it took."""
+    lines = day(visitors, seed)
+    settle()
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
+        service.record([])
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+        record(service, lines, 1)
+    sys.stdout.write(f"{len(lines)}\n")
+
+
+def main(visitors: int) -> None:
+    """Measure and print."""
+    figures: dict[str, float] = {}
+    with server() as dsn:
+        for count in (1, 2, 4):
+            ours = database(dsn)
+            command = [sys.executable, __file__, ours]
+            started = [
+                subprocess.Popen(
+                    [*command, str(seed), str(visitors // count)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                for seed in range(count)
+            ]
+            for process in started:
+                assert process.stdout is not None
+                process.stdout.readline()
+            began = time.perf_counter()
+            for process in started:
+                assert process.stdin is not None
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            signals = sum(int(process.communicate()[0]) for process in started)
+            figures[f"signals/s, {count} writers"] = signals / (time.perf_counter() - began)
+    one = figures["signals/s, 1 writers"]
+    say("writers", figures, {f"{n} writers": figures[f"signals/s, {n} writers"] / one for n in (2, 4)})
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 40_000)
