@@ -206,10 +206,10 @@ class OfferService:
         stream = _stream(self._key(organization), signal)
         case = OfferCase(stream, signal, circumstances, named=action_id is not None)
 
-        def answer(judgements: Sequence[Judgement], position: int | None) -> OfferDecision:  # noqa: ARG001
+        def answer(judgements: Sequence[Judgement], position: int | None) -> OfferDecision:
             by = judgements[0].blocker
             if by is None:
-                return Offered(signal.action_id)
+                return Offered(signal.action_id, position if judgements[0].facts else None)
             self.blocked[by.reason] += 1
             return Blocked(signal.action_id if case.named else None, by)
 

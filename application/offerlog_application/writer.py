@@ -9,13 +9,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
-from offerlog_application.ports import EventLog, StoreUnavailable, VersionConflict
+from offerlog_application.ports import EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_domain.decision import Judgement
 from offerlog_domain.events import Fact
 from offerlog_domain.outcomes import Refusal
@@ -175,8 +175,8 @@ class GroupCommitWriter:
             rest = [submission for submission in group if submission not in apart]
             if rest:
                 self._write(rest)
-        except StoreUnavailable as error:
-            _fail(group, error)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            _fail(group, error)  # all of it, undecided: deciding again would call its own work a repeat
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
             if len(group) == 1:
                 _fail(group, error)
@@ -205,7 +205,7 @@ class GroupCommitWriter:
             StoreUnavailable: The store stays away.
         """
         cases = [case for submission in group for case in submission.cases]
-        offers = dict(self._log.load({case.stream for case in cases})) if cases else {}
+        offers = dict(self._load({case.stream for case in cases})) if cases else {}
         decided = _Decided(cases)
         decided.decide(range(len(cases)), offers)
         given = [refusal for submission in group for refusal in submission.refusals]
@@ -223,13 +223,22 @@ class GroupCommitWriter:
             except StoreUnavailable:
                 if attempt == _ATTEMPTS:
                     raise
-            time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)
+            _pause(attempt)
             self._decide_again(decided, offers)
         self._answer(group, decided.judgements, position)
 
+    def _load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
+        """Ask for visitor-offers, again if the connection turns out to be gone."""
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return self._log.load(streams)
+            except StoreUnavailable:
+                _pause(attempt)
+        return self._log.load(streams)
+
     def _decide_again(self, decided: "_Decided", offers: dict[UUID, VisitorOffer]) -> None:
         """Load what the group touches again and decide anew where it has moved; the rest stands."""
-        fresh = self._log.load(offers)
+        fresh = self._load(offers)
         moved = {stream for stream, offer in fresh.items() if offer.version != offers[stream].version}
         for stream in moved:
             offers[stream] = fresh[stream]
@@ -271,6 +280,10 @@ class _Decided:
             facts.extend(judgement.facts)
             refusals.extend(case.refusals(judgement))
         return facts, refusals
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)
 
 
 def _fail(group: list[_Submission], error: Exception) -> None:

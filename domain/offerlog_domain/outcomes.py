@@ -71,9 +71,15 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """The offer may be shown: it is recorded under this action."""
+    """The offer may be shown: it is recorded.
+
+    Attributes:
+        action_id: Under this action.
+        position: Up to where a projection must be to show it; None where it was recorded before.
+    """
 
     action_id: str
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from memory_log import StoppedClock
-from model import Model
+from model import MINUTE, Model
 from model_answers import against, compare_projections, said
 from model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
 from offerlog_application.offers import Receipt
@@ -139,6 +139,17 @@ class Comparison(RuleBasedStateMachine):
         offer = self.model.of({"customer": visitor[0], "kind": visitor[1], "map": action_map})
         assert against(answer) == self.model.blocker(offer, self.clock.time)
         self.decided(ask, self.service.offer(**ask, action_id=own), own)
+
+    @rule(
+        visitor=st.sampled_from(VISITORS),
+        action_map=st.sampled_from(MAPS),
+        wait=st.sampled_from([30 * MINUTE, 30 * MINUTE - timedelta(microseconds=1)]),
+    )
+    def offer_again(self, visitor: tuple[str, str], action_map: str, wait: timedelta) -> None:
+        """Just when the silent action lapses, and just before."""
+        self.offer(visitor, action_map, None, None)
+        self.clock.time += wait
+        self.offer(visitor, action_map, None, None)
 
     @rule(visitor=st.sampled_from(VISITORS), action_map=st.sampled_from(MAPS))
     def two_tabs(self, visitor: tuple[str, str], action_map: str) -> None:

@@ -129,3 +129,25 @@ def test_an_unknown_outcome_is_told_to_whom_it_concerns(writer: GroupCommitWrite
     with pytest.raises(OutcomeUnknown):
         send(writer, case(ONE)).result(10)
     assert send(writer, case(ONE)).result(10) == ["duplicate"]
+
+
+def test_an_unknown_outcome_is_told_to_everybody_whom_it_concerns(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """Deciding again would call what may just have been recorded a repeat."""
+    log.open.clear()
+    first = send(writer, case(THREE))
+    assert log.entered.wait(10)
+    group = [send(writer, case(ONE)), send(writer, case(TWO))]
+
+    def interfere(facts: Sequence[Fact]) -> None:
+        if len(facts) > 1:
+            raise OutcomeUnknown("7")
+
+    log.before_append = interfere
+    log.open.set()
+    assert first.result(10) == ["recorded"]
+    for caller in group:
+        with pytest.raises(OutcomeUnknown):
+            caller.result(10)
+    assert len(log.appends) == 2

@@ -185,7 +185,6 @@ def test_refusals_alone_are_written_once(proxy: Proxy, dsn: str, cut: Cut) -> No
     ]
 
 
-@pytest.mark.xfail(raises=StoreUnavailable, reason="the group's first load is not tried again; its append is")
 def test_a_server_that_was_restarted_is_reached_again(dsn: str, offerlog: Offerlog) -> None:
     """Connections that went stale while idle cost nobody a signal: nothing had been decided yet."""
     offerlog.record([signal("offered", visitor="before")])
@@ -231,6 +230,7 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
         for state in ("offered", "accepted"):
             assert told[signal(state, visitor=n)["eventId"]] == times
         assert refused.count(f"no signal {n}") == times
+    print("OKCOUNT", errors.count(None))
     assert errors.count(None) > 20
     again = [_recorded(offerlog, n) for n in range(200)]
     assert {outcome.kind.value for receipt in again for outcome in receipt.outcomes} <= {

@@ -47,10 +47,8 @@ class OfferlogApplication(Application[UUID]):
     name = "offerlog"
     env: ClassVar[dict[str, str]] = {
         "CREATE_TABLE": "n",
-        "POSTGRES_POOL_SIZE": "2",
+        "POSTGRES_POOL_SIZE": "3",
         "POSTGRES_MAX_OVERFLOW": "8",
-        # A connection that the server has ended is found out before it is used, not by using it.
-        "POSTGRES_PRE_PING": "y",
         "POSTGRES_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": _IDLE_IN_TRANSACTION_SECONDS,
     }
 
