@@ -1,6 +1,6 @@
 """What the service answers: one outcome for every signal, one decision for every offer asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -79,7 +79,7 @@ class Offered:
     """
 
     action_id: str
-    position: int | None = None
+    position: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,6 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
         for state in ("offered", "accepted"):
             assert told[signal(state, visitor=n)["eventId"]] == times
         assert refused.count(f"no signal {n}") == times
-    print("OKCOUNT", errors.count(None))
     assert errors.count(None) > 20
     again = [_recorded(offerlog, n) for n in range(200)]
     assert {outcome.kind.value for receipt in again for outcome in receipt.outcomes} <= {
