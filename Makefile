@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test lint bench bench-full docs lock clean
+.PHONY: help setup run test lint soak bench bench-full docs lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ lint: setup ## Style, types and layers
 
 test: lint ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	$(BIN)/pytest -n 2 --dist loadfile -q
+
+SECONDS ?= 300
+soak: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
+	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/test_recorders_horizon.py -k two_readers
 
 bench: setup ## All benches at up to 1 million events, a few minutes, a table at the end
 	$(BIN)/python benchmarks/everything.py

@@ -1,5 +1,6 @@
 """Readers that tail the log while writers write: nothing passed over, nothing twice."""
 
+import os
 import random
 import threading
 import time
@@ -20,6 +21,9 @@ _INSERT: Final = b"""
     INSERT INTO offerlog_events (originator_id, originator_version, topic, state)
     SELECT gen_random_uuid(), 1, 'topic', '' FROM generate_series(1, %s)
 """
+
+SOAK_SECONDS: Final = float(os.environ.get("OFFERLOG_SOAK_SECONDS", "4"))
+"""How long the writers write: short in CI, long in `make soak`."""
 
 Page = Callable[[int], list[int]]
 """Gives the positions that follow one."""
@@ -133,7 +137,8 @@ def careful(application: OfferlogApplication) -> Page:
 def test_two_readers_miss_nothing_and_double_nothing(dsn: str) -> None:
     """Ten writers, some rolling back, one hanging a second in its transaction, one killed in it."""
     with opened(dsn) as one, opened(dsn) as other:
-        held, got = follow(dsn, 4.0, [careful(one), careful(other)])
+        held, got = follow(dsn, SOAK_SECONDS, [careful(one), careful(other)])
+    print(f"{len(held):,} events, {held[-1] - len(held):,} dead positions passed")  # noqa: T201 - for make soak
     assert len(held) > 1_000
     assert held[-1] > len(held)  # some positions are dead
     for reader in got:
