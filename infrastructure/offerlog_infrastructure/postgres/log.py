@@ -17,6 +17,7 @@ from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.cache import OfferCache
+from offerlog_infrastructure.postgres.codec import EventRow
 
 _LOAD: LiteralString = """
     SELECT e.originator_id, e.originator_version, e.topic, e.state
@@ -90,8 +91,10 @@ class PostgresLog:
             StoreUnavailable: Nothing was stored.
             OutcomeUnknown: It may or may not have been stored.
         """
+        # All writers take streams in one order, so that no two ever wait for each other.
+        rows = sorted(map(self._mapper.row, facts), key=_stream_order)
         with store_reached():
-            position = self._application.log.append(list(map(self._mapper.row, facts)), refusals)
+            position = self._application.log.append(rows, refusals)
         for offer in offers:
             self._cache.put(offer)
         return position
@@ -122,3 +125,7 @@ class PostgresLog:
             secret = bytes(row["secret"])
             self._secrets[organization] = secret
             return secret
+
+
+def _stream_order(row: EventRow) -> int:
+    return row.originator_id.int

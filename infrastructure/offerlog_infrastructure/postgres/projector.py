@@ -114,7 +114,8 @@ class Projector:
                     moved = True
                     with self._moved:
                         self._moved.notify_all()
-                self.error = None
+                if safe is not None:
+                    self.error = None
             if not moved:
                 self._woken.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
                 self._woken.clear()

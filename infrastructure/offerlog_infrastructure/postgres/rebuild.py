@@ -16,6 +16,8 @@ def rebuild(application: OfferlogApplication, views: Sequence[View]) -> None:
     again by itself, whichever process it lives in.
     """
     with store_reached(), application.log.datastore.transaction(commit=True) as cursor:
+        # A report or list that is being read holds its tables; longer than an append may wait.
+        cursor.execute("SET LOCAL lock_timeout = '30s'")
         # The positions first, as the projector does: whoever holds them writes.
         cursor.execute(
             "SELECT FROM offerlog_tracking WHERE application_name = ANY(%s) ORDER BY application_name"

@@ -39,7 +39,8 @@ from offerlog_infrastructure.postgres.horizon import SafeHorizon
 _SETTLE_SECONDS: Final = 60.0
 """How long to ask what became of a commit whose connection was lost."""
 
-_COPY_LINE: Final = re.compile(r"COPY \w+, line (\d+)")
+_COPY_LINE: Final = re.compile(r"COPY \w+\D+(\d+)")
+"""Where an error's context names the row at fault, in whatever language the server speaks."""
 
 
 class StreamConflict(IntegrityError, VersionConflict):  # noqa: N818 - says what is the case
@@ -79,6 +80,9 @@ def _rows(events: Sequence[StoredEvent]) -> list[EventRow]:
 class StreamRecorder(PostgresAggregateRecorder):
     """Streams without a global order: the library's aggregate recorder by COPY."""
 
+    def create_table(self) -> None:
+        """Nothing to do: tables are made by migrations."""
+
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """Append all or nothing.
 
@@ -104,6 +108,9 @@ class LogRecorder(PostgresApplicationRecorder):
         self._told = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
         sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
         self._drawn = sql.SQL("currval({})").format(sql.Literal(sequence))
+
+    def create_table(self) -> None:
+        """Nothing to do: tables are made by migrations."""
 
     def append(self, events: Sequence[EventRow], refusals: Sequence[Refusal] = ()) -> int | None:
         """Append events and refusals in one transaction; returns the last position drawn, if any.
