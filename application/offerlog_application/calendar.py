@@ -2,7 +2,7 @@
 
 Pure, and exact in every zone of the IANA database: a zone's offset is looked up once a day, each shift of
 its clocks found by halving that day, and between shifts the cutting is integer arithmetic. The rules are
-those of the project's domain description, section "Projections", paragraph "Time".
+told in docs/command-line.md under "report".
 """
 
 from collections.abc import Iterator

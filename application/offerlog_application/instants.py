@@ -2,7 +2,7 @@
 
 A *slot* is the number of whole quarter-hours (900 s) of UTC since 1970-01-01T00:00Z. Every offset in use
 today is a multiple of it (Asia/Kathmandu has +05:45), so every zone's hours, days and months are whole slots.
-The rules are those of the project's domain description, section "Projections", paragraph "Time".
+The rules are told in docs/command-line.md under "report".
 """
 
 import re

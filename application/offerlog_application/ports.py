@@ -28,6 +28,13 @@ class StoreUnavailable(Exception):  # noqa: N818 - says what is the case
     """The store cannot be reached; nothing of the request was stored."""
 
 
+class Closed(Exception):  # noqa: N818 - says what is the case
+    """The service has been closed; nothing of this request was stored."""
+
+    def __init__(self) -> None:
+        super().__init__("the service has been closed")
+
+
 class OutcomeUnknown(Exception):  # noqa: N818 - says what is the case
     """The store went away while committing and did not come back to say what became of it.
 

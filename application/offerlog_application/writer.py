@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
-from offerlog_application.ports import EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.ports import Closed, EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_domain.decision import Judgement
 from offerlog_domain.events import Fact
 from offerlog_domain.outcomes import Refusal
@@ -44,10 +44,6 @@ class Overloaded(Exception):  # noqa: N818 - says what is the case
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"overloaded: try again in {retry_after:g} s")
         self.retry_after = retry_after
-
-
-class Closed(Exception):  # noqa: N818 - says what is the case
-    """The service has been closed; nothing of this request was stored."""
 
 
 class Contended(Exception):  # noqa: N818 - says what is the case
@@ -118,7 +114,7 @@ class GroupCommitWriter:
         submission = _Submission(cases, refusals, answer, Future())
         with self._ready:
             if self._closed:
-                raise Closed("the service has been closed")
+                raise Closed
             if self._weight and self._weight + submission.weight > self._queue_limit:
                 raise Overloaded(retry_after=1.0)
             self._waiting.append(submission)

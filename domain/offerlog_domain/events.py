@@ -2,7 +2,7 @@
 
 Nine *lifecycle events* tell what became of an action; three *bookkeeping facts* (an offer refused, a
 signal parked, a parking ended) stand in the same stream, so that the stream's version guards them
-too and the aggregate is rebuilt from one source (docs/decisions/0002). Every fact has a stored name
+too and the aggregate is rebuilt from one source (docs/decisions/0001). Every fact has a stored name
 and a version that never change with the code; import paths are not stored.
 """
 

@@ -214,7 +214,7 @@ class Offerlog:
 
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
-        self.wait(self._application.log.max_notification_id())
+        self.catch_up()
         timedout = never_reachable = 0
         while True:
             expired = self._service.expire()
@@ -249,6 +249,14 @@ class Offerlog:
             elif time.monotonic() - since > timeout:
                 cause = self._projector.error if self._projector is not None else None
                 raise ProjectionsBehind(position, reached, cause)
+
+    def catch_up(self) -> None:
+        """Wait until every projection shows all that is in the log now.
+
+        Raises:
+            ProjectionsBehind: They made no progress for a minute.
+        """
+        self.wait(self._application.log.max_notification_id())
 
     def position(self) -> int:
         """How far all projections have come."""

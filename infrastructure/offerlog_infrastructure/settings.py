@@ -4,7 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from eventsourcing.utils import strtobool
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from offerlog_domain.decision import Rules
@@ -47,6 +48,14 @@ class Settings(BaseSettings):
     deadline_grace: _Period = Rules().deadline_grace
     future_tolerance: _Period = Rules().future_tolerance
     postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
+
+    @field_validator("postgres_enable_db_functions")
+    @classmethod
+    def _stays_off(cls, value: str) -> str:
+        """Refuse what `OfferlogApplication` would refuse, as a wrong setting."""
+        if value and strtobool(value):
+            raise ValueError("it must stay off: with it, readers of the log miss events")
+        return value
 
     @property
     def rules(self) -> Rules:

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.writer import Closed, GroupCommitWriter, Overloaded
+from offerlog_application.ports import Closed
+from offerlog_application.writer import GroupCommitWriter, Overloaded
 from offerlog_domain.decision import Judgement
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
 from scenario import RAW, START, signal

@@ -1,19 +1,47 @@
-"""The documentation says what is the case: generated pages are current, links lead somewhere, code runs."""
+"""The documentation says what is the case: pages are current, links lead somewhere, what is shown works."""
 
+import functools
 import importlib.util
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Final
 
 import pytest
+import typer
 
 import offerlog_domain
+from offerlog_application.ports import Closed, StoreUnavailable
+from offerlog_domain.outcomes import OutcomeKind, Reason
+from offerlog_infrastructure import composition
+from offerlog_infrastructure.cli.main import app
+from offerlog_infrastructure.service import Offerlog
+from offerlog_infrastructure.settings import Settings
 
-ROOT = Path(offerlog_domain.__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+ROOT: Final = Path(offerlog_domain.__file__).parents[2]
+PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+RUNNABLE: Final = ["README.md", "docs/quickstart.md", "docs/in-process.md"]
+"""Every Python block of these pages runs, from top to bottom, as one program."""
+
+
+def name_of(page: Path) -> str:
+    """A page as people call it."""
+    return str(page.relative_to(ROOT))
+
+
+def text(page: Path | str) -> str:
+    """What a page says."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: Path | str, language: str = "") -> list[str]:
+    """The code blocks of a page in one language; without one, what stands on a terminal."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
+    return [code for tongue, code in fenced if tongue == language]
 
 
 def generator() -> ModuleType:
@@ -26,48 +54,166 @@ def generator() -> ModuleType:
     return module
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may name: its headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", text(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_generated_pages_are_current() -> None:
     """`make docs` would change nothing."""
     for name, page in generator().PAGES.items():
-        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == page(), name
+        assert text(f"docs/{name}") == page(), name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link names a file or folder."""
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    """Every relative link names a file, and a heading in it if it says so."""
+    for target, _, heading in re.findall(r"\]\(([^)#:]*)(#([^)]*))?\)", text(page)):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not heading or heading in anchors(file), f"{target}#{heading}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
-def test_code_runs(page: str, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every Python block, on an empty log."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        code = block.replace("open_offerlog()", f"open_offerlog(database_url={dsn!r})")
-        assert code != block
-        exec(compile(code, page, "exec"), {})  # noqa: S102 - the documentation is ours
-    assert capsys.readouterr().out
+def test_the_index_lists_every_page() -> None:
+    """No page that nobody finds."""
+    for page in ROOT.glob("docs/**/*.md"):
+        path = str(page.relative_to(ROOT / "docs"))
+        assert path == "index.md" or f"({path})" in text("docs/index.md"), path
 
 
-def test_commands_shown_exist() -> None:
-    """Every `offerlog ...` line names a command and options that its help knows."""
-    command = Path(sys.executable).with_name("offerlog")
-    helps: dict[str, str] = {}
-    shown = 0
+@pytest.mark.parametrize("page", RUNNABLE)
+def test_code_runs(
+    page: str, dsn: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an empty log; what a comment says is printed is printed, and what is opened is closed."""
+    opened: list[Offerlog] = []
+
+    @functools.wraps(composition.open_offerlog)
+    def on_this_log(**asked: Any) -> Offerlog:
+        opened.append(real(**asked | {"data": None, "database_url": dsn}))
+        return opened[-1]
+
+    real = composition.open_offerlog
+    monkeypatch.setattr(composition, "open_offerlog", on_this_log)
+    code = "\n".join(blocks(page, "python"))
+    exec(compile(code, page, "exec"), {"__name__": page})  # noqa: S102 - the documentation is ours
+    assert opened
+    for offerlog in opened:
+        with pytest.raises((Closed, StoreUnavailable)):
+            offerlog.record([])
+    assert capsys.readouterr().out.splitlines() == promised(code)
+
+
+def promised(code: str) -> list[str]:
+    """What the comments say is printed: behind a print, or on the lines below it."""
+    beside = r"^ *print\(.*\)  # (.+)$|^# (.+)$"
+    return [one or other for one, other in re.findall(beside, code, re.MULTILINE)]
+
+
+def test_the_quickstarts_file_is_judged_as_it_says(offerlog: Offerlog) -> None:
+    """Line by line; and what was parked is released by the second file."""
+    visit, late = blocks("docs/quickstart.md", "ndjson")
+    (judged,) = blocks("docs/quickstart.md", "json")
+    outcomes = offerlog.record(visit.splitlines()).outcomes
+    said = [(f'"outcome":"{o.kind}"', f'"reason":"{o.reason}"' if o.reason else "") for o in outcomes]
+    for line, (outcome, reason) in zip(judged.splitlines(), said, strict=True):
+        assert outcome in line
+        assert reason in line
+    assert {o.kind for o in outcomes} == set(OutcomeKind)
+    offerlog.wait(offerlog.record(late.splitlines()).position)
+    assert not list(offerlog.parked())
+
+
+def test_the_first_look_is_as_the_readme_shows_it(dsn: str) -> None:
+    """What `make run` prints, up to the width of columns and what `...` leaves out."""
+    printed = subprocess.run(
+        [str(Path(sys.executable).with_name("offerlog")), "sample"],
+        env={"OFFERLOG_DATABASE_URL": dsn, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    lines = {" ".join(line.split()) for line in printed.stdout.decode().splitlines()}
+    (block,) = (block for block in blocks("README.md") if " signals\n" in block)
+    for line in block.splitlines():
+        assert line == "..." or " ".join(line.split()) in lines, line
+
+
+def shown() -> Iterator[tuple[str, list[str]]]:
+    """The page and the words of every `offerlog ...` in a terminal's block, pipes taken apart."""
     for page in PAGES:
-        for line in re.findall(r"^offerlog (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
-            words = shlex.split(line)
-            name = words[0]
-            if not name.isalpha() or "--" not in line:
-                continue  # a sentence that begins with the name
-            if name not in helps:
-                asked = subprocess.run(
-                    [str(command), name, "--help"], capture_output=True, text=True, check=True, timeout=60
-                )
-                helps[name] = asked.stdout
-            for option in (word for word in words if word.startswith("--")):
-                assert option in helps[name], line
-            shown += 1
-    assert shown > 5
+        for line in "".join(blocks(page)).splitlines():
+            for command in line.split("|"):
+                words = shlex.split(command, comments=True) if command.strip().startswith("offerlog ") else []
+                if words:
+                    yield name_of(page), words[1:]
+
+
+def mentioned() -> Iterator[tuple[str, list[str]]]:
+    """The same of every `offerlog ...` in running text."""
+    for page in PAGES:
+        for command in re.findall(r"`offerlog ([^`]+)`", text(page)):
+            yield name_of(page), command.split()
+
+
+def resolved(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that some words name, and its arguments."""
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]
+    return command, rest
+
+
+def options(command: Any) -> set[str]:
+    """The options that a command knows, but for `--help`."""
+    return {name for parameter in command.params for name in parameter.opts if name.startswith("--")}
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), list(shown()), ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_commands_shown_are_taken(page: str, words: list[str]) -> None:
+    """The program itself parses them: the command, every option, every value, all that is required."""
+    command, rest = resolved(words)
+    assert not hasattr(command, "commands"), f"{page}: {words}"
+    command.make_context(words[0], rest)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), list(mentioned()), ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_commands_mentioned_exist(page: str, words: list[str]) -> None:
+    """The command, and every option beside it."""
+    command, rest = resolved([word for word in words if word != "COMMAND"])
+    assert {word for word in rest if word.startswith("--")} <= options(command) | {"--help"}, page
+    assert not hasattr(command, "commands") or all(word.startswith("-") for word in rest), f"{page}: {words}"
+
+
+def test_every_command_and_option_is_told() -> None:
+    """In its own section of the command-line page, or, for what all share, at the top."""
+    page = text("docs/command-line.md")
+    top, *sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    told = {section.partition("\n")[0]: section for section in sections}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined] # it is a group
+        section = told[f"offerlog {name}"]
+        for one in getattr(command, "commands", {"": command}).values():
+            visible = {p.opts[0] for p in one.params if p.opts[0].startswith("--") and not p.hidden}
+            for option in visible - {"--help"}:
+                assert f"`{option}" in section or f"`{option}" in top, f"{name} {option}"
+
+
+def test_every_variable_is_told() -> None:
+    """And no page names one that nothing reads."""
+    read = {f"OFFERLOG_{name.upper()}" for name in Settings.model_fields if not name.startswith("postgres")}
+    table = text("docs/command-line.md")
+    assert all(f"`{name}`" in table for name in read)
+    for page in PAGES:
+        assert set(re.findall(r"OFFERLOG_[A-Z_]+", text(page))) <= read | {"OFFERLOG_DEBUG"}, name_of(page)
+
+
+@pytest.mark.parametrize("code", [*OutcomeKind, *Reason])
+def test_every_outcome_and_reason_is_told(code: str) -> None:
+    """The glossary has a row for each."""
+    assert re.search(rf"^\| `?{code}`? \|", text("docs/glossary.md"), re.MULTILINE)

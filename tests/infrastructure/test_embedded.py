@@ -340,6 +340,21 @@ def test_a_killed_last_one_stops_the_server_too(place: Place) -> None:
     assert "database system is shut down" in (place.path / "server.log").read_text()
 
 
+def test_whoever_holds_a_lease_brings_a_killed_guard_and_its_server_back(place: Place) -> None:
+    """A service that stays open for weeks needs nobody to start its store again."""
+    with EmbeddedServer.acquire(place.path) as server:
+        killed = place.guard
+        os.kill(killed, signal.SIGKILL)
+
+        def answers() -> bool:
+            with contextlib.suppress(psycopg.OperationalError):
+                return place.guard not in {0, killed} and rows(server.dsn, "SELECT 1") == [1]
+            return False
+
+        until(answers)
+    assert place.stopped()
+
+
 def test_the_server_dies_with_its_guard_and_the_next_one_starts_it_again(place: Place) -> None:
     """A server without a guard would never stop; so it stops at once, and nothing acknowledged is lost."""
     client = place.client()

@@ -1,10 +1,11 @@
 """offerlog offer, eligibility, suppressions: what may be offered to whom."""
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import (
     ActionMap,
     Customer,
@@ -19,14 +20,18 @@ if TYPE_CHECKING:
     from offerlog_application.listings import Suppression
 
 
+_ANY_MAP: Final = "00000000-0000-0000-0000-000000000000"
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="[dim]Example:[/] offerlog suppressions --customer 7f0c...")(suppressions)
-    app.command(epilog="[dim]Example:[/] offerlog eligibility --customer 7f0c... --action-map 3b5e...")(
-        eligibility
-    )
+    app.command(cls=Command, epilog="[dim]Example:[/] offerlog suppressions --customer 7f0c...")(suppressions)
     app.command(
-        epilog="[dim]Example:[/] offerlog offer --customer 7f0c... --action-map 3b5e... --session 9a01..."
+        cls=Command, epilog="[dim]Example:[/] offerlog eligibility --customer 7f0c... --action-map 3b5e..."
+    )(eligibility)
+    app.command(
+        cls=Command,
+        epilog="[dim]Example:[/] offerlog offer --customer 7f0c... --action-map 3b5e... --session 9a01...",
     )(offer)
 
 
@@ -47,7 +52,12 @@ def suppressions(
     """
     if (customer is None) == (action_map is None):
         raise usage("give either --customer or --action-map")
+    if customer is not None:
+        from offerlog_domain.signals import read_pair  # noqa: PLC0415 - --help need not wait for it
+
+        read_pair(customer, customer_type, _ANY_MAP)
     with open_service(data, organization) as service:
+        service.catch_up()
         if customer is not None:
             for one in service.suppressions(customer, customer_type):
                 print_json(_suppression(one))
@@ -108,7 +118,8 @@ def offer(
 ) -> None:
     """Ask whether to offer, and record the offer if so, in one step.
 
-    However many ask at the same moment, one of them gets the offer. A blocked one is told by what.
+    However many ask at the same moment, one of them gets the offer. A
+    blocked one is told by what.
     """
     from offerlog_domain.outcomes import Blocked  # noqa: PLC0415 - --help need not wait for it
 

@@ -4,11 +4,14 @@ from collections.abc import Generator
 from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import (
     ActionMap,
     Customer,
@@ -17,11 +20,12 @@ from offerlog_infrastructure.cli.options import (
     Organization,
     open_service,
 )
-from offerlog_infrastructure.cli.output import console, print_json, stamp, table, usage
+from offerlog_infrastructure.cli.output import console, print_json, printable, stamp, table, usage
 
 if TYPE_CHECKING:
     from offerlog_application.audit import History
     from offerlog_application.listings import KeptSignal
+    from offerlog_domain.events import LifecycleEvent
 
 
 class Format(StrEnum):
@@ -34,10 +38,13 @@ class Format(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
-        epilog="[dim]Example:[/] offerlog history --customer 7f0c... --action-map 3b5e... --as-of 2026-11-22"
+        cls=Command,
+        epilog="[dim]Example:[/] offerlog history --customer 7f0c... --action-map 3b5e... --as-of 2026-11-22",
     )(history)
-    app.command(epilog="[dim]Example:[/] offerlog parked | head")(parked)
-    app.command(epilog="[dim]Example:[/] offerlog refusals --reason malformed --since 2026-11-22")(refusals)
+    app.command(cls=Command, epilog="[dim]Example:[/] offerlog parked | head")(parked)
+    app.command(
+        cls=Command, epilog="[dim]Example:[/] offerlog refusals --reason malformed --since 2026-11-22"
+    )(refusals)
 
 
 def history(
@@ -71,20 +78,34 @@ def history(
     if not told.events:
         console().print("Nothing was ever offered there.")
         return
-    rows = table(
-        f"{told.state}, version {told.version}",
-        ["version", "event", "stage", "occurred", "recorded", "action"],
-    )
-    for event in _events(told):
-        rows.add_row(
-            str(event["version"]),
-            event["event"],
-            event["stage"] or "",
-            event["occurred_at"],
-            event["recorded_at"],
-            event["action_id"],
-        )
-    console().print(rows)
+    _show(told)
+
+
+def _show(told: "History") -> None:
+    """Print a history as a timeline, action by action."""
+    out = console()
+    out.print(f"[bold]{told.state}[/], version {told.version}; times in UTC")
+    numbered = enumerate(told.events, start=1)
+    for action, events in groupby(numbered, key=lambda one: one[1].action_id):
+        out.print(f"\naction {action}")
+        rows = table(out, ["version", "event", "occurred", "recorded"])
+        rows.columns[2].no_wrap = rows.columns[3].no_wrap = True
+        for version, event in events:
+            rows.add_row(str(version), _told(event), _shown(event.occurred_at), _shown(event.recorded_at))
+        out.print(rows)
+
+
+def _told(event: "LifecycleEvent") -> Text:
+    """An event in words: `rejected (form)`, `errored (00045: no socket)`, `offered (for 45 s)`."""
+    error = ": ".join(part for part in (event.error_code, event.error_message) if part)
+    timeout = f"for {event.timeout_seconds} s" if event.timeout_seconds else ""
+    details = [part for part in (event.stage, error, timeout) if part]
+    return Text(event.state + (f" ({printable(', '.join(details))})" if details else ""))
+
+
+def _shown(moment: datetime) -> str:
+    """A time for people, in UTC, to the millisecond."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
 def _events(told: "History") -> list[dict[str, Any]]:
@@ -110,6 +131,7 @@ def _events(told: "History") -> list[dict[str, Any]]:
 def parked(data: Data = None, organization: Organization = None) -> None:
     """List the signals that wait for their action, in order of arrival; one JSON object a line."""
     with open_service(data, organization) as service:
+        service.catch_up()
         _print_kept(service.parked())
 
 

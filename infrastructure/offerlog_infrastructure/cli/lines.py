@@ -3,6 +3,7 @@
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -11,6 +12,7 @@ from offerlog_domain.signals import MAX_LINE_BYTES
 
 STDIN: Final = Path("-")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_READ_AHEAD: Final = 1 << 18
 _LONGEST: Final = MAX_LINE_BYTES + 1
 """One byte more than a signal may have: enough for the domain to refuse it as too long."""
 
@@ -51,10 +53,10 @@ class Source:
             OSError: The file cannot be read, or its compression is broken.
         """
         buffered = self._file if isinstance(self._file, io.BufferedReader) else io.BufferedReader(self._file)  # type: ignore[type-var] # stdin's buffer may be any binary file
-        compressed = buffered.peek(2)[:2] == _GZIP_MAGIC
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 18) if compressed else buffered
         number = 0
         try:
+            compressed = buffered.peek(2)[:2] == _GZIP_MAGIC
+            stream = io.BufferedReader(_Unpacked(buffered), _READ_AHEAD) if compressed else buffered
             while text := stream.readline(_LONGEST + 1):
                 number += 1
                 if not text.endswith(b"\n") and len(text) > _LONGEST:
@@ -63,7 +65,7 @@ class Source:
                 text = text.rstrip(b"\r\n")
                 if text.strip():
                     yield Line(number, text)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise OSError(
                 f"{self.path}: cannot be read past line {number} ({error}); the lines before it are recorded"
             ) from error
@@ -72,6 +74,22 @@ class Source:
         """Let go of the file."""
         if self.path != STDIN:
             self._file.close()
+
+
+class _Unpacked(io.RawIOBase):
+    """What a compressed file holds; where it breaks off, all that came before is handed out first."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        super().__init__()
+        self._gzip = gzip.GzipFile(fileobj=packed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # io always gives a memoryview
+        found = self._gzip.read1(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
 
 
 def _skip_rest(stream: BinaryIO) -> None:

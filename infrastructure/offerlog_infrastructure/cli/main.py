@@ -4,20 +4,26 @@ Exit codes: 0 done (refused signals are not a failure), 2 wrong usage, 1 anythin
 """
 
 import gc
+import io
 import os
 import sys
 from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
-from typer.exceptions import Abort, Exit, TyperException
+from typer.exceptions import Abort, TyperException
 
 from offerlog_infrastructure.cli import ask, audit, operate, record, report, sample, simulate
+from offerlog_infrastructure.cli.everywhere import hand_down
+from offerlog_infrastructure.cli.output import printable
+
+_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="offerlog",
     help="The log of web chat offers: what was offered, what became of it, what must not be offered again."
     "\n\nStart with [bold]offerlog sample[/], which records a simulated day and shows what became of it.",
+    epilog="[dim]Every command explains itself:[/] offerlog record --help",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -35,11 +41,23 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 @app.callback()
 def _offerlog(
+    context: typer.Context,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="As behind every command: the embedded store's folder.")
+    ] = None,
+    organization: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As behind every command: whose data.")
+    ] = None,
+    customer_type: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="As behind every command: what kind of id the customer's is."),
+    ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Only `--version` stands before the command."""
+    del show_version  # its callback has done all
+    hand_down(context, {"data": data, "organization": organization, "customer_type": customer_type})
 
 
 def main() -> NoReturn:
@@ -47,29 +65,49 @@ def main() -> NoReturn:
     # What is loaded now stays; a stream of signals makes no cycles worth looking for often.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    code = _run()
     try:
-        app(standalone_mode=False)
-    except Exit as done:
-        sys.exit(done.exit_code)
-    except (Abort, KeyboardInterrupt):
-        _say("interrupted; what was recorded stays recorded")
-        sys.exit(130)
-    except TyperException as error:
-        where = getattr(error, "ctx", None)
-        if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed in its stead
-            sys.exit(0)
-        hint = f" (see `{where.command_path} --help`)" if where is not None else ""
-        _say(" ".join(error.format_message().split()) + hint)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read the output has enough of it; Python must not complain at exit either.
+        sys.stdout.flush()
+    except OSError:  # nobody reads it any more, and Python must not complain of that at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run it; returns the exit code."""
+    try:
+        code: int | None = app(standalone_mode=False)
+        sys.stdout.flush()
+    except (Abort, KeyboardInterrupt):
+        code = _INTERRUPTED
+    except SystemExit as ended:  # how typer ends when whoever read the output has enough of it
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return 0
+    except BrokenPipeError:
+        return 0
+    except TyperException as error:
+        return _end_of_usage(error)
     except Exception as error:
         if os.environ.get("OFFERLOG_DEBUG"):
             raise
-        sys.exit(_end_of(error))
-    sys.exit(0)
+        return _end_of(error)
+    if code == _INTERRUPTED:  # typer catches Ctrl-C itself and returns this
+        _say("interrupted; what was recorded stays recorded")
+    return code or 0
+
+
+def _end_of_usage(error: TyperException) -> int:
+    """Say in one line what was wrong with the call; returns the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed in its stead
+        return 0
+    where = getattr(error, "ctx", None)
+    hint = f" (see `{where.command_path} --help`)" if where is not None else ""
+    text = " ".join(error.format_message().split())
+    _say(text.replace("Value error, ", "").removeprefix("Invalid value: ") + hint)
+    return error.exit_code
 
 
 def _end_of(error: Exception) -> int:
@@ -88,9 +126,13 @@ def _end_of(error: Exception) -> int:
         case CalendarError():
             _say(f"--{error}")
             return 2
-        case ValidationError():
+        case ValidationError(title="Settings"):
             first = error.errors(include_url=False)[0]
-            _say(f"the environment variable OFFERLOG_{str(first['loc'][0]).upper()}: {first['msg']}")
+            negative = first["type"] == "greater_than_equal"
+            why = "0 or more seconds are needed" if negative else first["msg"].removeprefix("Value error, ")
+            name = str(first["loc"][0]).upper()
+            variable = name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}"
+            _say(f"the environment variable {variable}: {why}")
             return 2
         case OrganizationName():
             _say(f"--organization: {error}")
@@ -103,7 +145,7 @@ def _end_of(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    typer.echo(f"offerlog: {text}", err=True)
+    typer.echo(f"offerlog: {printable(text)}", err=True)
 
 
 if __name__ == "__main__":

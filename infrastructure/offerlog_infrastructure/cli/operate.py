@@ -3,13 +3,17 @@
 import sys
 import time
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import console, print_json, table, usage
+
+_STALLED_SECONDS: Final = 60.0
+"""How long a rebuild may show no progress before it is given up."""
 
 
 class Format(StrEnum):
@@ -21,12 +25,14 @@ class Format(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="[dim]Example:[/] offerlog expire")(expire)
+    app.command(cls=Command, epilog="[dim]Example:[/] offerlog expire")(expire)
     projections = typer.Typer(
         help="See how far the projections are, or build them anew from the log.", no_args_is_help=True
     )
-    projections.command(epilog="[dim]Example:[/] offerlog projections status")(status)
-    projections.command(epilog="[dim]Example:[/] offerlog projections rebuild performance")(rebuild)
+    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections status")(status)
+    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections rebuild performance")(
+        rebuild
+    )
     app.add_typer(projections, name="projections")
 
 
@@ -46,9 +52,10 @@ def status(
     organization: Organization = None,
 ) -> None:
     """Show each projection's position in the log, and its lag in events and seconds."""
-    with open_service(data, organization) as service:
+    with open_service(data, organization, project=False) as service:
         found = service.projections()
-    rows = table(None, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
+    out = console()
+    rows = table(out, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
     for one in found:
         if form is Format.JSON:
             print_json(
@@ -62,7 +69,7 @@ def status(
         age = "unreadable" if one.lag_seconds is None else f"{one.lag_seconds:.1f}"
         rows.add_row(one.name, f"{one.position:,}", f"{one.lag_events:,}", age)
     if form is Format.TABLE:
-        console().print(rows)
+        out.print(rows)
 
 
 def rebuild(
@@ -80,14 +87,21 @@ def rebuild(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.speed:,.0f} events/s"),
+            TextColumn("{task.fields[rate]:,.0f} events/s"),
             TimeRemainingColumn(),
             console=console(stderr=True),
             disable=not sys.stderr.isatty(),
         ) as progress:
-            task = progress.add_task(name or "all projections", total=goal)
+            task = progress.add_task(name or "all projections", total=goal, rate=0.0)
+            began = moved = time.monotonic()
+            before = -1
             while (reached := service.position()) < goal:
-                progress.update(task, completed=reached)
+                now = time.monotonic()
+                if reached > before:
+                    before, moved = reached, now
+                elif now - moved > _STALLED_SECONDS:
+                    service.wait(goal, timeout=0)  # says what stops it
+                progress.update(task, completed=reached, rate=reached / max(now - began, 0.1))
                 time.sleep(0.1)
-            progress.update(task, completed=goal)
+            progress.update(task, completed=goal, rate=goal / (time.monotonic() - began))
     console().print(f"{name or 'all projections'} rebuilt up to position {goal:,}")

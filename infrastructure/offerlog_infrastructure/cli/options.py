@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from offerlog_infrastructure.cli.output import usage
+
 if TYPE_CHECKING:
     from offerlog_infrastructure.service import Offerlog
 
@@ -44,19 +46,33 @@ OPTION_OF: Final = {
 """The option that gives a signal's field."""
 
 
-def open_service(data: Path | None, organization: str | None) -> "Offerlog":
-    """The service that options and environment name; an explicit `--data` means the embedded store."""
+def open_service(data: Path | None, organization: str | None, *, project: bool = True) -> "Offerlog":
+    """The service that options and environment name; an explicit `--data` means the embedded store.
+
+    Without `project`, the projections stand still unless another process feeds them.
+    """
     # The store's libraries take a third of a second to load, which `--help` need not pay.
     from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
 
     settings = Settings()
-    flag = settings.postgres_enable_db_functions
+    if settings.database_url and not data:
+        _check_address(settings.database_url)
     return open_offerlog(
         data=data or settings.data,
         database_url=None if data else settings.database_url,
         organization=organization or settings.organization,
         rules=settings.rules,
         keep_deadlines=False,
-        library_settings={"POSTGRES_ENABLE_DB_FUNCTIONS": flag} if flag else None,
+        project=project,
     )
+
+
+def _check_address(database_url: str) -> None:
+    from psycopg import ProgrammingError  # noqa: PLC0415 - loaded with the store
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
+
+    try:
+        conninfo_to_dict(database_url)
+    except ProgrammingError as error:
+        raise usage(f"the environment variable OFFERLOG_DATABASE_URL: {error}") from None

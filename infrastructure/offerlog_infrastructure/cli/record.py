@@ -5,16 +5,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, json_line, table
+from offerlog_infrastructure.cli.output import console, json_line, printable, table, usage
 
 if TYPE_CHECKING:
     from offerlog_application.offers import Receipt
@@ -31,14 +32,13 @@ Tally = Counter[tuple[str, str | None]]
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
+        cls=Command,
         epilog="[dim]Example:[/] offerlog record monday.ndjson.gz --outcomes judged.ndjson",
     )(record)
 
 
 def record(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="NDJSON files, also .gz; - is stdin.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="NDJSON files, also .gz; - is stdin.")],
     data: Data = None,
     organization: Organization = None,
     outcomes: Annotated[
@@ -51,58 +51,80 @@ def record(
 ) -> None:
     """Record signals: NDJSON, one a line, in either of the vendor's forms.
 
-    Every signal is recorded, a duplicate, parked until its action is far enough, or refused with a reason;
-    a bad line never ends the run, and sending a file twice changes nothing. Returns when the reports show it.
+    Every signal is recorded, a duplicate, parked until its action is far
+    enough, or refused with a reason. A bad line never ends the run, and
+    sending a file twice changes nothing. Returns when the reports show it.
     """
     for path in files:
         if path != STDIN and not path.exists():
-            raise typer.BadParameter(f"{path}: there is no such file")
+            raise usage(f"{path}: there is no such file")
+        if outcomes is not None and path.is_file() and outcomes.is_file() and path.samefile(outcomes):
+            raise usage(f"--outcomes {outcomes} would overwrite the signals in it")
+    tally: Tally = Counter()
+    to_stderr = outcomes == STDIN
     with ExitStack() as held:
-        written: TextIO | None = None
-        if outcomes is not None:
-            written = (
-                sys.stdout if outcomes == STDIN else held.enter_context(outcomes.open("w", encoding="utf-8"))
-            )
         service = held.enter_context(open_service(data, organization))
-        tally = record_files(service, [Source(path) for path in files], batch_size, written)
-    show_outcomes(tally, to_stderr=outcomes == STDIN)
+        written: TextIO | None = sys.stdout if to_stderr else None
+        if outcomes is not None and not to_stderr:
+            written = held.enter_context(outcomes.open("w", encoding="utf-8"))
+        try:
+            record_files(service, files, batch_size, written, tally)
+        except OSError:  # a file broke off: what came before it counts
+            if tally:
+                show_outcomes(tally, to_stderr=to_stderr)
+            raise
+    show_outcomes(tally, to_stderr=to_stderr)
 
 
 def record_files(
-    service: "Offerlog", sources: list[Source], batch_size: int, written: TextIO | None
-) -> Tally:
-    """Record every line of every file, with a progress bar on a terminal; returns the outcomes."""
-    tally: Tally = Counter()
+    service: "Offerlog", files: list[Path], batch_size: int, written: TextIO | None, tally: Tally
+) -> None:
+    """Record every line of every file, with a progress bar on a terminal; counts the outcomes in `tally`.
+
+    Raises:
+        OSError: A file cannot be read on; what came before is recorded, and the projections show it.
+    """
     position: int | None = None
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
-        TextColumn("{task.fields[signals]:,} signals"),
+        TextColumn("{task.fields[signals]:,} signals, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
         console=console(stderr=True),
         disable=not sys.stderr.isatty(),
         transient=True,
     ) as progress:
-        for source in sources:
-            task = progress.add_task(str(source.path), total=source.size, signals=0)
-            name = str(source.path) if len(sources) > 1 else None
-            seen = 0
-            try:
-                for batch, receipt in _recorded(service, source, batch_size):
-                    position = receipt.position or position
-                    seen += len(batch)
-                    for line, outcome in zip(batch, receipt.outcomes, strict=True):
-                        tally[outcome.kind.value, outcome.reason.value if outcome.reason else None] += 1
-                        if written is not None:
-                            written.write(json_line(_judged(line, outcome, name)) + "\n")
-                    if written is not None:
-                        written.flush()
-                    progress.update(task, completed=source.read_so_far(), signals=seen)
-            finally:
-                source.close()
+        try:
+            for path in files:
+                name = str(path) if len(files) > 1 else None
+                seen, began = 0, time.monotonic()
+                with closing(Source(path)) as source:
+                    task = progress.add_task(printable(str(path)), total=source.size, signals=0, rate=0.0)
+                    for batch, receipt in _recorded(service, source, batch_size):
+                        position = receipt.position or position
+                        seen += len(batch)
+                        for outcome in receipt.outcomes:
+                            tally[outcome.kind.value, outcome.reason.value if outcome.reason else None] += 1
+                        if written is not None and not _write(written, batch, receipt, name):
+                            written = None
+                        rate = seen / (time.monotonic() - began)
+                        progress.update(task, completed=source.read_so_far(), signals=seen, rate=rate)
+        except OSError:
+            service.wait(position)
+            raise
     service.wait(position)
-    return tally
+
+
+def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str | None) -> bool:
+    """Write the outcomes of a batch; False when nobody reads them any more: recording goes on."""
+    try:
+        judged = zip(batch, receipt.outcomes, strict=True)
+        written.writelines(json_line(_judged(line, outcome, file)) + "\n" for line, outcome in judged)
+        written.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _recorded(service: "Offerlog", source: Source, batch_size: int) -> "Iterator[tuple[list[Line], Receipt]]":
@@ -168,7 +190,8 @@ def _judged(line: Line, outcome: "Outcome", file: str | None) -> dict[str, Any]:
 def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:
     """Print how many signals had which outcome."""
     total = sum(tally.values())
-    rows = table(f"{total:,} signals", ["outcome", "reason", "signals", "share"], numbers=2)
+    out = console(stderr=to_stderr)
+    rows = table(out, ["outcome", "reason", "signals", "share"], numbers=2, title=f"{total:,} signals")
     for (kind, reason), count in sorted(tally.items(), key=lambda item: (item[0][0], -item[1])):
         rows.add_row(kind, reason or "", f"{count:,}", f"{count / total:.1%}")
-    console(stderr=to_stderr).print(rows if total else "no signals")
+    out.print(rows if total else "no signals")

@@ -6,14 +6,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from offerlog_application.calendar import Granularity, instant, zone
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, print_json, table, usage
+from offerlog_infrastructure.cli.output import console, fits, print_json, printable, table, usage
 
 if TYPE_CHECKING:
-    from offerlog_application.reports import Report
+    from offerlog_application.reports import Report, ReportQuery, ReportRow
 
 _PREFIX = "nWebActions"
 
@@ -29,7 +32,8 @@ class Format(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        epilog="[dim]Example:[/] offerlog report --by day --zone Europe/Berlin --from 2026-11-01 --view full",
+        cls=Command,
+        epilog="[dim]Example:[/] offerlog report --by day --zone Europe/Berlin --from 2026-11-01",
     )(report)
 
 
@@ -69,8 +73,9 @@ def report(
 ) -> None:
     """Show Action Map Performance: how often each map's offer was made, taken and turned down.
 
-    Days, weeks and months are those of the zone, exact through changes of the clocks. Accepted and Rejected
-    together may exceed Offered: a visitor who accepted may still cancel the form.
+    Days, weeks and months are those of the zone, exact through changes of
+    the clocks. Accepted and Rejected together may exceed Offered: a visitor
+    who accepted may still cancel the form.
     """
     where = zone(zone_name)
     first = instant(start, where, "from") if start is not None else None
@@ -80,6 +85,7 @@ def report(
     from offerlog_application.reports import ReportQuery  # noqa: PLC0415 - --help need not wait for it
 
     with open_service(data, organization) as service:
+        service.catch_up()
         query = ReportQuery(
             organization=service.organization,
             start=first,
@@ -134,33 +140,75 @@ def _print_csv(made: "Report") -> None:
 
 def show_report(made: "Report") -> None:
     """Print a report for people."""
-    query = made.query
+    out = console()
     if not made.rows:
-        console().print("Nothing was counted there. `offerlog report` without options covers all time.")
+        out.print("Nothing was counted there. `offerlog report` without options covers all time.")
         return
+    query = made.query
+    bucketed = query.by is not Granularity.TOTAL
+    metrics = [METRICS[state] for state in query.view.states]
+    names = [metric.removeprefix(_PREFIX) for metric in metrics]
+    columns = ["action map", *(["bucket"] if bucketed else []), *names, "accepted %", "engaged %"]
+    rows = table(out, columns, numbers=len(metrics) + 2, title=_title(query))
+    before = None
+    for row in made.rows:
+        heading = _heading(row) if row.action_map_id != before or not out.is_terminal else Text()
+        before = row.action_map_id
+        rows.add_row(heading, *([row.bucket or ""] if bucketed else []), *_figures(row))
+    if fits(out, rows):
+        out.print(rows)
+    else:
+        _show_narrow(out, made, names)
+
+
+def _show_narrow(out: Console, made: "Report", names: list[str]) -> None:
+    """Print a report under one line for each map; what is still too wide, the terminal wraps."""
+    out.print(Text(_title(made.query), "bold"))
+    header = ["", *names, "acc. %", "eng. %"]
+    lines = [[_bucket(row, made.query.by), *_figures(row)] for row in made.rows]
+    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
+
+    def shown(cells: list[str]) -> Text:
+        figures = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+        return Text(" ".join([cells[0].ljust(widths[0]), *figures]))
+
+    out.print(shown(header), soft_wrap=True)
+    before = None
+    for row, cells in zip(made.rows, lines, strict=True):
+        if row.action_map_id != before:
+            out.print(_heading(row), soft_wrap=True)
+        before = row.action_map_id
+        out.print(shown(cells), soft_wrap=True)
+
+
+def _bucket(row: "ReportRow", by: Granularity) -> str:
+    """A bucket's label as short as its size allows; an hour keeps its offset, for autumn has one twice."""
+    if row.bucket is None:
+        return "  all time"
+    return "  " + (row.bucket[:16] + row.bucket[19:] if by is Granularity.HOUR else row.bucket[:10])
+
+
+def _title(query: "ReportQuery") -> str:
     span = " ".join(
         f"{word} {moment.astimezone(query.zone).isoformat()}"
         for word, moment in (("from", query.start), ("to", query.end))
         if moment is not None
     )
     what = "visitors" if query.count_by is CountBy.VISITORS else "actions"
+    size = "in total" if query.by is Granularity.TOTAL else f"by {query.by}"
     when = ", placed where they were offered" if query.cohort is Cohort.OFFERED else ""
-    title = f"Action Map Performance: {what}{when}, {span or 'all time'} ({query.zone.key})"
-    bucketed = query.by is not Granularity.TOTAL
-    metrics = [METRICS[state] for state in query.view.states]
-    columns = ["action map", *(["bucket"] if bucketed else []), *(m.removeprefix(_PREFIX) for m in metrics)]
-    rows = table(title, [*columns, "accepted %", "engaged %"], numbers=len(metrics) + 2)
-    before = None
-    for row in made.rows:
-        name = (
-            f"{row.action_map_name or ''} [dim]{row.action_map_id}[/]" if row.action_map_id != before else ""
-        )
-        before = row.action_map_id
-        rates = (_percent(row.rates[rate]) for rate in ("accepted", "engaged"))
-        bucket = [row.bucket or ""] if bucketed else []
-        rows.add_row(name.strip(), *bucket, *(f"{row.metrics[m]:,}" for m in metrics), *rates)
-    console().print(rows)
+    return f"Action Map Performance: {what}{when}, {size}, {span or 'all time'} ({query.zone.key})"
+
+
+def _heading(row: "ReportRow") -> Text:
+    name = f"{printable(row.action_map_name)} " if row.action_map_name else ""
+    return Text.assemble(name, (row.action_map_id, "dim"))
+
+
+def _figures(row: "ReportRow") -> list[str]:
+    rates = (_percent(row.rates[rate]) for rate in ("accepted", "engaged"))
+    return [*(f"{count:,}" for count in row.metrics.values()), *rates]
 
 
 def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{rate:.1%}"
+    return "\u2013" if rate is None else f"{rate:.1%}"

@@ -3,16 +3,18 @@
 import shlex
 import shutil
 import sys
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 from offerlog_domain.outcomes import OutcomeKind
-from offerlog_infrastructure.cli.lines import Source
+from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, table
-from offerlog_infrastructure.cli.record import record_files, show_outcomes
+from offerlog_infrastructure.cli.output import console, printable, table
+from offerlog_infrastructure.cli.record import Tally, record_files, show_outcomes
 from offerlog_infrastructure.cli.report import show_report
 
 _BATCH = 1000
@@ -20,7 +22,7 @@ _BATCH = 1000
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog="[dim]Example:[/] offerlog sample --data /tmp/try-offerlog")(sample)
+    app.command(cls=Command, epilog="[dim]Example:[/] offerlog sample --data /tmp/try-offerlog")(sample)
 
 
 def sample(data: Data = None, organization: Organization = None) -> None:
@@ -31,11 +33,12 @@ def sample(data: Data = None, organization: Organization = None) -> None:
     shipped = resources.files("offerlog_infrastructure") / "sample" / "day.ndjson.gz"
     with open_service(data, organization) as service, resources.as_file(shipped) as file:
         out.print(f"Recording a simulated day, with its disorder and repeats ({file.name}) ...")
-        tally = record_files(service, [Source(Path(file))], _BATCH, None)
+        tally: Tally = Counter()
+        record_files(service, [Path(file)], _BATCH, None, tally)
         show_outcomes(tally)
         ended = service.expire()
         if not any(kind == OutcomeKind.RECORDED for kind, _ in tally):
-            out.print("Nothing new: every signal was known already, and the report stays as it was.\n")
+            out.print("Nothing recorded: every signal was known already, or is refused as before.\n")
         out.print(
             f"Overdue: {ended.timedout:,} time-outs recorded, {ended.never_reachable:,} parked signals given"
             " up. (Time-outs that no widget reported, and signals whose beginning never came, become overdue"
@@ -45,29 +48,33 @@ def sample(data: Data = None, organization: Organization = None) -> None:
         made = service.report(ReportQuery(service.organization))
         show_report(made)
         out.print("[bold]Suppression list: to how many visitors each map never offers again[/]")
-        rows = table(None, ["action map", "visitors"], numbers=1)
+        rows = table(out, ["action map", "visitors"], numbers=1)
         example = None
         for row in made.rows:
             found = list(service.suppressed_visitors(row.action_map_id))
             example = example or next(iter(found), None)
-            rows.add_row(row.action_map_name or row.action_map_id, f"{len(found):,}")
+            rows.add_row(Text(printable(row.action_map_name or row.action_map_id)), f"{len(found):,}")
         out.print(rows)
     if example is None:
         return
     offerlog = _called_as()
     where = f" --data {shlex.quote(str(data))}" if data else ""
-    pair = f"--customer {example.customer_id} --action-map {example.action_map_id}{where}"
+    where += f" --organization {shlex.quote(organization)}" if organization else ""
+    visitor = f"--customer {shlex.quote(example.customer_id)}"
+    if example.customer_id_type != "cookie":
+        visitor += f" --customer-type {shlex.quote(example.customer_id_type)}"
+    pair = f"{visitor} --action-map {example.action_map_id}{where}"
     out.print("[bold]What to try next[/]")
     for command in (
         f"{offerlog} report --by hour --zone Asia/Kathmandu{where}",
         f"{offerlog} history {pair}",
         f"{offerlog} eligibility {pair}",
-        f"{offerlog} suppressions --customer {example.customer_id}{where}",
+        f"{offerlog} suppressions {visitor}{where}",
         f"{offerlog} refusals --reason terminal_state{where}",
         f"{offerlog} sample{where}",
         f"{offerlog} --help",
     ):
-        out.print(f"  {command}", soft_wrap=True)
+        out.print(f"  {printable(command)}", soft_wrap=True, markup=False)
 
 
 def _called_as() -> str:

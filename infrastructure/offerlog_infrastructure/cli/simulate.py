@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from offerlog_infrastructure.cli.everywhere import Command
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
+        cls=Command,
         epilog="[dim]Example:[/] offerlog simulate --visitors 1000 --action-maps 5 --days 7"
-        " --start 2026-11-16 --seed 1 | offerlog record -"
+        " --start 2026-11-16 --seed 1 | offerlog record -",
     )(simulate)
 
 
@@ -26,7 +29,8 @@ def simulate(
 ) -> None:
     """Write realistic traffic as NDJSON in the vendor's browser form, in order of arrival.
 
-    Sessions over a day's curve, every path of the lifecycle, and the wrong reports that widgets make.
+    Sessions over a day's curve, every path of the lifecycle, and the wrong
+    reports that widgets make.
     """
     from offerlog_infrastructure.simulation import Traffic  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.simulation import simulate as lines  # noqa: PLC0415 - as above

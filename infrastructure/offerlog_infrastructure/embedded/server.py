@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -22,23 +24,32 @@ if TYPE_CHECKING:
 # Recovery after a crash replays up to max_wal_size; a small machine may take minutes over it.
 START_TIMEOUT = 300.0
 STARTS_TRIED = 3
+LOOK_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 class EmbeddedServer:
     """A lease on the server of one data folder; as many as you like, in as many processes as you like.
 
-    The server runs while any lease is open. The kernel gives back the leases of a process that dies.
+    The server runs while any lease is open; should its guard be killed, a holder of a lease starts another.
+    The kernel gives back the leases of a process that dies.
 
     Attributes:
         dsn: A libpq connection string for the database `offerlog`, password included: do not log it.
         data_dir: The data folder, absolute.
     """
 
-    def __init__(self, lease: Lease, dsn: str, data_dir: Path) -> None:
+    def __init__(self, lease: Lease, dsn: str, folder: DataFolder, bindir: Path | None) -> None:
         self._lease = lease
         self._owner = os.getpid()
+        self._folder = folder
+        self._bindir = bindir
+        self._closing = threading.Event()
+        self._watch = threading.Thread(target=self._keep, name="offerlog-store", daemon=True)
         self.dsn = dsn
-        self.data_dir = data_dir
+        self.data_dir = folder.path
+        self._watch.start()
 
     @classmethod
     def acquire(cls, data_dir: Path, bindir: Path | None = None) -> Self:
@@ -54,7 +65,7 @@ class EmbeddedServer:
         folder = DataFolder.prepare(data_dir)
         lease = Lease.take(folder)
         try:
-            return cls(lease, _running(folder, bindir), folder.path)
+            return cls(lease, _running(folder, bindir), folder, bindir)
         except EmbeddedError:
             lease.release()  # and with it, in peace, whatever was started in vain
             raise
@@ -65,9 +76,20 @@ class EmbeddedServer:
     def close(self) -> None:
         """Give the lease back; the last one out returns when the server has stopped. Again is no harm."""
         if os.getpid() == self._owner:
+            self._closing.set()
+            self._watch.join()
             self._lease.release()
         else:
             self._lease.drop()  # forked: our parent still has it
+
+    def _keep(self) -> None:
+        """Start the server again wherever its guard has gone, and the server with it."""
+        while not self._closing.wait(LOOK_SECONDS):
+            try:
+                if locks.is_free(self._folder.guard):
+                    _running(self._folder, self._bindir)
+            except EmbeddedError as error:
+                _log.warning("the store has gone and cannot be started again yet: %s", error)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """Numbered SQL files, each run once, in order, by one process at a time."""
 
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -26,6 +26,16 @@ class SchemaTooNew(Exception):  # noqa: N818 - says what is the case
         self.known = known
 
 
+class SchemaNotMade(Exception):  # noqa: N818 - says what is the case
+    """The database's user may not make offerlog's schema."""
+
+    def __init__(self, schema: str, user: str) -> None:
+        super().__init__(
+            f"the database user {user!r} may not make the schema {schema!r}: have the database's owner run"
+            f' CREATE SCHEMA "{schema}" AUTHORIZATION "{user}"'
+        )
+
+
 def migrations() -> dict[int, str]:
     """Every migration of this build: number to SQL text."""
     folder = resources.files("offerlog_infrastructure.postgres") / "sql"
@@ -40,11 +50,12 @@ def migrate(dsn: str, schema: str) -> None:
 
     Raises:
         SchemaTooNew: The database was made by a newer build.
+        SchemaNotMade: The user may not make the schema.
     """
     known = migrations()
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-        cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+        _make_schema(cursor, schema)
         cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
         cursor.execute(
             "CREATE TABLE IF NOT EXISTS migrations"
@@ -58,3 +69,13 @@ def migrate(dsn: str, schema: str) -> None:
         for number in range(done + 1, max(known) + 1):
             cursor.execute(known[number].encode())
             cursor.execute("INSERT INTO migrations (number) VALUES (%s)", (number,))
+
+
+def _make_schema(cursor: psycopg.Cursor[Any], schema: str) -> None:
+    """Make the schema unless it is there: that it may be there already is what a locked-down server needs."""
+    if cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is not None:
+        return
+    try:
+        cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaNotMade(schema, cursor.connection.info.user) from error

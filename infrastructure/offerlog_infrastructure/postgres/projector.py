@@ -20,7 +20,7 @@ from offerlog_domain.events import LifecycleEvent
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.views import VIEWS, View
+from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
 PAGE: Final = 2_000
 """How many events one transaction of the projector takes."""
@@ -98,6 +98,7 @@ class Projector:
 
     def _serve(self, connection: Connection[DictRow]) -> None:
         """Feed the views this connection owns, until stopped or until something fails."""
+        prepare(connection)
         owned: list[View] = []
         looked = 0.0
         log = self._application.log

@@ -1,7 +1,11 @@
-"""Reading the projections' tables and the refusal log; long lists are streamed by server-side cursors."""
+"""Reading the projections' tables and the refusal log.
 
-from collections.abc import Generator, Iterator, Sequence
-from datetime import datetime
+Long lists are streamed page by page, each page a query of its own that goes on behind the last row: a slow
+reader holds neither a transaction nor a connection.
+"""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -14,7 +18,7 @@ from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.log import store_reached
 
-_STREAMED: Final = 2_000
+_PAGE: Final = 2_000
 """Rows that a streamed list fetches at a time."""
 
 _BY_VISITOR: LiteralString = """
@@ -23,17 +27,20 @@ _BY_VISITOR: LiteralString = """
 """
 _BY_ACTION_MAP: LiteralString = """
     SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
-    WHERE organization = %s AND action_map_id = %s ORDER BY customer_id_type, customer_id
+    WHERE organization = %(organization)s AND action_map_id = %(action_map_id)s
+      AND (customer_id_type, customer_id) > (%(customer_id_type)s, %(customer_id)s)
+    ORDER BY customer_id_type, customer_id LIMIT %(limit)s
 """
 _PARKED: LiteralString = """
-    SELECT parked_at AS recorded_at, NULL AS reason, NULL AS field, NULL AS cause, raw FROM parked_signals
-    WHERE organization = %s ORDER BY position
+    SELECT position, parked_at AS recorded_at, NULL AS reason, NULL AS field, NULL AS cause, raw
+    FROM parked_signals WHERE organization = %(organization)s AND position > %(position)s
+    ORDER BY position LIMIT %(limit)s
 """
 _REFUSALS: LiteralString = """
-    SELECT recorded_at, reason, field, cause, raw FROM refusals
-    WHERE organization = %s AND (%s::text IS NULL OR reason = %s)
-      AND recorded_at >= coalesce(%s::timestamptz, '-infinity')
-    ORDER BY recorded_at, id
+    SELECT id, recorded_at, reason, field, cause, raw FROM refusals
+    WHERE organization = %(organization)s AND (%(only)s::text IS NULL OR reason = %(only)s)
+      AND (recorded_at, id) > (%(recorded_at)s, %(id)s)
+    ORDER BY recorded_at, id LIMIT %(limit)s
 """
 _DUE: LiteralString = """
     SELECT originator_id, organization FROM current_offers WHERE withdrawn_at <= %s
@@ -71,20 +78,22 @@ class PostgresReadSide:
 
     def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Generator[Suppression]:
         """Whom this map must not offer to; streamed, sorted by visitor."""
-        for row in self._streamed(_BY_ACTION_MAP, (organization, action_map_id)):
+        where = {"organization": organization, "action_map_id": action_map_id}
+        for row in self._streamed(_BY_ACTION_MAP, where, customer_id_type=b"", customer_id=b""):
             yield _suppression(row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """What waits for its action, in order of arrival; streamed."""
-        for row in self._streamed(_PARKED, (organization,)):
+        for row in self._streamed(_PARKED, {"organization": organization}, position=0):
             yield _kept(row)
 
     def refusals(
         self, organization: str, *, reason: Reason | None = None, since: datetime | None = None
     ) -> Generator[KeptSignal]:
         """The refusal log in order of writing; streamed."""
-        code = reason.value if reason else None
-        for row in self._streamed(_REFUSALS, (organization, code, code, since)):
+        where = {"organization": organization, "only": reason.value if reason else None}
+        first = since or datetime.min.replace(tzinfo=UTC)
+        for row in self._streamed(_REFUSALS, where, recorded_at=first, id=0):
             yield _kept(row)
 
     def due(
@@ -124,15 +133,17 @@ class PostgresReadSide:
             return None
         return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
 
-    def _streamed(self, statement: LiteralString, parameters: Sequence[Any]) -> Iterator[DictRow]:
-        with (
-            store_reached(),
-            self._datastore.get_connection() as connection,
-            connection.transaction(),
-            connection.cursor(name="streamed") as cursor,
-        ):
-            cursor.itersize = _STREAMED
-            yield from cursor.execute(statement, parameters)
+    def _streamed(
+        self, statement: LiteralString, where: Mapping[str, Any], **behind: object
+    ) -> Iterator[DictRow]:
+        """Rows in the order of some columns, from behind the values given for them."""
+        while True:
+            with store_reached(), self._datastore.cursor() as cursor:
+                rows = cursor.execute(statement, {**where, **behind, "limit": _PAGE}).fetchall()
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            behind = {column: rows[-1][column] for column in behind}
 
 
 def _suppression(row: DictRow) -> Suppression:

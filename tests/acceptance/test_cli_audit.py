@@ -1,0 +1,143 @@
+"""`offerlog history`, `parked`, `refusals`: what happened, and what was not recorded."""
+
+import json
+import subprocess
+from datetime import datetime, timedelta
+
+import pytest
+
+from acceptance.command_line import COMMAND, CommandLine, an_id, ndjson, told
+
+EVENT_KEYS = [
+    *("version", "event", "action_id", "stage", "occurred_at", "recorded_at", "session_id"),
+    *("error_code", "error_message", "event_id", "action_map_version", "timeout_seconds"),
+]
+KEPT_KEYS = ["recorded_at", "reason", "field", "cause", "signal"]
+
+
+def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
+    """By version, and by when it was recorded; an errored action is followed by a new one."""
+    one, two, action_map, event_id = (an_id() for _ in range(4))
+    error = {"errorCode": "00045", "errorMessage": "no frame", "eventId": event_id}
+    offerlog.judged(
+        told("offered", one, action_map, "2026-11-22T10:00:00Z", timeoutSeconds=45),
+        told("errored", one, action_map, "2026-11-22T10:00:01Z", **error),
+    )
+    offerlog.judged(
+        told("offered", two, action_map, "2026-11-22T10:05:00Z"),
+        told("accepted", two, action_map, "2026-11-22T10:05:04Z"),
+        told("rejected", two, action_map, "2026-11-22T10:05:09Z", actionMapVersion=2),
+    )
+    pair = ("history", "--customer", "v1", "--action-map", action_map)
+    now = offerlog(*pair, "--format", "json").json
+    assert list(now) == ["state", "version", "events"]
+    assert (now["state"], now["version"]) == ("rejected", 5)
+    assert [(event["version"], event["event"], event["action_id"]) for event in now["events"]] == [
+        (1, "offered", one),
+        (2, "errored", one),
+        (3, "offered", two),
+        (4, "accepted", two),
+        (5, "rejected", two),
+    ]
+    errored, rejected = now["events"][1], now["events"][4]
+    assert list(errored) == EVENT_KEYS
+    assert {name: errored[name] for name in ("error_code", "error_message", "event_id", "occurred_at")} == {
+        "error_code": "00045",
+        "error_message": "no frame",
+        "event_id": event_id,
+        "occurred_at": "2026-11-22T10:00:01Z",
+    }
+    assert (rejected["stage"], rejected["action_map_version"]) == ("form", 2)
+    assert now["events"][0]["timeout_seconds"] == 45
+    early = offerlog(*pair, "--format", "json", "--version", "2").json
+    assert early == {"state": "errored", "version": 2, "events": now["events"][:2]}
+    then = offerlog(*pair, "--format", "json", "--as-of", errored["recorded_at"]).json
+    assert then == early
+    before = datetime.fromisoformat(errored["recorded_at"]) - timedelta(microseconds=1)
+    nothing = {"state": None, "version": 0, "events": []}
+    assert offerlog(*pair, "--format", "json", "--as-of", before.isoformat()).json == nothing
+    table = offerlog(*pair).text
+    assert "rejected, version 5" in table
+    assert "errored (00045: no frame)" in table
+    assert "rejected (form)" in table
+
+
+def test_an_unknown_pair_has_no_history(offerlog: CommandLine) -> None:
+    """Version 0 and no state; for people, a sentence."""
+    pair = ("history", "--customer", "nobody", "--action-map", an_id())
+    assert offerlog(*pair, "--format", "json").text == '{"state":null,"version":0,"events":[]}\n'
+    assert "Nothing was ever offered there" in offerlog(*pair).text
+
+
+def test_what_is_parked_is_listed_until_its_action_comes(offerlog: CommandLine) -> None:
+    """As the text that came, byte for byte."""
+    action, action_map = an_id(), an_id()
+    early = ndjson(told("accepted", action, action_map, customerId="é\0")).strip().replace(b'": ', b'" :  ')
+    assert "parked" in offerlog("record", "-", given=early).text
+    [kept] = offerlog("parked").lines
+    assert list(kept) == KEPT_KEYS
+    assert (kept["reason"], kept["field"], kept["cause"]) == (None, None, None)
+    assert kept["signal"] == early.decode()
+    offerlog.judged(told("offered", action, action_map, customerId="é\0"))
+    assert offerlog("parked").raw == b""
+    assert offerlog("refusals").raw == b""
+
+
+def test_refusals_keep_the_text_that_came(offerlog: CommandLine) -> None:
+    """Filtered by reason and time; bytes that are no text and lone surrogates are spelt out."""
+    surrogate = b'{"customerId": "\\ud800"}'
+    given = b"\xff\xfe raw\n" + surrogate + b"\n" + ndjson(told("qualified", an_id(), an_id()))
+    offerlog("record", "-", given=given)
+    first, second, third = offerlog("refusals").lines
+    assert list(first) == KEPT_KEYS
+    assert (first["reason"], first["signal"]) == ("malformed", "\\xff\\xfe raw")
+    assert second["signal"] == surrogate.decode()
+    assert (third["reason"], third["field"]) == ("not_tracked", None)
+    assert len(offerlog("refusals", "--reason", "malformed").lines) == 2
+    assert offerlog("refusals", "--reason", "not_legal").raw == b""
+    at = first["recorded_at"]
+    assert len(offerlog("refusals", "--since", at).lines) == 3
+    later = (datetime.fromisoformat(at) + timedelta(days=1)).date().isoformat()
+    assert offerlog("refusals", "--since", later).raw == b""
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(offerlog: CommandLine) -> None:
+    """`offerlog refusals | head -1`: no message, no failure, however much is left."""
+    offerlog("record", "-", given=b'{"a": "%s"}\n' % (b"x" * 200) * 3000)
+    for reader in ("head -1", "true"):
+        run = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {COMMAND} refusals | {reader}"],
+            capture_output=True,
+            env=offerlog.environment,
+            check=True,
+        )
+        assert run.stderr == b""
+        assert reader == "true" or json.loads(run.stdout)["reason"] == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("refusals", "--since", "soon"), "--since 'soon' is not a time"),
+        (("refusals", "--reason", "no"), "'no' is not one of 'malformed', 'not_tracked'"),
+        (("history", "--customer", "v", "--action-map", "7"), "--action-map: a hyphenated UUID is needed"),
+        (
+            (
+                "history",
+                "--customer",
+                "v",
+                "--action-map",
+                an_id(),
+                "--version",
+                "1",
+                "--as-of",
+                "2026-01-01",
+            ),
+            "give --version or --as-of, not both",
+        ),
+        (("history", "--customer", "v", "--action-map", an_id(), "--version", "-1"), "'--version'"),
+    ],
+)
+def test_what_cannot_be_looked_up(offerlog: CommandLine, words: tuple[str, ...], said: str) -> None:
+    """Wrong usage, in one line that names the option."""
+    assert said in offerlog.fails(*words)

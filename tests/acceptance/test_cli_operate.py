@@ -1,0 +1,223 @@
+"""`offerlog expire`, `projections`, `simulate`, `sample`, and what holds for every command."""
+
+import fcntl
+import json
+import os
+import pty
+import struct
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+
+from acceptance.command_line import COMMAND, CommandLine, an_id, told
+
+TRAFFIC = (
+    *("simulate", "--visitors", "40", "--action-maps", "2", "--days", "2"),
+    *("--start", "2026-11-20", "--seed", "3"),
+)
+PROJECTIONS = ["current_state", "performance", "suppression"]
+
+
+def on_a_terminal(offerlog: CommandLine, *words: str, columns: int = 80) -> str:
+    """What a person would see."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {**offerlog.environment, "TERM": "xterm"}
+    run = subprocess.Popen([COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 1 << 16):
+            seen += part
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    assert run.wait(timeout=30) == 0, seen
+    return seen.decode()
+
+
+def test_expire_ends_what_is_overdue(offerlog: CommandLine) -> None:
+    """Parking that is over becomes a refusal, and what was refused so is judged anew when it comes again."""
+    late = told("started", an_id(), an_id())
+    soon = offerlog.with_settings(OFFERLOG_PARKING_TIME="0")
+    soon("expire")  # whatever other tests have left
+    offerlog.judged(late)
+    assert offerlog("expire").text == '{"timedout":0,"never_reachable":0}\n'
+    assert soon("expire").text == '{"timedout":0,"never_reachable":1}\n'
+    assert [one["reason"] for one in offerlog("refusals").lines] == ["never_reachable"]
+    assert offerlog("parked").raw == b""
+    assert [one["outcome"] for one in offerlog.judged(late)] == ["parked"]
+
+
+def test_expire_records_a_timeout_once(offerlog: CommandLine) -> None:
+    """A second after it came, at the time it was due, and only once however often it is looked for."""
+    action, action_map = an_id(), an_id()
+    offerlog.judged(told("offered", action, action_map, "2026-11-20T10:00:00Z", timeoutSeconds=1))
+    soon = offerlog.with_settings(OFFERLOG_DEADLINE_GRACE="0")
+    assert sum(soon("expire").json["timedout"] for _ in range(4)) >= 1  # other tests may have left some
+    pair = ("history", "--customer", "v1", "--action-map", action_map, "--format", "json")
+    events = offerlog(*pair).json["events"]
+    assert [event["event"] for event in events] == ["offered", "timedout"]
+    assert events[1]["occurred_at"] == "2026-11-20T10:00:01Z"
+
+
+def test_projections_are_shown_and_rebuilt(offerlog: CommandLine) -> None:
+    """Rebuilt from the log, one or all, and the report is the same afterwards."""
+    offerlog.judged(told("offered", an_id(), an_id(), "2026-11-20T10:00:00Z"))
+    report = offerlog("report", "--format", "json").raw
+    lines = offerlog("projections", "status", "--format", "json").lines
+    assert [line["projection"] for line in lines] == PROJECTIONS
+    assert list(lines[0]) == ["projection", "position", "lag_events", "lag_seconds"]
+    assert {(line["lag_events"], line["lag_seconds"]) for line in lines} == {(0, 0.0)}
+    table = [line.split() for line in offerlog("projections", "status").text.splitlines()]
+    assert [row[0] for row in table] == ["projection", *PROJECTIONS]
+    assert "performance rebuilt" in offerlog("projections", "rebuild", "performance").text
+    assert "all projections rebuilt" in on_a_terminal(offerlog, "projections", "rebuild")
+    assert offerlog("report", "--format", "json").raw == report
+    said = offerlog.fails("projections", "rebuild", "reports")
+    assert "there is no projection 'reports': current_state, performance, suppression" in said
+
+
+def test_simulated_traffic_is_the_same_bytes_again(offerlog: CommandLine) -> None:
+    """Disorder changes only the order; repeats add some, now and then under a new event id."""
+    first = offerlog(*TRAFFIC).raw
+    assert offerlog(*TRAFFIC).raw == first
+    disordered = offerlog(*TRAFFIC, "--disorder").raw
+    assert disordered != first
+    assert sorted(disordered.splitlines()) == sorted(first.splitlines())
+    assert {*offerlog(*TRAFFIC, "--repeats").raw.splitlines()} >= {*first.splitlines()}
+    assert offerlog(*TRAFFIC[:-1], "4").raw != first
+    assert all(json.loads(line)["actionMediaType"] for line in first.splitlines())
+    run = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {COMMAND} {' '.join(TRAFFIC)} | head -1"],
+        capture_output=True,
+        check=True,
+    )
+    assert (run.stdout, run.stderr) == (first.splitlines(keepends=True)[0], b"")
+
+
+def test_a_narrow_terminal_loses_nothing(offerlog: CommandLine) -> None:
+    """In 80 columns every map, bucket, count and event is still there, whole."""
+    offerlog("record", "-", given=offerlog(*TRAFFIC).raw)
+    shown = on_a_terminal(offerlog, "report", "--by", "day", "--view", "full")
+    assert "…" not in shown
+    rows = offerlog("report", "--by", "day", "--format", "json").json["rows"]
+    assert all(row["action_map_id"] in shown for row in rows)
+    assert shown.count("2026-11-20 ") == sum(row["bucket"].startswith("2026-11-20") for row in rows)
+    one = offerlog("suppressions", "--action-map", rows[0]["action_map_id"]).lines[0]
+    pair = ("--customer", one["customer_id"], "--action-map", one["action_map_id"])
+    timeline = on_a_terminal(offerlog, "history", *pair)
+    assert "…" not in timeline
+    assert one["action_id"] in timeline
+
+
+def test_the_sample_shows_what_there_is(offerlog: CommandLine) -> None:
+    """A day, what became of it, commands that work as they are printed; the second time nothing is new."""
+    first, again = offerlog("sample").text, offerlog("sample").text
+    assert "Action Map Performance" in first
+    assert "Nothing recorded" in again
+    assert "Nothing recorded" not in first
+    tried = [line.split()[1:] for line in first[first.index("What to try next") :].splitlines()[1:]]
+    [eligibility] = [words for words in tried if words[0] == "eligibility"]
+    assert offerlog(*eligibility).json["eligible"] is False
+    assert len(offerlog(*next(words for words in tried if words[0] == "suppressions")).lines) >= 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            ("sample",),
+            ("record",),
+            ("report",),
+            ("suppressions",),
+            ("eligibility",),
+            ("offer",),
+            ("history",),
+        ),
+        *(("parked",), ("refusals",), ("expire",), ("simulate",), ("projections",)),
+        *(("projections", "status"), ("projections", "rebuild"), ()),
+    ],
+)
+def test_help_teaches_and_fits(offerlog: CommandLine, words: tuple[str, ...]) -> None:
+    """Every command says what it does and, but for the families, gives an example; in 80 columns."""
+    narrow = offerlog.with_settings(COLUMNS="80")
+    text = narrow(*words, "--help").text
+    assert max(map(len, text.splitlines())) <= 80
+    assert words in {(), ("projections",)} or f"Example: offerlog {' '.join(words)}" in text
+
+
+def test_the_bare_command_helps(offerlog: CommandLine) -> None:
+    """Its help, and its version."""
+    assert "Usage: offerlog" in offerlog().text
+    assert offerlog("--version").text.startswith("offerlog ")
+
+
+def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> None:
+    """`--data`, `--organization` and `--customer-type`, before the command's name or behind it."""
+    bare = CommandLine(tmp_path / "unused", "nobody")
+    common = (
+        "--data",
+        str(offerlog.data),
+        "--organization",
+        offerlog.organization,
+        "--customer-type",
+        "email",
+    )
+    signal = told("offered", an_id(), an_id(), customerIdType="email")
+    assert bare.judged(signal, options=common)[0]["outcome"] == "recorded"
+    pair = ("--customer", "v1", "--action-map", signal["actionMapId"])
+    for words in (("eligibility", *pair, *common), (*common, "eligibility", *pair)):
+        assert bare(*words).json["reason"] == "already_open"
+    assert len(bare(*common, "projections", "status", "--format", "json").lines) == 3
+    for words in (("parked",), ("refusals",), ("expire",), ("report",), ("projections", "status")):
+        bare(*words, *common)
+    assert bare(*TRAFFIC, *common).raw
+    assert not (tmp_path / "unused").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        ({"OFFERLOG_PARKING_TIME": "soon"}, 2, "OFFERLOG_PARKING_TIME: a number of seconds is needed"),
+        ({"OFFERLOG_DEADLINE_GRACE": "-1"}, 2, "OFFERLOG_DEADLINE_GRACE: 0 or more seconds are needed"),
+        ({"OFFERLOG_ORGANIZATION": "a b"}, 2, "'a b' is no name of an organization"),
+        ({"OFFERLOG_DATABASE_URL": "nonsense"}, 2, "OFFERLOG_DATABASE_URL: "),
+        ({"OFFERLOG_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 1, "the store cannot be reached"),
+        ({"OFFERLOG_DATA": "/proc/nowhere"}, 1, "The data folder cannot be used: /proc/nowhere"),
+    ],
+)
+def test_settings_that_do_not_work(
+    offerlog: CommandLine, settings: dict[str, str], code: int, said: str
+) -> None:
+    """One line that names what to change."""
+    assert said in offerlog.with_settings(**settings).fails("expire", code=code)
+
+
+def test_a_folder_given_beats_a_server_in_the_environment(offerlog: CommandLine) -> None:
+    """An explicit `--data` means the embedded store."""
+    elsewhere = offerlog.with_settings(OFFERLOG_DATABASE_URL="postgresql://127.0.0.1:1/x")
+    assert elsewhere("parked", "--data", str(offerlog.data)).raw == b""
+
+
+def test_output_that_cannot_be_written_is_an_error(offerlog: CommandLine) -> None:
+    """A full disk: exit code 1 and one line."""
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(
+            [COMMAND, "report", "--format", "json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=offerlog.environment,
+            check=False,
+        )
+    assert run.returncode == 1
+    assert run.stderr == b"offerlog: [Errno 28] No space left on device\n"
+
+
+def test_wrong_words_are_wrong_usage(offerlog: CommandLine) -> None:
+    """No such command, no such option, no argument."""
+    assert "No such command 'recrod'" in offerlog.fails("recrod")
+    assert "No such option" in offerlog.fails("report", "--nope")
+    assert "Missing argument 'FILE'" in offerlog.fails("record")
