@@ -1,11 +1,11 @@
 """What each stored event costs: bytes of state, and all in with row and indexes, beside plain JSON."""
 
-import json
 import sys
 
 import psycopg
 from ground import database, say, server
 from ingest_bulk import record
+from pydantic import TypeAdapter
 from traffic import day
 
 from offerlog_infrastructure.composition import open_offerlog
@@ -33,7 +33,7 @@ def main(visitors: int) -> None:
             ).fetchall()
     facts = [read(*row[:3], bytes(row[3])) for row in rows]
     skip = {"originator_id", "originator_version"}
-    plain = sum(len(json.dumps(f.model_dump(mode="json", exclude=skip))) for f in facts) / len(facts)
+    plain = sum(len(TypeAdapter(type(f)).dump_json(f, exclude=skip)) for f in facts) / len(facts)
     names = ("events", "state, bytes", "row, bytes", "indexes, bytes", "all in, bytes")
     figures = dict(zip(names, map(float, found), strict=True)) | {"state as plain JSON, bytes": plain}
     say("size", figures, {"state vs_json": figures["state, bytes"] / plain})

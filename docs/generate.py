@@ -4,9 +4,8 @@
 """
 
 import sys
+from dataclasses import fields
 from pathlib import Path
-
-from pydantic.fields import FieldInfo
 
 from offerlog_domain.events import FACTS, Fact, LifecycleEvent, Visitor
 from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State
@@ -74,12 +73,12 @@ def events_page() -> str:
         lines.append(f"| `{fact.stored_name}.{fact.stored_version}` | {_first_line(fact)} | {kind} |")
     lines += ["", "## What they say", "", "Every fact:", "", *_fields(Fact, set())]
     lines += ["", "`visitor` is the one place for what identifies a visitor:", "", *_fields(Visitor, set())]
-    shown = set(Fact.model_fields)
+    shown = {field.name for field in fields(Fact)}
     report = next(base for base in LifecycleEvent.__mro__ if base.__name__ == "Report")
     lines += ["", "Every fact made from a signal also:", "", *_fields(report, shown)]
-    shown |= set(report.model_fields)
+    shown |= {field.name for field in fields(report)}
     lines += ["", "Every lifecycle event also:", "", *_fields(LifecycleEvent, shown)]
-    shown |= set(LifecycleEvent.model_fields)
+    shown |= {field.name for field in fields(LifecycleEvent)}
     for fact in FACTS:
         own = _fields(fact, shown)
         if own:
@@ -90,9 +89,9 @@ def events_page() -> str:
 def _fields(model: type[Fact] | type[Visitor], without: set[str]) -> list[str]:
     meanings = _attributes(model.__doc__ or "")
     return [
-        f"- `{name}` ({_type(field)}): {meanings.get(name, '')}".rstrip(": ")
-        for name, field in model.model_fields.items()
-        if name not in without
+        f"- `{field.name}` ({_type(field.type)}): {meanings.get(field.name, '')}".rstrip(": ")
+        for field in fields(model)
+        if field.name not in without
     ]
 
 
@@ -106,13 +105,9 @@ def _attributes(doc: str) -> dict[str, str]:
     return meanings
 
 
-def _type(field: FieldInfo) -> str:
-    named = getattr(field.annotation, "__name__", None)
-    return (
-        named
-        if named and "|" not in str(field.annotation)
-        else str(field.annotation).replace("None", "nothing")
-    )
+def _type(annotation: object) -> str:
+    named = getattr(annotation, "__name__", None)
+    return named if named and "|" not in str(annotation) else str(annotation).replace("None", "nothing")
 
 
 def _first_line(fact: type[Fact]) -> str:

@@ -197,7 +197,7 @@ def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> Fact:
     if told.kind == "offer-refused":
         return OfferRefused(**common, **report)
     if told.kind == "signal-parked":
-        return SignalParked(**(common | {"visitor": visitor.model_copy(update={"raw": RAW})}), **report)
+        return SignalParked(**(common | {"visitor": replace(visitor, raw=RAW)}), **report)
     begun = offer.action(uuid(told.action))
     number = len(offer.actions) + 1 if begun is None else begun.events[0].action_number
     report |= {

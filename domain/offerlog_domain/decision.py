@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from offerlog_domain.events import (
     LIFECYCLE_EVENTS,
+    REPORT_FIELDS,
     Fact,
     OfferRefused,
     ParkingEnded,
@@ -210,7 +211,7 @@ class _Case:
     def park(self, signal: Signal, raw: bytes) -> Judgement:
         """Keep a signal, with its text, until its action is far enough."""
         told = self.told_by(signal)
-        told["visitor"] = Visitor.of(vars(told["visitor"]) | {"raw": raw})
+        told["visitor"] = told["visitor"].keeping(raw)
         self.append(SignalParked.of(told | {"parked_state": signal.state}))
         return self.judgement(OutcomeKind.PARKED)
 
@@ -257,7 +258,7 @@ class _Case:
                         originator_id=self.offer.id,
                         originator_version=self.offer.version + 1,
                         organization=parked.organization,
-                        visitor=parked.visitor.model_copy(update={"raw": None}),
+                        visitor=parked.visitor.keeping(None),
                         action_map_id=parked.action_map_id,
                         action_id=parked.action_id,
                         recorded_at=self.circumstances.now,
@@ -300,13 +301,11 @@ class _Case:
 
     def told_again(self, report: Report) -> dict[str, Any]:
         """What a fact made from an earlier report says, now that it comes true."""
-        told: dict[str, Any] = {name: getattr(report, name) for name in Report.model_fields}
+        told: dict[str, Any] = {name: getattr(report, name) for name in REPORT_FIELDS}
         return told | {
             "originator_version": self.offer.version + 1,
             "recorded_at": self.circumstances.now,
-            "visitor": report.visitor.model_copy(update={"raw": None})
-            if report.visitor.raw
-            else report.visitor,
+            "visitor": report.visitor.keeping(None),
         }
 
 

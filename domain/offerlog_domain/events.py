@@ -6,42 +6,38 @@ too and the aggregate is rebuilt from one source (docs/decisions/0001). Every fa
 and a version that never change with the code; import paths are not stored.
 """
 
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, ClassVar, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic.dataclasses import dataclass
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.signals import Signal
 
-_set: Final = object.__setattr__  # how pydantic itself fills a frozen model
-
-_NONE_SET: Final[set[str]] = set()
-"""Which fields a caller set explicitly is of no interest for facts; one set serves all."""
+_set: Final = object.__setattr__  # how a frozen dataclass is filled
+_new: Final = object.__new__
 
 
-class Value(BaseModel):
+class Value:
     """An immutable value."""
 
-    model_config = ConfigDict(frozen=True)
-
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Self:
+    def of(cls, told: Mapping[str, Any]) -> Self:
         """Make one of values known to be right, every field given, without validating them again.
 
         Facts are made of a signal that was validated when it came in; doing so again for each fact
         costs more than deciding it.
         """
-        value = cls.__new__(cls)
+        value = _new(cls)
         _set(value, "__dict__", told)
-        _set(value, "__pydantic_fields_set__", _NONE_SET)
-        _set(value, "__pydantic_extra__", None)
-        _set(value, "__pydantic_private__", None)
         return value
 
 
+@dataclass(frozen=True, kw_only=True)
 class Visitor(Value):
     """What identifies a visitor; kept in one place of every fact, so that it can be sealed there.
 
@@ -57,7 +53,13 @@ class Visitor(Value):
     session_id: str
     raw: bytes | None = None
 
+    def keeping(self, raw: bytes | None) -> "Visitor":
+        """The same with another text kept."""
+        told = {"customer_id": self.customer_id, "customer_id_type": self.customer_id_type}
+        return Visitor.of(told | {"session_id": self.session_id, "raw": raw})
 
+
+@dataclass(frozen=True, kw_only=True)
 class Fact(Value):
     """What every fact of a stream says.
 
@@ -83,6 +85,7 @@ class Fact(Value):
     recorded_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
 class Report(Fact):
     """A fact made from a signal; it keeps what tells a repeat from a contradiction.
 
@@ -129,6 +132,7 @@ class Report(Fact):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
 class LifecycleEvent(Report):
     """An action reached a state.
 
@@ -153,6 +157,7 @@ class LifecycleEvent(Report):
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
 class Offered(LifecycleEvent):
     """The invitation was shown."""
 
@@ -160,6 +165,7 @@ class Offered(LifecycleEvent):
     state = State.OFFERED
 
 
+@dataclass(frozen=True, kw_only=True)
 class Accepted(LifecycleEvent):
     """The visitor accepted the invitation."""
 
@@ -167,6 +173,7 @@ class Accepted(LifecycleEvent):
     state = State.ACCEPTED
 
 
+@dataclass(frozen=True, kw_only=True)
 class Rejected(LifecycleEvent):
     """The visitor turned the offer down, at the invitation or at the form.
 
@@ -185,6 +192,7 @@ class Rejected(LifecycleEvent):
         return self.rejected_stage
 
 
+@dataclass(frozen=True, kw_only=True)
 class Ignored(LifecycleEvent):
     """The visitor navigated away from or around the invitation."""
 
@@ -192,6 +200,7 @@ class Ignored(LifecycleEvent):
     state = State.IGNORED
 
 
+@dataclass(frozen=True, kw_only=True)
 class Errored(LifecycleEvent):
     """A widget error prevented the engagement; the map may offer again."""
 
@@ -199,6 +208,7 @@ class Errored(LifecycleEvent):
     state = State.ERRORED
 
 
+@dataclass(frozen=True, kw_only=True)
 class TimedOut(LifecycleEvent):
     """The invitation timed out and was withdrawn, told by the widget or by the service's deadline."""
 
@@ -206,6 +216,7 @@ class TimedOut(LifecycleEvent):
     state = State.TIMEDOUT
 
 
+@dataclass(frozen=True, kw_only=True)
 class Started(LifecycleEvent):
     """The visitor submitted the form; the chat interaction started."""
 
@@ -213,6 +224,7 @@ class Started(LifecycleEvent):
     state = State.STARTED
 
 
+@dataclass(frozen=True, kw_only=True)
 class Abandoned(LifecycleEvent):
     """The visitor closed the window before an agent connected."""
 
@@ -220,6 +232,7 @@ class Abandoned(LifecycleEvent):
     state = State.ABANDONED
 
 
+@dataclass(frozen=True, kw_only=True)
 class Engaged(LifecycleEvent):
     """An agent accepted and connected."""
 
@@ -227,6 +240,7 @@ class Engaged(LifecycleEvent):
     state = State.ENGAGED
 
 
+@dataclass(frozen=True, kw_only=True)
 class OfferRefused(Report):
     """An `offered` was refused, or an offer asked for was blocked; remembered for its action id.
 
@@ -250,6 +264,7 @@ class OfferRefused(Report):
         return State.OFFERED
 
 
+@dataclass(frozen=True, kw_only=True)
 class SignalParked(Report):
     """A signal came before its action was far enough; it waits. Its `visitor` keeps the raw text.
 
@@ -267,6 +282,7 @@ class SignalParked(Report):
         return self.parked_state
 
 
+@dataclass(frozen=True, kw_only=True)
 class ParkingEnded(Fact):
     """A parked signal's time was over before its action came far enough.
 
@@ -278,6 +294,9 @@ class ParkingEnded(Fact):
 
     parked_state: State
 
+
+REPORT_FIELDS: Final = tuple(field.name for field in fields(Report))
+"""What every fact made from a signal says."""
 
 LIFECYCLE_EVENTS: Final[dict[State, type[LifecycleEvent]]] = {
     event.state: event

@@ -6,7 +6,7 @@ order or wrong; this module only says whether it can be read.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Never
 
@@ -18,8 +18,11 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
 )
+from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
 
 from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, State, UntrackedState
 
@@ -109,6 +112,8 @@ def _state(value: object) -> State | UntrackedState:
     return state
 
 
+_STRICT: Final = ConfigDict(strict=True, validate_by_name=True, validate_by_alias=True)
+
 _Uuid = Annotated[
     str,
     StringConstraints(
@@ -120,7 +125,8 @@ _Text = Annotated[str, StringConstraints(max_length=MAX_LINE_BYTES)]  # a limit 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
-class Signal(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Signal:
     """A readable report that an action reached a state.
 
     Attributes:
@@ -139,8 +145,6 @@ class Signal(BaseModel):
         timeout_seconds: After how many seconds the widget withdraws the invitation.
         action_map_name: The map's display name.
     """
-
-    model_config = ConfigDict(frozen=True, strict=True, populate_by_name=True)
 
     action_id: _Uuid = Field(alias="actionId")
     state: Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)] = Field(
@@ -172,7 +176,11 @@ class Signal(BaseModel):
 
     def to_json(self) -> bytes:
         """The signal as one line of the vendor's browser form."""
-        return self.model_dump_json(by_alias=True).encode()
+        return _SIGNAL.dump_json(self, by_alias=True)
+
+
+_SIGNAL: Final = TypeAdapter(Signal)
+_read_json: Final[Callable[..., Signal]] = _SIGNAL.validator.validate_json
 
 
 def read_signal(text: bytes) -> Signal:
@@ -186,7 +194,7 @@ def read_signal(text: bytes) -> Signal:
     # The stored form, and numbers that are no JSON but that the fast reading takes, go the slow way.
     if not (b"ebActionEvent" in text or b"NaN" in text or b"Infinity" in text):
         try:
-            return Signal.model_validate_json(text, by_alias=True, by_name=False)
+            return _read_json(text, by_alias=True, by_name=False)
         except ValidationError:
             pass  # the slow reading below takes nulls and numbers for text, and finds what is wrong
     return signal_from_document(_document(text))
@@ -209,14 +217,16 @@ def signal_from_document(document: object) -> Signal:
         told["errorCode"] = code.written
     elif isinstance(code, int | float) and not isinstance(code, bool):
         told["errorCode"] = str(code)
+    signal = object.__new__(Signal)  # strict reading fills one; it makes none of a mapping
     try:
-        return Signal.model_validate(told, by_alias=True, by_name=False)
+        _SIGNAL.validator.validate_python(ArgsKwargs((), told), self_instance=signal, by_alias=True, by_name=False)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0])
         if stored_form:
             field = ".".join(_STORED_FORM_PATHS.get(field, (field,)))
         raise MalformedSignal(field, _cause(first)) from None
+    return signal
 
 
 class _Pair(BaseModel):

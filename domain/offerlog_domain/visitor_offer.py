@@ -139,7 +139,7 @@ def evolve(offer: VisitorOffer, fact: Fact) -> VisitorOffer:
     """
     if fact.originator_version != offer.version + 1:
         raise ValueError(f"fact {fact.originator_version} does not follow version {offer.version}")
-    return _step(type(fact))(offer, fact)
+    return _step(type(fact))(offer, fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
 
 
 def fold(facts: Iterable[Fact], offer: VisitorOffer) -> VisitorOffer:
@@ -188,8 +188,8 @@ _STEPS: Final[Mapping[type[Fact], Callable[[VisitorOffer, Any], VisitorOffer]]] 
 
 
 @cache
-def _step(fact: type[Fact]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
-    """How a kind of fact changes a visitor-offer; looked up once, as `isinstance` is slow on models."""
+def _step(fact: type[Any]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
+    """How a kind of fact changes a visitor-offer."""
     for kind in fact.__mro__:
         if kind in _STEPS:
             return _STEPS[kind]

@@ -1,6 +1,7 @@
 """A batch: the checks before the visitor-offer is asked, the order inside, the outcomes in input order."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -204,7 +205,7 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
     batch = batches[0]
     together = dict(zip(map(id, batch), desk.record(*batch), strict=True))
     for heard in expected_order(batch):
-        alone = heard.model_copy(update={"customer_id": customers[1]})
+        alone = replace(heard, customer_id=customers[1])
         assert desk.record(alone) == [together[id(heard)]]
     service: OfferService = desk.service
     streams = [service.stream("acme", customer_id=one, action_map_id=MAP) for one in customers]

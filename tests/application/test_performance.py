@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -118,7 +119,7 @@ def events_of(lives: Lives) -> list[Positioned]:
         ]
         for fact in facts_of(VisitorOffer(STREAM), told, None):
             own = {"originator_id": stream, "action_map_id": uuid(action_map)}
-            facts.append(Positioned(len(facts) + 1, fact.model_copy(update=own)))
+            facts.append(Positioned(len(facts) + 1, replace(fact, **own)))
     return facts
 
 

@@ -1,5 +1,6 @@
 """What is a repeat, and what contradicts what was said before."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_the_same_content_under_a_known_event_id_is_a_duplicate(past: Past) -> N
 @pytest.mark.parametrize("difference", OTHER.values(), ids=OTHER)
 def test_each_field_of_the_content_makes_a_contradiction(past: Past, difference: dict[str, Any]) -> None:
     """The content is action, state, media type, map, version, session, error, message and time-out."""
-    heard = signal(past[0], **FULL).model_copy(update=difference)
+    heard = replace(signal(past[0], **FULL), **difference)
     given(*past[1]).when(heard).then("refused: conflicting_duplicate")
 
 
@@ -101,7 +102,7 @@ def test_the_same_error_code_as_text_only() -> None:
     past = given(event("offered"), event("errored", at=1, event_id=uuid("1"), error_code="00045"))
     again = signal("errored", at=1, event_id=uuid("1"), error_code="00045")
     past.when(again).then("duplicate")
-    past.when(again.model_copy(update={"error_code": "45"})).then("refused: conflicting_duplicate")
+    past.when(replace(again, error_code="45")).then("refused: conflicting_duplicate")
 
 
 def test_an_event_id_whose_signal_was_not_kept_is_not_known() -> None:
