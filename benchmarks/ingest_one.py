@@ -1,8 +1,12 @@
 """512 callers in flight, each records one signal and waits for its durable outcome; whole lifecycles."""
 
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 
 from ground import database, percentile, say, server, settle, timed
 from peers import copy_rate, stock_rate, stored_rows
@@ -78,25 +82,44 @@ def rate(service: Offerlog, sent: list[list[bytes]], callers: int) -> float:
     return work.recorded / seconds
 
 
+@contextmanager
+def projector(dsn: str) -> Iterator[None]:
+    """A process of its own that feeds the projections."""
+    feeding = (
+        "import sys; from offerlog_infrastructure.composition import open_offerlog\n"
+        "with open_offerlog(database_url=sys.argv[1], keep_deadlines=False): sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", feeding, dsn], stdin=subprocess.PIPE) as process:
+        time.sleep(1.5)  # it has taken the projections by then
+        yield
+        process.communicate()
+
+
 def main(count: int) -> None:
     """Measure and print."""
     sent = list(lifecycles(count))
     settle()
     figures: dict[str, float] = {}
     with server() as dsn:
-        ours = database(dsn)
-        with open_offerlog(database_url=ours, keep_deadlines=False) as service:
-            alone, rest = sent[: count // 50], sent[count // 50 :]
-            figures["signals/s, 1 caller"] = rate(service, alone, 1)
-            best = [rate(service, rest[n::3], CALLERS) for n in range(3)]
-            figures[f"signals/s, {CALLERS} callers"] = percentile(best, 0.5)
+        for where, project in (("own process", False), ("same process", True)):
+            ours = database(dsn)
+            with (
+                projector(ours) if not project else nullcontext(),
+                open_offerlog(database_url=ours, keep_deadlines=False, project=project) as service,
+            ):
+                alone, rest = sent[: count // 50], sent[count // 50 :]
+                figures[f"signals/s, 1 caller, projector in {where}"] = rate(service, alone, 1)
+                rates = [rate(service, rest[n::3], CALLERS) for n in range(3)]
+                figures[f"signals/s, {CALLERS} callers, projector in {where}"] = percentile(rates, 0.5)
         plain = stock_rate(dsn, list(LIFECYCLES), 8, STOCK_SECONDS)
         figures["plain library, 8 threads, events/s"] = plain
         figures["plain library, 1 thread, events/s"] = stock_rate(dsn, list(LIFECYCLES), 1, STOCK_SECONDS)
         limit = copy_rate(database(dsn), stored_rows(ours), 1_000)
         figures["COPY limit, rows/s"] = limit
-    ratio = figures[f"signals/s, {CALLERS} callers"]
-    say("ingest-one", figures, {"vs_stock": ratio / plain, "vs_copy": ratio / limit})
+    apart = figures[f"signals/s, {CALLERS} callers, projector in own process"]
+    together = figures[f"signals/s, {CALLERS} callers, projector in same process"]
+    ratios = {"vs_stock": apart / plain, "vs_stock, one process": together / plain, "vs_copy": apart / limit}
+    say("ingest-one", figures, ratios)
 
 
 if __name__ == "__main__":

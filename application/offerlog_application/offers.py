@@ -323,6 +323,8 @@ def _lifecycle_order(cases: Sequence[SignalCase]) -> Sequence[int]:
     The signals of one action, in lifecycle order and ties in input order, take the places which that
     action's signals hold; all other places stay.
     """
+    if len(cases) < 2:  # noqa: PLR2004 - one alone is in order
+        return range(len(cases))
     held: dict[tuple[UUID, str], list[int]] = {}
     for n, case in enumerate(cases):
         held.setdefault((case.stream, case.signal.action_id), []).append(n)

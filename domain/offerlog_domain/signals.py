@@ -180,6 +180,7 @@ class Signal:
 
 
 _SIGNAL: Final = TypeAdapter(Signal)
+_fill: Final = _SIGNAL.validator.validate_python
 _read_json: Final[Callable[..., Signal]] = _SIGNAL.validator.validate_json
 
 
@@ -219,7 +220,7 @@ def signal_from_document(document: object) -> Signal:
         told["errorCode"] = str(code)
     signal = object.__new__(Signal)  # strict reading fills one; it makes none of a mapping
     try:
-        _SIGNAL.validator.validate_python(ArgsKwargs((), told), self_instance=signal, by_alias=True, by_name=False)
+        _fill(ArgsKwargs((), told), self_instance=signal, by_alias=True, by_name=False)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0])
