@@ -50,7 +50,7 @@ docs: setup ## Write the generated pages of docs/ anew from the code
 lock: setup ## Resolve requirements.lock anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet \
-	  --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	  --python-version 3.11 --group dev --extra otel pyproject.toml -o requirements.lock
 
 clean: ## Remove what these targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
