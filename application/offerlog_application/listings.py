@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from offerlog_domain.outcomes import Reason
 
@@ -64,6 +65,67 @@ class ProjectionStatus:
     position: int
     lag_events: int
     lag_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceDifference:
+    """A slice of the streams of which a projection has not folded in what the log holds.
+
+    Attributes:
+        slice: Which, from 0 to 15: the first hexadecimal digit of the stream's id.
+        expected: How many events the log holds of it, up to the projection's position.
+        events: How many were folded in.
+    """
+
+    slice: int
+    expected: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a projection has folded in.
+
+    Attributes:
+        view: Which projection.
+        position: Up to which position.
+        events: How many events.
+        digest: The sum of the squares of their positions, in decimal.
+        short_by: How many events wait as dead letters, not folded in.
+        differences: Where the log says otherwise; empty where it agrees or was not asked.
+    """
+
+    view: str
+    position: int
+    events: int
+    digest: str
+    short_by: int
+    differences: tuple[SliceDifference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A visitor-offer that a projection could not take in from some event on; the rest went on.
+
+    Attributes:
+        view: Which projection.
+        stream: The visitor-offer.
+        position: The position of the event that could not be applied.
+        version: That event's place in the stream.
+        topic: Its stored name and version.
+        error: Why.
+        dead_at: Since when.
+        waiting: How many events of that visitor-offer wait, that one included.
+    """
+
+    view: str
+    stream: UUID
+    position: int
+    version: int
+    topic: str
+    error: str
+    dead_at: datetime
+    waiting: int
 
 
 class ReadSide(Protocol):

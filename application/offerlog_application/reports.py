@@ -59,10 +59,17 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The answer: rows sorted by action map, then bucket; rows of zeros are left out."""
+    """The answer.
+
+    Attributes:
+        query: What was asked.
+        rows: Sorted by action map, then bucket; rows of zeros are left out.
+        short_by: How many events that belong here wait as dead letters and are not counted.
+    """
 
     query: ReportQuery
     rows: Sequence[ReportRow]
+    short_by: int = 0
 
 
 class PerformanceCounts(Protocol):

@@ -3,29 +3,34 @@
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
 from offerlog_application.audit import History, history
-from offerlog_application.listings import KeptSignal, ProjectionStatus, Suppression
+from offerlog_application.listings import DeadLetter, KeptSignal, ProjectionStatus, Proof, Suppression
 from offerlog_application.offers import Expired, OfferService, Receipt
 from offerlog_application.offers import Report as SignalReport
 from offerlog_application.ports import Clock
+from offerlog_application.rebuilds import RebuildProgress
 from offerlog_application.reports import Report, ReportQuery, report
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Rules
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
 from offerlog_domain.signals import read_pair
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
 from offerlog_infrastructure.postgres.log import PostgresLog
 from offerlog_infrastructure.postgres.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.projector import Projector
+from offerlog_infrastructure.postgres.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.queries import PostgresReadSide
 from offerlog_infrastructure.postgres.rebuild import rebuild
+from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
 from offerlog_infrastructure.postgres.views import VIEWS
 
 _EXPIRY_SECONDS: Final = 5.0
@@ -73,6 +78,8 @@ class Offerlog:
         self._log = PostgresLog(application)
         self._reads = PostgresReadSide(application, clock)
         self._performance = PostgresPerformance(application)
+        self._proofs = PostgresProofs(application)
+        self._dead_letters = PostgresDeadLetters(application)
         self._writer = GroupCommitWriter(self._log)
         self._service = OfferService(self._writer, self._log, self._reads, clock, rules)
         self._projector = Projector(application) if project else None
@@ -195,8 +202,10 @@ class Offerlog:
         return read_pair("-", "-", text)[2]
 
     def report(self, query: ReportQuery) -> Report:
-        """The Action Map Performance report, from the projection."""
-        return report(query, self._performance)
+        """The Action Map Performance report, from the projection; says by how many events it is short."""
+        made = report(query, self._performance)
+        missing = self._dead_letters.short_by("performance", query.organization, query.action_maps)
+        return replace(made, short_by=missing)
 
     def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
         """Signals that wait for their action, from the projection; streamed."""
@@ -266,21 +275,61 @@ class Offerlog:
         """How far every projection has come."""
         return self._reads.status()
 
-    def rebuild(self, name: str | None = None) -> int:
-        """Empty one projection, or all, and start feeding it again from the log.
+    def rebuild(
+        self,
+        name: str | None = None,
+        *,
+        told: Callable[[RebuildProgress], None] = lambda _: None,
+        accept_difference: bool = False,
+        switch: bool = True,
+    ) -> None:
+        """Build one projection, or all, anew from the log, and switch once it is proved to be the same.
 
-        Returns:
-            The position to wait for.
+        Readers go on with the old one until then. An interrupted rebuild is gone on with.
+
+        Args:
+            name: Which projection; None for all.
+            told: Is told how far it is, several times a second.
+            accept_difference: Whether to switch although the new one differs.
+            switch: False to build and compare only.
 
         Raises:
             KeyError: There is no projection of that name.
+            RebuildRunning: Another one is at work.
+            ProjectionsDiffer: Old and new differ at the same position; the old one stays.
         """
         views = [view for view in VIEWS if name in {None, view.name}]
         if not views:
             raise KeyError(name)
-        rebuild(self._application, views)
-        self._wake()
-        return self._application.log.max_notification_id() or 0
+        rebuild(self._application, views, told=told, accept_difference=accept_difference, switch=switch)
+
+    def verify(self, name: str | None = None) -> Sequence[Proof]:
+        """Compare what each projection has folded in with the log, up to its position; reads the whole log.
+
+        Raises:
+            KeyError: There is no projection of that name.
+        """
+        return self._proofs.verify(name)
+
+    def proof(self, name: str = "performance") -> Proof:
+        """What a projection has folded in by now: a small query, to go with a report.
+
+        Raises:
+            KeyError: There is no projection of that name.
+        """
+        return self._proofs.proof(name)
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """The visitor-offers that a projection could not take in, in all organizations."""
+        return self._dead_letters.all()
+
+    def retry_dead_letters(self) -> int:
+        """Take in again what waits behind events that could not be applied; returns how many could."""
+        return self._dead_letters.retry()
+
+    def stored_kinds(self) -> Sequence[StoredKind]:
+        """Every name and version of event in the log, and whether this build can read it."""
+        return stored_kinds(self._application)
 
     def keep_deadlines(self) -> None:
         """From now on, expire what is overdue every few seconds, in the background."""

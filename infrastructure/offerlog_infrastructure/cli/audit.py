@@ -3,7 +3,6 @@
 from collections.abc import Generator
 from contextlib import closing
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,19 +19,12 @@ from offerlog_infrastructure.cli.options import (
     Organization,
     open_service,
 )
-from offerlog_infrastructure.cli.output import console, print_json, printable, stamp, table, usage
+from offerlog_infrastructure.cli.output import Form, console, print_json, printable, stamp, table, usage
 
 if TYPE_CHECKING:
     from offerlog_application.audit import History
     from offerlog_application.listings import KeptSignal
     from offerlog_domain.events import LifecycleEvent
-
-
-class Format(StrEnum):
-    """How a history is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,7 +47,7 @@ def history(
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="As it was recorded by then; UTC unless it says so.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
@@ -71,7 +63,7 @@ def history(
             version=version,
             as_of=moment,
         )
-    if form is Format.JSON:
+    if form is Form.JSON:
         state = told.state.value if told.state else None
         print_json({"state": state, "version": told.version, "events": _events(told)})
         return

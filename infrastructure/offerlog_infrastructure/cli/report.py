@@ -13,7 +13,15 @@ from offerlog_application.calendar import Granularity, instant, zone
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, fits, print_json, printable, table, usage
+from offerlog_infrastructure.cli.output import (
+    console,
+    fits,
+    print_json,
+    printable,
+    proof_document,
+    table,
+    usage,
+)
 
 if TYPE_CHECKING:
     from offerlog_application.reports import Report, ReportQuery, ReportRow
@@ -70,6 +78,9 @@ def report(
         Cohort, typer.Option(help="offered puts each action's whole funnel where its offer was made.")
     ] = Cohort.EVENT,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    with_proof: Annotated[
+        bool, typer.Option("--proof", help="Add up to where it counts, and a digest of the events counted.")
+    ] = False,
 ) -> None:
     """Show Action Map Performance: how often each map's offer was made, taken and turned down.
 
@@ -98,13 +109,18 @@ def report(
             cohort=cohort,
         )
         made = service.report(query)
+        proof = service.proof("performance") if with_proof else None
     match form:
         case Format.JSON:
-            print_json(_document(made))
+            print_json(_document(made) | ({"proof": proof_document(proof)} if proof else {}))
         case Format.CSV:
             _print_csv(made)
         case Format.TABLE:
             show_report(made)
+            if proof:
+                console().print(f"up to position {proof.position:,}: {proof.events:,} events, {proof.digest}")
+    if made.short_by and form is not Format.JSON:
+        console(stderr=True).print(_short(made))
 
 
 def _document(made: "Report") -> dict[str, Any]:
@@ -114,6 +130,7 @@ def _document(made: "Report") -> dict[str, Any]:
         "to": query.end.astimezone(query.zone).isoformat() if query.end else None,
         "zone": query.zone.key,
         "by": query.by.value,
+        **({"short_by": made.short_by} if made.short_by else {}),
         "rows": [
             {
                 "action_map_id": row.action_map_id,
@@ -125,6 +142,10 @@ def _document(made: "Report") -> dict[str, Any]:
             for row in made.rows
         ],
     }
+
+
+def _short(made: "Report") -> str:
+    return f"short by {made.short_by:,} events: see offerlog projections dead-letters"
 
 
 def _print_csv(made: "Report") -> None:

@@ -42,7 +42,11 @@ class LogFactory(PostgresFactory):
 
 
 class OfferlogApplication(Application[UUID]):
-    """The log as the library sees it: events, repository, notification log, in tables we migrate."""
+    """The log as the library sees it: events, repository, notification log, in tables we migrate.
+
+    Attributes:
+        dsn: The connection string, password included: do not log it.
+    """
 
     name = "offerlog"
     env: ClassVar[dict[str, str]] = {
@@ -53,7 +57,7 @@ class OfferlogApplication(Application[UUID]):
     }
 
     def __init__(self, dsn: str, schema: str, env: EnvType | None = None) -> None:
-        self._dsn = dsn
+        self.dsn = dsn
         super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
@@ -80,7 +84,7 @@ class OfferlogApplication(Application[UUID]):
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory[PostgresTrackingRecorder]:  # type: ignore[override] # the library narrows it so
         """Our factory over the connection string."""
-        return LogFactory(env, self._dsn)
+        return LogFactory(env, self.dsn)
 
     def construct_mapper(self) -> Mapper[UUID]:
         """Stable names and versions instead of import paths."""

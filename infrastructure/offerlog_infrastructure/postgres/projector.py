@@ -9,16 +9,13 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Final, LiteralString
-from uuid import UUID
+from typing import Final, LiteralString
 
-from psycopg import Connection, Cursor
+from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
-from offerlog_domain.events import LifecycleEvent
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.codec import UnreadableEvent
+from offerlog_infrastructure.postgres.feeding import EVENT_COLUMNS, feed, read_page
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
@@ -31,24 +28,18 @@ _LOOK_SECONDS: Final = 0.02
 _STAND_BY_SECONDS: Final = 0.5
 """How often a projector that stands by tries to become active."""
 
-_LOCK_SPACE: Final = 0x6F66_6C67
+LOCK_SPACE: Final = 0x6F66_6C67
 """The first key of the advisory locks ("oflg" in ASCII); the second is the view's number."""
 
 _POSITIONS: LiteralString = """
     SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
     WHERE application_name = ANY(%s) ORDER BY application_name FOR UPDATE
 """
-_READ_PAGE: LiteralString = """
-    SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
+READ_PAGE: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
 """
-
-_EARLIER: LiteralString = """
-    SELECT e.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
-        SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
-        WHERE originator_id = wanted.id ORDER BY originator_version
-    ) AS e
-"""
+"""A page of the log: behind one position, up to another, at most so many."""
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +117,7 @@ class Projector:
         for number, view in enumerate(self._views):
             if view not in owned:
                 row = connection.execute(
-                    "SELECT pg_try_advisory_lock(%s, %s) AS mine", (_LOCK_SPACE, number)
+                    "SELECT pg_try_advisory_lock(%s, %s) AS mine", (LOCK_SPACE, number)
                 ).fetchone()
                 if row is not None and row["mine"]:
                     claimed.append(view)
@@ -139,39 +130,13 @@ class Projector:
             positions: dict[str, int] = dict(cursor.fetchall())
             behind = min(positions.values())
             ahead = [position for position in positions.values() if position > behind]
-            rows = cursor.execute(_READ_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
-            if rows:
-                page = self._page(cursor, rows)
-                last = page.facts[-1].position
-            elif ahead and min(ahead) <= safe:
-                page, last = Page(()), min(ahead)
-            else:
+            found = cursor.execute(READ_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
+            last = found[-1][0] if found else min(ahead, default=0)
+            if not behind < last <= safe:
                 return False
+            page = read_page(cursor, self._application.facts, found)
             for view in owned:
                 if positions[view.name] == behind:
-                    view.apply(cursor, page)
+                    feed(cursor, view.name, view.apply, page)
                     self._recorder.advance(connection, view.name, last)
             return True
-
-    def _page(self, cursor: Cursor[Any], rows: Sequence[tuple[Any, ...]]) -> Page:
-        """The facts of some rows, as far as they can be read.
-
-        Raises:
-            UnreadableEvent: Already the first cannot.
-        """
-        read = self._application.facts.fact
-        facts: list[Positioned] = []
-        try:
-            for position, *stored in rows:
-                facts.append(Positioned(position, read(*stored)))
-        except UnreadableEvent:
-            if not facts:
-                raise
-        earlier: dict[UUID, list[LifecycleEvent]] = {}
-        streams = streams_with_repeats(facts)
-        if streams:
-            for _, *stored in cursor.execute(_EARLIER, (list(streams),), prepare=True).fetchall():
-                fact = read(*stored)
-                if isinstance(fact, LifecycleEvent):
-                    earlier.setdefault(fact.originator_id, []).append(fact)
-        return Page(facts, earlier)

@@ -1,0 +1,212 @@
+"""offerlog projections: how far they are, whether they are right, and building them anew."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress
+from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.output import (
+    Form,
+    console,
+    print_json,
+    printable,
+    proof_document,
+    stamp,
+    table,
+    usage,
+)
+
+if TYPE_CHECKING:
+    from offerlog_infrastructure.service import Offerlog
+
+Name = Annotated[str | None, typer.Argument(help="Which projection; all of them unless given.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    projections = typer.Typer(
+        help="See how far the projections are and whether they are right; build them anew from the log.",
+        no_args_is_help=True,
+    )
+    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections status")(status)
+    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections verify")(verify)
+    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections rebuild performance")(
+        rebuild
+    )
+    projections.command(
+        name="dead-letters", cls=Command, epilog="[dim]Example:[/] offerlog projections dead-letters --retry"
+    )(dead_letters)
+    app.add_typer(projections, name="projections")
+
+
+def status(
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Show each projection's position in the log, and its lag in events and seconds."""
+    with open_service(data, organization, project=False) as service:
+        found = service.projections()
+    out = console()
+    rows = table(out, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
+    for one in found:
+        if form is Form.JSON:
+            print_json(
+                {
+                    "projection": one.name,
+                    "position": one.position,
+                    "lag_events": one.lag_events,
+                    "lag_seconds": None if one.lag_seconds is None else round(one.lag_seconds, 3),
+                }
+            )
+        age = "unreadable" if one.lag_seconds is None else f"{one.lag_seconds:.1f}"
+        rows.add_row(one.name, f"{one.position:,}", f"{one.lag_events:,}", age)
+    if form is Form.TABLE:
+        out.print(rows)
+
+
+def verify(
+    name: Name = None,
+    contents: Annotated[
+        bool, typer.Option("--contents", help="Also build them anew aside and compare every row.")
+    ] = False,
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Prove that no event was skipped or taken twice: compare what was folded in with the log.
+
+    Reads the whole log. Exit code 1 where they differ, with the first
+    difference.
+    """
+    with open_service(data, organization) as service:
+        _known(service, name)
+        service.catch_up()
+        proofs = service.verify(name)
+        out = console()
+        rows = table(out, ["projection", "proved", "position", "events", "short by"], numbers=3)
+        for one in proofs:
+            if form is Form.JSON:
+                differences = [
+                    {"slice": d.slice, "expected": d.expected, "events": d.events} for d in one.differences
+                ]
+                print_json({**proof_document(one), "differences": differences})
+            figures = [f"{figure:,}" for figure in (one.position, one.events, one.short_by)]
+            rows.add_row(one.view, "no" if one.differences else "yes", *figures)
+        if form is Form.TABLE:
+            out.print(rows)
+        if contents:
+            _rebuild(service, name, switch=False, accept_difference=False)
+    for one in proofs:
+        for first in one.differences[:1]:
+            typer.echo(
+                f"offerlog: {one.view}: of the streams that begin with {first.slice:x}, {first.events:,}"
+                f" events were folded in where the log holds {first.expected:,}; build it anew:"
+                f" offerlog projections rebuild {one.view}",
+                err=True,
+            )
+    if any(one.differences for one in proofs):
+        raise typer.Exit(1)
+
+
+def rebuild(
+    name: Name = None,
+    accept_difference: Annotated[
+        bool, typer.Option("--accept-difference", help="Switch even if old and new differ.")
+    ] = False,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Build a projection anew beside the live one, prove that both agree, and switch.
+
+    Readers go on with the old one until then. If the two differ, as they
+    will where the code was changed on purpose, it shows where and asks.
+    Interrupted, it goes on where it was the next time.
+    """
+    with open_service(data, organization) as service:
+        _known(service, name)
+        try:
+            _rebuild(service, name, switch=True, accept_difference=accept_difference)
+        except ProjectionsDiffer as differ:
+            for line in differ.differences[:10]:
+                typer.echo(printable(line), err=True)
+            if not (sys.stdin.isatty() and typer.confirm("Take the rebuilt one?", err=True)):
+                raise
+            _rebuild(service, name, switch=True, accept_difference=True)
+        reached = service.position()
+    console().print(f"{name or 'all projections'} rebuilt, proved and switched, at position {reached:,}")
+
+
+def dead_letters(
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Take them in again, in order, after what was wrong is mended.")
+    ] = False,
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """List the visitor-offers that a projection could not take in, of all organizations.
+
+    Such an event stops only its own visitor-offer: its later events wait
+    in order, and reports say by how many events they are short.
+    """
+    with open_service(data, organization) as service:
+        service.catch_up()
+        lifted = service.retry_dead_letters() if retry else None
+        found = service.dead_letters()
+    out = console()
+    rows = table(out, ["projection", "stream", "event", "error", "position", "waiting"], numbers=2)
+    for one in found:
+        if form is Form.JSON:
+            print_json(
+                {
+                    "projection": one.view,
+                    "stream": str(one.stream),
+                    "position": one.position,
+                    "version": one.version,
+                    "stored_as": one.topic,
+                    "error": one.error,
+                    "dead_at": stamp(one.dead_at),
+                    "waiting": one.waiting,
+                }
+            )
+        cells = (one.view, str(one.stream), one.topic, one.error)
+        rows.add_row(*map(printable, cells), f"{one.position:,}", f"{one.waiting:,}")
+    if form is Form.TABLE:
+        if lifted is not None:
+            out.print(f"{lifted:,} taken in again, {len(found):,} left")
+        out.print(rows if found else "No dead letters.")
+
+
+def _known(service: "Offerlog", name: str | None) -> None:
+    names = [one.name for one in service.projections()]
+    if name is not None and name not in names:
+        raise usage(f"there is no projection {name!r}: {', '.join(names)}")
+
+
+def _rebuild(service: "Offerlog", name: str | None, *, switch: bool, accept_difference: bool) -> None:
+    """Rebuild with a progress bar on a terminal."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:,.0f} events/s"),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task(name or "all projections", total=None, rate=0.0)
+        began, before = time.monotonic(), -1
+
+        def told(step: RebuildProgress) -> None:
+            nonlocal before
+            before = step.events if before < 0 else before
+            rate = (step.events - before) / max(time.monotonic() - began, 0.1)
+            bar.update(task, description=step.stage, total=step.total, completed=step.events, rate=rate)
+
+        service.rebuild(name, told=told, accept_difference=accept_difference, switch=switch)

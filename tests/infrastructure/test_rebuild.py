@@ -1,0 +1,192 @@
+"""A projection built anew beside the live one: proved before it is put in its place."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from contracts.given import journeys
+from contracts.recount import recounted, rows, shown, until
+from infrastructure.test_projector import contents
+from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
+from offerlog_infrastructure.postgres.rebuild import workshop
+from offerlog_infrastructure.service import Offerlog
+
+REBUILDING = """
+import sys
+from offerlog_application.reports import ReportQuery
+from offerlog_infrastructure.postgres.rebuild import workshop
+workshop._EVENTS_A_SLICE = 100
+with open_offerlog(database_url=sys.argv[1], keep_deadlines=False) as service:
+    service.rebuild(told=lambda step: print(step.stage, step.events, flush=True))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "_EVENTS_A_SLICE", 100)
+
+
+def left_over(dsn: str) -> bool:
+    """Whether anything of a rebuild is still there."""
+    return rows(dsn, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%%rebuild'") == [(1,)]
+
+
+@pytest.mark.parametrize("name", [None, "current_state", "suppression", "performance"])
+def test_a_rebuild_leads_to_the_same_content(offerlog: Offerlog, dsn: str, name: str | None) -> None:
+    """The same rows, keys and indexes, proofs included; nothing is left over."""
+    offerlog.wait(offerlog.record(journeys(350)).position)
+    indexes = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'offerlog'"
+    before, had = contents(dsn), sorted(rows(dsn, indexes))
+    steps: list[RebuildProgress] = []
+    offerlog.rebuild(name, told=steps.append)
+    assert contents(dsn) == before
+    assert sorted(rows(dsn, indexes)) == had
+    assert not left_over(dsn)
+    assert {"loading", "indexing", "catching up", "proving"} == {step.stage for step in steps}
+    assert max(step.events for step in steps) <= steps[-1].total
+    offerlog.wait(offerlog.record(journeys(420)).position)
+    assert shown(offerlog, dsn) == recounted(dsn)
+    assert all(not one.differences for one in offerlog.verify())
+
+
+def test_readers_and_writers_go_on_meanwhile(offerlog: Offerlog, dsn: str) -> None:
+    """No reader ever finds less than there was, and what is recorded meanwhile is in the new one."""
+    lines = journeys(700)
+    offerlog.wait(offerlog.record(lines[:1200]).position)
+    least = counted(offerlog)
+    seen: list[int] = []
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            seen.append(counted(offerlog))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    answers = []
+    for start in range(1200, len(lines), 40):
+        answers.append(offerlog.submit(lines[start : start + 40]))
+        if start % 400 == 0:
+            offerlog.rebuild()
+    over.set()
+    reader.join()
+    assert len(seen) > 3
+    assert min(seen) >= least
+    assert seen == sorted(seen)
+    offerlog.wait(max(answer.result().position or 0 for answer in answers))
+    assert shown(offerlog, dsn) == recounted(dsn)
+    assert all(not one.differences for one in offerlog.verify())
+
+
+def counted(offerlog: Offerlog) -> int:
+    """How many states the report over all time counts."""
+    return sum(sum(row.metrics.values()) for row in offerlog.report(ReportQuery(offerlog.organization)).rows)
+
+
+def test_a_difference_keeps_the_old_one_in_place(offerlog: Offerlog, dsn: str) -> None:
+    """It is shown row by row; accepted, the new one takes over."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    right = contents(dsn)
+    rows(dsn, "UPDATE suppressions SET state = 'engaged' WHERE state = 'rejected'")
+    wrong = contents(dsn)
+    with pytest.raises(ProjectionsDiffer) as caught:
+        offerlog.rebuild()
+    assert contents(dsn) == wrong
+    assert any(
+        one.startswith("suppressions, only rebuilt: ") and "rejected" in one
+        for one in caught.value.differences
+    )
+    offerlog.rebuild(accept_difference=True)
+    assert contents(dsn) == right
+    assert not left_over(dsn)
+
+
+def test_comparing_alone_switches_nothing(offerlog: Offerlog, dsn: str) -> None:
+    """`switch=False` leaves the very tables in place, and nothing beside them."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    oid = "SELECT 'suppressions'::regclass::oid"
+    before = rows(dsn, oid)
+    offerlog.rebuild(switch=False)
+    assert rows(dsn, oid) == before
+    assert not left_over(dsn)
+
+
+def test_one_rebuild_at_a_time(offerlog: Offerlog) -> None:
+    """The second is told so."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    found: list[type[Exception]] = []
+
+    def again(_: RebuildProgress) -> None:
+        try:
+            offerlog.rebuild()
+        except RebuildRunning as error:
+            found.append(type(error))
+
+    offerlog.rebuild(told=again)
+    assert set(found) == {RebuildRunning}
+
+
+def test_killed_in_the_middle_it_goes_on_the_next_time(offerlog: Offerlog, dsn: str) -> None:
+    """What was loaded is not loaded again, and the content is right."""
+    for start in range(0, 2800, 700):
+        offerlog.record(journeys(start + 700)[start * 3 :])
+    offerlog.catch_up()
+    with subprocess.Popen(
+        [sys.executable, "-c", REBUILDING, dsn], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("loading") and line.split()[1] != "0":
+                break
+        os.killpg(running.pid, signal.SIGKILL)
+    until(lambda: rows(dsn, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%slices%%'") == [(1,)])
+    loaded = "SELECT coalesce(sum(events), 0) FROM offerlog_rebuild.slices WHERE done"
+    ((before,),) = rows(dsn, loaded)
+    assert before
+    steps: list[RebuildProgress] = []
+    offerlog.rebuild(told=steps.append)
+    assert steps[0].events == before
+    assert not left_over(dsn)
+    assert shown(offerlog, dsn) == recounted(dsn)
+    assert all(not one.differences for one in offerlog.verify())
+
+
+def test_a_dead_letter_is_one_in_the_rebuilt_projection_too(offerlog: Offerlog, dsn: str) -> None:
+    """What cannot be read does not stop a rebuild."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    rows(dsn, "INSERT INTO offerlog_events (originator_id, originator_version, topic, state)"
+         " VALUES (gen_random_uuid(), 1, 'vanished.7', '?')")  # fmt: skip
+    offerlog.catch_up()
+    had = [(one.view, one.stream, one.waiting) for one in offerlog.dead_letters()]
+    assert len(had) == 3
+    offerlog.rebuild()
+    assert [(one.view, one.stream, one.waiting) for one in offerlog.dead_letters()] == had
+    assert all(not one.differences for one in offerlog.verify())
+
+
+def test_an_empty_log_can_be_rebuilt(offerlog: Offerlog, dsn: str) -> None:
+    """Nothing comes to nothing."""
+    offerlog.rebuild()
+    assert not left_over(dsn)
+
+
+def test_another_builds_half_done_work_is_thrown_away(offerlog: Offerlog, dsn: str) -> None:
+    """Only the same code goes on with an interrupted rebuild."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        offerlog.rebuild(told=_interrupt)
+    assert time.monotonic() - began < 30
+    assert left_over(dsn)
+    rows(dsn, "UPDATE offerlog_rebuild.plan SET code = 'another', goal = 1")
+    offerlog.rebuild()
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def _interrupt(_: RebuildProgress) -> None:
+    raise KeyboardInterrupt
