@@ -30,29 +30,27 @@ class StockOffer(Aggregate):
         self.state = state
 
 
-def stock_application(dsn: str) -> Application[UUID]:
-    """The library as it comes, on its own tables."""
+def stock_environment(dsn: str) -> dict[str, str]:
+    """The library's settings for its own tables, in a schema of their own."""
     parts = conninfo_to_dict(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS stock")
     os.environ.pop("POSTGRES_ENABLE_DB_FUNCTIONS", None)
-    return Application(
-        {
-            "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": str(parts["dbname"]),
-            "POSTGRES_HOST": str(parts["host"]),
-            "POSTGRES_PORT": str(parts.get("port", 5432)),
-            "POSTGRES_USER": str(parts["user"]),
-            "POSTGRES_PASSWORD": str(parts.get("password", "")),
-            "POSTGRES_SCHEMA": "stock",
-            "POSTGRES_POOL_SIZE": "10",
-        }
-    )
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": str(parts["dbname"]),
+        "POSTGRES_HOST": str(parts["host"]),
+        "POSTGRES_PORT": str(parts.get("port", 5432)),
+        "POSTGRES_USER": str(parts["user"]),
+        "POSTGRES_PASSWORD": str(parts.get("password", "")),
+        "POSTGRES_SCHEMA": "stock",
+        "POSTGRES_POOL_SIZE": "10",
+    }
 
 
 def stock_rate(dsn: str, lifecycles: list[tuple[str, ...]], threads: int, seconds: float) -> float:
     """Events a second that the plain library records, each in a durable transaction of its own."""
-    app = stock_application(dsn)
+    app: Application[UUID] = Application(stock_environment(dsn))
     done = 0
     lock = threading.Lock()
     deadline = time.perf_counter() + seconds

@@ -13,16 +13,21 @@ from contracts.given import journeys
 from contracts.recount import recounted, rows, shown, until
 from infrastructure.test_projector import contents
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
+from offerlog_application.reports import ReportQuery
 from offerlog_infrastructure.postgres.rebuild import workshop
 from offerlog_infrastructure.service import Offerlog
 
 REBUILDING = """
-import sys
-from offerlog_application.reports import ReportQuery
+import sys, time
+from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.rebuild import workshop
 workshop._EVENTS_A_SLICE = 100
+def told(step):
+    print(step.stage, step.events, flush=True)
+    if step.events:
+        time.sleep(60)  # until it is killed
 with open_offerlog(database_url=sys.argv[1], keep_deadlines=False) as service:
-    service.rebuild(told=lambda step: print(step.stage, step.events, flush=True))
+    service.rebuild(told=told)
 """
 
 
