@@ -106,6 +106,10 @@ def instant(text: str, zone: ZoneInfo, option: str) -> datetime:
     return moment
 
 
+_FIRST_SLOT: Final = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // _SLOT
+_LAST_SLOT: Final = (datetime(9998, 12, 31, tzinfo=UTC) - _EPOCH) // _SLOT
+
+
 def slot(instant: datetime) -> int:
     """Return the slot that holds an aware instant: its quarter-hours of UTC since 1970, rounded down.
 
@@ -113,6 +117,15 @@ def slot(instant: datetime) -> int:
         TypeError: The instant is naive.
     """
     return (instant - _EPOCH) // _SLOT
+
+
+def counted_slot(instant: datetime) -> int:
+    """Return the slot in which an event is counted: the one that holds it.
+
+    What a wrong clock tells of the year 1 counts at the beginning of the year 2, and of 9999 at the end of
+    9998: around the ends of the calendar a zone has no wall time.
+    """
+    return min(max(slot(instant), _FIRST_SLOT), _LAST_SLOT)
 
 
 def at_slot(slot: int) -> datetime:

@@ -1,6 +1,7 @@
 """The application service: record what happened, decide what may be offered, end what is overdue."""
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +26,17 @@ from offerlog_domain.outcomes import (
     Reason,
     Refusal,
 )
-from offerlog_domain.signals import MalformedSignal, Signal, read_pair, read_signal, signal_from_document
+from offerlog_domain.signals import (
+    MAX_LINE_BYTES,
+    MalformedSignal,
+    Signal,
+    read_pair,
+    read_signal,
+    signal_from_document,
+)
 from offerlog_domain.visitor_offer import VisitorOffer, fold
+
+_log = logging.getLogger(__name__)
 
 _EXPIRY_GROUP: Final = 2_000
 """How many visitor-offers one call of `expire` looks at."""
@@ -126,13 +136,14 @@ class OfferService:
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
+        heard = list(signals)  # before the clock is read: a slow source must not make them late
         circumstances = self._circumstances(organization)
         key = self._key(organization)
         outcomes: list[Outcome | None] = []
         refusals: list[Refusal] = []
         cases: list[SignalCase] = []
         places: list[int] = []
-        for report in signals:
+        for report in heard:
             case = _heard(report, key, circumstances)
             if isinstance(case, SignalCase):
                 places.append(len(outcomes))
@@ -257,16 +268,29 @@ class OfferService:
             parked_before=now - self._rules.parking_time,
             limit=_EXPIRY_GROUP,
         )
-        cases = [
-            ExpiryCase(stream, Circumstances(organization, now, self._rules)) for stream, organization in due
+        # Each a submission of its own: one that cannot be read or written keeps no other from its end.
+        futures = [
+            self._writer.submit(
+                [ExpiryCase(stream, Circumstances(organization, now, self._rules))], (), _ended_by
+            )
+            for stream, organization in due
         ]
-
-        def answer(judgements: Sequence[Judgement], position: int | None) -> Expired:
-            ended = sum(len(judgement.ended) for judgement in judgements)
-            facts = sum(len(judgement.facts) for judgement in judgements)
-            return Expired(facts - ended, ended, position, more=len(due) == _EXPIRY_GROUP)
-
-        return self._writer.submit(cases, (), answer).result()
+        timedout = ended = 0
+        position: int | None = None
+        failed: Exception | None = None
+        for future in futures:
+            try:
+                one = future.result()
+            except Exception as error:  # noqa: BLE001 - it stays due; the others are done first
+                failed = error
+                continue
+            timedout, ended = timedout + one.timedout, ended + one.never_reachable
+            position = max(position or 0, one.position or 0) or None
+        if failed is not None and not timedout and not ended:
+            raise failed
+        if failed is not None:
+            _log.warning("a deadline could not be kept and will be tried again: %s", failed)
+        return Expired(timedout, ended, position, more=len(due) == _EXPIRY_GROUP)
 
     def _key(self, organization: str) -> StreamKey:
         key = self._keys.get(organization)
@@ -279,6 +303,13 @@ class OfferService:
         return Circumstances(organization, self._clock.now(), self._rules)
 
 
+def _ended_by(judgements: Sequence[Judgement], position: int | None) -> Expired:
+    """What the passing of time ended of one visitor-offer."""
+    ended = sum(len(judgement.ended) for judgement in judgements)
+    facts = sum(len(judgement.facts) for judgement in judgements)
+    return Expired(facts - ended, ended, position, more=False)
+
+
 def _stream(key: StreamKey, signal: Signal) -> UUID:
     return key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
 
@@ -287,8 +318,9 @@ def _heard(
     report: Report, key: StreamKey, circumstances: Circumstances
 ) -> SignalCase | tuple[Outcome, Refusal]:
     """A signal to be judged, or the refusal that reading it already is (checks 1 and 2)."""
-    raw = _raw(report)
+    raw = b""
     try:
+        raw = _raw(report)
         if isinstance(report, Signal):
             signal = report
         elif isinstance(report, Mapping):
@@ -314,7 +346,13 @@ def _raw(report: Report) -> bytes:
         return report.encode("utf-8", "surrogatepass")
     if isinstance(report, Signal):
         return report.to_json()
-    return json.dumps(report, default=str).encode()
+    try:
+        raw = json.dumps(dict(report), default=str).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MalformedSignal(None, f"no JSON object: {error}") from None
+    if len(raw) > MAX_LINE_BYTES:
+        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
+    return raw
 
 
 def _lifecycle_order(cases: Sequence[SignalCase]) -> Sequence[int]:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from offerlog_application.calendar import Granularity, buckets, slot
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View, rates
+
+_WIDE_SLOTS: Final = 20 * 366 * 96
+"""Twenty years: over more than that, only the parts with anything in them are cut into buckets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ class PerformanceCounts(Protocol):
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""
 
+    def spans(self, query: ReportQuery, first: int, end: int) -> Sequence[tuple[int, int]]:
+        """The parts of [first, end) with anything in them, ascending; years without anything lie between."""
+
     def counts(
         self, query: ReportQuery, first: int, end: int, stretches: Sequence[tuple[int, int]]
     ) -> Mapping[tuple[str, int], Mapping[State, int]]:
@@ -98,9 +104,12 @@ def report(query: ReportQuery, source: PerformanceCounts) -> Report:
     if first >= end:
         return Report(query, ())
     labels: dict[str | None, int] = {}
+    # A clock gone wrong may report from any year; the centuries in between have no buckets worth making.
+    spans = [(first, end)] if end - first < _WIDE_SLOTS else source.spans(query, first, end)
     stretches = [
         (bucket.first, labels.setdefault(bucket.label, len(labels)))
-        for bucket in buckets(first, end, query.zone, query.by)
+        for start, stop in spans
+        for bucket in buckets(start, stop, query.zone, query.by)
     ]
     label_of = list(labels)
     names = source.names(query.organization)

@@ -82,6 +82,10 @@ class _Submission:
     def weight(self) -> int:
         return len(self.cases) + len(self.refusals)
 
+    @property
+    def streams(self) -> set[UUID]:
+        return {case.stream for case in self.cases}
+
 
 class GroupCommitWriter:
     """The one writer of a log in this process; thread-safe.
@@ -130,9 +134,22 @@ class GroupCommitWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        while (group := self._next_group()) is not None:
-            if group:
-                self._write(group)
+        group: list[_Submission] | None = []
+        try:
+            while (group := self._next_group()) is not None:
+                if group:
+                    self._write(group)
+        finally:
+            self._abandon(group or [])
+
+    def _abandon(self, group: list[_Submission]) -> None:
+        """Leave nobody waiting, whatever ended the thread."""
+        with self._ready:
+            self._closed = True
+            left = [*group, *self._held, *self._waiting]
+            self._held, self._weight = [], 0
+            self._waiting.clear()
+        _fail([submission for submission in left if not submission.future.done()], Closed())
 
     def _next_group(self) -> list[_Submission] | None:
         """What waits, up to the limit, once something does; None when closed and done."""
@@ -143,32 +160,47 @@ class GroupCommitWriter:
                 self._ready.wait(self._until_due())
             group = self._due()
             self._held = [held for held in self._held if held not in group]
+            behind = {stream for held in self._held for stream in held.streams}
             weight = sum(submission.weight for submission in group)
             while self._waiting and (not group or weight + self._waiting[0].weight <= self._group_limit):
                 submission = self._waiting.popleft()
                 self._weight -= submission.weight
-                if submission.future.set_running_or_notify_cancel():
+                if not submission.future.set_running_or_notify_cancel():
+                    continue
+                if behind and not behind.isdisjoint(submission.streams):
+                    self._held.append(submission)  # nothing overtakes at the same visitor-offer
+                    behind |= submission.streams
+                else:
                     group.append(submission)
                     weight += submission.weight
             return group
 
     def _due(self) -> list[_Submission]:
+        """Those set aside whose time has come, and that stand behind none whose has not."""
         now = time.monotonic()
-        return [held for held in self._held if held.not_before <= now]
+        due: list[_Submission] = []
+        behind: set[UUID] = set()
+        for held in self._held:
+            if held.not_before <= now and behind.isdisjoint(held.streams):
+                due.append(held)
+            else:
+                behind |= held.streams
+        return due
 
     def _until_due(self) -> float | None:
-        if not self._held:
-            return None
-        return max(min(held.not_before for held in self._held) - time.monotonic(), 0.0)
+        """Seconds until another one may be due; None where nothing is set aside."""
+        now = time.monotonic()
+        return min(
+            (max(held.not_before - now, 0.0) for held in self._held if held.not_before > now), default=None
+        )
 
     def _write(self, group: list[_Submission]) -> None:
         """Write a group; what fails for a reason of its own fails alone."""
         try:
             self._commit(group)
         except VersionConflict as conflict:
-            apart = [s for s in group if any(case.stream == conflict.stream for case in s.cases)]
+            apart, rest = _apart(group, conflict.stream)
             self._hold(apart, conflict)
-            rest = [submission for submission in group if submission not in apart]
             if rest:
                 self._write(rest)
         except (StoreUnavailable, OutcomeUnknown) as error:
@@ -183,14 +215,18 @@ class GroupCommitWriter:
             self._write(group[half:])
 
     def _hold(self, submissions: list[_Submission], conflict: VersionConflict) -> None:
-        """Set aside what another writer stands in the way of; the others need not wait for it."""
+        """Set aside what another writer stands in the way of, and what may not overtake it."""
+        held: list[_Submission] = []
         for submission in submissions:
-            if submission.held >= len(_HOLD_SECONDS):
+            if conflict.stream not in submission.streams:
+                held.append(submission)
+            elif submission.held >= len(_HOLD_SECONDS):
                 submission.future.set_exception(Contended(str(conflict)))
             else:
                 submission.not_before = time.monotonic() + _HOLD_SECONDS[submission.held]
                 submission.held += 1
-                self._held.append(submission)
+                held.append(submission)
+        self._held = held + self._held  # all that was set aside before came later, or touches nothing of it
 
     def _commit(self, group: list[_Submission]) -> None:
         """Decide and append a group as one.
@@ -276,6 +312,20 @@ class _Decided:
             facts.extend(judgement.facts)
             refusals.extend(case.refusals(judgement))
         return facts, refusals
+
+
+def _apart(group: list[_Submission], stream: UUID) -> tuple[list[_Submission], list[_Submission]]:
+    """Who touches this visitor-offer, with all that would overtake them; and the rest."""
+    apart: list[_Submission] = []
+    rest: list[_Submission] = []
+    behind = {stream}
+    for submission in group:
+        if behind.isdisjoint(submission.streams):
+            rest.append(submission)
+        else:
+            apart.append(submission)
+            behind |= submission.streams
+    return apart, rest
 
 
 def _pause(attempt: int) -> None:

@@ -54,14 +54,17 @@ def open_offerlog(
         with server_reached():
             migrate(database_url, SCHEMA)
         application = OfferlogApplication(database_url, SCHEMA, library_settings)
+        held.callback(application.close)
+        store = ExitStack()
         offerlog = Offerlog(
             application,
             clock=clock or SystemClock(),
             rules=rules or Rules(),
             organization=organization,
-            store=held.pop_all(),
+            store=store,
             project=project,
         )
+        store.push(held.pop_all())
     if keep_deadlines:
         offerlog.keep_deadlines()
     return offerlog

@@ -24,7 +24,7 @@ from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
 from offerlog_domain.signals import read_pair
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
-from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.postgres.log import PostgresLog, store_reached
 from offerlog_infrastructure.postgres.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.projector import Projector
 from offerlog_infrastructure.postgres.proofs import PostgresProofs
@@ -96,7 +96,7 @@ class Offerlog:
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
-        return self._service.submit(signals, organization or self.organization)
+        return self._service.submit(signals, self._of(organization))
 
     def record(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Receipt:
         """As `submit`, and wait until it is durable."""
@@ -122,7 +122,7 @@ class Offerlog:
             MalformedSignal: Saying which argument, by its wire name, and why.
         """
         future = self._service.submit_offer(
-            organization or self.organization,
+            self._of(organization),
             customer_id=customer_id,
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
@@ -147,7 +147,7 @@ class Offerlog:
             MalformedSignal: Saying which argument, by its wire name, and why.
         """
         return self._service.eligibility(
-            organization or self.organization,
+            self._of(organization),
             customer_id=customer_id,
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
@@ -169,7 +169,7 @@ class Offerlog:
             MalformedSignal: Saying which argument, by its wire name, and why.
         """
         stream = self._service.stream(
-            organization or self.organization,
+            self._of(organization),
             customer_id=customer_id,
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
@@ -180,17 +180,13 @@ class Offerlog:
         self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
     ) -> Sequence[Suppression]:
         """Which maps must not offer to this visitor, from the projection; sorted by map."""
-        return self._reads.suppressions_of_visitor(
-            organization or self.organization, customer_id, customer_id_type
-        )
+        return self._reads.suppressions_of_visitor(self._of(organization), customer_id, customer_id_type)
 
     def suppressed_visitors(
         self, action_map_id: str, *, organization: str | None = None
     ) -> Generator[Suppression]:
         """Whom a map must not offer to, from the projection; streamed."""
-        return self._reads.suppressions_of_action_map(
-            organization or self.organization, self.action_map(action_map_id)
-        )
+        return self._reads.suppressions_of_action_map(self._of(organization), self.action_map(action_map_id))
 
     @staticmethod
     def action_map(text: str) -> str:
@@ -209,7 +205,7 @@ class Offerlog:
 
     def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
         """Signals that wait for their action, from the projection; streamed."""
-        return self._reads.parked(organization or self.organization)
+        return self._reads.parked(self._of(organization))
 
     def refusals(
         self,
@@ -219,7 +215,7 @@ class Offerlog:
         organization: str | None = None,
     ) -> Generator[KeptSignal]:
         """The refusal log; streamed."""
-        return self._reads.refusals(organization or self.organization, reason=reason, since=since)
+        return self._reads.refusals(self._of(organization), reason=reason, since=since)
 
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
@@ -265,7 +261,9 @@ class Offerlog:
         Raises:
             ProjectionsBehind: They made no progress for a minute.
         """
-        self.wait(self._application.log.max_notification_id())
+        with store_reached():
+            last = self._application.log.max_notification_id()
+        self.wait(last)
 
     def position(self) -> int:
         """How far all projections have come."""
@@ -346,7 +344,6 @@ class Offerlog:
             self._writer.close()
             if self._projector is not None:
                 self._projector.close()
-            self._application.close()
 
     def __enter__(self) -> Self:
         return self
@@ -356,6 +353,10 @@ class Offerlog:
     ) -> None:
         self.close()
 
+    def _of(self, organization: str | None) -> str:
+        """Whose data: an empty name is a wrong one, not none."""
+        return self.organization if organization is None else organization
+
     def _wake(self) -> None:
         if self._projector is not None:
             self._projector.wake()
@@ -363,6 +364,9 @@ class Offerlog:
     def _keep(self) -> None:
         while not self._closing.wait(_EXPIRY_SECONDS):
             try:
-                self._service.expire()
+                expired = self._service.expire()
+                while expired.more and expired.position is not None and not self._closing.is_set():
+                    self.wait(expired.position)  # what has been ended is due until the projections show it
+                    expired = self._service.expire()
             except Exception as error:  # noqa: BLE001 - what is due stays due; the next look is soon
                 _log.warning("deadlines could not be kept and will be tried again: %s", error)

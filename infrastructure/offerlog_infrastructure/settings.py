@@ -21,7 +21,7 @@ def _seconds(value: object) -> object:
         raise ValueError(f"a number of seconds is needed, such as 900, not {value!r}") from None
 
 
-_Period = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
+_Period = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0), le=timedelta(days=3660))]
 
 
 class Settings(BaseSettings):

@@ -1,14 +1,15 @@
 """Other writers that get there first, and connections that break: decided again, within bounds."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports import OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_application.writer import Contended, GroupCommitWriter
 from offerlog_domain.events import Fact
-from writing import ONE, THREE, TWO, case, other_writer, send
+from writing import ONE, THREE, TWO, case, held, other_writer, send
 
 
 def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
@@ -78,6 +79,45 @@ def test_who_is_set_aside_holds_up_nobody_else(writer: GroupCommitWriter, log: M
     assert not stuck.done()
     sat_on = False
     assert stuck.result(10) == ["recorded"]
+
+
+def test_nothing_overtakes_at_the_same_visitor_offer(writer: GroupCommitWriter, log: MemoryLog) -> None:
+    """What was sent later waits behind what is set aside, also where only a third one joins the two."""
+    sat_on = True
+
+    def interfere(facts: Sequence[Fact]) -> None:
+        if sat_on and any(fact.originator_id == ONE for fact in facts):
+            raise VersionConflict(ONE, waiting=True)
+
+    log.before_append = interfere
+    first = send(writer, case(ONE), case(TWO))
+    while not writer._held:
+        assert not first.done()
+    second = send(writer, case(TWO, "accepted"), case(THREE))
+    third = send(writer, case(THREE, "accepted"))
+    assert send(writer, case(UUID(int=4))).result(10) == ["recorded"]
+    assert not any(one.done() for one in (first, second, third))
+    sat_on = False
+    assert first.result(10) == ["recorded", "recorded"]
+    assert second.result(10) == ["recorded", "recorded"]
+    assert third.result(10) == ["recorded"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is meant to end
+def test_a_writer_that_ends_leaves_nobody_waiting(writer: GroupCommitWriter, log: MemoryLog) -> None:
+    """Whatever ended it, here a callback of a caller: what waits is told, and nothing more is taken."""
+    busy = held(writer, log)
+
+    def exit_(_: object) -> None:
+        raise SystemExit
+
+    busy.add_done_callback(exit_)
+    waiting = send(writer, case(ONE))
+    log.open.set()
+    with pytest.raises(Closed):
+        waiting.result(10)
+    with pytest.raises(Closed):
+        send(writer, case(TWO))
 
 
 def test_conflicts_without_end_are_given_up(

@@ -87,6 +87,37 @@ def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogAppl
         assert reader.facts(unknown) == []
 
 
+@pytest.mark.parametrize("loss", ["DELETE FROM offerlog_events WHERE originator_version > 1", "other"])
+def test_what_the_store_has_lost_is_not_remembered(log: PostgresLog, dsn: str, loss: str) -> None:
+    """After a fail-over to a copy that was behind, say: no version is left out, and none is made up."""
+    stream = uuid4()
+    facts: list[Fact] = [offered(stream, version) for version in (1, 2, 3)]
+    begun = log.load([stream])[stream]
+    log.append(facts, [], [fold(facts, begun)])
+    if loss == "other":  # and somebody has written something else in its place
+        rows(dsn, "UPDATE offerlog_events SET state = (SELECT state FROM offerlog_events WHERE"
+             " originator_version = 2) WHERE originator_version = 3")  # fmt: skip
+    else:
+        rows(dsn, loss)
+    assert log.load([stream])[stream] == fold(log.facts(stream), begun)
+
+
+def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
+    application: OfferlogApplication, log: PostgresLog
+) -> None:
+    """What counts is whether it is there: the same event, or the same refusal."""
+    one, other = offered(uuid4()), offered(uuid4())
+    log.append([one], [refusal()])
+    row = application.facts.row
+    there = application.log._stored
+    assert there([row(one)], [])
+    assert not there([row(other)], [])
+    assert not there([row(one)._replace(state=b"another")], [])
+    assert there([], [refusal()])
+    assert not there([], [refusal(b"another")])
+    assert not application.log._committed("99999999")  # a number that the server has not given out yet
+
+
 @pytest.mark.parametrize("at_fault", [0, 1, 250, 1_499])
 def test_a_conflict_names_the_stream_and_stores_nothing(log: PostgresLog, dsn: str, at_fault: int) -> None:
     """Wherever in the batch it is, the taken version is found and the rest is not kept."""

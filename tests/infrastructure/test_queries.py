@@ -2,11 +2,16 @@
 
 import json
 import uuid
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from contracts.recount import rows
+from offerlog_application.calendar import Granularity
+from offerlog_application.offers import OrganizationName
 from offerlog_application.ports import Closed
+from offerlog_application.reports import ReportQuery
+from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres import queries
 from offerlog_infrastructure.service import Offerlog
@@ -68,3 +73,35 @@ def test_a_closed_service_says_so(dsn: str) -> None:
     ):
         with pytest.raises(Closed, match="closed"):
             call()
+
+
+@pytest.mark.parametrize("by", list(Granularity))
+def test_a_clock_from_another_age_breaks_no_report(offerlog: Offerlog, by: Granularity) -> None:
+    """The year 1 and today in one report, in a zone on either side of UTC."""
+    ages = ["0001-01-01T00:00:00Z", "1869-05-10T19:47:00Z", "2026-11-20T10:00:00Z"]
+    lines = [
+        {**json.loads(signal("offered", f"visitor {n}")), "createdDate": at} for n, at in enumerate(ages)
+    ]
+    offerlog.wait(offerlog.record(lines).position)
+    for zone in ("America/Los_Angeles", "UTC", "Pacific/Kiritimati"):
+        rows_ = offerlog.report(ReportQuery(offerlog.organization, zone=ZoneInfo(zone), by=by)).rows
+        assert sum(row.metrics["nWebActionsOffered"] for row in rows_) == 3
+        assert len(rows_) == (1 if by is Granularity.TOTAL else 3)
+
+
+def test_no_organization_is_not_the_default_one(offerlog: Offerlog) -> None:
+    """An empty name, as a missing header gives it, is refused."""
+    with pytest.raises(OrganizationName):
+        offerlog.record([b"no signal"], organization="")
+    assert list(offerlog.refusals()) == []
+
+
+def test_an_object_that_is_no_json_is_malformed_by_itself(offerlog: Offerlog) -> None:
+    """The other signals of the call are judged."""
+    loop: dict[str, object] = {}
+    loop["loop"] = loop
+    good = json.loads(signal("offered", "visitor"))
+    receipt = offerlog.record([{1: {2: 3}, (4, 5): 6}, loop, good, {**good, "errorMessage": "x" * 70_000}])  # type: ignore[list-item, dict-item] # wrong on purpose
+    assert [one.reason for one in receipt.outcomes] == [
+        Reason.MALFORMED, Reason.MALFORMED, None, Reason.MALFORMED,
+    ]  # fmt: skip

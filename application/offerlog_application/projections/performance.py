@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from offerlog_application.calendar import slot
+from offerlog_application.instants import counted_slot
 from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
@@ -48,6 +48,11 @@ class NameRow(NamedTuple):
     named_at: datetime
     position: int
 
+    @property
+    def rank(self) -> tuple[datetime, bytes]:
+        """The greatest wins: at the same instant any rule will do that does not depend on the order."""
+        return self.named_at, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class PerformanceChange:
@@ -68,13 +73,13 @@ def performance(page: Page) -> PerformanceChange:
         if not isinstance(event, LifecycleEvent):
             continue
         where = event.organization, event.action_map_id
-        counts[CountKey(where[0], Cohort.EVENT, where[1], slot(event.occurred_at))][event.state] += 1
-        counts[CountKey(where[0], Cohort.OFFERED, where[1], slot(event.offered_at))][event.state] += 1
+        counts[CountKey(where[0], Cohort.EVENT, where[1], counted_slot(event.occurred_at))][event.state] += 1
+        counts[CountKey(where[0], Cohort.OFFERED, where[1], counted_slot(event.offered_at))][event.state] += 1
         if event.action_number > 1:
             repeats.extend(_repeat(event, page.earlier[event.originator_id]))
         if event.action_map_name is not None:
             named = NameRow(event.action_map_name.encode(), event.occurred_at, positioned.position)
-            if where not in names or names[where][1:] < named[1:]:
+            if where not in names or names[where].rank < named.rank:
                 names[where] = named
     return PerformanceChange(counts, repeats, names)
 
@@ -91,9 +96,9 @@ def _repeat(event: LifecycleEvent, stream: Sequence[LifecycleEvent]) -> Sequence
             len(before) + 1,
             event.organization,
             event.action_map_id,
-            slot(event.occurred_at),
-            slot(first.occurred_at),
-            slot(event.offered_at),
-            slot(first.offered_at),
+            counted_slot(event.occurred_at),
+            counted_slot(first.occurred_at),
+            counted_slot(event.offered_at),
+            counted_slot(first.offered_at),
         )
     ]

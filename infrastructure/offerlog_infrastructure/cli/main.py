@@ -128,8 +128,12 @@ def _end_of(error: Exception) -> int:
             return 2
         case ValidationError(title="Settings"):
             first = error.errors(include_url=False)[0]
-            negative = first["type"] == "greater_than_equal"
-            why = "0 or more seconds are needed" if negative else first["msg"].removeprefix("Value error, ")
+            bounds = first["type"] in {"greater_than_equal", "less_than_equal"}
+            why = (
+                "0 to 316224000 seconds (ten years) are needed"
+                if bounds
+                else first["msg"].removeprefix("Value error, ")
+            )
             name = str(first["loc"][0]).upper()
             variable = name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}"
             _say(f"the environment variable {variable}: {why}")

@@ -84,7 +84,7 @@ def record_files(
     Raises:
         OSError: A file cannot be read on; what came before is recorded, and the projections show it.
     """
-    position: int | None = None
+    position = 0
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -102,7 +102,7 @@ def record_files(
                 with closing(Source(path)) as source:
                     task = progress.add_task(printable(str(path)), total=source.size, signals=0, rate=0.0)
                     for batch, receipt in _recorded(service, source, batch_size):
-                        position = receipt.position or position
+                        position = max(position, receipt.position or 0)
                         seen += len(batch)
                         for outcome in receipt.outcomes:
                             tally[outcome.kind.value, outcome.reason.value if outcome.reason else None] += 1
@@ -113,7 +113,8 @@ def record_files(
         except OSError:
             service.wait(position)
             raise
-    service.wait(position)
+    # What was known already may come from a run that was killed before the projections showed it.
+    service.catch_up()
 
 
 def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str | None) -> bool:

@@ -91,10 +91,17 @@ class OfferlogApplication(Application[UUID]):
         return FactMapper()
 
     def connect(self) -> Connection[DictRow]:
-        """A connection of one's own, set up as the pool's are, in auto-commit mode."""
+        """A connection of one's own, set up as the pool's are, in auto-commit mode.
+
+        A process that is stopped in the middle of a transaction loses it, and with it its locks.
+        """
         kwargs = self.log.datastore.pool.kwargs
         assert isinstance(kwargs, dict)  # noqa: S101 - LogFactory made it
-        return Connection.connect(**{**kwargs, "autocommit": True})
+        connection: Connection[DictRow] = Connection.connect(**{**kwargs, "autocommit": True})
+        connection.execute(
+            f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION_SECONDS}s'".encode()
+        )
+        return connection
 
     @property
     def log(self) -> LogRecorder:  # type: ignore[override] # the library's `log` is a deprecated alias

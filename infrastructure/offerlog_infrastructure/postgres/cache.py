@@ -1,4 +1,8 @@
-"""A bounded memory of visitor-offers as this process left them; never trusted without asking the log."""
+"""A bounded memory of visitor-offers as this process left them; never trusted without asking the log.
+
+With each goes the state of its last event as stored: a store that has lost it, by failing over to a copy that
+was behind for instance, is found out.
+"""
 
 from collections import OrderedDict
 from uuid import UUID
@@ -15,15 +19,15 @@ class OfferCache:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._offers: OrderedDict[UUID, VisitorOffer] = OrderedDict()
+        self._offers: OrderedDict[UUID, tuple[VisitorOffer, bytes]] = OrderedDict()
 
-    def get(self, stream: UUID) -> VisitorOffer:
-        """As last left; an unknown one at version 0."""
-        return self._offers.get(stream) or VisitorOffer(stream)
+    def get(self, stream: UUID) -> tuple[VisitorOffer, bytes]:
+        """As last left, and the state of its last event; an unknown one at version 0, and nothing."""
+        return self._offers.get(stream) or (VisitorOffer(stream), b"")
 
-    def put(self, offer: VisitorOffer) -> None:
+    def put(self, offer: VisitorOffer, state: bytes) -> None:
         """Remember; the one that was put longest ago is forgotten."""
-        self._offers[offer.id] = offer
+        self._offers[offer.id] = offer, state
         self._offers.move_to_end(offer.id)
         if len(self._offers) > self._size:
             self._offers.popitem(last=False)

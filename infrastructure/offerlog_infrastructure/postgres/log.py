@@ -25,10 +25,10 @@ _LOAD: LiteralString = """
     FROM unnest(%s::text::uuid[], %s::text::int[]) AS known (id, version)
     CROSS JOIN LATERAL (
         SELECT * FROM offerlog_events
-        WHERE originator_id = known.id AND originator_version > known.version ORDER BY originator_version
+        WHERE originator_id = known.id AND originator_version >= known.version ORDER BY originator_version
     ) AS e
 """
-"""Only what is newer than what is known: a stream known up to date costs one index probe."""
+"""What is newer than what is known, and the last event that is known: it must still be there."""
 
 _REMEMBERED: Final = 10_000
 """How many visitor-offers a process remembers; each takes a few kilobytes."""
@@ -76,15 +76,30 @@ class PostgresLog:
             StoreUnavailable: The store cannot be reached.
             UnreadableEvent: A stored event is unknown to this build.
         """
-        offers = {stream: self._cache.get(stream) for stream in streams}
+        known = {stream: self._cache.get(stream) for stream in streams}
+        offers = {stream: offer for stream, (offer, _) in known.items()}
+        missing = {stream for stream, offer in offers.items() if offer.version}
+        fact = self._mapper.fact
+        for stream, version, topic, state in self._newer(offers):
+            offer = offers[stream]
+            if version != offer.version:
+                offers[stream] = evolve(offer, fact(stream, version, topic, state))
+            elif known[stream][1] == state:
+                missing.discard(stream)
+        if missing:  # the store has lost, or never had, what this process remembers
+            offers |= {stream: VisitorOffer(stream) for stream in missing}
+            for stream, version, topic, state in self._newer({stream: offers[stream] for stream in missing}):
+                offers[stream] = evolve(offers[stream], fact(stream, version, topic, state))
+        return offers
+
+    def _newer(self, offers: Mapping[UUID, VisitorOffer]) -> Sequence[tuple[UUID, int, str, bytes]]:
+        """The events of these streams from the version that each is at, stream by stream in order."""
         # As text: the driver takes arrays apart in Python, which costs more than the look-up itself.
         ids = ",".join([f"{stream.int:032x}" for stream in offers])
         versions = ",".join([str(offer.version) for offer in offers.values()])
         with store_reached(), self._application.log.datastore.get_connection() as connection:
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            for stream, *stored in cursor.execute(_LOAD, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True):
-                offers[stream] = evolve(offers[stream], self._mapper.fact(stream, *stored))
-        return offers
+            return cursor.execute(_LOAD, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True).fetchall()
 
     def append(
         self, facts: Sequence[Fact], refusals: Sequence[Refusal], offers: Iterable[VisitorOffer] = ()
@@ -100,8 +115,10 @@ class PostgresLog:
         rows = sorted(map(self._mapper.row, facts), key=_stream_order)
         with store_reached():
             position = self._application.log.append(rows, refusals)
+        last = {row.originator_id: row.state for row in rows}
         for offer in offers:
-            self._cache.put(offer)
+            if offer.id in last:
+                self._cache.put(offer, last[offer.id])
         return position
 
     def facts(self, stream: UUID) -> Sequence[Fact]:

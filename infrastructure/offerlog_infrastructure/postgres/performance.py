@@ -14,6 +14,19 @@ _SLOTS: LiteralString = """
     WHERE organization = %(organization)s AND cohort = %(cohort)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
 """
+# Gaps of more than a year part two spans.
+_SPANS: LiteralString = """
+    SELECT min(slot) AS first, max(slot) + 1 AS end_slot FROM (
+        SELECT slot, sum(apart::int) OVER (ORDER BY slot) AS span FROM (
+            SELECT slot, slot - lag(slot, 1, slot) OVER (ORDER BY slot) > 366 * 96 AS apart FROM (
+                SELECT DISTINCT slot FROM performance_counts
+                WHERE organization = %(organization)s AND cohort = %(cohort)s
+                  AND slot >= %(first)s AND slot < %(end)s
+                  AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+            ) AS occupied
+        ) AS gaps
+    ) AS spans GROUP BY span ORDER BY 1
+"""
 _COUNTS: LiteralString = """
     SELECT action_map_id, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket,
         sum(offered) AS offered, sum(accepted) AS accepted, sum(rejected) AS rejected,
@@ -60,6 +73,12 @@ class PostgresPerformance:
         with store_reached(), self._datastore.cursor() as cursor:
             row = cursor.execute(_SLOTS, _asked(query)).fetchone()
             return (row["first"], row["end_slot"]) if row else (0, 0)
+
+    def spans(self, query: ReportQuery, first: int, end: int) -> Sequence[tuple[int, int]]:
+        """The parts of [first, end) with anything in them, ascending; years without anything lie between."""
+        asked = _asked(query) | {"first": first, "end": end}
+        with store_reached(), self._datastore.cursor() as cursor:
+            return [(row["first"], row["end_slot"]) for row in cursor.execute(_SPANS, asked)]
 
     def counts(
         self, query: ReportQuery, first: int, end: int, stretches: Sequence[tuple[int, int]]

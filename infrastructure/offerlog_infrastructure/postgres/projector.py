@@ -89,6 +89,8 @@ class Projector:
 
     def _serve(self, connection: Connection[DictRow]) -> None:
         """Feed the views this connection owns, until stopped or until something fails."""
+        # It looks many times a second; one that does not is stopped or hung, and another one takes over.
+        connection.execute("SET idle_session_timeout = '10s'")
         prepare(connection)
         owned: list[View] = []
         looked = 0.0

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import (
+    DataError,
     IntegrityError,
     ListenNotifySubscription,
     Notification,
@@ -145,7 +146,7 @@ class LogRecorder(PostgresApplicationRecorder):
                 lost = error
             else:
                 return position
-        if self._committed(xid):
+        if self._committed(xid) and self._stored(events, refusals):
             return position
         raise OperationalError(str(lost)) from lost
 
@@ -209,6 +210,23 @@ class LogRecorder(PostgresApplicationRecorder):
             for r in refusals:
                 copy.write_row((r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw))
 
+    def _stored(self, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
+        """Whether what was to be committed is there: after a crash, another one may have got the number."""
+        with self.datastore.cursor() as cursor:
+            if events:
+                one = events[0]
+                statement = sql.SQL(
+                    "SELECT state FROM {} WHERE originator_id = %s AND originator_version = %s"
+                ).format(self._table)
+                row = cursor.execute(statement, (one.originator_id, one.originator_version)).fetchone()
+                return row is not None and bytes(row["state"]) == one.state
+            first = refusals[0]
+            statement = sql.SQL(
+                "SELECT FROM {} WHERE organization = %s AND recorded_at = %s AND raw = %s LIMIT 1"
+            ).format(self._refusals)
+            asked = (first.organization, first.recorded_at, first.raw)
+            return cursor.execute(statement, asked).fetchone() is not None
+
     def _committed(self, xid: str) -> bool:
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
@@ -221,6 +239,8 @@ class LogRecorder(PostgresApplicationRecorder):
                     return bool(status == "committed")
             except OperationalError:  # still away: ask again
                 pass
+            except DataError:  # "in the future": the server crashed before anything of it was on disk
+                return False
             if time.monotonic() > deadline:
                 raise OutcomeUnknown(xid)
             time.sleep(0.05)

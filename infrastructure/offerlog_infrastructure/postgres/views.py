@@ -271,7 +271,7 @@ _PERFORMANCE: Final = View(
             INSERT INTO action_map_names AS n ({_NAME_COLUMNS}) SELECT * FROM stage_names
             ON CONFLICT (organization, action_map_id) DO UPDATE SET
                 name = excluded.name, named_at = excluded.named_at, position = excluded.position
-            WHERE (n.named_at, n.position) < (excluded.named_at, excluded.position)
+            WHERE (n.named_at, n.name) < (excluded.named_at, excluded.name)
             """,
             _names,
         ),
@@ -289,7 +289,7 @@ _PERFORMANCE: Final = View(
     WITH parts AS (DELETE FROM action_map_names RETURNING *)
     INSERT INTO action_map_names ({_NAME_COLUMNS})
     SELECT DISTINCT ON (organization, action_map_id) {_NAME_COLUMNS} FROM parts
-    ORDER BY organization, action_map_id, named_at DESC, position DESC;
+    ORDER BY organization, action_map_id, named_at DESC, name DESC, position;
     """,
 )
 
