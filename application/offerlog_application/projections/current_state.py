@@ -64,7 +64,7 @@ def current_state(page: Page) -> CurrentStateChange:
     """The change that a page brings about."""
     offers: dict[UUID, OfferRow] = {}
     actions: dict[tuple[UUID, str], ActionRow] = {}
-    parked: dict[ParkedKey, ParkedRow | None] = {}
+    parked: dict[tuple[UUID, str], dict[str, ParkedRow | None]] = {}
     refused: set[tuple[UUID, str]] = set()
     for position, fact in ((p.position, p.fact) for p in page.facts):
         stream = fact.originator_id
@@ -88,20 +88,20 @@ def current_state(page: Page) -> CurrentStateChange:
                 actions[stream, fact.action_id] = ActionRow(
                     fact.action_number, fact.state.value, stage, fact.occurred_at, fact.offered_at
                 )
-                parked[stream, fact.action_id, fact.state.value] = None
+                parked.setdefault((stream, fact.action_id), {})[fact.state.value] = None
             case SignalParked():
-                parked[stream, fact.action_id, fact.parked_state.value] = ParkedRow(
+                parked.setdefault((stream, fact.action_id), {})[fact.parked_state.value] = ParkedRow(
                     fact.organization, fact.recorded_at, position, fact.visitor.raw or b""
                 )
             case ParkingEnded():
-                parked[stream, fact.action_id, fact.parked_state.value] = None
+                parked.setdefault((stream, fact.action_id), {})[fact.parked_state.value] = None
             case OfferRefused():
                 refused.add((stream, fact.action_id))
-                for key in [k for k in parked if k[:2] == (stream, fact.action_id)]:
-                    del parked[key]
+                parked.pop((stream, fact.action_id), None)
             case _:
                 raise TypeError(f"current state knows no {type(fact).__name__}")
-    return CurrentStateChange(offers, actions, parked, frozenset(refused))
+    waiting = {(*key, state): row for key, states in parked.items() for state, row in states.items()}
+    return CurrentStateChange(offers, actions, waiting, frozenset(refused))
 
 
 def _withdrawn_at(event: LifecycleEvent) -> datetime | None:

@@ -6,7 +6,7 @@ transaction that moves the view's position, and so does the view's running proof
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Cursor
 
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
-from offerlog_application.projections.proof import prove
+from offerlog_application.projections.proof import SliceProof, prove
 from offerlog_domain.events import Fact, LifecycleEvent
 from offerlog_infrastructure.postgres.codec import FactMapper, UnreadableEvent
 
@@ -70,12 +70,14 @@ class ReadPage:
         facts: Those that can be read.
         unreadable: Those that cannot.
         earlier: As in `Page`.
+        proof: What all of them together add to the proof of each slice.
     """
 
     rows: Sequence[EventRow]
     facts: Sequence[Positioned]
     unreadable: Sequence[Unreadable]
-    earlier: Mapping[UUID, Sequence[LifecycleEvent]] = field(default_factory=dict)
+    earlier: Mapping[UUID, Sequence[LifecycleEvent]]
+    proof: Mapping[int, SliceProof]
 
 
 def read_page(
@@ -106,7 +108,8 @@ def read_page(
     for fact in found:
         if isinstance(fact, LifecycleEvent):
             earlier[fact.originator_id].append(fact)
-    return ReadPage(rows, facts, unreadable, earlier)
+    proof = prove((row[0], row[1]) for row in rows)
+    return ReadPage(rows, facts, unreadable, earlier, proof)
 
 
 def _earlier(
@@ -132,26 +135,28 @@ def feed(cursor: Cursor[Any], view: str, write: Write, page: ReadPage) -> None:
     """
     dead = {row[0] for row in cursor.execute(_DEAD, (view,), prepare=True).fetchall()}
     broken = {one.stream: one for one in reversed(page.unreadable) if one.stream not in dead}
-    facts = [
-        one
-        for one in page.facts
-        if one.fact.originator_id not in dead
-        and (one.fact.originator_id not in broken or one.position < broken[one.fact.originator_id].position)
-    ]
+    facts = page.facts
+    if dead or broken:
+        facts = [
+            one
+            for one in facts
+            if one.fact.originator_id not in dead
+            and (
+                one.fact.originator_id not in broken or one.position < broken[one.fact.originator_id].position
+            )
+        ]
     refused = _write(cursor, write, facts, page.earlier) if facts else []
     if len(refused) > _POISON and len(refused) == len({one.fact.originator_id for one in facts}):
         raise refused[0].error  # nothing at all can be written: that is no matter of single events
     broken |= {one.stream: one for one in refused}
-    if not dead and not broken:
-        folded = [(row[0], row[1]) for row in page.rows]
-    else:
-        folded = [
+    slices = page.proof
+    if dead or broken:
+        slices = prove(
             (position, stream)
             for position, stream, *_ in page.rows
             if stream not in dead and (stream not in broken or position < broken[stream].position)
-        ]
+        )
         _bury(cursor, view, page, dead, broken)
-    slices = prove(folded)
     if slices:
         counts, digests = [one.events for one in slices.values()], [one.digest for one in slices.values()]
         cursor.execute(_PROVE, (view, list(slices), counts, digests), prepare=True)
