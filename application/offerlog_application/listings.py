@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from offerlog_domain.outcomes import Reason
@@ -28,6 +28,33 @@ class Suppression:
     state: str
     action_id: str
     since: datetime
+
+
+class Lookup(NamedTuple):
+    """Which maps must not offer to a visitor, and how far that is known.
+
+    Attributes:
+        position: Everything up to this position of the log is in it.
+        age: Everything recorded more than so many seconds ago is in it.
+        suppressions: Sorted by map.
+    """
+
+    position: int
+    age: float
+    suppressions: Sequence[Suppression]
+
+
+class ReplicaStale(Exception):  # noqa: N818 - says what is the case
+    """The local copy is too old to offer by; ask the store, or offer nothing.
+
+    Attributes:
+        age: How old it is, in seconds; None where it has not been made yet.
+    """
+
+    def __init__(self, age: float | None, bound: float, cause: Exception | None) -> None:
+        how_old = "is not there yet" if age is None else f"is {age:.1f} s old, and {bound:g} s are allowed"
+        super().__init__(f"the local suppression list {how_old}" + (f": {cause}" if cause else ""))
+        self.age = age
 
 
 @dataclass(frozen=True, slots=True)

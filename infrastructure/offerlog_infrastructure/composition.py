@@ -1,6 +1,7 @@
 """The only wiring: a ready service over the embedded store or a server of one's own."""
 
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,11 @@ from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import server_reached
 from offerlog_infrastructure.postgres.migrations import migrate
+from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.service import Offerlog
+
+_COPY_SECONDS: Final = 300.0
+"""How long the first copy of the suppression list may take."""
 
 SCHEMA: Final = "offerlog"
 """The PostgreSQL schema that holds the log."""
@@ -27,6 +32,8 @@ def open_offerlog(
     clock: Clock | None = None,
     keep_deadlines: bool = True,
     project: bool = True,
+    replica: Path | None = None,
+    replica_max_age: timedelta = timedelta(seconds=5),
     library_settings: dict[str, str] | None = None,
 ) -> Offerlog:
     """The ready service; close it, or use it as a context manager.
@@ -39,6 +46,9 @@ def open_offerlog(
         clock: The service's clock; the machine's unless given.
         keep_deadlines: Whether to record due time-outs in the background while open.
         project: Whether this process may run the projector; without one anywhere, no view moves.
+        replica: A folder for a local copy of the suppression list (`local_suppressions`); None for none.
+            The call returns when the copy has been made.
+        replica_max_age: How old the copy may be before its look-ups are refused.
         library_settings: Settings of the eventsourcing library, by its names for them.
 
     Raises:
@@ -46,6 +56,7 @@ def open_offerlog(
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
         StoreUnavailable: The server of one's own cannot be reached.
         SchemaTooNew: The database was made by a newer offerlog.
+        ReplicaStale: The local copy could not be made in five minutes.
     """
     check_organization(organization)
     with ExitStack() as held:
@@ -55,6 +66,11 @@ def open_offerlog(
             migrate(database_url, SCHEMA)
         application = OfferlogApplication(database_url, SCHEMA, library_settings)
         held.callback(application.close)
+        local = None
+        if replica is not None:
+            local = SuppressionReplica(application, replica, replica_max_age)
+            held.callback(local.close)
+            local.await_fresh(_COPY_SECONDS)
         store = ExitStack()
         offerlog = Offerlog(
             application,
@@ -63,6 +79,7 @@ def open_offerlog(
             organization=organization,
             store=store,
             project=project,
+            replica=local,
         )
         store.push(held.pop_all())
     if keep_deadlines:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from offerlog_application.audit import History, history
-from offerlog_application.listings import DeadLetter, KeptSignal, ProjectionStatus, Proof, Suppression
+from offerlog_application.listings import DeadLetter, KeptSignal, Lookup, ProjectionStatus, Proof, Suppression
 from offerlog_application.offers import Expired, OfferService, Receipt
 from offerlog_application.offers import Report as SignalReport
 from offerlog_application.ports import Clock
@@ -32,6 +32,7 @@ from offerlog_infrastructure.postgres.queries import PostgresReadSide
 from offerlog_infrastructure.postgres.rebuild import rebuild
 from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
 from offerlog_infrastructure.postgres.views import VIEWS
+from offerlog_infrastructure.replica import SuppressionReplica
 
 _EXPIRY_SECONDS: Final = 5.0
 """How often a running service looks for what is overdue."""
@@ -71,6 +72,7 @@ class Offerlog:
         organization: str,
         store: ExitStack,
         project: bool = True,
+        replica: SuppressionReplica | None = None,
     ) -> None:
         self.organization = organization
         self._store = store
@@ -83,6 +85,7 @@ class Offerlog:
         self._writer = GroupCommitWriter(self._log)
         self._service = OfferService(self._writer, self._log, self._reads, clock, rules)
         self._projector = Projector(application) if project else None
+        self._replica = replica
         self._closing = threading.Event()
         self._keeper: threading.Thread | None = None
 
@@ -181,6 +184,27 @@ class Offerlog:
     ) -> Sequence[Suppression]:
         """Which maps must not offer to this visitor, from the projection; sorted by map."""
         return self._reads.suppressions_of_visitor(self._of(organization), customer_id, customer_id_type)
+
+    def suppressions_of(
+        self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
+    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
+        """The same for many visitors at once, each given by id type and id; every one of them is answered."""
+        return self._reads.suppressions_of_visitors(self._of(organization), visitors)
+
+    def local_suppressions(
+        self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
+    ) -> Lookup:
+        """Which maps must not offer to this visitor, from this process's own copy, which asks nobody.
+
+        Raises:
+            ReplicaStale: The copy is older than it may be; ask `suppressions`, or offer nothing.
+            RuntimeError: The service was opened without a copy.
+        """
+        if self._replica is None:
+            raise RuntimeError(
+                "open_offerlog was not given a folder for the local suppression list (`replica`)"
+            )
+        return self._replica.look_up(self._of(organization), customer_id, customer_id_type)
 
     def suppressed_visitors(
         self, action_map_id: str, *, organization: str | None = None
@@ -344,6 +368,7 @@ class Offerlog:
             self._writer.close()
             if self._projector is not None:
                 self._projector.close()
+            self._reads.close()
 
     def __enter__(self) -> Self:
         return self

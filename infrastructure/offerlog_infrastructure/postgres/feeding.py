@@ -23,6 +23,12 @@ Write = Callable[[Cursor[Any], Page], None]
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
 
+READ_PAGE: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events
+    WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
+"""
+"""A page of the log: behind one position, up to another, at most so many."""
+
 _EARLIER: LiteralString = f"""
     SELECT e.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
         SELECT {EVENT_COLUMNS} FROM offerlog_events

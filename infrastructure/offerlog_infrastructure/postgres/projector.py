@@ -15,7 +15,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.feeding import EVENT_COLUMNS, feed, read_page
+from offerlog_infrastructure.postgres.feeding import READ_PAGE, feed, read_page
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
@@ -35,12 +35,6 @@ _POSITIONS: LiteralString = """
     SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
     WHERE application_name = ANY(%s) ORDER BY application_name FOR UPDATE
 """
-READ_PAGE: LiteralString = f"""
-    SELECT {EVENT_COLUMNS} FROM offerlog_events
-    WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
-"""
-"""A page of the log: behind one position, up to another, at most so many."""
-
 _log = logging.getLogger(__name__)
 
 

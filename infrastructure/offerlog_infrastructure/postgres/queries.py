@@ -17,13 +17,20 @@ from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.lookups import Lookups
 
 _PAGE: Final = 2_000
 """Rows that a streamed list fetches at a time."""
 
 _BY_VISITOR: LiteralString = """
-    SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
+    SELECT action_map_id::text, state, action_id::text, since FROM suppressions
     WHERE organization = %s AND customer_id_type = %s AND customer_id = %s ORDER BY action_map_id
+"""
+_BY_VISITORS: LiteralString = """
+    SELECT s.customer_id, s.customer_id_type, s.action_map_id, s.state, s.action_id, s.since
+    FROM (SELECT DISTINCT * FROM unnest(%s::bytea[], %s::bytea[])) AS asked (customer_id_type, customer_id)
+    JOIN suppressions s USING (customer_id_type, customer_id)
+    WHERE s.organization = %s ORDER BY s.action_map_id
 """
 _BY_ACTION_MAP: LiteralString = """
     SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
@@ -67,14 +74,31 @@ class PostgresReadSide:
         self._application = application
         self._clock = clock
         self._datastore = application.log.datastore
+        self._lookups = Lookups(application)
+
+    def close(self) -> None:
+        """Let go of the connections of its own."""
+        self._lookups.close()
 
     def suppressions_of_visitor(
         self, organization: str, customer_id: str, customer_id_type: str
     ) -> Sequence[Suppression]:
         """Which maps must not offer to this visitor, sorted by map."""
         keys = organization, customer_id_type.encode(), customer_id.encode()
+        rows = self._lookups.rows(_BY_VISITOR, keys)
+        return [Suppression(customer_id, customer_id_type, *row) for row in rows]
+
+    def suppressions_of_visitors(
+        self, organization: str, visitors: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
+        """The same for many visitors, each an id type and an id, in one query; none is left out."""
+        kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
+        found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
         with store_reached(), self._datastore.cursor() as cursor:
-            return [_suppression(row) for row in cursor.execute(_BY_VISITOR, keys, prepare=True)]
+            for row in cursor.execute(_BY_VISITORS, (kinds, ids, organization), prepare=True):
+                one = _suppression(row)
+                found[one.customer_id_type, one.customer_id].append(one)
+        return found
 
     def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Generator[Suppression]:
         """Whom this map must not offer to; streamed, sorted by visitor."""

@@ -1,0 +1,81 @@
+"""Which maps must not offer to this visitor? Over a million suppressed pairs, beside one prepared SELECT."""
+
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+from ground import database, percentile, say, server, settle
+
+from offerlog_infrastructure.composition import open_offerlog
+
+_FILL = """
+    INSERT INTO suppressions
+    SELECT 'default', 'cookie', convert_to('visitor-' || n / 2, 'UTF8'),
+        md5('map' || n %% 100 + n %% 2)::uuid, 'rejected', md5('action' || n)::uuid, now()
+    FROM generate_series(1, %s) AS n ON CONFLICT DO NOTHING
+"""
+_SELECT = (
+    "SELECT action_map_id, state, action_id, since FROM suppressions"
+    " WHERE organization = %s AND customer_id_type = %s AND customer_id = %s"
+)
+SECONDS = 4.0
+
+
+def rate(ask: Callable[[str], object], visitors: list[str]) -> tuple[float, float]:
+    """Look-ups a second by one thread, and the 99th percentile in milliseconds."""
+    taken: list[float] = []
+    began = time.perf_counter()
+    while time.perf_counter() - began < SECONDS:
+        for visitor in visitors[len(taken) % len(visitors) :][:500]:
+            before = time.perf_counter()
+            ask(visitor)
+            taken.append(time.perf_counter() - before)
+    return len(taken) / (time.perf_counter() - began), percentile(taken, 0.99) * 1000
+
+
+def main(pairs: int) -> None:
+    """Measure and print."""
+    folder = Path(tempfile.mkdtemp(prefix="offerlog-replica-"))
+    figures: dict[str, float] = {"pairs": pairs}
+    with server() as dsn:
+        ours = database(dsn)
+        with psycopg.connect(ours, autocommit=True) as connection:
+            connection.execute(_FILL, (pairs,))
+            connection.execute("VACUUM ANALYZE suppressions")
+        chosen = random.Random(7)  # noqa: S311 - a sample
+        visitors = [f"visitor-{chosen.randrange(pairs // 2)}" for _ in range(50_000)]
+        began = time.perf_counter()
+        with open_offerlog(database_url=ours, keep_deadlines=False, replica=folder) as service:
+            figures["replica made in, s"] = time.perf_counter() - began
+            settle()
+            with psycopg.connect(ours, autocommit=True) as connection:
+                bare, figures["SELECT, p99 ms"] = rate(
+                    lambda v: connection.execute(
+                        _SELECT, ("default", b"cookie", v.encode()), prepare=True
+                    ).fetchall(),
+                    visitors,
+                )
+            ours_rate, figures["service, p99 ms"] = rate(service.suppressions, visitors)
+            local, figures["replica, p99 ms"] = rate(service.local_suppressions, visitors)
+            batches = [[("cookie", v) for v in visitors[n : n + 500]] for n in range(0, 50_000, 500)]
+            began = time.perf_counter()
+            for batch in batches:
+                service.suppressions_of(batch)
+            batched = 50_000 / (time.perf_counter() - began)
+            assert service.local_suppressions(visitors[0]).suppressions == tuple(
+                service.suppressions(visitors[0])
+            )
+    shutil.rmtree(folder)
+    figures |= {"SELECT /s": bare, "service /s": ours_rate, "service, 500 at once /s": batched}
+    figures["replica /s"] = local
+    ratios = {"vs_select": ours_rate / bare, "vs_select, 500 at once": batched / bare}
+    say("lookup", figures, ratios | {"vs_select, replica": local / bare})
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)

@@ -1,0 +1,71 @@
+"""Look-ups at every page view: connections of their own, lent without ceremony.
+
+The pool's care for each loan (locks, transactions, checks) costs more than the look-up itself; and a burst
+of page views must not take the writer's connections.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import Cursor
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports import Closed, StoreUnavailable
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+
+_KEPT: Final = 8
+"""Connections that are kept between look-ups; more are made while more than so many threads ask."""
+
+
+class Lookups:
+    """Prepared statements on connections in auto-commit mode; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._application = application
+        self._idle: deque[Cursor[tuple[Any, ...]]] = deque()
+        self._closed = threading.Event()
+
+    def rows(self, statement: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a statement that only reads.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+            Closed: The service has been closed.
+        """
+        while self._idle:
+            try:
+                return self._ask(self._idle.pop(), statement, parameters)
+            except IndexError:  # another thread took the last one
+                break
+            except psycopg.OperationalError:  # the server has ended it since; perhaps all of them
+                continue
+        if self._closed.is_set():
+            raise Closed
+        try:
+            connection = self._application.connect()
+            return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
+        except psycopg.OperationalError as error:
+            raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._closed.set()
+        while self._idle:
+            self._idle.pop().connection.close()
+
+    def _ask(
+        self, cursor: Cursor[tuple[Any, ...]], statement: LiteralString, parameters: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        try:
+            found = cursor.execute(statement, parameters, prepare=True).fetchall()
+        except BaseException:
+            cursor.connection.close()
+            raise
+        if len(self._idle) < _KEPT and not self._closed.is_set():
+            self._idle.append(cursor)
+        else:
+            cursor.connection.close()
+        return found

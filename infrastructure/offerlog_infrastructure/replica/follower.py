@@ -1,0 +1,148 @@
+"""Keeping the replica up with the log, and saying how far behind it may be."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+from psycopg import Connection, Cursor
+from psycopg.rows import DictRow, tuple_row
+
+from offerlog_application.listings import Lookup, ReplicaStale
+from offerlog_application.projections.page import Page, Positioned
+from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.feeding import READ_PAGE
+from offerlog_infrastructure.postgres.horizon import SafeHorizon
+from offerlog_infrastructure.replica.store import ReplicaStore
+
+_PAGE: Final = 5_000
+_LOOK_SECONDS: Final = 0.02
+_AGAIN_SECONDS: Final = 0.5
+
+_SOURCE: LiteralString = "SELECT extract(epoch FROM applied_at)::text FROM migrations WHERE number = 1"
+_VIEW: LiteralString = "SELECT notification_id FROM offerlog_tracking WHERE application_name = 'suppression'"
+_SUPPRESSED: LiteralString = """
+    SELECT organization, customer_id_type, customer_id, action_map_id::text, state, action_id::text, since
+    FROM suppressions
+"""
+
+_log = logging.getLogger(__name__)
+
+
+class SuppressionReplica:
+    """A local copy of the suppression list; its look-ups are thread-safe and ask nobody.
+
+    A thread follows the log. Where nothing has been copied yet, or the copy is of another log, it begins
+    with the projection as it stands and goes on from its position.
+
+    Args:
+        application: The log.
+        folder: Where the files of this machine's replicas lie.
+        max_age: Past this, a look-up is refused: nothing is offered on old knowledge.
+    """
+
+    def __init__(self, application: OfferlogApplication, folder: Path, max_age: timedelta) -> None:
+        self._application = application
+        self._store = ReplicaStore.open(folder)
+        self._max_age = max_age.total_seconds()
+        self._fresh: float | None = None
+        self._stopped = threading.Event()
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="offerlog-replica", daemon=True)
+        self._thread.start()
+
+    def look_up(self, organization: str, customer_id: str, customer_id_type: str = "cookie") -> Lookup:
+        """Which maps must not offer to this visitor, with the position and the age of the answer.
+
+        Raises:
+            ReplicaStale: The copy is older than it may be, or has not been made yet.
+        """
+        fresh, position = self._fresh, self._store.position
+        age = None if fresh is None else time.monotonic() - fresh
+        if age is None or age > self._max_age or position is None:
+            raise ReplicaStale(age, self._max_age, self.error)
+        return Lookup(position, age, self._store.look_up(organization, customer_id_type, customer_id))
+
+    def await_fresh(self, timeout: float) -> None:
+        """Wait until look-ups are answered, at most so many seconds.
+
+        Raises:
+            ReplicaStale: They are not.
+        """
+        deadline = time.monotonic() + timeout
+        while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
+            if time.monotonic() > deadline:
+                raise ReplicaStale(None, self._max_age, self.error)
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Stop following, and let go of the file."""
+        self._stopped.set()
+        self._thread.join()
+        self._store.close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with self._application.connect() as connection:
+                    self._follow(connection)
+            except Exception as error:  # noqa: BLE001 - it goes on as soon as it can; the age says the rest
+                self.error = error
+                _log.warning("the local suppression list stands still and will try again: %s", error)
+                self._stopped.wait(_AGAIN_SECONDS)
+
+    def _follow(self, connection: Connection[DictRow]) -> None:
+        with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            source = str((cursor.execute(_SOURCE).fetchone() or ("",))[0]).encode()
+            log = self._application.log
+            horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
+            with connection.cursor() as looking:
+                while not self._stopped.is_set():
+                    looked = time.monotonic()
+                    safe = horizon.advance(looking)
+                    if safe is not None:
+                        self._catch_up(cursor, safe, source)
+                        self._fresh, self.error = looked, None
+                    self._stopped.wait(_LOOK_SECONDS)
+
+    def _catch_up(self, cursor: Cursor[Any], safe: int, source: bytes) -> None:
+        position = self._store.position
+        if position is None or position > safe or self._store.source() != source:
+            position = self._copy(cursor, source)
+        while position < safe and not self._stopped.is_set():
+            rows = cursor.execute(READ_PAGE, (position, safe, _PAGE), prepare=True).fetchall()
+            # An event that cannot be read may suppress: stand still and grow old rather than leave it out.
+            read = self._application.facts.fact
+            facts = [Positioned(place, read(*stored)) for place, *stored in rows]
+            position = rows[-1][0] if rows else safe
+            self._store.put(suppressions(Page(facts)), position, source)
+
+    def _copy(self, cursor: Cursor[Any], source: bytes) -> int:
+        """Begin with the projection as it stands, and return its position."""
+        self._fresh = None
+        self._store.clear()
+        connection = cursor.connection
+        with connection.transaction():
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            found = cursor.execute(_VIEW).fetchone()
+            short = cursor.execute("SELECT FROM dead_letters WHERE view = 'suppression' LIMIT 1").fetchone()
+            if found is None or short is not None:
+                raise RuntimeError(
+                    "the suppression projection has dead letters, so it may lack what must not be offered"
+                )
+            position = int(found[0])
+            for chunk in _chunks(connection):
+                self._store.put(chunk, 0, source)
+        self._store.put({}, position, source)
+        return position
+
+
+def _chunks(connection: Connection[Any]) -> Iterator[dict[SuppressionKey, SuppressionRow]]:
+    with connection.cursor(name="copy", binary=True, row_factory=tuple_row) as cursor:
+        cursor.execute(_SUPPRESSED)
+        while rows := cursor.fetchmany(_PAGE):
+            yield {SuppressionKey(*row[:4]): SuppressionRow(*row[4:]) for row in rows}

@@ -1,0 +1,151 @@
+"""The replica's file: one short record for each suppressed pair, under a digest of who the visitor is.
+
+The file holds no customer id: its keys are digests, and whoever asks knows the id already.
+"""
+
+import fcntl
+import os
+import shutil
+import struct
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final, Self
+
+import lmdb
+
+from offerlog_application.listings import Suppression
+from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
+from offerlog_domain.lifecycle import State
+
+_MAP_BYTES: Final = 1 << 36
+"""How far the file may grow; it takes no more disk than it holds."""
+
+_RECORD: Final = struct.Struct(">16s16sqB")
+"""Action map, action, microseconds since 1970, and the state's number."""
+
+_STATES: Final = tuple(State)
+_NUMBER: Final = {state.value: number for number, state in enumerate(_STATES)}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+_POSITION: Final = b"position"
+_SOURCE: Final = b"source"
+
+
+class ReplicaStore:
+    """The file, of one process; its reading methods are thread-safe, its writing ones for one thread.
+
+    Attributes:
+        position: Up to which position of the log it holds everything; None where it is empty.
+    """
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self._folder = folder
+        self._lock = lock
+        self._env = lmdb.open(str(folder), map_size=_MAP_BYTES, sync=False, max_readers=512)
+        self._db = self._env.open_db(None)
+        with self._env.begin() as transaction:
+            position = transaction.get(_POSITION)
+        self.position = None if position is None else int(position)
+
+    @classmethod
+    def open(cls, parent: Path) -> Self:
+        """A file for this process alone; what an ended process left is taken over."""
+        parent.mkdir(parents=True, exist_ok=True)
+        number = 0
+        while True:
+            folder = parent / f"suppressions-{number}"
+            folder.mkdir(exist_ok=True, mode=0o700)
+            lock = os.open(folder / "in-use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                number += 1
+                continue
+            try:
+                return cls(folder, lock)
+            except (lmdb.Error, ValueError):  # torn by a crash of the machine: it is made anew from the log
+                for name in ("data.mdb", "lock.mdb"):
+                    (folder / name).unlink(missing_ok=True)
+                return cls(folder, lock)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._env.begin(write=True) as transaction:
+            transaction.drop(self._db, delete=False)
+        self.position = None
+
+    def source(self) -> bytes | None:
+        """Which log it was fed from; None where it is empty."""
+        with self._env.begin() as transaction:
+            found: bytes | None = transaction.get(_SOURCE)
+            return found
+
+    def put(self, added: Mapping[SuppressionKey, SuppressionRow], position: int, source: bytes) -> None:
+        """Add pairs and move the position, in one transaction."""
+        with self._env.begin(write=True) as transaction:
+            for key, row in added.items():
+                digest = _digest(key.organization, key.customer_id_type, key.customer_id)
+                record = _RECORD.pack(
+                    bytes.fromhex(key.action_map_id.replace("-", "")),
+                    bytes.fromhex(row.action_id.replace("-", "")),
+                    (row.since - _EPOCH) // _MICROSECOND,
+                    _NUMBER[row.state],
+                )
+                known = transaction.get(digest, b"")
+                if record not in _records(known):
+                    transaction.put(digest, known + record)
+            transaction.put(_POSITION, b"%d" % position)
+            transaction.put(_SOURCE, source)
+        self.position = position
+
+    def look_up(self, organization: str, customer_id_type: str, customer_id: str) -> tuple[Suppression, ...]:
+        """Which maps must not offer to this visitor, sorted by map."""
+        kind, who = customer_id_type.encode(), customer_id.encode()
+        with self._env.begin() as transaction:
+            found = transaction.get(_digest(organization, kind, who))
+        if found is None:
+            return ()
+        return tuple(
+            Suppression(
+                customer_id,
+                customer_id_type,
+                _uuid(action_map),
+                _STATES[state].value,
+                _uuid(action),
+                _EPOCH + since * _MICROSECOND,
+            )
+            for action_map, action, since, state in sorted(_RECORD.iter_unpack(found))
+        )
+
+    def close(self) -> None:
+        """Let go of the file; it is kept, and caught up with the log the next time."""
+        with suppress(lmdb.Error):
+            self._env.sync(True)
+        self._env.close()
+        os.close(self._lock)
+
+    def destroy(self) -> None:
+        """Remove the file."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _digest(organization: str, customer_id_type: bytes, customer_id: bytes) -> bytes:
+    """The key of a visitor: 20 bytes, and so never one of the two keys in words."""
+    where = organization.encode()
+    parts = b"%d:%d:%b%b%b" % (len(where), len(customer_id_type), where, customer_id_type, customer_id)
+    return blake2b(parts, digest_size=20).digest()
+
+
+def _records(value: bytes) -> Iterable[bytes]:
+    return [value[start : start + _RECORD.size] for start in range(0, len(value), _RECORD.size)]
+
+
+def _uuid(stored: bytes) -> str:
+    text = stored.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,157 @@
+"""The local suppression list: the same answers as the log's, or none."""
+
+import json
+import os
+import signal as posix
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from contracts.given import journeys
+from contracts.recount import rows, until
+from offerlog_application.listings import ReplicaStale
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.service import Offerlog
+
+MAP = str(uuid.uuid4())
+
+
+def life(customer: str, *states: str) -> list[bytes]:
+    """The states of one action."""
+    ids = {"actionId": str(uuid.uuid4()), "actionMapId": MAP, "sessionId": str(uuid.uuid4())}
+    return [json.dumps({**ids, "customerId": customer, "actionState": state}).encode() for state in states]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where replicas lie."""
+    with tempfile.TemporaryDirectory(prefix="replica-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def local(dsn: str, folder: Path) -> Iterator[Offerlog]:
+    """A service with a replica, over a log that had something in it already."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as before:
+        before.wait(before.record(journeys(210)).position)
+    with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as service:
+        yield service
+
+
+def same(offerlog: Offerlog, visitors: int) -> bool:
+    """Whether replica and projection answer alike for all of the journeys' visitors."""
+    names = [f"visitor-{n}" for n in range(visitors)]
+    together = offerlog.suppressions_of([("cookie", name) for name in names])
+    return all(
+        list(offerlog.local_suppressions(name).suppressions)
+        == list(offerlog.suppressions(name))
+        == list(together["cookie", name])
+        for name in names
+    )
+
+
+def test_it_answers_as_the_projection_does(local: Offerlog) -> None:
+    """What was there before it, and what comes after; a stranger has nothing against him."""
+    assert same(local, 210)
+    position = local.record(journeys(280)).position
+    assert position is not None
+    local.wait(position)
+    until(lambda: local.local_suppressions("visitor-1").position >= position)
+    assert same(local, 280)
+    assert local.local_suppressions("stranger").suppressions == ()
+    assert local.suppressions_of([("cookie", "stranger"), ("email", "visitor-1")]) == {
+        ("cookie", "stranger"): [],
+        ("email", "visitor-1"): [],
+    }
+    assert local.local_suppressions("visitor-1", organization="elsewhere").suppressions == ()
+    assert 0 <= local.local_suppressions("visitor-1").age < 5
+
+
+def test_no_customer_id_is_in_the_file(local: Offerlog, folder: Path) -> None:
+    """Keys are digests."""
+    name = "a name that is easy to find"
+    position = local.record(life(name, "offered", "rejected")).position
+    until(lambda: local.local_suppressions(name).position >= (position or 0))
+    assert len(local.local_suppressions(name).suppressions) == 1
+    for file in folder.rglob("*"):
+        assert not file.is_file() or name.encode() not in file.read_bytes()
+
+
+def test_it_goes_on_from_where_it_was(local: Offerlog, dsn: str, folder: Path) -> None:
+    """A file that an ended process left is caught up with the log, not copied again."""
+    local.close()
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
+        service.wait(service.record(life("later", "offered", "accepted", "started", "engaged")).position)
+    rows(dsn, "ALTER TABLE suppressions RENAME TO hidden")  # so a copy would fail
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False, replica=folder) as service:
+        assert [one.state for one in service.local_suppressions("later").suppressions] == ["engaged"]
+        assert service.local_suppressions("visitor-1").suppressions
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_another_log_is_copied_anew(local: Offerlog, folder: Path, make_dsn) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - a fixture's callable
+    """A folder that held one log's list never answers for another log."""
+    local.close()
+    with open_offerlog(database_url=make_dsn(), keep_deadlines=False, replica=folder) as other:
+        assert other.local_suppressions("visitor-1").suppressions == ()
+
+
+def test_past_its_bound_it_refuses(dsn: str, folder: Path) -> None:
+    """An event that cannot be read stops it, as that may be what must not be offered."""
+    bound = timedelta(seconds=0.5)
+    with open_offerlog(
+        database_url=dsn, keep_deadlines=False, replica=folder, replica_max_age=bound
+    ) as service:
+        assert service.local_suppressions("x").suppressions == ()
+        rows(dsn, "INSERT INTO offerlog_events (originator_id, originator_version, topic, state)"
+             " VALUES (gen_random_uuid(), 1, 'vanished.7', '?')")  # fmt: skip
+        time.sleep(1.0)
+        with pytest.raises(ReplicaStale, match=r"vanished\.7") as caught:
+            service.local_suppressions("x")
+        assert caught.value.age is not None
+        assert caught.value.age > 0.5
+        rows(dsn, "DELETE FROM offerlog_events")
+        until(lambda: _answers(service))
+
+
+def _answers(service: Offerlog) -> bool:
+    try:
+        return service.local_suppressions("x") is not None
+    except ReplicaStale:
+        return False
+
+
+def test_two_processes_have_a_file_each_and_a_killed_one_leaves_a_usable_one(
+    local: Offerlog, dsn: str, folder: Path
+) -> None:
+    """What it had reached is gone on with."""
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from offerlog_infrastructure.composition import open_offerlog\n"
+        "service = open_offerlog(database_url=sys.argv[1], keep_deadlines=False, replica=Path(sys.argv[2]))\n"
+        "print(len(service.local_suppressions('visitor-1').suppressions), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, dsn, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "1\n"
+        assert len(list(folder.iterdir())) == 2
+        os.kill(other.pid, posix.SIGKILL)
+    with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as again:
+        assert same(again, 210)
+        assert len(list(folder.iterdir())) == 2
+    assert same(local, 210)
+
+
+def test_without_one_it_says_so(offerlog: Offerlog) -> None:
+    """An answer from nowhere would be worse."""
+    with pytest.raises(RuntimeError, match="replica"):
+        offerlog.local_suppressions("visitor-1")
