@@ -1,4 +1,4 @@
-"""Thirty days in a zone with a half-hour offset, over the events of 100 action maps, beside SQL on plain rows.
+"""Thirty days in a half-hour zone, over the events of 100 action maps, beside SQL on plain rows.
 
 The peer is generous to SQL: an event's map, state and time lie in columns of an indexed table, where the log
 keeps them in a compact form that SQL cannot read.
@@ -26,12 +26,13 @@ _SUMS = ", ".join(f"count(*) FILTER (WHERE state = '{state.value}')" for state i
 
 _FILL = f"""
     CREATE TABLE plain AS
-    SELECT md5('map' || n %% 100)::uuid AS action_map_id, (ARRAY[{_STATES}])[1 + n %% 9] AS state,
-        timestamptz '2026-02-20 00:00Z' + (n::double precision / %s) * interval '45 days' AS occurred_at
-    FROM generate_series(1, %s) AS n;
+    SELECT md5('map' || n % 100)::uuid AS action_map_id, (ARRAY[{_STATES}])[1 + n % 9] AS state,
+        timestamptz '2026-02-20 00:00Z' + (n::double precision / :events) * interval '45 days' AS occurred_at
+    FROM generate_series(1, :events) AS n;
 """
+_COLUMNS = ", ".join(state.value for state in METRICS)
 _COUNT = f"""
-    INSERT INTO performance_counts (organization, cohort, action_map_id, slot, {", ".join(s.value for s in METRICS)})
+    INSERT INTO performance_counts (organization, cohort, action_map_id, slot, {_COLUMNS})
     SELECT 'default', cohort, action_map_id, floor(extract(epoch FROM occurred_at) / 900), {_SUMS}
     FROM plain, (VALUES ('event'), ('offered')) AS cohorts (cohort) GROUP BY 1, 2, 3, 4
 """
@@ -59,7 +60,7 @@ def main(events: int) -> None:
     with server() as dsn:
         ours = database(dsn)
         with psycopg.connect(ours, autocommit=True) as connection:
-            connection.execute(_FILL.replace("%%", "%") % (events, events))
+            connection.execute(_FILL.replace(":events", str(events)).encode())
             connection.execute("CREATE INDEX ON plain (action_map_id, occurred_at)")
             connection.execute(_COUNT)
             connection.execute("VACUUM ANALYZE performance_counts")
