@@ -132,10 +132,13 @@ class OfferService:
         Every signal has exactly one outcome of its own; a bad one harms no other.
 
         Raises:
+            TypeError: This is one signal, and no list of them.
             OrganizationName: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
+        if isinstance(signals, str | bytes | Mapping):
+            raise TypeError("signals are given as a list, also where there is one only")
         heard = list(signals)  # before the clock is read: a slow source must not make them late
         circumstances = self._circumstances(organization)
         key = self._key(organization)

@@ -66,7 +66,7 @@ def test_an_unknown_pair_has_no_history(offerlog: CommandLine) -> None:
     """Version 0 and no state; for people, a sentence."""
     pair = ("history", "--customer", "nobody", "--action-map", an_id())
     assert offerlog(*pair, "--format", "json").text == '{"state":null,"version":0,"events":[]}\n'
-    assert "Nothing was ever offered there" in offerlog(*pair).text
+    assert "Nothing had been recorded there yet" in offerlog(*pair).text
 
 
 def test_what_is_parked_is_listed_until_its_action_comes(offerlog: CommandLine) -> None:

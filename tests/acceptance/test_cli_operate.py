@@ -182,7 +182,11 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
     ("settings", "code", "said"),
     [
         ({"OFFERLOG_PARKING_TIME": "soon"}, 2, "OFFERLOG_PARKING_TIME: a number of seconds is needed"),
-        ({"OFFERLOG_DEADLINE_GRACE": "-1"}, 2, "OFFERLOG_DEADLINE_GRACE: 0 or more seconds are needed"),
+        (
+            {"OFFERLOG_DEADLINE_GRACE": "-1"},
+            2,
+            "OFFERLOG_DEADLINE_GRACE: 0 to 316224000 seconds (ten years) are needed",
+        ),
         ({"OFFERLOG_ORGANIZATION": "a b"}, 2, "'a b' is no name of an organization"),
         ({"OFFERLOG_DATABASE_URL": "nonsense"}, 2, "OFFERLOG_DATABASE_URL: "),
         ({"OFFERLOG_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 1, "the store cannot be reached"),

@@ -167,7 +167,7 @@ def test_files_that_cannot_be_meant(offerlog: CommandLine, tmp_path: Path) -> No
     assert "there is no such file" in offerlog.fails("record", str(tmp_path / "missing"))
     assert "would overwrite" in offerlog.fails("record", str(file), "--outcomes", str(file))
     assert file.stat().st_size
-    assert "Is a directory" in offerlog.fails("record", str(tmp_path), code=1)
+    assert "is a folder" in offerlog.fails("record", str(tmp_path))
 
 
 def test_recording_goes_on_when_nobody_reads_the_outcomes(offerlog: CommandLine, tmp_path: Path) -> None:

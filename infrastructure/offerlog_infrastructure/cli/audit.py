@@ -68,7 +68,8 @@ def history(
         print_json({"state": state, "version": told.version, "events": _events(told)})
         return
     if not told.events:
-        console().print("Nothing was ever offered there.")
+        asked = "by then" if moment is not None else "at version 0" if version == 0 else "yet"
+        console().print(f"Nothing had been recorded there {asked}.")
         return
     _show(told)
 
@@ -81,7 +82,7 @@ def _show(told: "History") -> None:
     for action, events in groupby(numbered, key=lambda one: one[1].action_id):
         out.print(f"\naction {action}")
         rows = table(out, ["version", "event", "occurred", "recorded"])
-        rows.columns[2].no_wrap = rows.columns[3].no_wrap = True
+        rows.columns[1].min_width, rows.columns[1].overflow = len("abandoned"), "fold"
         for version, event in events:
             rows.add_row(str(version), _told(event), _shown(event.occurred_at), _shown(event.recorded_at))
         out.print(rows)

@@ -65,6 +65,15 @@ def main() -> NoReturn:
     # What is loaded now stays; a stream of signals makes no cycles worth looking for often.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:  # closed by whoever started us: nothing to read, nobody to tell
+            os.open(os.devnull, mode)
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or os.fdopen(number, mode)
+        for number, (stream, mode) in enumerate(((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w")))
+    )
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     code = _run()

@@ -10,10 +10,19 @@ from offerlog_infrastructure.cli.output import usage
 if TYPE_CHECKING:
     from offerlog_infrastructure.service import Offerlog
 
+
+def _folder(name: str) -> Path:
+    """A folder's name; an unset variable of a script must not come to mean the current folder."""
+    if not name:
+        raise usage("an empty name is no folder; leave it out for the usual one")
+    return Path(name)
+
+
 Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
+        parser=_folder,
         metavar="DIR",
         help="The embedded store's folder. [dim]OFFERLOG_DATA; else the platform's place for it[/]",
         show_default=False,

@@ -1,5 +1,6 @@
 """offerlog record: signals from files into the log."""
 
+import os
 import sys
 import time
 from collections import Counter, deque
@@ -58,6 +59,10 @@ def record(
     for path in files:
         if path != STDIN and not path.exists():
             raise usage(f"{path}: there is no such file")
+        if path.is_dir():
+            raise usage(f"{path} is a folder: give its files")
+        if path != STDIN and not os.access(path, os.R_OK):
+            raise usage(f"{path}: it cannot be read")
         if outcomes is not None and path.is_file() and outcomes.is_file() and path.samefile(outcomes):
             raise usage(f"--outcomes {outcomes} would overwrite the signals in it")
     tally: Tally = Counter()
