@@ -1,7 +1,7 @@
 """offerlog offer, eligibility, suppressions: what may be offered to whom."""
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -14,11 +14,8 @@ from offerlog_infrastructure.cli.options import (
     Organization,
     open_service,
 )
-from offerlog_infrastructure.cli.output import print_json, stamp, usage
-
-if TYPE_CHECKING:
-    from offerlog_application.listings import Suppression
-
+from offerlog_infrastructure.cli.output import print_json, usage
+from offerlog_infrastructure.documents import eligibility_document, offer_document, suppression_document
 
 _ANY_MAP: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -60,22 +57,11 @@ def suppressions(
         service.catch_up()
         if customer is not None:
             for one in service.suppressions(customer, customer_type):
-                print_json(_suppression(one))
+                print_json(suppression_document(one))
             return
         with closing(service.suppressed_visitors(action_map or "")) as found:
             for one in found:
-                print_json(_suppression(one))
-
-
-def _suppression(one: "Suppression") -> dict[str, Any]:
-    return {
-        "customer_id": one.customer_id,
-        "customer_id_type": one.customer_id_type,
-        "action_map_id": one.action_map_id,
-        "state": one.state,
-        "action_id": one.action_id,
-        "since": stamp(one.since),
-    }
+                print_json(suppression_document(one))
 
 
 def eligibility(
@@ -90,14 +76,7 @@ def eligibility(
         by = service.eligibility(
             customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
         )
-    answer: dict[str, Any] = {"eligible": by is None}
-    answer |= {
-        "reason": by.reason.value if by else None,
-        "state": by.state.value if by else None,
-        "action_id": by.action_id if by else None,
-        "since": stamp(by.since) if by else None,
-    }
-    print_json(answer)
+    print_json(eligibility_document(by))
 
 
 def offer(
@@ -121,8 +100,6 @@ def offer(
     However many ask at the same moment, one of them gets the offer. A
     blocked one is told by what.
     """
-    from offerlog_domain.outcomes import Blocked  # noqa: PLC0415 - --help need not wait for it
-
     with open_service(data, organization) as service:
         decision = service.offer(
             customer_id=customer,
@@ -133,14 +110,4 @@ def offer(
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
         )
-    by = decision.by if isinstance(decision, Blocked) else None
-    print_json(
-        {
-            "decision": "offered" if by is None else "blocked",
-            "action_id": decision.action_id,
-            "reason": by.reason.value if by else None,
-            "state": by.state.value if by else None,
-            "since": stamp(by.since) if by else None,
-            "blocking_action_id": by.action_id if by else None,
-        }
-    )
+    print_json(offer_document(decision))

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -19,7 +19,8 @@ from offerlog_infrastructure.cli.options import (
     Organization,
     open_service,
 )
-from offerlog_infrastructure.cli.output import Form, console, print_json, printable, stamp, table, usage
+from offerlog_infrastructure.cli.output import Form, console, print_json, printable, table, usage
+from offerlog_infrastructure.documents import history_document, kept_document
 
 if TYPE_CHECKING:
     from offerlog_application.audit import History
@@ -64,8 +65,7 @@ def history(
             as_of=moment,
         )
     if form is Form.JSON:
-        state = told.state.value if told.state else None
-        print_json({"state": state, "version": told.version, "events": _events(told)})
+        print_json(history_document(told))
         return
     if not told.events:
         asked = "by then" if moment is not None else "at version 0" if version == 0 else "yet"
@@ -101,26 +101,6 @@ def _shown(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
-def _events(told: "History") -> list[dict[str, Any]]:
-    return [
-        {
-            "version": version,
-            "event": event.state.value,
-            "action_id": event.action_id,
-            "stage": event.stage.value if event.stage else None,
-            "occurred_at": stamp(event.occurred_at),
-            "recorded_at": stamp(event.recorded_at),
-            "session_id": event.visitor.session_id,
-            "error_code": event.error_code,
-            "error_message": event.error_message,
-            "event_id": event.event_id,
-            "action_map_version": event.action_map_version,
-            "timeout_seconds": event.timeout_seconds,
-        }
-        for version, event in enumerate(told.events, start=1)
-    ]
-
-
 def parked(data: Data = None, organization: Organization = None) -> None:
     """List the signals that wait for their action, in order of arrival; one JSON object a line."""
     with open_service(data, organization) as service:
@@ -145,15 +125,7 @@ def refusals(
 def _print_kept(kept: "Generator[KeptSignal]") -> None:
     with closing(kept):  # a reader that has enough must not leave the query open
         for one in kept:
-            print_json(
-                {
-                    "recorded_at": stamp(one.recorded_at),
-                    "reason": one.reason.value if one.reason else None,
-                    "field": one.field,
-                    "cause": one.cause,
-                    "signal": one.raw.decode("utf-8", "backslashreplace"),
-                }
-            )
+            print_json(kept_document(one))
 
 
 def _moment(text: str, option: str) -> datetime:

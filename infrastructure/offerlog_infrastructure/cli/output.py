@@ -3,9 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
@@ -13,9 +11,6 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
-
-if TYPE_CHECKING:
-    from offerlog_application.listings import Proof
 
 _UNBOUNDED = 1_000
 """Columns of what is no terminal."""
@@ -26,11 +21,6 @@ class Form(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-def stamp(moment: datetime | None) -> str | None:
-    """An instant as RFC 3339 in UTC."""
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def json_line(value: object) -> str:
@@ -75,17 +65,6 @@ def fits(out: Console, rows: Table) -> bool:
     """Whether a table can be shown there without cutting anything off."""
     roomy = out.options.update(width=_UNBOUNDED)
     return Measurement.get(out, roomy, rows).maximum <= out.width
-
-
-def proof_document(proof: "Proof") -> dict[str, Any]:
-    """What a projection has folded in, as JSON has it."""
-    return {
-        "projection": proof.view,
-        "position": proof.position,
-        "events": proof.events,
-        "digest": proof.digest,
-        "short_by": proof.short_by,
-    }
 
 
 def usage(message: str) -> typer.BadParameter:

@@ -15,11 +15,10 @@ from offerlog_infrastructure.cli.output import (
     console,
     print_json,
     printable,
-    proof_document,
-    stamp,
     table,
     usage,
 )
+from offerlog_infrastructure.documents import proof_document, stamp, status_document
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.service import Offerlog
@@ -56,14 +55,7 @@ def status(
     rows = table(out, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
     for one in found:
         if form is Form.JSON:
-            print_json(
-                {
-                    "projection": one.name,
-                    "position": one.position,
-                    "lag_events": one.lag_events,
-                    "lag_seconds": None if one.lag_seconds is None else round(one.lag_seconds, 3),
-                }
-            )
+            print_json(status_document(one))
         age = "unreadable" if one.lag_seconds is None else f"{one.lag_seconds:.1f}"
         rows.add_row(one.name, f"{one.position:,}", f"{one.lag_events:,}", age)
     if form is Form.TABLE:

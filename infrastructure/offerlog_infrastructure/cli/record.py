@@ -17,6 +17,7 @@ from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import console, json_line, printable, table, usage
+from offerlog_infrastructure.documents import outcome_document
 
 if TYPE_CHECKING:
     from offerlog_application.offers import Receipt
@@ -182,15 +183,7 @@ def _judged(line: Line, outcome: "Outcome", file: str | None) -> dict[str, Any]:
     judged: dict[str, Any] = {"line": line.number}
     if file is not None:
         judged = {"file": file, **judged}
-    judged |= {
-        "outcome": outcome.kind.value,
-        "reason": outcome.reason.value if outcome.reason else None,
-        "action_id": outcome.action_id,
-        "state": outcome.state,
-    }
-    if outcome.cause is not None:
-        judged |= {"field": outcome.field, "cause": outcome.cause}
-    return judged
+    return judged | outcome_document(outcome)
 
 
 def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:

@@ -3,7 +3,7 @@
 import csv
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,10 +18,10 @@ from offerlog_infrastructure.cli.output import (
     fits,
     print_json,
     printable,
-    proof_document,
     table,
     usage,
 )
+from offerlog_infrastructure.documents import proof_document, report_document, report_table
 
 if TYPE_CHECKING:
     from offerlog_application.reports import Report, ReportQuery, ReportRow
@@ -112,9 +112,9 @@ def report(
         proof = service.proof("performance") if with_proof else None
     match form:
         case Format.JSON:
-            print_json(_document(made) | ({"proof": proof_document(proof)} if proof else {}))
+            print_json(report_document(made) | ({"proof": proof_document(proof)} if proof else {}))
         case Format.CSV:
-            _print_csv(made)
+            csv.writer(sys.stdout).writerows(report_table(made))
         case Format.TABLE:
             show_report(made)
             if proof:
@@ -123,40 +123,8 @@ def report(
         console(stderr=True).print(_short(made))
 
 
-def _document(made: "Report") -> dict[str, Any]:
-    query = made.query
-    return {
-        "from": query.start.astimezone(query.zone).isoformat() if query.start else None,
-        "to": query.end.astimezone(query.zone).isoformat() if query.end else None,
-        "zone": query.zone.key,
-        "by": query.by.value,
-        **({"short_by": made.short_by} if made.short_by else {}),
-        "rows": [
-            {
-                "action_map_id": row.action_map_id,
-                "action_map_name": row.action_map_name,
-                "bucket": row.bucket,
-                "metrics": dict(row.metrics),
-                "rates": dict(row.rates),
-            }
-            for row in made.rows
-        ],
-    }
-
-
 def _short(made: "Report") -> str:
     return f"short by {made.short_by:,} events: see offerlog projections dead-letters"
-
-
-def _print_csv(made: "Report") -> None:
-    metrics = [METRICS[state] for state in made.query.view.states]
-    out = csv.writer(sys.stdout)
-    out.writerow(["action_map_id", "action_map_name", "bucket", *metrics, "accepted_rate", "engaged_rate"])
-    for row in made.rows:
-        rates = [row.rates["accepted"], row.rates["engaged"]]
-        out.writerow(
-            [row.action_map_id, row.action_map_name, row.bucket, *(row.metrics[m] for m in metrics), *rates]
-        )
 
 
 def show_report(made: "Report") -> None:
