@@ -66,7 +66,8 @@ class KeptSignal:
         reason: Why it was refused.
         field: The wire name of the field at fault, for a malformed one.
         cause: What is wrong with it, for people.
-        raw: The text as it came.
+        raw: The text as it came, at most 64 KiB and a byte of it.
+        number: Its place among refusals of the same time; 0 for a parked one.
     """
 
     recorded_at: datetime
@@ -74,6 +75,7 @@ class KeptSignal:
     field: str | None
     cause: str | None
     raw: bytes
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,11 @@ class GroupCommitWriter:
             self._ready.notify()
         return submission.future
 
+    @property
+    def depth(self) -> int:
+        """How many cases wait to be written."""
+        return self._weight
+
     def close(self) -> None:
         """Take no more, finish what waits, stop."""
         with self._ready:

@@ -24,6 +24,7 @@ from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
 from offerlog_domain.signals import read_pair
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
+from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log import PostgresLog, store_reached
 from offerlog_infrastructure.postgres.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.projector import Projector
@@ -61,6 +62,10 @@ class Offerlog:
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
     Every method works for the organization given there, unless it is told another.
+
+    Attributes:
+        organization: That organization.
+        keys: Who may call the HTTP service.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Offerlog:
         self._service = OfferService(self._writer, self._log, self._reads, clock, rules)
         self._projector = Projector(application) if project else None
         self._replica = replica
+        self.keys = PostgresKeys(application)
         self._closing = threading.Event()
         self._keeper: threading.Thread | None = None
 
@@ -207,10 +213,12 @@ class Offerlog:
         return self._replica.look_up(self._of(organization), customer_id, customer_id_type)
 
     def suppressed_visitors(
-        self, action_map_id: str, *, organization: str | None = None
+        self, action_map_id: str, *, organization: str | None = None, behind: tuple[str, str] | None = None
     ) -> Generator[Suppression]:
-        """Whom a map must not offer to, from the projection; streamed."""
-        return self._reads.suppressions_of_action_map(self._of(organization), self.action_map(action_map_id))
+        """Whom a map must not offer to, from the projection; streamed, behind an id type and id if given."""
+        return self._reads.suppressions_of_action_map(
+            self._of(organization), self.action_map(action_map_id), behind
+        )
 
     @staticmethod
     def action_map(text: str) -> str:
@@ -237,9 +245,10 @@ class Offerlog:
         reason: Reason | None = None,
         since: datetime | None = None,
         organization: str | None = None,
+        behind: tuple[datetime, int] | None = None,
     ) -> Generator[KeptSignal]:
-        """The refusal log; streamed."""
-        return self._reads.refusals(self._of(organization), reason=reason, since=since)
+        """The refusal log; streamed, behind the time and number of one of its lines if given."""
+        return self._reads.refusals(self._of(organization), reason=reason, since=since, behind=behind)
 
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
@@ -377,6 +386,14 @@ class Offerlog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def queue_depth(self) -> int:
+        """How many signals and offers wait to be written in this process."""
+        return self._writer.depth
+
+    def blocked_offers(self) -> Mapping[Reason, int]:
+        """How many offers this process has blocked, by reason."""
+        return dict(self._service.blocked)
 
     def _of(self, organization: str | None) -> str:
         """Whose data: an empty name is a wrong one, not none."""

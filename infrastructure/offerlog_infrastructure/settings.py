@@ -35,6 +35,8 @@ class Settings(BaseSettings):
         parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
         deadline_grace: How long after a time-out it is recorded (`OFFERLOG_DEADLINE_GRACE`, seconds).
         future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
+        ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
+        widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
         postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
     """
 
@@ -47,6 +49,8 @@ class Settings(BaseSettings):
     parking_time: _Period = Rules().parking_time
     deadline_grace: _Period = Rules().deadline_grace
     future_tolerance: _Period = Rules().future_tolerance
+    ready_lag: float = Field(default=30.0, gt=0)
+    widget_rate: float = Field(default=100.0, gt=0)
     postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
 
     @field_validator("postgres_enable_db_functions")

@@ -13,7 +13,17 @@ from typing import Annotated, Final, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from offerlog_infrastructure.cli import ask, audit, operate, projections, record, report, sample, simulate
+from offerlog_infrastructure.cli import (
+    ask,
+    audit,
+    operate,
+    projections,
+    record,
+    report,
+    sample,
+    serve,
+    simulate,
+)
 from offerlog_infrastructure.cli.everywhere import hand_down
 from offerlog_infrastructure.cli.output import printable
 
@@ -29,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (sample, record, report, ask, audit, operate, projections, simulate):
+for family in (sample, record, report, ask, audit, operate, projections, serve, simulate):
     family.add_to(app)
 
 

@@ -100,10 +100,13 @@ class PostgresReadSide:
                 found[one.customer_id_type, one.customer_id].append(one)
         return found
 
-    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Generator[Suppression]:
-        """Whom this map must not offer to; streamed, sorted by visitor."""
+    def suppressions_of_action_map(
+        self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
+    ) -> Generator[Suppression]:
+        """Whom this map must not offer to; streamed, sorted by visitor, behind one of them if given."""
         where = {"organization": organization, "action_map_id": action_map_id}
-        for row in self._streamed(_BY_ACTION_MAP, where, customer_id_type=b"", customer_id=b""):
+        kind, who = (part.encode() for part in behind or ("", ""))
+        for row in self._streamed(_BY_ACTION_MAP, where, customer_id_type=kind, customer_id=who):
             yield _suppression(row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
@@ -112,12 +115,17 @@ class PostgresReadSide:
             yield _kept(row)
 
     def refusals(
-        self, organization: str, *, reason: Reason | None = None, since: datetime | None = None
+        self,
+        organization: str,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        behind: tuple[datetime, int] | None = None,
     ) -> Generator[KeptSignal]:
-        """The refusal log in order of writing; streamed."""
+        """The refusal log in order of writing; streamed, behind one of its lines if given."""
         where = {"organization": organization, "only": reason.value if reason else None}
-        first = since or datetime.min.replace(tzinfo=UTC)
-        for row in self._streamed(_REFUSALS, where, recorded_at=first, id=0):
+        first, number = behind or (since or datetime.min.replace(tzinfo=UTC), 0)
+        for row in self._streamed(_REFUSALS, where, recorded_at=first, id=number):
             yield _kept(row)
 
     def due(
@@ -183,4 +191,5 @@ def _suppression(row: DictRow) -> Suppression:
 
 def _kept(row: DictRow) -> KeptSignal:
     reason = Reason(row["reason"]) if row["reason"] else None
-    return KeptSignal(row["recorded_at"], reason, row["field"], row["cause"], bytes(row["raw"]))
+    raw = bytes(row["raw"])
+    return KeptSignal(row["recorded_at"], reason, row["field"], row["cause"], raw, row.get("id", 0))

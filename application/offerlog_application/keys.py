@@ -1,0 +1,75 @@
+"""Who may call: API keys, each of one organization and with one role."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class Role(StrEnum):
+    """What the holder of a key may do."""
+
+    WIDGET = "widget"
+    """Write signals, nothing else: safe to ship to browsers."""
+
+    SERVICE = "service"
+    """Write signals, ask for offers, look up what must not be offered."""
+
+    REPORTER = "reporter"
+    """Read reports, histories, refusals and how far the projections are."""
+
+    ADMIN = "admin"
+    """All of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key, without its secret.
+
+    Attributes:
+        id: Its public part; safe to log.
+        organization: Whose data it opens.
+        role: What for.
+        name: What it was made for, for people.
+        origins: From which web origins a browser may use it; empty for any.
+        created_at: When it was made.
+        revoked_at: When it was taken back, None while it is good.
+    """
+
+    id: str
+    organization: str
+    role: Role
+    name: str
+    origins: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+class NoSuchKey(Exception):  # noqa: N818 - says what is the case
+    """There is no key of that id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no key {key_id!r}: see `offerlog keys list`")
+
+
+class KeyStore(Protocol):
+    """Where keys are kept; only digests of them."""
+
+    def create(
+        self, organization: str, role: Role, name: str, origins: Sequence[str] = ()
+    ) -> tuple[Key, str]:
+        """Make a key; returns it and its text, which can never be had again."""
+
+    def find(self, text: str) -> Key | None:
+        """The good key with this text; None where there is none."""
+
+    def all(self, organization: str) -> Sequence[Key]:
+        """The organization's keys, revoked ones too, in order of making."""
+
+    def revoke(self, organization: str, key_id: str) -> Key:
+        """Take a key back.
+
+        Raises:
+            NoSuchKey: The organization has none of that id.
+        """

@@ -1,0 +1,102 @@
+"""offerlog serve, keys: the HTTP service and who may call it."""
+
+from typing import Annotated
+
+import typer
+
+from offerlog_application.keys import Key, Role
+from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.output import console, print_json
+from offerlog_infrastructure.documents import stamp
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(cls=Command, epilog="[dim]Example:[/] offerlog serve --port 8000")(serve)
+    keys = typer.Typer(help="Who may call the HTTP service.", no_args_is_help=True)
+    keys.command(
+        cls=Command,
+        epilog="[dim]Example:[/] offerlog keys create --role widget --origin https://shop.example",
+    )(create)
+    keys.command(name="list", cls=Command, epilog="[dim]Example:[/] offerlog keys list")(list_)
+    keys.command(cls=Command, epilog="[dim]Example:[/] offerlog keys revoke 0a1b2c3d4e5f")(revoke)
+    app.add_typer(keys, name="keys")
+
+
+def serve(
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The first port to try; 0 for any.")] = 8000,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Serve HTTP until Ctrl-C: the API, the projections and the deadlines in one process.
+
+    On a new store an admin key is printed, once. A busy port means the next
+    free one. What is in flight when it is told to stop is answered first.
+    """
+    from offerlog_infrastructure.http.app import create_app  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_infrastructure.http.server import listen, log_as_json, run  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
+
+    log_as_json()
+    listening = listen(host, port)
+    with open_service(data, organization) as service:
+        service.keep_deadlines()
+        out = console()
+        if not service.keys.all(service.organization):
+            _, text = service.keys.create(service.organization, Role.ADMIN, "first start")
+            out.print(
+                f"The admin key of organization {service.organization}, shown this once: {text}",
+                soft_wrap=True,
+            )
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{listening.getsockname()[1]}"
+        app = create_app(service, service.keys, Settings())
+        run(app, listening, lambda: out.print(f"Serving at {url} until Ctrl-C", soft_wrap=True))
+    out.print("stopped; all that was accepted is recorded")
+
+
+def create(
+    role: Annotated[Role, typer.Option(help="What it may do: widget keys are safe to ship to browsers.")],
+    name: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="From where a browser may use it; may be given again."),
+    ] = None,
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Make a key and print it, once: only a digest of it is kept."""
+    with open_service(data, organization, project=False) as service:
+        key, text = service.keys.create(service.organization, role, name, origin or ())
+    print_json(_document(key) | {"key": text})
+
+
+def list_(data: Data = None, organization: Organization = None) -> None:
+    """List the organization's keys, revoked ones too; one JSON object a line."""
+    with open_service(data, organization, project=False) as service:
+        for key in service.keys.all(service.organization):
+            print_json(_document(key))
+
+
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `list` shows it.")],
+    data: Data = None,
+    organization: Organization = None,
+) -> None:
+    """Take a key back; running services refuse it within seconds."""
+    with open_service(data, organization, project=False) as service:
+        print_json(_document(service.keys.revoke(service.organization, key_id)))
+
+
+def _document(key: Key) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "organization": key.organization,
+        "role": key.role.value,
+        "name": key.name,
+        "origins": list(key.origins),
+        "created_at": stamp(key.created_at),
+        "revoked_at": stamp(key.revoked_at),
+    }

@@ -1,0 +1,63 @@
+"""The ASGI application: routes, errors, headers."""
+
+import asyncio
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from offerlog_application.keys import KeyStore
+from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream
+from offerlog_infrastructure.http.access import Rate
+from offerlog_infrastructure.http.metrics import Metrics
+from offerlog_infrastructure.http.operations import Freshness
+from offerlog_infrastructure.service import Offerlog
+from offerlog_infrastructure.settings import Settings
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-site",
+}
+
+
+def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI:
+    """The application over an open service."""
+    app = FastAPI(
+        title="offerlog",
+        summary="The event-sourced log of web chat offers",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.service = service
+    app.state.keys = keys
+    app.state.settings = settings
+    app.state.rate = Rate(settings.widget_rate)
+    app.state.metrics = Metrics(service)
+    app.state.freshness = Freshness(service)
+    app.state.stopping = asyncio.Event()
+    problems.handle(app)
+    for routes in (signals, offers, reports, operations, stream):
+        app.include_router(routes.router)
+    app.add_middleware(_Headers)
+    return app
+
+
+class _Headers:
+    """Security headers on every answer that has none of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, told if scope["type"] == "http" else send)

@@ -1,0 +1,77 @@
+"""What Prometheus is told."""
+
+import time
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from offerlog_infrastructure.service import Offerlog
+
+T = TypeVar("T")
+
+
+class Metrics(Collector):
+    """Counters of this process, and gauges of the store read when asked."""
+
+    def __init__(self, service: Offerlog) -> None:
+        self._service = service
+        self._registry = CollectorRegistry()
+        self._outcomes = Counter(
+            "offerlog_outcomes",
+            "Signals by outcome and reason",
+            ["outcome", "reason"],
+            registry=self._registry,
+        )
+        self._commit = Histogram(
+            "offerlog_commit_seconds",
+            "From a request's hand-in until its outcomes are durable",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+            registry=self._registry,
+        )
+        self._batch = Histogram(
+            "offerlog_request_signals",
+            "Signals of a request",
+            buckets=(1, 2, 5, 10, 100, 1_000, 10_000),
+            registry=self._registry,
+        )
+        self._registry.register(self)
+
+    def count(self, outcomes: Sequence[dict[str, Any]]) -> None:
+        """Count the outcomes of a request."""
+        self._batch.observe(len(outcomes))
+        for one in outcomes:
+            self._outcomes.labels(one["outcome"], one["reason"] or "").inc()
+
+    async def timed(self, answer: Awaitable[T]) -> T:
+        """Wait for an answer, and note how long it took."""
+        began = time.perf_counter()
+        found = await answer
+        self._commit.observe(time.perf_counter() - began)
+        return found
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauges; asked for by the registry."""
+        lag = GaugeMetricFamily(
+            "offerlog_projection_lag_seconds", "Age of what is missing", labels=["projection"]
+        )
+        behind = GaugeMetricFamily("offerlog_projection_lag_events", "Events missing", labels=["projection"])
+        dead = GaugeMetricFamily("offerlog_dead_letter_events", "Events that wait", labels=["projection"])
+        letters = self._service.dead_letters()
+        for one in self._service.projections():
+            lag.add_metric([one.name], one.lag_seconds if one.lag_seconds is not None else float("nan"))
+            behind.add_metric([one.name], one.lag_events)
+            dead.add_metric([one.name], sum(each.waiting for each in letters if each.view == one.name))
+        depth = GaugeMetricFamily("offerlog_queue_depth", "Signals that wait to be written")
+        depth.add_metric([], self._service.queue_depth())
+        blocked = GaugeMetricFamily("offerlog_offers_blocked", "Offers blocked", labels=["reason"])
+        for reason, count in self._service.blocked_offers().items():
+            blocked.add_metric([reason.value], count)
+        return [lag, behind, dead, depth, blocked]

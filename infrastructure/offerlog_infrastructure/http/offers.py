@@ -1,0 +1,172 @@
+"""Offers and look-ups: what a page asks before it shows an invitation."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from offerlog_domain.signals import read_pair
+from offerlog_infrastructure.documents import (
+    eligibility_document,
+    offer_document,
+    suppression_document,
+)
+from offerlog_infrastructure.http import examples
+from offerlog_infrastructure.http.access import Reader, Writer
+from offerlog_infrastructure.http.problems import malformed
+
+router = APIRouter(tags=["offers"], responses=examples.PROBLEMS)
+
+CustomerType = Annotated[str, Query(description="What kind of id the customer's is.")]
+_ANY_MAP = "00000000-0000-4000-8000-000000000000"
+
+
+class OfferRequest(BaseModel):
+    """An offer asked for, by the vendor's field names."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra={"example": examples.OFFER})
+
+    customer_id: str = Field(alias="customerId")
+    customer_id_type: str = Field(alias="customerIdType", default="cookie")
+    action_map_id: str = Field(alias="actionMapId")
+    session_id: str = Field(alias="sessionId")
+    action_id: str | None = Field(
+        alias="actionId", default=None, description="One of your own makes a retry safe."
+    )
+    action_map_version: int | None = Field(alias="actionMapVersion", default=None)
+    timeout_seconds: int | None = Field(alias="timeoutSeconds", default=None)
+
+
+class Visitor(BaseModel):
+    """Whom a batch asks about."""
+
+    model_config = ConfigDict(strict=True)
+
+    customer_id: str = Field(alias="customerId", min_length=1, max_length=256)
+    customer_id_type: str = Field(alias="customerIdType", default="cookie", min_length=1, max_length=256)
+
+
+class Visitors(BaseModel):
+    """A batch of them."""
+
+    model_config = ConfigDict(strict=True)
+
+    visitors: list[Visitor] = Field(max_length=1_000)
+
+
+@router.post("/v1/offers", operation_id="makeOffer", summary="Ask to make an offer, and record it")
+async def make_offer(request: Request, key: Writer, asked: Annotated[OfferRequest, Body()]) -> JSONResponse:
+    """Decide whether the map may offer to this visitor and record the offer if so, in one step.
+
+    201: offered. 200: blocked, with the reason. The same `actionId` again gets the same decision.
+    """
+    decision = await run_in_threadpool(
+        lambda: request.app.state.service.offer(**asked.model_dump(), organization=key.organization)
+    )
+    told = offer_document(decision)
+    return JSONResponse(told, 201 if told["decision"] == "offered" else 200)
+
+
+@router.get(
+    "/v1/visitors/{customer_id}/suppressions",
+    operation_id="suppressionsOfVisitor",
+    summary="Which maps must not offer to this visitor?",
+)
+async def suppressions_of_visitor(
+    request: Request, key: Reader, customer_id: str, customer_id_type: CustomerType = "cookie"
+) -> dict[str, Any]:
+    """For every page view: what they took or turned down, and how far that is known."""
+    read_pair(customer_id, customer_id_type, _ANY_MAP)
+    service = request.app.state.service
+    freshness = await request.app.state.freshness.now()
+    found = await run_in_threadpool(
+        service.suppressions, customer_id, customer_id_type, organization=key.organization
+    )
+    return {**freshness, "suppressions": [suppression_document(one) for one in found]}
+
+
+@router.post(
+    "/v1/suppressions:batch", operation_id="suppressionsOfVisitors", summary="The same for many visitors"
+)
+async def suppressions_of_visitors(
+    request: Request, key: Reader, asked: Annotated[Visitors, Body()]
+) -> dict[str, Any]:
+    """In one query; every visitor asked about is answered, in order."""
+    freshness = await request.app.state.freshness.now()
+    pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
+    for kind, who in pairs:
+        read_pair(who, kind, _ANY_MAP)
+    found = await run_in_threadpool(
+        request.app.state.service.suppressions_of, pairs, organization=key.organization
+    )
+    told = [
+        {
+            "customer_id": who,
+            "customer_id_type": kind,
+            "suppressions": [suppression_document(one) for one in found[kind, who]],
+        }
+        for kind, who in pairs
+    ]
+    return {**freshness, "visitors": told}
+
+
+@router.get(
+    "/v1/visitors/{customer_id}/action-maps/{action_map_id}/eligibility",
+    operation_id="eligibility",
+    summary="May this map offer to this visitor now, and if not, why?",
+)
+async def eligibility(
+    request: Request,
+    key: Reader,
+    customer_id: str,
+    action_map_id: str,
+    customer_id_type: CustomerType = "cookie",
+) -> dict[str, Any]:
+    """Read from the log; nothing is recorded."""
+    by = await run_in_threadpool(
+        lambda: request.app.state.service.eligibility(
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+            organization=key.organization,
+        )
+    )
+    return eligibility_document(by)
+
+
+@router.get(
+    "/v1/action-maps/{action_map_id}/suppressions",
+    operation_id="suppressionsOfActionMap",
+    summary="To whom must this map not offer?",
+)
+async def suppressions_of_action_map(
+    request: Request,
+    key: Reader,
+    action_map_id: str,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+) -> Response:
+    """A page sorted by visitor; as NDJSON, all of them."""
+    from offerlog_infrastructure.http.paging import page_of, stream_of  # noqa: PLC0415 - one use of two
+
+    service = request.app.state.service
+    found = service.suppressed_visitors(
+        action_map_id, organization=key.organization, behind=_behind(cursor) if cursor else None
+    )
+    if "application/x-ndjson" in request.headers.get("accept", ""):
+        return stream_of(found, suppression_document)
+    return await page_of(
+        found, suppression_document, limit, lambda last: [last["customer_id_type"], last["customer_id"]]
+    )
+
+
+def _behind(cursor: str) -> tuple[str, str]:
+    from offerlog_infrastructure.http.paging import read_cursor  # noqa: PLC0415 - as above
+
+    kind, who = read_cursor(cursor, 2)
+    if not isinstance(kind, str) or not isinstance(who, str):
+        raise malformed("cursor", "it is not one of this list's")
+    return kind, who

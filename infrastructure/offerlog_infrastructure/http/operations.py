@@ -1,0 +1,77 @@
+"""Whether the service is well: for load balancers, Prometheus and people."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
+
+from offerlog_infrastructure.documents import status_document
+from offerlog_infrastructure.http import examples
+from offerlog_infrastructure.http.access import Reporter
+from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.service import Offerlog
+
+router = APIRouter(tags=["operations"], responses=examples.PROBLEMS)
+
+_FRESH_SECONDS: Final = 0.1
+
+
+class Freshness:
+    """How far the projections are, asked at most ten times a second however many pages ask."""
+
+    def __init__(self, service: Offerlog) -> None:
+        self._service = service
+        self._asked = 0.0
+        self._known: dict[str, Any] = {}
+        self._lock = asyncio.Lock()
+
+    async def now(self) -> dict[str, Any]:
+        """Position and age of what look-ups answer from: everything recorded longer ago is in it."""
+        async with self._lock:
+            if time.monotonic() - self._asked > _FRESH_SECONDS:
+                found = await run_in_threadpool(self._service.projections)
+                one = next(each for each in found if each.name == "suppression")
+                self._known = {"position": one.position, "age_seconds": one.lag_seconds}
+                self._asked = time.monotonic()
+            return self._known
+
+
+@router.get("/v1/projections", operation_id="projections", summary="How far the projections are")
+async def projections(request: Request, key: Reporter) -> dict[str, Any]:
+    """Position, lag in events and seconds, and what waits as a dead letter."""
+    del key  # of every organization alike: the projections are of all
+    service = request.app.state.service
+    found = await run_in_threadpool(service.projections)
+    letters = await run_in_threadpool(service.dead_letters)
+    waiting = {one.name: sum(each.waiting for each in letters if each.view == one.name) for one in found}
+    return {"projections": [status_document(one) | {"short_by": waiting[one.name]} for one in found]}
+
+
+@router.get("/healthz", operation_id="alive", summary="Is the process alive?")
+async def alive() -> dict[str, str]:
+    """Whether it answers at all; says nothing of the store."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", operation_id="ready", summary="Can it serve, and are the projections near?")
+async def ready(request: Request) -> Response:
+    """503 while the store cannot be reached, a projection lags too far, or the service is stopping."""
+    if request.app.state.stopping.is_set():
+        raise Problem(503, "unavailable", "the service is stopping")
+    found = await run_in_threadpool(request.app.state.service.projections)
+    lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
+    told = {"status": "ok", "lag_seconds": round(lag, 3)}
+    if lag > request.app.state.settings.ready_lag:
+        return JSONResponse(told | {"status": "behind"}, 503)
+    return JSONResponse(told)
+
+
+@router.get("/metrics", operation_id="metrics", summary="For Prometheus", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Outcomes by reason, commit latency, lag, dead letters, queue depth."""
+    text = await run_in_threadpool(request.app.state.metrics.exposition)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

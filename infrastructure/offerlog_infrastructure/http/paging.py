@@ -1,0 +1,69 @@
+"""Long lists in pages by cursor, or as NDJSON in one go."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import closing
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from offerlog_infrastructure.documents import Document
+from offerlog_infrastructure.http.problems import malformed
+
+T = TypeVar("T")
+_PIECE = 1_000
+
+_encode = msgspec.json.Encoder().encode
+
+
+def cursor_of(parts: list[Any]) -> str:
+    """Where a page ended, as text to be handed back."""
+    return base64.urlsafe_b64encode(_encode(parts)).decode().rstrip("=")
+
+
+def read_cursor(text: str, length: int) -> list[Any]:
+    """Where a page ended.
+
+    Raises:
+        Problem: This is no cursor of such a list.
+    """
+    try:
+        parts = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=list[Any])
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        parts = []
+    if len(parts) != length:
+        raise malformed("cursor", "it is not one of this list's")
+    return parts
+
+
+async def page_of(
+    found: Generator[T], told: Callable[[T], Document], limit: int, cursor: Callable[[Document], list[Any]]
+) -> JSONResponse:
+    """The first of them, and a cursor if there are more."""
+
+    def taken() -> list[Document]:
+        with closing(found):
+            return [told(one) for one in islice(found, limit + 1)]
+
+    items = await run_in_threadpool(taken)
+    more = len(items) > limit
+    items = items[:limit]
+    return JSONResponse({"items": items, "next_cursor": cursor_of(cursor(items[-1])) if more else None})
+
+
+def stream_of(found: Generator[T], told: Callable[[T], Document]) -> StreamingResponse:
+    """All of them, one on a line."""
+
+    def piece() -> bytes:
+        return b"".join(_encode(told(one)) + b"\n" for one in islice(found, _PIECE))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        with closing(found):
+            while more := await run_in_threadpool(piece):
+                yield more
+
+    return StreamingResponse(pieces(), media_type="application/x-ndjson")

@@ -1,0 +1,131 @@
+"""Errors as RFC 9457 problem details, each with a stable relative `type`."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from offerlog_application.calendar import CalendarError
+from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
+from offerlog_application.writer import Contended, Overloaded
+from offerlog_domain.signals import MalformedSignal
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's name for it
+    """An answer that is an error.
+
+    Attributes:
+        status: The HTTP status.
+        slug: What kind of problem, for programs; never changes.
+        detail: What is wrong with this request, for people.
+        field: Which part of it is at fault.
+        headers: To be sent with it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.field = field
+        self.headers = headers
+
+
+def malformed(field: str | None, cause: str) -> Problem:
+    """A request that cannot be understood: 400, with the field and the cause."""
+    return Problem(400, "malformed-request", cause, field=field)
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """A problem as it is sent."""
+    told: dict[str, Any] = {
+        "type": f"/problems/{problem.slug}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.field is not None:
+        told |= {"field": problem.field, "cause": problem.detail}
+    return JSONResponse(told, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
+    """The problem that an error of the application is."""
+    match error:
+        case Problem():
+            return error
+        case MalformedSignal():
+            return malformed(error.field, error.cause)
+        case CalendarError():
+            field, _, cause = str(error).partition(" ")
+            return malformed(field, cause)
+        case Overloaded():
+            after = {"Retry-After": str(max(1, round(error.retry_after)))}
+            return Problem(503, "overloaded", "more is waiting than can be taken on", headers=after)
+        case StoreUnavailable() | Contended():
+            return Problem(
+                503, "unavailable", "the store cannot be reached now", headers={"Retry-After": "2"}
+            )
+        case Closed():
+            return Problem(503, "unavailable", "the service is stopping", headers={"Retry-After": "5"})
+        case OutcomeUnknown():
+            detail = (
+                "the store went away while committing; send the same again: what is recorded is recognised"
+            )
+            return Problem(503, "outcome-unknown", detail, headers={"Retry-After": "2"})
+        case _:
+            return Problem(500, "internal", "an error of the service itself; its log says which")
+
+
+def handle(app: FastAPI) -> None:
+    """Answer every error of this app as a problem."""
+
+    async def known(_: Request, error: Exception) -> JSONResponse:
+        return answer(of(error))
+
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return answer(of(error))
+
+    async def framework(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
+        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        return answer(Problem(error.status_code, slug, str(error.detail), headers=error.headers))
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
+        first = error.errors()[0]
+        named = [str(part) for part in first["loc"][1:]]
+        return answer(malformed(".".join(named) or str(first["loc"][0]), str(first["msg"])))
+
+    for kind in (
+        Problem,
+        MalformedSignal,
+        CalendarError,
+        Overloaded,
+        StoreUnavailable,
+        Contended,
+        Closed,
+        OutcomeUnknown,
+    ):
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, unknown)

@@ -1,0 +1,165 @@
+"""Reports, histories, refusals: what analysts and auditors read."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from offerlog_application.calendar import Granularity, instant, zone
+from offerlog_application.reports import ReportQuery
+from offerlog_domain.metrics import Cohort, CountBy, View
+from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.documents import (
+    history_document,
+    kept_document,
+    proof_document,
+    report_document,
+    report_table,
+)
+from offerlog_infrastructure.http import examples
+from offerlog_infrastructure.http.access import Reader, Reporter
+from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
+from offerlog_infrastructure.http.problems import malformed
+
+router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
+
+
+@router.get(
+    "/v1/reports/action-map-performance",
+    operation_id="actionMapPerformance",
+    summary="Action Map Performance",
+    response_model=None,
+)
+async def action_map_performance(
+    request: Request,
+    key: Reporter,
+    start: Annotated[str | None, Query(alias="from", description="The first instant that counts.")] = None,
+    end: Annotated[
+        str | None, Query(alias="to", description="The first instant that counts no longer.")
+    ] = None,
+    zone_name: Annotated[str, Query(alias="zone", description="Whose days and hours.")] = "UTC",
+    by: Granularity = Granularity.TOTAL,
+    action_map: Annotated[list[str] | None, Query(description="Only these maps.")] = None,
+    view: View = View.REPORT,
+    count_by: CountBy = CountBy.ACTIONS,
+    cohort: Cohort = Cohort.EVENT,
+    form: Annotated[str | None, Query(alias="format", pattern="^(json|csv)$")] = None,
+    proof: Annotated[bool, Query(description="Add up to where it counts, with a digest.")] = False,
+) -> Response:
+    """How often each map's offer was made, taken and turned down. The ETag changes when the log has moved."""
+    service = request.app.state.service
+    position = await run_in_threadpool(service.position)
+    tag = f'W/"{position}"'
+    if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers={"ETag": tag})
+    where = zone(zone_name)
+    query = ReportQuery(
+        organization=key.organization,
+        start=instant(start, where, "from") if start is not None else None,
+        end=instant(end, where, "to") if end is not None else None,
+        zone=where,
+        by=by,
+        action_maps=tuple(service.action_map(one) for one in action_map or ()),
+        view=view,
+        count_by=count_by,
+        cohort=cohort,
+    )
+    if query.start is not None and query.end is not None and query.start >= query.end:
+        raise malformed("to", "it must be later than from")
+    made = await run_in_threadpool(service.report, query)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if form == "csv" or (form is None and "text/csv" in request.headers.get("accept", "")):
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(report_table(made))
+        headers["Content-Disposition"] = 'attachment; filename="action-map-performance.csv"'
+        return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    told = report_document(made)
+    if proof:
+        told["proof"] = proof_document(await run_in_threadpool(service.proof))
+    return JSONResponse(told, headers=headers)
+
+
+@router.get(
+    "/v1/action-maps", operation_id="actionMaps", summary="The maps that have been counted, with names"
+)
+async def action_maps(request: Request, key: Reporter) -> dict[str, Any]:
+    """Sorted by id."""
+    made = await run_in_threadpool(
+        request.app.state.service.report, ReportQuery(key.organization, view=View.FULL)
+    )
+    names = [
+        {"action_map_id": row.action_map_id, "action_map_name": row.action_map_name} for row in made.rows
+    ]
+    return {"action_maps": names}
+
+
+@router.get(
+    "/v1/visitors/{customer_id}/action-maps/{action_map_id}/history",
+    operation_id="history",
+    summary="One visitor-offer, as it is or was",
+)
+async def history(
+    request: Request,
+    key: Reader,
+    customer_id: str,
+    action_map_id: str,
+    customer_id_type: str = "cookie",
+    version: Annotated[int | None, Query(ge=0, description="As it was after so many events.")] = None,
+    as_of: Annotated[str | None, Query(description="As it was recorded by then.")] = None,
+) -> dict[str, Any]:
+    """Rebuilt from the log."""
+    if version is not None and as_of is not None:
+        raise malformed("as_of", "give version or as_of, not both")
+    moment = _moment(as_of, "as_of") if as_of is not None else None
+    told = await run_in_threadpool(
+        lambda: request.app.state.service.history(
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+            version=version,
+            as_of=moment,
+            organization=key.organization,
+        )
+    )
+    return history_document(told)
+
+
+@router.get("/v1/refusals", operation_id="refusals", summary="The refused signals, oldest first")
+async def refusals(
+    request: Request,
+    key: Reporter,
+    reason: Reason | None = None,
+    since: Annotated[str | None, Query(description="Only from then on.")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+) -> Response:
+    """With the text that came; as NDJSON, all of them."""
+    behind = None
+    if cursor:
+        at, number = read_cursor(cursor, 2)
+        if not isinstance(number, int) or not isinstance(at, str):
+            raise malformed("cursor", "it is not one of this list's")
+        behind = _moment(at, "cursor"), number
+    moment = _moment(since, "since") if since is not None else None
+    found = request.app.state.service.refusals(
+        reason=reason, since=moment, organization=key.organization, behind=behind
+    )
+    if "application/x-ndjson" in request.headers.get("accept", ""):
+        return stream_of(found, kept_document)
+
+    def told(one: Any) -> dict[str, Any]:
+        return kept_document(one) | {"number": one.number}
+
+    return await page_of(found, told, limit, lambda last: [last["recorded_at"], last["number"]])
+
+
+def _moment(text: str, field: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise malformed(field, f"{text!r} is not a time: give 2026-11-22T10:00:00Z") from None

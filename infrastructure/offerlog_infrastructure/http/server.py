@@ -1,0 +1,93 @@
+"""Running the service: its port, its log, its end."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+_PORTS_TRIED: Final = 50
+_GRACE_SECONDS: Final = 20
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on this port, or on the next free one.
+
+    Raises:
+        OSError: None of the next fifty is free, or the host is not ours.
+    """
+    last: OSError | None = None
+    for candidate in range(port, port + _PORTS_TRIED) if port else (0,):
+        made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((host, candidate))
+            made.listen(2048)
+        except OSError as error:
+            made.close()
+            last = error
+        else:
+            return made
+    raise OSError(f"no port from {port} to {port + _PORTS_TRIED - 1} on {host} is free: {last}")
+
+
+def run(app: FastAPI, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight is answered first."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        server_header=False,
+        lifespan="off",
+    )
+    asyncio.run(_serve(app, uvicorn.Server(config), listening, started))
+
+
+async def _serve(
+    app: FastAPI, server: uvicorn.Server, listening: socket.socket, started: Callable[[], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        app.state.stopping.set()  # streams end, readiness says no
+        server.should_exit = True
+
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # ours end the streams as well
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not serving.done():  # noqa: ASYNC110 - the server tells it by an attribute
+        await asyncio.sleep(0.01)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(ValueError, NotImplementedError):
+            loop.add_signal_handler(number, stop)
+    started()
+    await serving
+
+
+def log_as_json() -> None:
+    """Every log line of the process as one JSON object on standard error."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -1,0 +1,193 @@
+"""POST /v1/signals: one signal, an array, or NDJSON of any length; each gets its own outcome."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from typing import Any, Final
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from offerlog_application.keys import Key, Role
+from offerlog_application.offers import Receipt
+from offerlog_application.writer import Overloaded
+from offerlog_infrastructure.documents import outcome_document
+from offerlog_infrastructure.http import examples
+from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
+from offerlog_infrastructure.http.bodies import lines, media_type, whole
+from offerlog_infrastructure.http.problems import Problem, malformed
+
+router = APIRouter(tags=["signals"])
+
+MOST_SIGNALS: Final = 10_000
+"""The longest array; NDJSON may be of any length."""
+
+_BATCH: Final = 1_000
+_IN_FLIGHT: Final = 4
+_ONE: Final = frozenset({"application/json", ""})
+_MANY: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/ndjson"})
+
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+@router.post(
+    "/v1/signals",
+    operation_id="recordSignals",
+    summary="Record signals",
+    response_model=None,
+    openapi_extra=examples.SIGNALS,
+    responses=examples.SIGNAL_ANSWERS,
+)
+async def record_signals(request: Request) -> Response:
+    """Record reports that actions reached states.
+
+    The answer is 200 whenever the body could be read, with an outcome for each signal in order: recorded,
+    duplicate, parked or refused. It is sent once all of it is durable; sending the same again is safe.
+    """
+    kind = media_type(request)
+    if kind == "text/plain":
+        return await _beacon(request)
+    key = await _writer(request, bearer(request))
+    if kind in _MANY:
+        return await _stream(request, key, lines(request))
+    if kind not in _ONE:
+        raise Problem(
+            415,
+            "unsupported-media-type",
+            f"{kind} is not understood: send application/json, application/x-ndjson or text/plain",
+            field="Content-Type",
+        )
+    body = await whole(request)
+    if body.lstrip()[:1] != b"[":
+        if not body.strip():
+            raise malformed(None, "the body is empty")
+        return await _answer(request, key, [body])
+    try:
+        signals = [bytes(one) for one in _array.decode(body)]
+    except msgspec.DecodeError as error:
+        raise malformed(None, f"the body is no JSON array: {error}") from None
+    if len(signals) > MOST_SIGNALS:
+        raise Problem(413, "payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON")
+    return await _answer(request, key, signals)
+
+
+async def _writer(request: Request, text: str | None) -> Key:
+    key = check_role(await key_of(request.app.state.keys, text), Role.WIDGET, Role.SERVICE)
+    check_origin(key, request)
+    if key.role is Role.WIDGET:
+        request.app.state.rate.take(key.id)
+    return key
+
+
+async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
+    future = request.app.state.service.submit(signals, organization=key.organization)
+    receipt = await request.app.state.metrics.timed(asyncio.wrap_future(future))
+    return _json(_told(receipt), request, key)
+
+
+async def _beacon(request: Request) -> Response:
+    """What `sendBeacon` can send: the key is the first line, as it has no headers and URLs are logged."""
+    body = await whole(request)
+    first, _, rest = body.partition(b"\n")
+    try:
+        text = msgspec.json.decode(first, type=dict[str, str]).get("key")
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        raise malformed(None, 'the first line of a text/plain body is {"key": "ofl_widget_..."}') from None
+    key = await _writer(request, text)
+    signals = [line for line in rest.split(b"\n") if line.strip()]
+    return await _answer(request, key, signals)
+
+
+async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> Response:
+    """Judge batch by batch while the rest is still coming."""
+    judged = _judged(request, key, source)
+    if "application/x-ndjson" in request.headers.get("accept", ""):
+        first = await anext(
+            judged, None
+        )  # what is wrong with the body or the service is an error, not a line
+
+        async def told() -> AsyncIterator[bytes]:
+            if first is not None:
+                yield _lines(first)
+            async for receipt in judged:
+                yield _lines(receipt)
+
+        return _cross_origin(StreamingResponse(told(), media_type="application/x-ndjson"), request, key)
+    outcomes: list[dict[str, Any]] = []
+    position: int | None = None
+    async for receipt in judged:
+        outcomes += [outcome_document(one) for one in receipt.outcomes]
+        position = receipt.position or position
+    return _json({"outcomes": outcomes, "position": position}, request, key)
+
+
+async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> AsyncIterator[Receipt]:
+    waiting: deque[Future[Receipt]] = deque()
+    batch: list[bytes] = []
+    async for line in source:
+        batch.append(line)
+        if len(batch) == _BATCH:
+            waiting.append(await _submitted(request, key, batch))
+            batch = []
+        if len(waiting) >= _IN_FLIGHT:
+            yield await asyncio.wrap_future(waiting.popleft())
+    if batch:
+        waiting.append(await _submitted(request, key, batch))
+    while waiting:
+        yield await asyncio.wrap_future(waiting.popleft())
+
+
+async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[Receipt]":
+    """Hand in a batch; a stream waits where a single request would be sent away."""
+    while True:
+        try:
+            submitted: Future[Receipt] = request.app.state.service.submit(
+                batch, organization=key.organization
+            )
+        except Overloaded as overloaded:
+            await asyncio.sleep(overloaded.retry_after)
+        else:
+            return submitted
+
+
+def _told(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "outcomes": [outcome_document(one) for one in receipt.outcomes],
+        "position": receipt.position,
+    }
+
+
+def _lines(receipt: Receipt) -> bytes:
+    return b"".join(_encode(outcome_document(one)) + b"\n" for one in receipt.outcomes)
+
+
+def _json(told: dict[str, Any], request: Request, key: Key) -> Response:
+    request.app.state.metrics.count(told["outcomes"])
+    return _cross_origin(Response(_encode(told), media_type="application/json"), request, key)
+
+
+def _cross_origin(response: Response, request: Request, key: Key) -> Response:
+    """Let the page read the answer that its key is good for."""
+    origin = request.headers.get("origin")
+    if origin is not None and key.role is Role.WIDGET:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Vary"] = "Origin"
+    return response
+
+
+@router.options("/v1/signals", include_in_schema=False)
+async def allow_signals(request: Request) -> Response:
+    """A browser's question before it sends: the key, sent then, says whether this origin may."""
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Origin": request.headers.get("origin", "*"),
+            "Access-Control-Allow-Methods": "POST",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
+            "Access-Control-Max-Age": "600",
+            "Vary": "Origin",
+        },
+    )

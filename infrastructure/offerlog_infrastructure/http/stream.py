@@ -1,0 +1,66 @@
+"""GET /v1/stream: metric changes as they happen, as Server-Sent Events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from offerlog_application.reports import ReportQuery
+from offerlog_domain.metrics import View
+from offerlog_infrastructure.documents import report_document
+from offerlog_infrastructure.http import examples
+from offerlog_infrastructure.http.access import Reporter
+
+router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
+
+_LOOK_SECONDS: Final = 0.5
+_PULSE_LOOKS: Final = 30
+"""After so many looks without news a comment is sent, so that nobody in between ends the connection."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+@router.get("/v1/stream", operation_id="stream", summary="Metric changes as they happen", response_model=None)
+async def stream(
+    request: Request, key: Reporter, last_event_id: Annotated[str | None, Header()] = None
+) -> StreamingResponse:
+    """Events `metrics`: the rows of the full report in total that have changed.
+
+    The first one has all rows, unless `Last-Event-ID` is the position that the report is still at; whoever
+    comes back after a break is thus brought up to date at once.
+    """
+    return StreamingResponse(
+        _events(request, key.organization, last_event_id),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(request: Request, organization: str, last: str | None) -> AsyncIterator[bytes]:
+    service, stopping = request.app.state.service, request.app.state.stopping
+    query = ReportQuery(organization, view=View.FULL)
+    seen: dict[str, dict[str, Any]] | None = None
+    reached, quiet = (int(last) if last and last.isdigit() else -1), 0
+    yield b"retry: 2000\n\n"
+    while not stopping.is_set() and not await request.is_disconnected():
+        position = await run_in_threadpool(service.position)
+        if position != reached or (seen is None and reached < 0):
+            made = report_document(await run_in_threadpool(service.report, query))
+            rows = {row["action_map_id"]: row for row in made["rows"]}
+            changed = [row for map_id, row in rows.items() if seen is None or seen.get(map_id) != row]
+            seen, reached = rows, position
+            if changed:
+                told = _encode({"position": position, "rows": changed})
+                yield b"event: metrics\nid: %d\ndata: %b\n\n" % (position, told)
+                quiet = 0
+        quiet += 1
+        if quiet % _PULSE_LOOKS == 0:
+            yield b": still here\n\n"
+        try:
+            await asyncio.wait_for(stopping.wait(), _LOOK_SECONDS)
+        except TimeoutError:
+            continue

@@ -1,0 +1,104 @@
+"""API keys in their table: `ofl_<role>_<id>_<secret>`, of which only a digest is stored."""
+
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, Final, LiteralString
+
+from offerlog_application.keys import Key, NoSuchKey, Role
+from offerlog_application.offers import check_organization
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log import store_reached
+
+_REMEMBERED_SECONDS: Final = 5.0
+"""How long a key is good after it has been looked up: a revocation takes effect within it."""
+
+_MOST_REMEMBERED: Final = 10_000
+
+_COLUMNS: LiteralString = "id, organization, role, name, origins, created_at, revoked_at"
+_CREATE: LiteralString = f"""
+    INSERT INTO api_keys (id, digest, organization, role, name, origins) VALUES (%s, %s, %s, %s, %s, %s)
+    RETURNING {_COLUMNS}
+"""
+_FIND: LiteralString = f"SELECT digest, {_COLUMNS} FROM api_keys WHERE id = %s AND revoked_at IS NULL"
+_ALL: LiteralString = f"SELECT {_COLUMNS} FROM api_keys WHERE organization = %s ORDER BY created_at, id"
+_REVOKE: LiteralString = f"""
+    UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE organization = %s AND id = %s
+    RETURNING {_COLUMNS}
+"""
+
+
+class PostgresKeys:
+    """The application's `KeyStore`; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.log.datastore
+        self._known: dict[bytes, tuple[Key, float]] = {}
+        self._lock = threading.Lock()
+
+    def create(
+        self, organization: str, role: Role, name: str, origins: Sequence[str] = ()
+    ) -> tuple[Key, str]:
+        """Make a key; returns it and its text, which can never be had again.
+
+        Raises:
+            OrganizationName: The organization's name is no name of one.
+        """
+        check_organization(organization)
+        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        text = f"ofl_{role.value}_{key_id}_{secret}"
+        asked = (key_id, _digest(text), organization, role.value, name, list(origins))
+        with store_reached(), self._datastore.transaction(commit=True) as cursor:
+            row = cursor.execute(_CREATE, asked).fetchone()
+        assert row is not None  # noqa: S101 - INSERT returns what it made
+        return _key(row), text
+
+    def find(self, text: str) -> Key | None:
+        """The good key with this text; None where there is none."""
+        parts = text.split("_", 3)
+        if len(parts) != 4 or parts[0] != "ofl":  # noqa: PLR2004 - prefix, role, id and secret
+            return None
+        digest = _digest(text)
+        known = self._known.get(digest)
+        if known is not None and time.monotonic() - known[1] < _REMEMBERED_SECONDS:
+            return known[0]
+        with store_reached(), self._datastore.cursor() as cursor:
+            row = cursor.execute(_FIND, (parts[2].encode("ascii", "replace").decode(),)).fetchone()
+        if row is None or not hmac.compare_digest(bytes(row.pop("digest")), digest):
+            return None
+        key = _key(row)
+        with self._lock:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[digest] = key, time.monotonic()
+        return key
+
+    def all(self, organization: str) -> Sequence[Key]:
+        """The organization's keys, revoked ones too, in order of making."""
+        with store_reached(), self._datastore.cursor() as cursor:
+            return [_key(row) for row in cursor.execute(_ALL, (organization,)).fetchall()]
+
+    def revoke(self, organization: str, key_id: str) -> Key:
+        """Take a key back; it is refused everywhere within seconds.
+
+        Raises:
+            NoSuchKey: The organization has none of that id.
+        """
+        with store_reached(), self._datastore.transaction(commit=True) as cursor:
+            row = cursor.execute(_REVOKE, (organization, key_id)).fetchone()
+        if row is None:
+            raise NoSuchKey(key_id)
+        with self._lock:
+            self._known = {digest: one for digest, one in self._known.items() if one[0].id != key_id}
+        return _key(row)
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return Key(**{**row, "role": Role(row["role"]), "origins": tuple(row["origins"])})
