@@ -1,14 +1,16 @@
 """What Prometheus is told."""
 
 import time
+from collections import Counter as Counted
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from offerlog_domain.outcomes import Outcome
 from offerlog_infrastructure.service import Offerlog
 
 T = TypeVar("T")
@@ -40,11 +42,11 @@ class Metrics(Collector):
         )
         self._registry.register(self)
 
-    def count(self, outcomes: Sequence[dict[str, Any]]) -> None:
-        """Count the outcomes of a request."""
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """Count the outcomes of a batch."""
         self._batch.observe(len(outcomes))
-        for one in outcomes:
-            self._outcomes.labels(one["outcome"], one["reason"] or "").inc()
+        for (kind, reason), count in Counted((one.kind, one.reason) for one in outcomes).items():
+            self._outcomes.labels(kind, reason or "").inc(count)
 
     async def timed(self, answer: Awaitable[T]) -> T:
         """Wait for an answer, and note how long it took."""

@@ -71,7 +71,7 @@ async def make_offer(request: Request, key: Writer, asked: Annotated[OfferReques
 
 
 @router.get(
-    "/v1/visitors/{customer_id}/suppressions",
+    "/v1/visitors/{customer_id:path}/suppressions",
     operation_id="suppressionsOfVisitor",
     summary="Which maps must not offer to this visitor?",
 )
@@ -114,7 +114,7 @@ async def suppressions_of_visitors(
 
 
 @router.get(
-    "/v1/visitors/{customer_id}/action-maps/{action_map_id}/eligibility",
+    "/v1/visitors/{customer_id:path}/action-maps/{action_map_id}/eligibility",
     operation_id="eligibility",
     summary="May this map offer to this visitor now, and if not, why?",
 )

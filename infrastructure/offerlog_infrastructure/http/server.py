@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -37,8 +38,20 @@ def listen(host: str, port: int) -> socket.socket:
     raise OSError(f"no port from {port} to {port + _PORTS_TRIED - 1} on {host} is free: {last}")
 
 
-def run(app: FastAPI, listening: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight is answered first."""
+def run(
+    app: FastAPI,
+    listening: socket.socket,
+    started: Callable[[], None],
+    stop_when: threading.Event | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight is answered first.
+
+    Args:
+        app: What to serve.
+        listening: Where; closed at the end.
+        started: Called once it answers.
+        stop_when: Ends it too, where signals cannot: outside the main thread.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -47,11 +60,15 @@ def run(app: FastAPI, listening: socket.socket, started: Callable[[], None]) -> 
         server_header=False,
         lifespan="off",
     )
-    asyncio.run(_serve(app, uvicorn.Server(config), listening, started))
+    asyncio.run(_serve(app, uvicorn.Server(config), listening, started, stop_when))
 
 
 async def _serve(
-    app: FastAPI, server: uvicorn.Server, listening: socket.socket, started: Callable[[], None]
+    app: FastAPI,
+    server: uvicorn.Server,
+    listening: socket.socket,
+    started: Callable[[], None],
+    stop_when: threading.Event | None,
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -64,9 +81,12 @@ async def _serve(
     while not server.started and not serving.done():  # noqa: ASYNC110 - the server tells it by an attribute
         await asyncio.sleep(0.01)
     for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(ValueError, NotImplementedError):
+        with suppress(ValueError, RuntimeError, NotImplementedError):  # outside the main thread
             loop.add_signal_handler(number, stop)
     started()
+    if stop_when is not None:
+        await asyncio.to_thread(stop_when.wait)
+        stop()
     await serving
 
 

@@ -84,7 +84,7 @@ async def _writer(request: Request, text: str | None) -> Key:
 
 async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
     future = request.app.state.service.submit(signals, organization=key.organization)
-    receipt = await request.app.state.metrics.timed(asyncio.wrap_future(future))
+    receipt = await _durable(request, future)
     return _json(_told(receipt), request, key)
 
 
@@ -93,8 +93,8 @@ async def _beacon(request: Request) -> Response:
     body = await whole(request)
     first, _, rest = body.partition(b"\n")
     try:
-        text = msgspec.json.decode(first, type=dict[str, str]).get("key")
-    except (msgspec.DecodeError, msgspec.ValidationError):
+        text = msgspec.json.decode(first, type=dict[str, str])["key"]
+    except (msgspec.MsgspecError, KeyError):
         raise malformed(None, 'the first line of a text/plain body is {"key": "ofl_widget_..."}') from None
     key = await _writer(request, text)
     signals = [line for line in rest.split(b"\n") if line.strip()]
@@ -133,11 +133,19 @@ async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> A
             waiting.append(await _submitted(request, key, batch))
             batch = []
         if len(waiting) >= _IN_FLIGHT:
-            yield await asyncio.wrap_future(waiting.popleft())
+            yield await _durable(request, waiting.popleft())
     if batch:
         waiting.append(await _submitted(request, key, batch))
     while waiting:
-        yield await asyncio.wrap_future(waiting.popleft())
+        yield await _durable(request, waiting.popleft())
+
+
+async def _durable(request: Request, future: "Future[Receipt]") -> Receipt:
+    """Wait until a batch is durable, and count it."""
+    metrics = request.app.state.metrics
+    receipt: Receipt = await metrics.timed(asyncio.wrap_future(future))
+    metrics.count(receipt.outcomes)
+    return receipt
 
 
 async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[Receipt]":
@@ -165,7 +173,6 @@ def _lines(receipt: Receipt) -> bytes:
 
 
 def _json(told: dict[str, Any], request: Request, key: Key) -> Response:
-    request.app.state.metrics.count(told["outcomes"])
     return _cross_origin(Response(_encode(told), media_type="application/json"), request, key)
 
 

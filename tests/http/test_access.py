@@ -1,0 +1,194 @@
+"""Who may do what: every route, with every role, in every organization."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contracts.recount import rows
+from http_site import Site
+from offerlog_application.keys import NoSuchKey, Role
+from offerlog_infrastructure.composition import open_offerlog
+
+MAP = "2d1fabbc-4f5f-4c1e-b270-71fe49a6d2db"
+SECRET = "visitor-of-another-tenant"  # noqa: S105 - a name to look for
+READ = {Role.REPORTER, Role.ADMIN}
+LOOK = {Role.SERVICE, Role.REPORTER, Role.ADMIN}
+ROUTES = {
+    ("POST", "/v1/signals"): {Role.WIDGET, Role.SERVICE, Role.ADMIN},
+    ("POST", "/v1/offers"): {Role.SERVICE, Role.ADMIN},
+    ("POST", "/v1/suppressions:batch"): LOOK,
+    ("GET", f"/v1/visitors/{SECRET}/suppressions"): LOOK,
+    ("GET", f"/v1/visitors/{SECRET}/action-maps/{MAP}/eligibility"): LOOK,
+    ("GET", f"/v1/visitors/{SECRET}/action-maps/{MAP}/history"): LOOK,
+    ("GET", f"/v1/action-maps/{MAP}/suppressions"): LOOK,
+    ("GET", "/v1/reports/action-map-performance"): READ,
+    ("GET", "/v1/action-maps"): READ,
+    ("GET", "/v1/refusals"): READ,
+    ("GET", "/v1/projections"): READ,
+    ("GET", "/v1/stream"): READ,
+}
+BODIES = {
+    "/v1/signals": {"actionId": "x"},
+    "/v1/offers": {
+        "customerId": "v",
+        "actionMapId": MAP,
+        "sessionId": "5e000000-0000-4000-8000-000000000001",
+    },
+    "/v1/suppressions:batch": {"visitors": [{"customerId": SECRET}]},
+}
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+
+
+def ask(client: httpx.Client, method: str, path: str) -> tuple[int, str]:
+    """Status and as much of the body as comes in a second."""
+    with client.stream(method, path, json=BODIES.get(path)) as answer:
+        if path == "/v1/stream" and answer.status_code == 200:
+            lines = answer.iter_lines()
+            return 200, next(lines) + next(lines)
+        return answer.status_code, answer.read().decode()
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_every_route_with_every_role(site: Site, role: Role) -> None:
+    """A role opens what it is for, and nothing else; without a key nothing opens."""
+    with site.client(role) as client, httpx.Client(base_url=site.url) as nobody:
+        for (method, path), roles in ROUTES.items():
+            status, text = ask(client, method, path)
+            assert (status != 403) is (role in roles), (path, text)
+            assert status not in {401, 500}
+            assert ask(nobody, method, path)[0] == 401
+
+
+def test_no_route_is_left_out(site: Site) -> None:
+    """Whoever adds a route says above who may use it."""
+    with site.client() as client:
+        document = client.get("/openapi.json").json()
+    said = {path.replace(SECRET, "{customer_id}").replace(MAP, "{action_map_id}") for _, path in ROUTES}
+    assert set(document["paths"]) - OPEN == said
+
+
+def test_nothing_of_one_organization_is_visible_to_another(site: Site) -> None:
+    """Data in one, and every route asked with every key of the other."""
+    told = [
+        {
+            "actionId": "3f0c5b1e-6c1a-4f0e-9f0b-0d5f0a7c1e11",
+            "actionState": state,
+            "actionMapId": MAP,
+            "actionMapName": SECRET,
+            "customerId": SECRET,
+            "sessionId": "5e000000-0000-4000-8000-000000000001",
+        }
+        for state in ("offered", "rejected", "nonsense")
+    ]
+    with site.client(organization="ours") as ours, site.client(organization="theirs") as theirs:
+        site.service.wait(ours.post("/v1/signals", json=told).json()["position"])
+        for method, path in ROUTES:
+            seen, hidden = ask(ours, method, path)[1], ask(theirs, method, path)[1]
+            assert SECRET not in hidden.replace(f'"customer_id":"{SECRET}"', ""), path
+            if path not in {"/v1/signals", "/v1/offers", "/v1/projections", "/v1/stream"}:
+                assert seen != hidden, path
+        assert theirs.get(f"/v1/visitors/{SECRET}/action-maps/{MAP}/history").json()["version"] == 0
+
+
+def test_a_revoked_key_is_refused(site: Site) -> None:
+    """At once where it was revoked; a key of another organization cannot be revoked."""
+    key, text = site.service.keys.create("default", Role.ADMIN, "")
+    headers = {"Authorization": f"Bearer {text}"}
+    assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 200
+    with pytest.raises(NoSuchKey):
+        site.service.keys.revoke("elsewhere", key.id)
+    site.service.keys.revoke("default", key.id)
+    assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 401
+
+
+def test_no_key_can_be_read_from_the_store(site: Site, dsn: str) -> None:
+    """Only a digest is kept; half a key, or another's id, opens nothing."""
+    text = site.key()
+    assert (
+        text.rsplit("_", 1)[-1].encode() not in json.dumps(rows(dsn, "TABLE api_keys"), default=repr).encode()
+    )
+    for wrong in (text[:-1], text + "x", text.replace("admin", "widget"), "ofl_admin_x_y", "é"):
+        headers = {"Authorization": f"Bearer {wrong}".encode()}
+        assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 401
+
+
+def test_a_widgets_key_is_held_to_its_origins_and_rate(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preflight is answered; the key decides; too much is 429 with Retry-After."""
+    url = f"{site.url}/v1/signals"
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    assert httpx.options(url, headers=asked).headers["access-control-allow-origin"] == "https://shop.example"
+    text = site.key(Role.WIDGET, origins=("https://shop.example",))
+    headers = {"Authorization": f"Bearer {text}", "Origin": "https://shop.example"}
+    answer = httpx.post(url, json={}, headers=headers)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (
+        200,
+        "https://shop.example",
+    )
+    assert httpx.post(url, json={}, headers=headers | {"Origin": "https://evil.example"}).status_code == 403
+    monkeypatch.setattr("offerlog_infrastructure.http.access.time.monotonic", lambda: 1000.0)
+    with httpx.Client(headers=headers) as client:
+        found = [client.post(url, json={}) for _ in range(201)]
+    assert found[-1].status_code == 429
+    assert int(found[-1].headers["retry-after"]) >= 1
+
+
+def test_every_answer_has_the_security_headers(site: Site) -> None:
+    """Errors and open routes too."""
+    for path in ("/healthz", "/v1/projections", "/nothing"):
+        headers = httpx.get(site.url + path).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_told_to_stop_under_load_it_loses_nothing_acknowledged(dsn: str, tmp_path: Path) -> None:
+    """SIGTERM while clients post: what was answered is in the log, and the exit code is 0."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
+        text = service.keys.create("default", Role.SERVICE, "")[1]
+    command = [str(Path(sys.executable).with_name("offerlog")), "serve", "--port", "0"]
+    log = (tmp_path / "log").open("w")
+    with log, subprocess.Popen(
+        command, env={"OFFERLOG_DATABASE_URL": dsn, "PATH": ""}, stdout=subprocess.PIPE, stderr=log, text=True
+    ) as serving:  # fmt: skip
+        assert serving.stdout is not None
+        url = serving.stdout.readline().split()[2]
+        acknowledged: list[str] = []
+
+        def post(worker: int) -> None:
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}) as client:
+                for n in range(100_000):
+                    who = f"visitor-{worker}-{n}"
+                    told = {
+                        "actionId": f"{worker:08x}-0000-4000-8000-{n:012x}",
+                        "actionState": "offered",
+                        "actionMapId": MAP,
+                        "customerId": who,
+                        "sessionId": "5e000000-0000-4000-8000-000000000001",
+                    }
+                    try:
+                        if client.post("/v1/signals", json=told).status_code != 200:
+                            return
+                    except httpx.HTTPError:
+                        return
+                    acknowledged.append(who)
+
+        threads = [threading.Thread(target=post, args=(worker,)) for worker in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.0)
+        serving.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(30)
+        assert serving.wait(30) == 0
+    assert len(acknowledged) > 100
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
+        for who in acknowledged[-400:]:
+            assert service.history(customer_id=who, action_map_id=MAP).version == 1
+    ((stored,),) = rows(dsn, "SELECT count(*) FROM offerlog_events")
+    assert stored >= len(set(acknowledged)) == len(acknowledged)

@@ -1,0 +1,268 @@
+"""Every route with a key that may use it, and what each says when it cannot answer."""
+
+import gzip
+import json
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.given import journeys
+from http_site import Site
+from offerlog_application.keys import Role
+from offerlog_application.writer import Overloaded
+from offerlog_infrastructure.http import bodies, examples
+
+MAP = examples.SIGNAL["actionMapId"]
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+def told(state: str, customer: str = "visitor-1", action: str = "1") -> dict[str, Any]:
+    """A signal; the same names make the same ids."""
+    ids = {"actionId": str(uuid.uuid5(uuid.NAMESPACE_OID, customer + action)), "actionMapId": MAP}
+    return {**ids, "customerId": customer, "sessionId": str(uuid.UUID(int=1)), "actionState": state}
+
+
+def outcomes(answer: httpx.Response) -> list[str]:
+    """What became of each signal."""
+    assert answer.status_code == 200, answer.text
+    return [one["outcome"] for one in answer.json()["outcomes"]]
+
+
+def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
+    """Status, slug and field of an error; it is in RFC 9457's form."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == answer.status_code
+    assert body["detail"]
+    return answer.status_code, body["type"].removeprefix("/problems/"), body.get("field")
+
+
+def test_signals_one_many_and_streamed(admin: httpx.Client) -> None:
+    """One, an array, NDJSON, packed or not: the outcomes in order, of the bad ones too."""
+    life = [told(state) for state in ("offered", "accepted", "started", "engaged")]
+    assert outcomes(admin.post("/v1/signals", json=life[0])) == ["recorded"]
+    assert outcomes(admin.post("/v1/signals", json=life[:2])) == ["duplicate", "recorded"]
+    lines = b"\n".join([*(json.dumps(one).encode() for one in life), b"", b"no signal", b""])
+    assert outcomes(admin.post("/v1/signals", content=lines, headers=NDJSON)) == [
+        *("duplicate", "duplicate", "recorded", "recorded"),
+        "refused",
+    ]
+    packed = gzip.compress(lines) + gzip.compress(b"[]\n")
+    answer = admin.post("/v1/signals", content=packed, headers=NDJSON | {"Content-Encoding": "gzip"})
+    assert outcomes(answer) == ["duplicate"] * 4 + ["refused"] * 2
+    assert answer.json()["outcomes"][4]["cause"].startswith("not JSON")
+    streamed = admin.post("/v1/signals", content=lines, headers=NDJSON | {"Accept": "application/x-ndjson"})
+    assert [json.loads(line)["outcome"] for line in streamed.text.splitlines()] == ["duplicate"] * 4 + [
+        "refused"
+    ]
+    assert outcomes(admin.post("/v1/signals", content=b'{"a": 1}')) == ["refused"]
+
+
+def test_a_long_stream_is_judged_piece_by_piece(site: Site, admin: httpx.Client) -> None:
+    """More than any array may hold, and an over-long line that harms no other."""
+    lines = journeys(2100)
+    lines.insert(3000, b'"' + b"x" * 300_000 + b'"')
+    answer = admin.post("/v1/signals", content=b"\n".join(lines), headers=NDJSON)
+    judged = answer.json()["outcomes"]
+    assert len(judged) == len(lines)
+    assert judged[3000]["cause"] == "longer than 64 KiB"
+    site.service.wait(answer.json()["position"])
+    assert (
+        outcomes(admin.post("/v1/signals", content=b"\n".join(lines[:100]), headers=NDJSON)).count("recorded")
+        == 0
+    )
+
+
+def test_a_beacon_brings_its_key_in_the_body(site: Site) -> None:
+    """As `sendBeacon` can: text/plain, the key in the first line, nothing in a header or a URL."""
+    body = "\n".join([json.dumps({"key": site.key(Role.WIDGET)}), json.dumps(told("offered"))])
+    plain = {"Content-Type": "text/plain;charset=UTF-8"}
+    assert outcomes(httpx.post(f"{site.url}/v1/signals", content=body, headers=plain)) == ["recorded"]
+    nothing = httpx.post(f"{site.url}/v1/signals", content=json.dumps(told("offered")), headers=plain)
+    assert problem(nothing)[:2] == (400, "malformed-request")
+    wrong = httpx.post(f"{site.url}/v1/signals", content='{"key": "ofl_widget_x_y"}\n{}', headers=plain)
+    assert problem(wrong)[:2] == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "expected"),
+    [
+        (b"", {}, (400, "malformed-request", None)),
+        (b"[1, 2", {}, (400, "malformed-request", None)),
+        (b"{}", {"Content-Type": "text/xml"}, (415, "unsupported-media-type", "Content-Type")),
+        (b"{}", {"Content-Encoding": "br"}, (415, "unsupported-media-type", None)),
+        (b"no gzip", {"Content-Encoding": "gzip"}, (400, "malformed-request", "Content-Encoding")),
+        (
+            gzip.compress(b"[]")[:-9],
+            {"Content-Encoding": "gzip"},
+            (400, "malformed-request", "Content-Encoding"),
+        ),
+        (b" " * (bodies.MOST_BYTES + 1), {}, (413, "payload-too-large", None)),
+        (
+            gzip.compress(b" " * (bodies.MOST_BYTES + 1)),
+            {"Content-Encoding": "gzip"},
+            (413, "payload-too-large", None),
+        ),
+        (b"[" + b"0," * 10_000 + b"0]", {}, (413, "payload-too-large", None)),
+    ],
+)
+def test_a_body_that_cannot_be_taken(
+    admin: httpx.Client, content: bytes, headers: dict[str, str], expected: tuple[int, str, str | None]
+) -> None:
+    """The body itself is at fault: one clear error, and nothing is recorded."""
+    assert problem(admin.post("/v1/signals", content=content, headers=headers)) == expected
+    assert admin.get("/v1/refusals").json()["items"] == []
+
+
+def test_an_offer_is_made_once_and_its_retry_is_safe(admin: httpx.Client) -> None:
+    """201 offered, 200 blocked; the caller's own action id gets the same decision again."""
+    asked = {
+        "customerId": "v",
+        "actionMapId": MAP,
+        "sessionId": str(uuid.uuid4()),
+        "actionId": str(uuid.uuid4()),
+    }
+    first, again = admin.post("/v1/offers", json=asked), admin.post("/v1/offers", json=asked)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    other = admin.post("/v1/offers", json=asked | {"actionId": str(uuid.uuid4())})
+    assert (other.status_code, other.json()["reason"]) == (200, "already_open")
+    assert other.json()["blocking_action_id"] == asked["actionId"]
+    assert problem(admin.post("/v1/offers", json=asked | {"actionMapId": "x"})) == (
+        *(400, "malformed-request"),
+        "actionMapId",
+    )
+    assert problem(admin.post("/v1/offers", json={"customerId": "v"}))[2] == "actionMapId"
+
+
+def test_look_ups_and_explanations(site: Site, admin: httpx.Client) -> None:
+    """What the page asks, one by one and in a batch, and why."""
+    states = ("offered", "accepted", "started", "engaged")
+    answer = admin.post("/v1/signals", json=[told(state, "visitor é/1") for state in states])
+    site.service.wait(answer.json()["position"])
+    who = "/v1/visitors/visitor%20%C3%A9%2F1"
+    found = admin.get(f"{who}/suppressions").json()
+    assert [one["state"] for one in found["suppressions"]] == ["engaged"]
+    assert found["position"] >= answer.json()["position"]
+    assert found["age_seconds"] == 0
+    batch = [{"customerId": "visitor é/1"}, {"customerId": "stranger"}]
+    together = admin.post("/v1/suppressions:batch", json={"visitors": batch}).json()["visitors"]
+    assert [one["suppressions"] for one in together] == [found["suppressions"], []]
+    assert admin.get(f"{who}/action-maps/{MAP}/eligibility").json()["reason"] == "terminal_state"
+    history = f"{who}/action-maps/{MAP}/history"
+    assert [one["event"] for one in admin.get(history).json()["events"]] == list(states)
+    assert admin.get(history, params={"version": 2}).json()["state"] == "accepted"
+    assert admin.get(history, params={"as_of": "2020-01-01T00:00:00Z"}).json()["version"] == 0
+    assert problem(admin.get(history, params={"as_of": "noon"}))[2] == "as_of"
+    assert problem(admin.get(history, params={"version": -1}))[2] == "version"
+    assert problem(admin.post("/v1/suppressions:batch", json={"visitors": [{}] * 1001}))[0] == 400
+
+
+def test_pages_by_cursor_are_the_whole_list(site: Site, admin: httpx.Client) -> None:
+    """Each row once, and the same as in one go."""
+    signals = [told(state, f"visitor {n:02}") for n in range(25) for state in ("offered", "rejected")]
+    site.service.wait(admin.post("/v1/signals", json=[*signals, *range(25)]).json()["position"])
+    for path in (f"/v1/action-maps/{MAP}/suppressions", "/v1/refusals"):
+        streamed = admin.get(path, headers={"Accept": "application/x-ndjson"}).text.splitlines()
+        paged: list[Any] = []
+        cursor = None
+        while True:
+            page = admin.get(path, params={"limit": 10} | ({"cursor": cursor} if cursor else {})).json()
+            paged += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert len(paged) == 25
+        assert [one | json.loads(line) for one, line in zip(paged, streamed, strict=True)] == paged
+        assert problem(admin.get(path, params={"cursor": "nonsense"}))[2] == "cursor"
+
+
+def test_a_report_as_json_and_csv_with_an_etag(site: Site, admin: httpx.Client) -> None:
+    """The tag changes when the log has moved, and not before."""
+    site.service.wait(admin.post("/v1/signals", json=[told("offered"), told("accepted")]).json()["position"])
+    path = "/v1/reports/action-map-performance"
+    first = admin.get(path, params={"by": "day", "zone": "Asia/Kathmandu", "proof": "true"})
+    (row,) = first.json()["rows"]
+    assert (row["metrics"]["nWebActionsOffered"], row["bucket"][-6:]) == (1, "+05:45")
+    assert first.json()["proof"]["events"] == 2
+    tag = {"If-None-Match": first.headers["etag"]}
+    assert admin.get(path, headers=tag).status_code == 304
+    table = admin.get(path, params={"format": "csv"}).text.splitlines()
+    assert table[0].startswith("action_map_id,action_map_name,bucket,nWebActionsOffered")
+    assert len(table) == 2
+    site.service.wait(admin.post("/v1/signals", json=told("started")).json()["position"])
+    assert admin.get(path, headers=tag).status_code == 200
+    for wrong, field in (({"zone": "Mars"}, "zone"), ({"from": "soon"}, "from"), ({"by": "year"}, "by")):
+        assert problem(admin.get(path, params=wrong))[2] == field
+    assert admin.get("/v1/action-maps").json() == {
+        "action_maps": [{"action_map_id": MAP, "action_map_name": None}]
+    }
+
+
+def test_changes_are_streamed_and_resumed(site: Site, admin: httpx.Client) -> None:
+    """Every row at first, then what changes; whoever comes back has not missed anything."""
+
+    def event(lines: Any) -> tuple[int, list[Any]]:
+        data = next(line for line in lines if line.startswith("data: "))
+        told_ = json.loads(data.removeprefix("data: "))
+        return told_["position"], told_["rows"]
+
+    site.service.wait(admin.post("/v1/signals", json=told("offered")).json()["position"])
+    with admin.stream("GET", "/v1/stream") as stream:
+        lines = stream.iter_lines()
+        first, rows = event(lines)
+        assert rows[0]["metrics"]["nWebActionsOffered"] == 1
+        admin.post("/v1/signals", json=told("accepted"))
+        second, rows = event(lines)
+        assert second > first
+        assert rows[0]["metrics"]["nWebActionsAccepted"] == 1
+    site.service.wait(admin.post("/v1/signals", json=told("started")).json()["position"])
+    with admin.stream("GET", "/v1/stream", headers={"Last-Event-ID": str(second)}) as stream:
+        assert event(stream.iter_lines())[1][0]["metrics"]["nWebActionsStarted"] == 1
+
+
+def test_operations(site: Site, admin: httpx.Client) -> None:
+    """Liveness and readiness need no key; metrics count outcomes by reason."""
+    admin.post("/v1/signals", json=[told("offered"), 7])
+    assert httpx.get(f"{site.url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{site.url}/readyz").json()["status"] == "ok"
+    text = httpx.get(f"{site.url}/metrics").text
+    assert 'offerlog_outcomes_total{outcome="recorded",reason=""} 1.0' in text
+    assert 'offerlog_outcomes_total{outcome="refused",reason="malformed"} 1.0' in text
+    for name in ("lag_seconds", "dead_letter_events", "queue_depth", "commit_seconds_count"):
+        assert name in text
+    names = [one["projection"] for one in admin.get("/v1/projections").json()["projections"]]
+    assert names == ["current_state", "performance", "suppression"]
+
+
+def test_overload_says_when_to_come_back(
+    site: Site, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with Retry-After; what was accepted before is recorded."""
+
+    def full(*_: object, **__: object) -> None:
+        raise Overloaded(3.0)
+
+    monkeypatch.setattr(site.service, "submit", full)
+    answer = admin.post("/v1/signals", json=told("offered"))
+    assert problem(answer)[:2] == (503, "overloaded")
+    assert answer.headers["retry-after"] == "3"
+
+
+def test_what_is_not_there_is_a_problem_too(admin: httpx.Client) -> None:
+    """Unknown paths, wrong methods."""
+    assert problem(admin.get("/v1/nothing"))[:2] == (404, "not-found")
+    assert problem(admin.delete("/v1/signals"))[:2] == (405, "method-not-allowed")
+
+
+def test_the_examples_of_the_openapi_document_are_true(admin: httpx.Client) -> None:
+    """Sent to an empty store, each gets the answer that is shown with it."""
+    assert admin.post("/v1/signals", json=examples.SIGNAL).json() == examples.RECORDED
+    assert admin.post("/v1/offers", json=examples.OFFER).json() == examples.OFFERED
+    assert httpx.get(str(admin.base_url).rstrip("/") + "/v1/projections").json() == examples.PROBLEM
+    document = admin.get("/openapi.json").json()
+    shown = document["paths"]["/v1/signals"]["post"]
+    assert shown["requestBody"]["content"]["application/json"]["example"] == examples.SIGNAL
+    assert {"/v1/offers", "/v1/stream", "/v1/refusals", "/readyz"} <= set(document["paths"])
