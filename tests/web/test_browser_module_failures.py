@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from offerlog_domain.outcomes import Reason
 from web.pages.gateway import Canned, Fault
-from web.pages.shop import Journeys, Shop, an_action, answered, report
+from web.pages.shop import Journeys, Shop, an_action, answered, eventually, report
 
 pytest_plugins = ["web.pages.fixtures"]
 
@@ -23,8 +23,7 @@ def some(number: int = 3, states: tuple[str, ...] = CHAT) -> Journeys:
 
 def posted(shop: Shop, number: int = 1) -> None:
     """Wait until so many requests have come to the gateway."""
-    while len(shop.gateway.posts) < number:
-        shop.context.pages[0].wait_for_timeout(10)
+    eventually(shop.context.pages[0], lambda: len(shop.gateway.posts) >= number)
 
 
 def hide(tab: Page) -> None:
@@ -50,6 +49,8 @@ def test_a_page_that_is_left_in_the_middle_of_sending(shop: Shop, fault: Fault) 
     answered(tab)
     assert shop.recorded() == journeys
     assert not shop.refusals()
+    lines = [line for body in shop.gateway.posts for line in body.splitlines() if b"eventId" in line]
+    assert len(lines) > len(set(lines)) == 12
 
 
 def test_a_visitor_who_never_stays(shop: Shop) -> None:
@@ -77,8 +78,7 @@ def test_the_last_page_sends_what_it_has_as_it_goes(shop: Shop) -> None:
         journeys,
     )
     tab.goto("about:blank")
-    while shop.recorded() != journeys:
-        tab.wait_for_timeout(10)
+    eventually(tab, lambda: shop.recorded() == journeys)
     assert json.loads(shop.gateway.posts[-1].splitlines()[0]).keys() == {"key"}
 
 
@@ -91,8 +91,7 @@ def test_what_a_beacon_took_is_still_confirmed(shop: Shop) -> None:
     posted(shop)
     shop.gateway.behaviour = None
     hide(tab)
-    while shop.recorded() != journeys:
-        tab.wait_for_timeout(10)
+    eventually(tab, lambda: shop.recorded() == journeys)
     assert tab.evaluate("log.queued") == 12
     shop.go(tab)
     answered(tab)
@@ -129,16 +128,21 @@ def test_the_service_restarts_while_a_page_reports(shop: Shop) -> None:
 
 
 def test_offline_then_online(shop: Shop) -> None:
-    """Reports wait, and go as soon as the browser says it is online again."""
+    """Reports wait, and go as soon as the browser says it is online again, before the next attempt is due."""
     journeys = some()
-    tab = shop.visit()
+    tab = shop.context.new_page()
+    tab.clock.install()
+    shop.go(tab)
     shop.context.set_offline(True)
     report(tab, journeys)
-    tab.wait_for_timeout(100)
+    for _ in range(6):
+        tab.clock.run_for(61_000)
+        tab.wait_for_timeout(100)
+    assert any("tried again" in line for line in shop.console)
     assert tab.evaluate("log.queued") == 12
     assert not shop.gateway.posts
     shop.context.set_offline(False)
-    answered(tab)
+    tab.wait_for_function("log.queued === 0", timeout=5_000)
     assert shop.recorded() == journeys
 
 
@@ -232,6 +236,7 @@ def test_a_service_that_asks_for_patience_gets_it(shop: Shop) -> None:
     tab.clock.run_for(299_000)
     tab.evaluate("dispatchEvent(new Event('online'))")
     tab.clock.run_for(500)
+    tab.wait_for_timeout(200)
     assert len(shop.gateway.posts) == 1
     tab.clock.run_for(2_000)
     answered(tab)
@@ -307,10 +312,11 @@ def test_one_report_that_cannot_be_taken_does_not_stop_the_others(shop: Shop, st
     assert sum("dropped" in line and bad in line for line in shop.console) == 1
 
 
-def test_an_answer_that_is_not_the_services_is_none(shop: Shop) -> None:
+@pytest.mark.parametrize("body", [b"<h1>Welcome</h1>", b"{}", b'{"outcomes": []}'])
+def test_an_answer_that_is_not_the_services_is_none(shop: Shop, body: bytes) -> None:
     """A log-in page of a hotel, say: 200, and nothing recorded."""
     journeys = some()
-    shop.gateway.behaviour = Canned(200, (FROM_ANYWHERE,), b"<h1>Welcome</h1>")
+    shop.gateway.behaviour = Canned(200, (FROM_ANYWHERE,), body)
     tab = shop.visit()
     report(tab, journeys)
     posted(shop)
@@ -351,13 +357,34 @@ def test_nothing_is_kept_for_ever(shop: Shop) -> None:
 
 def test_many_reports_go_in_requests_that_a_leaving_page_may_make(shop: Shop) -> None:
     """Browsers refuse more than 64 KiB of them at a time."""
-    journeys = some(200, ("offered", "accepted"))
+    journeys = some(200, ("offered",))
     tab = shop.visit()
-    report(tab, journeys)
+    tab.evaluate(
+        """(ids) => ids.forEach((id) => {
+            log.report("offered", { actionId: id, actionMapId: id, actionMapName: "\u00e9".repeat(500) });
+        })""",
+        list(journeys),
+    )
     answered(tab)
     assert shop.recorded() == journeys
     assert max(map(len, shop.gateway.posts)) <= 48 * 1024
     assert len(shop.gateway.posts) < 20
+
+
+def test_a_report_that_is_large_goes_all_the_same(shop: Shop) -> None:
+    """By itself, and without what makes it outlive the page."""
+    journeys = some(3, ("offered",))
+    tab = shop.visit()
+    tab.evaluate(
+        """(ids) => ids.forEach((id, place) => {
+            const actionMapName = "x".repeat(place === 1 ? 60_000 : 10);
+            log.report("offered", { actionId: id, actionMapId: id, actionMapName });
+        })""",
+        list(journeys),
+    )
+    answered(tab)
+    assert shop.recorded() == journeys
+    assert max(map(len, shop.gateway.posts)) > 60_000
 
 
 def test_a_page_without_tls_has_ids_too(shop: Shop) -> None:

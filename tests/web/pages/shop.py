@@ -1,8 +1,9 @@
 """A shop in a real browser that reports to the real service, and what the service then holds."""
 
+import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, Page
@@ -100,3 +101,16 @@ def report(tab: Page, journeys: Journeys) -> None:
 def answered(tab: Page) -> None:
     """Wait until the service has answered for all that was reported."""
     tab.wait_for_function("log.queued === 0")
+
+
+def eventually(tab: Page, what: Callable[[], bool]) -> None:
+    """Wait until something is the case, and let the browser work meanwhile.
+
+    Raises:
+        TimeoutError: It is not, after half a minute.
+    """
+    end = time.monotonic() + 30
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError
+        tab.wait_for_timeout(10)
