@@ -113,14 +113,17 @@ def test_a_hidden_tab_sends_each_report_by_beacon_once(shop: Shop) -> None:
     assert len(beacons) == 1
 
 
-def test_the_service_restarts_while_a_page_reports(shop: Shop) -> None:
-    """Every few reports, in the middle of them."""
+@pytest.mark.parametrize("kill", [False, True])
+def test_the_service_restarts_while_a_page_reports(shop: Shop, *, kill: bool) -> None:
+    """Every few reports, in the middle of them; also without a chance to finish anything."""
     journeys = some(12)
     tab = shop.visit()
     for number, (action, states) in enumerate(journeys.items()):
+        before = len(shop.gateway.posts)
         report(tab, {action: states[:2]})
         if number % 4 == 3:
-            shop.restart()
+            posted(shop, before + 1)
+            shop.restart(kill=kill)
         report(tab, {action: states[2:]})
     answered(tab)
     assert shop.recorded() == journeys

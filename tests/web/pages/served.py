@@ -1,8 +1,10 @@
-"""The service in a thread, on a port of its own, to be stopped and started again."""
+"""The service in a process of its own, to be stopped, killed and started again."""
 
 import asyncio
 import json
-import threading
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -48,25 +50,44 @@ def stub(service: Offerlog) -> FastAPI:
 
 
 class Served:
-    """The service over one database."""
+    """The service over one database, in a process of its own."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.port = 0
 
     def start(self) -> None:
-        """Serve on a free port."""
-        self.service = open_offerlog(database_url=self.dsn, keep_deadlines=False)
-        config = uvicorn.Config(stub(self.service), host="127.0.0.1", port=0, log_level="warning")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            self.thread.join(0.01)
-        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        """Serve on a free port; returns when it does."""
+        command = [sys.executable, __file__, self.dsn]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
 
     def stop(self) -> None:
-        """Finish what is under way and end."""
-        self.server.should_exit = True
-        self.thread.join()
-        self.service.close()
+        """Let it finish what is under way and end."""
+        self.process.terminate()
+        self._gone()
+
+    def kill(self) -> None:
+        """Give it no chance to finish anything."""
+        self.process.kill()
+        self._gone()
+
+    def _gone(self) -> None:
+        self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def main(dsn: str) -> None:
+    """Serve until told to stop, and print the port first."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as service, socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(100)
+        print(listening.getsockname()[1], flush=True)  # noqa: T201 - whoever started this reads it
+        config = uvicorn.Config(stub(service), log_level="warning")
+        uvicorn.Server(config).run([listening])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -43,9 +43,12 @@ class Shop:
         tab.goto(self.site.url(page))
         tab.wait_for_function("window.log")
 
-    def restart(self) -> None:
-        """The service stops and comes back, elsewhere behind the gateway."""
-        self.served.stop()
+    def restart(self, *, kill: bool = False) -> None:
+        """The service ends and comes back, elsewhere behind the gateway."""
+        if kill:
+            self.served.kill()
+        else:
+            self.served.stop()
         self.served.start()
         self.gateway.upstream = self.served.port
 
