@@ -1,9 +1,13 @@
 """The ASGI application: routes, errors, headers."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from offerlog_application.keys import KeyStore
@@ -42,12 +46,28 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     problems.handle(app)
     for routes in (signals, offers, reports, operations, stream):
         app.include_router(routes.router)
+    app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
     app.add_middleware(_Headers)
     return app
 
 
+class _Static(StaticFiles):
+    """Files that any site may load and any cache may keep for an hour."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """As its class does."""
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        answer.headers["Cache-Control"] = "public, max-age=3600"
+        return answer
+
+
 class _Headers:
-    """Security headers on every answer that has none of its own."""
+    """Security headers on every answer that has none of its own.
+
+    Any page may read what becomes of its signals, errors too: whether it may send them, the key says.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -58,6 +78,9 @@ class _Headers:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["path"] == "/v1/signals":
+                    headers["Access-Control-Allow-Origin"] = "*"
+                    headers["Access-Control-Expose-Headers"] = "Retry-After"
             await send(message)
 
         await self._app(scope, receive, told if scope["type"] == "http" else send)

@@ -85,7 +85,7 @@ async def _writer(request: Request, text: str | None) -> Key:
 async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
     future = request.app.state.service.submit(signals, organization=key.organization)
     receipt = await _durable(request, future)
-    return _json(_told(receipt), request, key)
+    return _json(_told(receipt))
 
 
 async def _beacon(request: Request) -> Response:
@@ -115,13 +115,13 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
             async for receipt in judged:
                 yield _lines(receipt)
 
-        return _cross_origin(StreamingResponse(told(), media_type="application/x-ndjson"), request, key)
+        return StreamingResponse(told(), media_type="application/x-ndjson")
     outcomes: list[dict[str, Any]] = []
     position: int | None = None
     async for receipt in judged:
         outcomes += [outcome_document(one) for one in receipt.outcomes]
         position = receipt.position or position
-    return _json({"outcomes": outcomes, "position": position}, request, key)
+    return _json({"outcomes": outcomes, "position": position})
 
 
 async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> AsyncIterator[Receipt]:
@@ -172,29 +172,18 @@ def _lines(receipt: Receipt) -> bytes:
     return b"".join(_encode(outcome_document(one)) + b"\n" for one in receipt.outcomes)
 
 
-def _json(told: dict[str, Any], request: Request, key: Key) -> Response:
-    return _cross_origin(Response(_encode(told), media_type="application/json"), request, key)
-
-
-def _cross_origin(response: Response, request: Request, key: Key) -> Response:
-    """Let the page read the answer that its key is good for."""
-    origin = request.headers.get("origin")
-    if origin is not None and key.role is Role.WIDGET:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Vary"] = "Origin"
-    return response
+def _json(told: dict[str, Any]) -> Response:
+    return Response(_encode(told), media_type="application/json")
 
 
 @router.options("/v1/signals", include_in_schema=False)
-async def allow_signals(request: Request) -> Response:
+async def allow_signals() -> Response:
     """A browser's question before it sends: the key, sent then, says whether this origin may."""
     return Response(
         status_code=204,
         headers={
-            "Access-Control-Allow-Origin": request.headers.get("origin", "*"),
             "Access-Control-Allow-Methods": "POST",
             "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
             "Access-Control-Max-Age": "600",
-            "Vary": "Origin",
         },
     )

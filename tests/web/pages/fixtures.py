@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from offerlog_application.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from web.pages.gateway import Gateway
-from web.pages.served import KEY, Served
+from web.pages.served import Served
 from web.pages.shop import Shop
 from web.pages.site import Site
 
@@ -38,7 +39,9 @@ def shop(chromium: Browser, dsn: str) -> Iterator[Shop]:
     with (
         open_offerlog(database_url=dsn, keep_deadlines=False) as log,
         Gateway().running() as gateway,
-        Site({"service": gateway.url, "key": KEY}).running() as site,
+        Site(
+            {"service": gateway.url, "key": log.keys.create("default", Role.WIDGET, "")[1]}
+        ).running() as site,
     ):
         served = Served(dsn)
         served.start()
