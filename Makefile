@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test lint soak bench bench-full docs lock clean
+.PHONY: help setup run browser test lint soak bench bench-full docs lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,8 +19,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: setup ## Record a day of sample traffic in the embedded store and show what became of it
+run: setup ## Record a day of sample traffic in the embedded store, show what became of it, and serve it
 	@$(BIN)/offerlog sample
+	@if [ -t 1 ] && [ "$$CI" != true ]; then $(BIN)/offerlog serve; else $(BIN)/offerlog serve --check; fi
 
 lint: setup ## Style, types and layers
 	$(BIN)/ruff check .
@@ -28,7 +29,11 @@ lint: setup ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
+browser: # Debian's Chromium, for the tests of the browser module
+	@command -v chromium >/dev/null || { echo "installing chromium ..."; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+test: lint browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	$(BIN)/pytest -n 2 --dist loadfile -q
 
 SECONDS ?= 300

@@ -157,6 +157,23 @@ class DeadLetter:
     waiting: int
 
 
+class ProjectionsBehind(Exception):  # noqa: N818 - says what is the case
+    """The projections did not reach a position in time.
+
+    Attributes:
+        position: The position asked for.
+        reached: The position they are at.
+        cause: What stops the projector of this process, if anything does.
+    """
+
+    def __init__(self, position: int, reached: int, cause: Exception | None) -> None:
+        why = f": {cause}" if cause else "; see `offerlog projections status`"
+        super().__init__(f"the projections are at position {reached}, not yet at {position}{why}")
+        self.position = position
+        self.reached = reached
+        self.cause = cause
+
+
 class ReadSide(Protocol):
     """The lists of one organization's read models, and of the log's side tables."""
 

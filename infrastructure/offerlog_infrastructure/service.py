@@ -1,7 +1,5 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -9,10 +7,18 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from offerlog_application.audit import History, history
-from offerlog_application.listings import DeadLetter, KeptSignal, Lookup, ProjectionStatus, Proof, Suppression
+from offerlog_application.listings import (
+    DeadLetter,
+    KeptSignal,
+    Lookup,
+    ProjectionsBehind,
+    ProjectionStatus,
+    Proof,
+    Suppression,
+)
 from offerlog_application.offers import Expired, OfferService, Receipt
 from offerlog_application.offers import Report as SignalReport
 from offerlog_application.ports import Clock
@@ -22,6 +28,7 @@ from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Rules
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
 from offerlog_domain.signals import read_pair
+from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
 from offerlog_infrastructure.postgres.keys import PostgresKeys
@@ -34,28 +41,6 @@ from offerlog_infrastructure.postgres.rebuild import rebuild
 from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
 from offerlog_infrastructure.postgres.views import VIEWS
 from offerlog_infrastructure.replica import SuppressionReplica
-
-_EXPIRY_SECONDS: Final = 5.0
-"""How often a running service looks for what is overdue."""
-
-_log = logging.getLogger(__name__)
-
-
-class ProjectionsBehind(Exception):  # noqa: N818 - says what is the case
-    """The projections did not reach a position in time.
-
-    Attributes:
-        position: The position asked for.
-        reached: The position they are at.
-        cause: What stops the projector of this process, if anything does.
-    """
-
-    def __init__(self, position: int, reached: int, cause: Exception | None) -> None:
-        why = f": {cause}" if cause else "; see `offerlog projections status`"
-        super().__init__(f"the projections are at position {reached}, not yet at {position}{why}")
-        self.position = position
-        self.reached = reached
-        self.cause = cause
 
 
 class Offerlog:
@@ -92,8 +77,7 @@ class Offerlog:
         self._projector = Projector(application) if project else None
         self._replica = replica
         self.keys = PostgresKeys(application)
-        self._closing = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._keeper: DeadlineKeeper | None = None
 
     def submit(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Future[Receipt]:
         """Hand in signals as one batch; the future gets their outcomes once all of it is durable.
@@ -365,15 +349,13 @@ class Offerlog:
     def keep_deadlines(self) -> None:
         """From now on, expire what is overdue every few seconds, in the background."""
         if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="offerlog-deadlines", daemon=True)
-            self._keeper.start()
+            self._keeper = DeadlineKeeper(self._service, self.wait)
 
     def close(self) -> None:
         """Finish what was submitted, then let go of the store."""
-        self._closing.set()
         with self._store:
             if self._keeper is not None:
-                self._keeper.join()
+                self._keeper.close()
             self._writer.close()
             if self._projector is not None:
                 self._projector.close()
@@ -402,13 +384,3 @@ class Offerlog:
     def _wake(self) -> None:
         if self._projector is not None:
             self._projector.wake()
-
-    def _keep(self) -> None:
-        while not self._closing.wait(_EXPIRY_SECONDS):
-            try:
-                expired = self._service.expire()
-                while expired.more and expired.position is not None and not self._closing.is_set():
-                    self.wait(expired.position)  # what has been ended is due until the projections show it
-                    expired = self._service.expire()
-            except Exception as error:  # noqa: BLE001 - what is due stays due; the next look is soon
-                _log.warning("deadlines could not be kept and will be tried again: %s", error)

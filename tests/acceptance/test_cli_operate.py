@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import socket
 import struct
 import subprocess
 import termios
@@ -225,3 +226,23 @@ def test_wrong_words_are_wrong_usage(offerlog: CommandLine) -> None:
     assert "No such command 'recrod'" in offerlog.fails("recrod")
     assert "No such option" in offerlog.fails("report", "--nope")
     assert "Missing argument 'FILE'" in offerlog.fails("record")
+
+
+def test_serving_can_be_tried_and_keys_are_managed(offerlog: CommandLine) -> None:
+    """The first start prints an admin key, once; a busy port means the next free one."""
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        first = offerlog("serve", "--check", "--port", str(port)).text
+    assert "ofl_admin_" in first
+    assert f"Serving at http://127.0.0.1:{port}\n" not in first
+    assert "ready, and stopped again" in first
+    assert "ofl_admin_" not in offerlog("serve", "--check", "--port", "0").text
+    made = offerlog("keys", "create", "--role", "widget", "--origin", "https://shop.example").json
+    assert made["key"].startswith(f"ofl_widget_{made['id']}_")
+    listed = offerlog("keys", "list").lines
+    assert [one["role"] for one in listed] == ["admin", "widget"]
+    assert all("key" not in one for one in listed)
+    assert offerlog("keys", "revoke", made["id"]).json["revoked_at"]
+    assert "there is no key" in offerlog.fails("keys", "revoke", "nonsense", code=1)

@@ -1,6 +1,9 @@
 """offerlog serve, keys: the HTTP service and who may call it."""
 
-from typing import Annotated
+import threading
+import time
+import urllib.request
+from typing import Annotated, Final
 
 import typer
 
@@ -9,6 +12,8 @@ from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import console, print_json
 from offerlog_infrastructure.documents import stamp
+
+_READY_SECONDS: Final = 30.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +32,9 @@ def add_to(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The first port to try; 0 for any.")] = 8000,
+    check: Annotated[
+        bool, typer.Option("--check", help="Start, wait until it is ready, print the URL, and stop.")
+    ] = False,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
@@ -53,8 +61,30 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
         app = create_app(service, service.keys, Settings())
-        run(app, listening, lambda: out.print(f"Serving at {url} until Ctrl-C", soft_wrap=True))
-    out.print("stopped; all that was accepted is recorded")
+        stop_when = threading.Event() if check else None
+        ready: list[bool] = []
+
+        def started() -> None:
+            out.print(f"Serving at {url}" + ("" if check else " until Ctrl-C"), soft_wrap=True)
+            if stop_when is not None:
+                threading.Thread(target=_check, args=(url, ready, stop_when), daemon=True).start()
+
+        run(app, listening, started, stop_when)
+    if check and not ready:
+        raise RuntimeError(f"{url}/readyz did not say that it is ready")
+    out.print("ready, and stopped again" if check else "stopped; all that was accepted is recorded")
+
+
+def _check(url: str, ready: list[bool], stop: threading.Event) -> None:
+    """Ask until it is ready, at most half a minute; then stop it."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while not ready and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - our own address
+                ready.append(True)
+        except OSError:  # not yet: 503 until the projections are near
+            time.sleep(0.2)
+    stop.set()
 
 
 def create(
