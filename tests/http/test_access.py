@@ -16,6 +16,8 @@ from http_site import Site
 from offerlog_application.keys import NoSuchKey, Role
 from offerlog_infrastructure.composition import open_offerlog
 
+pytest_plugins = ("http_site",)
+
 MAP = "2d1fabbc-4f5f-4c1e-b270-71fe49a6d2db"
 SECRET = "visitor-of-another-tenant"  # noqa: S105 - a name to look for
 READ = {Role.REPORTER, Role.ADMIN}

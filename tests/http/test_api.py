@@ -14,6 +14,8 @@ from offerlog_application.keys import Role
 from offerlog_application.writer import Overloaded
 from offerlog_infrastructure.http import bodies, examples
 
+pytest_plugins = ("http_site",)
+
 MAP = examples.SIGNAL["actionMapId"]
 NDJSON = {"Content-Type": "application/x-ndjson"}
 

@@ -15,8 +15,10 @@ from offerlog_infrastructure.http import offers, operations, problems, reports, 
 from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.operations import Freshness
+from offerlog_infrastructure.http.sessions import Sessions
 from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
+from offerlog_infrastructure.web import routes as dashboard
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -41,10 +43,11 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     app.state.settings = settings
     app.state.rate = Rate(settings.widget_rate)
     app.state.metrics = Metrics(service)
+    app.state.sessions = Sessions()
     app.state.freshness = Freshness(service)
     app.state.stopping = asyncio.Event()
     problems.handle(app)
-    for routes in (signals, offers, reports, operations, stream):
+    for routes in (signals, offers, reports, operations, stream, dashboard):
         app.include_router(routes.router)
     app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
     app.add_middleware(_Headers)

@@ -1,0 +1,58 @@
+import { ask, attempt, made } from "/static/asking.js";
+
+const asked = document.querySelector("#asked");
+const REASONS = {
+  terminal_state: "it was taken or turned down, and that is for good",
+  already_open: "another invitation of this map is still open",
+};
+const time = (stamp) => new Date(stamp).toLocaleString("en-GB", { timeZone: "UTC" }) + " UTC";
+
+function show(history) {
+  const slider = document.querySelector("#version");
+  slider.max = history.version;
+  slider.value = history.version;
+  const lines = history.events.map((event) => {
+    const error = [event.error_code, event.error_message].filter(Boolean).join(": ");
+    const details = [event.stage, error].filter(Boolean).join(", ");
+    const line = made("li", `${event.version}. ${event.event}${details ? ` (${details})` : ""}, ${time(event.occurred_at)}`);
+    if (event.recorded_at !== event.occurred_at) line.append(made("span", ` · recorded ${time(event.recorded_at)}`, { className: "quiet" }));
+    return line;
+  });
+  document.querySelector("#events").replaceChildren(...lines);
+  const step = () => {
+    const version = Number(slider.value);
+    lines.forEach((line, n) => line.toggleAttribute("data-later", n >= version));
+    document.querySelector("#state").textContent = version ? `${version}: ${history.events[version - 1].event}` : "0: nothing yet";
+  };
+  slider.oninput = step;
+  step();
+  document.querySelector("#past").hidden = history.version === 0;
+}
+
+async function lookUp() {
+  const { customer, kind, action_map: map } = Object.fromEntries(new FormData(asked));
+  const visitor = `/v1/visitors/${encodeURIComponent(customer)}`;
+  const type = { customer_id_type: kind };
+  const [may, history, list] = await Promise.all([
+    ask(`${visitor}/action-maps/${map}/eligibility`, type),
+    ask(`${visitor}/action-maps/${map}/history`, type),
+    ask(`${visitor}/suppressions`, type),
+  ]);
+  document.querySelector("#verdict").textContent = may.eligible ? "It may be offered." : "It must not be offered.";
+  document.querySelector("#why").textContent = may.eligible
+    ? "Nothing stands against it."
+    : `Because ${REASONS[may.reason] ?? may.reason}: ${may.state} since ${time(may.since)} (action ${may.action_id}).`;
+  document.querySelector("#others").textContent = `Action maps suppressed for this visitor, in all: ${list.suppressions.length}.`;
+  document.querySelector("#answer").hidden = false;
+  show(history);
+}
+
+asked.addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt(lookUp);
+});
+attempt(async () => {
+  const { action_maps: maps } = await ask("/v1/action-maps");
+  for (const map of maps)
+    asked.elements.action_map.append(made("option", map.action_map_name ?? map.action_map_id, { value: map.action_map_id }));
+});
