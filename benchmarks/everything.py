@@ -5,7 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHES = ("ingest_one", "ingest_bulk", "writers", "lag", "growth", "size")
+BENCHES = (
+    "ingest_one",
+    "ingest_bulk",
+    "writers",
+    "lag",
+    "growth",
+    "size",
+    "replay",
+    "lookup",
+    "report",
+    "http_service",
+)
 
 
 def main(arguments: list[str]) -> int:

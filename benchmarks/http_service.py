@@ -1,0 +1,123 @@
+"""The service over HTTP beside a bare "validate and return" endpoint of the same framework; driven by wrk."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastapi import Request, Response
+from ground import database, say, server, timed
+from ingest_bulk import record
+from traffic import day
+
+from offerlog_application.keys import Role
+from offerlog_domain.signals import read_signal
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.http.app import create_app
+from offerlog_infrastructure.http.server import listen, run
+from offerlog_infrastructure.settings import Settings
+
+CONNECTIONS, SECONDS = 256, 8
+CALLS = """
+local n = 0
+local thread = 0
+function setup(t) thread = thread + 1; t:set("id", thread) end
+function request()
+  n = n + 1
+  local id = string.format("%08x-%04x-4000-8000-%012x", RUN, id, n)
+  return wrk.format("POST", nil, nil, '{"actionId":"' .. id .. '","actionState":"offered",'
+    .. '"actionMapId":"00000000-0000-4000-8000-00000000000' .. (n % 10) .. '","customerId":"' .. id
+    .. '","sessionId":"' .. id .. '","eventId":"' .. id .. '"}')
+end
+"""
+
+
+def main(path: str | None = None, dsn: str | None = None) -> None:
+    """Measure and print; with arguments, serve for the measurement."""
+    if path is not None and dsn is not None:
+        serve(path, dsn)
+        return
+    figures: dict[str, float] = {}
+    lines = day(20_000)
+    with server() as store, tempfile.TemporaryDirectory() as folder:
+        ours = database(store)
+        with open_offerlog(database_url=ours, keep_deadlines=False, project=False) as service:
+            key = service.keys.create("default", Role.SERVICE, "")[1]
+        with serving("/v1/signals", ours) as url:
+            figures["single posts/s"] = posts(f"{url}/v1/signals", key, Path(folder), 1)
+            body = Path(folder) / "day.ndjson"
+            body.write_bytes(b"\n".join(lines))
+            figures["NDJSON signals/s"] = len(lines) / timed(lambda: upload(f"{url}/v1/signals", key, body))
+        with serving("/bare", ours) as url:
+            figures["bare endpoint, posts/s"] = posts(f"{url}/bare", key, Path(folder), 2)
+        other = database(store)
+        with open_offerlog(database_url=other, keep_deadlines=False) as service:
+            figures["ingest-bulk in process, projections too, signals/s"] = len(lines) / timed(
+                lambda: record(service, lines, 3)
+            )
+    single, bulk = figures["single posts/s"], figures["NDJSON signals/s"]
+    ratios = {
+        "vs_bare": single / figures["bare endpoint, posts/s"],
+        "vs_bulk": bulk / figures["ingest-bulk in process, projections too, signals/s"],
+    }
+    say("http", figures, ratios)
+
+
+def posts(url: str, key: str, folder: Path, number: int) -> float:
+    """Requests a second of wrk; each a signal nobody has sent before."""
+    script = folder / "calls.lua"
+    script.write_text(CALLS.replace("RUN", str(number)))
+    said = subprocess.run(
+        [
+            *("wrk", "-t2", f"-c{CONNECTIONS}", f"-d{SECONDS}", "-s", script),
+            *("-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json", url),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "Non-2xx" not in said, said
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index] # wrk always says so
+
+
+def upload(url: str, key: str, body: Path) -> None:
+    """One NDJSON body."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
+    request = urllib.request.Request(url, body.read_bytes(), headers)  # noqa: S310 - our own server
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - as above
+        answer.read()
+
+
+@contextmanager
+def serving(path: str, dsn: str) -> Iterator[str]:
+    """A server process."""
+    with subprocess.Popen(
+        [sys.executable, __file__, path, dsn], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.terminate()
+
+
+def serve(path: str, dsn: str) -> None:
+    """Serve until told to stop."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
+        app = create_app(service, service.keys, Settings())
+
+        if path == "/bare":
+
+            @app.post("/bare")
+            async def bare(request: Request) -> Response:
+                signal = read_signal(await request.body())
+                return Response(signal.to_json(), media_type="application/json")
+
+        listening = listen("127.0.0.1", 0)
+        run(app, listening, lambda: print(listening.getsockname()[1], flush=True), None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
