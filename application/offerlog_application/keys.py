@@ -61,6 +61,9 @@ class KeyStore(Protocol):
     ) -> tuple[Key, str]:
         """Make a key; returns it and its text, which can never be had again."""
 
+    def remembered(self, text: str) -> Key | None:
+        """The good key with this text if it was looked up just now; asks nobody."""
+
     def find(self, text: str) -> Key | None:
         """The good key with this text; None where there is none."""
 

@@ -41,7 +41,9 @@ async def key_of(keys: KeyStore, text: str | None) -> Key:
     Raises:
         Problem: There is none.
     """
-    key = await run_in_threadpool(keys.find, text) if text else None
+    key = None
+    if text:
+        key = keys.remembered(text) or await run_in_threadpool(keys.find, text)
     if key is None:
         detail = (
             "a key is needed: Authorization: Bearer ofl_..."

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from offerlog_application.calendar import CalendarError
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
@@ -83,6 +84,8 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
             return Problem(
                 503, "unavailable", "the store cannot be reached now", headers={"Retry-After": "2"}
             )
+        case ClientDisconnect():
+            return malformed(None, "the connection was closed before the body had come")
         case Closed():
             return Problem(503, "unavailable", "the service is stopping", headers={"Retry-After": "5"})
         case OutcomeUnknown():
@@ -124,6 +127,7 @@ def handle(app: FastAPI) -> None:
         Contended,
         Closed,
         OutcomeUnknown,
+        ClientDisconnect,
     ):
         app.add_exception_handler(kind, known)
     app.add_exception_handler(HTTPException, framework)

@@ -85,6 +85,7 @@ class Projector:
         """Feed the views this connection owns, until stopped or until something fails."""
         # It looks many times a second; one that does not is stopped or hung, and another one takes over.
         connection.execute("SET idle_session_timeout = '10s'")
+        connection.execute("SET lock_timeout = 0")  # a rebuild that switches holds the positions for a while
         prepare(connection)
         owned: list[View] = []
         looked = 0.0

@@ -49,6 +49,8 @@ class Workshop:
         path = sql.SQL(", ").join([sql.Identifier(self.name), sql.Identifier(self.live)])
         connection.execute(sql.SQL("SET search_path TO {}").format(path))
         connection.execute("SET idle_in_transaction_session_timeout = 0")
+        # The server's own vacuum may be at a table that is being indexed; it makes way after a second.
+        connection.execute("SET lock_timeout = 0")
 
     def goal(self, connection: Connection[Any], views: Sequence[View]) -> int | None:
         """Up to where an earlier, interrupted rebuild of the same views by the same code was to load."""
