@@ -13,6 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from offerlog_application.instants import (
+    DAY_SLOTS,
     SLOT_SECONDS,
     CalendarError,
     at_slot,
@@ -64,7 +65,6 @@ class Bucket:
 
 _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = 86_400
-_DAY_SLOTS: Final = _DAY // SLOT_SECONDS
 _EPOCH_DAY: Final = date(1970, 1, 1)
 _WALL_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock has no zone; its offset is written after it
 
@@ -77,10 +77,10 @@ _UNITS: Final = {
 
 # The shortest time between two shifts of any zone's clocks is four days (Africa/Freetown, 1939), so
 # that looking once a day misses none; a test holds the installed database to it.
-_LOOK_SLOTS: Final = _DAY_SLOTS
+_LOOK_SLOTS: Final = DAY_SLOTS
 
 # No clocks were ever set by more than a day (Pacific/Kwajalein, 1993); twice that leaves no doubt.
-_FARTHEST_SHIFT_SLOTS: Final = 2 * _DAY_SLOTS
+_FARTHEST_SHIFT_SLOTS: Final = 2 * DAY_SLOTS
 
 # Clocks set back by a day show at most three days again; hours never recur, being split by offset.
 _REMEMBERED_UNITS: Final = 4

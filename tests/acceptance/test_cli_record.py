@@ -145,7 +145,7 @@ def test_a_file_that_breaks_off_counts_up_to_there(
     assert answer.errors.count("\n") == 1
     judged = [json.loads(line) for line in outcomes.read_bytes().splitlines()]
     assert len(judged) == int(answer.text.split()[0].replace(",", "")) > 1000
-    # Damaged bytes can unpack to text for a while: to lines that are nothing, before the stream makes no sense.
+    # Damaged bytes unpack to text for a while, to lines that are nothing, before the stream makes no sense.
     recorded = [line for line in judged if line["outcome"] == "recorded"]
     rows = offerlog("report", "--format", "json").json["rows"]
     assert sum(row["metrics"]["nWebActionsOffered"] for row in rows) == len(recorded) > len(judged) - 50

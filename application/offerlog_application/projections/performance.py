@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from offerlog_application.instants import counted_slot
+from offerlog_application.instants import DAY_SLOTS, counted_slot
 from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
@@ -25,6 +25,15 @@ class CountKey(NamedTuple):
     cohort: str
     action_map_id: str
     slot: int
+
+
+class DayKey(NamedTuple):
+    """One map and day of UTC since 1970, by one of the two ways to place an event in time."""
+
+    organization: str
+    cohort: str
+    action_map_id: str
+    day: int
 
 
 class RepeatRow(NamedTuple):
@@ -61,6 +70,14 @@ class PerformanceChange:
     counts: Mapping[CountKey, Mapping[State, int]]
     repeats: Sequence[RepeatRow]
     names: Mapping[tuple[str, str], NameRow]
+
+    @property
+    def days(self) -> Mapping[DayKey, Mapping[State, int]]:
+        """The counts by day."""
+        days: defaultdict[DayKey, Counter[State]] = defaultdict(Counter)
+        for key, counts in self.counts.items():
+            days[DayKey(*key[:3], key.slot // DAY_SLOTS)].update(counts)
+        return days
 
 
 def performance(page: Page) -> PerformanceChange:

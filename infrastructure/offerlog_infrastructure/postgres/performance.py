@@ -1,41 +1,71 @@
 """The counts behind the Action Map Performance report."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
+from offerlog_application.instants import DAY_SLOTS
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import store_reached
 
+_FEWEST_DAYS: Final = 2
+"""A bucket with fewer whole days than this is read by quarter-hours throughout."""
+
 _SLOTS: LiteralString = """
-    SELECT coalesce(min(slot), 0) AS first, coalesce(max(slot) + 1, 0) AS end_slot FROM performance_counts
+    SELECT coalesce(min(day) * 96, 0) AS first, coalesce((max(day) + 1) * 96, 0) AS end_slot
+    FROM performance_days
     WHERE organization = %(organization)s AND cohort = %(cohort)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
 """
 # Gaps of more than a year part two spans.
 _SPANS: LiteralString = """
-    SELECT min(slot) AS first, max(slot) + 1 AS end_slot FROM (
-        SELECT slot, sum(apart::int) OVER (ORDER BY slot) AS span FROM (
-            SELECT slot, slot - lag(slot, 1, slot) OVER (ORDER BY slot) > 366 * 96 AS apart FROM (
-                SELECT DISTINCT slot FROM performance_counts
+    SELECT greatest(min(day) * 96, %(first)s) AS first, least((max(day) + 1) * 96, %(end)s) AS end_slot
+    FROM (
+        SELECT day, sum(apart::int) OVER (ORDER BY day) AS span FROM (
+            SELECT day, day - lag(day, 1, day) OVER (ORDER BY day) > 366 AS apart FROM (
+                SELECT DISTINCT day FROM performance_days
                 WHERE organization = %(organization)s AND cohort = %(cohort)s
-                  AND slot >= %(first)s AND slot < %(end)s
+                  AND (day + 1) * 96 > %(first)s AND day * 96 < %(end)s
                   AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
             ) AS occupied
         ) AS gaps
     ) AS spans GROUP BY span ORDER BY 1
 """
-_COUNTS: LiteralString = """
-    SELECT action_map_id, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket,
-        sum(offered) AS offered, sum(accepted) AS accepted, sum(rejected) AS rejected,
-        sum(started) AS started, sum(abandoned) AS abandoned, sum(engaged) AS engaged,
-        sum(ignored) AS ignored, sum(errored) AS errored, sum(timedout) AS timedout
+_SUMS: LiteralString = """
+    sum(offered) AS offered, sum(accepted) AS accepted, sum(rejected) AS rejected,
+    sum(started) AS started, sum(abandoned) AS abandoned, sum(engaged) AS engaged,
+    sum(ignored) AS ignored, sum(errored) AS errored, sum(timedout) AS timedout
+"""
+_COUNTS: LiteralString = f"""
+    SELECT action_map_id, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
     FROM performance_counts
     WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
     GROUP BY 1, 2
+"""
+# Whole days where a bucket holds them, quarter-hours of the days at its ends; bucket NULL: of no use here.
+_COUNTS_BY_DAYS: LiteralString = f"""
+    WITH days AS MATERIALIZED (
+        SELECT * FROM performance_days
+        WHERE organization = %(organization)s AND cohort = %(cohort)s
+          AND day >= %(first_day)s AND day < %(end_day)s
+          AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+    ), parts AS (
+        SELECT (%(day_numbers)s::int[])[width_bucket(day, %(day_edges)s::int[])] AS bucket, days.*
+        FROM days
+        UNION ALL
+        SELECT (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])], counts.*
+        FROM days CROSS JOIN LATERAL (
+            SELECT * FROM performance_counts AS c
+            WHERE c.organization = days.organization AND c.cohort = days.cohort
+              AND c.action_map_id = days.action_map_id
+              AND c.slot >= days.day * 96 AND c.slot < days.day * 96 + 96
+        ) AS counts
+        WHERE days.day = ANY (%(cut_days)s) AND slot >= %(first)s AND slot < %(end)s
+    )
+    SELECT action_map_id, bucket, {_SUMS} FROM parts WHERE bucket IS NOT NULL GROUP BY 1, 2
 """
 # What a visitor-offer counts beyond once in the same bucket. Every repeat carries its own slot and the
 # first one's, so the second row of a visitor-offer stands for the first time too.
@@ -84,12 +114,8 @@ class PostgresPerformance:
         self, query: ReportQuery, first: int, end: int, stretches: Sequence[tuple[int, int]]
     ) -> Mapping[tuple[str, int], Mapping[State, int]]:
         """Counts of [first, end) by map and bucket number."""
-        asked = _asked(query) | {
-            "first": first,
-            "end": end,
-            "edges": [start for start, _ in stretches],
-            "numbers": [number for _, number in stretches],
-        }
+        asked = _asked(query) | _cut(first, end, stretches)
+        statement = _COUNTS_BY_DAYS if asked["day_edges"] else _COUNTS
         with store_reached(), self._datastore.transaction() as cursor:
             # One snapshot for both, so that a page applied in between cannot come apart.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -97,7 +123,7 @@ class PostgresPerformance:
                 (str(row["action_map_id"]), row["bucket"]): {
                     state: int(row[state.value]) for state in METRICS
                 }
-                for row in cursor.execute(_COUNTS, asked)
+                for row in cursor.execute(statement, asked)
             }
             if query.count_by is CountBy.VISITORS:
                 for row in cursor.execute(_SURPLUS, asked):
@@ -117,4 +143,31 @@ def _asked(query: ReportQuery) -> dict[str, Any]:
         "organization": query.organization,
         "cohort": Cohort(query.cohort).value,
         "maps": list(query.action_maps) or None,
+    }
+
+
+def _cut(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Where buckets begin, in slots; the days of UTC that lie whole in one bucket; and those that do not."""
+    starts = [start for start, _ in stretches]
+    day_edges: list[int] = []
+    day_numbers: list[int | None] = []
+    cut_days: set[int] = set()
+    for (start, number), stop in zip(stretches, (*starts[1:], end), strict=True):
+        whole, behind = -(-start // DAY_SLOTS), stop // DAY_SLOTS
+        if behind - whole >= _FEWEST_DAYS:
+            day_edges += [whole, behind]
+            day_numbers += [number, None]
+            cut_days.update(range(start // DAY_SLOTS, whole), range(behind, -(-stop // DAY_SLOTS)))
+        else:
+            cut_days.update(range(start // DAY_SLOTS, -(-stop // DAY_SLOTS)))
+    return {
+        "first": first,
+        "end": end,
+        "edges": starts,
+        "numbers": [number for _, number in stretches],
+        "first_day": first // DAY_SLOTS,
+        "end_day": -(-end // DAY_SLOTS),
+        "day_edges": day_edges,
+        "day_numbers": day_numbers,
+        "cut_days": sorted(cut_days),
     }

@@ -116,6 +116,10 @@ def _counts(change: PerformanceChange) -> Rows:
     return ((*key, *(counts.get(state, 0) for state in METRICS)) for key, counts in change.counts.items())
 
 
+def _days(change: PerformanceChange) -> Rows:
+    return ((*key, *(counts.get(state, 0) for state in METRICS)) for key, counts in change.days.items())
+
+
 def _names(change: PerformanceChange) -> Rows:
     return ((*key, *row) for key, row in change.names.items())
 
@@ -223,10 +227,22 @@ _SUPPRESSION: Final = View(
     (Load("suppressions", _SUPPRESSION_COLUMNS, lambda rows: rows),),
 )
 
-_COUNT_COLUMNS: LiteralString = (
-    "organization, cohort, action_map_id, slot, offered, accepted, rejected, started, abandoned, engaged,"
-    " ignored, errored, timedout"
+_METRIC_COLUMNS: LiteralString = (
+    "offered, accepted, rejected, started, abandoned, engaged, ignored, errored, timedout"
 )
+_COUNT_COLUMNS: LiteralString = f"organization, cohort, action_map_id, slot, {_METRIC_COLUMNS}"
+_DAY_COLUMNS: LiteralString = f"organization, cohort, action_map_id, day, {_METRIC_COLUMNS}"
+_STAGED_METRICS: LiteralString = (
+    "offered int, accepted int, rejected int, started int, abandoned int, engaged int, ignored int,"
+    " errored int, timedout int"
+)
+_ADDED: LiteralString = """
+    offered = c.offered + excluded.offered, accepted = c.accepted + excluded.accepted,
+    rejected = c.rejected + excluded.rejected, started = c.started + excluded.started,
+    abandoned = c.abandoned + excluded.abandoned, engaged = c.engaged + excluded.engaged,
+    ignored = c.ignored + excluded.ignored, errored = c.errored + excluded.errored,
+    timedout = c.timedout + excluded.timedout
+"""
 _SUMS: LiteralString = (
     "sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged), sum(ignored),"
     " sum(errored), sum(timedout)"
@@ -239,23 +255,26 @@ _NAME_COLUMNS: LiteralString = "organization, action_map_id, name, named_at, pos
 
 _PERFORMANCE: Final = View(
     "performance",
-    ("performance_counts", "performance_repeats", "action_map_names"),
+    ("performance_counts", "performance_days", "performance_repeats", "action_map_names"),
     performance,
     (
         Merge(
             "stage_counts",
-            "organization text, cohort text, action_map_id uuid, slot int, offered int, accepted int,"
-            " rejected int, started int, abandoned int, engaged int, ignored int, errored int, timedout int",
+            f"organization text, cohort text, action_map_id uuid, slot int, {_STAGED_METRICS}",
             f"""
             INSERT INTO performance_counts AS c ({_COUNT_COLUMNS}) SELECT * FROM stage_counts
-            ON CONFLICT (organization, cohort, action_map_id, slot) DO UPDATE SET
-                offered = c.offered + excluded.offered, accepted = c.accepted + excluded.accepted,
-                rejected = c.rejected + excluded.rejected, started = c.started + excluded.started,
-                abandoned = c.abandoned + excluded.abandoned, engaged = c.engaged + excluded.engaged,
-                ignored = c.ignored + excluded.ignored, errored = c.errored + excluded.errored,
-                timedout = c.timedout + excluded.timedout
+            ON CONFLICT (organization, cohort, action_map_id, slot) DO UPDATE SET {_ADDED}
             """,
             _counts,
+        ),
+        Merge(
+            "stage_days",
+            f"organization text, cohort text, action_map_id uuid, day int, {_STAGED_METRICS}",
+            f"""
+            INSERT INTO performance_days AS c ({_DAY_COLUMNS}) SELECT * FROM stage_days
+            ON CONFLICT (organization, cohort, action_map_id, day) DO UPDATE SET {_ADDED}
+            """,
+            _days,
         ),
         Merge(
             "stage_repeats",
@@ -286,6 +305,9 @@ _PERFORMANCE: Final = View(
     WITH parts AS (DELETE FROM performance_counts RETURNING *)
     INSERT INTO performance_counts ({_COUNT_COLUMNS})
     SELECT organization, cohort, action_map_id, slot, {_SUMS} FROM parts GROUP BY 1, 2, 3, 4;
+    INSERT INTO performance_days ({_DAY_COLUMNS})
+    SELECT organization, cohort, action_map_id, floor(slot / 96.0), {_SUMS} FROM performance_counts
+    GROUP BY 1, 2, 3, 4;
     WITH parts AS (DELETE FROM action_map_names RETURNING *)
     INSERT INTO action_map_names ({_NAME_COLUMNS})
     SELECT DISTINCT ON (organization, action_map_id) {_NAME_COLUMNS} FROM parts
