@@ -126,7 +126,8 @@ def counted_slot(instant: datetime) -> int:
     What a wrong clock tells of the year 1 counts at the beginning of the year 2, and of 9999 at the end of
     9998: around the ends of the calendar a zone has no wall time.
     """
-    return min(max(slot(instant), _FIRST_SLOT), _LAST_SLOT)
+    held = (instant - _EPOCH) // _SLOT
+    return held if _FIRST_SLOT <= held <= _LAST_SLOT else min(max(held, _FIRST_SLOT), _LAST_SLOT)
 
 
 def at_slot(slot: int) -> datetime:

@@ -86,22 +86,29 @@ def test_an_unanswered_offer_times_out_from_the_later_of_its_clocks(
     assert offer_row(answered).withdrawn_at is None
 
 
-def parked_rows(change: CurrentStateChange) -> dict[str, ParkedRow | None]:
+def parked_rows(change: CurrentStateChange) -> dict[str, ParkedRow]:
     """What waits, by state."""
     return {state: row for (_, _, state), row in change.parked.items()}
 
 
+def over(change: CurrentStateChange) -> list[str]:
+    """The states that wait no longer, if they ever did."""
+    return [state for _, _, state in change.over]
+
+
 def test_a_parked_signal_waits_until_it_is_recorded_or_given_up() -> None:
-    """None takes a row away, also one of an earlier page."""
+    """What is over takes a row away, also one of an earlier page; parked again, it waits again."""
     row = ParkedRow(ORGANIZATION, minute(1), 20, RAW)
     told = (event("offered"), parked("started", at=1))
-    assert parked_rows(current_state(page(*told))) == {"offered": None, "started": row}
-    released = (*told, event("accepted", at=2), event("started", at=1))
-    assert parked_rows(current_state(page(*released)))["started"] is None
-    assert parked_rows(current_state(page(*told, ended("started"))))["started"] is None
-    assert parked_rows(current_state(page(*told, ended("started"), first=3))) == {"started": None}
+    assert parked_rows(current_state(page(*told))) == {"started": row}
+    released = current_state(page(*told, event("accepted", at=2), event("started", at=1)))
+    assert (parked_rows(released), over(released)) == ({}, ["offered", "accepted", "started"])
+    given_up = current_state(page(*told, ended("started")))
+    assert (parked_rows(given_up), over(given_up)) == ({}, ["offered", "started"])
+    later = current_state(page(*told, ended("started"), first=3))
+    assert (parked_rows(later), over(later)) == ({}, ["started"])
     again = page(*told, ended("started"), parked("started", at=1))
-    assert parked_rows(current_state(again))["started"] == row._replace(position=40)
+    assert parked_rows(current_state(again)) == {"started": row._replace(position=40)}
 
 
 def test_a_refused_offer_takes_away_what_waits_for_it() -> None:
@@ -109,7 +116,7 @@ def test_a_refused_offer_takes_away_what_waits_for_it() -> None:
     told = (event("offered"), parked("started", "b", 1), parked("accepted", "c", 1))
     change = current_state(page(*told, refused_offer("b", 2, "already_open", "a", "offered", 0)))
     assert change.refused_actions == {(STREAM, uuid("b"))}
-    assert [action for _, action, _ in change.parked] == [uuid("a"), uuid("c")]
+    assert [action for _, action, _ in change.parked] == [uuid("c")]
 
 
 SUPPRESSING: dict[str, Sequence[Told]] = {

@@ -93,6 +93,17 @@ def counted(offerlog: Offerlog) -> int:
     return sum(sum(row.metrics.values()) for row in offerlog.report(ReportQuery(offerlog.organization)).rows)
 
 
+def test_positions_given_up_at_the_end_of_the_log_keep_nobody_waiting(offerlog: Offerlog, dsn: str) -> None:
+    """No live projection ever comes to where an append was rolled back, and none needs to."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    rows(dsn, "SELECT nextval('offerlog_events_notification_id_seq') FROM generate_series(1, 5)")
+    before = contents(dsn)
+    steps: list[RebuildProgress] = []
+    offerlog.rebuild(told=steps.append)
+    assert contents(dsn) == before
+    assert steps[-1].total == rows(dsn, "SELECT max(notification_id) FROM offerlog_events")[0][0]
+
+
 def test_a_difference_keeps_the_old_one_in_place(offerlog: Offerlog, dsn: str) -> None:
     """It is shown row by row; accepted, the new one takes over."""
     offerlog.wait(offerlog.record(journeys(70)).position)

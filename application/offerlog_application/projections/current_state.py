@@ -1,6 +1,6 @@
 """Current state: where every visitor-offer and every action stands, and what is parked."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import Stage, State
 
 
 class OfferRow(NamedTuple):
@@ -19,8 +19,8 @@ class OfferRow(NamedTuple):
     customer_id: bytes
     action_map_id: str
     action_id: str
-    state: str
-    stage: str | None
+    state: State
+    stage: Stage | None
     since: datetime
     actions: int
     events_added: int
@@ -31,8 +31,8 @@ class ActionRow(NamedTuple):
     """Where one action stands."""
 
     number: int
-    state: str
-    stage: str | None
+    state: State
+    stage: Stage | None
     since: datetime
     offered_at: datetime
 
@@ -46,62 +46,89 @@ class ParkedRow(NamedTuple):
     raw: bytes
 
 
-ParkedKey = tuple[UUID, str, str]
+ParkedKey = tuple[UUID, str, State]
 """Stream, action and state."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentStateChange:
-    """Rows to put in place, by key; None where a parked signal waits no longer."""
+    """What a page brings about; the rows are to be put in place, by key.
+
+    Attributes:
+        offers: Where visitor-offers stand.
+        actions: Where actions stand.
+        refused_actions: Those for which nothing waits any more.
+        over: What waits no longer, if it ever did.
+        parked: What waits now, whatever was over before.
+    """
 
     offers: Mapping[UUID, OfferRow] = field(default_factory=dict)
     actions: Mapping[tuple[UUID, str], ActionRow] = field(default_factory=dict)
-    parked: Mapping[ParkedKey, ParkedRow | None] = field(default_factory=dict)
-    refused_actions: frozenset[tuple[UUID, str]] = frozenset()
+    refused_actions: Collection[tuple[UUID, str]] = ()
+    over: Collection[ParkedKey] = ()
+    parked: Mapping[ParkedKey, ParkedRow] = field(default_factory=dict)
 
 
 def current_state(page: Page) -> CurrentStateChange:
     """The change that a page brings about."""
-    offers: dict[UUID, OfferRow] = {}
-    actions: dict[tuple[UUID, str], ActionRow] = {}
-    parked: dict[tuple[UUID, str], dict[str, ParkedRow | None]] = {}
+    newest: dict[UUID, LifecycleEvent] = {}
+    added: dict[UUID, int] = {}
+    actions: dict[tuple[UUID, str], LifecycleEvent] = {}
     refused: set[tuple[UUID, str]] = set()
-    for position, fact in ((p.position, p.fact) for p in page.facts):
-        stream = fact.originator_id
+    over: list[ParkedKey] = []
+    parked: dict[ParkedKey, ParkedRow] = {}
+    for position, fact in page.facts:
+        stream, action = fact.originator_id, fact.action_id
         match fact:
             case LifecycleEvent():
-                stage = fact.stage.value if fact.stage else None
-                before = offers.get(stream)
-                offers[stream] = OfferRow(
-                    fact.organization,
-                    fact.visitor.customer_id_type.encode(),
-                    fact.visitor.customer_id.encode(),
-                    fact.action_map_id,
-                    fact.action_id,
-                    fact.state.value,
-                    stage,
-                    fact.occurred_at,
-                    fact.action_number,
-                    (before.events_added if before else 0) + 1,
-                    _withdrawn_at(fact),
-                )
-                actions[stream, fact.action_id] = ActionRow(
-                    fact.action_number, fact.state.value, stage, fact.occurred_at, fact.offered_at
-                )
-                parked.setdefault((stream, fact.action_id), {})[fact.state.value] = None
+                newest[stream] = fact
+                added[stream] = added.get(stream, 0) + 1
+                actions[stream, action] = fact
+                over.append((stream, action, fact.state))
             case SignalParked():
-                parked.setdefault((stream, fact.action_id), {})[fact.parked_state.value] = ParkedRow(
+                parked[stream, action, fact.parked_state] = ParkedRow(
                     fact.organization, fact.recorded_at, position, fact.visitor.raw or b""
                 )
+                continue
             case ParkingEnded():
-                parked.setdefault((stream, fact.action_id), {})[fact.parked_state.value] = None
+                over.append((stream, action, fact.parked_state))
             case OfferRefused():
-                refused.add((stream, fact.action_id))
-                parked.pop((stream, fact.action_id), None)
+                refused.add((stream, action))
+                for key in [key for key in parked if key[:2] == (stream, action)]:
+                    del parked[key]
+                continue
             case _:
                 raise TypeError(f"current state knows no {type(fact).__name__}")
-    waiting = {(*key, state): row for key, states in parked.items() for state, row in states.items()}
-    return CurrentStateChange(offers, actions, waiting, frozenset(refused))
+        if parked:
+            parked.pop(over[-1], None)
+    return CurrentStateChange(
+        {stream: _offer_row(event, added[stream]) for stream, event in newest.items()},
+        {key: _action_row(event) for key, event in actions.items()},
+        refused,
+        over,
+        parked,
+    )
+
+
+def _offer_row(event: LifecycleEvent, added: int) -> OfferRow:
+    visitor = event.visitor
+    return OfferRow(
+        event.organization,
+        visitor.customer_id_type.encode(),
+        visitor.customer_id.encode(),
+        event.action_map_id,
+        event.action_id,
+        event.state,
+        event.stage,
+        event.occurred_at,
+        event.action_number,
+        added,
+        _withdrawn_at(event),
+    )
+
+
+def _action_row(event: LifecycleEvent) -> ActionRow:
+    return ActionRow(event.action_number, event.state, event.stage, event.occurred_at, event.offered_at)
 
 
 def _withdrawn_at(event: LifecycleEvent) -> datetime | None:

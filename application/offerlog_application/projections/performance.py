@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from offerlog_application.instants import DAY_SLOTS, counted_slot
@@ -16,6 +16,9 @@ from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort
+
+_BY_EVENT: Final = Cohort.EVENT.value
+_BY_OFFER: Final = Cohort.OFFERED.value
 
 
 class CountKey(NamedTuple):
@@ -82,22 +85,34 @@ class PerformanceChange:
 
 def performance(page: Page) -> PerformanceChange:
     """The change that a page brings about."""
-    counts: defaultdict[CountKey, Counter[State]] = defaultdict(Counter)
+    counts: dict[CountKey, dict[State, int]] = {}
     repeats: list[RepeatRow] = []
     names: dict[tuple[str, str], NameRow] = {}
-    for positioned in page.facts:
-        event = positioned.fact
+    for position, event in page.facts:
         if not isinstance(event, LifecycleEvent):
             continue
-        where = event.organization, event.action_map_id
-        counts[CountKey(where[0], Cohort.EVENT, where[1], counted_slot(event.occurred_at))][event.state] += 1
-        counts[CountKey(where[0], Cohort.OFFERED, where[1], counted_slot(event.offered_at))][event.state] += 1
+        organization, action_map, state = event.organization, event.action_map_id, event.state
+        happened, offered = event.occurred_at, event.offered_at
+        slot = counted_slot(happened)
+        offered_slot = slot if offered is happened else counted_slot(offered)
+        for key in (
+            CountKey(organization, _BY_EVENT, action_map, slot),
+            CountKey(organization, _BY_OFFER, action_map, offered_slot),
+        ):
+            count = counts.get(key)
+            if count is None:
+                counts[key] = {state: 1}
+            else:
+                count[state] = count.get(state, 0) + 1
         if event.action_number > 1:
             repeats.extend(_repeat(event, page.earlier[event.originator_id]))
         if event.action_map_name is not None:
-            named = NameRow(event.action_map_name.encode(), event.occurred_at, positioned.position)
-            if where not in names or names[where].rank < named.rank:
-                names[where] = named
+            where = organization, action_map
+            newest = names.get(where)
+            if newest is None or newest.named_at <= happened:
+                named = NameRow(event.action_map_name.encode(), happened, position)
+                if newest is None or newest.rank < named.rank:
+                    names[where] = named
     return PerformanceChange(counts, repeats, names)
 
 

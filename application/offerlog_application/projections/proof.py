@@ -23,9 +23,6 @@ class SliceProof(NamedTuple):
     digest: int
 
 
-NOTHING: Final = SliceProof(0, 0)
-
-
 def slice_of(stream: UUID) -> int:
     """The slice that a stream belongs to, from 0."""
     return stream.int >> _SHIFT
@@ -33,9 +30,9 @@ def slice_of(stream: UUID) -> int:
 
 def prove(events: Iterable[tuple[int, UUID]]) -> Mapping[int, SliceProof]:
     """What events, given by position and stream, add to the proof of each slice."""
-    added: dict[int, SliceProof] = {}
+    counts, digests = [0] * SLICES, [0] * SLICES
     for position, stream in events:
         number = stream.int >> _SHIFT
-        count, digest = added.get(number, NOTHING)
-        added[number] = SliceProof(count + 1, digest + position * position)
-    return added
+        counts[number] += 1
+        digests[number] += position * position
+    return {number: SliceProof(counts[number], digests[number]) for number in range(SLICES) if counts[number]}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent
-from offerlog_domain.lifecycle import LIFECYCLES
+from offerlog_domain.lifecycle import LIFECYCLES, State
 
 
 class SuppressionKey(NamedTuple):
@@ -21,7 +21,7 @@ class SuppressionKey(NamedTuple):
 class SuppressionRow(NamedTuple):
     """Why: the terminal state, of which action, since when (`occurred_at`)."""
 
-    state: str
+    state: State
     action_id: str
     since: datetime
 
@@ -29,14 +29,14 @@ class SuppressionRow(NamedTuple):
 def suppressions(page: Page) -> Mapping[SuppressionKey, SuppressionRow]:
     """The pairs that a page adds; nothing ever leaves the list."""
     added: dict[SuppressionKey, SuppressionRow] = {}
-    for positioned in page.facts:
-        event = positioned.fact
+    for _, event in page.facts:
         if isinstance(event, LifecycleEvent) and event.state in LIFECYCLES[event.media_type].terminal:
+            visitor = event.visitor
             key = SuppressionKey(
                 event.organization,
-                event.visitor.customer_id_type.encode(),
-                event.visitor.customer_id.encode(),
+                visitor.customer_id_type.encode(),
+                visitor.customer_id.encode(),
                 event.action_map_id,
             )
-            added[key] = SuppressionRow(event.state.value, event.action_id, event.occurred_at)
+            added[key] = SuppressionRow(event.state, event.action_id, event.occurred_at)
     return added

@@ -7,7 +7,7 @@ sub-array of its own, `who`, so that it can be sealed as a whole under a new sto
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -78,7 +78,7 @@ class _Shape(NamedTuple):
     report: bool
     lifecycle: bool
     details: Callable[[Any], tuple[Any, ...] | None]
-    read_details: Callable[[tuple[Any, ...]], dict[str, Any]]
+    read_details: Callable[[tuple[Any, ...]], dict[str, Any]] | None
 
 
 def state_of(fact: Fact) -> bytes:
@@ -125,44 +125,52 @@ def told_by(state: bytes, fact: type[Fact]) -> dict[str, Any]:
     """
     stored, shape = _decode(state), _shape(fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
     recorded = _EPOCH + timedelta(microseconds=stored.recorded)
-    who, ids, customer_id = stored.who, stored.ids.hex(), stored.who.customer_id
+    who, ids, customer_id = stored.who, stored.ids, stored.who.customer_id
     told: dict[str, Any] = {
         "organization": stored.organization,
         "visitor": Visitor.of(
             {
-                "customer_id": _id_text(customer_id.hex())
-                if isinstance(customer_id, bytes)
-                else str(customer_id),
+                "customer_id": _id_text(customer_id) if isinstance(customer_id, bytes) else str(customer_id),
                 "customer_id_type": who.customer_id_type,
-                "session_id": _id_text(who.session_id.hex()),
+                "session_id": _id_text(who.session_id),
                 "raw": who.raw,
             }
         ),
-        "action_map_id": _id_text(ids[:32]),
-        "action_id": _id_text(ids[32:64]),
+        "action_map_id": _id_text(ids[:_ID_BYTES]),
+        "action_id": _id_text(ids[_ID_BYTES : 2 * _ID_BYTES]),
         "recorded_at": recorded,
     }
     if shape.report:
-        told["media_type"] = stored.media_type
-        told["action_map_version"] = stored.action_map_version
-        told["action_map_name"] = stored.action_map_name
-        told["event_id"] = _id_text(ids[64:]) if len(ids) > 64 else None  # noqa: PLR2004 - the third id
-        told["occurred_at"] = recorded - timedelta(microseconds=stored.occurred_before)
-        told["dated"] = not stored.undated
-        told["error_code"] = stored.error_code
-        told["error_message"] = stored.error_message
-        told["timeout_seconds"] = stored.timeout_seconds
-    if shape.lifecycle:
-        told["action_number"] = stored.action_number
-        told["offered_at"] = recorded - timedelta(microseconds=stored.offered_before)
-    told.update(shape.read_details(stored.details or ()))
+        before = stored.occurred_before
+        occurred = recorded - timedelta(microseconds=before) if before else recorded
+        event_id = ids[2 * _ID_BYTES :]
+        told |= {
+            "media_type": stored.media_type,
+            "action_map_version": stored.action_map_version,
+            "action_map_name": stored.action_map_name,
+            "event_id": _hyphenated(event_id) if event_id else None,
+            "occurred_at": occurred,
+            "dated": not stored.undated,
+            "error_code": stored.error_code,
+            "error_message": stored.error_message,
+            "timeout_seconds": stored.timeout_seconds,
+        }
+        if shape.lifecycle:
+            told["action_number"] = stored.action_number
+            told["offered_at"] = (
+                occurred
+                if stored.offered_before == before
+                else recorded - timedelta(microseconds=stored.offered_before)
+            )
+    if shape.read_details is not None:
+        told |= shape.read_details(stored.details or ())
     return told
 
 
 @cache
 def _shape(fact: type[Any]) -> _Shape:
     details: Callable[[Any], tuple[Any, ...] | None] = lambda _: None  # noqa: E731 - one of five values
-    read: Callable[[tuple[Any, ...]], dict[str, Any]] = lambda _: {}  # noqa: E731 - one of five values
+    read: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
     if issubclass(fact, Rejected):
         details, read = (lambda f: (f.rejected_stage,)), (lambda d: {"rejected_stage": Stage(*d)})
     elif issubclass(fact, SignalParked | ParkingEnded):
@@ -181,7 +189,7 @@ def _read_refusal_details(details: tuple[Any, ...]) -> dict[str, Any]:
     reason, action_id, state, since = details
     return {
         "reason": Reason(reason),
-        "blocking_action_id": _id_text(action_id.hex()),
+        "blocking_action_id": _id_text(action_id),
         "blocking_state": State(state),
         "blocking_since": _EPOCH + timedelta(microseconds=since),
     }
@@ -197,8 +205,13 @@ def _id_bytes(ids: str) -> bytes:
     return bytes.fromhex(ids.replace("-", ""))
 
 
-def _id_text(text: str) -> str:
+def _hyphenated(id_: bytes) -> str:
+    text = id_.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+_id_text: Final = lru_cache(maxsize=20_000)(_hyphenated)
+"""For ids that come again: of maps, and within a stream those of its visitor, session and action."""
 
 
 def _compact_id(customer_id: str) -> bytes | str:
@@ -208,6 +221,6 @@ def _compact_id(customer_id: str) -> bytes | str:
             compact = _id_bytes(customer_id)
         except ValueError:
             return customer_id
-        if len(compact) == _ID_BYTES and _id_text(compact.hex()) == customer_id:
+        if len(compact) == _ID_BYTES and _hyphenated(compact) == customer_id:
             return compact
     return customer_id

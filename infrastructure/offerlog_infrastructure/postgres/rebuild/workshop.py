@@ -194,6 +194,7 @@ def _code(views: Sequence[View]) -> str:
         "offerlog_application.projections",
         "offerlog_domain",
         "offerlog_infrastructure.postgres",
+        "offerlog_infrastructure.postgres.views",
     ):
         for file in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
             if file.name.endswith(".py"):
