@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastapi import Request, Response
-from ground import database, say, server, timed
+from ground import database, say, server, settle, timed
 from ingest_bulk import record
 from traffic import day
 
@@ -115,6 +115,7 @@ def serve(path: str, dsn: str) -> None:
                 signal = read_signal(await request.body())
                 return Response(signal.to_json(), media_type="application/json")
 
+        settle()
         listening = listen("127.0.0.1", 0)
         run(app, listening, lambda: print(listening.getsockname()[1], flush=True), None)
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from offerlog_application.keys import KeyStore
 from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream
 from offerlog_infrastructure.http.access import Rate
+from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.operations import Freshness
 from offerlog_infrastructure.http.sessions import Sessions
@@ -42,6 +43,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     app.state.keys = keys
     app.state.settings = settings
     app.state.rate = Rate(settings.widget_rate)
+    app.state.arrivals = Arrivals()
     app.state.metrics = Metrics(service)
     app.state.sessions = Sessions()
     app.state.freshness = Freshness(service)

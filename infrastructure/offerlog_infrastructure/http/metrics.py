@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from offerlog_domain.outcomes import Outcome
+from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_infrastructure.service import Offerlog
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ class Metrics(Collector):
             ["outcome", "reason"],
             registry=self._registry,
         )
+        self._counters: dict[tuple[OutcomeKind, Reason | None], Counter] = {}
         self._commit = Histogram(
             "offerlog_commit_seconds",
             "From a request's hand-in until its outcomes are durable",
@@ -45,8 +46,14 @@ class Metrics(Collector):
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """Count the outcomes of a batch."""
         self._batch.observe(len(outcomes))
-        for (kind, reason), count in Counted((one.kind, one.reason) for one in outcomes).items():
-            self._outcomes.labels(kind, reason or "").inc(count)
+        for what, count in Counted([(one.kind, one.reason) for one in outcomes]).items():
+            self._counter_of(*what).inc(count)
+
+    def _counter_of(self, kind: OutcomeKind, reason: Reason | None) -> Counter:
+        counter = self._counters.get((kind, reason))
+        if counter is None:
+            counter = self._counters[kind, reason] = self._outcomes.labels(kind, reason or "")
+        return counter
 
     async def timed(self, answer: Awaitable[T]) -> T:
         """Wait for an answer, and note how long it took."""

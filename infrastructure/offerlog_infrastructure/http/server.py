@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 _PORTS_TRIED: Final = 50
@@ -60,7 +61,8 @@ def run(
         server_header=False,
         lifespan="off",
     )
-    asyncio.run(_serve(app, uvicorn.Server(config), listening, started, stop_when))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, uvicorn.Server(config), listening, started, stop_when))
 
 
 async def _serve(

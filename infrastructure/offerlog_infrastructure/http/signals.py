@@ -143,7 +143,7 @@ async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> A
 async def _durable(request: Request, future: "Future[Receipt]") -> Receipt:
     """Wait until a batch is durable, and count it."""
     metrics = request.app.state.metrics
-    receipt: Receipt = await metrics.timed(asyncio.wrap_future(future))
+    receipt: Receipt = await metrics.timed(request.app.state.arrivals.of(future))
     metrics.count(receipt.outcomes)
     return receipt
 

@@ -1,0 +1,62 @@
+"""Answers of another thread in the event loop: every one comes, whenever it is completed."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+from queue import SimpleQueue
+
+import pytest
+
+from offerlog_infrastructure.http.arrivals import Arrivals
+
+
+def test_every_answer_comes() -> None:
+    """Completed one by one, many at a time, or before anybody waits: none is forgotten."""
+    handed: SimpleQueue[Future[int] | None] = SimpleQueue()
+
+    def complete() -> None:
+        done = 0
+        while (future := handed.get()) is not None:
+            future.set_result(done)
+            done += 1
+            if done % 97 == 0:
+                time.sleep(0.0005)
+
+    async def ask(arrivals: Arrivals) -> int:
+        future: Future[int] = Future()
+        handed.put(future)
+        return await arrivals.of(future)
+
+    async def caller(arrivals: Arrivals) -> list[int]:
+        return [await ask(arrivals) for _ in range(200)]
+
+    async def all_callers() -> list[int]:
+        arrivals = Arrivals()
+        found = await asyncio.wait_for(asyncio.gather(*(caller(arrivals) for _ in range(50))), 30)
+        return [one for answers in found for one in answers]
+
+    thread = threading.Thread(target=complete)
+    thread.start()
+    try:
+        assert sorted(asyncio.run(all_callers())) == list(range(50 * 200))
+    finally:
+        handed.put(None)
+        thread.join()
+
+
+def test_an_error_comes_as_one() -> None:
+    """And a request that is gone stops nobody else's answer."""
+
+    async def ask() -> None:
+        arrivals = Arrivals()
+        gone: Future[int] = Future()
+        wrong: Future[int] = Future()
+        waiting = asyncio.create_task(arrivals.of(gone))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        threading.Timer(0.01, lambda: (gone.set_result(1), wrong.set_exception(ValueError("no")))).start()
+        with pytest.raises(ValueError, match="no"):
+            await asyncio.wait_for(arrivals.of(wrong), 5)
+
+    asyncio.run(ask())
