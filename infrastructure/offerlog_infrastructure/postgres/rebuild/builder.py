@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import psycopg
@@ -72,10 +73,11 @@ def rebuild(
             workshop.open(connection, views, goal)
         workshop.enter(connection)
         _load(application, connection, workshop, views, told)
+        told(RebuildProgress("indexing", goal, goal))
+        with ThreadPoolExecutor(len(views)) as pool:  # the server does the work, each on a core of its own
+            for done in [pool.submit(_finish, application, workshop, view) for view in views]:
+                done.result()
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            told(RebuildProgress("indexing", goal, goal))
-            for view in views:
-                _finish(cursor, workshop, view)
             prepare(connection)
             told(RebuildProgress("catching up", goal, goal))
             _catch_up(application, cursor, views)
@@ -149,16 +151,18 @@ def _workers(
                 worker.stderr.close()
 
 
-def _finish(cursor: Cursor[Any], workshop: Workshop, view: View) -> None:
+def _finish(application: OfferlogApplication, workshop: Workshop, view: View) -> None:
     """Sum up what the slices have loaded, and index it; once."""
-    with cursor.connection.transaction():
-        row = cursor.execute("SELECT loaded FROM steps WHERE view = %s FOR UPDATE", (view.name,)).fetchone()
-        if row == (True,):
-            return
-        if view.finish:
-            cursor.connection.execute(view.finish)  # a binary cursor takes one statement only
-        workshop.index(cursor, view)
-        cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (view.name,))
+    with application.connect() as connection:
+        workshop.enter(connection)
+        with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute("SELECT loaded FROM steps WHERE view = %s FOR UPDATE", (view.name,))
+            if cursor.fetchone() == (True,):
+                return
+            if view.finish:
+                cursor.execute(view.finish)
+            workshop.index(cursor, view)
+            cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (view.name,))
 
 
 def _catch_up(application: OfferlogApplication, cursor: Cursor[Any], views: Sequence[View]) -> None:
