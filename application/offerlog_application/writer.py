@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from offerlog_application.ports import Closed, EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.traces import UNTRACED, Commit, Trace
 from offerlog_domain.decision import Judgement
 from offerlog_domain.events import Fact
 from offerlog_domain.outcomes import Refusal
@@ -75,6 +76,7 @@ class _Submission:
     refusals: Sequence[Refusal]
     answer: Answer[Any]
     future: Future[Any]
+    origin: object
     held: int = 0
     not_before: float = 0.0
 
@@ -94,10 +96,19 @@ class GroupCommitWriter:
         log: Where it reads and appends.
         group_limit: How many cases a group may hold before the next one waits for the next commit.
         queue_limit: How many cases may wait; past that, `submit` raises `Overloaded`.
+        trace: Is told of the commits, and whose submissions they hold.
     """
 
-    def __init__(self, log: EventLog, *, group_limit: int = 5_000, queue_limit: int = 100_000) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        group_limit: int = 5_000,
+        queue_limit: int = 100_000,
+        trace: Trace = UNTRACED,
+    ) -> None:
         self._log = log
+        self._trace = trace
         self._group_limit = group_limit
         self._queue_limit = queue_limit
         self._waiting: deque[_Submission] = deque()
@@ -115,7 +126,7 @@ class GroupCommitWriter:
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The writer has been closed.
         """
-        submission = _Submission(cases, refusals, answer, Future())
+        submission = _Submission(cases, refusals, answer, Future(), self._trace.origin())
         with self._ready:
             if self._closed:
                 raise Closed
@@ -242,27 +253,36 @@ class GroupCommitWriter:
             StoreUnavailable: The store stays away.
         """
         cases = [case for submission in group for case in submission.cases]
-        offers = dict(self._load({case.stream for case in cases})) if cases else {}
         decided = _Decided(cases)
-        decided.decide(range(len(cases)), offers)
-        given = [refusal for submission in group for refusal in submission.refusals]
+        with self._trace.commit([submission.origin for submission in group], len(cases)) as commit:
+            offers = dict(self._load({case.stream for case in cases})) if cases else {}
+            decided.decide(range(len(cases)), offers)
+            given = [refusal for submission in group for refusal in submission.refusals]
+            self._append(decided, offers, given, commit)
+        self._answer(group, decided.judgements, commit.position)
+
+    def _append(
+        self, decided: "_Decided", offers: dict[UUID, VisitorOffer], given: list[Refusal], commit: Commit
+    ) -> None:
+        """Append what was decided, deciding again where another writer got there first."""
         for attempt in range(1, _ATTEMPTS + 1):
             facts, refusals = decided.outcome()
             if not facts and not refusals and not given:
-                position = None
-                break
+                return
             try:
-                position = self._log.append(facts, [*given, *refusals], decided.offers.values())
-                break
+                commit.position = self._log.append(facts, [*given, *refusals], decided.offers.values())
             except VersionConflict as conflict:
                 if conflict.waiting or attempt == _ATTEMPTS:
                     raise
             except StoreUnavailable:
                 if attempt == _ATTEMPTS:
                     raise
+            else:
+                commit.events = len(facts)
+                return
+            commit.retries = attempt
             _pause(attempt)
             self._decide_again(decided, offers)
-        self._answer(group, decided.judgements, position)
 
     def _load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
         """Ask for visitor-offers, again if the connection turns out to be gone."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from offerlog_application.offers import check_organization
 from offerlog_application.ports import Clock
+from offerlog_application.traces import UNTRACED, Trace
 from offerlog_domain.decision import Rules
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
@@ -35,6 +36,7 @@ def open_offerlog(
     replica: Path | None = None,
     replica_max_age: timedelta = timedelta(seconds=5),
     library_settings: dict[str, str] | None = None,
+    trace: Trace = UNTRACED,
 ) -> Offerlog:
     """The ready service; close it, or use it as a context manager.
 
@@ -50,6 +52,7 @@ def open_offerlog(
             The call returns when the copy has been made.
         replica_max_age: How old the copy may be before its look-ups are refused.
         library_settings: Settings of the eventsourcing library, by its names for them.
+        trace: Is told of commits and of what projections take in.
 
     Raises:
         OrganizationName: The organization's name is no name of one.
@@ -80,6 +83,7 @@ def open_offerlog(
             store=store,
             project=project,
             replica=local,
+            trace=trace,
         )
         store.push(held.pop_all())
     if keep_deadlines:

@@ -24,6 +24,7 @@ from offerlog_application.offers import Report as SignalReport
 from offerlog_application.ports import Clock
 from offerlog_application.rebuilds import RebuildProgress
 from offerlog_application.reports import Report, ReportQuery, report
+from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Rules
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
@@ -63,6 +64,7 @@ class Offerlog:
         store: ExitStack,
         project: bool = True,
         replica: SuppressionReplica | None = None,
+        trace: Trace = UNTRACED,
     ) -> None:
         self.organization = organization
         self._store = store
@@ -72,9 +74,9 @@ class Offerlog:
         self._performance = PostgresPerformance(application)
         self._proofs = PostgresProofs(application)
         self._dead_letters = PostgresDeadLetters(application)
-        self._writer = GroupCommitWriter(self._log)
+        self._writer = GroupCommitWriter(self._log, trace=trace)
         self._service = OfferService(self._writer, self._log, self._reads, clock, rules)
-        self._projector = Projector(application) if project else None
+        self._projector = Projector(application, trace=trace) if project else None
         self._replica = replica
         self.keys = PostgresKeys(application)
         self._keeper: DeadlineKeeper | None = None

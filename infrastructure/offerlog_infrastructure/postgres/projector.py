@@ -14,6 +14,7 @@ from typing import Final, LiteralString
 from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_application.traces import UNTRACED, Trace, ViewedPage
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.feeding import READ_PAGE, feed, read_page
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
@@ -45,8 +46,11 @@ class Projector:
         error: What stopped the last page, None while all is well; it is tried again all the time.
     """
 
-    def __init__(self, application: OfferlogApplication, views: Sequence[View] = VIEWS) -> None:
+    def __init__(
+        self, application: OfferlogApplication, views: Sequence[View] = VIEWS, *, trace: Trace = UNTRACED
+    ) -> None:
         self._application = application
+        self._trace = trace
         self._views = views
         self._recorder = application.positions
         self._woken = threading.Event()
@@ -122,6 +126,7 @@ class Projector:
 
     def _turn(self, connection: Connection[DictRow], owned: Sequence[View], safe: int) -> bool:
         """One page for the views that are furthest behind; returns whether there was one."""
+        fed: list[ViewedPage] = []
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             cursor.execute(_POSITIONS, ([view.name for view in owned],), prepare=True)
             positions: dict[str, int] = dict(cursor.fetchall())
@@ -134,6 +139,10 @@ class Projector:
             page = read_page(cursor, self._application.facts, found)
             for view in owned:
                 if positions[view.name] == behind:
+                    began = time.time_ns()
                     feed(cursor, view.name, view.apply, page)
                     self._recorder.advance(connection, view.name, last)
-            return True
+                    fed.append(ViewedPage(view.name, behind, last, len(found), began, time.time_ns()))
+        for shown in fed:  # it is durable; and so the writer has heard of the commits in it
+            self._trace.page(shown)
+        return True

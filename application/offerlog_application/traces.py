@@ -1,0 +1,78 @@
+"""What the service tells of its work to whoever follows a request through it: a port, and its absence."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+
+@dataclass(slots=True)
+class Commit:
+    """What the writer did with one group; filled in as it goes.
+
+    Attributes:
+        events: How many facts were stored.
+        retries: How often it was decided and appended again.
+        position: The last position drawn, None where nothing was appended.
+    """
+
+    events: int = 0
+    retries: int = 0
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedPage:
+    """A page of the log that a projection now shows.
+
+    Attributes:
+        view: The projection's name.
+        behind: The position that it was at.
+        position: The position that it is at now.
+        events: How many events there were in between.
+        began: When it was begun, in nanoseconds since 1970; `ended` likewise.
+        ended: When it was done.
+    """
+
+    view: str
+    behind: int
+    position: int
+    events: int
+    began: int
+    ended: int
+
+
+class Trace(Protocol):
+    """Follows the work from who asks to what readers see; every method is quick, and raises nothing."""
+
+    def origin(self) -> object:
+        """What the calling thread is at; given back with the commit of what it hands in."""
+
+    def commit(self, origins: Sequence[object], cases: int) -> AbstractContextManager[Commit]:
+        """Surrounds the writing of a group, up to its being durable.
+
+        Args:
+            origins: Who handed in its submissions, one for each.
+            cases: How many decisions it takes.
+        """
+
+    def page(self, page: ViewedPage) -> None:
+        """A projection has moved, durably."""
+
+
+class Untraced:
+    """Nobody follows."""
+
+    def origin(self) -> None:
+        """Nothing."""
+
+    def commit(self, origins: Sequence[object], cases: int) -> AbstractContextManager[Commit]:
+        """Nothing around it."""
+        del origins, cases
+        return nullcontext(Commit())
+
+    def page(self, page: ViewedPage) -> None:
+        """Nothing."""
+
+
+UNTRACED: Final[Trace] = Untraced()
