@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from eventsourcing.utils import strtobool
 from pydantic import BeforeValidator, Field, field_validator
@@ -21,6 +21,10 @@ def _seconds(value: object) -> object:
         raise ValueError(f"a number of seconds is needed, such as 900, not {value!r}") from None
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 _Period = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0), le=timedelta(days=3660))]
 
 
@@ -37,6 +41,7 @@ class Settings(BaseSettings):
         future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
         ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
         widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
+        log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
         postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
     """
 
@@ -51,6 +56,7 @@ class Settings(BaseSettings):
     future_tolerance: _Period = Rules().future_tolerance
     ready_lag: float = Field(default=30.0, gt=0)
     widget_rate: float = Field(default=100.0, gt=0)
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
 
     @field_validator("postgres_enable_db_functions")

@@ -44,10 +44,12 @@ def serve(
     free one. What is in flight when it is told to stop is answered first.
     """
     from offerlog_infrastructure.http.app import create_app  # noqa: PLC0415 - --help need not wait for it
-    from offerlog_infrastructure.http.server import listen, log_as_json, run  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.http.server import listen, run  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.json_log import log_as_json  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
 
-    log_as_json()
+    settings = Settings()
+    log_as_json(settings.log_level)
     listening = listen(host, port)
     with open_service(data, organization) as service:
         service.keep_deadlines()
@@ -60,7 +62,7 @@ def serve(
             )
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
-        app = create_app(service, service.keys, Settings())
+        app = create_app(service, service.keys, settings)
         stop_when = threading.Event() if check else None
         ready: list[bool] = []
 

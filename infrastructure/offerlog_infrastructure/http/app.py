@@ -16,6 +16,7 @@ from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.operations import Freshness
+from offerlog_infrastructure.http.request_log import RequestLog
 from offerlog_infrastructure.http.sessions import Sessions
 from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
@@ -52,7 +53,8 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     for routes in (signals, offers, reports, operations, stream, dashboard):
         app.include_router(routes.router)
     app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
-    app.add_middleware(_Headers)
+    app.add_middleware(RequestLog)
+    app.add_middleware(_Headers)  # around it: what it answers gets them too
     return app
 
 
@@ -85,7 +87,7 @@ class _Headers:
                     headers.setdefault(name, value)
                 if scope["path"] == "/v1/signals":
                     headers["Access-Control-Allow-Origin"] = "*"
-                    headers["Access-Control-Expose-Headers"] = "Retry-After"
+                    headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
             await send(message)
 
         await self._app(scope, receive, told if scope["type"] == "http" else send)

@@ -1,6 +1,5 @@
 """Errors as RFC 9457 problem details, each with a stable relative `type`."""
 
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -17,8 +16,6 @@ from offerlog_application.writer import Contended, Overloaded
 from offerlog_domain.signals import MalformedSignal
 
 MEDIA_TYPE = "application/problem+json"
-
-_log = logging.getLogger(__name__)
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's name for it
@@ -98,13 +95,9 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
 
 
 def handle(app: FastAPI) -> None:
-    """Answer every error of this app as a problem."""
+    """Answer every known error of this app as a problem; the request log answers for the others."""
 
     async def known(_: Request, error: Exception) -> JSONResponse:
-        return answer(of(error))
-
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return answer(of(error))
 
     async def framework(_: Request, error: Exception) -> JSONResponse:
@@ -132,4 +125,3 @@ def handle(app: FastAPI) -> None:
         app.add_exception_handler(kind, known)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, unknown)

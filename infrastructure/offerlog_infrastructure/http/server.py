@@ -1,7 +1,6 @@
-"""Running the service: its port, its log, its end."""
+"""Running the service: its port, its end."""
 
 import asyncio
-import logging
 import signal
 import socket
 import threading
@@ -9,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
@@ -90,26 +88,3 @@ async def _serve(
         await asyncio.to_thread(stop_when.wait)
         stop()
     await serving
-
-
-def log_as_json() -> None:
-    """Every log line of the process as one JSON object on standard error."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ from offerlog_application.keys import Key, Role
 from offerlog_application.offers import Receipt
 from offerlog_application.writer import Overloaded
 from offerlog_infrastructure.documents import outcome_document
-from offerlog_infrastructure.http import examples
+from offerlog_infrastructure.http import examples, signal_log
 from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
 from offerlog_infrastructure.http.bodies import lines, media_type, whole
 from offerlog_infrastructure.http.problems import Problem, malformed
@@ -84,7 +84,7 @@ async def _writer(request: Request, text: str | None) -> Key:
 
 async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
     future = request.app.state.service.submit(signals, organization=key.organization)
-    receipt = await _durable(request, future)
+    receipt = await _durable(request, signals, future)
     return _json(_told(receipt))
 
 
@@ -125,26 +125,27 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
 
 
 async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> AsyncIterator[Receipt]:
-    waiting: deque[Future[Receipt]] = deque()
+    waiting: deque[tuple[list[bytes], Future[Receipt]]] = deque()
     batch: list[bytes] = []
     async for line in source:
         batch.append(line)
         if len(batch) == _BATCH:
-            waiting.append(await _submitted(request, key, batch))
+            waiting.append((batch, await _submitted(request, key, batch)))
             batch = []
         if len(waiting) >= _IN_FLIGHT:
-            yield await _durable(request, waiting.popleft())
+            yield await _durable(request, *waiting.popleft())
     if batch:
-        waiting.append(await _submitted(request, key, batch))
+        waiting.append((batch, await _submitted(request, key, batch)))
     while waiting:
-        yield await _durable(request, waiting.popleft())
+        yield await _durable(request, *waiting.popleft())
 
 
-async def _durable(request: Request, future: "Future[Receipt]") -> Receipt:
-    """Wait until a batch is durable, and count it."""
+async def _durable(request: Request, batch: list[bytes], future: "Future[Receipt]") -> Receipt:
+    """Wait until a batch is durable, and note what became of it."""
     metrics = request.app.state.metrics
     receipt: Receipt = await metrics.timed(request.app.state.arrivals.of(future))
     metrics.count(receipt.outcomes)
+    signal_log.note(batch, receipt.outcomes)
     return receipt
 
 
@@ -183,7 +184,9 @@ async def allow_signals() -> Response:
         status_code=204,
         headers={
             "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
+            "Access-Control-Allow-Headers": (
+                "Authorization, Content-Type, Content-Encoding, Traceparent, Tracestate, X-Request-Id"
+            ),
             "Access-Control-Max-Age": "600",
         },
     )
