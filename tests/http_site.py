@@ -4,13 +4,16 @@ Uvicorn runs in a thread, on a port of its own, over an empty store.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from offerlog_application.keys import Role
+from offerlog_application.traces import UNTRACED, Trace
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server import listen, run
@@ -38,11 +41,14 @@ class Site:
         )
 
 
-@pytest.fixture
-def site(dsn: str) -> Iterator[Site]:
-    """The service, stopped at the end as SIGTERM stops it."""
-    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
+@contextmanager
+def served(
+    dsn: str, trace: Trace = UNTRACED, prepare: Callable[[FastAPI], object] = lambda _: None
+) -> Iterator[Site]:
+    """The service, its application prepared for a test; stopped at the end as SIGTERM stops it."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False, trace=trace) as service:
         app = create_app(service, service.keys, Settings())
+        prepare(app)
         listening = listen("127.0.0.1", 0)
         ready = threading.Event()
 
@@ -59,6 +65,13 @@ def site(dsn: str) -> Iterator[Site]:
             stopped.set()
             thread.join(30)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def site(dsn: str) -> Iterator[Site]:
+    """The service as it is."""
+    with served(dsn) as site:
+        yield site
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from eventsourcing.utils import strtobool
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from offerlog_domain.decision import Rules
@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
         widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
         log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
+        otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
+        otel_traces_exporter: `none` keeps traces off (`OTEL_TRACES_EXPORTER`).
+        otel_sdk_disabled: `true` does so too (`OTEL_SDK_DISABLED`).
         postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
     """
 
@@ -57,6 +60,12 @@ class Settings(BaseSettings):
     ready_lag: float = Field(default=30.0, gt=0)
     widget_rate: float = Field(default=100.0, gt=0)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    otel_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    otel_traces_exporter: str = Field(default="otlp", validation_alias="OTEL_TRACES_EXPORTER")
+    otel_sdk_disabled: str = Field(default="false", validation_alias="OTEL_SDK_DISABLED")
     postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
 
     @field_validator("postgres_enable_db_functions")
@@ -66,6 +75,12 @@ class Settings(BaseSettings):
         if value and strtobool(value):
             raise ValueError("it must stay off: with it, readers of the log miss events")
         return value
+
+    @property
+    def traced(self) -> bool:
+        """Whether the service sends traces: the rest of the standard variables its exporter reads itself."""
+        off = self.otel_traces_exporter.lower() == "none" or self.otel_sdk_disabled.lower() == "true"
+        return self.otel_endpoint is not None and not off
 
     @property
     def rules(self) -> Rules:

@@ -24,6 +24,14 @@ from offerlog_infrastructure.settings import Settings
 
 ROOT: Final = Path(offerlog_domain.__file__).parents[2]
 PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+OTEL: Final = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_SDK_DISABLED",
+}
+"""Of the standard variables, those that the settings read themselves."""
+
 RUNNABLE: Final = ["README.md", "docs/quickstart.md", "docs/in-process.md"]
 """Every Python block of these pages runs, from top to bottom, as one program."""
 
@@ -206,9 +214,10 @@ def test_every_command_and_option_is_told() -> None:
 
 def test_every_variable_is_told() -> None:
     """And no page names one that nothing reads."""
-    read = {f"OFFERLOG_{name.upper()}" for name in Settings.model_fields if not name.startswith("postgres")}
+    own = [name for name, field in Settings.model_fields.items() if field.validation_alias is None]
+    read = {f"OFFERLOG_{name.upper()}" for name in own}
     table = text("docs/command-line.md")
-    assert all(f"`{name}`" in table for name in read)
+    assert all(f"`{name}`" in table for name in read | OTEL)
     for page in PAGES:
         assert set(re.findall(r"OFFERLOG_[A-Z_]+", text(page))) <= read | {"OFFERLOG_DEBUG"}, name_of(page)
 

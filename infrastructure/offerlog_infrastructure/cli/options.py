@@ -8,6 +8,7 @@ import typer
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:
+    from offerlog_application.traces import Trace
     from offerlog_infrastructure.service import Offerlog
 
 
@@ -55,11 +56,15 @@ OPTION_OF: Final = {
 """The option that gives a signal's field."""
 
 
-def open_service(data: Path | None, organization: str | None, *, project: bool = True) -> "Offerlog":
+def open_service(
+    data: Path | None, organization: str | None, *, project: bool = True, trace: "Trace | None" = None
+) -> "Offerlog":
     """The service that options and environment name; an explicit `--data` means the embedded store.
 
     Without `project`, the projections stand still unless another process feeds them.
     """
+    from offerlog_application.traces import UNTRACED  # noqa: PLC0415 - see below
+
     # The store's libraries take a third of a second to load, which `--help` need not pay.
     from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
@@ -74,6 +79,7 @@ def open_service(data: Path | None, organization: str | None, *, project: bool =
         rules=settings.rules,
         keep_deadlines=False,
         project=project,
+        trace=trace or UNTRACED,
     )
 
 

@@ -1,9 +1,11 @@
 """offerlog serve, keys: the HTTP service and who may call it."""
 
+import logging
 import threading
 import time
 import urllib.request
-from typing import Annotated, Final
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,7 +15,13 @@ from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import console, print_json
 from offerlog_infrastructure.documents import stamp
 
+if TYPE_CHECKING:
+    from offerlog_infrastructure.settings import Settings
+    from offerlog_infrastructure.tracing import Tracing
+
 _READY_SECONDS: Final = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,13 +53,15 @@ def serve(
     """
     from offerlog_infrastructure.http.app import create_app  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.http.server import listen, run  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.json_log import log_as_json  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
 
     settings = Settings()
-    log_as_json(settings.log_level)
+    tracing = _observed(settings)
     listening = listen(host, port)
-    with open_service(data, organization) as service:
+    with ExitStack() as held:
+        if tracing is not None:
+            held.callback(tracing.close)
+        service = held.enter_context(open_service(data, organization, trace=tracing))
         service.keep_deadlines()
         out = console()
         if not service.keys.all(service.organization):
@@ -63,6 +73,10 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
         app = create_app(service, service.keys, settings)
+        if tracing is not None:
+            from offerlog_infrastructure.http.traced_requests import TracedRequests  # noqa: PLC0415 - an extra
+
+            app.add_middleware(TracedRequests, tracing=tracing)
         stop_when = threading.Event() if check else None
         ready: list[bool] = []
 
@@ -75,6 +89,23 @@ def serve(
     if check and not ready:
         raise RuntimeError(f"{url}/readyz did not say that it is ready")
     out.print("ready, and stopped again" if check else "stopped; all that was accepted is recorded")
+
+
+def _observed(settings: "Settings") -> "Tracing | None":
+    """Begin the log; and traces, where they are asked for and their packages are there."""
+    from offerlog_infrastructure.json_log import log_as_json  # noqa: PLC0415 - --help need not wait for it
+
+    if not settings.traced:
+        log_as_json(settings.log_level)
+        return None
+    try:
+        from offerlog_infrastructure.tracing import add_trace_id, start_tracing  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as missing:
+        log_as_json(settings.log_level)
+        _log.warning("no traces: %s is missing; install offerlog with its extra otel", missing.name)
+        return None
+    log_as_json(settings.log_level, add_trace_id)
+    return start_tracing()
 
 
 def _check(url: str, ready: list[bool], stop: threading.Event) -> None:
