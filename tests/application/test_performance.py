@@ -76,6 +76,9 @@ def test_the_newest_name_by_event_time_is_kept() -> None:
     assert performance(page(*told)).names == {("acme", MAP): NameRow(b"two", minute(2), 10)}
     tied = (event("offered", action_map_name="first"), event("accepted", action_map_name="second"))
     assert performance(page(*tied)).names == {("acme", MAP): NameRow(b"second", minute(0), 20)}
+    same = page(event("offered", action_map_name="one"), event("accepted", action_map_name="one"))
+    for facts in (same.facts, same.facts[::-1]):  # a rebuild comes by them stream by stream
+        assert performance(Page(facts)).names == {("acme", MAP): NameRow(b"one", minute(0), 10)}
 
 
 STATES = [

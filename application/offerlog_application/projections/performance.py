@@ -61,9 +61,9 @@ class NameRow(NamedTuple):
     position: int
 
     @property
-    def rank(self) -> tuple[datetime, bytes]:
-        """The greatest wins: at the same instant any rule will do that does not depend on the order."""
-        return self.named_at, self.name
+    def rank(self) -> tuple[datetime, bytes, int]:
+        """The greatest wins; no rule here depends on the order in which events are folded in."""
+        return self.named_at, self.name, -self.position
 
 
 @dataclass(frozen=True, slots=True)

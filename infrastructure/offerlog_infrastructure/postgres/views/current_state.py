@@ -3,7 +3,7 @@
 from typing import Final, LiteralString
 
 from offerlog_application.projections.current_state import CurrentStateChange, current_state
-from offerlog_infrastructure.postgres.views.view import Load, Merge, Rows, View, id_bytes
+from offerlog_infrastructure.postgres.views.view import Load, Merge, Rows, View, id_bytes, names_of
 
 _OFFERS: LiteralString = (
     "originator_id uuid, organization text, customer_id_type bytea, customer_id bytea, action_map_id uuid,"
@@ -54,9 +54,8 @@ CURRENT_STATE: Final = View(
         Merge(
             "stage_offers",
             _OFFERS,
-            """
-            INSERT INTO current_offers AS c (originator_id, organization, customer_id_type, customer_id,
-                action_map_id, action_id, state, stage, since, actions, lifecycle_version, withdrawn_at)
+            f"""
+            INSERT INTO current_offers AS c ({names_of(_OFFERS)})
             SELECT * FROM stage_offers
             ON CONFLICT (originator_id) DO UPDATE SET
                 action_id = excluded.action_id, state = excluded.state, stage = excluded.stage,
@@ -68,8 +67,8 @@ CURRENT_STATE: Final = View(
         Merge(
             "stage_actions",
             _ACTIONS,
-            """
-            INSERT INTO current_actions (originator_id, action_id, number, state, stage, since, offered_at)
+            f"""
+            INSERT INTO current_actions ({names_of(_ACTIONS)})
             SELECT * FROM stage_actions
             ON CONFLICT (originator_id, action_id) DO UPDATE SET
                 state = excluded.state, stage = excluded.stage, since = excluded.since
@@ -98,9 +97,8 @@ CURRENT_STATE: Final = View(
         Merge(
             "stage_parked",
             _PARKED,
-            """
-            INSERT INTO parked_signals (originator_id, action_id, state, organization, parked_at, position,
-                raw)
+            f"""
+            INSERT INTO parked_signals ({names_of(_PARKED)})
             SELECT * FROM stage_parked
             ON CONFLICT (originator_id, action_id, state) DO UPDATE SET
                 parked_at = excluded.parked_at, position = excluded.position, raw = excluded.raw

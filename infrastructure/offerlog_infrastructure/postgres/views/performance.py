@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString
 from offerlog_application.projections.performance import PerformanceChange, performance
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS
-from offerlog_infrastructure.postgres.views.view import Load, Merge, Rows, View, id_bytes
+from offerlog_infrastructure.postgres.views.view import Load, Merge, Rows, View, id_bytes, names_of
 
 _METRICS: LiteralString = (
     "offered int4, accepted int4, rejected int4, started int4, abandoned int4, engaged int4, ignored int4,"
@@ -43,11 +43,6 @@ def _names(change: PerformanceChange) -> Rows:
     ]
 
 
-_METRIC_COLUMNS: LiteralString = (
-    "offered, accepted, rejected, started, abandoned, engaged, ignored, errored, timedout"
-)
-_COUNT_COLUMNS: LiteralString = f"organization, cohort, action_map_id, slot, {_METRIC_COLUMNS}"
-_DAY_COLUMNS: LiteralString = f"organization, cohort, action_map_id, day, {_METRIC_COLUMNS}"
 _ADDED: LiteralString = """
     offered = c.offered + excluded.offered, accepted = c.accepted + excluded.accepted,
     rejected = c.rejected + excluded.rejected, started = c.started + excluded.started,
@@ -59,12 +54,6 @@ _SUMS: LiteralString = (
     "sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged), sum(ignored),"
     " sum(errored), sum(timedout)"
 )
-_REPEAT_COLUMNS: LiteralString = (
-    "originator_id, state, ordinal, organization, action_map_id, slot, first_slot, offered_slot,"
-    " first_offered_slot"
-)
-_NAME_COLUMNS: LiteralString = "organization, action_map_id, name, named_at, position"
-
 PERFORMANCE: Final = View(
     "performance",
     ("performance_counts", "performance_days", "performance_repeats", "action_map_names"),
@@ -74,7 +63,7 @@ PERFORMANCE: Final = View(
             "stage_counts",
             _COUNTS,
             f"""
-            INSERT INTO performance_counts AS c ({_COUNT_COLUMNS}) SELECT * FROM stage_counts
+            INSERT INTO performance_counts AS c ({names_of(_COUNTS)}) SELECT * FROM stage_counts
             ON CONFLICT (organization, cohort, action_map_id, slot) DO UPDATE SET {_ADDED}
             """,
             lambda change: _counted(change.counts),
@@ -83,7 +72,7 @@ PERFORMANCE: Final = View(
             "stage_days",
             _DAYS,
             f"""
-            INSERT INTO performance_days AS c ({_DAY_COLUMNS}) SELECT * FROM stage_days
+            INSERT INTO performance_days AS c ({names_of(_DAYS)}) SELECT * FROM stage_days
             ON CONFLICT (organization, cohort, action_map_id, day) DO UPDATE SET {_ADDED}
             """,
             lambda change: _counted(change.days),
@@ -91,17 +80,17 @@ PERFORMANCE: Final = View(
         Merge(
             "stage_repeats",
             _REPEATS,
-            f"INSERT INTO performance_repeats ({_REPEAT_COLUMNS}) SELECT * FROM stage_repeats",
+            f"INSERT INTO performance_repeats ({names_of(_REPEATS)}) SELECT * FROM stage_repeats",
             _repeats,
         ),
         Merge(
             "stage_names",
             _NAMES,
             f"""
-            INSERT INTO action_map_names AS n ({_NAME_COLUMNS}) SELECT * FROM stage_names
+            INSERT INTO action_map_names AS n ({names_of(_NAMES)}) SELECT * FROM stage_names
             ON CONFLICT (organization, action_map_id) DO UPDATE SET
                 name = excluded.name, named_at = excluded.named_at, position = excluded.position
-            WHERE (n.named_at, n.name) < (excluded.named_at, excluded.name)
+            WHERE (n.named_at, n.name, -n.position) < (excluded.named_at, excluded.name, -excluded.position)
             """,
             _names,
         ),
@@ -114,14 +103,14 @@ PERFORMANCE: Final = View(
     # Every slice has loaded its own part of a count and its own newest name.
     f"""
     WITH parts AS (DELETE FROM performance_counts RETURNING *)
-    INSERT INTO performance_counts ({_COUNT_COLUMNS})
+    INSERT INTO performance_counts ({names_of(_COUNTS)})
     SELECT organization, cohort, action_map_id, slot, {_SUMS} FROM parts GROUP BY 1, 2, 3, 4;
-    INSERT INTO performance_days ({_DAY_COLUMNS})
+    INSERT INTO performance_days ({names_of(_DAYS)})
     SELECT organization, cohort, action_map_id, floor(slot / 96.0), {_SUMS} FROM performance_counts
     GROUP BY 1, 2, 3, 4;
     WITH parts AS (DELETE FROM action_map_names RETURNING *)
-    INSERT INTO action_map_names ({_NAME_COLUMNS})
-    SELECT DISTINCT ON (organization, action_map_id) {_NAME_COLUMNS} FROM parts
+    INSERT INTO action_map_names ({names_of(_NAMES)})
+    SELECT DISTINCT ON (organization, action_map_id) {names_of(_NAMES)} FROM parts
     ORDER BY organization, action_map_id, named_at DESC, name DESC, position;
     """,
 )

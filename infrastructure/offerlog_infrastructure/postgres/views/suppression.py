@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, LiteralString
 
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
-from offerlog_infrastructure.postgres.views.view import Load, Merge, Rows, View, id_bytes
+from offerlog_infrastructure.postgres.views.view import Load, Merge, Rows, View, id_bytes, names_of
 
 _SUPPRESSIONS: LiteralString = (
     "organization text, customer_id_type bytea, customer_id bytea, action_map_id uuid, state text,"
@@ -27,11 +27,7 @@ SUPPRESSION: Final = View(
         Merge(
             "stage_suppressions",
             _SUPPRESSIONS,
-            """
-            INSERT INTO suppressions (organization, customer_id_type, customer_id, action_map_id, state,
-                action_id, since)
-            SELECT * FROM stage_suppressions
-            """,
+            f"INSERT INTO suppressions ({names_of(_SUPPRESSIONS)}) SELECT * FROM stage_suppressions",
             _suppressed,
         ),
     ),

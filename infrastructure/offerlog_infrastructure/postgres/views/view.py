@@ -87,6 +87,11 @@ def _copied(cursor: Cursor[Any], table: str, columns: LiteralString, rows: Rows)
     return True
 
 
+def names_of(columns: LiteralString) -> LiteralString:
+    """Columns without their types."""
+    return ", ".join([column.split()[0] for column in columns.split(",")])
+
+
 @cache
 def _copy(table: str, columns: str) -> tuple[sql.Composed, list[str]]:
     """The statement, and how the driver is to write each column."""
