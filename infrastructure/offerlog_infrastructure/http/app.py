@@ -15,6 +15,7 @@ from offerlog_infrastructure.http import offers, operations, problems, reports, 
 from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.metrics import Metrics
+from offerlog_infrastructure.http.openapi import DescribedAPI
 from offerlog_infrastructure.http.operations import Freshness
 from offerlog_infrastructure.http.request_log import RequestLog
 from offerlog_infrastructure.http.sessions import Sessions
@@ -32,7 +33,7 @@ _HEADERS = {
 
 def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI:
     """The application over an open service."""
-    app = FastAPI(
+    app = DescribedAPI(
         title="offerlog",
         summary="The event-sourced log of web chat offers",
         version="1",

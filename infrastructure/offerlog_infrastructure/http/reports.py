@@ -3,7 +3,7 @@
 import csv
 import io
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -20,12 +20,22 @@ from offerlog_infrastructure.documents import (
     report_document,
     report_table,
 )
-from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.access import Reader, Reporter
 from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
+from offerlog_infrastructure.http.parameters import (
+    ActionMapId,
+    CustomerId,
+    CustomerType,
+    Limit,
+    calendar_time,
+    cursor_of_page,
+    moment_of,
+    only_maps,
+    zone_of_calendar,
+)
 from offerlog_infrastructure.http.problems import malformed
 
-router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
+router = APIRouter(tags=["reports"])
 
 
 @router.get(
@@ -37,17 +47,15 @@ router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
 async def action_map_performance(
     request: Request,
     key: Reporter,
-    start: Annotated[str | None, Query(alias="from", description="The first instant that counts.")] = None,
-    end: Annotated[
-        str | None, Query(alias="to", description="The first instant that counts no longer.")
-    ] = None,
-    zone_name: Annotated[str, Query(alias="zone", description="Whose days and hours.")] = "UTC",
+    start: Annotated[str | None, calendar_time("from", "The first instant that counts.")] = None,
+    end: Annotated[str | None, calendar_time("to", "The first instant that counts no longer.")] = None,
+    zone_name: Annotated[str, zone_of_calendar("zone", "Whose days and hours.")] = "UTC",
     by: Granularity = Granularity.TOTAL,
-    action_map: Annotated[list[str] | None, Query(description="Only these maps.")] = None,
+    action_map: Annotated[list[str] | None, only_maps("Only these maps; may be given again.")] = None,
     view: View = View.REPORT,
     count_by: CountBy = CountBy.ACTIONS,
     cohort: Cohort = Cohort.EVENT,
-    form: Annotated[str | None, Query(alias="format", pattern="^(json|csv)$")] = None,
+    form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
     proof: Annotated[bool, Query(description="Add up to where it counts, with a digest.")] = False,
 ) -> Response:
     """How often each map's offer was made, taken and turned down. The ETag changes when the log has moved."""
@@ -105,11 +113,11 @@ async def action_maps(request: Request, key: Reporter) -> dict[str, Any]:
 async def history(
     request: Request,
     key: Reader,
-    customer_id: str,
-    action_map_id: str,
-    customer_id_type: str = "cookie",
+    customer_id: CustomerId,
+    action_map_id: ActionMapId,
+    customer_id_type: CustomerType = "cookie",
     version: Annotated[int | None, Query(ge=0, description="As it was after so many events.")] = None,
-    as_of: Annotated[str | None, Query(description="As it was recorded by then.")] = None,
+    as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
 ) -> dict[str, Any]:
     """Rebuilt from the log."""
     if version is not None and as_of is not None:
@@ -133,9 +141,9 @@ async def refusals(
     request: Request,
     key: Reporter,
     reason: Reason | None = None,
-    since: Annotated[str | None, Query(description="Only from then on.")] = None,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    since: Annotated[str | None, moment_of("Only from then on.")] = None,
+    cursor: Annotated[str | None, cursor_of_page("refusals")] = None,
+    limit: Limit = 1_000,
 ) -> Response:
     """With the text that came; as NDJSON, all of them."""
     behind = None

@@ -12,10 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.metrics import View
 from offerlog_infrastructure.documents import report_document
-from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.access import Reporter
 
-router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
+router = APIRouter(tags=["reports"])
 
 _LOOK_SECONDS: Final = 0.5
 _PULSE_LOOKS: Final = 30
