@@ -26,11 +26,8 @@ STREAMED = {"stream"}
 def site(dsn: str) -> Iterator[Site]:
     """The service at the moment of the examples."""
     clock = StoppedClock(datetime.fromisoformat(examples.NOW))
-    with (
-        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as service,
-        serving(service) as at,
-    ):
-        yield at
+    with served(dsn, clock=clock) as site:
+        yield site
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from offerlog_application.keys import KeyStore
 from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream
 from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.arrivals import Arrivals
+from offerlog_infrastructure.http.head import HeadAsGet
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.openapi import DescribedAPI
 from offerlog_infrastructure.http.operations import Freshness
@@ -28,6 +29,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-site",
+    "Cache-Control": "no-store",
 }
 
 
@@ -40,6 +42,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # to an address made of the Host header, that would be
         # The framework's own spans hold paths and queries as they came, and so customer ids.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -56,6 +59,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     for routes in (signals, offers, reports, operations, stream, dashboard):
         app.include_router(routes.router)
     app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog)
     app.add_middleware(_Headers)  # around it: what it answers gets them too
     return app

@@ -27,7 +27,7 @@ SIGNAL: Final[dict[str, Any]] = {
     "timeoutSeconds": 45,
 }
 _REJECTED: Final = SIGNAL | {"actionState": "rejected", "createdDate": "2026-11-22T09:58:20.000Z"}
-_OFFER: Final[dict[str, Any]] = {
+OFFER: Final[dict[str, Any]] = {
     "customerId": "visitor-2",
     "actionMapId": MAP,
     "sessionId": _SESSION,
@@ -36,7 +36,7 @@ _OFFER: Final[dict[str, Any]] = {
 }
 REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "recordSignals": {"one": SIGNAL, "several": [SIGNAL, _REJECTED, {"actionState": "accepted"}]},
-    "makeOffer": {"offered": _OFFER, "blocked": _OFFER | {"customerId": "visitor-1", "actionId": None}},
+    "makeOffer": {"offered": OFFER, "blocked": OFFER | {"customerId": "visitor-1", "actionId": None}},
     "suppressionsOfVisitors": {
         "two": {"visitors": [{"customerId": "visitor-1"}, {"customerId": "visitor-2"}]}
     },

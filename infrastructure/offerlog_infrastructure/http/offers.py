@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -16,6 +16,7 @@ from offerlog_infrastructure.documents import (
 )
 from offerlog_infrastructure.http.access import Reader, Writer
 from offerlog_infrastructure.http.bodies import body_as
+from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.parameters import (
     ActionMapId,
     CustomerId,
@@ -23,9 +24,9 @@ from offerlog_infrastructure.http.parameters import (
     Limit,
     cursor_of_page,
 )
-from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.urls import said_plainly
 
-router = APIRouter(tags=["offers"])
+router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
 
 _ANY_MAP = "00000000-0000-4000-8000-000000000000"
 
@@ -156,23 +157,14 @@ async def suppressions_of_action_map(
     limit: Limit = 1_000,
 ) -> Response:
     """A page sorted by visitor; as NDJSON, all of them."""
-    from offerlog_infrastructure.http.paging import page_of, stream_of  # noqa: PLC0415 - one use of two
-
     service = request.app.state.service
     found = service.suppressed_visitors(
-        action_map_id, organization=key.organization, behind=_behind(cursor) if cursor else None
+        action_map_id,
+        organization=key.organization,
+        behind=read_cursor(cursor, tuple[str, str]) if cursor else None,
     )
     if "application/x-ndjson" in request.headers.get("accept", ""):
         return stream_of(found, suppression_document)
     return await page_of(
         found, suppression_document, limit, lambda last: [last["customer_id_type"], last["customer_id"]]
     )
-
-
-def _behind(cursor: str) -> tuple[str, str]:
-    from offerlog_infrastructure.http.paging import read_cursor  # noqa: PLC0415 - as above
-
-    kind, who = read_cursor(cursor, 2)
-    if not isinstance(kind, str) or not isinstance(who, str):
-        raise malformed("cursor", "it is not one of this list's")
-    return kind, who

@@ -125,8 +125,12 @@ def handle(app: FastAPI) -> None:
 
     async def framework(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
-        slug = _SLUG_OF[error.status_code]
-        return answer(Problem(error.status_code, slug, str(error.detail), headers=error.headers))
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
+        return answer(
+            Problem(error.status_code, _SLUG_OF[error.status_code], str(error.detail), headers=headers)
+        )
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other

@@ -3,9 +3,11 @@
 import csv
 import io
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -34,8 +36,9 @@ from offerlog_infrastructure.http.parameters import (
     zone_of_calendar,
 )
 from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.urls import said_plainly
 
-router = APIRouter(tags=["reports"])
+router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 
 
 @router.get(
@@ -60,10 +63,11 @@ async def action_map_performance(
 ) -> Response:
     """How often each map's offer was made, taken and turned down. The ETag changes when the log has moved."""
     service = request.app.state.service
-    position = await run_in_threadpool(service.position)
-    tag = f'W/"{position}"'
-    if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
-        return Response(status_code=304, headers={"ETag": tag})
+    as_csv = form == "csv" or (form is None and "text/csv" in request.headers.get("accept", ""))
+    tag = _tag(await run_in_threadpool(service.position), key.organization, as_csv=as_csv)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
+    if _is_at_hand(tag, request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers=headers)
     where = zone(zone_name)
     query = ReportQuery(
         organization=key.organization,
@@ -79,8 +83,7 @@ async def action_map_performance(
     if query.start is not None and query.end is not None and query.start >= query.end:
         raise malformed("to", "it must be later than from")
     made = await run_in_threadpool(service.report, query)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if form == "csv" or (form is None and "text/csv" in request.headers.get("accept", "")):
+    if as_csv:
         text = io.StringIO(newline="")
         csv.writer(text).writerows(report_table(made))
         headers["Content-Disposition"] = 'attachment; filename="action-map-performance.csv"'
@@ -116,7 +119,9 @@ async def history(
     customer_id: CustomerId,
     action_map_id: ActionMapId,
     customer_id_type: CustomerType = "cookie",
-    version: Annotated[int | None, Query(ge=0, description="As it was after so many events.")] = None,
+    version: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")
+    ] = None,
     as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
 ) -> dict[str, Any]:
     """Rebuilt from the log."""
@@ -148,9 +153,7 @@ async def refusals(
     """With the text that came; as NDJSON, all of them."""
     behind = None
     if cursor:
-        at, number = read_cursor(cursor, 2)
-        if not isinstance(number, int) or not isinstance(at, str):
-            raise malformed("cursor", "it is not one of this list's")
+        at, number = read_cursor(cursor, tuple[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])
         behind = _moment(at, "cursor"), number
     moment = _moment(since, "since") if since is not None else None
     found = request.app.state.service.refusals(
@@ -163,6 +166,18 @@ async def refusals(
         return kept_document(one) | {"number": one.number}
 
     return await page_of(found, told, limit, lambda last: [last["recorded_at"], last["number"]])
+
+
+def _tag(position: int, organization: str, *, as_csv: bool) -> str:
+    """The position is the whole log's: one browser may ask for two organizations, and in two forms."""
+    whose = sha256(organization.encode()).hexdigest()[:8]
+    return f'W/"{position}-{whose}-{"csv" if as_csv else "json"}"'
+
+
+def _is_at_hand(tag: str, if_none_match: str) -> bool:
+    """By the weak comparison of RFC 9110, 13.1.2."""
+    given = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in given or tag.removeprefix("W/") in given
 
 
 def _moment(text: str, field: str) -> datetime:

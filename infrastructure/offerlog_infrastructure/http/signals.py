@@ -17,6 +17,7 @@ from offerlog_infrastructure.documents import outcome_document
 from offerlog_infrastructure.http import signal_log
 from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
 from offerlog_infrastructure.http.bodies import JSON_TYPES, lines, media_type, whole
+from offerlog_infrastructure.http.json_arrays import elements
 from offerlog_infrastructure.http.problems import Problem, malformed
 
 router = APIRouter(tags=["signals"])
@@ -28,7 +29,6 @@ _BATCH: Final = 1_000
 _IN_FLIGHT: Final = 4
 _MANY: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/ndjson"})
 
-_array = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,10 +62,7 @@ async def record_signals(request: Request) -> Response:
         if not body.strip():
             raise malformed(None, "the body is empty")
         return await _answer(request, key, [body])
-    try:
-        signals = [bytes(one) for one in _array.decode(body)]
-    except msgspec.DecodeError as error:
-        raise malformed(None, f"the body is no JSON array: {error}") from None
+    signals = elements(body)
     if len(signals) > MOST_SIGNALS:
         raise Problem(413, "payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON")
     return await _answer(request, key, signals)
