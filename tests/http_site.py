@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from offerlog_application.keys import Role
+from offerlog_application.ports import Clock
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
@@ -43,10 +44,13 @@ class Site:
 
 @contextmanager
 def served(
-    dsn: str, trace: Trace = UNTRACED, prepare: Callable[[FastAPI], object] = lambda _: None
+    dsn: str,
+    trace: Trace = UNTRACED,
+    prepare: Callable[[FastAPI], object] = lambda _: None,
+    clock: Clock | None = None,
 ) -> Iterator[Site]:
     """The service, its application prepared for a test; stopped at the end as SIGTERM stops it."""
-    with open_offerlog(database_url=dsn, keep_deadlines=False, trace=trace) as service:
+    with open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False, trace=trace) as service:
         app = create_app(service, service.keys, Settings())
         prepare(app)
         listening = listen("127.0.0.1", 0)

@@ -135,7 +135,7 @@ def report_table(made: Report) -> list[list[Any]]:
         *(
             [
                 row.action_map_id,
-                row.action_map_name,
+                _as_text(row.action_map_name),
                 row.bucket,
                 *(row.metrics[metric] for metric in metrics),
                 row.rates["accepted"],
@@ -144,6 +144,11 @@ def report_table(made: Report) -> list[list[Any]]:
             for row in made.rows
         ),
     ]
+
+
+def _as_text(name: str | None) -> str | None:
+    """A name that no spreadsheet takes for a formula: names come from whoever sends signals."""
+    return f"'{name}" if name and name[0] in "=+-@\t\r" else name
 
 
 def status_document(one: ProjectionStatus) -> Document:

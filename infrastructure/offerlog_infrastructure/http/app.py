@@ -14,7 +14,9 @@ from offerlog_application.keys import KeyStore
 from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream
 from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.arrivals import Arrivals
+from offerlog_infrastructure.http.head import HeadAsGet
 from offerlog_infrastructure.http.metrics import Metrics
+from offerlog_infrastructure.http.openapi import DescribedAPI
 from offerlog_infrastructure.http.operations import Freshness
 from offerlog_infrastructure.http.request_log import RequestLog
 from offerlog_infrastructure.http.sessions import Sessions
@@ -27,18 +29,20 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-site",
+    "Cache-Control": "no-store",
 }
 
 
 def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI:
     """The application over an open service."""
-    app = FastAPI(
+    app = DescribedAPI(
         title="offerlog",
         summary="The event-sourced log of web chat offers",
         version="1",
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # to an address made of the Host header, that would be
         # The framework's own spans hold paths and queries as they came, and so customer ids.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -55,6 +59,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     for routes in (signals, offers, reports, operations, stream, dashboard):
         app.include_router(routes.router)
     app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog)
     app.add_middleware(_Headers)  # around it: what it answers gets them too
     return app

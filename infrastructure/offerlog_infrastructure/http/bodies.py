@@ -2,9 +2,10 @@
 
 import zlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from fastapi import Request
+from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
 
 from offerlog_domain.signals import MAX_LINE_BYTES
 from offerlog_infrastructure.http.problems import Problem, malformed
@@ -12,7 +13,12 @@ from offerlog_infrastructure.http.problems import Problem, malformed
 MOST_BYTES: Final = 8 << 20
 """The longest body that is read as a whole, unpacked."""
 
+JSON_TYPES: Final = frozenset({"application/json", ""})
+"""Media types of a JSON body; to name none is to mean it."""
+
 _PIECE: Final = 1 << 16
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def media_type(request: Request) -> str:
@@ -56,23 +62,43 @@ async def whole(request: Request) -> bytes:
     Raises:
         Problem: It is too long.
     """
-    if int(request.headers.get("content-length") or 0) <= MOST_BYTES and not request.headers.get(
-        "content-encoding"
-    ):
-        body = await request.body()
-    else:
-        parts, size = [], 0
+    parts, size = [], 0
+    told = int(request.headers.get("content-length") or 0)
+    if told <= MOST_BYTES or request.headers.get("content-encoding"):
         async for chunk in chunks(request):
             size += len(chunk)
             if size > MOST_BYTES:
                 break
             parts.append(chunk)
-        body = b"".join(parts) if size <= MOST_BYTES else b"." * (MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise Problem(
-            413, "payload-too-large", f"at most {MOST_BYTES >> 20} MiB at once; NDJSON may be of any length"
-        )
-    return body
+        else:
+            return b"".join(parts)
+    raise Problem(
+        413, "payload-too-large", f"at most {MOST_BYTES >> 20} MiB at once; NDJSON may be of any length"
+    )
+
+
+def body_as(model: type[Model]) -> Any:
+    """A dependency: the body, read once the caller is known to be allowed, as this model.
+
+    Its problem names the field at fault by its way from the root.
+    """
+
+    async def read(request: Request) -> Model:
+        kind = media_type(request)
+        if kind not in JSON_TYPES:
+            raise Problem(
+                415,
+                "unsupported-media-type",
+                f"{kind} is not understood: send application/json",
+                field="Content-Type",
+            )
+        try:
+            return model.model_validate_json(await whole(request))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            raise malformed(".".join(map(str, first["loc"])) or None, first["msg"]) from None
+
+    return Depends(read)
 
 
 async def lines(request: Request) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -14,28 +14,33 @@ from offerlog_infrastructure.documents import (
     offer_document,
     suppression_document,
 )
-from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.access import Reader, Writer
-from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.bodies import body_as
+from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
+from offerlog_infrastructure.http.parameters import (
+    ActionMapId,
+    CustomerId,
+    CustomerType,
+    Limit,
+    cursor_of_page,
+)
+from offerlog_infrastructure.http.urls import said_plainly
 
-router = APIRouter(tags=["offers"], responses=examples.PROBLEMS)
+router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
 
-CustomerType = Annotated[str, Query(description="What kind of id the customer's is.")]
 _ANY_MAP = "00000000-0000-4000-8000-000000000000"
 
 
 class OfferRequest(BaseModel):
     """An offer asked for, by the vendor's field names."""
 
-    model_config = ConfigDict(strict=True, json_schema_extra={"example": examples.OFFER})
+    model_config = ConfigDict(strict=True)
 
     customer_id: str = Field(alias="customerId")
     customer_id_type: str = Field(alias="customerIdType", default="cookie")
     action_map_id: str = Field(alias="actionMapId")
     session_id: str = Field(alias="sessionId")
-    action_id: str | None = Field(
-        alias="actionId", default=None, description="One of your own makes a retry safe."
-    )
+    action_id: str | None = Field(alias="actionId", default=None)
     action_map_version: int | None = Field(alias="actionMapVersion", default=None)
     timeout_seconds: int | None = Field(alias="timeoutSeconds", default=None)
 
@@ -58,7 +63,9 @@ class Visitors(BaseModel):
 
 
 @router.post("/v1/offers", operation_id="makeOffer", summary="Ask to make an offer, and record it")
-async def make_offer(request: Request, key: Writer, asked: Annotated[OfferRequest, Body()]) -> JSONResponse:
+async def make_offer(
+    request: Request, key: Writer, asked: Annotated[OfferRequest, body_as(OfferRequest)]
+) -> JSONResponse:
     """Decide whether the map may offer to this visitor and record the offer if so, in one step.
 
     201: offered. 200: blocked, with the reason. The same `actionId` again gets the same decision.
@@ -76,7 +83,7 @@ async def make_offer(request: Request, key: Writer, asked: Annotated[OfferReques
     summary="Which maps must not offer to this visitor?",
 )
 async def suppressions_of_visitor(
-    request: Request, key: Reader, customer_id: str, customer_id_type: CustomerType = "cookie"
+    request: Request, key: Reader, customer_id: CustomerId, customer_id_type: CustomerType = "cookie"
 ) -> dict[str, Any]:
     """For every page view: what they took or turned down, and how far that is known."""
     read_pair(customer_id, customer_id_type, _ANY_MAP)
@@ -92,7 +99,7 @@ async def suppressions_of_visitor(
     "/v1/suppressions:batch", operation_id="suppressionsOfVisitors", summary="The same for many visitors"
 )
 async def suppressions_of_visitors(
-    request: Request, key: Reader, asked: Annotated[Visitors, Body()]
+    request: Request, key: Reader, asked: Annotated[Visitors, body_as(Visitors)]
 ) -> dict[str, Any]:
     """In one query; every visitor asked about is answered, in order."""
     freshness = await request.app.state.freshness.now()
@@ -121,8 +128,8 @@ async def suppressions_of_visitors(
 async def eligibility(
     request: Request,
     key: Reader,
-    customer_id: str,
-    action_map_id: str,
+    customer_id: CustomerId,
+    action_map_id: ActionMapId,
     customer_id_type: CustomerType = "cookie",
 ) -> dict[str, Any]:
     """Read from the log; nothing is recorded."""
@@ -145,28 +152,19 @@ async def eligibility(
 async def suppressions_of_action_map(
     request: Request,
     key: Reader,
-    action_map_id: str,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    action_map_id: ActionMapId,
+    cursor: Annotated[str | None, cursor_of_page("suppressions")] = None,
+    limit: Limit = 1_000,
 ) -> Response:
     """A page sorted by visitor; as NDJSON, all of them."""
-    from offerlog_infrastructure.http.paging import page_of, stream_of  # noqa: PLC0415 - one use of two
-
     service = request.app.state.service
     found = service.suppressed_visitors(
-        action_map_id, organization=key.organization, behind=_behind(cursor) if cursor else None
+        action_map_id,
+        organization=key.organization,
+        behind=read_cursor(cursor, tuple[str, str]) if cursor else None,
     )
     if "application/x-ndjson" in request.headers.get("accept", ""):
         return stream_of(found, suppression_document)
     return await page_of(
         found, suppression_document, limit, lambda last: [last["customer_id_type"], last["customer_id"]]
     )
-
-
-def _behind(cursor: str) -> tuple[str, str]:
-    from offerlog_infrastructure.http.paging import read_cursor  # noqa: PLC0415 - as above
-
-    kind, who = read_cursor(cursor, 2)
-    if not isinstance(kind, str) or not isinstance(who, str):
-        raise malformed("cursor", "it is not one of this list's")
-    return kind, who

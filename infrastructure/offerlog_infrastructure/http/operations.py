@@ -10,12 +10,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
 from offerlog_infrastructure.documents import status_document
-from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.access import Reporter
 from offerlog_infrastructure.http.problems import Problem
 from offerlog_infrastructure.service import Offerlog
 
-router = APIRouter(tags=["operations"], responses=examples.PROBLEMS)
+router = APIRouter(tags=["operations"])
 
 _FRESH_SECONDS: Final = 0.1
 
@@ -64,10 +63,9 @@ async def ready(request: Request) -> Response:
         raise Problem(503, "unavailable", "the service is stopping")
     found = await run_in_threadpool(request.app.state.service.projections)
     lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
-    told = {"status": "ok", "lag_seconds": round(lag, 3)}
     if lag > request.app.state.settings.ready_lag:
-        return JSONResponse(told | {"status": "behind"}, 503)
-    return JSONResponse(told)
+        raise Problem(503, "unavailable", f"the projections are {lag:,.0f} s behind")
+    return JSONResponse({"status": "ok", "lag_seconds": round(lag, 3)})
 
 
 @router.get("/metrics", operation_id="metrics", summary="For Prometheus", include_in_schema=False)

@@ -25,19 +25,16 @@ def cursor_of(parts: list[Any]) -> str:
     return base64.urlsafe_b64encode(_encode(parts)).decode().rstrip("=")
 
 
-def read_cursor(text: str, length: int) -> list[Any]:
-    """Where a page ended.
+def read_cursor(text: str, of: type[T]) -> T:
+    """Where a page ended, as parts of these types.
 
     Raises:
         Problem: This is no cursor of such a list.
     """
     try:
-        parts = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=list[Any])
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        parts = []
-    if len(parts) != length:
-        raise malformed("cursor", "it is not one of this list's")
-    return parts
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=of)
+    except (binascii.Error, ValueError, RecursionError, msgspec.MsgspecError):
+        raise malformed("cursor", "it is not one of this list's") from None
 
 
 async def page_of(

@@ -17,6 +17,24 @@ from offerlog_domain.signals import MalformedSignal
 
 MEDIA_TYPE = "application/problem+json"
 
+SLUGS = {
+    "malformed-request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "payload-too-large": 413,
+    "unsupported-media-type": 415,
+    "rate-limited": 429,
+    "internal": 500,
+    "overloaded": 503,
+    "unavailable": 503,
+    "outcome-unknown": 503,
+}
+"""Every kind of problem, and the status it comes with."""
+
+_SLUG_OF = {status: slug for slug, status in reversed(SLUGS.items())}
+
 
 class Problem(Exception):  # noqa: N818 - the RFC's name for it
     """An answer that is an error.
@@ -46,6 +64,11 @@ class Problem(Exception):  # noqa: N818 - the RFC's name for it
         self.headers = headers
 
 
+def title(status: int) -> str:
+    """A status in the words of RFC 9110, which Python's own came to in 3.13."""
+    return "Content Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else HTTPStatus(status).phrase
+
+
 def malformed(field: str | None, cause: str) -> Problem:
     """A request that cannot be understood: 400, with the field and the cause."""
     return Problem(400, "malformed-request", cause, field=field)
@@ -55,7 +78,7 @@ def answer(problem: Problem) -> JSONResponse:
     """A problem as it is sent."""
     told: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": title(problem.status),
         "status": problem.status,
         "detail": problem.detail,
     }
@@ -102,8 +125,12 @@ def handle(app: FastAPI) -> None:
 
     async def framework(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
-        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        return answer(Problem(error.status_code, slug, str(error.detail), headers=error.headers))
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
+        return answer(
+            Problem(error.status_code, _SLUG_OF[error.status_code], str(error.detail), headers=headers)
+        )
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other

@@ -3,9 +3,11 @@
 import csv
 import io
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from hashlib import sha256
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -20,12 +22,23 @@ from offerlog_infrastructure.documents import (
     report_document,
     report_table,
 )
-from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.access import Reader, Reporter
 from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
+from offerlog_infrastructure.http.parameters import (
+    ActionMapId,
+    CustomerId,
+    CustomerType,
+    Limit,
+    calendar_time,
+    cursor_of_page,
+    moment_of,
+    only_maps,
+    zone_of_calendar,
+)
 from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.urls import said_plainly
 
-router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
+router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 
 
 @router.get(
@@ -37,25 +50,24 @@ router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
 async def action_map_performance(
     request: Request,
     key: Reporter,
-    start: Annotated[str | None, Query(alias="from", description="The first instant that counts.")] = None,
-    end: Annotated[
-        str | None, Query(alias="to", description="The first instant that counts no longer.")
-    ] = None,
-    zone_name: Annotated[str, Query(alias="zone", description="Whose days and hours.")] = "UTC",
+    start: Annotated[str | None, calendar_time("from", "The first instant that counts.")] = None,
+    end: Annotated[str | None, calendar_time("to", "The first instant that counts no longer.")] = None,
+    zone_name: Annotated[str, zone_of_calendar("zone", "Whose days and hours.")] = "UTC",
     by: Granularity = Granularity.TOTAL,
-    action_map: Annotated[list[str] | None, Query(description="Only these maps.")] = None,
+    action_map: Annotated[list[str] | None, only_maps("Only these maps; may be given again.")] = None,
     view: View = View.REPORT,
     count_by: CountBy = CountBy.ACTIONS,
     cohort: Cohort = Cohort.EVENT,
-    form: Annotated[str | None, Query(alias="format", pattern="^(json|csv)$")] = None,
+    form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
     proof: Annotated[bool, Query(description="Add up to where it counts, with a digest.")] = False,
 ) -> Response:
     """How often each map's offer was made, taken and turned down. The ETag changes when the log has moved."""
     service = request.app.state.service
-    position = await run_in_threadpool(service.position)
-    tag = f'W/"{position}"'
-    if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
-        return Response(status_code=304, headers={"ETag": tag})
+    as_csv = form == "csv" or (form is None and "text/csv" in request.headers.get("accept", ""))
+    tag = _tag(await run_in_threadpool(service.position), key.organization, as_csv=as_csv)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
+    if _is_at_hand(tag, request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers=headers)
     where = zone(zone_name)
     query = ReportQuery(
         organization=key.organization,
@@ -71,8 +83,7 @@ async def action_map_performance(
     if query.start is not None and query.end is not None and query.start >= query.end:
         raise malformed("to", "it must be later than from")
     made = await run_in_threadpool(service.report, query)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if form == "csv" or (form is None and "text/csv" in request.headers.get("accept", "")):
+    if as_csv:
         text = io.StringIO(newline="")
         csv.writer(text).writerows(report_table(made))
         headers["Content-Disposition"] = 'attachment; filename="action-map-performance.csv"'
@@ -105,11 +116,13 @@ async def action_maps(request: Request, key: Reporter) -> dict[str, Any]:
 async def history(
     request: Request,
     key: Reader,
-    customer_id: str,
-    action_map_id: str,
-    customer_id_type: str = "cookie",
-    version: Annotated[int | None, Query(ge=0, description="As it was after so many events.")] = None,
-    as_of: Annotated[str | None, Query(description="As it was recorded by then.")] = None,
+    customer_id: CustomerId,
+    action_map_id: ActionMapId,
+    customer_id_type: CustomerType = "cookie",
+    version: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")
+    ] = None,
+    as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
 ) -> dict[str, Any]:
     """Rebuilt from the log."""
     if version is not None and as_of is not None:
@@ -133,16 +146,14 @@ async def refusals(
     request: Request,
     key: Reporter,
     reason: Reason | None = None,
-    since: Annotated[str | None, Query(description="Only from then on.")] = None,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    since: Annotated[str | None, moment_of("Only from then on.")] = None,
+    cursor: Annotated[str | None, cursor_of_page("refusals")] = None,
+    limit: Limit = 1_000,
 ) -> Response:
     """With the text that came; as NDJSON, all of them."""
     behind = None
     if cursor:
-        at, number = read_cursor(cursor, 2)
-        if not isinstance(number, int) or not isinstance(at, str):
-            raise malformed("cursor", "it is not one of this list's")
+        at, number = read_cursor(cursor, tuple[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])
         behind = _moment(at, "cursor"), number
     moment = _moment(since, "since") if since is not None else None
     found = request.app.state.service.refusals(
@@ -155,6 +166,18 @@ async def refusals(
         return kept_document(one) | {"number": one.number}
 
     return await page_of(found, told, limit, lambda last: [last["recorded_at"], last["number"]])
+
+
+def _tag(position: int, organization: str, *, as_csv: bool) -> str:
+    """The position is the whole log's: one browser may ask for two organizations, and in two forms."""
+    whose = sha256(organization.encode()).hexdigest()[:8]
+    return f'W/"{position}-{whose}-{"csv" if as_csv else "json"}"'
+
+
+def _is_at_hand(tag: str, if_none_match: str) -> bool:
+    """By the weak comparison of RFC 9110, 13.1.2."""
+    given = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in given or tag.removeprefix("W/") in given
 
 
 def _moment(text: str, field: str) -> datetime:

@@ -1,6 +1,7 @@
 """Running the service: its port, its end."""
 
 import asyncio
+import errno
 import signal
 import socket
 import threading
@@ -11,6 +12,8 @@ from typing import Final
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+
+from offerlog_infrastructure.http.connections import BoundedConnection, end_silent
 
 _PORTS_TRIED: Final = 50
 _GRACE_SECONDS: Final = 20
@@ -23,7 +26,7 @@ def listen(host: str, port: int) -> socket.socket:
         OSError: None of the next fifty is free, or the host is not ours.
     """
     last: OSError | None = None
-    for candidate in range(port, port + _PORTS_TRIED) if port else (0,):
+    for candidate in range(port, min(port + _PORTS_TRIED, 65536)) if port else (0,):
         made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,10 +34,12 @@ def listen(host: str, port: int) -> socket.socket:
             made.listen(2048)
         except OSError as error:
             made.close()
+            if error.errno != errno.EADDRINUSE:
+                raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from None
             last = error
         else:
             return made
-    raise OSError(f"no port from {port} to {port + _PORTS_TRIED - 1} on {host} is free: {last}")
+    raise OSError(f"no port from {port} to {candidate} on {host} is free: {last}")
 
 
 def run(
@@ -53,6 +58,8 @@ def run(
     """
     config = uvicorn.Config(
         app,
+        http=BoundedConnection,
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -84,7 +91,11 @@ async def _serve(
         with suppress(ValueError, RuntimeError, NotImplementedError):  # outside the main thread
             loop.add_signal_handler(number, stop)
     started()
+    looking_after = asyncio.create_task(end_silent(server.server_state.connections))
     if stop_when is not None:
         await asyncio.to_thread(stop_when.wait)
         stop()
-    await serving
+    try:
+        await serving
+    finally:
+        looking_after.cancel()

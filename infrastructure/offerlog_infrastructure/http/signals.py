@@ -14,9 +14,10 @@ from offerlog_application.keys import Key, Role
 from offerlog_application.offers import Receipt
 from offerlog_application.writer import Overloaded
 from offerlog_infrastructure.documents import outcome_document
-from offerlog_infrastructure.http import examples, signal_log
+from offerlog_infrastructure.http import signal_log
 from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
-from offerlog_infrastructure.http.bodies import lines, media_type, whole
+from offerlog_infrastructure.http.bodies import JSON_TYPES, lines, media_type, whole
+from offerlog_infrastructure.http.json_arrays import elements
 from offerlog_infrastructure.http.problems import Problem, malformed
 
 router = APIRouter(tags=["signals"])
@@ -26,10 +27,8 @@ MOST_SIGNALS: Final = 10_000
 
 _BATCH: Final = 1_000
 _IN_FLIGHT: Final = 4
-_ONE: Final = frozenset({"application/json", ""})
 _MANY: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/ndjson"})
 
-_array = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,8 +37,6 @@ _encode = msgspec.json.Encoder().encode
     operation_id="recordSignals",
     summary="Record signals",
     response_model=None,
-    openapi_extra=examples.SIGNALS,
-    responses=examples.SIGNAL_ANSWERS,
 )
 async def record_signals(request: Request) -> Response:
     """Record reports that actions reached states.
@@ -53,7 +50,7 @@ async def record_signals(request: Request) -> Response:
     key = await _writer(request, bearer(request))
     if kind in _MANY:
         return await _stream(request, key, lines(request))
-    if kind not in _ONE:
+    if kind not in JSON_TYPES:
         raise Problem(
             415,
             "unsupported-media-type",
@@ -65,10 +62,7 @@ async def record_signals(request: Request) -> Response:
         if not body.strip():
             raise malformed(None, "the body is empty")
         return await _answer(request, key, [body])
-    try:
-        signals = [bytes(one) for one in _array.decode(body)]
-    except msgspec.DecodeError as error:
-        raise malformed(None, f"the body is no JSON array: {error}") from None
+    signals = elements(body)
     if len(signals) > MOST_SIGNALS:
         raise Problem(413, "payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON")
     return await _answer(request, key, signals)

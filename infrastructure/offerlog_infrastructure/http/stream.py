@@ -1,25 +1,28 @@
 """GET /v1/stream: metric changes as they happen, as Server-Sent Events."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.metrics import View
 from offerlog_infrastructure.documents import report_document
-from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.access import Reporter
+from offerlog_infrastructure.http.urls import said_plainly
 
-router = APIRouter(tags=["reports"], responses=examples.PROBLEMS)
+router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 
 _LOOK_SECONDS: Final = 0.5
 _PULSE_LOOKS: Final = 30
 """After so many looks without news a comment is sent, so that nobody in between ends the connection."""
+
+_POSITION: Final = re.compile("[0-9]{1,19}")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,7 +47,7 @@ async def _events(request: Request, organization: str, last: str | None) -> Asyn
     service, stopping = request.app.state.service, request.app.state.stopping
     query = ReportQuery(organization, view=View.FULL)
     seen: dict[str, dict[str, Any]] | None = None
-    reached, quiet = (int(last) if last and last.isdigit() else -1), 0
+    reached, quiet = (int(last) if last and _POSITION.fullmatch(last) else -1), 0
     yield b"retry: 2000\n\n"
     while not stopping.is_set() and not await request.is_disconnected():
         position = await run_in_threadpool(service.position)

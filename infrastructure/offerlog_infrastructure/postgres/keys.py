@@ -64,14 +64,14 @@ class PostgresKeys:
     def find(self, text: str) -> Key | None:
         """The good key with this text; None where there is none."""
         parts = text.split("_", 3)
-        if len(parts) != 4 or parts[0] != "ofl":  # noqa: PLR2004 - prefix, role, id and secret
+        if len(parts) != 4 or parts[0] != "ofl" or not (parts[2].isascii() and parts[2].isalnum()):  # noqa: PLR2004 - prefix, role, id and secret
             return None
         known = self.remembered(text)
         if known is not None:
             return known
         digest = _digest(text)
         with store_reached(), self._datastore.cursor() as cursor:
-            row = cursor.execute(_FIND, (parts[2].encode("ascii", "replace").decode(),)).fetchone()
+            row = cursor.execute(_FIND, (parts[2],)).fetchone()
         if row is None or not hmac.compare_digest(bytes(row.pop("digest")), digest):
             return None
         key = _key(row)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -100,5 +100,6 @@ def _same_origin(request: Request) -> None:
         Problem: It comes from elsewhere.
     """
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    elsewhere = request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
+    if elsewhere or (origin is not None and origin.partition("://")[2] != request.headers.get("host")):
         raise Problem(403, "forbidden", "this form was sent from another site")

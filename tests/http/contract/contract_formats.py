@@ -1,0 +1,102 @@
+"""What schemathesis has to be told of the service: its own formats, and rules that no schema can state."""
+
+import json
+import os
+import string
+import urllib.request
+import zoneinfo
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema_rs
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import CheckContext, HookContext, Response
+from schemathesis.generation import GenerationMode
+
+from offerlog_infrastructure.http.paging import cursor_of
+
+_times = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - hypothesis draws naive ones
+    lambda drawn: drawn.replace(tzinfo=UTC)
+)
+_names = st.text(string.printable.strip(), min_size=1, max_size=256)
+
+schemathesis.openapi.format(
+    "time-zone", st.sampled_from(sorted(zoneinfo.available_timezones() - {"localtime"}))
+)
+schemathesis.openapi.format(
+    "calendar-time",
+    # Every zone's clocks have had these days and quarter-hours.
+    st.builds(
+        "{:04}-{:02}-{:02}{}".format,
+        st.integers(1990, 2200),
+        st.integers(1, 12),
+        st.integers(1, 19),
+        st.sampled_from(["", "T12:00", "T12:45:00", "T00:15Z", "T23:30:00.000+05:45"]),
+    ),
+)
+schemathesis.openapi.format("suppressions-cursor", st.builds(lambda *at: cursor_of(list(at)), _names, _names))
+schemathesis.openapi.format(
+    "refusals-cursor",
+    st.builds(lambda at, number: cursor_of([at.isoformat(), number]), _times, st.integers(0, 2**31 - 1)),
+)
+
+
+def _signal_validator() -> jsonschema_rs.Validator:
+    with urllib.request.urlopen(os.environ["OFFERLOG_URL"] + "/openapi.json") as answer:  # noqa: S310 - our own
+        components = json.load(answer)["components"]
+    schema = {"$ref": "#/components/schemas/AnySignal", "components": components}
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+
+
+_signal = _signal_validator()
+
+
+def _without_points(told: Any) -> Any:
+    """Write whole numbers as such: JSON Schema counts 1.0 among the integers, and the service does not."""
+    match told:
+        case dict():
+            return {name: _without_points(one) for name, one in told.items()}
+        case list():
+            return [_without_points(one) for one in told]
+        case float() if told.is_integer():
+            return int(told)
+    return told
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Any, kwargs: dict[str, Any]) -> None:
+    """Mend what is right by the schema and still wrong, where a schema has no words for it."""
+    del context, kwargs
+    if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
+        return
+    case.body = _without_points(case.body)
+    if not case.query:
+        return
+    if "from" in case.query and "to" in case.query:
+        case.query["to"] = "9000-01-01"
+    if "version" in case.query and "as_of" in case.query:
+        del case.query["as_of"]
+
+
+@schemathesis.check
+def judged_as_said(ctx: CheckContext, response: Response, case: Any) -> None:
+    """A signal is refused as malformed if, and only if, the schema of signals does not allow it."""
+    del ctx
+    sent = response.request
+    if case.operation.definition.raw.get("operationId") != "recordSignals" or response.status_code != 200:
+        return
+    if sent.headers.get("Content-Type") != "application/json" or not isinstance(sent.body, str | bytes):
+        return
+    outcomes = json.loads(response.content)["outcomes"]
+    try:
+        told = json.loads(sent.body)
+    except ValueError:
+        assert [one["reason"] for one in outcomes] == ["malformed"], sent.body
+        return
+    signals = told if isinstance(told, list) else [told]
+    assert len(outcomes) == len(signals)
+    for signal, outcome in zip(signals, outcomes, strict=True):
+        if json.dumps(signal) == json.dumps(_without_points(signal)):
+            malformed = outcome["reason"] == "malformed"
+            assert malformed is not _signal.is_valid(signal), (signal, outcome)

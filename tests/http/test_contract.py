@@ -1,0 +1,46 @@
+"""Schemathesis holds the service to its OpenAPI document: every operation, every check, every phase."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from http_site import Site
+from offerlog_application.keys import Role
+from offerlog_infrastructure.http import examples
+
+pytest_plugins = ("http_site",)
+
+CONTRACT = Path(__file__).parent / "contract"
+RUNS = {
+    Role.ADMIN: ["--phases=examples,coverage,fuzzing,stateful"],
+    Role.SERVICE: ["--phases=examples,coverage", "--include-tag=signals", "--include-tag=offers"],
+}
+"""By the caller's role; what other operations say to a service key, the tests of access know."""
+
+
+@pytest.mark.parametrize("role", list(RUNS))
+def test_schemathesis_finds_nothing(site: Site, role: Role, tmp_path: Path) -> None:
+    """What each may hold is in `contract/`; OFFERLOG_CONTRACT sets others, such as `-n 500 --seed 7`."""
+    with site.client() as admin:  # so that the stream has an event from the start
+        admin.post("/v1/signals", json=examples.REQUESTS["recordSignals"]["several"])
+        site.service.catch_up()
+    options = os.environ.get("OFFERLOG_CONTRACT", "-n 40 --generation-deterministic").split()
+    schemathesis = [
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        f"--config-file={CONTRACT / 'schemathesis.toml'}",
+    ]
+    found = subprocess.run(
+        [*schemathesis, "run", f"{site.url}/openapi.json", "--no-color", *RUNS[role], *options],
+        cwd=tmp_path,
+        env=os.environ
+        | {"OFFERLOG_URL": site.url, "OFFERLOG_KEY": site.key(role), "PYTHONPATH": str(CONTRACT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
