@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from contracts.recount import rows
+from contracts.recount import rows, until
 from http_site import Site
 from offerlog_application.keys import NoSuchKey, Role
 from offerlog_infrastructure.composition import open_offerlog
@@ -180,12 +179,11 @@ def test_told_to_stop_under_load_it_loses_nothing_acknowledged(dsn: str, tmp_pat
         threads = [threading.Thread(target=post, args=(worker,)) for worker in range(8)]
         for thread in threads:
             thread.start()
-        time.sleep(1.0)
+        until(lambda: len(acknowledged) > 400)
         serving.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join(30)
         assert serving.wait(30) == 0
-    assert len(acknowledged) > 100
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         for who in acknowledged[-400:]:
             assert service.history(customer_id=who, action_map_id=MAP).version == 1

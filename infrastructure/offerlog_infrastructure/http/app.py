@@ -2,11 +2,11 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,13 +24,17 @@ from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 from offerlog_infrastructure.web import routes as dashboard
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-site",
-    "Cache-Control": "no-store",
-}
+_HEADERS: Final = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"cache-control", b"no-store"),
+)
+_OPEN: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
+)
 
 
 def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI:
@@ -56,6 +60,9 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     app.state.freshness = Freshness(service)
     app.state.stopping = asyncio.Event()
     problems.handle(app)
+    # The framework's route describes it; this one, found first, spares each request the solving of parameters
+    # that it has none of, a tenth of what a single signal costs.
+    app.router.routes.append(Route("/v1/signals", signals.record_signals, methods=["POST"]))
     for routes in (signals, offers, reports, operations, stream, dashboard):
         app.include_router(routes.router)
     app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
@@ -89,12 +96,11 @@ class _Headers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message.setdefault("headers", [])
+                named = {name for name, _ in headers}
+                headers += [header for header in _HEADERS if header[0] not in named]
                 if scope["path"] == "/v1/signals":
-                    headers["Access-Control-Allow-Origin"] = "*"
-                    headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+                    headers += _OPEN
             await send(message)
 
         await self._app(scope, receive, told if scope["type"] == "http" else send)
