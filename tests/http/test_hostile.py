@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from http_site import Site
+from http_site import Site, served
 from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.connections import MOST_HEADER_BYTES
 
@@ -214,3 +214,17 @@ def test_silence_ends(site: Site, admin: httpx.Client, monkeypatch: pytest.Monke
     broken = head + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
     assert exchanged(site, broken)[:12] == b"HTTP/1.1 400"
     assert httpx.get(f"{site.url}/healthz").status_code == 200
+
+
+def test_half_a_body_does_not_hold_up_the_end(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to stop, the service waits a little for what has begun to come, not as long as it can."""
+    monkeypatch.setattr("offerlog_infrastructure.http.connections._PARTING_SECONDS", 0.5)
+    with served(dsn) as site:
+        host, port = site.url.removeprefix("http://").split(":")
+        head = f"POST /v1/signals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key()}\r\n"
+        half = socket.create_connection((host, int(port)))
+        half.sendall(f"{head}Content-Length: 9\r\n\r\n{{".encode())
+        assert httpx.get(f"{site.url}/healthz").status_code == 200
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+    half.close()

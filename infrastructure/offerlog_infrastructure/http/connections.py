@@ -13,6 +13,9 @@ _REQUEST_SECONDS: Final = 20.0
 _SILENCE_SECONDS: Final = 60.0
 """How long nothing may come of a body that is waited for."""
 
+_PARTING_SECONDS: Final = 3.0
+"""As much, once the service is told to stop."""
+
 _LOOK_SECONDS: Final = 1.0
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -26,6 +29,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_headers = True
         self._header_bytes = 0
+        self._stopping = False
         self._began = self._heard = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -49,6 +53,11 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_headers = False
         super().on_headers_complete()
 
+    def shutdown(self) -> None:
+        """The service is told to stop."""
+        super().shutdown()
+        self._stopping = True
+
     def end_if_silent(self) -> None:
         """Close it if what is waited for has not come in time."""
         now = self.loop.time()
@@ -57,7 +66,8 @@ class BoundedConnection(HttpToolsProtocol):
             late = now - self._began > _REQUEST_SECONDS
         else:
             waits = cycle.more_body and not cycle.response_complete
-            late = waits and not self.flow.read_paused and now - self._heard > _SILENCE_SECONDS
+            patience = _PARTING_SECONDS if self._stopping else _SILENCE_SECONDS
+            late = waits and not self.flow.read_paused and now - self._heard > patience
         if late and not self.transport.is_closing():
             self.transport.close()
 

@@ -25,6 +25,8 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         OSError: None of the next fifty is free, or the host is not ours.
     """
+    if not host:
+        raise OSError("an address to listen on is needed, such as 127.0.0.1; none would be all of them")
     last: OSError | None = None
     for candidate in range(port, min(port + _PORTS_TRIED, 65536)) if port else (0,):
         made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
