@@ -33,7 +33,7 @@ def read_cursor(text: str, of: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=of)
-    except (binascii.Error, ValueError, RecursionError, msgspec.MsgspecError):
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise malformed("cursor", "it is not one of this list's") from None
 
 

@@ -82,10 +82,10 @@ def before_call(context: HookContext, case: Any, kwargs: dict[str, Any]) -> None
 
 
 @schemathesis.hook
-def filter_path_parameters(context: HookContext, path_parameters: dict[str, Any]) -> bool:
+def filter_path_parameters(context: HookContext, path_parameters: dict[str, Any] | None) -> bool:
     """Leave out what is too long percent-encoded only: the tool measures that, and the schema the text."""
     del context
-    texts = [one for one in path_parameters.values() if isinstance(one, str)]
+    texts = [one for one in (path_parameters or {}).values() if isinstance(one, str)]
     return not any(len(one) > NAME["maxLength"] >= len(unquote(one)) for one in texts)
 
 
