@@ -170,11 +170,11 @@ class GroupCommitWriter:
     def _next_group(self) -> list[_Submission] | None:
         """What waits, up to the limit, once something does; None when closed and done."""
         with self._ready:
-            while not self._waiting and not self._due():
+            # One look at the clock for both questions: what comes due in between would be waited for in vain.
+            while not (group := self._due(now := time.monotonic())) and not self._waiting:
                 if self._closed and not self._held:
                     return None
-                self._ready.wait(self._until_due())
-            group = self._due()
+                self._ready.wait(self._until_due(now))
             self._held = [held for held in self._held if held not in group]
             behind = {stream for held in self._held for stream in held.streams}
             weight = sum(submission.weight for submission in group)
@@ -191,9 +191,8 @@ class GroupCommitWriter:
                     weight += submission.weight
             return group
 
-    def _due(self) -> list[_Submission]:
+    def _due(self, now: float) -> list[_Submission]:
         """Those set aside whose time has come, and that stand behind none whose has not."""
-        now = time.monotonic()
         due: list[_Submission] = []
         behind: set[UUID] = set()
         for held in self._held:
@@ -203,12 +202,9 @@ class GroupCommitWriter:
                 behind |= held.streams
         return due
 
-    def _until_due(self) -> float | None:
-        """Seconds until another one may be due; None where nothing is set aside."""
-        now = time.monotonic()
-        return min(
-            (max(held.not_before - now, 0.0) for held in self._held if held.not_before > now), default=None
-        )
+    def _until_due(self, now: float) -> float | None:
+        """Seconds until another one may be due, where none is; None where nothing is set aside."""
+        return min((held.not_before - now for held in self._held if held.not_before > now), default=None)
 
     def _write(self, group: list[_Submission]) -> None:
         """Write a group; what fails for a reason of its own fails alone."""

@@ -134,7 +134,7 @@ def evolve(offer: VisitorOffer, fact: Fact) -> VisitorOffer:
     """The visitor-offer after one more fact.
 
     Raises:
-        ValueError: The fact does not come next in this stream.
+        ValueError: The fact does not come next in this stream, or moves an action that cannot move.
         TypeError: The fact is of a kind that this code does not know.
     """
     if fact.originator_version != offer.version + 1:
@@ -154,9 +154,10 @@ def _begin(offer: VisitorOffer, fact: Offered) -> VisitorOffer:
 
 
 def _move(offer: VisitorOffer, fact: LifecycleEvent) -> VisitorOffer:
-    actions = tuple(
-        Action((*action.events, fact)) if action.id == fact.action_id else action for action in offer.actions
-    )
+    newest = offer.newest  # nothing else can move, and a stream may hold very many
+    if newest is None or newest.id != fact.action_id:
+        raise ValueError(f"fact {fact.originator_version} moves an action that is not the newest")
+    actions = (*offer.actions[:-1], Action((*newest.events, fact)))
     parked = _without(offer.parked, fact.action_id, fact.state)
     return VisitorOffer(offer.id, fact.originator_version, actions, parked, offer.refused_offers)
 
@@ -197,6 +198,8 @@ def _step(fact: type[Any]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
 
 
 def _without(parked: tuple[SignalParked, ...], action_id: str, state: State) -> tuple[SignalParked, ...]:
-    if not parked:
-        return parked
-    return tuple(p for p in parked if p.action_id != action_id or p.parked_state is not state)
+    """What still waits; a state waits at most once for its action, and the oldest usually goes first."""
+    for n, waiting in enumerate(parked):
+        if waiting.action_id == action_id and waiting.parked_state is state:
+            return parked[:n] + parked[n + 1 :]
+    return parked

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -65,6 +66,22 @@ def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
     assert performance(page(*told, first=4)).repeats == expected[1:]
     assert streams_with_repeats(page(*told, first=1).facts) == {STREAM}
     assert not streams_with_repeats(page(*told[:2]).facts)
+
+
+def test_very_many_repeats_of_one_visitor_are_counted_in_no_time() -> None:
+    """A page takes no longer for coming late in a long stream; a projector that is slow is ended."""
+    once = page(event("offered"), event("errored")).facts
+    stream = [
+        replace(fact, originator_version=2 * n + k + 1, action_number=n + 1)
+        for n in range(8_000)
+        for k, (_, fact) in enumerate(once)
+        if isinstance(fact, LifecycleEvent)
+    ]
+    last = [Positioned(fact.originator_version, fact) for fact in stream[-2_000:]]
+    began = perf_counter()
+    change = performance(Page(last, {STREAM: stream}))
+    assert perf_counter() - began < 1
+    assert [row.ordinal for row in change.repeats[-2:]] == [8_000, 8_000]
 
 
 def test_the_newest_name_by_event_time_is_kept() -> None:

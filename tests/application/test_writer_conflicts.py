@@ -1,6 +1,7 @@
 """Other writers that get there first, and connections that break: decided again, within bounds."""
 
 from collections.abc import Sequence
+from itertools import count
 from uuid import UUID
 
 import pytest
@@ -191,3 +192,19 @@ def test_an_unknown_outcome_is_told_to_everybody_whom_it_concerns(
         with pytest.raises(OutcomeUnknown):
             caller.result(10)
     assert len(log.appends) == 2
+
+
+def test_who_comes_due_between_two_looks_at_the_clock_is_not_forgotten(
+    writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else need send anything for it to be tried again."""
+    seconds = count(step=0.03)  # at every look
+    monkeypatch.setattr("offerlog_application.writer.time.monotonic", lambda: next(seconds))
+    conflicts = iter([VersionConflict(ONE, waiting=True)])
+
+    def interfere(_: Sequence[Fact]) -> None:
+        for conflict in conflicts:
+            raise conflict
+
+    log.before_append = interfere
+    assert send(writer, case(ONE)).result(10) == ["recorded"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
 
@@ -177,10 +178,18 @@ UNREADABLE: list[dict[str, Any]] = [
     {"state": b"\xc1 no MessagePack"},
     {"state": b"\x90"},
     {"state": b"\x80"},
+    {"state": msgspec.msgpack.encode([2**62, bytes(32), "acme", ["x", bytes(16)]])},
+    {
+        "topic": "offer-refused.1",
+        "state": msgspec.msgpack.encode(
+            [0, bytes(32), "acme", ["x", bytes(16)], 0, 0, 0, None, None, ["already_open", 7, "offered", 0]]
+        ),
+    },
     {"topic": "rejected.1"},
     {"topic": "offer-refused.1"},
 ]
-"""What a stored `Accepted` may not turn into; the last two lack what such a fact must tell."""
+"""What a stored `Accepted` may not turn into; two are of the year 146,138 and of an id
+that is none, and the last two lack what such a fact must tell."""
 
 
 @pytest.mark.parametrize("change", UNREADABLE, ids=repr)

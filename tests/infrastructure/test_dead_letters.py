@@ -135,6 +135,30 @@ def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: 
         offerlog.rebuild(switch=False)
 
 
+def test_a_fault_early_in_a_very_long_stream_is_found_too(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many events of the visitor-offer a page holds behind it."""
+    performance = next(view for view in VIEWS if view.name == "performance")
+
+    def choking(page: Page) -> Any:
+        if any(p.fact.originator_version == 3 for p in page.facts):
+            raise ZeroDivisionError("on purpose")
+        return performance.change(page)
+
+    faulty = tuple(replace(view, change=choking) if view.name == "performance" else view for view in VIEWS)
+    monkeypatch.setattr(projector.Projector.__init__, "__defaults__", (faulty,))
+    actions = [str(uuid.uuid4()) for _ in range(700)]
+    lines = [told(state, "again", action) for action in actions for state in ("offered", "errored")]
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as offerlog:
+        position = offerlog.record(lines).position
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as offerlog:
+        offerlog.wait(position, timeout=15)
+        (letter,) = offerlog.dead_letters()
+        assert (letter.view, letter.version, letter.waiting) == ("performance", 3, len(lines) - 2)
+        assert metrics(offerlog) == {"Offered": 1}
+        assert offerlog.retry_dead_letters() == 1
+        offerlog.rebuild(switch=False)
+
+
 def test_trouble_of_the_store_buries_nobody(offerlog: Offerlog, dsn: str) -> None:
     """Where nothing at all can be written, the projector waits and tries again."""
     offerlog.wait(offerlog.record(life("before")).position)

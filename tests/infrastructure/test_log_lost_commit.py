@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from enum import Enum, auto
+from typing import Any
 
 import psycopg
 import pytest
+from eventsourcing.persistence import OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contracts.given import signal
@@ -18,6 +20,7 @@ from contracts.recount import event_ids, rows
 from offerlog_application.offers import Receipt
 from offerlog_application.ports import StoreUnavailable
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.postgres.recorders import LogRecorder
 from offerlog_infrastructure.service import Offerlog
 
 SLOW_COMMIT = """
@@ -167,6 +170,27 @@ def test_a_commit_that_takes_its_time_is_waited_for(proxy: Proxy, dsn: str) -> N
         assert [o.kind.value for o in receipt.outcomes] == ["recorded", "refused"]
     assert proxy.cut == 1
     assert list(event_ids(dsn).values()) == [1]
+    assert rows(dsn, "SELECT count(*) FROM refusals") == [(1,)]
+
+
+def test_a_connection_lost_again_while_asking_is_no_answer(
+    proxy: Proxy, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed is not called a repeat of itself because the first question got lost too."""
+    looked_up = LogRecorder._stored
+    lost = iter([OperationalError("gone again")])
+
+    def lose(recorder: LogRecorder, *asked: Any) -> bool:
+        for error in lost:
+            raise error
+        return looked_up(recorder, *asked)
+
+    monkeypatch.setattr(LogRecorder, "_stored", lose)
+    with opened(proxy.dsn) as service:
+        proxy.next = Cut.ANSWER
+        receipt = service.submit([signal("offered"), "no signal"]).result(timeout=30)
+        assert [o.kind.value for o in receipt.outcomes] == ["recorded", "refused"]
+    assert proxy.cut == 1
     assert rows(dsn, "SELECT count(*) FROM refusals") == [(1,)]
 
 

@@ -2,11 +2,13 @@
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from contracts.recount import rows
+from memory_log import StoppedClock
 from offerlog_application.calendar import Granularity
 from offerlog_application.offers import OrganizationName
 from offerlog_application.ports import Closed
@@ -105,3 +107,22 @@ def test_an_object_that_is_no_json_is_malformed_by_itself(offerlog: Offerlog) ->
     assert [one.reason for one in receipt.outcomes] == [
         Reason.MALFORMED, Reason.MALFORMED, None, Reason.MALFORMED,
     ]  # fmt: skip
+
+
+def test_of_very_many_that_are_due_the_oldest_come_first(dsn: str) -> None:
+    """One look at deadlines reads no more of them than it takes on."""
+    clock = StoppedClock(datetime(2026, 11, 22, 10, 0, tzinfo=UTC))
+    with open_offerlog(database_url=dsn, keep_deadlines=False, clock=clock) as offerlog:
+        customers = [f"visitor {n}" for n in range(30)]
+        for customer in customers:
+            offered = json.loads(signal("offered", customer)) | {"timeoutSeconds": 30}
+            position = offerlog.record([offered]).position
+            clock.time += timedelta(seconds=1)
+        offerlog.wait(position)
+        all_of_them = clock.time + timedelta(hours=1)
+        found = offerlog._reads.due(withdrawn_before=all_of_them, parked_before=all_of_them, limit=5)
+        oldest = [
+            offerlog._service.stream("default", customer_id=customer, action_map_id=MAP)
+            for customer in customers[:5]
+        ]
+        assert {stream for stream, _ in found} == set(oldest)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from contracts.given import journeys
@@ -14,7 +16,7 @@ from contracts.recount import recounted, rows, shown, until
 from infrastructure.test_projector import contents
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
 from offerlog_application.reports import ReportQuery
-from offerlog_infrastructure.postgres.rebuild import workshop
+from offerlog_infrastructure.postgres.rebuild import builder, workshop
 from offerlog_infrastructure.service import Offerlog
 
 REBUILDING = """
@@ -130,6 +132,28 @@ def test_comparing_alone_switches_nothing(offerlog: Offerlog, dsn: str) -> None:
     offerlog.rebuild(switch=False)
     assert rows(dsn, oid) == before
     assert not left_over(dsn)
+
+
+def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All projectors wait for the switch, so the server ends it, and they go on with the old one."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    hung, over = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        hung.set()
+        over.wait()
+
+    monkeypatch.setattr(builder, "_HANGS_SECONDS", 1, raising=False)
+    monkeypatch.setattr(workshop.Workshop, "move_in", hang)
+    with ThreadPoolExecutor(1) as pool:
+        switching = pool.submit(offerlog.rebuild)
+        try:
+            assert hung.wait(60)
+            offerlog.wait(offerlog.record(journeys(140)).position, timeout=10)
+        finally:
+            over.set()
+        with pytest.raises(psycopg.Error):
+            switching.result()
 
 
 def test_one_rebuild_at_a_time(offerlog: Offerlog) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from contracts.given import journeys
@@ -119,6 +120,25 @@ def test_past_its_bound_it_refuses(dsn: str, folder: Path) -> None:
         assert caught.value.age > 0.5
         rows(dsn, "DELETE FROM offerlog_events")
         until(lambda: _answers(service))
+
+
+def test_behind_a_writer_that_hangs_it_grows_old(dsn: str, folder: Path) -> None:
+    """It may not go past that writer, so it lacks what others record meanwhile, and says so."""
+    bound = timedelta(seconds=0.5)
+    with (
+        open_offerlog(
+            database_url=dsn, keep_deadlines=False, replica=folder, replica_max_age=bound
+        ) as service,
+        psycopg.connect(dsn) as hanging,
+    ):
+        hanging.execute("LOCK TABLE offerlog.offerlog_events IN ROW EXCLUSIVE MODE")
+        service.record(life("visitor", "offered", "rejected"))
+        time.sleep(1.0)
+        with pytest.raises(ReplicaStale):
+            service.local_suppressions("visitor")
+        hanging.rollback()
+        until(lambda: _answers(service))
+        until(lambda: service.local_suppressions("visitor").suppressions)
 
 
 def _answers(service: Offerlog) -> bool:

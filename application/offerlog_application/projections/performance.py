@@ -4,10 +4,12 @@ A count is of actions. Distinct visitors of any interval are its count less its 
 reaches a state again only in an action beyond its first, which is rare, so only those are kept one by one.
 """
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -88,6 +90,7 @@ def performance(page: Page) -> PerformanceChange:
     counts: dict[CountKey, dict[State, int]] = {}
     repeats: list[RepeatRow] = []
     names: dict[tuple[str, str], NameRow] = {}
+    times = {stream: _times(events) for stream, events in page.earlier.items()}
     for position, event in page.facts:
         if not isinstance(event, LifecycleEvent):
             continue
@@ -105,7 +108,7 @@ def performance(page: Page) -> PerformanceChange:
             else:
                 count[state] = count.get(state, 0) + 1
         if event.action_number > 1:
-            repeats.extend(_repeat(event, page.earlier[event.originator_id]))
+            repeats.extend(_repeat(event, times[event.originator_id][state]))
         if event.action_map_name is not None:
             where = organization, action_map
             newest = names.get(where)
@@ -116,16 +119,24 @@ def performance(page: Page) -> PerformanceChange:
     return PerformanceChange(counts, repeats, names)
 
 
-def _repeat(event: LifecycleEvent, stream: Sequence[LifecycleEvent]) -> Sequence[RepeatRow]:
-    before = [e for e in stream if e.state is event.state and e.originator_version < event.originator_version]
+def _times(stream: Sequence[LifecycleEvent]) -> Mapping[State, Sequence[LifecycleEvent]]:
+    """A stream's events by the state that they reached, each in order."""
+    times: defaultdict[State, list[LifecycleEvent]] = defaultdict(list)
+    for event in stream:
+        times[event.state].append(event)
+    return times
+
+
+def _repeat(event: LifecycleEvent, times: Sequence[LifecycleEvent]) -> Sequence[RepeatRow]:
+    before = bisect_left(times, event.originator_version, key=attrgetter("originator_version"))
     if not before:
         return ()
-    first = before[0]
+    first = times[0]
     return [
         RepeatRow(
             event.originator_id,
             event.state.value,
-            len(before) + 1,
+            before + 1,
             event.organization,
             event.action_map_id,
             counted_slot(event.occurred_at),

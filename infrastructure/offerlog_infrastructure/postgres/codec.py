@@ -86,7 +86,7 @@ class FactMapper(Mapper[UUID]):
             for upcast in steps:
                 state = upcast(state)
             told = told_by(state, fact)
-        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, msgspec.MsgspecError) as error:
             raise UnreadableEvent(topic, originator_id, originator_version, str(error)) from error
         told["originator_id"] = originator_id
         told["originator_version"] = originator_version

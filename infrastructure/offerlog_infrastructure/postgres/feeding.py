@@ -201,15 +201,44 @@ def _write_apart(
     """After a failure: halve the streams until one that fails stands alone."""
     streams = sorted({one.fact.originator_id for one in facts})
     if len(streams) == 1:
-        # As much of the stream as can be written, at one go: a rebuild writes every stream only once.
-        before = _write(cursor, write, facts[:-1], earlier) if len(facts) > 1 else []
-        return before or [Unreadable(facts[-1].position, streams[0], error)]
+        return [_write_prefix(cursor, write, facts, earlier, error)]
     first = set(streams[: len(streams) // 2])
     halves = (
         [one for one in facts if one.fact.originator_id in first],
         [one for one in facts if one.fact.originator_id not in first],
     )
     return [failed for half in halves for failed in _write(cursor, write, half, earlier)]
+
+
+def _write_prefix(
+    cursor: Cursor[Any],
+    write: Write,
+    facts: Sequence[Positioned],
+    earlier: Mapping[UUID, Sequence[LifecycleEvent]],
+    error: Exception,
+) -> Unreadable:
+    """As much of one stream as can be written, at one go: a rebuild writes every stream only once.
+
+    Returns:
+        Its first event that cannot be.
+    """
+    written, failing = 0, len(facts)  # so many of them can be written; so many cannot
+    while failing - written > 1:
+        middle = (written + failing) // 2
+        try:
+            with cursor.connection.transaction(force_rollback=True):
+                write(cursor, Page(facts[:middle], earlier))
+        except psycopg.Error as trouble:
+            if not isinstance(trouble, psycopg.DataError | psycopg.IntegrityError):
+                raise  # the store's trouble, not an event's
+            failing, error = middle, trouble
+        except Exception as trouble:  # noqa: BLE001 - whatever it is, it belongs to an event
+            failing, error = middle, trouble
+        else:
+            written = middle
+    if written:
+        write(cursor, Page(facts[:written], earlier))
+    return Unreadable(facts[written].position, facts[written].fact.originator_id, error)
 
 
 def _bury(

@@ -7,6 +7,7 @@ when those have ended, every position up to H is committed or dead. No writer wa
 guessed, and transactions that do not write events do not matter.
 """
 
+import time
 from typing import Any, LiteralString
 
 from psycopg import Cursor
@@ -17,13 +18,16 @@ class SafeHorizon:
 
     Attributes:
         position: The last position known to be safe; None until one has been established.
+        as_of: When that position was drawn, by the monotonic clock: what had been committed by then lies at
+            or below it. While a writer hangs, neither moves.
     """
 
     def __init__(self, schema: str, table: str) -> None:
         self.position: int | None = None
+        self.as_of: float | None = None
         self._table = f'"{schema}"."{table}"'
         self._sequence = f'"{schema}"."{table}_notification_id_seq"'
-        self._pending: tuple[int, frozenset[str]] | None = None
+        self._pending: tuple[float, int, frozenset[str]] | None = None
 
     def advance(self, cursor: Cursor[Any]) -> int | None:
         """Look once, without waiting, and return the position that is safe now.
@@ -31,19 +35,20 @@ class SafeHorizon:
         Reading pages up to it needs a snapshot taken after this returns. The cursor's transaction must
         not hold the lock itself.
         """
+        looked = time.monotonic()
         drawn = self._drawn(cursor)  # before the look at the locks: the order is what makes it safe
         writing = self._writing(cursor)
         if not writing:
-            self._pending, self.position = None, drawn
+            self._pending, self.position, self.as_of = None, drawn, looked
             return drawn
         if self._pending is not None:
-            bound, awaited = self._pending
+            began, bound, awaited = self._pending
             awaited &= writing
             if awaited:
-                self._pending = bound, awaited
+                self._pending = began, bound, awaited
                 return self.position
-            self.position = bound
-        self._pending = drawn, writing
+            self.position, self.as_of = bound, began
+        self._pending = looked, drawn, writing
         return self.position
 
     def _drawn(self, cursor: Cursor[Any]) -> int:

@@ -50,11 +50,15 @@ _REFUSALS: LiteralString = """
     ORDER BY recorded_at, id LIMIT %(limit)s
 """
 _DUE: LiteralString = """
-    SELECT originator_id, organization FROM current_offers WHERE withdrawn_at <= %s
+    (
+        SELECT originator_id, organization FROM current_offers WHERE withdrawn_at <= %(withdrawn)s
+        ORDER BY withdrawn_at LIMIT %(limit)s
+    )
     UNION
-    SELECT originator_id, organization FROM parked_signals WHERE parked_at <= %s
-    LIMIT %s
+    SELECT originator_id, organization FROM parked_signals WHERE parked_at <= %(parked)s
+    LIMIT %(limit)s
 """
+"""An import can make very many invitations due at once: each look reads no more of them than it takes."""
 _STATUS: LiteralString = """
     SELECT application_name AS name, t.notification_id AS position,
         (SELECT count(*) FROM offerlog_events e WHERE e.notification_id > t.notification_id) AS behind,
@@ -133,7 +137,8 @@ class PostgresReadSide:
     ) -> Sequence[tuple[UUID, str]]:
         """Streams on which the passing of time may have an effect."""
         with store_reached(), self._datastore.cursor() as cursor:
-            rows = cursor.execute(_DUE, (withdrawn_before, parked_before, limit))
+            asked = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
+            rows = cursor.execute(_DUE, asked)
             return [(row["originator_id"], row["organization"]) for row in rows]
 
     def status(self) -> Sequence[ProjectionStatus]:

@@ -16,6 +16,7 @@ import psycopg
 from eventsourcing.persistence import (
     DataError,
     IntegrityError,
+    InterfaceError,
     ListenNotifySubscription,
     Notification,
     OperationalError,
@@ -146,7 +147,7 @@ class LogRecorder(PostgresApplicationRecorder):
                 lost = error
             else:
                 return position
-        if self._committed(xid) and self._stored(events, refusals):
+        if self._settled(xid, events, refusals):
             return position
         raise OperationalError(str(lost)) from lost
 
@@ -210,24 +211,12 @@ class LogRecorder(PostgresApplicationRecorder):
             for r in refusals:
                 copy.write_row((r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw))
 
-    def _stored(self, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
-        """Whether what was to be committed is there: after a crash, another one may have got the number."""
-        with self.datastore.cursor() as cursor:
-            if events:
-                one = events[0]
-                statement = sql.SQL(
-                    "SELECT state FROM {} WHERE originator_id = %s AND originator_version = %s"
-                ).format(self._table)
-                row = cursor.execute(statement, (one.originator_id, one.originator_version)).fetchone()
-                return row is not None and bytes(row["state"]) == one.state
-            first = refusals[0]
-            statement = sql.SQL(
-                "SELECT FROM {} WHERE organization = %s AND recorded_at = %s AND raw = %s LIMIT 1"
-            ).format(self._refusals)
-            asked = (first.organization, first.recorded_at, first.raw)
-            return cursor.execute(statement, asked).fetchone() is not None
+    def _settled(self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
+        """Whether the transaction was committed; asks until there is an answer.
 
-    def _committed(self, xid: str) -> bool:
+        Raises:
+            OutcomeUnknown: There was none in a minute.
+        """
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
             try:
@@ -235,15 +224,35 @@ class LogRecorder(PostgresApplicationRecorder):
                     cursor.execute("SELECT pg_xact_status(%s::xid8) AS status", (xid,))
                     row = cursor.fetchone()
                     status = row["status"] if row else None
-                if status in {"committed", "aborted"}:
-                    return bool(status == "committed")
-            except OperationalError:  # still away: ask again
+                    if status == "aborted":
+                        return False
+                    if status == "committed":
+                        return self._stored(cursor, events, refusals)
+            except (OperationalError, InterfaceError):  # still away, or away again: ask again
                 pass
             except DataError:  # "in the future": the server crashed before anything of it was on disk
                 return False
             if time.monotonic() > deadline:
                 raise OutcomeUnknown(xid)
             time.sleep(0.05)
+
+    def _stored(
+        self, cursor: Cursor[DictRow], events: Sequence[EventRow], refusals: Sequence[Refusal]
+    ) -> bool:
+        """Whether what was to be committed is there: after a crash, another one may have got the number."""
+        if events:
+            one = events[0]
+            statement = sql.SQL(
+                "SELECT state FROM {} WHERE originator_id = %s AND originator_version = %s"
+            ).format(self._table)
+            row = cursor.execute(statement, (one.originator_id, one.originator_version)).fetchone()
+            return row is not None and bytes(row["state"]) == one.state
+        first = refusals[0]
+        statement = sql.SQL(
+            "SELECT FROM {} WHERE organization = %s AND recorded_at = %s AND raw = %s LIMIT 1"
+        ).format(self._refusals)
+        asked = (first.organization, first.recorded_at, first.raw)
+        return cursor.execute(statement, asked).fetchone() is not None
 
 
 class TimedSubscription(ListenNotifySubscription[LogRecorder]):

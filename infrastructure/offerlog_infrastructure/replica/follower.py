@@ -102,11 +102,11 @@ class SuppressionReplica:
             horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
             with connection.cursor() as looking:
                 while not self._stopped.is_set():
-                    looked = time.monotonic()
                     safe = horizon.advance(looking)
                     if safe is not None:
                         self._catch_up(cursor, safe, source)
-                        self._fresh, self.error = looked, None
+                        # Not the time of this look: behind a writer that hangs there may be newer events.
+                        self._fresh, self.error = horizon.as_of, None
                     self._stopped.wait(_LOOK_SECONDS)
 
     def _catch_up(self, cursor: Cursor[Any], safe: int, source: bytes) -> None:

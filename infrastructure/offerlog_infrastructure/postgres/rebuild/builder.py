@@ -31,6 +31,7 @@ _LOCK_NUMBER: Final = 100
 _LOOK_SECONDS: Final = 0.1
 _SWITCHES_TRIED: Final = 20
 _STALLED_SECONDS: Final = 60.0
+_HANGS_SECONDS: Final = 10
 _ALONE: Final = 2
 """Fewer slices than this are loaded without processes for it."""
 
@@ -216,6 +217,9 @@ def _prove_and_switch(
         try:
             with cursor.connection.transaction():
                 cursor.execute("SET LOCAL lock_timeout = '2s'")
+                # All projectors wait for this transaction: one that hangs is ended by the server.
+                hangs = f"SET LOCAL idle_in_transaction_session_timeout = '{_HANGS_SECONDS}s'"
+                cursor.execute(hangs.encode())
                 cursor.execute(
                     "SELECT FROM offerlog_tracking WHERE application_name = ANY(%s)"
                     " ORDER BY application_name FOR UPDATE",
