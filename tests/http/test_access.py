@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 
 import httpx
@@ -135,6 +136,24 @@ def test_a_widgets_key_is_held_to_its_origins_and_rate(site: Site, monkeypatch: 
         found = [client.post(url, json={}) for _ in range(201)]
     assert found[-1].status_code == 429
     assert int(found[-1].headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("form", ["array", "ndjson"])
+def test_a_widgets_key_sends_so_many_signals_at_once(site: Site, form: str) -> None:
+    """Its rate is counted in requests: one that held a million signals would go around it."""
+    lines = [f'{{"eventId": "{uuid.uuid4()}"}}' for _ in range(101)]
+
+    def answer(count: int) -> httpx.Response:
+        few = lines[:count]
+        kind = "application/json" if form == "array" else "application/x-ndjson"
+        body = f"[{','.join(few)}]" if form == "array" else "\n".join(few)
+        with site.client(Role.WIDGET) as client:
+            return client.post("/v1/signals", content=body, headers={"Content-Type": kind})
+
+    refused = answer(101)
+    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/payload-too-large")
+    assert list(site.service.refusals()) == []
+    assert len(answer(100).json()["outcomes"]) == 100
 
 
 def test_every_answer_has_the_security_headers(site: Site) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 import psycopg
@@ -109,13 +110,16 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
     one, other = offered(uuid4()), offered(uuid4())
     log.append([one], [refusal()])
     row = application.facts.row
-    there = application.log._stored
-    assert there([row(one)], [])
-    assert not there([row(other)], [])
-    assert not there([row(one)._replace(state=b"another")], [])
-    assert there([], [refusal()])
-    assert not there([], [refusal(b"another")])
-    assert not application.log._committed("99999999")  # a number that the server has not given out yet
+    with application.log.datastore.cursor() as cursor:
+        there = partial(application.log._stored, cursor)
+        assert there([row(one)], [])
+        assert not there([row(other)], [])
+        assert not there([row(one)._replace(state=b"another")], [])
+        assert there([], [refusal()])
+        assert not there([], [refusal(b"another")])
+    assert not application.log._settled(
+        "99999999", [row(one)], []
+    )  # the server has not given out that number
 
 
 @pytest.mark.parametrize("at_fault", [0, 1, 250, 1_499])

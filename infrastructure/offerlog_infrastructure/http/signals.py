@@ -25,6 +25,9 @@ router = APIRouter(tags=["signals"])
 MOST_SIGNALS: Final = 10_000
 """The longest array; NDJSON may be of any length."""
 
+MOST_WIDGET_SIGNALS: Final = 100
+"""The most in one request of a widget's key: it is public, and its rate is counted in requests."""
+
 _BATCH: Final = 1_000
 _IN_FLIGHT: Final = 4
 _MANY: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/ndjson"})
@@ -49,7 +52,7 @@ async def record_signals(request: Request) -> Response:
         return await _beacon(request)
     key = await _writer(request, bearer(request))
     if kind in _MANY:
-        return await _stream(request, key, lines(request))
+        return await _stream(request, key, _no_more_than(_most(key), lines(request)))
     if kind not in JSON_TYPES:
         raise Problem(
             415,
@@ -76,7 +79,27 @@ async def _writer(request: Request, text: str | None) -> Key:
     return key
 
 
+def _most(key: Key) -> int | None:
+    return MOST_WIDGET_SIGNALS if key.role is Role.WIDGET else None
+
+
+async def _no_more_than(most: int | None, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    count = 0
+    async for line in source:
+        count += 1
+        if most is not None and count > most:
+            raise _too_many(most)
+        yield line
+
+
+def _too_many(most: int) -> Problem:
+    return Problem(413, "payload-too-large", f"at most {most:,} signals in a request with this key")
+
+
 async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
+    most = _most(key)
+    if most is not None and len(signals) > most:
+        raise _too_many(most)
     future = request.app.state.service.submit(signals, organization=key.organization)
     receipt = await _durable(request, signals, future)
     return _json(_told(receipt))
