@@ -139,7 +139,7 @@ class GroupCommitWriter:
 
     @property
     def depth(self) -> int:
-        """How many cases wait to be written."""
+        """How many cases wait to be written, those set aside too."""
         return self._weight
 
     def close(self) -> None:
@@ -180,15 +180,15 @@ class GroupCommitWriter:
             weight = sum(submission.weight for submission in group)
             while self._waiting and (not group or weight + self._waiting[0].weight <= self._group_limit):
                 submission = self._waiting.popleft()
-                self._weight -= submission.weight
                 if not submission.future.set_running_or_notify_cancel():
-                    continue
-                if behind and not behind.isdisjoint(submission.streams):
+                    self._weight -= submission.weight
+                elif behind and not behind.isdisjoint(submission.streams):
                     self._held.append(submission)  # nothing overtakes at the same visitor-offer
                     behind |= submission.streams
                 else:
                     group.append(submission)
                     weight += submission.weight
+            self._weight -= weight
             return group
 
     def _due(self, now: float) -> list[_Submission]:
@@ -238,6 +238,8 @@ class GroupCommitWriter:
                 submission.not_before = time.monotonic() + _HOLD_SECONDS[submission.held]
                 submission.held += 1
                 held.append(submission)
+        with self._ready:
+            self._weight += sum(submission.weight for submission in held)  # it waits again
         self._held = held + self._held  # all that was set aside before came later, or touches nothing of it
 
     def _commit(self, group: list[_Submission]) -> None:

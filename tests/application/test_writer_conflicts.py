@@ -1,6 +1,7 @@
 """Other writers that get there first, and connections that break: decided again, within bounds."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import count
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 
 from memory_log import MemoryLog
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable, VersionConflict
-from offerlog_application.writer import Contended, GroupCommitWriter
+from offerlog_application.writer import Contended, GroupCommitWriter, Overloaded
 from offerlog_domain.events import Fact
 from writing import ONE, THREE, TWO, case, held, other_writer, send
 
@@ -102,6 +103,30 @@ def test_nothing_overtakes_at_the_same_visitor_offer(writer: GroupCommitWriter, 
     assert first.result(10) == ["recorded", "recorded"]
     assert second.result(10) == ["recorded", "recorded"]
     assert third.result(10) == ["recorded"]
+
+
+def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
+    """However long another writer sits on a visitor-offer, no more waits for it than may wait."""
+    sat_on = True
+
+    def interfere(facts: Sequence[Fact]) -> None:
+        if sat_on and any(fact.originator_id == ONE for fact in facts):
+            raise VersionConflict(ONE, waiting=True)
+
+    log.before_append = interfere
+    with closing(GroupCommitWriter(log, queue_limit=10)) as writer:
+        waiting = [send(writer, case(ONE))]
+        while not writer._held:
+            assert not waiting[0].done()
+        with pytest.raises(Overloaded):
+            for _ in range(20):
+                waiting.append(send(writer, case(ONE, "accepted")))
+                assert send(writer).result(10) == []  # by now the writer has seen it
+        assert writer.depth == len(waiting) == 10
+        sat_on = False
+        assert [one.result(10) for one in waiting[:2]] == [["recorded"], ["recorded"]]
+        assert [one.result(10) for one in waiting[2:]] == [["duplicate"]] * 8
+        assert writer.depth == 0
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is meant to end

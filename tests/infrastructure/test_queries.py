@@ -1,13 +1,15 @@
 """The lists of the read side over several pages, and what becomes of them when the service goes."""
 
 import json
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from contracts.recount import rows
+from contracts.recount import rows, until
 from memory_log import StoppedClock
 from offerlog_application.calendar import Granularity
 from offerlog_application.offers import OrganizationName
@@ -15,7 +17,7 @@ from offerlog_application.ports import Closed
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres import queries
+from offerlog_infrastructure.postgres import performance, queries
 from offerlog_infrastructure.service import Offerlog
 
 MAP = str(uuid.uuid4())
@@ -126,3 +128,19 @@ def test_of_very_many_that_are_due_the_oldest_come_first(dsn: str) -> None:
             for customer in customers[:5]
         ]
         assert {stream for stream, _ in found} == set(oldest)
+
+
+def test_slow_readers_keep_no_writer_waiting(offerlog: Offerlog) -> None:
+    """As many reports at a time as anyone likes: what is recorded meanwhile is durable at once."""
+    slow = performance._SLOTS.replace("SELECT", "SELECT pg_sleep(0.5),", 1)
+    offerlog.record([signal("offered", "before")])
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(40) as pool:
+        patch.setattr(performance, "_SLOTS", slow)
+        reports = [pool.submit(offerlog.report, ReportQuery(offerlog.organization)) for _ in range(40)]
+        until(lambda: sum(report.running() for report in reports) == 40)
+        began = time.monotonic()
+        offerlog.record([signal("offered", "meanwhile")])
+        took = time.monotonic() - began
+        assert not all(report.done() for report in reports)
+        assert [report.exception() for report in reports] == [None] * 40
+    assert took < 0.5

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from infrastructure.test_projector import contents
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
 from offerlog_application.reports import ReportQuery
 from offerlog_infrastructure.postgres.rebuild import builder, workshop
+from offerlog_infrastructure.postgres.views import VIEWS
 from offerlog_infrastructure.service import Offerlog
 
 REBUILDING = """
@@ -213,6 +215,33 @@ def test_an_empty_log_can_be_rebuilt(offerlog: Offerlog, dsn: str) -> None:
     """Nothing comes to nothing."""
     offerlog.rebuild()
     assert not left_over(dsn)
+
+
+def test_a_last_slice_that_somebody_still_holds_is_waited_for(
+    offerlog: Offerlog, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process of a rebuild that was killed may outlive it for a moment; nothing is left out."""
+    monkeypatch.setattr(workshop, "_EVENTS_A_SLICE", 20_000)
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    with pytest.raises(KeyboardInterrupt):
+        offerlog.rebuild(told=_interrupt)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(dsn) as holding:
+        holding.execute("SELECT FROM offerlog_rebuild.slices FOR UPDATE")
+        running = pool.submit(offerlog.rebuild)
+        with pytest.raises(TimeoutError):
+            running.result(timeout=2)
+        holding.rollback()
+        running.result(timeout=60)
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def test_the_tables_are_part_of_what_a_build_is_known_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a migration, a rebuild begun before it is not gone on with."""
+    read: list[str] = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
+    workshop._code(VIEWS)
+    assert {"0001_log.sql", "instants.py", "builder.py", "performance.py"} <= set(read)
 
 
 def test_another_builds_half_done_work_is_thrown_away(offerlog: Offerlog, dsn: str) -> None:

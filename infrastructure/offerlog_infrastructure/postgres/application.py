@@ -21,6 +21,9 @@ _IDLE_IN_TRANSACTION_SECONDS = "10"
 """After which the server ends a writer that hangs inside its transaction and so delays readers."""
 
 
+_READING = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "5"}
+
+
 class LogFactory(PostgresFactory):
     """Makes our recorders over a pool that takes a whole connection string."""
 
@@ -46,19 +49,26 @@ class OfferlogApplication(Application[UUID]):
 
     Attributes:
         dsn: The connection string, password included: do not log it.
+        reading: A pool of its own for reports and lists: however slow they are, the writer waits for none.
     """
 
     name = "offerlog"
     env: ClassVar[dict[str, str]] = {
         "CREATE_TABLE": "n",
         "POSTGRES_POOL_SIZE": "3",
-        "POSTGRES_MAX_OVERFLOW": "8",
+        "POSTGRES_MAX_OVERFLOW": "2",
         "POSTGRES_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": _IDLE_IN_TRANSACTION_SECONDS,
     }
 
     def __init__(self, dsn: str, schema: str, env: EnvType | None = None) -> None:
         self.dsn = dsn
         super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
+        self.reading = LogFactory(Environment(self.name, {**self.env, **_READING}), dsn).datastore
+
+    def close(self) -> None:
+        """Close both pools."""
+        super().close()
+        self.reading.close()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
         """Only what the code says: the process environment is `settings`' to read.

@@ -36,7 +36,7 @@ class PostgresDeadLetters:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application
-        self._datastore = application.log.datastore
+        self._datastore = application.reading
 
     def all(self) -> Sequence[DeadLetter]:
         """Every one, by projection and position."""

@@ -96,7 +96,7 @@ class PostgresPerformance:
     """The application's `PerformanceCounts`; thread-safe."""
 
     def __init__(self, application: OfferlogApplication) -> None:
-        self._datastore = application.log.datastore
+        self._datastore = application.reading
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""

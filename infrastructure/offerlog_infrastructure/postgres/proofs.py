@@ -41,7 +41,7 @@ class PostgresProofs:
     """The proofs of all projections; thread-safe."""
 
     def __init__(self, application: OfferlogApplication) -> None:
-        self._datastore = application.log.datastore
+        self._datastore = application.reading
 
     def proof(self, view: str) -> Proof:
         """What a projection has folded in by now; costs one small query.

@@ -77,7 +77,7 @@ class PostgresReadSide:
     def __init__(self, application: OfferlogApplication, clock: Clock) -> None:
         self._application = application
         self._clock = clock
-        self._datastore = application.log.datastore
+        self._datastore = application.reading
         self._lookups = Lookups(application)
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ class StoredKind:
 
 def stored_kinds(application: OfferlogApplication) -> Sequence[StoredKind]:
     """Every kind in the log, each with a sample of up to a hundred events read."""
-    with store_reached(), application.log.datastore.get_connection() as connection:
+    with store_reached(), application.reading.get_connection() as connection:
         rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_KINDS).fetchall()
     found: dict[str, StoredKind] = {}
     for topic, events, first, last, stream, version, state in rows:

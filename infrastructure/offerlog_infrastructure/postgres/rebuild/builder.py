@@ -103,28 +103,32 @@ def _load(
     views: Sequence[View],
     told: Callable[[RebuildProgress], None],
 ) -> None:
-    left, _ = _left(connection, told)
+    left = _left(connection, told)
     if left < _ALONE:
-        load_slices(connection, views)
+        while left:  # it may still be held by a process of an earlier rebuild, which is about to end
+            load_slices(connection, views)
+            if left := _left(connection, told):
+                time.sleep(_LOOK_SECONDS)
         return
     with _workers(application, workshop, views, min(left, os.cpu_count() or 1)) as workers:
         while left:
             time.sleep(_LOOK_SECONDS)
             ended = [worker for worker in workers if worker.poll() is not None]
-            left, _ = _left(connection, told)
+            left = _left(connection, told)
             if left and len(ended) == len(workers):
                 said = " ".join((workers[0].stderr.read() if workers[0].stderr else "").split()[-40:])
                 raise RuntimeError(f"the processes of the rebuild ended before the last slice: {said}")
 
 
-def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], None]) -> tuple[int, int]:
+def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], None]) -> int:
+    """How many slices are still to be loaded."""
     row = connection.execute(
         "SELECT count(*) FILTER (WHERE NOT done) AS left, sum(events)::bigint AS events,"
         " (SELECT goal FROM plan) AS goal FROM slices"
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     told(RebuildProgress("loading", row["events"] or 0, row["goal"]))
-    return row["left"], row["events"] or 0
+    return int(row["left"])
 
 
 @contextlib.contextmanager

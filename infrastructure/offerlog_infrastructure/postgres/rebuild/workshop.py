@@ -188,15 +188,18 @@ def _slices(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
 
 
 def _code(views: Sequence[View]) -> str:
-    """What tells one build's way to the views from another's: the source that leads there."""
+    """What tells one build's way to the views from another's: the source that leads there, the tables' too."""
     digest = sha256(" ".join(sorted(view.name for view in views)).encode())
     for package in (
+        "offerlog_application",
         "offerlog_application.projections",
         "offerlog_domain",
         "offerlog_infrastructure.postgres",
+        "offerlog_infrastructure.postgres.rebuild",
+        "offerlog_infrastructure.postgres.sql",
         "offerlog_infrastructure.postgres.views",
     ):
         for file in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
-            if file.name.endswith(".py"):
+            if file.name.endswith((".py", ".sql")):
                 digest.update(file.read_bytes())
     return digest.hexdigest()
