@@ -259,3 +259,10 @@ def test_another_builds_half_done_work_is_thrown_away(offerlog: Offerlog, dsn: s
 
 def _interrupt(_: RebuildProgress) -> None:
     raise KeyboardInterrupt
+
+
+def test_one_rebuild_after_the_other(offerlog: Offerlog) -> None:
+    """The end of the one is known to the next at once."""
+    offerlog.wait(offerlog.record(journeys(7)).position)
+    for _ in range(20):
+        offerlog.rebuild("suppression")

@@ -62,12 +62,7 @@ def rebuild(
         SchemaNotMade: The database's user may not make the schema that it takes.
     """
     workshop = Workshop(application.log.datastore.schema)
-    with application.connect() as connection:
-        row = connection.execute(
-            "SELECT pg_try_advisory_lock(%s, %s) AS mine", (LOCK_SPACE, _LOCK_NUMBER)
-        ).fetchone()
-        if row is None or not row["mine"]:
-            raise RebuildRunning
+    with application.connect() as connection, _alone(connection):
         goal = workshop.goal(connection, views)
         if goal is None:
             goal = _last_event(connection, application.log.safe_position())
@@ -84,6 +79,20 @@ def rebuild(
             _catch_up(application, cursor, views)
             told(RebuildProgress("proving", goal, goal))
             _prove_and_switch(application, cursor, workshop, views, accept=accept_difference, switch=switch)
+
+
+@contextlib.contextmanager
+def _alone(connection: Connection[DictRow]) -> Iterator[None]:
+    """Keep other rebuilds away; given back at once, as the server notices the end of a connection later."""
+    lock = (LOCK_SPACE, _LOCK_NUMBER)
+    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS mine", lock).fetchone()
+    if row is None or not row["mine"]:
+        raise RebuildRunning
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
 
 
 def _last_event(connection: Connection[DictRow], safe: int) -> int:
