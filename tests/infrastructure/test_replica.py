@@ -14,11 +14,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contracts.given import journeys
 from contracts.recount import rows, until
-from offerlog_application.listings import ReplicaStale
+from offerlog_application.listings import ReplicaStale, Suppression
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.replica.store import ReplicaStore
 from offerlog_infrastructure.service import Offerlog
 
 MAP = str(uuid.uuid4())
@@ -102,6 +104,59 @@ def test_another_log_is_copied_anew(local: Offerlog, folder: Path, make_dsn) -> 
     local.close()
     with open_offerlog(database_url=make_dsn(), keep_deadlines=False, replica=folder) as other:
         assert other.local_suppressions("visitor-1").suppressions == ()
+
+
+def test_a_log_that_has_lost_its_end_is_copied_anew(dsn: str, server: str, folder: Path) -> None:
+    """It was restored from a backup: what it has recorded since stands where the replica has been already."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as before:
+        before.wait(before.record(journeys(70)).position)
+    restored = f"restored_{uuid.uuid4().hex[:12]}"
+    name = conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{restored}" TEMPLATE "{name}"'.encode())
+    try:
+        for database, visitor in ((dsn, "lost"), (make_conninfo(server, dbname=restored), "since")):
+            with open_offerlog(database_url=database, keep_deadlines=False) as service:
+                service.wait(service.record(life(visitor, "offered", "rejected")).position)
+            with open_offerlog(database_url=database, keep_deadlines=False, replica=folder) as service:
+                assert service.local_suppressions(visitor).suppressions
+        with open_offerlog(database_url=database, keep_deadlines=False, replica=folder) as service:
+            assert not service.local_suppressions("lost").suppressions
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{restored}" WITH (FORCE)'.encode())
+
+
+def test_what_is_read_while_it_is_emptied_is_no_answer(
+    local: Offerlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To find nothing there says nothing about the visitor."""
+    assert local._replica is not None
+    store = local._replica._store
+    look_up = store.look_up
+
+    def emptied(*asked: str) -> tuple[Suppression, ...]:
+        store.clear()
+        return look_up(*asked)
+
+    assert local.local_suppressions("visitor-1").suppressions
+    monkeypatch.setattr(store, "look_up", emptied)
+    with pytest.raises(ReplicaStale):
+        local.local_suppressions("visitor-1")
+
+
+def test_after_a_crash_of_the_machine_it_is_made_anew(folder: Path) -> None:
+    """What had reached the disk by then nobody knows, so none of it is believed."""
+    first = ReplicaStore.open(folder)
+    first.put({}, 7, b"a log", b"")
+    first.close()
+    again = ReplicaStore.open(folder)
+    assert again.position == 7
+    again.close()
+    (folder / "suppressions-0" / "boot").write_text("an earlier start of the machine")
+    after = ReplicaStore.open(folder)
+    assert after.position is None
+    after.close()
 
 
 def test_past_its_bound_it_refuses(dsn: str, folder: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -15,7 +16,7 @@ from offerlog_application.listings import Lookup, ReplicaStale
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.feeding import READ_PAGE
+from offerlog_infrastructure.postgres.feeding import READ_PAGE, EventRow
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.replica.store import ReplicaStore
 
@@ -25,6 +26,11 @@ _AGAIN_SECONDS: Final = 0.5
 
 _SOURCE: LiteralString = "SELECT extract(epoch FROM applied_at)::text FROM migrations WHERE number = 1"
 _VIEW: LiteralString = "SELECT notification_id FROM offerlog_tracking WHERE application_name = 'suppression'"
+_LAST_EVENT: LiteralString = """
+    SELECT notification_id, originator_id, originator_version, topic, state
+    FROM offerlog_events WHERE notification_id <= %s
+    ORDER BY notification_id DESC LIMIT 1
+"""
 _SUPPRESSED: LiteralString = """
     SELECT organization, customer_id_type, customer_id, action_map_id::text, state, action_id::text, since
     FROM suppressions
@@ -36,7 +42,8 @@ _log = logging.getLogger(__name__)
 class SuppressionReplica:
     """A local copy of the suppression list; its look-ups are thread-safe and ask nobody.
 
-    A thread follows the log. Where nothing has been copied yet, or the copy is of another log, it begins
+    A thread follows the log. Where nothing has been copied yet, or the copy is of another log, or of one that
+    has since lost its end (restored from a backup, or failed over to a server that was behind), it begins
     with the projection as it stands and goes on from its position.
 
     Args:
@@ -61,11 +68,14 @@ class SuppressionReplica:
         Raises:
             ReplicaStale: The copy is older than it may be, or has not been made yet.
         """
-        fresh, position = self._fresh, self._store.position
+        cleared, fresh, position = self._store.cleared, self._fresh, self._store.position
         age = None if fresh is None else time.monotonic() - fresh
         if age is None or age > self._max_age or position is None:
             raise ReplicaStale(age, self._max_age, self.error)
-        return Lookup(position, age, self._store.look_up(organization, customer_id_type, customer_id))
+        found = self._store.look_up(organization, customer_id_type, customer_id)
+        if self._store.cleared != cleared:
+            raise ReplicaStale(None, self._max_age, self.error)
+        return Lookup(position, age, found)
 
     def await_fresh(self, timeout: float) -> None:
         """Wait until look-ups are answered, at most so many seconds.
@@ -100,6 +110,10 @@ class SuppressionReplica:
             source = str((cursor.execute(_SOURCE).fetchone() or ("",))[0]).encode()
             log = self._application.log
             horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
+            position = self._store.position
+            if position is not None and self._store.last() != _last_event(cursor, position):
+                self._fresh = None
+                self._store.clear()
             with connection.cursor() as looking:
                 while not self._stopped.is_set():
                     safe = horizon.advance(looking)
@@ -119,7 +133,7 @@ class SuppressionReplica:
             read = self._application.facts.fact
             facts = [Positioned(place, read(*stored)) for place, *stored in rows]
             position = rows[-1][0] if rows else safe
-            self._store.put(suppressions(Page(facts)), position, source)
+            self._store.put(suppressions(Page(facts)), position, source, _mark(rows[-1]) if rows else None)
 
     def _copy(self, cursor: Cursor[Any], source: bytes) -> int:
         """Begin with the projection as it stands, and return its position."""
@@ -136,9 +150,22 @@ class SuppressionReplica:
                 )
             position = int(found[0])
             for chunk in _chunks(connection):
-                self._store.put(chunk, 0, source)
-        self._store.put({}, position, source)
+                self._store.put(chunk, 0, source, b"")
+            last = _last_event(cursor, position)
+        self._store.put({}, position, source, last)
         return position
+
+
+def _last_event(cursor: Cursor[Any], position: int) -> bytes:
+    """What tells the last event up to a position from any other that could stand there."""
+    row = cursor.execute(_LAST_EVENT, (position,)).fetchone()
+    return b"" if row is None else _mark(row)
+
+
+def _mark(row: EventRow) -> bytes:
+    position, stream, version, topic, state = row
+    told = b"%d %b %d %b " % (position, stream.bytes, version, topic.encode())
+    return blake2b(told + state, digest_size=20).digest()
 
 
 def _chunks(connection: Connection[Any]) -> Iterator[dict[SuppressionKey, SuppressionRow]]:

@@ -33,6 +33,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 _POSITION: Final = b"position"
 _SOURCE: Final = b"source"
+_LAST: Final = b"last"
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Another one each time that the machine starts; where there is none, a crash of it is not noticed."""
 
 
 class ReplicaStore:
@@ -40,11 +44,13 @@ class ReplicaStore:
 
     Attributes:
         position: Up to which position of the log it holds everything; None where it is empty.
+        cleared: How often it has been emptied; what was read while that changed is no answer.
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
         self._folder = folder
         self._lock = lock
+        self.cleared = 0
         self._env = lmdb.open(str(folder), map_size=_MAP_BYTES, sync=False, max_readers=512)
         self._db = self._env.open_db(None)
         with self._env.begin() as transaction:
@@ -66,15 +72,20 @@ class ReplicaStore:
                 os.close(lock)
                 number += 1
                 continue
+            # Nothing forces the file to the disk: if the machine has gone down since, it may be torn.
+            boot, now = folder / "boot", _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
+            if not boot.exists() or boot.read_text() != now:
+                _empty(folder)
+                boot.write_text(now)
             try:
                 return cls(folder, lock)
-            except (lmdb.Error, ValueError):  # torn by a crash of the machine: it is made anew from the log
-                for name in ("data.mdb", "lock.mdb"):
-                    (folder / name).unlink(missing_ok=True)
+            except (lmdb.Error, ValueError):  # it is made anew from the log
+                _empty(folder)
                 return cls(folder, lock)
 
     def clear(self) -> None:
         """Forget everything."""
+        self.cleared += 1  # beforehand: whoever finds nothing must be able to tell why
         with self._env.begin(write=True) as transaction:
             transaction.drop(self._db, delete=False)
         self.position = None
@@ -85,8 +96,20 @@ class ReplicaStore:
             found: bytes | None = transaction.get(_SOURCE)
             return found
 
-    def put(self, added: Mapping[SuppressionKey, SuppressionRow], position: int, source: bytes) -> None:
-        """Add pairs and move the position, in one transaction."""
+    def last(self) -> bytes | None:
+        """What tells the last event that it was fed; None where it is empty."""
+        with self._env.begin() as transaction:
+            found: bytes | None = transaction.get(_LAST)
+            return found
+
+    def put(
+        self,
+        added: Mapping[SuppressionKey, SuppressionRow],
+        position: int,
+        source: bytes,
+        last: bytes | None = None,
+    ) -> None:
+        """Add pairs and move the position, in one transaction; `last` None: no further event was fed."""
         with self._env.begin(write=True) as transaction:
             for key, row in added.items():
                 digest = _digest(key.organization, key.customer_id_type, key.customer_id)
@@ -101,6 +124,8 @@ class ReplicaStore:
                     transaction.put(digest, known + record)
             transaction.put(_POSITION, b"%d" % position)
             transaction.put(_SOURCE, source)
+            if last is not None:
+                transaction.put(_LAST, last)
         self.position = position
 
     def look_up(self, organization: str, customer_id_type: str, customer_id: str) -> tuple[Suppression, ...]:
@@ -135,8 +160,13 @@ class ReplicaStore:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _empty(folder: Path) -> None:
+    for name in ("data.mdb", "lock.mdb"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _digest(organization: str, customer_id_type: bytes, customer_id: bytes) -> bytes:
-    """The key of a visitor: 20 bytes, and so never one of the two keys in words."""
+    """The key of a visitor: 20 bytes, and so never one of the keys in words."""
     where = organization.encode()
     parts = b"%d:%d:%b%b%b" % (len(where), len(customer_id_type), where, customer_id_type, customer_id)
     return blake2b(parts, digest_size=20).digest()

@@ -188,7 +188,7 @@ def _slices(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
 
 
 def _code(views: Sequence[View]) -> str:
-    """What tells one build's way to the views from another's: the source that leads there, the tables' too."""
+    """What tells one build's way to the views from another's: all source that leads there, and the tables."""
     digest = sha256(" ".join(sorted(view.name for view in views)).encode())
     for package in (
         "offerlog_application",
