@@ -238,7 +238,8 @@ def test_serving_can_be_tried_and_keys_are_managed(offerlog: CommandLine) -> Non
     assert "ofl_admin_" in first
     assert f"Serving at http://127.0.0.1:{port}\n" not in first
     assert "ready, and stopped again" in first
-    assert "ofl_admin_" not in offerlog("serve", "--check", "--port", "0").text
+    proxied = offerlog.with_settings(http_proxy="http://127.0.0.1:9")
+    assert "ofl_admin_" not in proxied("serve", "--check", "--port", "0").text
     made = offerlog("keys", "create", "--role", "widget", "--origin", "https://shop.example").json
     assert made["key"].startswith(f"ofl_widget_{made['id']}_")
     listed = offerlog("keys", "list").lines
@@ -246,3 +247,11 @@ def test_serving_can_be_tried_and_keys_are_managed(offerlog: CommandLine) -> Non
     assert all("key" not in one for one in listed)
     assert offerlog("keys", "revoke", made["id"]).json["revoked_at"]
     assert "there is no key" in offerlog.fails("keys", "revoke", "nonsense", code=1)
+
+
+@pytest.mark.parametrize(
+    ("host", "said"), [("", "--host: an empty name is no address"), ("host.invalid", "is no address: ")]
+)
+def test_a_host_that_is_no_address(offerlog: CommandLine, host: str, said: str) -> None:
+    """Wrong usage; above all, no name does not mean every address."""
+    assert said in offerlog.fails("serve", "--check", "--host", host)
