@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from offerlog_application.keys import Key, Role
+from offerlog_application.keys import Key, NoOrigin, Role, checked_origin
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import console, print_json, usage
@@ -117,12 +117,23 @@ def _check_host(host: str) -> None:
         raise usage(f"--host {host!r} is no address: {error.strerror}") from None
 
 
+def _origin(text: str) -> str:
+    try:
+        return checked_origin(text)
+    except NoOrigin as error:
+        raise usage(str(error)) from None
+
+
 def create(
     role: Annotated[Role, typer.Option(help="What it may do: widget keys are safe to ship to browsers.")],
     name: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
     origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="From where a browser may use it; may be given again."),
+        typer.Option(
+            parser=_origin,
+            metavar="ORIGIN",
+            help="From where a browser may use it; may be given again. [dim]https://shop.example[/]",
+        ),
     ] = None,
     data: Data = None,
     organization: Organization = None,
