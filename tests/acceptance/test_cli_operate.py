@@ -188,8 +188,9 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
             2,
             "OFFERLOG_DEADLINE_GRACE: 0 to 316224000 seconds (ten years) are needed",
         ),
-        ({"OFFERLOG_ORGANIZATION": "a b"}, 2, "'a b' is no name of an organization"),
+        ({"OFFERLOG_ORGANIZATION": "a b"}, 2, "variable OFFERLOG_ORGANIZATION: 'a b' is no name"),
         ({"OFFERLOG_DATABASE_URL": "nonsense"}, 2, "OFFERLOG_DATABASE_URL: "),
+        ({"OFFERLOG_DATABASE_URL": "http://db/x"}, 2, "give postgresql://user@host/database"),
         ({"OFFERLOG_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 1, "the store cannot be reached"),
         ({"OFFERLOG_DATA": "/proc/nowhere"}, 1, "The data folder cannot be used: /proc/nowhere"),
     ],
@@ -199,6 +200,23 @@ def test_settings_that_do_not_work(
 ) -> None:
     """One line that names what to change."""
     assert said in offerlog.with_settings(**settings).fails("expire", code=code)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://u:secret@db/x", "postgresql://u:secret%zz@db/x", 'postgresql://u:"secret@[db/x', "u:secret"],
+)
+def test_a_wrong_address_does_not_show_its_password(offerlog: CommandLine, address: str) -> None:
+    """An error ends in a journal that many can read."""
+    said = offerlog.with_settings(OFFERLOG_DATABASE_URL=address).fails("expire")
+    assert "the environment variable OFFERLOG_DATABASE_URL: " in said
+    assert "secret" not in said
+
+
+def test_an_empty_name_is_no_organization(offerlog: CommandLine) -> None:
+    """A script's unset variable must not lead to somebody else's data."""
+    for words in (("--organization", "", "report"), ("report", "--organization", "")):
+        assert "an empty name is no organization" in offerlog.fails(*words)
 
 
 def test_a_folder_given_beats_a_server_in_the_environment(offerlog: CommandLine) -> None:

@@ -175,6 +175,17 @@ def test_files_that_cannot_be_meant(offerlog: CommandLine, tmp_path: Path) -> No
     assert "is a folder" in offerlog.fails("record", str(tmp_path))
 
 
+def test_outcomes_that_cannot_be_written_name_their_file(offerlog: CommandLine, tmp_path: Path) -> None:
+    """A full disk, a folder that is not there: exit code 1, and whose fault it is."""
+    signal = ndjson(told("offered", an_id(), an_id(), AT))
+    full = offerlog("record", "-", "--outcomes", "/dev/full", given=signal, code=1)
+    assert full.errors.endswith("offerlog: /dev/full: No space left on device\n")
+    missing = str(tmp_path / "missing" / "judged.ndjson")
+    assert offerlog.fails("record", "-", "--outcomes", missing, code=1) == (
+        f"offerlog: {missing}: No such file or directory"
+    )
+
+
 def test_recording_goes_on_when_nobody_reads_the_outcomes(offerlog: CommandLine, tmp_path: Path) -> None:
     """`record --outcomes - | head -1` records all of it."""
     file = tmp_path / "day.ndjson"
