@@ -99,6 +99,13 @@ def test_simulated_traffic_is_the_same_bytes_again(offerlog: CommandLine) -> Non
     assert (run.stdout, run.stderr) == (first.splitlines(keepends=True)[0], b"")
 
 
+def test_impossible_traffic_is_wrong_usage(offerlog: CommandLine) -> None:
+    """A start that is no date, days that the calendar does not have."""
+    asked = ("simulate", "--visitors", "1", "--action-maps", "1", "--seed", "1")
+    assert "'soon' is not a date" in offerlog.fails(*asked, "--days", "1", "--start", "soon")
+    assert "beyond the year 9998" in offerlog.fails(*asked, "--days", "2", "--start", "9998-12-31")
+
+
 def test_a_narrow_terminal_loses_nothing(offerlog: CommandLine) -> None:
     """In 80 columns every map, bucket, count and event is still there, whole."""
     offerlog("record", "-", given=offerlog(*TRAFFIC).raw)
@@ -117,7 +124,9 @@ def test_a_narrow_terminal_loses_nothing(offerlog: CommandLine) -> None:
 def test_the_sample_shows_what_there_is(offerlog: CommandLine) -> None:
     """A day, what became of it, commands that work as they are printed; the second time nothing is new."""
     first, again = offerlog("sample").text, offerlog("sample").text
-    assert "Action Map Performance" in first
+    assert "\n\nAction Map Performance" in first
+    assert "\n\nSuppression list" in first
+    assert "\n\nWhat to try next" in first
     assert "Nothing recorded" in again
     assert "Nothing recorded" not in first
     tried = [line.split()[1:] for line in first[first.index("What to try next") :].splitlines()[1:]]

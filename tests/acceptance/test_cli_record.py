@@ -162,7 +162,9 @@ def test_batches_decide_what_may_be_put_in_order(offerlog: CommandLine) -> None:
 def test_nothing_recorded_is_no_failure(offerlog: CommandLine) -> None:
     """No signals at all, or only refused ones: exit code 0."""
     assert offerlog("record", "-").text.strip() == "no signals"
-    assert "malformed" in offerlog("record", "-", given=b"[]\n").text
+    refused = offerlog("record", "-", given=b"[]\n").text.split()
+    assert refused[:2] == ["1", "signal"]
+    assert "malformed" in refused
 
 
 def test_files_that_cannot_be_meant(offerlog: CommandLine, tmp_path: Path) -> None:

@@ -210,7 +210,8 @@ def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:
     """Print how many signals had which outcome."""
     total = sum(tally.values())
     out = console(stderr=to_stderr)
-    rows = table(out, ["outcome", "reason", "signals", "share"], numbers=2, title=f"{total:,} signals")
+    title = "1 signal" if total == 1 else f"{total:,} signals"
+    rows = table(out, ["outcome", "reason", "signals", "share"], numbers=2, title=title)
     for (kind, reason), count in sorted(tally.items(), key=lambda item: (item[0][0], -item[1])):
         rows.add_row(kind, reason or "", f"{count:,}", f"{count / total:.1%}")
     out.print(rows if total else "no signals")
