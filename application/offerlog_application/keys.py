@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+_USUAL_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Role(StrEnum):
@@ -44,6 +47,36 @@ class Key:
     origins: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None = None
+
+
+class NoOrigin(ValueError):  # noqa: N818 - says what is the case
+    """A text is no web origin, as browsers send it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text!r} is no web origin: give scheme, host and port alone, as https://shop.example"
+        )
+
+
+def checked_origin(text: str) -> str:
+    """The same text, if it is an origin as a browser sends it; another would match no request.
+
+    That is a scheme and a host in lower case, and the port where it is not the usual one: no path, no slash.
+
+    Raises:
+        NoOrigin: It is none.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise NoOrigin(text) from None
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    shown = "" if port is None or port == _USUAL_PORTS.get(parts.scheme) else f":{port}"
+    plain = text.isascii() and text.isprintable() and not set(text) & set(" *,")
+    if not parts.hostname or not plain or text != f"{parts.scheme}://{host}{shown}":
+        raise NoOrigin(text)
+    return text
 
 
 class NoSuchKey(Exception):  # noqa: N818 - says what is the case

@@ -277,8 +277,12 @@ def _document(text: bytes) -> object:
         raise MalformedSignal(None, f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise MalformedSignal(None, f"not JSON: {error.msg} at character {error.pos}") from None
-    except (RecursionError, ValueError) as error:
-        raise MalformedSignal(None, f"not JSON: {error}") from None
+    except MalformedSignal:
+        raise
+    except RecursionError:
+        raise MalformedSignal(None, "nested too deeply") from None
+    except ValueError:  # the one that is left: Python reads no integer of more than 4,300 digits
+        raise MalformedSignal(None, "a number has too many digits") from None
 
 
 class _Fraction:
@@ -291,7 +295,7 @@ class _Fraction:
 
 
 def _no_constant(name: str) -> Never:
-    raise ValueError(f"{name} is no JSON value")
+    raise MalformedSignal(None, f"not JSON: {name} is no JSON value")
 
 
 _CAUSES: Final[Mapping[str, str]] = {

@@ -99,6 +99,13 @@ def test_simulated_traffic_is_the_same_bytes_again(offerlog: CommandLine) -> Non
     assert (run.stdout, run.stderr) == (first.splitlines(keepends=True)[0], b"")
 
 
+def test_impossible_traffic_is_wrong_usage(offerlog: CommandLine) -> None:
+    """A start that is no date, days that the calendar does not have."""
+    asked = ("simulate", "--visitors", "1", "--action-maps", "1", "--seed", "1")
+    assert "'soon' is not a date" in offerlog.fails(*asked, "--days", "1", "--start", "soon")
+    assert "beyond the year 9998" in offerlog.fails(*asked, "--days", "2", "--start", "9998-12-31")
+
+
 def test_a_narrow_terminal_loses_nothing(offerlog: CommandLine) -> None:
     """In 80 columns every map, bucket, count and event is still there, whole."""
     offerlog("record", "-", given=offerlog(*TRAFFIC).raw)
@@ -117,7 +124,9 @@ def test_a_narrow_terminal_loses_nothing(offerlog: CommandLine) -> None:
 def test_the_sample_shows_what_there_is(offerlog: CommandLine) -> None:
     """A day, what became of it, commands that work as they are printed; the second time nothing is new."""
     first, again = offerlog("sample").text, offerlog("sample").text
-    assert "Action Map Performance" in first
+    assert "\n\nAction Map Performance" in first
+    assert "\n\nSuppression list" in first
+    assert "\n\nWhat to try next" in first
     assert "Nothing recorded" in again
     assert "Nothing recorded" not in first
     tried = [line.split()[1:] for line in first[first.index("What to try next") :].splitlines()[1:]]
@@ -188,8 +197,9 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
             2,
             "OFFERLOG_DEADLINE_GRACE: 0 to 316224000 seconds (ten years) are needed",
         ),
-        ({"OFFERLOG_ORGANIZATION": "a b"}, 2, "'a b' is no name of an organization"),
+        ({"OFFERLOG_ORGANIZATION": "a b"}, 2, "variable OFFERLOG_ORGANIZATION: 'a b' is no name"),
         ({"OFFERLOG_DATABASE_URL": "nonsense"}, 2, "OFFERLOG_DATABASE_URL: "),
+        ({"OFFERLOG_DATABASE_URL": "http://db/x"}, 2, "give postgresql://user@host/database"),
         ({"OFFERLOG_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 1, "the store cannot be reached"),
         ({"OFFERLOG_DATA": "/proc/nowhere"}, 1, "The data folder cannot be used: /proc/nowhere"),
     ],
@@ -199,6 +209,23 @@ def test_settings_that_do_not_work(
 ) -> None:
     """One line that names what to change."""
     assert said in offerlog.with_settings(**settings).fails("expire", code=code)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://u:secret@db/x", "postgresql://u:secret%zz@db/x", 'postgresql://u:"secret@[db/x', "u:secret"],
+)
+def test_a_wrong_address_does_not_show_its_password(offerlog: CommandLine, address: str) -> None:
+    """An error ends in a journal that many can read."""
+    said = offerlog.with_settings(OFFERLOG_DATABASE_URL=address).fails("expire")
+    assert "the environment variable OFFERLOG_DATABASE_URL: " in said
+    assert "secret" not in said
+
+
+def test_an_empty_name_is_no_organization(offerlog: CommandLine) -> None:
+    """A script's unset variable must not lead to somebody else's data."""
+    for words in (("--organization", "", "report"), ("report", "--organization", "")):
+        assert "an empty name is no organization" in offerlog.fails(*words)
 
 
 def test_a_folder_given_beats_a_server_in_the_environment(offerlog: CommandLine) -> None:
@@ -238,11 +265,22 @@ def test_serving_can_be_tried_and_keys_are_managed(offerlog: CommandLine) -> Non
     assert "ofl_admin_" in first
     assert f"Serving at http://127.0.0.1:{port}\n" not in first
     assert "ready, and stopped again" in first
-    assert "ofl_admin_" not in offerlog("serve", "--check", "--port", "0").text
+    proxied = offerlog.with_settings(http_proxy="http://127.0.0.1:9")
+    assert "ofl_admin_" not in proxied("serve", "--check", "--port", "0").text
     made = offerlog("keys", "create", "--role", "widget", "--origin", "https://shop.example").json
     assert made["key"].startswith(f"ofl_widget_{made['id']}_")
+    never = offerlog.fails("keys", "create", "--role", "widget", "--origin", "https://shop.example/")
+    assert "'--origin': 'https://shop.example/' is no web origin" in never
     listed = offerlog("keys", "list").lines
     assert [one["role"] for one in listed] == ["admin", "widget"]
     assert all("key" not in one for one in listed)
     assert offerlog("keys", "revoke", made["id"]).json["revoked_at"]
     assert "there is no key" in offerlog.fails("keys", "revoke", "nonsense", code=1)
+
+
+@pytest.mark.parametrize(
+    ("host", "said"), [("", "--host: an empty name is no address"), ("host.invalid", "is no address: ")]
+)
+def test_a_host_that_is_no_address(offerlog: CommandLine, host: str, said: str) -> None:
+    """Wrong usage; above all, no name does not mean every address."""
+    assert said in offerlog.fails("serve", "--check", "--host", host)

@@ -162,7 +162,9 @@ def test_batches_decide_what_may_be_put_in_order(offerlog: CommandLine) -> None:
 def test_nothing_recorded_is_no_failure(offerlog: CommandLine) -> None:
     """No signals at all, or only refused ones: exit code 0."""
     assert offerlog("record", "-").text.strip() == "no signals"
-    assert "malformed" in offerlog("record", "-", given=b"[]\n").text
+    refused = offerlog("record", "-", given=b"[]\n").text.split()
+    assert refused[:2] == ["1", "signal"]
+    assert "malformed" in refused
 
 
 def test_files_that_cannot_be_meant(offerlog: CommandLine, tmp_path: Path) -> None:
@@ -173,6 +175,17 @@ def test_files_that_cannot_be_meant(offerlog: CommandLine, tmp_path: Path) -> No
     assert "would overwrite" in offerlog.fails("record", str(file), "--outcomes", str(file))
     assert file.stat().st_size
     assert "is a folder" in offerlog.fails("record", str(tmp_path))
+
+
+def test_outcomes_that_cannot_be_written_name_their_file(offerlog: CommandLine, tmp_path: Path) -> None:
+    """A full disk, a folder that is not there: exit code 1, and whose fault it is."""
+    signal = ndjson(told("offered", an_id(), an_id(), AT))
+    full = offerlog("record", "-", "--outcomes", "/dev/full", given=signal, code=1)
+    assert full.errors.endswith("offerlog: /dev/full: No space left on device\n")
+    missing = str(tmp_path / "missing" / "judged.ndjson")
+    assert offerlog.fails("record", "-", "--outcomes", missing, code=1) == (
+        f"offerlog: {missing}: No such file or directory"
+    )
 
 
 def test_recording_goes_on_when_nobody_reads_the_outcomes(offerlog: CommandLine, tmp_path: Path) -> None:

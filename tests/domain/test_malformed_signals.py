@@ -208,3 +208,20 @@ def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[
         return told
 
     assert outcome(read_signal, text.encode()) == outcome(signal_from_document, json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("[" * 60_000, "nested too deeply"),
+        ('{"a":' * 10_000, "nested too deeply"),
+        ('{"errorCode":' + "9" * 5_000 + "}", "a number has too many digits"),
+        ('{"errorCode":-Infinity}', "not JSON: -Infinity is no JSON value"),
+    ],
+    ids=["arrays", "objects", "digits", "constant"],
+)
+def test_what_python_cannot_take_is_told_in_our_words(text: str, cause: str) -> None:
+    """The cause is for whoever sent it: nothing of stacks and interpreters."""
+    with pytest.raises(MalformedSignal) as raised:
+        read_signal(text.encode())
+    assert (raised.value.field, raised.value.cause) == (None, cause)

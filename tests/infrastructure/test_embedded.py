@@ -581,7 +581,7 @@ def test_an_ordinary_user_has_a_server_of_their_own(new_place: Place, folder: Pa
 
 @only_root
 def test_an_ordinary_user_is_told_which_folder_is_closed(folder: Path) -> None:
-    """One sentence, with the folder that is in the way or cannot be written to."""
+    """One sentence, with the folder that is in the way or cannot be written to, and what to do instead."""
     user = pwd.getpwnam("nobody")
     (folder / "closed").mkdir(0o700)
     (folder / "read-only").mkdir(0o755)
@@ -593,6 +593,8 @@ def test_an_ordinary_user_is_told_which_folder_is_closed(folder: Path) -> None:
         )  # fmt: skip
         assert client.said["error"] == "FolderUnusableError"
         assert f"{folder / named}" in client.said["message"]
+        assert "--data or OFFERLOG_DATA" in client.said["message"]
+        assert ("it belongs to user 'root'" in client.said["message"]) is (named == "read-only")
         client.process.communicate()
 
 

@@ -283,6 +283,13 @@ def test_impossible_traffic_is_refused(visitors: int, action_maps: int, days: in
         Traffic(visitors, action_maps, days, start=date(2026, 11, 2), seed=1)
 
 
+@pytest.mark.parametrize(("start", "days"), [(date(9998, 12, 31), 2), (date(2026, 11, 2), 10**9)])
+def test_traffic_stays_in_the_calendar(start: date, days: int) -> None:
+    """What would run out of dates in the middle of a file is an error at once."""
+    with pytest.raises(ValueError, match="beyond the year 9998"):
+        Traffic(1, 1, days, start, seed=1)
+
+
 def peak(lines: Iterator[str]) -> int:
     """The most memory in bytes that running through `lines` takes at any moment."""
     tracemalloc.start()

@@ -160,6 +160,9 @@ def _end_of(error: Exception) -> int:
         case OrganizationName():
             _say(f"--organization: {error}")
             return 2
+        case OSError(filename=str(name), strerror=str(why)):
+            _say(f"{name}: {why}")
+            return 1
         case _:
             text = " ".join(str(error).split()) or type(error).__name__
             known = type(error).__module__.startswith("offerlog") or isinstance(error, OSError)

@@ -1,5 +1,6 @@
 """The options that commands share, and the service they open."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -19,6 +20,13 @@ def _folder(name: str) -> Path:
     return Path(name)
 
 
+def _organization(name: str) -> str:
+    """An organization's name; an unset variable of a script must not come to mean `default`."""
+    if not name:
+        raise usage("an empty name is no organization; leave it out for the usual one")
+    return name
+
+
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -33,6 +41,7 @@ Organization = Annotated[
     str | None,
     typer.Option(
         "--organization",
+        parser=_organization,
         metavar="NAME",
         help="Whose data. [dim]OFFERLOG_ORGANIZATION; else default[/]",
         show_default=False,
@@ -63,6 +72,7 @@ def open_service(
 
     Without `project`, the projections stand still unless another process feeds them.
     """
+    from offerlog_application.offers import OrganizationName  # noqa: PLC0415 - see below
     from offerlog_application.traces import UNTRACED  # noqa: PLC0415 - see below
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.
@@ -72,22 +82,31 @@ def open_service(
     settings = Settings()
     if settings.database_url and not data:
         _check_address(settings.database_url)
-    return open_offerlog(
-        data=data or settings.data,
-        database_url=None if data else settings.database_url,
-        organization=organization or settings.organization,
-        rules=settings.rules,
-        keep_deadlines=False,
-        project=project,
-        trace=trace or UNTRACED,
-    )
+    try:
+        return open_offerlog(
+            data=data or settings.data,
+            database_url=None if data else settings.database_url,
+            organization=organization or settings.organization,
+            rules=settings.rules,
+            keep_deadlines=False,
+            project=project,
+            trace=trace or UNTRACED,
+        )
+    except OrganizationName as error:
+        if organization:
+            raise
+        raise usage(f"the environment variable OFFERLOG_ORGANIZATION: {error}") from None
 
 
 def _check_address(database_url: str) -> None:
+    """Refuse what libpq cannot read; of its words, those that quote the address may show a password."""
     from psycopg import ProgrammingError  # noqa: PLC0415 - loaded with the store
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
 
     try:
         conninfo_to_dict(database_url)
     except ProgrammingError as error:
-        raise usage(f"the environment variable OFFERLOG_DATABASE_URL: {error}") from None
+        why = re.sub(r'(?s)".*"', '"..."', str(error).strip().replace('"="', "'='"))
+        raise usage(
+            f"the environment variable OFFERLOG_DATABASE_URL: {why}; give postgresql://user@host/database"
+        ) from None

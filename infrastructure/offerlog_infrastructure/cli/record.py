@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
@@ -72,7 +72,7 @@ def record(
         service = held.enter_context(open_service(data, organization))
         written: TextIO | None = sys.stdout if to_stderr else None
         if outcomes is not None and not to_stderr:
-            written = held.enter_context(outcomes.open("w", encoding="utf-8"))
+            written = held.enter_context(_opened(outcomes))
         try:
             record_files(service, files, batch_size, written, tally)
         except OSError:  # a file broke off: what came before it counts
@@ -123,14 +123,34 @@ def record_files(
     service.catch_up()
 
 
+@contextmanager
+def _opened(outcomes: Path) -> Iterator[TextIO]:
+    stream = outcomes.open("w", encoding="utf-8")
+    try:
+        yield stream
+    except BaseException:
+        with suppress(OSError):  # closing tries once more what could not be written, and that has been told
+            stream.close()
+        raise
+    stream.close()
+
+
 def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str | None) -> bool:
-    """Write the outcomes of a batch; False when nobody reads them any more: recording goes on."""
+    """Write the outcomes of a batch; False when nobody reads them any more: recording goes on.
+
+    Raises:
+        OSError: They cannot be written; it names the file.
+    """
     try:
         judged = zip(batch, receipt.outcomes, strict=True)
         written.writelines(json_line(_judged(line, outcome, file)) + "\n" for line, outcome in judged)
         written.flush()
     except BrokenPipeError:
         return False
+    except OSError as error:
+        if written is sys.stdout:
+            raise
+        raise OSError(error.errno, error.strerror, written.name) from error
     return True
 
 
@@ -190,7 +210,8 @@ def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:
     """Print how many signals had which outcome."""
     total = sum(tally.values())
     out = console(stderr=to_stderr)
-    rows = table(out, ["outcome", "reason", "signals", "share"], numbers=2, title=f"{total:,} signals")
+    title = "1 signal" if total == 1 else f"{total:,} signals"
+    rows = table(out, ["outcome", "reason", "signals", "share"], numbers=2, title=title)
     for (kind, reason), count in sorted(tally.items(), key=lambda item: (item[0][0], -item[1])):
         rows.add_row(kind, reason or "", f"{count:,}", f"{count / total:.1%}")
     out.print(rows if total else "no signals")

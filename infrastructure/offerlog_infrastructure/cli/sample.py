@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
 from offerlog_domain.outcomes import OutcomeKind
@@ -36,9 +37,10 @@ def sample(data: Data = None, organization: Organization = None) -> None:
         tally: Tally = Counter()
         record_files(service, [Path(file)], _BATCH, None, tally)
         show_outcomes(tally)
+        _space(out)
         ended = service.expire()
         if not any(kind == OutcomeKind.RECORDED for kind, _ in tally):
-            out.print("Nothing recorded: every signal was known already, or is refused as before.\n")
+            out.print("Nothing recorded: every signal was known already, or is refused or parked again.\n")
         out.print(
             f"Overdue: {ended.timedout:,} time-outs recorded, {ended.never_reachable:,} parked signals given"
             " up. (Time-outs that no widget reported, and signals whose beginning never came, become overdue"
@@ -47,6 +49,7 @@ def sample(data: Data = None, organization: Organization = None) -> None:
         )
         made = service.report(ReportQuery(service.organization))
         show_report(made)
+        _space(out)
         out.print("[bold]Suppression list: to how many visitors each map never offers again[/]")
         rows = table(out, ["action map", "visitors"], numbers=1)
         example = None
@@ -55,6 +58,7 @@ def sample(data: Data = None, organization: Organization = None) -> None:
             example = example or next(iter(found), None)
             rows.add_row(Text(printable(row.action_map_name or row.action_map_id)), f"{len(found):,}")
         out.print(rows)
+        _space(out)
     if example is None:
         return
     offerlog = _called_as()
@@ -75,6 +79,12 @@ def sample(data: Data = None, organization: Organization = None) -> None:
         f"{offerlog} --help",
     ):
         out.print(f"  {printable(command)}", soft_wrap=True, markup=False)
+
+
+def _space(out: Console) -> None:
+    """An empty line behind a table; those for a terminal bring it along."""
+    if not out.is_terminal:
+        out.print()
 
 
 def _called_as() -> str:

@@ -1,25 +1,23 @@
 """offerlog serve, keys: the HTTP service and who may call it."""
 
 import logging
+import socket
 import threading
-import time
-import urllib.request
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from offerlog_application.keys import Key, Role
+from offerlog_application.keys import Key, NoOrigin, Role, checked_origin
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, print_json
+from offerlog_infrastructure.cli.output import console, print_json, usage
+from offerlog_infrastructure.cli.trial import Trial
 from offerlog_infrastructure.documents import stamp
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.settings import Settings
     from offerlog_infrastructure.tracing import Tracing
-
-_READY_SECONDS: Final = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +53,7 @@ def serve(
     from offerlog_infrastructure.http.server import listen, run  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
 
+    _check_host(host)
     settings = Settings()
     tracing = _observed(settings)
     listening = listen(host, port)
@@ -78,16 +77,16 @@ def serve(
 
             app.add_middleware(TracedRequests, tracing=tracing)
         stop_when = threading.Event() if check else None
-        ready: list[bool] = []
+        trial = Trial(f"{url}/readyz")
 
         def started() -> None:
             out.print(f"Serving at {url}" + ("" if check else " until Ctrl-C"), soft_wrap=True)
             if stop_when is not None:
-                threading.Thread(target=_check, args=(url, ready, stop_when), daemon=True).start()
+                threading.Thread(target=trial.run, args=(stop_when,), daemon=True).start()
 
         run(app, listening, started, stop_when)
-    if check and not ready:
-        raise RuntimeError(f"{url}/readyz did not say that it is ready")
+    if check:
+        trial.prove()
     out.print("ready, and stopped again" if check else "stopped; all that was accepted is recorded")
 
 
@@ -108,16 +107,21 @@ def _observed(settings: "Settings") -> "Tracing | None":
     return start_tracing()
 
 
-def _check(url: str, ready: list[bool], stop: threading.Event) -> None:
-    """Ask until it is ready, at most half a minute; then stop it."""
-    deadline = time.monotonic() + _READY_SECONDS
-    while not ready and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - our own address
-                ready.append(True)
-        except OSError:  # not yet: 503 until the projections are near
-            time.sleep(0.2)
-    stop.set()
+def _check_host(host: str) -> None:
+    """Refuse what is no address; an unset variable of a script must not come to mean all of them."""
+    if not host:
+        raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise usage(f"--host {host!r} is no address: {error.strerror}") from None
+
+
+def _origin(text: str) -> str:
+    try:
+        return checked_origin(text)
+    except NoOrigin as error:
+        raise usage(str(error)) from None
 
 
 def create(
@@ -125,7 +129,11 @@ def create(
     name: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
     origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="From where a browser may use it; may be given again."),
+        typer.Option(
+            parser=_origin,
+            metavar="ORIGIN",
+            help="From where a browser may use it; may be given again. [dim]https://shop.example[/]",
+        ),
     ] = None,
     data: Data = None,
     organization: Organization = None,

@@ -1,12 +1,13 @@
 """offerlog simulate: traffic to try things with."""
 
 import sys
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 import typer
 
 from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.output import usage
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,11 +19,20 @@ def add_to(app: typer.Typer) -> None:
     )(simulate)
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise usage(f"{text!r} is not a date: give one such as 2026-11-16") from None
+
+
 def simulate(
     visitors: Annotated[int, typer.Option(min=0, help="How many visitors come in all.")],
     action_maps: Annotated[int, typer.Option(min=1, help="How many maps make offers.")],
     days: Annotated[int, typer.Option(min=1, help="Over how many days.")],
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, in UTC.")],
+    start: Annotated[
+        date, typer.Option(parser=_day, metavar="DATE", help="The first day, in UTC: 2026-11-16.")
+    ],
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")],
     disorder: Annotated[bool, typer.Option("--disorder", help="Some signals arrive late.")] = False,
     repeats: Annotated[bool, typer.Option("--repeats", help="Some signals arrive again.")] = False,
@@ -35,7 +45,9 @@ def simulate(
     from offerlog_infrastructure.simulation import Traffic  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.simulation import simulate as lines  # noqa: PLC0415 - as above
 
-    first = date(start.year, start.month, start.day)
-    traffic = Traffic(visitors, action_maps, days, first, seed, disorder=disorder, repeats=repeats)
+    try:
+        traffic = Traffic(visitors, action_maps, days, start, seed, disorder=disorder, repeats=repeats)
+    except ValueError as error:
+        raise usage(str(error)) from None
     for line in lines(traffic):
         sys.stdout.write(line + "\n")

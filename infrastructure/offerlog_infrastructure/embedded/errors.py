@@ -51,7 +51,7 @@ class FolderUnusableError(EmbeddedError):
         self.reason = reason
         super().__init__(
             f"The data folder cannot be used: {folder}: {reason}; "
-            "give offerlog a data folder that you own and may write to."
+            "give offerlog a data folder that you own and may write to (--data or OFFERLOG_DATA)."
         )
 
 

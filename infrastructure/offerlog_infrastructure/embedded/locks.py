@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from offerlog_infrastructure.embedded.errors import FolderUnusableError, LockTimeoutError
+from offerlog_infrastructure.embedded.server_user import ServerUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +31,19 @@ def open_lock(path: Path) -> int:
     """
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except PermissionError as error:
+        raise FolderUnusableError(path, f"{error.strerror}{_of_another(path)}") from error
     except OSError as error:
         raise FolderUnusableError(path, error.strerror or str(error)) from error
+
+
+def _of_another(path: Path) -> str:
+    """Whose it is if it is not ours, or the folder's where it would be made, to be added to an error."""
+    try:
+        owner = (path if path.exists() else path.parent).stat().st_uid
+    except OSError:
+        return ""
+    return "" if owner == os.geteuid() else f", it belongs to user {ServerUser.numbered(owner).name!r}"
 
 
 def try_lock(lock: int, *, shared: bool = False) -> bool:

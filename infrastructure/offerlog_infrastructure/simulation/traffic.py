@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from datetime import date
 from heapq import heappop, heappush
 from itertools import count
+from typing import Final
 
 from offerlog_infrastructure.simulation.action_maps import action_maps
 from offerlog_infrastructure.simulation.chance import Chance
 from offerlog_infrastructure.simulation.disorder import Transit
 from offerlog_infrastructure.simulation.period import Period
 from offerlog_infrastructure.simulation.visitors import Site
+
+_LAST: Final = date(9999, 1, 1)
+"""By then it is over: what the last sessions report late is still to come, and needs a date too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Traffic:
         repeats: Whether signals may arrive more than once.
 
     Raises:
-        ValueError: A number is below its least.
+        ValueError: A number is below its least, or the days go beyond the year 9998.
     """
 
     visitors: int
@@ -44,6 +48,8 @@ class Traffic:
     def __post_init__(self) -> None:
         if self.visitors < 0 or self.action_maps < 1 or self.days < 1:
             raise ValueError("traffic needs 0 or more visitors, 1 or more action maps, 1 or more days")
+        if self.days > (_LAST - self.start).days:
+            raise ValueError(f"traffic of {self.days:,} days from {self.start} goes beyond the year 9998")
 
 
 def simulate(traffic: Traffic) -> Iterator[str]:
