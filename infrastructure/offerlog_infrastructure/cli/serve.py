@@ -1,7 +1,6 @@
 """offerlog serve, keys: the HTTP service and who may call it."""
 
 import logging
-import socket
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +52,8 @@ def serve(
     from offerlog_infrastructure.http.server import listen, run  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
 
-    _check_host(host)
+    if not host:  # an unset variable of a script must not come to mean all addresses
+        raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
     settings = Settings()
     tracing = _observed(settings)
     listening = listen(host, port)
@@ -105,16 +105,6 @@ def _observed(settings: "Settings") -> "Tracing | None":
         return None
     log_as_json(settings.log_level, add_trace_id)
     return start_tracing()
-
-
-def _check_host(host: str) -> None:
-    """Refuse what is no address; an unset variable of a script must not come to mean all of them."""
-    if not host:
-        raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
-    try:
-        socket.getaddrinfo(host, None)
-    except OSError as error:
-        raise usage(f"--host {host!r} is no address: {error.strerror}") from None
 
 
 def _origin(text: str) -> str:
