@@ -271,6 +271,7 @@ def test_serving_can_be_tried_and_keys_are_managed(offerlog: CommandLine) -> Non
     assert made["key"].startswith(f"ofl_widget_{made['id']}_")
     never = offerlog.fails("keys", "create", "--role", "widget", "--origin", "https://shop.example/")
     assert "'--origin': 'https://shop.example/' is no web origin" in never
+    assert "is no name" in offerlog.fails("keys", "create", "--role", "widget", "--name", "\udcff")
     listed = offerlog("keys", "list").lines
     assert [one["role"] for one in listed] == ["admin", "widget"]
     assert all("key" not in one for one in listed)

@@ -114,9 +114,15 @@ def _origin(text: str) -> str:
         raise usage(str(error)) from None
 
 
+def _name(text: str) -> str:
+    if not text.isprintable():  # bytes that are no UTF-8 too, which cannot be stored
+        raise usage(f"{text!r} is no name: give text on one line")
+    return text
+
+
 def create(
     role: Annotated[Role, typer.Option(help="What it may do: widget keys are safe to ship to browsers.")],
-    name: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
+    name: Annotated[str, typer.Option(parser=_name, metavar="TEXT", help="What it is for.")] = "",
     origin: Annotated[
         list[str] | None,
         typer.Option(
