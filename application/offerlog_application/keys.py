@@ -1,13 +1,14 @@
 """Who may call: API keys, each of one organization and with one role."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
-_USUAL_PORTS: Final = {"http": 80, "https": 443}
+_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_USUAL_PORTS: Final = frozenset({("http", "80"), ("https", "443")})
 
 
 class Role(StrEnum):
@@ -66,15 +67,8 @@ def checked_origin(text: str) -> str:
     Raises:
         NoOrigin: It is none.
     """
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise NoOrigin(text) from None
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    shown = "" if port is None or port == _USUAL_PORTS.get(parts.scheme) else f":{port}"
-    plain = text.isascii() and text.isprintable() and not set(text) & set(" *,")
-    if not parts.hostname or not plain or text != f"{parts.scheme}://{host}{shown}":
+    match = _ORIGIN.fullmatch(text)
+    if match is None or (match[1], match[3]) in _USUAL_PORTS:
         raise NoOrigin(text)
     return text
 

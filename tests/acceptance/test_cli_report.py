@@ -146,6 +146,7 @@ def test_an_empty_report_says_so(offerlog: CommandLine) -> None:
         (("--from", "2026-11-22", "--to", "2026-11-22"), "--from must be before --to"),
         (("--action-map", "7"), "--action-map: a hyphenated UUID is needed"),
         (("--by", "year"), "'year' is not one of 'total', 'hour', 'day', 'week', 'month'"),
+        (("--proof", "--format", "csv"), "--proof has no place in CSV"),
     ],
 )
 def test_what_cannot_be_reported(offerlog: CommandLine, options: tuple[str, ...], said: str) -> None:

@@ -585,8 +585,14 @@ def test_an_ordinary_user_is_told_which_folder_is_closed(folder: Path) -> None:
     user = pwd.getpwnam("nobody")
     (folder / "closed").mkdir(0o700)
     (folder / "read-only").mkdir(0o755)
+    (folder / "private").mkdir(0o700)
     packages = str(Path(psycopg.__file__).parents[1])
-    for path, named in (("closed/x/data", "closed"), ("read-only", "read-only"), ("new", "new")):
+    for path, named in (
+        ("closed/x/data", "closed"),
+        ("read-only", "read-only"),
+        ("private", "private"),
+        ("new", "new"),
+    ):
         client = Client(
             folder / path, python=_python_for(user), user=user.pw_uid, group=user.pw_gid, extra_groups=[],
             env={"PYTHONPATH": os.pathsep.join([str(SOURCES), packages])}, cwd="/",
@@ -594,7 +600,7 @@ def test_an_ordinary_user_is_told_which_folder_is_closed(folder: Path) -> None:
         assert client.said["error"] == "FolderUnusableError"
         assert f"{folder / named}" in client.said["message"]
         assert "--data or OFFERLOG_DATA" in client.said["message"]
-        assert ("it belongs to user 'root'" in client.said["message"]) is (named == "read-only")
+        assert ("it belongs to user 'root'" in client.said["message"]) is (named in {"read-only", "private"})
         client.process.communicate()
 
 

@@ -160,8 +160,8 @@ def _end_of(error: Exception) -> int:
         case OrganizationName():
             _say(f"--organization: {error}")
             return 2
-        case OSError(filename=str(name), strerror=str(why)):
-            _say(f"{name}: {why}")
+        case OSError(filename=name, strerror=str(why)):
+            _say(f"{name}: {why}" if isinstance(name, str) else why)
             return 1
         case _:
             text = " ".join(str(error).split()) or type(error).__name__

@@ -93,6 +93,8 @@ def report(
     last = instant(end, where, "to") if end is not None else None
     if first is not None and last is not None and first >= last:
         raise usage("--from must be before --to")
+    if with_proof and form is Format.CSV:
+        raise usage("--proof has no place in CSV: give --format table or json")
     from offerlog_application.reports import ReportQuery  # noqa: PLC0415 - --help need not wait for it
 
     with open_service(data, organization) as service:

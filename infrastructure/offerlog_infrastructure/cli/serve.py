@@ -1,7 +1,6 @@
 """offerlog serve, keys: the HTTP service and who may call it."""
 
 import logging
-import socket
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +52,8 @@ def serve(
     from offerlog_infrastructure.http.server import listen, run  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
 
-    _check_host(host)
+    if not host:  # an unset variable of a script must not come to mean all addresses
+        raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
     settings = Settings()
     tracing = _observed(settings)
     listening = listen(host, port)
@@ -107,16 +107,6 @@ def _observed(settings: "Settings") -> "Tracing | None":
     return start_tracing()
 
 
-def _check_host(host: str) -> None:
-    """Refuse what is no address; an unset variable of a script must not come to mean all of them."""
-    if not host:
-        raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
-    try:
-        socket.getaddrinfo(host, None)
-    except OSError as error:
-        raise usage(f"--host {host!r} is no address: {error.strerror}") from None
-
-
 def _origin(text: str) -> str:
     try:
         return checked_origin(text)
@@ -124,9 +114,15 @@ def _origin(text: str) -> str:
         raise usage(str(error)) from None
 
 
+def _name(text: str) -> str:
+    if not text.isprintable():  # bytes that are no UTF-8 too, which cannot be stored
+        raise usage(f"{text!r} is no name: give text on one line")
+    return text
+
+
 def create(
     role: Annotated[Role, typer.Option(help="What it may do: widget keys are safe to ship to browsers.")],
-    name: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
+    name: Annotated[str, typer.Option(parser=_name, metavar="TEXT", help="What it is for.")] = "",
     origin: Annotated[
         list[str] | None,
         typer.Option(

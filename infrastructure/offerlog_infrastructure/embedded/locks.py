@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from offerlog_infrastructure.embedded.errors import FolderUnusableError, LockTimeoutError
@@ -38,12 +38,14 @@ def open_lock(path: Path) -> int:
 
 
 def _of_another(path: Path) -> str:
-    """Whose it is if it is not ours, or the folder's where it would be made, to be added to an error."""
-    try:
-        owner = (path if path.exists() else path.parent).stat().st_uid
-    except OSError:
-        return ""
-    return "" if owner == os.geteuid() else f", it belongs to user {ServerUser.numbered(owner).name!r}"
+    """Whose it is if it is not ours, or its folder's where that cannot be seen, to be added to an error."""
+    for place in (path, path.parent):
+        with suppress(OSError):
+            owner = place.stat().st_uid
+            return (
+                "" if owner == os.geteuid() else f", it belongs to user {ServerUser.numbered(owner).name!r}"
+            )
+    return ""
 
 
 def try_lock(lock: int, *, shared: bool = False) -> bool:
