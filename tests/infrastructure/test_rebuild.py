@@ -136,6 +136,38 @@ def test_comparing_alone_switches_nothing(offerlog: Offerlog, dsn: str) -> None:
     assert not left_over(dsn)
 
 
+def test_readers_go_on_while_a_switch_waits_for_one_of_them(offerlog: Offerlog, dsn: str) -> None:
+    """A long transaction, a backup for instance, keeps the new tables out, and nobody from the old ones."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(dsn) as backup:
+        backup.execute("SELECT FROM offerlog.action_map_names")
+        waiting = "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
+        running = pool.submit(offerlog.rebuild)
+        until(lambda: rows(dsn, waiting))
+        least = counted(offerlog)
+        for _ in range(100):
+            assert counted(offerlog) == least
+            time.sleep(0.01)
+        assert not running.done()
+        backup.rollback()
+        running.result(timeout=60)
+    assert shown(offerlog, dsn) == recounted(dsn)
+
+
+def test_readers_wait_for_a_switch_that_takes_its_time(offerlog: Offerlog, dsn: str) -> None:
+    """On a busy disk it may take longer than a writer has patience for."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    least = counted(offerlog)
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(dsn) as switching:
+        switching.execute("LOCK TABLE offerlog.performance_days, offerlog.suppressions")
+        report = pool.submit(counted, offerlog)
+        look_up = pool.submit(offerlog.suppressions, "visitor-1")
+        time.sleep(1)
+        switching.rollback()
+        assert report.result(timeout=10) == least
+        assert look_up.result(timeout=10)
+
+
 def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: pytest.MonkeyPatch) -> None:
     """All projectors wait for the switch, so the server ends it, and they go on with the old one."""
     offerlog.wait(offerlog.record(journeys(70)).position)

@@ -21,6 +21,9 @@ _IDLE_IN_TRANSACTION_SECONDS = "10"
 """After which the server ends a writer that hangs inside its transaction and so delays readers."""
 
 
+READERS_LOCK_TIMEOUT = "5s"
+"""How long a reader waits for the tables while a rebuild switches them: longer than a switch ever takes."""
+
 _READING = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "5"}
 
 
@@ -31,11 +34,11 @@ class LogFactory(PostgresFactory):
     application_recorder_class = LogRecorder
     tracking_recorder_class = PositionRecorder
 
-    def __init__(self, env: Environment, dsn: str) -> None:
+    def __init__(self, env: Environment, dsn: str, lock_timeout: str = _LOCK_TIMEOUT) -> None:
         super().__init__(env)
         parts = conninfo.conninfo_to_dict(dsn)
         schema = self.datastore.schema
-        settings = f"-c search_path={schema} -c lock_timeout={_LOCK_TIMEOUT} -c TimeZone=UTC"
+        settings = f"-c search_path={schema} -c lock_timeout={lock_timeout} -c TimeZone=UTC"
         parts["options"] = f"{parts.get('options') or ''} {settings}".strip()
         kwargs = self.datastore.pool.kwargs
         assert isinstance(kwargs, dict)  # noqa: S101 - the library passes a dict
@@ -63,7 +66,8 @@ class OfferlogApplication(Application[UUID]):
     def __init__(self, dsn: str, schema: str, env: EnvType | None = None) -> None:
         self.dsn = dsn
         super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
-        self.reading = LogFactory(Environment(self.name, {**self.env, **_READING}), dsn).datastore
+        reading = Environment(self.name, {**self.env, **_READING})
+        self.reading = LogFactory(reading, dsn, READERS_LOCK_TIMEOUT).datastore
 
     def close(self) -> None:
         """Close both pools."""

@@ -14,7 +14,7 @@ from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports import Closed, StoreUnavailable
-from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.application import READERS_LOCK_TIMEOUT, OfferlogApplication
 
 _KEPT: Final = 8
 """Connections that are kept between look-ups; more are made while more than so many threads ask."""
@@ -46,6 +46,7 @@ class Lookups:
             raise Closed
         try:
             connection = self._application.connect()
+            connection.execute(f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'".encode())
             return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
         except psycopg.OperationalError as error:
             raise StoreUnavailable(f"the store cannot be reached: {error}") from error

@@ -30,6 +30,7 @@ _LOCK_NUMBER: Final = 100
 
 _LOOK_SECONDS: Final = 0.1
 _SWITCHES_TRIED: Final = 20
+_LOCKS_TRIED: Final = 20
 _STALLED_SECONDS: Final = 60.0
 _HANGS_SECONDS: Final = 10
 _ALONE: Final = 2
@@ -217,6 +218,26 @@ def _take_in(application: OfferlogApplication, cursor: Cursor[Any], view: View, 
     return True
 
 
+def _lock_out_readers(cursor: Cursor[Any], workshop: Workshop, views: Sequence[View]) -> None:
+    """Get the live tables alone. Readers queue behind who waits for that, so it waits for moments only.
+
+    Raises:
+        QueryCanceled: Somebody goes on reading them, a backup for instance.
+    """
+    for attempt in range(1, _LOCKS_TRIED + 1):
+        try:
+            with cursor.connection.transaction():
+                cursor.execute("SET LOCAL statement_timeout = '100ms'")
+                workshop.lock_out_readers(cursor, views)
+                cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+        except psycopg.errors.QueryCanceled:
+            if attempt == _LOCKS_TRIED:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
 def _prove_and_switch(
     application: OfferlogApplication,
     cursor: Cursor[Any],
@@ -238,15 +259,17 @@ def _prove_and_switch(
                     " ORDER BY application_name FOR UPDATE",
                     ([view.name for view in views],),
                 )
+                workshop.keep_vacuum_off(cursor, views)
                 _catch_up(application, cursor, views)
                 found = [one for view in views for one in workshop.differences(cursor, view)]
                 if found and not accept:
                     raise ProjectionsDiffer(found)
                 if switch:
+                    _lock_out_readers(cursor, workshop, views)
                     for view in views:
                         workshop.move_in(cursor, view)
                 workshop.close(cursor)
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
             if attempt == _SWITCHES_TRIED:
                 raise
             time.sleep(_LOOK_SECONDS)

@@ -119,6 +119,18 @@ class Workshop:
                 cursor.execute(f"{head} ON {self.name}.{rest}".encode())
             cursor.execute(sql.SQL("ANALYZE {}").format(self._name_of(table)))
 
+    def keep_vacuum_off(self, cursor: Cursor[Any], views: Sequence[View]) -> None:
+        """Until the transaction ends; who reads or writes the live tables goes on."""
+        self._lock(cursor, views, sql.SQL("SHARE UPDATE EXCLUSIVE"))
+
+    def lock_out_readers(self, cursor: Cursor[Any], views: Sequence[View]) -> None:
+        """Until the transaction ends."""
+        self._lock(cursor, views, sql.SQL("ACCESS EXCLUSIVE"))
+
+    def _lock(self, cursor: Cursor[Any], views: Sequence[View], mode: sql.SQL) -> None:
+        tables = [self._live_name_of(table) for view in views for table in view.tables]
+        cursor.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), mode))
+
     def move_in(self, cursor: Cursor[Any], view: View) -> None:
         """Put the new tables, their proof and their dead letters in the place of the live ones."""
         for table in view.tables:
