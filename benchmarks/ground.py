@@ -45,7 +45,7 @@ def settle() -> None:
     """What the command line does at its start: what is there stays, and garbage is rare."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 20, 50)
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -74,7 +74,7 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     # What is loaded now stays; a stream of signals makes no cycles worth looking for often.
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 20, 50)
     for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)

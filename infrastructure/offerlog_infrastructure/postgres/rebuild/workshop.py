@@ -186,7 +186,7 @@ class Workshop:
 def _content(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] | DictRow | None:
     """How many rows, and a digest of them that does not depend on their order."""
     return cursor.execute(
-        sql.SQL("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {} AS t").format(table)
+        sql.SQL("SELECT count(*), sum(hash_record_extended(t, 0)) FROM {} AS t").format(table)
     ).fetchone()
 
 
