@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
@@ -77,6 +78,7 @@ class _Submission:
     answer: Answer[Any]
     future: Future[Any]
     origin: object
+    number: int
     held: int = 0
     not_before: float = 0.0
 
@@ -114,6 +116,7 @@ class GroupCommitWriter:
         self._waiting: deque[_Submission] = deque()
         self._held: list[_Submission] = []
         self._weight = 0
+        self._numbers = count()
         self._closed = False
         self._ready = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
@@ -126,7 +129,7 @@ class GroupCommitWriter:
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The writer has been closed.
         """
-        submission = _Submission(cases, refusals, answer, Future(), self._trace.origin())
+        submission = _Submission(cases, refusals, answer, Future(), self._trace.origin(), next(self._numbers))
         with self._ready:
             if self._closed:
                 raise Closed
@@ -224,7 +227,8 @@ class GroupCommitWriter:
             _log.warning("a group of %d submissions failed (%s): writing its halves apart", len(group), error)
             half = len(group) // 2
             self._write(group[:half])
-            self._write(group[half:])
+            if rest := self._not_overtaking(group[half:]):
+                self._write(rest)
 
     def _hold(self, submissions: list[_Submission], conflict: VersionConflict) -> None:
         """Set aside what another writer stands in the way of, and what may not overtake it."""
@@ -238,9 +242,27 @@ class GroupCommitWriter:
                 submission.not_before = time.monotonic() + _HOLD_SECONDS[submission.held]
                 submission.held += 1
                 held.append(submission)
+        self._set_aside(held)
+
+    def _set_aside(self, submissions: list[_Submission]) -> None:
         with self._ready:
-            self._weight += sum(submission.weight for submission in held)  # it waits again
-        self._held = held + self._held  # all that was set aside before came later, or touches nothing of it
+            self._weight += sum(submission.weight for submission in submissions)  # it waits again
+        self._held = sorted([*self._held, *submissions], key=_came)
+
+    def _not_overtaking(self, group: list[_Submission]) -> list[_Submission]:
+        """Those of a group that nothing set aside stands before; the others are set aside too."""
+        held, behind = set(self._held), set[UUID]()
+        apart: list[_Submission] = []
+        rest: list[_Submission] = []
+        for submission in sorted([*held, *group], key=_came):
+            if submission not in held and behind.isdisjoint(submission.streams):
+                rest.append(submission)
+            else:
+                behind |= submission.streams
+                if submission not in held:
+                    apart.append(submission)
+        self._set_aside(apart)
+        return rest
 
     def _commit(self, group: list[_Submission]) -> None:
         """Decide and append a group as one.
@@ -335,6 +357,11 @@ class _Decided:
             facts.extend(judgement.facts)
             refusals.extend(case.refusals(judgement))
         return facts, refusals
+
+
+def _came(submission: _Submission) -> int:
+    """Its place in the order of arrival."""
+    return submission.number
 
 
 def _apart(group: list[_Submission], stream: UUID) -> tuple[list[_Submission], list[_Submission]]:

@@ -11,7 +11,8 @@ from memory_log import MemoryLog
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_application.writer import Contended, GroupCommitWriter, Overloaded
 from offerlog_domain.events import Fact
-from writing import ONE, THREE, TWO, case, held, other_writer, send
+from scenario import RAW, signal
+from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
 
 
 def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
@@ -103,6 +104,33 @@ def test_nothing_overtakes_at_the_same_visitor_offer(writer: GroupCommitWriter, 
     assert first.result(10) == ["recorded", "recorded"]
     assert second.result(10) == ["recorded", "recorded"]
     assert third.result(10) == ["recorded"]
+
+
+def test_nothing_overtakes_where_a_broken_neighbour_parts_the_group(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """The other half of a group waits behind what the first half has set aside, and a third one behind it."""
+    sat_on = True
+
+    def interfere(facts: Sequence[Fact]) -> None:
+        if sat_on and any(fact.originator_id == ONE for fact in facts):
+            raise VersionConflict(ONE, waiting=True)
+
+    held(writer, log)
+    first, broken = send(writer, case(ONE)), send(writer, Broken(TWO, signal("offered"), RAW, CIRCUMSTANCES))
+    second, free = send(writer, case(ONE, "accepted"), case(TWO)), send(writer, case(THREE))
+    third = send(writer, case(TWO, "accepted"))
+    log.before_append = interfere
+    log.open.set()
+    assert free.result(10) == ["recorded"]
+    with pytest.raises(ArithmeticError):
+        broken.result(10)
+    sat_on = False
+    assert [one.result(10) for one in (first, second, third)] == [
+        ["recorded"],
+        ["recorded", "recorded"],
+        ["recorded"],
+    ]
 
 
 def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
