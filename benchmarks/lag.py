@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from ground import database, percentile, say, server, settle
 from traffic import lifecycles
 
-from offerlog_application.offers import Receipt
+from offerlog_application.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
 

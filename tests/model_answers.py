@@ -6,8 +6,8 @@ from itertools import product
 
 from model import Model
 from model_signals import MAPS, VISITORS
+from offerlog_application.batches import Receipt
 from offerlog_application.calendar import Granularity
-from offerlog_application.offers import Receipt
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View

@@ -1,8 +1,6 @@
 """The application service: record what happened, decide what may be offered, end what is overdue."""
 
-import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -10,78 +8,22 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid4
 
-from offerlog_application.cases import ExpiryCase, OfferCase, SignalCase
+from offerlog_application.batches import Batch, Receipt, Report
+from offerlog_application.cases import ExpiryCase, OfferCase
+from offerlog_application.organizations import check_organization
 from offerlog_application.ports import Clock, Deadlines, Streams
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker
 from offerlog_domain.identity import StreamKey
 from offerlog_domain.lifecycle import State
-from offerlog_domain.outcomes import (
-    Blocked,
-    Blocker,
-    OfferDecision,
-    Offered,
-    Outcome,
-    OutcomeKind,
-    Reason,
-    Refusal,
-)
-from offerlog_domain.signals import (
-    MAX_LINE_BYTES,
-    MalformedSignal,
-    Signal,
-    read_pair,
-    read_signal,
-    signal_from_document,
-)
+from offerlog_domain.outcomes import Blocked, Blocker, OfferDecision, Offered, Reason
+from offerlog_domain.signals import Signal, read_pair, signal_from_document
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 
 _log = logging.getLogger(__name__)
 
 _EXPIRY_GROUP: Final = 2_000
 """How many visitor-offers one call of `expire` looks at."""
-
-_ORGANIZATION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-
-Report = bytes | str | Mapping[str, object] | Signal
-"""What `submit` takes for a signal: JSON text in either wire form, the decoded object, or a `Signal`."""
-
-
-class OrganizationName(ValueError):  # noqa: N818 - says what is at fault
-    """An organization's name that cannot be one.
-
-    Attributes:
-        name: The name given.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name!r} is no name of an organization: 1 to 64 letters, digits, dots, dashes or underscores"
-        )
-        self.name = name
-
-
-def check_organization(name: str) -> None:
-    """Make sure that this can be an organization's name.
-
-    Raises:
-        OrganizationName: It cannot.
-    """
-    if _ORGANIZATION.fullmatch(name) is None:
-        raise OrganizationName(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of one call of `record`, durably.
-
-    Attributes:
-        outcomes: One for each signal, in the order given.
-        position: Up to where a projection must be to show it; None if nothing was appended.
-    """
-
-    outcomes: Sequence[Outcome]
-    position: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,42 +83,8 @@ class OfferService:
             raise TypeError("signals are given as a list, also where there is one only")
         heard = list(signals)  # before the clock is read: a slow source must not make them late
         circumstances = self._circumstances(organization)
-        key = self._key(organization)
-        outcomes: list[Outcome | None] = []
-        refusals: list[Refusal] = []
-        cases: list[SignalCase] = []
-        places: list[int] = []
-        for report in heard:
-            case = _heard(report, key, circumstances)
-            if isinstance(case, SignalCase):
-                places.append(len(outcomes))
-                cases.append(case)
-                outcomes.append(None)
-            else:
-                outcomes.append(case[0])
-                refusals.append(case[1])
-        order = _lifecycle_order(cases)
-        judged: list[SignalCase] = []
-        for n in order:
-            case = cases[n]
-            occurred_at = case.signal.occurred_at
-            if (
-                occurred_at is not None
-                and occurred_at - circumstances.now > circumstances.rules.future_tolerance
-            ):
-                outcomes[places[n]] = case.outcome(OutcomeKind.REFUSED, Reason.FROM_THE_FUTURE)
-                refusals.append(case.refusal(Reason.FROM_THE_FUTURE))
-            else:
-                case.place = places[n]
-                judged.append(case)
-
-        def answer(judgements: Sequence[Judgement], position: int | None) -> Receipt:
-            for case, judgement in zip(judged, judgements, strict=True):
-                assert judgement.outcome is not None  # noqa: S101 - a signal always gets one
-                outcomes[case.place] = case.outcome(judgement.outcome, judgement.reason)
-            return Receipt(tuple(outcome for outcome in outcomes if outcome is not None), position)
-
-        return self._writer.submit(judged, refusals, answer)
+        batch = Batch(heard, self._key(organization), circumstances)
+        return self._writer.submit(batch.cases, batch.refusals, batch.receipt)
 
     def record(self, signals: Iterable[Report], organization: str) -> Receipt:
         """As `submit`, and wait until it is durable."""
@@ -315,63 +223,3 @@ def _ended_by(judgements: Sequence[Judgement], position: int | None) -> Expired:
 
 def _stream(key: StreamKey, signal: Signal) -> UUID:
     return key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
-
-
-def _heard(
-    report: Report, key: StreamKey, circumstances: Circumstances
-) -> SignalCase | tuple[Outcome, Refusal]:
-    """A signal to be judged, or the refusal that reading it already is (checks 1 and 2)."""
-    raw = b""
-    try:
-        raw = _raw(report)
-        if isinstance(report, Signal):
-            signal = report
-        elif isinstance(report, Mapping):
-            signal = signal_from_document(report)
-        else:
-            signal = read_signal(raw)
-    except MalformedSignal as error:
-        outcome = Outcome(OutcomeKind.REFUSED, Reason.MALFORMED, field=error.field, cause=error.cause)
-        refusal = Refusal(
-            circumstances.organization, circumstances.now, Reason.MALFORMED, error.field, error.cause, raw
-        )
-        return outcome, refusal
-    case = SignalCase(_stream(key, signal), signal, raw, circumstances)
-    if signal.lifecycle is None:
-        return case.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), case.refusal(Reason.NOT_TRACKED)
-    return case
-
-
-def _raw(report: Report) -> bytes:
-    if isinstance(report, bytes):
-        return report
-    if isinstance(report, str):
-        return report.encode("utf-8", "surrogatepass")
-    if isinstance(report, Signal):
-        return report.to_json()
-    try:
-        raw = json.dumps(dict(report), default=str).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise MalformedSignal(None, f"no JSON object: {error}") from None
-    if len(raw) > MAX_LINE_BYTES:
-        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
-    return raw
-
-
-def _lifecycle_order(cases: Sequence[SignalCase]) -> Sequence[int]:
-    """The order in which a batch is judged (domain rule "Order inside a batch").
-
-    The signals of one action, in lifecycle order and ties in input order, take the places which that
-    action's signals hold; all other places stay.
-    """
-    if len(cases) < 2:  # noqa: PLR2004 - one alone is in order
-        return range(len(cases))
-    held: dict[tuple[UUID, str], list[int]] = {}
-    for n, case in enumerate(cases):
-        held.setdefault((case.stream, case.signal.action_id), []).append(n)
-    order = list(range(len(cases)))
-    for places in held.values():
-        if len(places) > 1:
-            for place, n in zip(places, sorted(places, key=lambda n: cases[n].rank), strict=True):
-                order[place] = n
-    return order

@@ -8,15 +8,13 @@ alone does not wait for company: whatever is there when the writer is free is th
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from itertools import count
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from offerlog_application.ports import Closed, EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.submissions import Answer, Case, Submission, Submissions, parted
 from offerlog_application.traces import UNTRACED, Commit, Trace
 from offerlog_domain.decision import Judgement
 from offerlog_domain.events import Fact
@@ -27,68 +25,13 @@ _ATTEMPTS: Final = 8
 """How often a group is decided and appended again at once, because another writer got there first or
 because the connection broke before the commit."""
 
-_HOLD_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, *[2.0] * 12)
-"""How long a submission is set aside, time after time, while another writer stands in its way; a writer
-that hangs is ended by the store well before the last of these."""
-
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
-class Overloaded(Exception):  # noqa: N818 - says what is the case
-    """More is waiting than the writer takes on; nothing of this request was stored.
-
-    Attributes:
-        retry_after: Seconds to wait before trying again.
-    """
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(f"overloaded: try again in {retry_after:g} s")
-        self.retry_after = retry_after
-
-
 class Contended(Exception):  # noqa: N818 - says what is the case
     """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
-
-
-class Case(Protocol):
-    """One decision to be made about one visitor-offer."""
-
-    @property
-    def stream(self) -> UUID:
-        """Which visitor-offer."""
-
-    def decide(self, offer: VisitorOffer) -> Judgement:
-        """The decision: pure, and made again if another writer got there first."""
-
-    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
-        """What goes to the refusal log with that judgement."""
-
-
-Answer = Callable[[Sequence[Judgement], int | None], T]
-"""Makes a caller's result of its judgements, in order, and the position up to which a reader must be to
-see them (None if nothing was appended)."""
-
-
-@dataclass(slots=True, eq=False)
-class _Submission:
-    cases: Sequence[Case]
-    refusals: Sequence[Refusal]
-    answer: Answer[Any]
-    future: Future[Any]
-    origin: object
-    number: int
-    held: int = 0
-    not_before: float = 0.0
-
-    @property
-    def weight(self) -> int:
-        return len(self.cases) + len(self.refusals)
-
-    @property
-    def streams(self) -> set[UUID]:
-        return {case.stream for case in self.cases}
 
 
 class GroupCommitWriter:
@@ -111,14 +54,7 @@ class GroupCommitWriter:
     ) -> None:
         self._log = log
         self._trace = trace
-        self._group_limit = group_limit
-        self._queue_limit = queue_limit
-        self._waiting: deque[_Submission] = deque()
-        self._held: list[_Submission] = []
-        self._weight = 0
-        self._numbers = count()
-        self._closed = False
-        self._ready = threading.Condition()
+        self._submissions = Submissions(group_limit, queue_limit)
         self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
         self._thread.start()
 
@@ -129,92 +65,34 @@ class GroupCommitWriter:
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The writer has been closed.
         """
-        submission = _Submission(cases, refusals, answer, Future(), self._trace.origin(), next(self._numbers))
-        with self._ready:
-            if self._closed:
-                raise Closed
-            if self._weight and self._weight + submission.weight > self._queue_limit:
-                raise Overloaded(retry_after=1.0)
-            self._waiting.append(submission)
-            self._weight += submission.weight
-            self._ready.notify()
-        return submission.future
+        return self._submissions.put(cases, refusals, answer, self._trace.origin())
 
     @property
     def depth(self) -> int:
         """How many cases wait to be written, those set aside too."""
-        return self._weight
+        return self._submissions.depth
 
     def close(self) -> None:
         """Take no more, finish what waits, stop."""
-        with self._ready:
-            self._closed = True
-            self._ready.notify()
+        self._submissions.close()
         self._thread.join()
 
     def _run(self) -> None:
-        group: list[_Submission] | None = []
+        group: list[Submission] | None = []
         try:
-            while (group := self._next_group()) is not None:
+            while (group := self._submissions.take()) is not None:
                 if group:
                     self._write(group)
-        finally:
-            self._abandon(group or [])
+        finally:  # leave nobody waiting, whatever ended the thread
+            left = [*(group or ()), *self._submissions.clear()]
+            _fail([submission for submission in left if not submission.future.done()], Closed())
 
-    def _abandon(self, group: list[_Submission]) -> None:
-        """Leave nobody waiting, whatever ended the thread."""
-        with self._ready:
-            self._closed = True
-            left = [*group, *self._held, *self._waiting]
-            self._held, self._weight = [], 0
-            self._waiting.clear()
-        _fail([submission for submission in left if not submission.future.done()], Closed())
-
-    def _next_group(self) -> list[_Submission] | None:
-        """What waits, up to the limit, once something does; None when closed and done."""
-        with self._ready:
-            # One look at the clock for both questions: what comes due in between would be waited for in vain.
-            while not (group := self._due(now := time.monotonic())) and not self._waiting:
-                if self._closed and not self._held:
-                    return None
-                self._ready.wait(self._until_due(now))
-            self._held = [held for held in self._held if held not in group]
-            behind = {stream for held in self._held for stream in held.streams}
-            weight = sum(submission.weight for submission in group)
-            while self._waiting and (not group or weight + self._waiting[0].weight <= self._group_limit):
-                submission = self._waiting.popleft()
-                if not submission.future.set_running_or_notify_cancel():
-                    self._weight -= submission.weight
-                elif behind and not behind.isdisjoint(submission.streams):
-                    self._held.append(submission)  # nothing overtakes at the same visitor-offer
-                    behind |= submission.streams
-                else:
-                    group.append(submission)
-                    weight += submission.weight
-            self._weight -= weight
-            return group
-
-    def _due(self, now: float) -> list[_Submission]:
-        """Those set aside whose time has come, and that stand behind none whose has not."""
-        due: list[_Submission] = []
-        behind: set[UUID] = set()
-        for held in self._held:
-            if held.not_before <= now and behind.isdisjoint(held.streams):
-                due.append(held)
-            else:
-                behind |= held.streams
-        return due
-
-    def _until_due(self, now: float) -> float | None:
-        """Seconds until another one may be due, where none is; None where nothing is set aside."""
-        return min((held.not_before - now for held in self._held if held.not_before > now), default=None)
-
-    def _write(self, group: list[_Submission]) -> None:
+    def _write(self, group: list[Submission]) -> None:
         """Write a group; what fails for a reason of its own fails alone."""
         try:
             self._commit(group)
         except VersionConflict as conflict:
-            apart, rest = _apart(group, conflict.stream)
+            apart, rest = parted(group, conflict.stream)
             self._hold(apart, conflict)
             if rest:
                 self._write(rest)
@@ -227,44 +105,20 @@ class GroupCommitWriter:
             _log.warning("a group of %d submissions failed (%s): writing its halves apart", len(group), error)
             half = len(group) // 2
             self._write(group[:half])
-            if rest := self._not_overtaking(group[half:]):
+            if rest := self._submissions.not_overtaking(group[half:]):
                 self._write(rest)
 
-    def _hold(self, submissions: list[_Submission], conflict: VersionConflict) -> None:
+    def _hold(self, submissions: list[Submission], conflict: VersionConflict) -> None:
         """Set aside what another writer stands in the way of, and what may not overtake it."""
-        held: list[_Submission] = []
+        aside: list[Submission] = []
         for submission in submissions:
-            if conflict.stream not in submission.streams:
-                held.append(submission)
-            elif submission.held >= len(_HOLD_SECONDS):
+            if conflict.stream not in submission.streams or submission.hold():
+                aside.append(submission)
+            else:
                 submission.future.set_exception(Contended(str(conflict)))
-            else:
-                submission.not_before = time.monotonic() + _HOLD_SECONDS[submission.held]
-                submission.held += 1
-                held.append(submission)
-        self._set_aside(held)
+        self._submissions.set_aside(aside)
 
-    def _set_aside(self, submissions: list[_Submission]) -> None:
-        with self._ready:
-            self._weight += sum(submission.weight for submission in submissions)  # it waits again
-        self._held = sorted([*self._held, *submissions], key=_came)
-
-    def _not_overtaking(self, group: list[_Submission]) -> list[_Submission]:
-        """Those of a group that nothing set aside stands before; the others are set aside too."""
-        held, behind = set(self._held), set[UUID]()
-        apart: list[_Submission] = []
-        rest: list[_Submission] = []
-        for submission in sorted([*held, *group], key=_came):
-            if submission not in held and behind.isdisjoint(submission.streams):
-                rest.append(submission)
-            else:
-                behind |= submission.streams
-                if submission not in held:
-                    apart.append(submission)
-        self._set_aside(apart)
-        return rest
-
-    def _commit(self, group: list[_Submission]) -> None:
+    def _commit(self, group: list[Submission]) -> None:
         """Decide and append a group as one.
 
         Raises:
@@ -321,7 +175,7 @@ class GroupCommitWriter:
             offers[stream] = fresh[stream]
         decided.decide([n for n, case in enumerate(decided.cases) if case.stream in moved], offers)
 
-    def _answer(self, group: list[_Submission], judgements: list[Judgement], position: int | None) -> None:
+    def _answer(self, group: list[Submission], judgements: list[Judgement], position: int | None) -> None:
         start = 0
         for submission in group:
             end = start + len(submission.cases)
@@ -359,29 +213,15 @@ class _Decided:
         return facts, refusals
 
 
-def _came(submission: _Submission) -> int:
+def _came(submission: Submission) -> int:
     """Its place in the order of arrival."""
     return submission.number
-
-
-def _apart(group: list[_Submission], stream: UUID) -> tuple[list[_Submission], list[_Submission]]:
-    """Who touches this visitor-offer, with all that would overtake them; and the rest."""
-    apart: list[_Submission] = []
-    rest: list[_Submission] = []
-    behind = {stream}
-    for submission in group:
-        if behind.isdisjoint(submission.streams):
-            rest.append(submission)
-        else:
-            apart.append(submission)
-            behind |= submission.streams
-    return apart, rest
 
 
 def _pause(attempt: int) -> None:
     time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)
 
 
-def _fail(group: list[_Submission], error: Exception) -> None:
+def _fail(group: Iterable[Submission], error: Exception) -> None:
     for submission in group:
         submission.future.set_exception(error)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from offerlog_application.offers import check_organization
+from offerlog_application.organizations import check_organization
 from offerlog_application.ports import Clock
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_domain.decision import Rules

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from offerlog_application.audit import History, history
+from offerlog_application.batches import Receipt
+from offerlog_application.batches import Report as SignalReport
 from offerlog_application.listings import (
     DeadLetter,
     KeptSignal,
@@ -19,8 +21,7 @@ from offerlog_application.listings import (
     Proof,
     Suppression,
 )
-from offerlog_application.offers import Expired, OfferService, Receipt
-from offerlog_application.offers import Report as SignalReport
+from offerlog_application.offers import Expired, OfferService
 from offerlog_application.ports import Clock
 from offerlog_application.rebuilds import RebuildProgress
 from offerlog_application.reports import Report, ReportQuery, report

@@ -9,7 +9,8 @@ import pytest
 
 from memory_log import MemoryLog
 from offerlog_application.ports import Closed
-from offerlog_application.writer import GroupCommitWriter, Overloaded
+from offerlog_application.submissions import Overloaded
+from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Judgement
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
 from scenario import RAW, START, signal

@@ -9,7 +9,8 @@ import pytest
 
 from memory_log import MemoryLog
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable, VersionConflict
-from offerlog_application.writer import Contended, GroupCommitWriter, Overloaded
+from offerlog_application.submissions import Overloaded
+from offerlog_application.writer import Contended, GroupCommitWriter
 from offerlog_domain.events import Fact
 from scenario import RAW, signal
 from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
@@ -94,7 +95,7 @@ def test_nothing_overtakes_at_the_same_visitor_offer(writer: GroupCommitWriter, 
 
     log.before_append = interfere
     first = send(writer, case(ONE), case(TWO))
-    while not writer._held:
+    while not writer._submissions.aside:
         assert not first.done()
     second = send(writer, case(TWO, "accepted"), case(THREE))
     third = send(writer, case(THREE, "accepted"))
@@ -144,7 +145,7 @@ def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
     log.before_append = interfere
     with closing(GroupCommitWriter(log, queue_limit=10)) as writer:
         waiting = [send(writer, case(ONE))]
-        while not writer._held:
+        while not writer._submissions.aside:
             assert not waiting[0].done()
         for _ in range(9):
             waiting.append(send(writer, case(ONE, "accepted")))
@@ -179,7 +180,7 @@ def test_conflicts_without_end_are_given_up(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bounded number of attempts, then the caller is told; nothing was stored."""
-    monkeypatch.setattr("offerlog_application.writer._HOLD_SECONDS", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("offerlog_application.submissions._HOLD_SECONDS", (0.0, 0.01, 0.01))
 
     def interfere(_: Sequence[Fact]) -> None:
         raise VersionConflict(ONE, waiting=True)

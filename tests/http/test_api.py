@@ -11,7 +11,7 @@ import pytest
 from contracts.given import journeys
 from http_site import Site
 from offerlog_application.keys import Role
-from offerlog_application.writer import Overloaded
+from offerlog_application.submissions import Overloaded
 from offerlog_infrastructure.http import bodies, examples
 
 pytest_plugins = ("http_site",)

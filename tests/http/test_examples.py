@@ -11,7 +11,7 @@ import pytest
 from http_site import Site, served
 from memory_log import StoppedClock
 from offerlog_application.keys import Role
-from offerlog_application.writer import Overloaded
+from offerlog_application.submissions import Overloaded
 from offerlog_infrastructure.http import examples
 
 pytest_plugins = ("http_site",)

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contracts.given import signal
 from contracts.recount import event_ids, rows
-from offerlog_application.offers import Receipt
+from offerlog_application.batches import Receipt
 from offerlog_application.ports import StoreUnavailable
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.recorders import LogRecorder

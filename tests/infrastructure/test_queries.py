@@ -12,7 +12,7 @@ import pytest
 from contracts.recount import rows, until
 from memory_log import StoppedClock
 from offerlog_application.calendar import Granularity
-from offerlog_application.offers import OrganizationName
+from offerlog_application.organizations import OrganizationName
 from offerlog_application.ports import Closed
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.outcomes import Reason

@@ -134,7 +134,7 @@ def _end_of(error: Exception) -> int:
     from pydantic import ValidationError  # noqa: PLC0415 - only an error needs it
 
     from offerlog_application.calendar import CalendarError  # noqa: PLC0415 - as above
-    from offerlog_application.offers import OrganizationName  # noqa: PLC0415 - as above
+    from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - as above
     from offerlog_domain.signals import MalformedSignal  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
 

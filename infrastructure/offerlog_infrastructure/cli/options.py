@@ -72,7 +72,7 @@ def open_service(
 
     Without `project`, the projections stand still unless another process feeds them.
     """
-    from offerlog_application.offers import OrganizationName  # noqa: PLC0415 - see below
+    from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - see below
     from offerlog_application.traces import UNTRACED  # noqa: PLC0415 - see below
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.

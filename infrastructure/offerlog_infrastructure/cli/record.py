@@ -20,7 +20,7 @@ from offerlog_infrastructure.cli.output import console, json_line, printable, ta
 from offerlog_infrastructure.documents import outcome_document
 
 if TYPE_CHECKING:
-    from offerlog_application.offers import Receipt
+    from offerlog_application.batches import Receipt
     from offerlog_domain.outcomes import Outcome
     from offerlog_infrastructure.service import Offerlog
 
@@ -190,7 +190,7 @@ def _batches(source: Source, batch_size: int) -> Iterator[list[Line]]:
 
 
 def _submit(service: "Offerlog", batch: list[Line]) -> "Future[Receipt]":
-    from offerlog_application.writer import Overloaded  # noqa: PLC0415 - loaded with the service
+    from offerlog_application.submissions import Overloaded  # noqa: PLC0415 - loaded with the service
 
     while True:
         try:

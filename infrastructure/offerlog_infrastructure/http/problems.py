@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect
 
 from offerlog_application.calendar import CalendarError
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
-from offerlog_application.writer import Contended, Overloaded
+from offerlog_application.submissions import Overloaded
+from offerlog_application.writer import Contended
 from offerlog_domain.signals import MalformedSignal
 
 MEDIA_TYPE = "application/problem+json"

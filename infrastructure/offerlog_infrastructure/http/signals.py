@@ -10,9 +10,9 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from offerlog_application.batches import Receipt
 from offerlog_application.keys import Key, Role
-from offerlog_application.offers import Receipt
-from offerlog_application.writer import Overloaded
+from offerlog_application.submissions import Overloaded
 from offerlog_infrastructure.documents import outcome_document
 from offerlog_infrastructure.http import signal_log
 from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of

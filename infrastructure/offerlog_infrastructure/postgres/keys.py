@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any, Final, LiteralString
 
 from offerlog_application.keys import Key, NoSuchKey, Role
-from offerlog_application.offers import check_organization
+from offerlog_application.organizations import check_organization
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import store_reached
 

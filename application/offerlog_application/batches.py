@@ -1,0 +1,144 @@
+"""The signals of one call: read, put in order, and each given its own outcome in the end."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from offerlog_application.cases import SignalCase
+from offerlog_domain.decision import Circumstances, Judgement
+from offerlog_domain.identity import StreamKey
+from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal
+from offerlog_domain.signals import (
+    MAX_LINE_BYTES,
+    MalformedSignal,
+    Signal,
+    read_signal,
+    signal_from_document,
+)
+
+Report = bytes | str | Mapping[str, object] | Signal
+"""What a signal may be given as: JSON text in either wire form, the decoded object, or a `Signal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one call of `record`, durably.
+
+    Attributes:
+        outcomes: One for each signal, in the order given.
+        position: Up to where a projection must be to show it; None if nothing was appended.
+    """
+
+    outcomes: Sequence[Outcome]
+    position: int | None
+
+
+class Batch:
+    """Signals to be judged together; a bad one harms no other.
+
+    Args:
+        reports: The signals as they came.
+        key: Makes their stream ids.
+        circumstances: Whose they are, and when they came.
+
+    Attributes:
+        cases: Those to be judged, in the order in which they are.
+        refusals: What goes to the refusal log of those that are refused without asking a visitor-offer.
+    """
+
+    __slots__ = ("_outcomes", "cases", "refusals")
+
+    def __init__(self, reports: Iterable[Report], key: StreamKey, circumstances: Circumstances) -> None:
+        self.refusals: list[Refusal] = []
+        self._outcomes: list[Outcome | None] = []
+        tracked: list[SignalCase] = []
+        for report in reports:
+            case = _heard(report, key, circumstances)
+            if isinstance(case, SignalCase):
+                case.place = len(self._outcomes)
+                tracked.append(case)
+                self._outcomes.append(None)
+            else:
+                self._outcomes.append(case[0])
+                self.refusals.append(case[1])
+        self.cases = [
+            case for case in _in_lifecycle_order(tracked) if not self._from_the_future(case, circumstances)
+        ]
+
+    def receipt(self, judgements: Sequence[Judgement], position: int | None) -> Receipt:
+        """The answer, once the cases have been judged."""
+        for case, judgement in zip(self.cases, judgements, strict=True):
+            assert judgement.outcome is not None  # noqa: S101 - a signal always gets one
+            self._outcomes[case.place] = case.outcome(judgement.outcome, judgement.reason)
+        return Receipt(tuple(outcome for outcome in self._outcomes if outcome is not None), position)
+
+    def _from_the_future(self, case: SignalCase, circumstances: Circumstances) -> bool:
+        """Whether it is (check 3); it is refused then."""
+        at = case.signal.occurred_at
+        if at is None or at - circumstances.now <= circumstances.rules.future_tolerance:
+            return False
+        self._outcomes[case.place] = case.outcome(OutcomeKind.REFUSED, Reason.FROM_THE_FUTURE)
+        self.refusals.append(case.refusal(Reason.FROM_THE_FUTURE))
+        return True
+
+
+def _heard(
+    report: Report, key: StreamKey, circumstances: Circumstances
+) -> SignalCase | tuple[Outcome, Refusal]:
+    """A signal to be judged, or the refusal that reading it already is (checks 1 and 2)."""
+    raw = b""
+    try:
+        raw = _raw(report)
+        if isinstance(report, Signal):
+            signal = report
+        elif isinstance(report, Mapping):
+            signal = signal_from_document(report)
+        else:
+            signal = read_signal(raw)
+    except MalformedSignal as error:
+        outcome = Outcome(OutcomeKind.REFUSED, Reason.MALFORMED, field=error.field, cause=error.cause)
+        refusal = Refusal(
+            circumstances.organization, circumstances.now, Reason.MALFORMED, error.field, error.cause, raw
+        )
+        return outcome, refusal
+    stream = key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
+    case = SignalCase(stream, signal, raw, circumstances)
+    if signal.lifecycle is None:
+        return case.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), case.refusal(Reason.NOT_TRACKED)
+    return case
+
+
+def _raw(report: Report) -> bytes:
+    if isinstance(report, bytes):
+        return report
+    if isinstance(report, str):
+        return report.encode("utf-8", "surrogatepass")
+    if isinstance(report, Signal):
+        return report.to_json()
+    try:
+        raw = json.dumps(dict(report), default=str).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MalformedSignal(None, f"no JSON object: {error}") from None
+    if len(raw) > MAX_LINE_BYTES:
+        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
+    return raw
+
+
+def _in_lifecycle_order(cases: list[SignalCase]) -> list[SignalCase]:
+    """The order in which a batch is judged (domain rule "Order inside a batch").
+
+    The signals of one action, in lifecycle order and ties in input order, take the places which that
+    action's signals hold; all other places stay.
+    """
+    if len(cases) < 2:  # noqa: PLR2004 - one alone is in order
+        return cases
+    held: dict[tuple[UUID, str], list[int]] = {}
+    for n, case in enumerate(cases):
+        held.setdefault((case.stream, case.signal.action_id), []).append(n)
+    ordered = cases.copy()
+    for places in held.values():
+        if len(places) > 1:
+            for place, n in zip(places, sorted(places, key=lambda n: cases[n].rank), strict=True):
+                ordered[place] = cases[n]
+    return ordered

@@ -1,0 +1,30 @@
+"""What may be the name of an organization, the tenant that every key starts with."""
+
+import re
+from typing import Final
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+class OrganizationName(ValueError):  # noqa: N818 - says what is at fault
+    """An organization's name that cannot be one.
+
+    Attributes:
+        name: The name given.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is no name of an organization: 1 to 64 letters, digits, dots, dashes or underscores"
+        )
+        self.name = name
+
+
+def check_organization(name: str) -> None:
+    """Make sure that this can be an organization's name.
+
+    Raises:
+        OrganizationName: It cannot.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise OrganizationName(name)
