@@ -15,6 +15,7 @@ from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import server_reached
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.replica import SuppressionReplica
+from offerlog_infrastructure.server_address import check_address
 from offerlog_infrastructure.service import Offerlog
 
 _COPY_SECONDS: Final = 300.0
@@ -57,6 +58,7 @@ def open_offerlog(
     Raises:
         OrganizationName: The organization's name is no name of one.
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
+        ServerAddress: `database_url` cannot be read; the message does not quote it.
         StoreUnavailable: The server of one's own cannot be reached.
         SchemaTooNew: The database was made by a newer offerlog.
         ReplicaStale: The local copy could not be made in five minutes.
@@ -65,6 +67,7 @@ def open_offerlog(
     with ExitStack() as held:
         if database_url is None:
             database_url = held.enter_context(EmbeddedServer.acquire(data or default_data_dir())).dsn
+        check_address(database_url)
         with server_reached():
             migrate(database_url, SCHEMA)
         application = OfferlogApplication(database_url, SCHEMA, library_settings)

@@ -181,7 +181,9 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
     pair = ("--customer", "v1", "--action-map", signal["actionMapId"])
     for words in (("eligibility", *pair, *common), (*common, "eligibility", *pair)):
         assert bare(*words).json["reason"] == "already_open"
-    assert len(bare(*common, "projections", "status", "--format", "json").lines) == 3
+    for words in ((*common, "projections", "status"), ("projections", *common, "status")):
+        assert len(bare(*words, "--format", "json").lines) == 3
+    bare("--data", "/nowhere", "events", *common, "check")
     for words in (("parked",), ("refusals",), ("expire",), ("report",), ("projections", "status")):
         bare(*words, *common)
     assert bare(*TRAFFIC, *common).raw

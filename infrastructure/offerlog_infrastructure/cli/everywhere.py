@@ -32,12 +32,24 @@ def _unused_options() -> list[Any]:
     return [one for one in typer.main.get_command(declared).params if one.name != "help"]
 
 
+def between(
+    context: typer.Context,
+    data: Annotated[str | None, typer.Option("--data", hidden=True)] = None,
+    organization: Annotated[str | None, typer.Option("--organization", hidden=True)] = None,
+    customer_type: Annotated[str | None, typer.Option("--customer-type", hidden=True)] = None,
+) -> None:
+    """The callback of a group of commands: takes the options between its name and the command's."""
+    hand_down(context, {"data": data, "organization": organization, "customer_type": customer_type})
+
+
 def hand_down(context: typer.Context, given: dict[str, str | None]) -> None:
     """Make what was given before the command's name the defaults behind it."""
     told = {name: value for name, value in given.items() if value is not None}
-    context.default_map = _defaults(context.command, told)
+    context.default_map = _defaults(context.command, told, dict(context.default_map or {}))
 
 
-def _defaults(command: Any, told: dict[str, str]) -> dict[str, Any]:
+def _defaults(command: Any, told: dict[str, str], known: dict[str, Any]) -> dict[str, Any]:
     inner = getattr(command, "commands", None)
-    return told if inner is None else {name: _defaults(one, told) for name, one in inner.items()}
+    if inner is None:
+        return known | told
+    return {name: _defaults(one, told, known.get(name, {})) for name, one in inner.items()}

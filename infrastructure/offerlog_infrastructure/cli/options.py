@@ -1,6 +1,5 @@
 """The options that commands share, and the service they open."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -77,11 +76,10 @@ def open_service(
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.
     from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.server_address import ServerAddress  # noqa: PLC0415 - see above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
 
     settings = Settings()
-    if settings.database_url and not data:
-        _check_address(settings.database_url)
     try:
         return open_offerlog(
             data=data or settings.data,
@@ -92,21 +90,9 @@ def open_service(
             project=project,
             trace=trace or UNTRACED,
         )
+    except ServerAddress as error:
+        raise usage(f"the environment variable OFFERLOG_DATABASE_URL: {error}") from None
     except OrganizationName as error:
         if organization:
             raise
         raise usage(f"the environment variable OFFERLOG_ORGANIZATION: {error}") from None
-
-
-def _check_address(database_url: str) -> None:
-    """Refuse what libpq cannot read; of its words, those that quote the address may show a password."""
-    from psycopg import ProgrammingError  # noqa: PLC0415 - loaded with the store
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
-
-    try:
-        conninfo_to_dict(database_url)
-    except ProgrammingError as error:
-        why = re.sub(r'(?s)".*"', '"..."', str(error).strip().replace('"="', "'='"))
-        raise usage(
-            f"the environment variable OFFERLOG_DATABASE_URL: {why}; give postgresql://user@host/database"
-        ) from None

@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress
-from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.everywhere import Command, between
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import (
     Form,
@@ -31,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     projections = typer.Typer(
         help="See how far the projections are and whether they are right; build them anew from the log.",
         no_args_is_help=True,
+        callback=between,
     )
     projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections status")(status)
     projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections verify")(verify)

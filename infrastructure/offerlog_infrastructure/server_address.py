@@ -1,0 +1,24 @@
+"""The address of a PostgreSQL server, checked before it is used: no error may show its password."""
+
+import re
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+
+class ServerAddress(ValueError):  # noqa: N818 - says what is at fault
+    """The address of a server that libpq cannot read; says why, without quoting it."""
+
+
+def check_address(database_url: str) -> None:
+    """Make sure that libpq can read an address.
+
+    Raises:
+        ServerAddress: It cannot.
+    """
+    try:
+        conninfo_to_dict(database_url)
+    except ProgrammingError as error:
+        # Of its words, those that quote the address may show a password.
+        why = re.sub(r'(?s)".*"', '"..."', str(error).strip().replace('"="', "'='"))
+        raise ServerAddress(f"{why}; give postgresql://user@host/database") from None
