@@ -114,15 +114,12 @@ def report(query: ReportQuery, source: PerformanceCounts) -> Report:
     label_of = list(labels)
     names = source.names(query.organization)
     counted = sorted(source.counts(query, first, end, stretches).items())
-    rows = tuple(
-        ReportRow(
-            action_map,
-            names.get(action_map),
-            label_of[number],
-            {METRICS[state]: counts.get(state, 0) for state in query.view.states},
-            rates(counts),
-        )
-        for (action_map, number), counts in counted
-        if any(counts.get(state, 0) for state in query.view.states)
-    )
-    return Report(query, rows)
+    wanted = [(state, METRICS[state]) for state in query.view.states]
+    rows = []
+    for (action_map, number), counts in counted:
+        metrics = {metric: counts.get(state, 0) for state, metric in wanted}
+        if any(metrics.values()):
+            rows.append(
+                ReportRow(action_map, names.get(action_map), label_of[number], metrics, rates(counts))
+            )
+    return Report(query, tuple(rows))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString
 
+from psycopg.rows import tuple_row
+
 from offerlog_application.instants import DAY_SLOTS
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.lifecycle import State
@@ -34,16 +36,16 @@ _SPANS: LiteralString = """
     ) AS spans GROUP BY span ORDER BY 1
 """
 _SUMS: LiteralString = """
-    sum(offered) AS offered, sum(accepted) AS accepted, sum(rejected) AS rejected,
-    sum(started) AS started, sum(abandoned) AS abandoned, sum(engaged) AS engaged,
-    sum(ignored) AS ignored, sum(errored) AS errored, sum(timedout) AS timedout
+    sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged),
+    sum(ignored), sum(errored), sum(timedout)
 """
+"""In the order of `METRICS`."""
 _COUNTS: LiteralString = f"""
-    SELECT action_map_id, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
+    SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
     FROM performance_counts
     WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
-    GROUP BY 1, 2
+    GROUP BY action_map_id, bucket
 """
 # Whole days where a bucket holds them, quarter-hours of the days at its ends; bucket NULL: of no use here.
 _COUNTS_BY_DAYS: LiteralString = f"""
@@ -65,7 +67,8 @@ _COUNTS_BY_DAYS: LiteralString = f"""
         ) AS counts
         WHERE days.day = ANY (%(cut_days)s) AND slot >= %(first)s AND slot < %(end)s
     )
-    SELECT action_map_id, bucket, {_SUMS} FROM parts WHERE bucket IS NOT NULL GROUP BY 1, 2
+    SELECT action_map_id::text, bucket, {_SUMS} FROM parts WHERE bucket IS NOT NULL
+    GROUP BY action_map_id, bucket
 """
 # What a visitor-offer counts beyond once in the same bucket. Every repeat carries its own slot and the
 # first one's, so the second row of a visitor-offer stands for the first time too.
@@ -81,13 +84,13 @@ _SURPLUS: LiteralString = """
               AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
         ) AS repeats
     )
-    SELECT action_map_id, bucket, state, sum(times - 1) AS surplus
+    SELECT action_map_id::text, bucket, state, sum(times - 1)::bigint
     FROM (
         SELECT action_map_id, state, originator_id, count(*) AS times,
             (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket
         FROM times WHERE slot >= %(first)s AND slot < %(end)s GROUP BY 1, 2, 3, 5
     ) AS counted
-    WHERE times > 1 GROUP BY 1, 2, 3
+    WHERE times > 1 GROUP BY action_map_id, bucket, state
 """
 _NAMES: LiteralString = "SELECT action_map_id, name FROM action_map_names WHERE organization = %s"
 
@@ -116,19 +119,20 @@ class PostgresPerformance:
         """Counts of [first, end) by map and bucket number."""
         asked = _asked(query) | _cut(first, end, stretches)
         statement = _COUNTS_BY_DAYS if asked["day_edges"] else _COUNTS
-        with store_reached(), self._datastore.transaction() as cursor:
+        with (
+            store_reached(),
+            self._datastore.transaction() as whole,
+            whole.connection.cursor(row_factory=tuple_row) as cursor,
+        ):
             # One snapshot for both, so that a page applied in between cannot come apart.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             found = {
-                (str(row["action_map_id"]), row["bucket"]): {
-                    state: int(row[state.value]) for state in METRICS
-                }
-                for row in cursor.execute(statement, asked)
+                (action_map, bucket): dict(zip(METRICS, sums, strict=True))
+                for action_map, bucket, *sums in cursor.execute(statement, asked)
             }
             if query.count_by is CountBy.VISITORS:
-                for row in cursor.execute(_SURPLUS, asked):
-                    counts = found[str(row["action_map_id"]), row["bucket"]]
-                    counts[State(row["state"])] -= int(row["surplus"])
+                for action_map, bucket, state, surplus in cursor.execute(_SURPLUS, asked):
+                    found[action_map, bucket][State(state)] -= surplus
         return found
 
     def names(self, organization: str) -> Mapping[str, str]:
