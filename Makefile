@@ -43,8 +43,8 @@ soak: setup ## Many writers, some failing, and readers that must miss nothing, f
 bench: setup ## All benches at up to 1 million events, a few minutes, a table at the end
 	$(BIN)/python benchmarks/everything.py
 
-bench-full: setup ## As bench, up to 10 million events
-	$(BIN)/python benchmarks/everything.py --full
+bench-full: setup ## As bench, up to 10 million events; keeps the results in docs/performance.md
+	$(BIN)/python benchmarks/everything.py --full --keep
 
 bench-%: setup
 	$(BIN)/python benchmarks/$(subst -,_,$*).py

@@ -1,12 +1,14 @@
-"""ingest-one with 0.1 and 1 million stored events (10 with --full): does it get slower?
+"""ingest-one and look-ups with 0.1 and 1 million stored events (10 with --full): do they get slower?
 
-Measured twice: right behind a checkpoint, when PostgreSQL writes whole every page that is touched for the
-first time, and after that.
+ingest-one is measured twice: right behind a checkpoint, when PostgreSQL logs whole every page that is touched
+for the first time, and after that. A quarter of the events are ends, which the suppression list holds.
 """
 
+import random
 import sys
 import uuid
 
+import lookup
 import psycopg
 from ground import database, say, server, settle
 from ingest_one import CALLERS, rate
@@ -21,36 +23,42 @@ _FILL = """
 """
 
 
+KINDS = ("behind a checkpoint", "ingest-one", "look-ups")
+
+
 def main(sizes: list[int]) -> None:
     """Measure and print."""
     figures: dict[str, float] = {}
     filler = uuid.uuid4().bytes * 9  # as long as a state is; never read: nobody has these ids
+    chosen = random.Random(7)  # noqa: S311 - a sample
     with server() as dsn:
         ours = database(dsn)
         stored = 0
         for size in sizes:
             with psycopg.connect(ours, autocommit=True) as connection:
                 connection.execute(_FILL, (filler, size - stored))
+                connection.execute(lookup.FILL, (size // 4,))
                 connection.execute("VACUUM ANALYZE offerlog_events")
+                connection.execute("VACUUM ANALYZE suppressions")
                 connection.execute("CHECKPOINT")
             stored = size
             sent = list(lifecycles(24_000))
+            visitors = [f"visitor-{chosen.randrange(size // 8)}" for _ in range(50_000)]
             settle()
             with open_offerlog(database_url=ours, keep_deadlines=False, project=False) as service:
                 rate(service, sent[:1_000], CALLERS)
-                figures[f"signals/s at {size:,}, behind a checkpoint"] = rate(
-                    service, sent[1_000:6_000], CALLERS
+                measured = (
+                    rate(service, sent[1_000:6_000], CALLERS),
+                    rate(service, sent[6_000:], CALLERS),
+                    lookup.rate(service.suppressions, visitors)[0],
                 )
-                figures[f"signals/s at {size:,}, after that"] = rate(service, sent[6_000:], CALLERS)
-    say(
-        "growth",
-        figures,
-        {
-            f"last vs first, {when}": figures[f"signals/s at {sizes[-1]:,}, {when}"]
-            / figures[f"signals/s at {sizes[0]:,}, {when}"]
-            for when in ("behind a checkpoint", "after that")
-        },
-    )
+            figures |= {f"{kind}/s at {size:,}": rate for kind, rate in zip(KINDS, measured, strict=True)}
+    first, last = f"{sizes[0]:,}", f"{sizes[-1]:,}"
+    ratios = {
+        f"{kind}, last vs first": figures[f"{kind}/s at {last}"] / figures[f"{kind}/s at {first}"]
+        for kind in KINDS
+    }
+    say("growth", figures, ratios)
 
 
 if __name__ == "__main__":

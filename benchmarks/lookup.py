@@ -13,7 +13,7 @@ from ground import database, percentile, say, server, settle
 
 from offerlog_infrastructure.composition import open_offerlog
 
-_FILL = """
+FILL = """
     INSERT INTO suppressions
     SELECT 'default', 'cookie', convert_to('visitor-' || n / 2, 'UTF8'),
         md5('map' || n %% 100 + n %% 2)::uuid, 'rejected', md5('action' || n)::uuid, now()
@@ -45,7 +45,7 @@ def main(pairs: int) -> None:
     with server() as dsn:
         ours = database(dsn)
         with psycopg.connect(ours, autocommit=True) as connection:
-            connection.execute(_FILL, (pairs,))
+            connection.execute(FILL, (pairs,))
             connection.execute("VACUUM ANALYZE suppressions")
         chosen = random.Random(7)  # noqa: S311 - a sample
         visitors = [f"visitor-{chosen.randrange(pairs // 2)}" for _ in range(50_000)]
