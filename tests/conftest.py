@@ -17,6 +17,8 @@ from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.service import Offerlog
 
+pytest.register_assert_rewrite("http_site")
+
 TEMPLATE = "offerlog_template"
 FOLDER = "OFFERLOG_TEST_FOLDER"
 

@@ -33,7 +33,7 @@ _WALL_TIME: Final[Schema] = {
 }
 _STATE: Final[Schema] = {"enum": [one.value for one in State]}
 _REASON: Final[Schema] = {"enum": [one.value for one in Reason]}
-_FRESHNESS: Final = {"position": COUNT, "age_seconds": or_null(SECONDS)}
+_FRESHNESS: Final = {"position": COUNT, "age_seconds": or_null(SECONDS), "short_by": COUNT}
 _BLOCKER: Final = {"reason": or_null(_REASON), "state": or_null(_STATE), "since": or_null(TIME)}
 _KEPT: Final = {
     "recorded_at": TIME,
@@ -111,7 +111,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     ),
     "Change": closed(
         event={"const": "metrics"},
-        id={"type": "string", "pattern": r"^\d+$"},
+        id={"type": "string", "pattern": r"^\d+-\d+$"},
         data={
             "type": "string",
             "contentMediaType": "application/json",

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from offerlog_application.keys import KeyStore
-from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream
+from offerlog_infrastructure.http import offers, operations, problems, reports, signals, slow_reads, stream
 from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.head import HeadAsGet
@@ -59,6 +59,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     app.state.sessions = Sessions()
     app.state.freshness = Freshness(service)
     app.state.stopping = asyncio.Event()
+    slow_reads.limit(app)
     problems.handle(app)
     # The framework's route describes it; this one, found first, spares each request the solving of parameters
     # that it has none of, a tenth of what a single signal costs.

@@ -9,7 +9,7 @@ def _problem(slug: str, status: int, title: str, detail: str, field: str | None 
 
 
 PROBLEMS: Final[dict[int, dict[str, Any]]] = {
-    400: _problem("malformed-request", 400, "Bad Request", "a hyphenated UUID is needed", "actionMapId"),
+    400: _problem("malformed-request", 400, "Bad Request", "a hyphenated UUID is needed", "action_map_id"),
     401: _problem("unauthorized", 401, "Unauthorized", "a key is needed: Authorization: Bearer ofl_..."),
     403: _problem(
         "forbidden",

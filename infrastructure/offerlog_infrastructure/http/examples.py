@@ -76,7 +76,7 @@ _EVENT: Final[dict[str, Any]] = {
     "timeout_seconds": 45,
 }
 _REFUSED: Final = {"field": "actionId", "cause": "is required"}
-_FRESH: Final[dict[str, Any]] = {"position": 3, "age_seconds": 0}
+_FRESH: Final[dict[str, Any]] = {"position": 3, "age_seconds": 0, "short_by": 0}
 
 ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "recordSignals": {

@@ -164,7 +164,11 @@ async def suppressions_of_action_map(
         behind=read_cursor(cursor, tuple[str, str]) if cursor else None,
     )
     if "application/x-ndjson" in request.headers.get("accept", ""):
-        return stream_of(found, suppression_document)
+        return stream_of(request, found, suppression_document)
     return await page_of(
-        found, suppression_document, limit, lambda last: [last["customer_id_type"], last["customer_id"]]
+        request,
+        found,
+        suppression_document,
+        limit,
+        lambda last: [last["customer_id_type"], last["customer_id"]],
     )

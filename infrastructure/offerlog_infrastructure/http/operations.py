@@ -29,12 +29,20 @@ class Freshness:
         self._lock = asyncio.Lock()
 
     async def now(self) -> dict[str, Any]:
-        """Position and age of what look-ups answer from: everything recorded longer ago is in it."""
+        """Position and age of what look-ups answer from: everything recorded longer ago is in it.
+
+        But for the events, of all organizations, that wait as dead letters (`short_by`).
+        """
         async with self._lock:
             if time.monotonic() - self._asked > _FRESH_SECONDS:
                 found = await run_in_threadpool(self._service.projections)
-                one = next(each for each in found if each.name == "suppression")
-                self._known = {"position": one.position, "age_seconds": one.lag_seconds}
+                age = next(each.lag_seconds for each in found if each.name == "suppression")
+                proof = await run_in_threadpool(self._service.proof, "suppression")
+                self._known = {
+                    "position": proof.position,
+                    "age_seconds": age,
+                    "short_by": proof.short_by,
+                }
                 self._asked = time.monotonic()
             return self._known
 

@@ -8,11 +8,12 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
+from fastapi import Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from offerlog_infrastructure.documents import Document
 from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.slow_reads import slowly
 
 T = TypeVar("T")
 _PIECE = 1_000
@@ -38,7 +39,11 @@ def read_cursor(text: str, of: type[T]) -> T:
 
 
 async def page_of(
-    found: Generator[T], told: Callable[[T], Document], limit: int, cursor: Callable[[Document], list[Any]]
+    request: Request,
+    found: Generator[T],
+    told: Callable[[T], Document],
+    limit: int,
+    cursor: Callable[[Document], list[Any]],
 ) -> JSONResponse:
     """The first of them, and a cursor if there are more."""
 
@@ -46,13 +51,13 @@ async def page_of(
         with closing(found):
             return [told(one) for one in islice(found, limit + 1)]
 
-    items = await run_in_threadpool(taken)
+    items = await slowly(request, taken)
     more = len(items) > limit
     items = items[:limit]
     return JSONResponse({"items": items, "next_cursor": cursor_of(cursor(items[-1])) if more else None})
 
 
-def stream_of(found: Generator[T], told: Callable[[T], Document]) -> StreamingResponse:
+def stream_of(request: Request, found: Generator[T], told: Callable[[T], Document]) -> StreamingResponse:
     """All of them, one on a line."""
 
     def piece() -> bytes:
@@ -60,7 +65,7 @@ def stream_of(found: Generator[T], told: Callable[[T], Document]) -> StreamingRe
 
     async def pieces() -> AsyncIterator[bytes]:
         with closing(found):
-            while more := await run_in_threadpool(piece):
+            while more := await slowly(request, piece):
                 yield more
 
     return StreamingResponse(pieces(), media_type="application/x-ndjson")

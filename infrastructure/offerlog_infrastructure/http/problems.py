@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -65,6 +65,14 @@ class Problem(Exception):  # noqa: N818 - the RFC's name for it
         self.headers = headers
 
 
+_PARAMETER_OF: Final = {
+    "customerId": "customer_id",
+    "customerIdType": "customer_id_type",
+    "actionMapId": "action_map_id",
+}
+"""The parameter of a path or query that gives a signal's field."""
+
+
 def title(status: int) -> str:
     """A status in the words of RFC 9110, which Python's own came to in 3.13."""
     return "Content Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else HTTPStatus(status).phrase
@@ -121,8 +129,13 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
 def handle(app: FastAPI) -> None:
     """Answer every known error of this app as a problem; the request log answers for the others."""
 
-    async def known(_: Request, error: Exception) -> JSONResponse:
-        return answer(of(error))
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        problem = of(error)
+        if (
+            isinstance(error, MalformedSignal) and request.method != "POST"
+        ):  # what came was no field of a body
+            problem.field = _PARAMETER_OF.get(problem.field or "", problem.field)
+        return answer(problem)
 
     async def framework(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
 from offerlog_application.calendar import Granularity, instant, zone
+from offerlog_application.listings import Proof
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.metrics import Cohort, CountBy, View
 from offerlog_domain.outcomes import Reason
+from offerlog_domain.signals import MalformedSignal
 from offerlog_infrastructure.documents import (
     history_document,
     kept_document,
@@ -36,7 +37,9 @@ from offerlog_infrastructure.http.parameters import (
     zone_of_calendar,
 )
 from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.slow_reads import slowly
 from offerlog_infrastructure.http.urls import said_plainly
+from offerlog_infrastructure.service import Offerlog
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 
@@ -64,7 +67,8 @@ async def action_map_performance(
     """How often each map's offer was made, taken and turned down. The ETag changes when the log has moved."""
     service = request.app.state.service
     as_csv = form == "csv" or (form is None and "text/csv" in request.headers.get("accept", ""))
-    tag = _tag(await run_in_threadpool(service.position), key.organization, as_csv=as_csv)
+    reached = await slowly(request, service.proof)
+    tag = _tag(reached, key.organization, as_csv=as_csv)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
     if _is_at_hand(tag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
@@ -75,14 +79,14 @@ async def action_map_performance(
         end=instant(end, where, "to") if end is not None else None,
         zone=where,
         by=by,
-        action_maps=tuple(service.action_map(one) for one in action_map or ()),
+        action_maps=tuple(_map(one) for one in action_map or ()),
         view=view,
         count_by=count_by,
         cohort=cohort,
     )
     if query.start is not None and query.end is not None and query.start >= query.end:
         raise malformed("to", "it must be later than from")
-    made = await run_in_threadpool(service.report, query)
+    made = await slowly(request, service.report, query)
     if as_csv:
         text = io.StringIO(newline="")
         csv.writer(text).writerows(report_table(made))
@@ -90,7 +94,7 @@ async def action_map_performance(
         return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
     told = report_document(made)
     if proof:
-        told["proof"] = proof_document(await run_in_threadpool(service.proof))
+        told["proof"] = proof_document(await slowly(request, service.proof))
     return JSONResponse(told, headers=headers)
 
 
@@ -99,9 +103,8 @@ async def action_map_performance(
 )
 async def action_maps(request: Request, key: Reporter) -> dict[str, Any]:
     """Sorted by id."""
-    made = await run_in_threadpool(
-        request.app.state.service.report, ReportQuery(key.organization, view=View.FULL)
-    )
+    query = ReportQuery(key.organization, view=View.FULL)
+    made = await slowly(request, request.app.state.service.report, query)
     names = [
         {"action_map_id": row.action_map_id, "action_map_name": row.action_map_name} for row in made.rows
     ]
@@ -128,15 +131,15 @@ async def history(
     if version is not None and as_of is not None:
         raise malformed("as_of", "give version or as_of, not both")
     moment = _moment(as_of, "as_of") if as_of is not None else None
-    told = await run_in_threadpool(
-        lambda: request.app.state.service.history(
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-            version=version,
-            as_of=moment,
-            organization=key.organization,
-        )
+    told = await slowly(
+        request,
+        request.app.state.service.history,
+        customer_id=customer_id,
+        customer_id_type=customer_id_type,
+        action_map_id=action_map_id,
+        version=version,
+        as_of=moment,
+        organization=key.organization,
     )
     return history_document(told)
 
@@ -160,24 +163,35 @@ async def refusals(
         reason=reason, since=moment, organization=key.organization, behind=behind
     )
     if "application/x-ndjson" in request.headers.get("accept", ""):
-        return stream_of(found, kept_document)
+        return stream_of(request, found, kept_document)
 
     def told(one: Any) -> dict[str, Any]:
         return kept_document(one) | {"number": one.number}
 
-    return await page_of(found, told, limit, lambda last: [last["recorded_at"], last["number"]])
+    return await page_of(request, found, told, limit, lambda last: [last["recorded_at"], last["number"]])
 
 
-def _tag(position: int, organization: str, *, as_csv: bool) -> str:
-    """The position is the whole log's: one browser may ask for two organizations, and in two forms."""
+def _tag(reached: Proof, organization: str, *, as_csv: bool) -> str:
+    """Up to where it counts, and how many events: dead letters may be taken in at the same position.
+
+    Both are the whole log's: one browser may ask for two organizations, and in two forms.
+    """
     whose = sha256(organization.encode()).hexdigest()[:8]
-    return f'W/"{position}-{whose}-{"csv" if as_csv else "json"}"'
+    how_far = f"{reached.position}-{reached.events}-{reached.short_by}"
+    return f'W/"{how_far}-{whose}-{"csv" if as_csv else "json"}"'
 
 
 def _is_at_hand(tag: str, if_none_match: str) -> bool:
     """By the weak comparison of RFC 9110, 13.1.2."""
     given = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
     return "*" in given or tag.removeprefix("W/") in given
+
+
+def _map(text: str) -> str:
+    try:
+        return Offerlog.action_map(text)
+    except MalformedSignal as error:
+        raise malformed("action_map", error.cause) from None
 
 
 def _moment(text: str, field: str) -> datetime:

@@ -133,10 +133,10 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
                 yield _lines(receipt)
 
         return StreamingResponse(told(), media_type="application/x-ndjson")
-    outcomes: list[dict[str, Any]] = []
+    outcomes: list[msgspec.Raw] = []  # of a long stream they are many
     position: int | None = None
     async for receipt in judged:
-        outcomes += [outcome_document(one) for one in receipt.outcomes]
+        outcomes += [msgspec.Raw(_encode(outcome_document(one))) for one in receipt.outcomes]
         position = receipt.position or position
     return _json({"outcomes": outcomes, "position": position})
 

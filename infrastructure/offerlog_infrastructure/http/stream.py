@@ -1,19 +1,18 @@
 """GET /v1/stream: metric changes as they happen, as Server-Sent Events."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.metrics import View
 from offerlog_infrastructure.documents import report_document
 from offerlog_infrastructure.http.access import Reporter
+from offerlog_infrastructure.http.slow_reads import slowly
 from offerlog_infrastructure.http.urls import said_plainly
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
@@ -21,8 +20,6 @@ router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 _LOOK_SECONDS: Final = 0.5
 _PULSE_LOOKS: Final = 30
 """After so many looks without news a comment is sent, so that nobody in between ends the connection."""
-
-_POSITION: Final = re.compile("[0-9]{1,19}")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,8 +30,8 @@ async def stream(
 ) -> StreamingResponse:
     """Events `metrics`: the rows of the full report in total that have changed.
 
-    The first one has all rows, unless `Last-Event-ID` is the position that the report is still at; whoever
-    comes back after a break is thus brought up to date at once.
+    The first one has all rows, unless `Last-Event-ID` is what the report is still at; whoever comes back
+    after a break is thus brought up to date at once.
     """
     return StreamingResponse(
         _events(request, key.organization, last_event_id),
@@ -47,18 +44,20 @@ async def _events(request: Request, organization: str, last: str | None) -> Asyn
     service, stopping = request.app.state.service, request.app.state.stopping
     query = ReportQuery(organization, view=View.FULL)
     seen: dict[str, dict[str, Any]] | None = None
-    reached, quiet = (int(last) if last and _POSITION.fullmatch(last) else -1), 0
+    reached, quiet = last, 0
     yield b"retry: 2000\n\n"
     while not stopping.is_set() and not await request.is_disconnected():
-        position = await run_in_threadpool(service.position)
-        if position != reached or (seen is None and reached < 0):
-            made = report_document(await run_in_threadpool(service.report, query))
+        proof = await slowly(request, service.proof)
+        # Also how many events: what waited as a dead letter may come in at the same position.
+        now_at = f"{proof.position}-{proof.events}"
+        if now_at != reached:
+            made = report_document(await slowly(request, service.report, query))
             rows = {row["action_map_id"]: row for row in made["rows"]}
             changed = [row for map_id, row in rows.items() if seen is None or seen.get(map_id) != row]
-            seen, reached = rows, position
+            seen, reached = rows, now_at
             if changed:
-                told = _encode({"position": position, "rows": changed})
-                yield b"event: metrics\nid: %d\ndata: %b\n\n" % (position, told)
+                told = _encode({"position": proof.position, "rows": changed})
+                yield b"event: metrics\nid: %b\ndata: %b\n\n" % (now_at.encode(), told)
                 quiet = 0
         quiet += 1
         if quiet % _PULSE_LOOKS == 0:

@@ -1,0 +1,24 @@
+"""Reads that may take long have threads of their own: no page view waits for a report."""
+
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI, Request
+
+AT_ONCE: Final = 6
+"""As many as there are connections for reports and lists; more would only hold threads."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def limit(app: FastAPI) -> None:
+    """Give an app its threads for slow reads."""
+    app.state.slow_reads = CapacityLimiter(AT_ONCE)
+
+
+async def slowly(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Read on one of these threads; waits for one where all are taken."""
+    limiter: CapacityLimiter = request.app.state.slow_reads
+    return await to_thread.run_sync(lambda: read(*args, **named), limiter=limiter)
