@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -124,6 +125,22 @@ def test_a_difference_keeps_the_old_one_in_place(offerlog: Offerlog, dsn: str) -
     offerlog.rebuild(accept_difference=True)
     assert contents(dsn) == right
     assert not left_over(dsn)
+
+
+def test_who_might_read_a_projection_still_may(offerlog: Offerlog, dsn: str) -> None:
+    """Grants on the tables move along: to a role, to hand on, and to everybody."""
+    analyst = f"analyst_{uuid.uuid4().hex}"
+    rows(dsn, f"CREATE ROLE {analyst}")
+    rows(dsn, f"GRANT SELECT, REFERENCES ON performance_counts TO {analyst} WITH GRANT OPTION")
+    rows(dsn, "GRANT SELECT ON suppressions TO PUBLIC")
+    granted = "SELECT relname, relacl::text FROM pg_class WHERE relacl IS NOT NULL ORDER BY 1"
+    had = rows(dsn, granted)
+    assert [analyst in str(had), "=r/" in str(had)] == [True, True]
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    offerlog.rebuild()
+    assert rows(dsn, granted) == had
+    rows(dsn, f"DROP OWNED BY {analyst}")
+    rows(dsn, f"DROP ROLE {analyst}")
 
 
 def test_comparing_alone_switches_nothing(offerlog: Offerlog, dsn: str) -> None:

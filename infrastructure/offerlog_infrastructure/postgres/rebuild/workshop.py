@@ -31,6 +31,13 @@ _BOOKS: LiteralString = """
     );
 """
 
+_GRANTS: LiteralString = """
+    SELECT acl.privilege_type, CASE WHEN acl.grantee <> 0 THEN pg_get_userbyid(acl.grantee) END,
+        acl.is_grantable
+    FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS acl
+    WHERE oid = %s::regclass AND acl.grantee <> relowner
+"""
+
 
 class Workshop:
     """The schema beside the live one.
@@ -134,6 +141,7 @@ class Workshop:
     def move_in(self, cursor: Cursor[Any], view: View) -> None:
         """Put the new tables, their proof and their dead letters in the place of the live ones."""
         for table in view.tables:
+            self._copy_grants(cursor, table)
             cursor.execute(sql.SQL("DROP TABLE {}").format(self._live_name_of(table)))
             cursor.execute(
                 sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(
@@ -175,6 +183,19 @@ class Workshop:
         )
         for (option,) in cursor.fetchall():
             cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(sql.Identifier(table), sql.SQL(option)))
+
+    def _copy_grants(self, cursor: Cursor[Any], table: str) -> None:
+        """Whoever was let read the old table, a reporting tool for instance, may read the new one."""
+        cursor.execute(_GRANTS, (self._live_name_of(table).as_string(cursor),))
+        for privilege, grantee, handed_on in cursor.fetchall():
+            cursor.execute(
+                sql.SQL("GRANT {} ON {} TO {}{}").format(
+                    sql.SQL(privilege),
+                    self._name_of(table),
+                    sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC"),
+                    sql.SQL(" WITH GRANT OPTION" if handed_on else ""),
+                )
+            )
 
     def _name_of(self, table: str) -> sql.Identifier:
         return sql.Identifier(self.name, table)
