@@ -111,15 +111,14 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
     log.append([one], [refusal()])
     row = application.facts.row
     with application.log.datastore.cursor() as cursor:
-        there = partial(application.log._stored, cursor)
+        there = partial(application.log._lost._stored, cursor)
         assert there([row(one)], [])
         assert not there([row(other)], [])
         assert not there([row(one)._replace(state=b"another")], [])
         assert there([], [refusal()])
         assert not there([], [refusal(b"another")])
-    assert not application.log._settled(
-        "99999999", [row(one)], []
-    )  # the server has not given out that number
+    # the server has not given out that number
+    assert not application.log._lost.committed("99999999", [row(one)], [])
 
 
 @pytest.mark.parametrize("at_fault", [0, 1, 250, 1_499])

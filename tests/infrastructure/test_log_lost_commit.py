@@ -20,7 +20,7 @@ from contracts.recount import event_ids, rows
 from offerlog_application.batches import Receipt
 from offerlog_application.ports import StoreUnavailable
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.recorders import LogRecorder
+from offerlog_infrastructure.postgres.lost_commit import LostCommit
 from offerlog_infrastructure.service import Offerlog
 
 SLOW_COMMIT = """
@@ -177,15 +177,15 @@ def test_a_connection_lost_again_while_asking_is_no_answer(
     proxy: Proxy, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was committed is not called a repeat of itself because the first question got lost too."""
-    looked_up = LogRecorder._stored
+    looked_up = LostCommit._stored
     lost = iter([OperationalError("gone again")])
 
-    def lose(recorder: LogRecorder, *asked: Any) -> bool:
+    def lose(commit: LostCommit, *asked: Any) -> bool:
         for error in lost:
             raise error
-        return looked_up(recorder, *asked)
+        return looked_up(commit, *asked)
 
-    monkeypatch.setattr(LogRecorder, "_stored", lose)
+    monkeypatch.setattr(LostCommit, "_stored", lose)
     with opened(proxy.dsn) as service:
         proxy.next = Cut.ANSWER
         receipt = service.submit([signal("offered"), "no signal"]).result(timeout=30)

@@ -5,19 +5,14 @@ inside the appending transaction, try again after a lost connection without aski
 try was committed, and rescan the log for a topic filter that matches nothing.
 """
 
-import re
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import (
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    ListenNotifySubscription,
     Notification,
     OperationalError,
     StoredEvent,
@@ -30,45 +25,15 @@ from eventsourcing.postgres import (
     PostgresDatastore,
     PostgresTrackingRecorder,
 )
-from psycopg import Connection, Cursor, sql
+from psycopg import Connection, sql
 from psycopg.rows import DictRow
 
-from offerlog_application.ports import OutcomeUnknown, VersionConflict
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.codec import EventRow
+from offerlog_infrastructure.postgres.copying import copy_events, copy_refusals
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
-
-_SETTLE_SECONDS: Final = 60.0
-"""How long to ask what became of a commit whose connection was lost."""
-
-_COPY_LINE: Final = re.compile(r"COPY \w+\D+(\d+)")
-"""Where an error's context names the row at fault, in whatever language the server speaks."""
-
-
-class StreamConflict(IntegrityError, VersionConflict):  # noqa: N818 - says what is the case
-    """Another writer holds or has taken a version that this append wanted."""
-
-    def __init__(self, originator_id: UUID, *, waiting: bool) -> None:
-        VersionConflict.__init__(self, originator_id, waiting=waiting)
-
-
-def _copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[EventRow]) -> None:
-    statement = sql.SQL(
-        "COPY {} (originator_version, originator_id, topic, state) FROM STDIN (FORMAT BINARY)"
-    ).format(table)
-    try:
-        with cursor.copy(statement) as copy:
-            copy.set_types(["int4", "uuid", "text", "bytea"])
-            write = copy.write_row
-            for row in rows:
-                write(row)
-    except (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable) as error:
-        line = _COPY_LINE.search(error.diag.context or "")
-        if line is None:
-            raise
-        at_fault = rows[int(line[1]) - 1].originator_id
-        waiting = isinstance(error, psycopg.errors.LockNotAvailable)
-        raise StreamConflict(at_fault, waiting=waiting) from error
+from offerlog_infrastructure.postgres.lost_commit import LostCommit
+from offerlog_infrastructure.postgres.subscription import TimedSubscription
 
 
 def _rows(events: Sequence[StoredEvent]) -> list[EventRow]:
@@ -94,7 +59,7 @@ class StreamRecorder(PostgresAggregateRecorder):
         if stored_events:
             table = sql.Identifier(self.datastore.schema, self.events_table_name)
             with self.datastore.transaction(commit=True) as cursor:
-                _copy_events(cursor, table, _rows(stored_events))
+                copy_events(cursor, table, _rows(stored_events))
         return None
 
 
@@ -105,6 +70,7 @@ class LogRecorder(PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         self._table = sql.Identifier(datastore.schema, events_table_name)
         self._refusals = sql.Identifier(datastore.schema, "refusals")
+        self._lost = LostCommit(datastore, self._table, self._refusals)
         self._horizon = SafeHorizon(datastore.schema, events_table_name)
         self._horizon_lock = threading.Lock()
         self._told = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
@@ -131,9 +97,9 @@ class LogRecorder(PostgresApplicationRecorder):
             try:
                 with connection.transaction(), connection.cursor() as cursor:
                     if events:
-                        _copy_events(cursor, self._table, events)
+                        copy_events(cursor, self._table, events)
                     if refusals:
-                        self._copy_refusals(cursor, refusals)
+                        copy_refusals(cursor, self._refusals, refusals)
                     drawn = self._drawn if events else sql.SQL("NULL::bigint")
                     row = cursor.execute(self._told.format(drawn)).fetchone()
                     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
@@ -147,7 +113,7 @@ class LogRecorder(PostgresApplicationRecorder):
                 lost = error
             else:
                 return position
-        if self._settled(xid, events, refusals):
+        if self._lost.committed(xid, events, refusals):
             return position
         raise OperationalError(str(lost)) from lost
 
@@ -201,82 +167,6 @@ class LogRecorder(PostgresApplicationRecorder):
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["LogRecorder"]:
         """Follow the log; looks every few hundredths of a second, so that nothing hangs on a message."""
         return TimedSubscription(self, gt=gt, topics=topics)
-
-    def _copy_refusals(self, cursor: Cursor[DictRow], refusals: Sequence[Refusal]) -> None:
-        statement = sql.SQL(
-            "COPY {} (organization, recorded_at, reason, field, cause, raw) FROM STDIN (FORMAT BINARY)"
-        ).format(self._refusals)
-        with cursor.copy(statement) as copy:
-            copy.set_types(["text", "timestamptz", "text", "text", "text", "bytea"])
-            for r in refusals:
-                copy.write_row((r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw))
-
-    def _settled(self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
-        """Whether the transaction was committed; asks until there is an answer.
-
-        Raises:
-            OutcomeUnknown: There was none in a minute.
-        """
-        deadline = time.monotonic() + _SETTLE_SECONDS
-        while True:
-            try:
-                with self.datastore.cursor() as cursor:
-                    cursor.execute("SELECT pg_xact_status(%s::xid8) AS status", (xid,))
-                    row = cursor.fetchone()
-                    status = row["status"] if row else None
-                    if status == "aborted":
-                        return False
-                    if status == "committed":
-                        return self._stored(cursor, events, refusals)
-            except (OperationalError, InterfaceError):  # still away, or away again: ask again
-                pass
-            except DataError:  # "in the future": the server crashed before anything of it was on disk
-                return False
-            if time.monotonic() > deadline:
-                raise OutcomeUnknown(xid)
-            time.sleep(0.05)
-
-    def _stored(
-        self, cursor: Cursor[DictRow], events: Sequence[EventRow], refusals: Sequence[Refusal]
-    ) -> bool:
-        """Whether what was to be committed is there: after a crash, another one may have got the number."""
-        if events:
-            one = events[0]
-            statement = sql.SQL(
-                "SELECT state FROM {} WHERE originator_id = %s AND originator_version = %s"
-            ).format(self._table)
-            row = cursor.execute(statement, (one.originator_id, one.originator_version)).fetchone()
-            return row is not None and bytes(row["state"]) == one.state
-        first = refusals[0]
-        statement = sql.SQL(
-            "SELECT FROM {} WHERE organization = %s AND recorded_at = %s AND raw = %s LIMIT 1"
-        ).format(self._refusals)
-        asked = (first.organization, first.recorded_at, first.raw)
-        return cursor.execute(statement, asked).fetchone() is not None
-
-
-class TimedSubscription(ListenNotifySubscription[LogRecorder]):
-    """A subscription that looks by the clock: no LISTEN to lose, no start-up race with one."""
-
-    _LOOK_SECONDS: Final = 0.03
-
-    def __init__(self, recorder: LogRecorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
-        super().__init__(recorder=recorder, gt=gt, topics=())
-        self._wanted = frozenset(topics)
-        self._ticker = threading.Thread(target=self._tick, daemon=True)
-        self._ticker.start()
-
-    def __next__(self) -> Notification:
-        """The next notification of a wanted topic; filtered here, as a filter in SQL would rescan."""
-        while True:
-            notification = super().__next__()
-            if not self._wanted or notification.topic in self._wanted:
-                return notification
-
-    def _tick(self) -> None:
-        while not self._has_been_stopped:
-            self._has_been_notified.set()
-            time.sleep(self._LOOK_SECONDS)
 
 
 class PositionRecorder(PostgresTrackingRecorder):
