@@ -8,8 +8,9 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.listings import DeadLetter
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.feeding import EVENT_COLUMNS, feed, read_page
+from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.pages import EVENT_COLUMNS, read_page
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
 _LIST: LiteralString = """

@@ -16,8 +16,9 @@ from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.traces import UNTRACED, Trace, ViewedPage
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.feeding import READ_PAGE, feed, read_page
+from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
 PAGE: Final = 2_000

@@ -16,8 +16,8 @@ from offerlog_application.listings import Lookup, ReplicaStale
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.feeding import READ_PAGE, EventRow
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.pages import READ_PAGE, EventRow
 from offerlog_infrastructure.replica.store import ReplicaStore
 
 _PAGE: Final = 5_000

@@ -19,7 +19,8 @@ from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.rebuilds import NotProjected, ProjectionsDiffer, RebuildProgress, RebuildRunning
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.feeding import READ_PAGE, feed, read_page
+from offerlog_infrastructure.postgres.feeding import feed
+from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.projector import LOCK_SPACE, PAGE
 from offerlog_infrastructure.postgres.rebuild.slices import load_slices
 from offerlog_infrastructure.postgres.rebuild.workshop import Workshop

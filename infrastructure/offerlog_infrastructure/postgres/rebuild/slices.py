@@ -15,7 +15,8 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_infrastructure.postgres.codec import FactMapper
-from offerlog_infrastructure.postgres.feeding import EVENT_COLUMNS, EventRow, feed, read_page
+from offerlog_infrastructure.postgres.feeding import feed
+from offerlog_infrastructure.postgres.pages import EVENT_COLUMNS, EventRow, read_page
 from offerlog_infrastructure.postgres.rebuild.workshop import Workshop
 from offerlog_infrastructure.postgres.views import VIEWS, View
 
