@@ -18,7 +18,7 @@ from contracts.recount import recounted, rows, shown, until
 from infrastructure.test_projector import contents
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
 from offerlog_application.reports import ReportQuery
-from offerlog_infrastructure.postgres.rebuild import builder, workshop
+from offerlog_infrastructure.postgres.rebuild import switch, workshop
 from offerlog_infrastructure.postgres.views import VIEWS
 from offerlog_infrastructure.service import Offerlog
 
@@ -194,7 +194,7 @@ def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: 
         hung.set()
         over.wait()
 
-    monkeypatch.setattr(builder, "_HANGS_SECONDS", 1, raising=False)
+    monkeypatch.setattr(switch, "_HANGS_SECONDS", 1)
     monkeypatch.setattr(workshop.Workshop, "move_in", hang)
     with ThreadPoolExecutor(1) as pool:
         switching = pool.submit(offerlog.rebuild)

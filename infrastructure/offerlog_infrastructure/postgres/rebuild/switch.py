@@ -1,0 +1,126 @@
+"""The end of a rebuild: catch up with the live views, prove that both are the same, take their place."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg import Cursor
+
+from offerlog_application.rebuilds import NotProjected, ProjectionsDiffer
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.feeding import feed
+from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
+from offerlog_infrastructure.postgres.projector import PAGE
+from offerlog_infrastructure.postgres.rebuild.workshop import Workshop
+from offerlog_infrastructure.postgres.views import View
+
+_LOOK_SECONDS: Final = 0.1
+_SWITCHES_TRIED: Final = 20
+_LOCKS_TRIED: Final = 20
+_STALLED_SECONDS: Final = 60.0
+_HANGS_SECONDS: Final = 10
+
+
+def catch_up(application: OfferlogApplication, cursor: Cursor[Any], views: Sequence[View]) -> None:
+    """Take in what the live views have taken in since; waits for those that are not as far as we are."""
+    for view in views:
+        stood, since = -1, time.monotonic()
+        while True:
+            ours, live = _positions(cursor, view)
+            if live < ours:
+                if live > stood:
+                    stood, since = live, time.monotonic()
+                elif time.monotonic() - since > _STALLED_SECONDS:
+                    raise NotProjected(view.name, live)
+                time.sleep(_LOOK_SECONDS)
+            elif not _take_in(application, cursor, view, ours, live):
+                break
+
+
+def _positions(cursor: Cursor[Any], view: View) -> tuple[int, int]:
+    row = cursor.execute(
+        "SELECT s.position, t.notification_id FROM steps s JOIN offerlog_tracking t"
+        " ON t.application_name = s.view WHERE s.view = %s",
+        (view.name,),
+    ).fetchone()
+    assert row is not None  # noqa: S101 - the workshop was opened for it
+    return row[0], row[1]
+
+
+def _take_in(application: OfferlogApplication, cursor: Cursor[Any], view: View, ours: int, live: int) -> bool:
+    """One page from our position up to the live one; False where there is none."""
+    if ours == live:
+        return False
+    with cursor.connection.transaction():
+        rows = cursor.execute(READ_PAGE, (ours, live, PAGE), prepare=True).fetchall()
+        last = rows[-1][0] if rows else live
+        feed(cursor, view.name, view.apply, read_page(cursor, application.facts, rows))
+        cursor.execute("UPDATE steps SET position = %s WHERE view = %s", (last, view.name))
+    return True
+
+
+def _lock_out_readers(cursor: Cursor[Any], workshop: Workshop, views: Sequence[View]) -> None:
+    """Get the live tables alone. Readers queue behind who waits for that, so it waits for moments only.
+
+    Raises:
+        QueryCanceled: Somebody goes on reading them, a backup for instance.
+    """
+    for attempt in range(1, _LOCKS_TRIED + 1):
+        try:
+            with cursor.connection.transaction():
+                cursor.execute("SET LOCAL statement_timeout = '100ms'")
+                workshop.lock_out_readers(cursor, views)
+                cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+        except psycopg.errors.QueryCanceled:
+            if attempt == _LOCKS_TRIED:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def prove_and_switch(
+    application: OfferlogApplication,
+    cursor: Cursor[Any],
+    workshop: Workshop,
+    views: Sequence[View],
+    *,
+    accept: bool,
+    switch: bool,
+) -> None:
+    """Hold the projector, compare old and new at one position, and put the new in the place of the old.
+
+    Raises:
+        ProjectionsDiffer: They differ, and that was not accepted.
+        LockNotAvailable: Somebody held a live table all the while.
+        QueryCanceled: As above.
+    """
+    for attempt in range(1, _SWITCHES_TRIED + 1):
+        try:
+            with cursor.connection.transaction():
+                cursor.execute("SET LOCAL lock_timeout = '2s'")
+                # All projectors wait for this transaction: one that hangs is ended by the server.
+                hangs = f"SET LOCAL idle_in_transaction_session_timeout = '{_HANGS_SECONDS}s'"
+                cursor.execute(hangs.encode())
+                cursor.execute(
+                    "SELECT FROM offerlog_tracking WHERE application_name = ANY(%s)"
+                    " ORDER BY application_name FOR UPDATE",
+                    ([view.name for view in views],),
+                )
+                workshop.keep_vacuum_off(cursor, views)
+                catch_up(application, cursor, views)
+                found = [one for view in views for one in workshop.differences(cursor, view)]
+                if found and not accept:
+                    raise ProjectionsDiffer(found)
+                if switch:
+                    _lock_out_readers(cursor, workshop, views)
+                    for view in views:
+                        workshop.move_in(cursor, view)
+                workshop.close(cursor)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+            if attempt == _SWITCHES_TRIED:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
