@@ -1,9 +1,9 @@
 """What the read side lists: plain rows, as the projections hold them."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from uuid import UUID
 
 from offerlog_domain.outcomes import Reason
@@ -97,6 +97,21 @@ class ProjectionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far look-ups go.
+
+    Attributes:
+        position: The position of the last event they know.
+        age_seconds: What was recorded longer ago is in them; None when this build cannot read the next event.
+        short_by: How many events of that, in all organizations, wait as dead letters and are not.
+    """
+
+    position: int
+    age_seconds: float | None
+    short_by: int
+
+
+@dataclass(frozen=True, slots=True)
 class SliceDifference:
     """A slice of the streams of which a projection has not folded in what the log holds.
 
@@ -172,26 +187,3 @@ class ProjectionsBehind(Exception):  # noqa: N818 - says what is the case
         self.position = position
         self.reached = reached
         self.cause = cause
-
-
-class ReadSide(Protocol):
-    """The lists of one organization's read models, and of the log's side tables."""
-
-    def suppressions_of_visitor(
-        self, organization: str, customer_id: str, customer_id_type: str
-    ) -> Sequence[Suppression]:
-        """Which maps must not offer to this visitor, sorted by map."""
-
-    def suppressions_of_action_map(self, organization: str, action_map_id: str) -> Generator[Suppression]:
-        """Whom this map must not offer to; streamed, sorted by visitor."""
-
-    def parked(self, organization: str) -> Generator[KeptSignal]:
-        """What waits for its action, in order of arrival; streamed."""
-
-    def refusals(
-        self, organization: str, *, reason: Reason | None = None, since: datetime | None = None
-    ) -> Generator[KeptSignal]:
-        """The refusal log in order of writing; streamed."""
-
-    def status(self) -> Sequence[ProjectionStatus]:
-        """How far every projection has come."""

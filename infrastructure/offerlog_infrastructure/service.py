@@ -14,6 +14,7 @@ from offerlog_application.batches import Receipt
 from offerlog_application.batches import Report as SignalReport
 from offerlog_application.listings import (
     DeadLetter,
+    Freshness,
     KeptSignal,
     Lookup,
     ProjectionsBehind,
@@ -292,6 +293,10 @@ class Offerlog:
     def projections(self) -> Sequence[ProjectionStatus]:
         """How far every projection has come."""
         return self._reads.status()
+
+    def freshness(self) -> Freshness:
+        """How far `suppressions` goes; cheap, also where the projections are far behind."""
+        return self._reads.freshness()
 
     def rebuild(
         self,

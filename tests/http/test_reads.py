@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from contracts.recount import rows
 from http_site import Site, served
-from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.http.slow_reads import AT_ONCE
 
 pytest_plugins = ("http_site",)
@@ -50,6 +51,29 @@ def test_slow_reports_keep_no_page_view_waiting(
         assert not any(one.done() for one in asked)
         going_on.set()
         assert {one.result().status_code for one in asked} == {200}
+
+
+def test_reports_that_hang_in_the_store_keep_no_page_view_waiting(
+    site: Site, admin: httpx.Client, dsn: str
+) -> None:
+    """Nor an offer, nor an explanation; here somebody has locked the tables of counts."""
+    lock = f"LOCK TABLE {SCHEMA}.performance_counts, {SCHEMA}.performance_days"
+    visitor = {"customerId": "v", "sessionId": MAP, "actionMapId": MAP}
+    with psycopg.connect(dsn) as connection, ThreadPoolExecutor(20) as pool:
+        connection.execute(lock.encode())
+        with httpx.Client(headers=admin.headers, timeout=30) as client:
+            asked = [pool.submit(client.get, f"{site.url}{REPORT}") for _ in range(20)]
+            time.sleep(1)  # as many as may have come to the lock by then
+            began = time.monotonic()
+            assert admin.get("/v1/visitors/v/suppressions").json()["suppressions"] == []
+            assert admin.post("/v1/suppressions:batch", json={"visitors": []}).json()["visitors"] == []
+            assert admin.post("/v1/offers", json=visitor).status_code == 201
+            why = admin.get(f"/v1/visitors/v/action-maps/{MAP}/eligibility").json()
+            assert why["reason"] == "already_open"
+            assert time.monotonic() - began < 2
+            assert not any(one.done() for one in asked)
+            connection.rollback()
+            assert {one.result().status_code for one in asked} == {200}
 
 
 def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:

@@ -74,6 +74,8 @@ def test_a_closed_service_says_so(dsn: str) -> None:
         lambda: offerlog.record([b"no signal"], organization="unseen"),
         lambda: offerlog.suppressions("visitor"),
         lambda: offerlog.eligibility(customer_id="visitor", action_map_id=MAP),
+        offerlog.position,
+        offerlog.catch_up,
     ):
         with pytest.raises(Closed, match="closed"):
             call()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -29,20 +30,10 @@ class Freshness:
         self._lock = asyncio.Lock()
 
     async def now(self) -> dict[str, Any]:
-        """Position and age of what look-ups answer from: everything recorded longer ago is in it.
-
-        But for the events, of all organizations, that wait as dead letters (`short_by`).
-        """
+        """Position and age of what look-ups answer from, and by how many events it is short."""
         async with self._lock:
             if time.monotonic() - self._asked > _FRESH_SECONDS:
-                found = await run_in_threadpool(self._service.projections)
-                age = next(each.lag_seconds for each in found if each.name == "suppression")
-                proof = await run_in_threadpool(self._service.proof, "suppression")
-                self._known = {
-                    "position": proof.position,
-                    "age_seconds": age,
-                    "short_by": proof.short_by,
-                }
+                self._known = asdict(await run_in_threadpool(self._service.freshness))
                 self._asked = time.monotonic()
             return self._known
 

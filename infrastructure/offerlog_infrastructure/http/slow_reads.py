@@ -6,8 +6,8 @@ from typing import Final, ParamSpec, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 
-AT_ONCE: Final = 6
-"""As many as there are connections for reports and lists; more would only hold threads."""
+AT_ONCE: Final = 4
+"""Fewer than there are connections for reports and lists: what is small and asked in between has one left."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

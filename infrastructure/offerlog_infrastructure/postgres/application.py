@@ -68,6 +68,8 @@ class OfferlogApplication(Application[UUID]):
         super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
         reading = Environment(self.name, {**self.env, **_READING})
         self.reading = LogFactory(reading, dsn, READERS_LOCK_TIMEOUT).datastore
+        for datastore in (self.log.datastore, self.reading):
+            datastore.pool.open(wait=False)  # one never opened would open at the first call after `close`
 
     def close(self) -> None:
         """Close both pools."""

@@ -30,6 +30,11 @@ _LOAD: LiteralString = """
 """
 """What is newer than what is known, and the last event that is known: it must still be there."""
 
+_STREAM: LiteralString = """
+    SELECT originator_version, topic, state FROM offerlog_events WHERE originator_id = %s
+    ORDER BY originator_version
+"""
+
 _REMEMBERED: Final = 10_000
 """How many visitor-offers a process remembers; each takes a few kilobytes."""
 
@@ -127,9 +132,10 @@ class PostgresLog:
         Raises:
             StoreUnavailable: The store cannot be reached.
         """
-        with store_reached():
-            stored = self._application.recorder.select_events(stream)
-        return [self._mapper.fact(stream, e.originator_version, e.topic, e.state) for e in stored]
+        with store_reached(), self._application.reading.get_connection() as connection:
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            stored = cursor.execute(_STREAM, (stream,), prepare=True).fetchall()
+        return [self._mapper.fact(stream, version, topic, state) for version, topic, state in stored]
 
     def secret(self, organization: str) -> bytes:
         """The organization's key for stream ids, made at first use; 32 bytes.

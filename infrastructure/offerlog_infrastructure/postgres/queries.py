@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from offerlog_application.listings import KeptSignal, ProjectionStatus, Suppression
+from offerlog_application.listings import Freshness, KeptSignal, ProjectionStatus, Suppression
 from offerlog_application.ports import Clock
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
@@ -27,7 +27,7 @@ _BY_VISITOR: LiteralString = """
     WHERE organization = %s AND customer_id_type = %s AND customer_id = %s ORDER BY action_map_id
 """
 _BY_VISITORS: LiteralString = """
-    SELECT s.customer_id, s.customer_id_type, s.action_map_id, s.state, s.action_id, s.since
+    SELECT s.customer_id_type, s.customer_id, s.action_map_id::text, s.state, s.action_id::text, s.since
     FROM (SELECT DISTINCT * FROM unnest(%s::bytea[], %s::bytea[])) AS asked (customer_id_type, customer_id)
     JOIN suppressions s USING (customer_id_type, customer_id)
     WHERE s.organization = %s ORDER BY s.action_map_id
@@ -59,20 +59,27 @@ _DUE: LiteralString = """
     LIMIT %(limit)s
 """
 """An import can make very many invitations due at once: each look reads no more of them than it takes."""
-_STATUS: LiteralString = """
+_NEXT: LiteralString = """
+    SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
+    ORDER BY e.notification_id LIMIT 1
+"""
+_STATUS: LiteralString = f"""
     SELECT application_name AS name, t.notification_id AS position,
         (SELECT count(*) FROM offerlog_events e WHERE e.notification_id > t.notification_id) AS behind,
         next.originator_id, next.originator_version, next.topic, next.state
-    FROM offerlog_tracking t LEFT JOIN LATERAL (
-        SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
-        ORDER BY e.notification_id LIMIT 1
-    ) AS next ON true
+    FROM offerlog_tracking t LEFT JOIN LATERAL ({_NEXT}) AS next ON true
     WHERE application_name <> '__migration__' ORDER BY 1
 """
+_FRESHNESS: LiteralString = f"""
+    SELECT t.notification_id, (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters WHERE view = %s),
+        next.originator_id, next.originator_version, next.topic, next.state
+    FROM offerlog_tracking t LEFT JOIN LATERAL ({_NEXT}) AS next ON true WHERE application_name = %s
+"""
+"""Counts nothing: it is asked at page views, also while an import has left the projections far behind."""
 
 
 class PostgresReadSide:
-    """The application's `ReadSide` and `Deadlines`; thread-safe."""
+    """Lists of read models and of the log's side tables, and the `Deadlines`; thread-safe."""
 
     def __init__(self, application: OfferlogApplication, clock: Clock) -> None:
         self._application = application
@@ -98,11 +105,15 @@ class PostgresReadSide:
         """The same for many visitors, each an id type and an id, in one query; none is left out."""
         kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
         found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
-        with store_reached(), self._datastore.cursor() as cursor:
-            for row in cursor.execute(_BY_VISITORS, (kinds, ids, organization), prepare=True):
-                one = _suppression(row)
-                found[one.customer_id_type, one.customer_id].append(one)
+        for kind, who, *row in self._lookups.rows(_BY_VISITORS, (kinds, ids, organization)):
+            visitor = bytes(kind).decode(), bytes(who).decode()
+            found[visitor].append(Suppression(visitor[1], visitor[0], *row))
         return found
+
+    def freshness(self, view: str = "suppression") -> Freshness:
+        """How far look-ups go."""
+        ((position, waiting, *event),) = self._lookups.rows(_FRESHNESS, (view, view))
+        return Freshness(position, self._age(event), waiting)
 
     def suppressions_of_action_map(
         self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
@@ -145,7 +156,15 @@ class PostgresReadSide:
         """How far every projection has come."""
         with store_reached(), self._datastore.cursor() as cursor:
             rows = cursor.execute(_STATUS).fetchall()
-        return [ProjectionStatus(row["name"], row["position"], row["behind"], self._age(row)) for row in rows]
+        return [
+            ProjectionStatus(
+                row["name"],
+                row["position"],
+                row["behind"],
+                self._age([row[name] for name in ("originator_id", "originator_version", "topic", "state")]),
+            )
+            for row in rows
+        ]
 
     def position(self) -> int:
         """How far all projections have come."""
@@ -158,14 +177,13 @@ class PostgresReadSide:
             assert row is not None  # noqa: S101 - an aggregate has one row
             return int(row["position"] or 0)
 
-    def _age(self, row: DictRow) -> float | None:
-        """Seconds since the oldest event that a projection lacks was recorded."""
-        if not row["behind"]:
+    def _age(self, event: Sequence[Any]) -> float | None:
+        """Seconds since the oldest event that a projection lacks was recorded; 0 where it lacks none."""
+        stream, version, topic, state = event
+        if stream is None:
             return 0.0
         try:
-            fact = self._application.facts.fact(
-                row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
-            )
+            fact = self._application.facts.fact(stream, version, topic, bytes(state))
         except UnreadableEvent:
             return None
         return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
