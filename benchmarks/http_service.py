@@ -15,7 +15,7 @@ from ingest_bulk import record
 from traffic import day
 
 from offerlog_application.keys import Role
-from offerlog_domain.signals import read_signal
+from offerlog_domain.wire import read_signal
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server import listen, run

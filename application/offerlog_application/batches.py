@@ -9,13 +9,8 @@ from offerlog_application.cases import SignalCase
 from offerlog_domain.decision import Circumstances, Judgement
 from offerlog_domain.identity import StreamKey
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal
-from offerlog_domain.signals import (
-    MAX_LINE_BYTES,
-    MalformedSignal,
-    Signal,
-    read_signal,
-    signal_from_document,
-)
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal
+from offerlog_domain.wire import read_signal, signal_from_document
 
 Report = bytes | str | Mapping[str, object] | Signal
 """What a signal may be given as: JSON text in either wire form, the decoded object, or a `Signal`."""

@@ -17,8 +17,9 @@ from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker
 from offerlog_domain.identity import StreamKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocked, Blocker, OfferDecision, Offered, Reason
-from offerlog_domain.signals import Signal, read_pair, signal_from_document
+from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
+from offerlog_domain.wire import read_pair, signal_from_document
 
 _log = logging.getLogger(__name__)
 

@@ -1,17 +1,15 @@
-"""What comes in: a signal, its two wire forms and its validation (docs: "Wire form of a signal").
+"""What comes in: a signal and the rules of its fields (docs: "Wire form of a signal").
 
 A signal is a report from outside that an action reached a state. It may be late, repeated, out of
-order or wrong; this module only says whether it can be read.
+order or wrong. `wire` reads one.
 """
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Never
+from typing import Annotated, Final
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -19,34 +17,13 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
     TypeAdapter,
-    ValidationError,
 )
 from pydantic.dataclasses import dataclass
-from pydantic_core import ArgsKwargs
 
 from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, State, UntrackedState
 
 MAX_LINE_BYTES: Final = 64 * 1024
 """The longest signal that is read, in bytes of its JSON text."""
-
-STORED_FORM_EVENT_TYPES: Final = frozenset({"com.genesys.journey.WebActionEvent", "WebActionEvent"})
-"""The vendor's `eventType` of its stored form."""
-
-_STORED_FORM_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
-    "actionId": ("webActionEvent", "action", "id"),
-    "actionState": ("webActionEvent", "action", "state"),
-    "actionMediaType": ("webActionEvent", "action", "mediaType"),
-    "actionMapId": ("webActionEvent", "actionMap", "id"),
-    "actionMapVersion": ("webActionEvent", "actionMap", "version"),
-    "actionMapName": ("webActionEvent", "actionMap", "displayName"),
-    "errorCode": ("webActionEvent", "errorCode"),
-    "errorMessage": ("webActionEvent", "errorMessage"),
-    "sessionId": ("session", "id"),
-    "customerId": ("customerId",),
-    "customerIdType": ("customerIdType",),
-    "eventId": ("id",),
-    "createdDate": ("createdDate",),
-}
 
 _USUAL_LENGTH: Final = len("2026-11-22T10:00:00.123Z")
 _USUAL_MARKS: Final = "--T::.Z"
@@ -114,7 +91,7 @@ def _state(value: object) -> State | UntrackedState:
 
 _STRICT: Final = ConfigDict(strict=True, validate_by_name=True, validate_by_alias=True)
 
-_Uuid = Annotated[
+Uuid = Annotated[
     str,
     StringConstraints(
         pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
@@ -122,7 +99,7 @@ _Uuid = Annotated[
     ),
 ]
 _Text = Annotated[str, StringConstraints(max_length=MAX_LINE_BYTES)]  # a limit makes pydantic read the text
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -146,21 +123,21 @@ class Signal:
         action_map_name: The map's display name.
     """
 
-    action_id: _Uuid = Field(alias="actionId")
+    action_id: Uuid = Field(alias="actionId")
     state: Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)] = Field(
         alias="actionState"
     )
-    media_type: _Name = Field(alias="actionMediaType", default=WEBCHAT.media_type)
-    action_map_id: _Uuid = Field(alias="actionMapId")
+    media_type: Name = Field(alias="actionMediaType", default=WEBCHAT.media_type)
+    action_map_id: Uuid = Field(alias="actionMapId")
     action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
         alias="actionMapVersion", default=None
     )
-    customer_id: _Name = Field(alias="customerId")
-    customer_id_type: _Name = Field(alias="customerIdType", default="cookie")
-    session_id: _Uuid = Field(alias="sessionId")
+    customer_id: Name = Field(alias="customerId")
+    customer_id_type: Name = Field(alias="customerIdType", default="cookie")
+    session_id: Uuid = Field(alias="sessionId")
     error_code: _Text | None = Field(alias="errorCode", default=None)
     error_message: _Text | None = Field(alias="errorMessage", default=None)
-    event_id: _Uuid | None = Field(alias="eventId", default=None)
+    event_id: Uuid | None = Field(alias="eventId", default=None)
     occurred_at: Annotated[datetime | None, BeforeValidator(_instant)] = Field(
         alias="createdDate", default=None
     )
@@ -176,141 +153,8 @@ class Signal:
 
     def to_json(self) -> bytes:
         """The signal as one line of the vendor's browser form."""
-        return _SIGNAL.dump_json(self, by_alias=True)
+        return SIGNAL.dump_json(self, by_alias=True)
 
 
-_SIGNAL: Final = TypeAdapter(Signal)
-_fill: Final = _SIGNAL.validator.validate_python
-_read_json: Final[Callable[..., Signal]] = _SIGNAL.validator.validate_json
-
-
-def read_signal(text: bytes) -> Signal:
-    """Read one signal in either wire form.
-
-    Raises:
-        MalformedSignal: Saying which field and why.
-    """
-    if len(text) > MAX_LINE_BYTES:
-        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
-    # The stored form, and numbers that are no JSON but that the fast reading takes, go the slow way.
-    if not (b"ebActionEvent" in text or b"NaN" in text or b"Infinity" in text):
-        try:
-            return _read_json(text, by_alias=True, by_name=False)
-        except ValidationError:
-            pass  # the slow reading below takes nulls and numbers for text, and finds what is wrong
-    return signal_from_document(_document(text))
-
-
-def signal_from_document(document: object) -> Signal:
-    """Read a signal from decoded JSON in either wire form.
-
-    Raises:
-        MalformedSignal: Saying which field and why.
-    """
-    if not isinstance(document, Mapping):
-        raise MalformedSignal(None, "a JSON object is needed")
-    event_type = document.get("eventType")
-    stored_form = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
-    fields = _flattened(document) if stored_form else document
-    told = {name: value for name, value in fields.items() if value is not None}
-    code = told.get("errorCode")
-    if isinstance(code, _Fraction):
-        told["errorCode"] = code.written
-    elif isinstance(code, int | float) and not isinstance(code, bool):
-        told["errorCode"] = str(code)
-    signal = object.__new__(Signal)  # strict reading fills one; it makes none of a mapping
-    try:
-        _fill(ArgsKwargs((), told), self_instance=signal, by_alias=True, by_name=False)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = str(first["loc"][0])
-        if stored_form:
-            field = ".".join(_STORED_FORM_PATHS.get(field, (field,)))
-        raise MalformedSignal(field, _cause(first)) from None
-    return signal
-
-
-class _Pair(BaseModel):
-    """A visitor and an action map, checked as a signal's are."""
-
-    model_config = ConfigDict(strict=True)
-
-    customer_id: _Name = Field(alias="customerId")
-    customer_id_type: _Name = Field(alias="customerIdType")
-    action_map_id: _Uuid = Field(alias="actionMapId")
-
-
-def read_pair(customer_id: str, customer_id_type: str, action_map_id: str) -> tuple[str, str, str]:
-    """Check what names a visitor-offer; returns id type, id and map as they are stored.
-
-    Raises:
-        MalformedSignal: Saying which one and why.
-    """
-    named = {"customerId": customer_id, "customerIdType": customer_id_type, "actionMapId": action_map_id}
-    try:
-        pair = _Pair.model_validate(named)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise MalformedSignal(str(first["loc"][0]), _cause(first)) from None
-    return pair.customer_id_type, pair.customer_id, pair.action_map_id
-
-
-def _flattened(document: Mapping[str, object]) -> dict[str, object]:
-    fields: dict[str, object] = {}
-    for name, path in _STORED_FORM_PATHS.items():
-        value: object = document
-        for depth, step in enumerate(path):
-            if value is None:
-                break
-            if not isinstance(value, Mapping):
-                raise MalformedSignal(".".join(path[:depth]), "a JSON object is needed")
-            value = value.get(step)
-        if value is not None:
-            fields[name] = value
-    return fields
-
-
-def _document(text: bytes) -> object:
-    try:
-        return json.loads(text.decode("utf-8-sig"), parse_float=_Fraction, parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise MalformedSignal(None, f"not UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise MalformedSignal(None, f"not JSON: {error.msg} at character {error.pos}") from None
-    except MalformedSignal:
-        raise
-    except RecursionError:
-        raise MalformedSignal(None, "nested too deeply") from None
-    except ValueError:  # the one that is left: Python reads no integer of more than 4,300 digits
-        raise MalformedSignal(None, "a number has too many digits") from None
-
-
-class _Fraction:
-    """A number that is no integer, as it was written; no field but the error code takes one."""
-
-    __slots__ = ("written",)
-
-    def __init__(self, written: str) -> None:
-        self.written = written
-
-
-def _no_constant(name: str) -> Never:
-    raise MalformedSignal(None, f"not JSON: {name} is no JSON value")
-
-
-_CAUSES: Final[Mapping[str, str]] = {
-    "missing": "is required",
-    "string_type": "text is needed",
-    "string_unicode": "holds a lone surrogate, which is no text",
-    "string_pattern_mismatch": "a hyphenated UUID is needed",
-    "string_too_short": "must not be empty",
-    "string_too_long": "at most {max_length} characters",
-    "int_type": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
-    "value_error": "{error}",
-}
-
-
-def _cause(error: Mapping[str, Any]) -> str:
-    known = _CAUSES.get(error["type"])
-    return known.format(**error.get("ctx", {})) if known else str(error["msg"])
+SIGNAL: Final = TypeAdapter(Signal)
+"""Reads and writes signals."""

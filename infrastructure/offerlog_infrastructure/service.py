@@ -30,7 +30,7 @@ from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Rules
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
-from offerlog_domain.signals import read_pair
+from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters

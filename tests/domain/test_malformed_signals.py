@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal, read_signal, signal_from_document
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal
+from offerlog_domain.wire import read_signal, signal_from_document
 from wire import ID, REQUIRED, STORED
 
 NO_UUIDS = [

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from offerlog_domain.lifecycle import State, UntrackedState
-from offerlog_domain.signals import MAX_LINE_BYTES, Signal, read_signal, signal_from_document
+from offerlog_domain.signals import MAX_LINE_BYTES, Signal
+from offerlog_domain.wire import read_signal, signal_from_document
 from wire import BROWSER, ID, REQUIRED, STORED
 
 EXPECTED = Signal(

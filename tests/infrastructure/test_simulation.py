@@ -19,8 +19,8 @@ from offerlog_domain.decision import Circumstances, expire, judge
 from offerlog_domain.events import Fact, TimedOut
 from offerlog_domain.lifecycle import WEBCHAT, State
 from offerlog_domain.outcomes import OutcomeKind, Reason
-from offerlog_domain.signals import read_signal
 from offerlog_domain.visitor_offer import VisitorOffer
+from offerlog_domain.wire import read_signal
 from offerlog_infrastructure.simulation import Traffic, simulate
 from offerlog_infrastructure.simulation.journey import ODDS, SILENCE
 

@@ -50,7 +50,7 @@ def suppressions(
     if (customer is None) == (action_map is None):
         raise usage("give either --customer or --action-map")
     if customer is not None:
-        from offerlog_domain.signals import read_pair  # noqa: PLC0415 - --help need not wait for it
+        from offerlog_domain.wire import read_pair  # noqa: PLC0415 - --help need not wait for it
 
         read_pair(customer, customer_type, _ANY_MAP)
     with open_service(data, organization) as service:

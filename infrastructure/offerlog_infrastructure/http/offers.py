@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from offerlog_domain.signals import read_pair
+from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.documents import (
     eligibility_document,
     offer_document,

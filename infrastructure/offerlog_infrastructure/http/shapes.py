@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from offerlog_domain.lifecycle import State, UntrackedState
-from offerlog_domain.signals import STORED_FORM_EVENT_TYPES
+from offerlog_domain.wire import STORED_FORM_EVENT_TYPES
 
 Schema = dict[str, Any]
 

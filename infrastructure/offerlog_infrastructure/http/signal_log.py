@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from offerlog_domain.outcomes import Outcome, OutcomeKind
-from offerlog_domain.signals import STORED_FORM_EVENT_TYPES
+from offerlog_domain.wire import STORED_FORM_EVENT_TYPES
 
 _log = logging.getLogger(__name__)
 
