@@ -1,7 +1,8 @@
 """Reading signals: the vendor's two wire forms, and what is wrong with what is neither."""
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +28,11 @@ _STORED_FORM_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "eventId": ("id",),
     "createdDate": ("createdDate",),
 }
+
+_DEEPEST: Final = 200
+"""How deep a signal may be nested: as deep as the fast reading goes, whatever the caller's stack leaves."""
+
+_BRACKET_OR_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 _fill: Final = SIGNAL.validator.validate_python
 _read_json: Final[Callable[..., Signal]] = SIGNAL.validator.validate_json
@@ -118,17 +124,36 @@ def _flattened(document: Mapping[str, object]) -> dict[str, object]:
     return fields
 
 
+def nesting(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Where JSON text goes deeper and comes back: behind each bracket, its place and how deep it is there."""
+    depth = 0
+    for token in _BRACKET_OR_STRING.finditer(text, start):
+        if token[0] in "[{":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+        else:
+            continue
+        yield token.end(), depth
+
+
+def _check_depth(text: str) -> None:
+    brackets = text.count("[") + text.count("{")
+    if brackets > _DEEPEST and any(depth > _DEEPEST for _, depth in nesting(text)):
+        raise MalformedSignal(None, "nested too deeply")
+
+
 def _document(text: bytes) -> object:
     try:
-        return json.loads(text.decode("utf-8-sig"), parse_float=_Fraction, parse_constant=_no_constant)
+        decoded = text.decode("utf-8-sig")
+        _check_depth(decoded)
+        return json.loads(decoded, parse_float=_Fraction, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise MalformedSignal(None, f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise MalformedSignal(None, f"not JSON: {error.msg} at character {error.pos}") from None
     except MalformedSignal:
         raise
-    except RecursionError:
-        raise MalformedSignal(None, "nested too deeply") from None
     except ValueError:  # the one that is left: Python reads no integer of more than 4,300 digits
         raise MalformedSignal(None, "a number has too many digits") from None
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from offerlog_domain.wire import nesting
 from offerlog_infrastructure.http.problems import malformed
 
 _fast: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -29,7 +30,7 @@ def elements(body: bytes) -> list[bytes]:
         pass  # the slow reading below takes more, and says what is wrong
     try:
         return [one.encode() for one in _cut(body.decode())]
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise malformed(None, f"the body is no JSON array: {error}") from None
 
 
@@ -39,7 +40,10 @@ def _cut(text: str) -> Iterator[str]:
         _ended(text, at + 1)
         return
     while True:
-        _, end = _tolerant.raw_decode(text, at)
+        try:
+            _, end = _tolerant.raw_decode(text, at)
+        except RecursionError:  # it is for whoever reads the element to say so
+            end = next((behind for behind, depth in nesting(text, at) if not depth), len(text))
         yield text[at:end]
         at = _blank(text, end)
         if text[at : at + 1] == "]":

@@ -48,7 +48,7 @@ def event_id(signal: bytes) -> str | None:
     """A signal's own id, None where it has none that is a UUID; what else stands there may be personal."""
     try:
         named = _named.decode(signal)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     stored_form = isinstance(named.event_type, str) and named.event_type in STORED_FORM_EVENT_TYPES
     found = named.id if stored_form else named.event_id
