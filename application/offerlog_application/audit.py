@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, takewhile
+from itertools import takewhile
 
 from offerlog_domain.events import Fact, LifecycleEvent
 from offerlog_domain.lifecycle import State
@@ -36,10 +36,17 @@ def history(facts: Sequence[Fact], *, version: int | None = None, as_of: datetim
     Args:
         facts: The whole stream, in order.
         version: Stop behind this lifecycle event.
-        as_of: Only what had been recorded by then, by the service's clock.
+        as_of: Only what had been recorded by then, by the service's clock; with an offset.
+
+    Raises:
+        ValueError: There is no such version, or `as_of` has no offset.
     """
+    if version is not None and version < 0:
+        raise ValueError(f"version: 0 or more is needed, not {version}")
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError("as_of: a time with an offset is needed")
     known: Iterator[Fact] = iter(facts)
     if as_of is not None:
         known = takewhile(lambda fact: fact.recorded_at <= as_of, known)
-    events = (fact for fact in known if isinstance(fact, LifecycleEvent))
-    return History(tuple(islice(events, version)))
+    events = tuple(fact for fact in known if isinstance(fact, LifecycleEvent))
+    return History(events[:version])

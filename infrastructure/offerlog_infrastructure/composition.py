@@ -27,7 +27,7 @@ SCHEMA: Final = "offerlog"
 
 def open_offerlog(
     *,
-    data: Path | None = None,
+    data: Path | str | None = None,
     database_url: str | None = None,
     organization: str = "default",
     rules: Rules | None = None,
@@ -42,7 +42,7 @@ def open_offerlog(
     """The ready service; close it, or use it as a context manager.
 
     Args:
-        data: The embedded store's folder; None for the platform's place for it.
+        data: The embedded store's folder; None for the platform's place, whatever the environment says.
         database_url: A PostgreSQL server (15 or newer) to use instead of the embedded one.
         organization: Whose data the methods work on unless told.
         rules: The periods that an operator may set.
@@ -56,6 +56,7 @@ def open_offerlog(
         trace: Is told of commits and of what projections take in.
 
     Raises:
+        ValueError: Both `data` and `database_url` are given.
         OrganizationName: The organization's name is no name of one.
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
         ServerAddress: `database_url` cannot be read; the message does not quote it.
@@ -64,9 +65,12 @@ def open_offerlog(
         ReplicaStale: The local copy could not be made in five minutes.
     """
     check_organization(organization)
+    if data is not None and database_url is not None:
+        raise ValueError("give data or database_url, not both")
     with ExitStack() as held:
         if database_url is None:
-            database_url = held.enter_context(EmbeddedServer.acquire(data or default_data_dir())).dsn
+            folder = default_data_dir() if data is None else Path(data)
+            database_url = held.enter_context(EmbeddedServer.acquire(folder)).dsn
         check_address(database_url)
         with server_reached():
             migrate(database_url, SCHEMA)

@@ -17,8 +17,13 @@ def check_address(database_url: str) -> None:
         ServerAddress: It cannot.
     """
     try:
-        conninfo_to_dict(database_url)
+        parts = conninfo_to_dict(database_url)
     except ProgrammingError as error:
         # Of its words, those that quote the address may show a password.
         why = re.sub(r'(?s)".*"', '"..."', str(error).strip().replace('"="', "'='"))
         raise ServerAddress(f"{why}; give postgresql://user@host/database") from None
+    if "@" in str(parts.get("host") or ""):
+        # What stands before it is the end of a password, which errors about the host would show.
+        raise ServerAddress("there is an @ in user or password: write it as %40")
+    if not re.fullmatch(r"[0-9,]*", str(parts.get("port") or "")):
+        raise ServerAddress("the port is no number; give postgresql://user@host:5432/database")

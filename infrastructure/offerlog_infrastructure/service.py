@@ -164,6 +164,7 @@ class Offerlog:
 
         Raises:
             MalformedSignal: Saying which argument, by its wire name, and why.
+            ValueError: A negative version, or a time without an offset.
         """
         stream = self._service.stream(
             self._of(organization),

@@ -36,7 +36,8 @@ def test_the_whole_history_counts_lifecycle_events_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "state"), [(0, None), (1, "offered"), (2, "accepted"), (3, "started"), (9, "started")]
+    ("version", "state"),
+    [(0, None), (1, "offered"), (2, "accepted"), (3, "started"), (9, "started"), (10**30, "started")],
 )
 def test_a_version_stops_behind_that_event(version: int, state: str | None) -> None:
     """A version that is not there yet is the newest."""
@@ -55,6 +56,14 @@ def test_both_together() -> None:
     """The earlier end wins."""
     assert history(FACTS, version=1, as_of=minute(99)).version == 1
     assert history(FACTS, version=3, as_of=minute(2)).version == 2
+
+
+def test_what_is_no_version_and_no_moment() -> None:
+    """Both are said by name."""
+    with pytest.raises(ValueError, match="version: 0 or more is needed, not -1"):
+        history(FACTS, version=-1)
+    with pytest.raises(ValueError, match="as_of: a time with an offset is needed"):
+        history(FACTS, as_of=minute(1).replace(tzinfo=None))
 
 
 def test_nothing_ever_offered() -> None:

@@ -15,12 +15,13 @@ from offerlog_infrastructure.server_address import ServerAddress
         ("nonsense://u:hush@x/y", "missing '='"),
         ("host=localhost password=hush foo=bar", "invalid connection option"),
         ("postgresql://u:hu%sh@localhost/x", "invalid percent-encoded token"),
+        ("postgresql://u:@hush@127.0.0.1:1/x", "write it as %40"),
+        ("postgresql://u:hush@localhost:port/x", "the port is no number"),
     ],
 )
 def test_an_address_that_cannot_be_read_is_not_quoted(address: str, why: str) -> None:
     """Also not in a traceback, which ends up in logs."""
     with pytest.raises(ServerAddress, match=why) as raised:
         open_offerlog(database_url=address)
-    assert "give postgresql://" in str(raised.value)
     told = "".join(traceback.format_exception(raised.value))
     assert not {"hush", "hu%sh"} & set(told.replace(":", " ").replace("@", " ").split())

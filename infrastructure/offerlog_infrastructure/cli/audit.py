@@ -44,7 +44,9 @@ def history(
     customer: Customer,
     action_map: ActionMap,
     customer_type: CustomerType = "cookie",
-    version: Annotated[int | None, typer.Option(min=0, metavar="N", help="As it was after N events.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, metavar="N", help="As it was after N events.")
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="As it was recorded by then; UTC unless it says so.")
     ] = None,

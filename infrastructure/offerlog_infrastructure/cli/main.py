@@ -5,6 +5,7 @@ Exit codes: 0 done (refused signals are not a failure), 2 wrong usage, 1 anythin
 
 import gc
 import io
+import logging
 import os
 import sys
 from importlib.metadata import version
@@ -25,7 +26,7 @@ from offerlog_infrastructure.cli import (
     simulate,
 )
 from offerlog_infrastructure.cli.everywhere import hand_down
-from offerlog_infrastructure.cli.output import printable
+from offerlog_infrastructure.cli.output import OneLine, printable
 
 _INTERRUPTED: Final = 130
 
@@ -75,6 +76,8 @@ def main() -> NoReturn:
     # What is loaded now stays; a stream of signals makes no cycles worth looking for often.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+    if logging.lastResort is not None:  # what a thread in the background has to say, as all trouble is said
+        logging.lastResort.setFormatter(OneLine("offerlog: %(message)s"))
     for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)

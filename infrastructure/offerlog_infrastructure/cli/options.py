@@ -80,10 +80,11 @@ def open_service(
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
 
     settings = Settings()
+    database_url = None if data else settings.database_url
     try:
         return open_offerlog(
-            data=data or settings.data,
-            database_url=None if data else settings.database_url,
+            data=None if database_url else data or settings.data,
+            database_url=database_url,
             organization=organization or settings.organization,
             rules=settings.rules,
             keep_deadlines=False,

@@ -1,6 +1,7 @@
 """How commands print: JSON for machines, tables for people."""
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -21,6 +22,14 @@ class Form(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+class OneLine(logging.Formatter):
+    """What is logged, on one line: the server's errors have several."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As its class does."""
+        return " ".join(super().format(record).split())
 
 
 def json_line(value: object) -> str:

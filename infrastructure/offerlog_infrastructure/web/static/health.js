@@ -1,5 +1,7 @@
 import { ask, attempt, fill, number } from "/static/asking.js";
 
+const MOST = 500;
+
 async function show() {
   const { projections } = await ask("/v1/projections");
   fill(
@@ -15,12 +17,24 @@ async function show() {
   );
 }
 
+/** What was refused in the longest of these times that is not too much to show, newest first. */
+async function refused() {
+  let found;
+  for (const [time, seconds] of [["24 hours", 86_400], ["hour", 3_600], ["5 minutes", 300], ["20 seconds", 20]]) {
+    const since = new Date(Date.now() - seconds * 1_000).toISOString();
+    const { items, next_cursor: more } = await ask("/v1/refusals", { since, limit: MOST });
+    found = { time, items: items.reverse(), more };
+    if (!more) break;
+  }
+  return found;
+}
+
 async function refusals() {
-  const since = new Date(Date.now() - 86_400_000).toISOString();
-  const { items, next_cursor: more } = await ask("/v1/refusals", { since, limit: 500 });
+  const { time, items, more } = await refused();
+  document.querySelector("#refusals-title").textContent = `Refused signals, the last ${time}`;
   const reasons = Object.entries(Object.groupBy(items, (one) => one.reason));
   const told = reasons.map(([reason, list]) => `${reason}: ${number(list.length)}`).join(", ");
-  document.querySelector("#reasons").textContent = items.length ? `${told}${more ? " (of the first 500)" : ""}` : "None.";
+  document.querySelector("#reasons").textContent = items.length ? `${told}${more ? ` (of the first ${MOST})` : ""}` : "None.";
   const table = document.querySelector("#refusals");
   fill(
     table,

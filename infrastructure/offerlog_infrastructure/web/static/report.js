@@ -31,6 +31,11 @@ function funnel(rows) {
   document.querySelector("#funnel").replaceChildren(...lines);
 }
 
+/** How wide the labels of the upright axis are, in pixels: 10,000 takes more than 100. */
+function widthOf(_, labels) {
+  return 20 + 8 * Math.max(2, ...(labels ?? []).map((label) => label.length));
+}
+
 function course(rows) {
   const buckets = [...new Set(rows.map((row) => row.bucket))].sort((a, b) => Date.parse(a) - Date.parse(b));
   const sums = (name) =>
@@ -44,7 +49,7 @@ function course(rows) {
       width: place.clientWidth || 600,
       height: 260,
       series: [{}, ...FUNNEL.map((name, n) => ({ label: name, stroke: colours[n], width: 2, points: { show: buckets.length < 60 } }))],
-      axes: [axis, axis],
+      axes: [axis, { ...axis, size: widthOf }],
       scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.05, 1)] } },
     },
     [buckets.map((bucket) => Date.parse(bucket) / 1000), ...FUNNEL.map(sums)],
