@@ -71,8 +71,7 @@ class CurrentStateChange:
 
 def current_state(page: Page) -> CurrentStateChange:
     """The change that a page brings about."""
-    newest: dict[UUID, LifecycleEvent] = {}
-    added: dict[UUID, int] = {}
+    newest: dict[UUID, tuple[LifecycleEvent, int]] = {}  # and how many there were
     actions: dict[tuple[UUID, str], LifecycleEvent] = {}
     refused: set[tuple[UUID, str]] = set()
     over: list[ParkedKey] = []
@@ -81,8 +80,8 @@ def current_state(page: Page) -> CurrentStateChange:
         stream, action = fact.originator_id, fact.action_id
         match fact:
             case LifecycleEvent():
-                newest[stream] = fact
-                added[stream] = added.get(stream, 0) + 1
+                before = newest.get(stream)
+                newest[stream] = fact, 1 if before is None else before[1] + 1
                 actions[stream, action] = fact
                 over.append((stream, action, fact.state))
             case SignalParked():
@@ -102,7 +101,7 @@ def current_state(page: Page) -> CurrentStateChange:
         if parked:
             parked.pop(over[-1], None)
     return CurrentStateChange(
-        {stream: _offer_row(event, added[stream]) for stream, event in newest.items()},
+        {stream: _offer_row(event, added) for stream, (event, added) in newest.items()},
         {key: _action_row(event) for key, event in actions.items()},
         refused,
         over,

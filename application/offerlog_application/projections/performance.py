@@ -99,12 +99,12 @@ def performance(page: Page) -> PerformanceChange:
         slot = counted_slot(happened)
         offered_slot = slot if offered is happened else counted_slot(offered)
         for key in (
-            CountKey(organization, _BY_EVENT, action_map, slot),
-            CountKey(organization, _BY_OFFER, action_map, offered_slot),
+            (organization, _BY_EVENT, action_map, slot),
+            (organization, _BY_OFFER, action_map, offered_slot),
         ):
-            count = counts.get(key)
+            count = counts.get(key)  # type: ignore[call-overload] # a named tuple is found by a plain one
             if count is None:
-                counts[key] = {state: 1}
+                counts[CountKey(*key)] = {state: 1}
             else:
                 count[state] = count.get(state, 0) + 1
         if event.action_number > 1:

@@ -124,27 +124,17 @@ def told_by(state: bytes, fact: type[Fact]) -> dict[str, Any]:
         ValueError: A detail is not what this kind of fact tells.
     """
     stored, shape = _decode(state), _shape(fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
-    recorded = _EPOCH + timedelta(microseconds=stored.recorded)
-    who, ids, customer_id = stored.who, stored.ids, stored.who.customer_id
-    told: dict[str, Any] = {
-        "organization": stored.organization,
-        "visitor": Visitor.of(
-            {
-                "customer_id": _id_text(customer_id) if isinstance(customer_id, bytes) else str(customer_id),
-                "customer_id_type": who.customer_id_type,
-                "session_id": _id_text(who.session_id),
-                "raw": who.raw,
-            }
-        ),
-        "action_map_id": _id_text(ids[:_ID_BYTES]),
-        "action_id": _id_text(ids[_ID_BYTES : 2 * _ID_BYTES]),
-        "recorded_at": recorded,
-    }
-    if shape.report:
-        before = stored.occurred_before
-        occurred = recorded - timedelta(microseconds=before) if before else recorded
-        event_id = ids[2 * _ID_BYTES :]
-        told |= {
+    recorded, ids = _EPOCH + stored.recorded * _MICROSECOND, stored.ids
+    told: dict[str, Any]
+    if shape.report:  # in one go: a dictionary that grows costs more than all of its values
+        before, event_id = stored.occurred_before, ids[2 * _ID_BYTES :]
+        occurred = recorded - before * _MICROSECOND if before else recorded
+        told = {
+            "organization": stored.organization,
+            "visitor": _visitor(stored.who),
+            "action_map_id": _id_text(ids[:_ID_BYTES]),
+            "action_id": _id_text(ids[_ID_BYTES : 2 * _ID_BYTES]),
+            "recorded_at": recorded,
             "media_type": stored.media_type,
             "action_map_version": stored.action_map_version,
             "action_map_name": stored.action_map_name,
@@ -160,11 +150,31 @@ def told_by(state: bytes, fact: type[Fact]) -> dict[str, Any]:
             told["offered_at"] = (
                 occurred
                 if stored.offered_before == before
-                else recorded - timedelta(microseconds=stored.offered_before)
+                else recorded - stored.offered_before * _MICROSECOND
             )
+    else:
+        told = {
+            "organization": stored.organization,
+            "visitor": _visitor(stored.who),
+            "action_map_id": _id_text(ids[:_ID_BYTES]),
+            "action_id": _id_text(ids[_ID_BYTES:]),
+            "recorded_at": recorded,
+        }
     if shape.read_details is not None:
         told |= shape.read_details(stored.details or ())
     return told
+
+
+def _visitor(who: Who) -> Visitor:
+    customer_id = who.customer_id
+    return Visitor.of(
+        {
+            "customer_id": _id_text(customer_id) if isinstance(customer_id, bytes) else str(customer_id),
+            "customer_id_type": who.customer_id_type,
+            "session_id": _id_text(who.session_id),
+            "raw": who.raw,
+        }
+    )
 
 
 @cache
@@ -191,7 +201,7 @@ def _read_refusal_details(details: tuple[Any, ...]) -> dict[str, Any]:
         "reason": Reason(reason),
         "blocking_action_id": _id_text(action_id),
         "blocking_state": State(state),
-        "blocking_since": _EPOCH + timedelta(microseconds=since),
+        "blocking_since": _EPOCH + since * _MICROSECOND,
     }
 
 

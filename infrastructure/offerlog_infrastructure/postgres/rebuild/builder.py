@@ -56,13 +56,11 @@ def rebuild(
         workshop.enter(connection)
         load(application, connection, workshop, views, told)
         told(RebuildProgress("indexing", goal, goal))
-        with ThreadPoolExecutor(len(views)) as pool:  # the server does the work, each on a core of its own
-            for done in [pool.submit(_finish, application, workshop, view) for view in views]:
-                done.result()
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            prepare(connection)
-            told(RebuildProgress("catching up", goal, goal))
-            catch_up(application, cursor, views)
+            with _indexed(application, workshop, views):
+                prepare(connection)
+                told(RebuildProgress("catching up", goal, goal))
+                catch_up(application, cursor, views)
             told(RebuildProgress("proving", goal, goal))
             prove_and_switch(application, cursor, workshop, views, accept=accept_difference, switch=switch)
 
@@ -89,6 +87,23 @@ def _last_event(connection: Connection[DictRow], safe: int) -> int:
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     return int(row["last"])
+
+
+@contextlib.contextmanager
+def _indexed(application: OfferlogApplication, workshop: Workshop, views: Sequence[View]) -> Iterator[None]:
+    """Finish the tables, and keep the server's vacuum off the live ones from then on.
+
+    It takes a second at each table to make way: the switch, and all readers with it, need not wait for that.
+    """
+    with application.connect() as guard, guard.transaction(), guard.cursor() as cursor:
+        workshop.enter(guard)
+        with ThreadPoolExecutor(len(views) + 1) as pool:
+            # The server does the work: each view on a core of its own.
+            work = [pool.submit(_finish, application, workshop, view) for view in views]
+            work.append(pool.submit(workshop.keep_vacuum_off, cursor, views))
+            for done in work:
+                done.result()
+        yield
 
 
 def _finish(application: OfferlogApplication, workshop: Workshop, view: View) -> None:

@@ -39,7 +39,7 @@ def load(
             if left := _left(connection, told):
                 time.sleep(_LOOK_SECONDS)
         return
-    with _workers(application, workshop, views, min(left, os.cpu_count() or 1)) as workers:
+    with _workers(application, workshop, views, min(left, (os.cpu_count() or 1) + 1)) as workers:
         while left:
             time.sleep(_LOOK_SECONDS)
             ended = [worker for worker in workers if worker.poll() is not None]

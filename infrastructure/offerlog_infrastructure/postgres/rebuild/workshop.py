@@ -142,6 +142,8 @@ class Workshop:
         """Put the new tables, their proof and their dead letters in the place of the live ones."""
         for table in view.tables:
             self._copy_grants(cursor, table)
+            cursor.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(self._name_of(table)))
+            self._copy_options(cursor, table)
             cursor.execute(sql.SQL("DROP TABLE {}").format(self._live_name_of(table)))
             cursor.execute(
                 sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(
@@ -178,11 +180,17 @@ class Workshop:
                 sql.Identifier(table), live
             )
         )
+        self._copy_options(cursor, table)
+        # The server's own vacuum at a new table would keep the switch waiting, and all readers with it.
+        cursor.execute(sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(self._name_of(table)))
+
+    def _copy_options(self, cursor: Cursor[Any], table: str) -> None:
         cursor.execute(
-            "SELECT unnest(reloptions) FROM pg_class WHERE oid = %s::regclass", (live.as_string(cursor),)
+            "SELECT unnest(reloptions) FROM pg_class WHERE oid = %s::regclass",
+            (self._live_name_of(table).as_string(cursor),),
         )
         for (option,) in cursor.fetchall():
-            cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(sql.Identifier(table), sql.SQL(option)))
+            cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(self._name_of(table), sql.SQL(option)))
 
     def _copy_grants(self, cursor: Cursor[Any], table: str) -> None:
         """Whoever was let read the old table, a reporting tool for instance, may read the new one."""
