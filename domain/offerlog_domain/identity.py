@@ -5,8 +5,9 @@ from collections import OrderedDict
 from typing import Final
 from uuid import UUID
 
-_REMEMBERED: Final = 20_000
-"""How many stream ids a key remembers: one visitor's signals come close together."""
+_REMEMBERED: Final = 2_000
+"""How many stream ids a key remembers: one visitor's signals come close together, and what the processor's
+own memory does not hold is slower to look up than to make again."""
 
 
 class StreamKey:

@@ -220,8 +220,9 @@ def _hyphenated(id_: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-_id_text: Final = lru_cache(maxsize=20_000)(_hyphenated)
-"""For ids that come again: of maps, and within a stream those of its visitor, session and action."""
+_id_text: Final = lru_cache(maxsize=1_000)(_hyphenated)
+"""For ids that come again: of maps, and within a stream those of its visitor, session and action. More of them
+than the processor's own memory holds would cost more than they save."""
 
 
 def _compact_id(customer_id: str) -> bytes | str:

@@ -102,7 +102,7 @@ def _copy(table: str, columns: str) -> tuple[sql.Composed, list[str]]:
     return statement, ["bytea" if kind == "uuid" else kind for _, kind in named]
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=1_000)
 def id_bytes(text: str) -> bytes:
     """An id as it lies in a column of ids; those of maps, and of actions just seen, are remembered."""
     return bytes.fromhex(text.replace("-", ""))
