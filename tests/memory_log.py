@@ -85,13 +85,19 @@ class MemoryLog:
         return self._secrets.setdefault(organization, organization.encode().ljust(32))
 
     def due(
-        self, *, withdrawn_before: datetime, parked_before: datetime, limit: int
+        self,
+        *,
+        withdrawn_before: datetime,
+        parked_before: datetime,
+        limit: int,
+        besides: Collection[UUID] = (),
     ) -> Sequence[tuple[UUID, str]]:
         """Every stream that waits for anything at all; deciding is not its business."""
         del withdrawn_before, parked_before
         waiting = [
             (stream, facts[0].organization)
             for stream, facts in self.facts_of.items()
+            if stream not in besides
             if (offer := fold(facts, VisitorOffer(stream))).parked
             or (offer.newest is not None and offer.newest.withdrawn_at is not None)
         ]

@@ -136,6 +136,7 @@ class Proof:
         events: How many events.
         digest: The sum of the squares of their positions, in decimal.
         short_by: How many events wait as dead letters, not folded in.
+        edition: Another one after each rebuild: by other code, the same events may come to other figures.
         differences: Where the log says otherwise; empty where it agrees or was not asked.
     """
 
@@ -144,7 +145,16 @@ class Proof:
     events: int
     digest: str
     short_by: int
+    edition: int
     differences: tuple[SliceDifference, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """Stays the same as long as the projection's answers do.
+
+        More than a position: dead letters may be taken in, and the projection built anew, at the same one.
+        """
+        return f"{self.position}-{self.events}-{self.short_by}-{self.edition:x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,14 @@
-"""The application service: record what happened, decide what may be offered, end what is overdue."""
+"""The application service: record what happened, decide what may be offered."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Final
 from uuid import UUID, uuid4
 
 from offerlog_application.batches import Batch, Receipt, Report
-from offerlog_application.cases import ExpiryCase, OfferCase
+from offerlog_application.cases import OfferCase
 from offerlog_application.organizations import check_organization
-from offerlog_application.ports import Clock, Deadlines, Streams
+from offerlog_application.ports import Clock, Streams
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker
 from offerlog_domain.identity import StreamKey
@@ -21,28 +18,6 @@ from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_domain.wire import read_pair, signal_from_document
 
-_log = logging.getLogger(__name__)
-
-_EXPIRY_GROUP: Final = 2_000
-"""How many visitor-offers one call of `expire` looks at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """What one call of `expire` ended.
-
-    Attributes:
-        timedout: Time-outs recorded.
-        never_reachable: Parked signals given up.
-        position: Up to where a projection must be to show it; None if nothing was appended.
-        more: Whether there may be more that is due: call again once the projections are there.
-    """
-
-    timedout: int
-    never_reachable: int
-    position: int | None
-    more: bool
-
 
 class OfferService:
     """The use cases of the write side; thread-safe.
@@ -50,7 +25,6 @@ class OfferService:
     Args:
         writer: The log's writer in this process.
         streams: Where visitor-offers live.
-        deadlines: Finds what may be overdue.
         clock: The service's clock.
         rules: The periods that an operator may set.
 
@@ -58,12 +32,9 @@ class OfferService:
         blocked: How many offers this process has blocked, by reason.
     """
 
-    def __init__(
-        self, writer: GroupCommitWriter, streams: Streams, deadlines: Deadlines, clock: Clock, rules: Rules
-    ) -> None:
+    def __init__(self, writer: GroupCommitWriter, streams: Streams, clock: Clock, rules: Rules) -> None:
         self._writer = writer
         self._streams = streams
-        self._deadlines = deadlines
         self._clock = clock
         self._rules = rules
         self._keys: dict[str, StreamKey] = {}
@@ -169,41 +140,6 @@ class OfferService:
         pair = read_pair(customer_id, customer_id_type, action_map_id)
         return self._key(organization).stream(*pair)
 
-    def expire(self) -> Expired:
-        """Record time-outs that are due and end parkings that are over, in all organizations.
-
-        Any number of processes may do so at once: each deadline is recorded once.
-        """
-        now = self._clock.now()
-        due = self._deadlines.due(
-            withdrawn_before=now - self._rules.deadline_grace,
-            parked_before=now - self._rules.parking_time,
-            limit=_EXPIRY_GROUP,
-        )
-        # Each a submission of its own: one that cannot be read or written keeps no other from its end.
-        futures = [
-            self._writer.submit(
-                [ExpiryCase(stream, Circumstances(organization, now, self._rules))], (), _ended_by
-            )
-            for stream, organization in due
-        ]
-        timedout = ended = 0
-        position: int | None = None
-        failed: Exception | None = None
-        for future in futures:
-            try:
-                one = future.result()
-            except Exception as error:  # noqa: BLE001 - it stays due; the others are done first
-                failed = error
-                continue
-            timedout, ended = timedout + one.timedout, ended + one.never_reachable
-            position = max(position or 0, one.position or 0) or None
-        if failed is not None and not timedout and not ended:
-            raise failed
-        if failed is not None:
-            _log.warning("a deadline could not be kept and will be tried again: %s", failed)
-        return Expired(timedout, ended, position, more=len(due) == _EXPIRY_GROUP)
-
     def _key(self, organization: str) -> StreamKey:
         key = self._keys.get(organization)
         if key is None:
@@ -213,13 +149,6 @@ class OfferService:
 
     def _circumstances(self, organization: str) -> Circumstances:
         return Circumstances(organization, self._clock.now(), self._rules)
-
-
-def _ended_by(judgements: Sequence[Judgement], position: int | None) -> Expired:
-    """What the passing of time ended of one visitor-offer."""
-    ended = sum(len(judgement.ended) for judgement in judgements)
-    facts = sum(len(judgement.facts) for judgement in judgements)
-    return Expired(facts - ended, ended, position, more=False)
 
 
 def _stream(key: StreamKey, signal: Signal) -> UUID:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from offerlog_application.offers import OfferService
+from offerlog_application.expiry import Expiry
 
 _EXPIRY_SECONDS: Final = 5.0
 """How often to look for what is overdue."""
@@ -17,12 +17,12 @@ class DeadlineKeeper:
     """A thread that expires what is overdue until it is closed.
 
     Args:
-        service: What expires.
+        expiry: Ends it.
         wait: Waits until the projections show a position.
     """
 
-    def __init__(self, service: OfferService, wait: Callable[[int | None], None]) -> None:
-        self._service = service
+    def __init__(self, expiry: Expiry, wait: Callable[[int | None], None]) -> None:
+        self._expiry = expiry
         self._wait = wait
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="offerlog-deadlines", daemon=True)
@@ -36,9 +36,6 @@ class DeadlineKeeper:
     def _keep(self) -> None:
         while not self._closing.wait(_EXPIRY_SECONDS):
             try:
-                expired = self._service.expire()
-                while expired.more and expired.position is not None and not self._closing.is_set():
-                    self._wait(expired.position)  # what has been ended is due until the projections show it
-                    expired = self._service.expire()
+                self._expiry.expire(self._wait, goes_on=lambda: not self._closing.is_set())
             except Exception as error:  # noqa: BLE001 - what is due stays due; the next look is soon
                 _log.warning("deadlines could not be kept and will be tried again: %s", error)

@@ -12,6 +12,7 @@ from typing import Self
 from offerlog_application.audit import History, history
 from offerlog_application.batches import Receipt
 from offerlog_application.batches import Report as SignalReport
+from offerlog_application.expiry import Expired, Expiry
 from offerlog_application.listings import (
     DeadLetter,
     Freshness,
@@ -22,7 +23,7 @@ from offerlog_application.listings import (
     Proof,
     Suppression,
 )
-from offerlog_application.offers import Expired, OfferService
+from offerlog_application.offers import OfferService
 from offerlog_application.ports import Clock
 from offerlog_application.rebuilds import RebuildProgress
 from offerlog_application.reports import Report, ReportQuery, report
@@ -77,7 +78,8 @@ class Offerlog:
         self._proofs = PostgresProofs(application)
         self._dead_letters = PostgresDeadLetters(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)
-        self._service = OfferService(self._writer, self._log, self._reads, clock, rules)
+        self._service = OfferService(self._writer, self._log, clock, rules)
+        self._expiry = Expiry(self._writer, self._reads, clock, rules)
         self._projector = Projector(application, trace=trace) if project else None
         self._replica = replica
         self.keys = PostgresKeys(application)
@@ -242,14 +244,9 @@ class Offerlog:
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
         self.catch_up()
-        timedout = never_reachable = 0
-        while True:
-            expired = self._service.expire()
-            timedout += expired.timedout
-            never_reachable += expired.never_reachable
-            self.wait(expired.position)
-            if not expired.more or expired.position is None:
-                return Expired(timedout, never_reachable, expired.position, more=False)
+        expired = self._expiry.expire(self.wait)
+        self.wait(expired.position)
+        return expired
 
     def wait(self, position: int | None, timeout: float = 60.0) -> None:
         """Wait until every projection shows a position of the log (read your own writes).
@@ -358,7 +355,7 @@ class Offerlog:
     def keep_deadlines(self) -> None:
         """From now on, expire what is overdue every few seconds, in the background."""
         if self._keeper is None:
-            self._keeper = DeadlineKeeper(self._service, self.wait)
+            self._keeper = DeadlineKeeper(self._expiry, self.wait)
 
     def close(self) -> None:
         """Finish what was submitted, then let go of the store."""

@@ -156,6 +156,7 @@ def test_help_teaches_and_fits(offerlog: CommandLine, words: tuple[str, ...]) ->
     narrow = offerlog.with_settings(COLUMNS="80")
     text = narrow(*words, "--help").text
     assert max(map(len, text.splitlines())) <= 80
+    assert "<bool>" not in text  # a flag takes no value
     assert words in {(), ("projections",)} or f"Example: offerlog {' '.join(words)}" in text
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from memory_log import MemoryLog, StoppedClock
+from offerlog_application.expiry import Expiry
 from offerlog_application.offers import OfferService
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Rules
@@ -27,6 +28,7 @@ class Desk:
     log: MemoryLog
     clock: StoppedClock
     service: OfferService
+    expiry: Expiry
 
     def record(self, *reports: Any, organization: str = "acme") -> list[str]:
         """Their outcomes as tests write them."""
@@ -67,4 +69,5 @@ def writer(log: MemoryLog) -> Iterator[GroupCommitWriter]:
 def desk(log: MemoryLog, writer: GroupCommitWriter) -> Desk:
     """The service over it, its clock at the scenario's start."""
     clock = StoppedClock(START)
-    return Desk(log, clock, OfferService(writer, log, log, clock, Rules()))
+    expiry = Expiry(writer, log, clock, Rules(), group=4)
+    return Desk(log, clock, OfferService(writer, log, clock, Rules()), expiry)

@@ -140,21 +140,6 @@ def test_an_action_id_of_ones_own_must_be_one(desk: Any, own: str) -> None:
     assert raised.value.field == "actionId"
 
 
-def test_expire_records_what_is_due_once(desk: Any) -> None:
-    """Time-outs and parkings are counted apart; what was given up stands in the refusal log as it came."""
-    desk.offer("a", timeout_seconds=60)
-    desk.record(signal("engaged"), signal("started", "b", customer_id="visitor-2"))
-    assert (desk.service.expire().timedout, desk.service.expire().never_reachable) == (0, 0)
-    desk.clock.time += timedelta(minutes=16)
-    expired = desk.service.expire()
-    assert (expired.timedout, expired.never_reachable, expired.more) == (1, 2, False)
-    assert expired.position == 6
-    assert [one.reason for one in desk.log.refused] == ["never_reachable"] * 2
-    assert signal("engaged").to_json() in {one.raw for one in desk.log.refused}
-    again = desk.service.expire()
-    assert (again.timedout, again.never_reachable, again.position) == (0, 0, None)
-
-
 def test_parking_that_ends_when_something_else_is_judged_is_refused_as_well(desk: Any) -> None:
     """First what was given up, then the signal's own refusal."""
     desk.record(signal("accepted", "b"), signal("offered"), signal("ignored"))

@@ -201,13 +201,13 @@ def test_threads_log_as_requests_do(
     def broken(cursor: psycopg.Cursor[Any], *_: object) -> None:
         cursor.execute(ROWS)
 
-    def late() -> None:
+    def late(*_: object, **__: object) -> None:
         raise OSError(LATE)
 
     lines = journal("info")
     monkeypatch.setattr("offerlog_infrastructure.postgres.projector.feed", broken)
     monkeypatch.setattr("offerlog_infrastructure.deadlines._EXPIRY_SECONDS", 0.01)
-    monkeypatch.setattr(site.service._service, "expire", late)
+    monkeypatch.setattr(site.service._expiry, "expire", late)
     site.service.record([json.dumps(SIGNAL)])
     told = "the projector stopped and will try again: no room"
     soon(lines, logger="offerlog_infrastructure.postgres.projector", event=told, level="warning")

@@ -103,6 +103,19 @@ def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:
         assert whole.json().get("short_by", 0) == 0
 
 
+def test_a_report_built_anew_is_another_one(site: Site, admin: httpx.Client, dsn: str) -> None:
+    """By other code the same events may come to other figures: no browser goes on with the old ones."""
+    site.service.record([told("offered", "v")])
+    site.service.catch_up()
+    rows(dsn, "UPDATE performance_counts SET offered = offered + 1")
+    before = admin.get(REPORT)
+    assert before.json()["rows"][0]["metrics"]["nWebActionsOffered"] == 2
+    site.service.rebuild("performance", accept_difference=True)
+    after = admin.get(REPORT, headers={"If-None-Match": before.headers["etag"]})
+    assert after.status_code == 200
+    assert after.json()["rows"][0]["metrics"]["nWebActionsOffered"] == 1
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [

@@ -1,21 +1,41 @@
-"""`--data`, `--organization`, `--customer-type`: every command takes them, before its name or behind it."""
+"""What all commands share: three options, before a command's name or behind it, and how help shows flags."""
 
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+
+
+class Group(TyperGroup):
+    """A group of commands whose help names no type of a flag."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its options."""
+        return _typeless_flags(super().get_params(ctx))
 
 
 class Command(TyperCommand):
-    """A command that also takes, unshown, those of the three options that it has no use for.
+    """A command that also takes, unshown, `--data`, `--organization` and `--customer-type`.
 
-    A script may then give the same options to every command.
+    Those of them that it has no use for: a script may then give the same options to every command.
     """
 
     def __init__(self, name: str | None, **told: Any) -> None:
         super().__init__(name, **told)
         known = {parameter.name for parameter in self.params}
         self.params += [one for one in _unused_options() if one.name not in known]
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its options and arguments."""
+        return _typeless_flags(super().get_params(ctx))
+
+
+def _typeless_flags(params: list[Any]) -> list[Any]:
+    """A flag takes no value, whatever type typer shows for it."""
+    for one in params:
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    return params
 
 
 def _unused(

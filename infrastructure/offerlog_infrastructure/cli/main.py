@@ -25,13 +25,14 @@ from offerlog_infrastructure.cli import (
     serve,
     simulate,
 )
-from offerlog_infrastructure.cli.everywhere import hand_down
+from offerlog_infrastructure.cli.everywhere import Group, hand_down
 from offerlog_infrastructure.cli.output import OneLine, printable
 
 _INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="offerlog",
+    cls=Group,
     help="The log of web chat offers: what was offered, what became of it, what must not be offered again."
     "\n\nStart with [bold]offerlog sample[/], which records a simulated day and shows what became of it.",
     epilog="[dim]Every command explains itself:[/] offerlog record --help",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from offerlog_infrastructure.cli.everywhere import Command, between
+from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import Form, console, print_json, printable, table
 
@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(cls=Command, epilog="[dim]Example:[/] offerlog expire")(expire)
     # The callback also keeps it a group though it has one command.
     events = typer.Typer(
-        help="Look at the log's events as they are stored.", no_args_is_help=True, callback=between
+        cls=Group, help="Look at the log's events as they are stored.", no_args_is_help=True, callback=between
     )
     events.command(cls=Command, epilog="[dim]Example:[/] offerlog events check")(check)
     app.add_typer(events, name="events")

@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress
-from offerlog_infrastructure.cli.everywhere import Command, between
+from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import (
     Form,
@@ -29,6 +29,7 @@ Name = Annotated[str | None, typer.Argument(help="Which projection; all of them 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     projections = typer.Typer(
+        cls=Group,
         help="See how far the projections are and whether they are right; build them anew from the log.",
         no_args_is_help=True,
         callback=between,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from offerlog_application.keys import Key, NoOrigin, Role, checked_origin
-from offerlog_infrastructure.cli.everywhere import Command, between
+from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import console, print_json, usage
 from offerlog_infrastructure.cli.trial import Trial
@@ -24,7 +24,9 @@ _log = logging.getLogger(__name__)
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(cls=Command, epilog="[dim]Example:[/] offerlog serve --port 8000")(serve)
-    keys = typer.Typer(help="Who may call the HTTP service.", no_args_is_help=True, callback=between)
+    keys = typer.Typer(
+        cls=Group, help="Who may call the HTTP service.", no_args_is_help=True, callback=between
+    )
     keys.command(
         cls=Command,
         epilog="[dim]Example:[/] offerlog keys create --role widget --origin https://shop.example",

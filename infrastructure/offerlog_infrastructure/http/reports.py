@@ -64,7 +64,7 @@ async def action_map_performance(
     form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
     proof: Annotated[bool, Query(description="Add up to where it counts, with a digest.")] = False,
 ) -> Response:
-    """How often each map's offer was made, taken and turned down. The ETag changes when the log has moved."""
+    """How often each map's offer was made, taken and turned down. The ETag changes with what is counted."""
     service = request.app.state.service
     as_csv = form == "csv" or (form is None and "text/csv" in request.headers.get("accept", ""))
     reached = await slowly(request, service.proof)
@@ -172,13 +172,9 @@ async def refusals(
 
 
 def _tag(reached: Proof, organization: str, *, as_csv: bool) -> str:
-    """Up to where it counts, and how many events: dead letters may be taken in at the same position.
-
-    Both are the whole log's: one browser may ask for two organizations, and in two forms.
-    """
+    """What is counted is the whole log's: one browser may ask for two organizations, and in two forms."""
     whose = sha256(organization.encode()).hexdigest()[:8]
-    how_far = f"{reached.position}-{reached.events}-{reached.short_by}"
-    return f'W/"{how_far}-{whose}-{"csv" if as_csv else "json"}"'
+    return f'W/"{reached.mark}-{whose}-{"csv" if as_csv else "json"}"'
 
 
 def _is_at_hand(tag: str, if_none_match: str) -> bool:

@@ -48,16 +48,14 @@ async def _events(request: Request, organization: str, last: str | None) -> Asyn
     yield b"retry: 2000\n\n"
     while not stopping.is_set() and not await request.is_disconnected():
         proof = await slowly(request, service.proof)
-        # Also how many events: what waited as a dead letter may come in at the same position.
-        now_at = f"{proof.position}-{proof.events}"
-        if now_at != reached:
+        if proof.mark != reached:
             made = report_document(await slowly(request, service.report, query))
             rows = {row["action_map_id"]: row for row in made["rows"]}
             changed = [row for map_id, row in rows.items() if seen is None or seen.get(map_id) != row]
-            seen, reached = rows, now_at
+            seen, reached = rows, proof.mark
             if changed:
                 told = _encode({"position": proof.position, "rows": changed})
-                yield b"event: metrics\nid: %b\ndata: %b\n\n" % (now_at.encode(), told)
+                yield b"event: metrics\nid: %b\ndata: %b\n\n" % (proof.mark.encode(), told)
                 quiet = 0
         quiet += 1
         if quiet % _PULSE_LOOKS == 0:

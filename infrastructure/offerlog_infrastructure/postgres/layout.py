@@ -221,8 +221,8 @@ def _hyphenated(id_: bytes) -> str:
 
 
 _id_text: Final = lru_cache(maxsize=1_000)(_hyphenated)
-"""For ids that come again: of maps, and within a stream those of its visitor, session and action. More of them
-than the processor's own memory holds would cost more than they save."""
+"""For ids that come again: of maps, and within a stream those of its visitor, session and action. To look
+among more than the processor's own memory holds costs more than making them again."""
 
 
 def _compact_id(customer_id: str) -> bytes | str:

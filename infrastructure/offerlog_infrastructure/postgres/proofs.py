@@ -8,16 +8,20 @@ from psycopg.rows import DictRow
 from offerlog_application.listings import Proof, SliceDifference
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.views import VIEWS
 
 _PROOFS: LiteralString = """
     SELECT t.application_name AS view, t.notification_id AS position,
         coalesce(sum(p.events), 0)::bigint AS events, coalesce(sum(p.digest), 0) AS digest,
         (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
-            AS waiting
-    FROM offerlog_tracking t LEFT JOIN projection_proofs p ON p.view = t.application_name
-    WHERE application_name <> '__migration__' AND (%s::text IS NULL OR application_name = %s)
-    GROUP BY 1, 2 ORDER BY 1
+            AS waiting,
+        to_regclass(asked.one_table)::oid::bigint AS edition
+    FROM unnest(%s::text[], %s::text[]) AS asked (view, one_table)
+    JOIN offerlog_tracking t ON t.application_name = asked.view
+    LEFT JOIN projection_proofs p ON p.view = asked.view
+    GROUP BY 1, 2, asked.one_table ORDER BY 1
 """
+"""A rebuild puts new tables in the place of the old: what has been built anew is known by their number."""
 _DIFFERENCES: LiteralString = """
     WITH log AS (
         SELECT get_byte(uuid_send(e.originator_id), 0) >> 4 AS slice, count(*) AS events,
@@ -50,7 +54,7 @@ class PostgresProofs:
             KeyError: There is no such projection.
         """
         with store_reached(), self._datastore.cursor() as cursor:
-            row = cursor.execute(_PROOFS, (view, view)).fetchone()
+            row = cursor.execute(_PROOFS, _asked(view)).fetchone()
         if row is None:
             raise KeyError(view)
         return _proof(row, ())
@@ -64,7 +68,7 @@ class PostgresProofs:
         with store_reached(), self._datastore.transaction() as cursor:
             # One snapshot: position, proof and log as of the same moment.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            rows = cursor.execute(_PROOFS, (view, view)).fetchall()
+            rows = cursor.execute(_PROOFS, _asked(view)).fetchall()
             if not rows:
                 raise KeyError(view)
             found = []
@@ -75,6 +79,14 @@ class PostgresProofs:
             return found
 
 
+def _asked(view: str | None) -> tuple[list[str], list[str]]:
+    """That projection, or all of them: their names, and one table of each."""
+    asked = [one for one in VIEWS if view in (None, one.name)]
+    return [one.name for one in asked], [one.tables[0] for one in asked]
+
+
 def _proof(row: DictRow, differences: tuple[SliceDifference, ...]) -> Proof:
     digest = str(row["digest"])
-    return Proof(row["view"], row["position"], row["events"], digest, row["waiting"], differences)
+    return Proof(
+        row["view"], row["position"], row["events"], digest, row["waiting"], row["edition"], differences
+    )

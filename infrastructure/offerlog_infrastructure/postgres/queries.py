@@ -4,7 +4,7 @@ Long lists are streamed page by page, each page a query of its own that goes on 
 reader holds neither a transaction nor a connection.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -51,11 +51,13 @@ _REFUSALS: LiteralString = """
 """
 _DUE: LiteralString = """
     (
-        SELECT originator_id, organization FROM current_offers WHERE withdrawn_at <= %(withdrawn)s
+        SELECT originator_id, organization FROM current_offers
+        WHERE withdrawn_at <= %(withdrawn)s AND originator_id <> ALL (%(besides)s)
         ORDER BY withdrawn_at LIMIT %(limit)s
     )
     UNION
-    SELECT originator_id, organization FROM parked_signals WHERE parked_at <= %(parked)s
+    SELECT originator_id, organization FROM parked_signals
+    WHERE parked_at <= %(parked)s AND originator_id <> ALL (%(besides)s)
     LIMIT %(limit)s
 """
 """An import can make very many invitations due at once: each look reads no more of them than it takes."""
@@ -144,12 +146,17 @@ class PostgresReadSide:
             yield _kept(row)
 
     def due(
-        self, *, withdrawn_before: datetime, parked_before: datetime, limit: int
+        self,
+        *,
+        withdrawn_before: datetime,
+        parked_before: datetime,
+        limit: int,
+        besides: Collection[UUID] = (),
     ) -> Sequence[tuple[UUID, str]]:
         """Streams on which the passing of time may have an effect."""
         with store_reached(), self._datastore.cursor() as cursor:
             asked = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
-            rows = cursor.execute(_DUE, asked)
+            rows = cursor.execute(_DUE, asked | {"besides": list(besides)})
             return [(row["originator_id"], row["organization"]) for row in rows]
 
     def status(self) -> Sequence[ProjectionStatus]:
