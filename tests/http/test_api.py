@@ -137,6 +137,9 @@ def test_an_offer_is_made_once_and_its_retry_is_safe(admin: httpx.Client) -> Non
         "actionMapId",
     )
     assert problem(admin.post("/v1/offers", json={"customerId": "v"}))[2] == "actionMapId"
+    misspelt = admin.post("/v1/offers", json=asked | {"actionID": "x"})
+    assert problem(misspelt) == (400, "malformed-request", "actionID")
+    assert "no such field" in misspelt.json()["detail"]
 
 
 def test_look_ups_and_explanations(site: Site, admin: httpx.Client) -> None:

@@ -111,7 +111,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     ),
     "Change": closed(
         event={"const": "metrics"},
-        id={"type": "string", "pattern": r"^\d+-\d+$"},
+        id={"type": "string", "pattern": r"^\d+-\d+-\d+-[0-9a-f]+$"},
         data={
             "type": "string",
             "contentMediaType": "application/json",

@@ -96,7 +96,9 @@ def body_as(model: type[Model]) -> Any:
             return model.model_validate_json(await whole(request))
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            raise malformed(".".join(map(str, first["loc"])) or None, first["msg"]) from None
+            # A misspelt `actionId`, left out of account, would make every retry another offer.
+            cause = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+            raise malformed(".".join(map(str, first["loc"])) or None, cause) from None
 
     return Depends(read)
 

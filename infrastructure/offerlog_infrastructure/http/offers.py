@@ -34,7 +34,7 @@ _ANY_MAP = "00000000-0000-4000-8000-000000000000"
 class OfferRequest(BaseModel):
     """An offer asked for, by the vendor's field names."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     customer_id: str = Field(alias="customerId")
     customer_id_type: str = Field(alias="customerIdType", default="cookie")
@@ -48,7 +48,7 @@ class OfferRequest(BaseModel):
 class Visitor(BaseModel):
     """Whom a batch asks about."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     customer_id: str = Field(alias="customerId", min_length=1, max_length=256)
     customer_id_type: str = Field(alias="customerIdType", default="cookie", min_length=1, max_length=256)
@@ -57,7 +57,7 @@ class Visitor(BaseModel):
 class Visitors(BaseModel):
     """A batch of them."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     visitors: list[Visitor] = Field(max_length=1_000)
 

@@ -44,19 +44,10 @@ def closed(sometimes: dict[str, Schema] | None = None, /, **always: Schema) -> S
     }
 
 
-def _told(
-    required: dict[str, Schema],
-    nullable: dict[str, Schema] | None = None,
-    optional: dict[str, Schema] | None = None,
-) -> Schema:
+def _told(required: dict[str, Schema], nullable: dict[str, Schema] | None = None) -> Schema:
     """An object that may hold more than is read; null stands for a nullable field left out."""
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": required
-        | {name: or_null(schema) for name, schema in (nullable or {}).items()}
-        | (optional or {}),
-    }
+    told = required | {name: or_null(schema) for name, schema in (nullable or {}).items()}
+    return {"type": "object", "required": list(required), "properties": told}
 
 
 STATES: Final[Schema] = {"enum": [*(one.value for one in State), *(one.value for one in UntrackedState)]}
@@ -98,17 +89,20 @@ REQUESTS: Final[dict[str, Schema]] = {
         {"id": UUID, "customerIdType": NAME | {"default": "cookie"}, "createdDate": TIME},
     ),
     "AnySignal": {"anyOf": [ref("StoredSignal"), ref("Signal")]},
-    "Offer": _told(
-        {"customerId": NAME, "actionMapId": UUID, "sessionId": UUID},
-        {"actionId": UUID, "actionMapVersion": NUMBER, "timeoutSeconds": TIMEOUT},
-        {"customerIdType": NAME | {"default": "cookie"}},
-    ),
-    "Visitors": _told(
+    "Offer": closed(
         {
-            "visitors": many(
-                _told({"customerId": NAME}, {}, {"customerIdType": NAME | {"default": "cookie"}}),
-                maxItems=1_000,
-            )
+            "actionId": or_null(UUID),
+            "actionMapVersion": or_null(NUMBER),
+            "timeoutSeconds": or_null(TIMEOUT),
+            "customerIdType": NAME | {"default": "cookie"},
         },
+        customerId=NAME,
+        actionMapId=UUID,
+        sessionId=UUID,
+    ),
+    "Visitors": closed(
+        visitors=many(
+            closed({"customerIdType": NAME | {"default": "cookie"}}, customerId=NAME), maxItems=1_000
+        )
     ),
 }
