@@ -74,6 +74,41 @@ def test_it_shows_what_the_report_says(site: Site, page: Page) -> None:
     page.get_by_label("Zone").fill("Mars")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("alert")).to_contain_text("zone: 'Mars' is not a time zone")
+    expect(page.locator("#live")).to_be_hidden()
+
+
+def test_the_chart_goes_by_the_clocks_of_the_report(page: Page) -> None:
+    """Not by the browser's, which stand at three quarters when those of UTC strike."""
+    page.goto(f"{page.url.partition('?')[0]}?by=hour&zone=UTC")
+    page.locator("#course canvas").hover()
+    expect(page.locator("#course .u-legend .u-value").first).to_have_text(re.compile(":00[ap]m$"))
+
+
+def test_some_maps_and_an_address_to_pass_on(site: Site, page: Page) -> None:
+    """What is chosen stands in the page's address: reloaded, or opened by a colleague, it shows the same."""
+    with site.client() as client:
+        names = [one["action_map_id"] for one in client.get("/v1/action-maps").json()["action_maps"]]
+    assert len(names) > 2
+    page.get_by_text("Action maps").click()
+    for name in names[:2]:
+        page.locator(f"#maps input[value='{name}']").check()
+    page.locator("#find").fill(names[2][:8])
+    expect(page.locator("#maps label:visible")).to_have_count(1)
+    page.locator("[name=by]").select_option("month")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#chosen")).to_have_text("2 of them")
+    expect(page.locator("#rows tbody tr")).to_have_count(2)
+    shown, address = page.locator("#rows").inner_text(), page.url
+    page.reload()
+    expect(page.locator("#rows tbody tr")).to_have_count(2)
+    assert page.locator("#rows").inner_text() == shown
+    page.get_by_role("button", name="Log out").click()
+    page.goto(address)
+    page.get_by_label("Key of a reporter or an admin").fill(site.key(Role.REPORTER))
+    page.keyboard.press("Enter")
+    expect(page.locator("#chosen")).to_have_text("2 of them")
+    expect(page.locator("#rows tbody tr")).to_have_count(2)
+    assert (page.url, page.locator("#rows").inner_text()) == (address, shown)
 
 
 def test_numbers_move_while_one_looks(site: Site, page: Page) -> None:
@@ -129,7 +164,17 @@ def test_the_keyboard_reaches_everything(page: Page) -> None:
     for _ in range(40):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()"))
-    assert {"from", "to", "zone", "by", "action_map", "count_by", "cohort", "Show", "Log out"} <= reached
+    assert {
+        "from",
+        "to",
+        "zone",
+        "by",
+        "Action maps all",
+        "count_by",
+        "cohort",
+        "Show",
+        "Log out",
+    } <= reached
 
 
 def test_the_session(site: Site, page: Page) -> None:
@@ -157,6 +202,9 @@ def test_a_key_that_opens_nothing_here(site: Site) -> None:
     ):
         answer = httpx.post(f"{site.url}/login", data={"key": text})
         assert (answer.status_code, said in answer.text, text in answer.text) == (status, True, False)
+    for page in ("https://evil.example", "//evil.example", "/metrics", "nowhere", "/\r\nX: y"):
+        asked = {"key": site.key(Role.REPORTER), "page": page}
+        assert httpx.post(f"{site.url}/login", data=asked).headers["location"] == "/"
     policy = httpx.get(site.url).headers["content-security-policy"]
     assert re.search(r"script-src 'self';", policy)
     assert "unsafe" not in policy

@@ -40,7 +40,7 @@ async def page(request: Request) -> Response:
     """A page, or the log-in where nobody is logged in."""
     found = await session_of(request)
     if found is None:
-        return _page(request, "login")
+        return _page(request, "login", page=_with_query(request.url.path, request.url.query))
     key, session = found
     name = PAGES[request.url.path.strip("/")]
     return _page(
@@ -52,16 +52,16 @@ async def page(request: Request) -> Response:
 async def log_in(request: Request) -> Response:
     """Exchange a key for a session; the key itself goes no further."""
     _same_origin(request)
-    text = await _field(request, "key")
+    fields = await _fields(request)
+    text, wanted = fields.get("key", ""), _one_of_ours(fields.get("page", "/"))
     key: Key | None = await run_in_threadpool(request.app.state.keys.find, text.strip())
     if key is None:
-        return _page(request, "login", 401, wrong="This key is not known, or has been revoked.")
+        return _page(request, "login", 401, page=wanted, wrong="This key is not known, or has been revoked.")
     if key.role not in {Role.REPORTER, Role.ADMIN}:
-        return _page(
-            request, "login", 403, wrong=f"A {key.role} key opens no reports: use a reporter or admin key."
-        )
+        wrong = f"A {key.role} key opens no reports: use a reporter or admin key."
+        return _page(request, "login", 403, page=wanted, wrong=wrong)
     session = request.app.state.sessions.open(text.strip())
-    answer = RedirectResponse("/", 303)
+    answer = RedirectResponse(wanted, 303)
     answer.set_cookie(
         COOKIE,
         session,
@@ -79,7 +79,7 @@ async def log_out(request: Request) -> Response:
     _same_origin(request)
     found = await session_of(request)
     if found is not None:
-        if await _field(request, "csrf") != found[1].csrf:
+        if (await _fields(request)).get("csrf") != found[1].csrf:
             raise Problem(403, "forbidden", "this form is not from a page of ours; load the page again")
         request.app.state.sessions.close(request.cookies[COOKIE])
     answer = RedirectResponse("/", 303)
@@ -87,10 +87,20 @@ async def log_out(request: Request) -> Response:
     return answer
 
 
-async def _field(request: Request, name: str) -> str:
-    """A field of a form as browsers send it."""
+async def _fields(request: Request) -> dict[str, str]:
+    """The fields of a form as browsers send it."""
     fields = parse_qs((await whole(request)).decode("utf-8", "replace"))
-    return fields.get(name, [""])[0]
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _with_query(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path
+
+
+def _one_of_ours(page: str) -> str:
+    """A page behind the log-in, with what is asked of it; the first one for anything else."""
+    path, _, query = page.partition("?")
+    return _with_query(path, query) if path.removeprefix("/") in PAGES and path.startswith("/") else "/"
 
 
 def _same_origin(request: Request) -> None:

@@ -1,13 +1,20 @@
 /** Asking the API, and putting answers onto the page; text is always set as text, never as markup. */
 
-/** The answer of a GET as JSON; an error carries the problem's own words. */
+/** The answer of a GET as JSON; an error carries the problem's own words. Parameters may come again, as a form's do. */
 export async function ask(path, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value != null));
+  const query = new URLSearchParams(parameters);
   const answer = await fetch(query.size ? `${path}?${query}` : path, { headers: { Accept: "application/json" } });
   const told = await answer.json();
-  if (answer.status === 401) location.assign("/");
+  if (answer.status === 401) location.reload(); // to the log-in, and from there back
   if (!answer.ok) throw new Error(told.field ? `${told.field}: ${told.cause}` : told.detail);
   return told;
+}
+
+/** The maps that have been counted, each with its id and what people call it, in the order of that. */
+export async function countedMaps() {
+  const { action_maps: maps } = await ask("/v1/action-maps");
+  const told = maps.map(({ action_map_id: id, action_map_name: name }) => ({ id, label: name ?? id }));
+  return told.sort((one, other) => one.label.localeCompare(other.label));
 }
 
 /** An element with text and children. */

@@ -1,14 +1,20 @@
 import uPlot from "/static/vendor/uPlot.esm.js";
-import { ask, attempt, fill, made, number, share } from "/static/asking.js";
+import { ask, attempt, countedMaps, fill, made, number, share } from "/static/asking.js";
 
 const REPORT = "/v1/reports/action-map-performance";
 const METRICS = ["Offered", "Accepted", "Rejected", "Started", "Abandoned", "Engaged"];
 const FUNNEL = ["Offered", "Accepted", "Started", "Engaged"];
 const LOST = { Accepted: "Rejected", Started: "Abandoned" };
 const asked = document.querySelector("#asked");
+const maps = document.querySelector("#maps");
 let chart = null;
 
-const wanted = () => Object.fromEntries(new FormData(asked));
+const wanted = () => new URLSearchParams([...new FormData(asked)].filter(([, value]) => value));
+const changed = (parameters, name, value) => {
+  const others = new URLSearchParams(parameters);
+  others.set(name, value);
+  return others;
+};
 const metric = (row, name) => row.metrics[`nWebActions${name}`];
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -36,7 +42,7 @@ function widthOf(_, labels) {
   return 20 + 8 * Math.max(2, ...(labels ?? []).map((label) => label.length));
 }
 
-function course(rows) {
+function course(rows, zone) {
   const buckets = [...new Set(rows.map((row) => row.bucket))].sort((a, b) => Date.parse(a) - Date.parse(b));
   const sums = (name) =>
     buckets.map((bucket) => rows.reduce((sum, row) => sum + (row.bucket === bucket ? metric(row, name) : 0), 0));
@@ -48,6 +54,7 @@ function course(rows) {
     {
       width: place.clientWidth || 600,
       height: 260,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), zone), // the report's clocks, not the browser's
       series: [{}, ...FUNNEL.map((name, n) => ({ label: name, stroke: colours[n], width: 2, points: { show: buckets.length < 60 } }))],
       axes: [axis, { ...axis, size: widthOf }],
       scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.05, 1)] } },
@@ -69,24 +76,53 @@ function table(rows, by) {
   fill(document.querySelector("#rows"), names, cells, new Set([0, 1]));
 }
 
+/** Show what is asked for; the address of the page says it too, so that it can be kept and passed on. */
 async function show() {
   const parameters = wanted();
+  sayWhichMaps();
+  history.replaceState(null, "", `?${parameters}`);
   const { rows } = await ask(REPORT, parameters);
-  const query = new URLSearchParams(Object.entries({ ...parameters, format: "csv" }).filter(([, value]) => value));
-  document.querySelector("#csv").href = `${REPORT}?${query}`;
-  const { rows: whole } = await ask(REPORT, { ...parameters, by: "total" });
+  document.querySelector("#csv").href = `${REPORT}?${changed(parameters, "format", "csv")}`;
+  const { rows: whole } = await ask(REPORT, changed(parameters, "by", "total"));
   funnel(whole);
-  course(rows);
-  table(rows, parameters.by);
+  course(rows, parameters.get("zone") ?? "UTC");
+  table(rows, parameters.get("by"));
+}
+
+function sayWhichMaps() {
+  const chosen = [...maps.querySelectorAll("input:checked")].map((box) => box.parentElement.textContent.trim());
+  document.querySelector("#chosen").textContent = chosen.length < 2 ? (chosen[0] ?? "all") : `${chosen.length} of them`;
+}
+
+function offerMaps(found) {
+  for (const { id, label } of found) {
+    const line = maps.appendChild(made("label"));
+    line.append(made("input", "", { type: "checkbox", name: "action_map", value: id }), ` ${label}`);
+  }
+  const search = document.querySelector("#find");
+  search.addEventListener("input", () => {
+    for (const label of maps.children) label.hidden = !label.textContent.toLowerCase().includes(search.value.toLowerCase());
+  });
+  maps.addEventListener("change", sayWhichMaps);
+}
+
+/** Fill the form in as the page's address says; what it cannot say is left as it is. */
+function readAddress() {
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    const box = [...maps.querySelectorAll("input")].find((one) => name === "action_map" && one.value === value);
+    const field = asked.elements[name];
+    const known = field instanceof HTMLSelectElement ? [...field.options].some((one) => one.value === value) : true;
+    if (box) box.checked = true;
+    else if ((field instanceof HTMLSelectElement || field instanceof HTMLInputElement) && known) field.value = value;
+  }
 }
 
 async function begin() {
-  const { action_maps: maps } = await ask("/v1/action-maps");
-  for (const map of maps)
-    asked.elements.action_map.append(made("option", map.action_map_name ?? map.action_map_id, { value: map.action_map_id }));
+  offerMaps(await countedMaps());
   asked.elements.zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   document.querySelector("#zones").append(...Intl.supportedValuesOf("timeZone").map((zone) => made("option", "", { value: zone })));
-  await show();
+  readAddress();
+  await attempt(show);
   follow();
 }
 

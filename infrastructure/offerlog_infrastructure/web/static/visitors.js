@@ -1,4 +1,4 @@
-import { ask, attempt, made } from "/static/asking.js";
+import { ask, attempt, countedMaps, made } from "/static/asking.js";
 
 const asked = document.querySelector("#asked");
 const REASONS = {
@@ -52,7 +52,5 @@ asked.addEventListener("submit", (event) => {
   attempt(lookUp);
 });
 attempt(async () => {
-  const { action_maps: maps } = await ask("/v1/action-maps");
-  for (const map of maps)
-    asked.elements.action_map.append(made("option", map.action_map_name ?? map.action_map_id, { value: map.action_map_id }));
+  for (const { id, label } of await countedMaps()) asked.elements.action_map.append(made("option", label, { value: id }));
 });
