@@ -80,7 +80,7 @@ def test_it_shows_what_the_report_says(site: Site, page: Page) -> None:
 def test_the_chart_goes_by_the_clocks_of_the_report(page: Page) -> None:
     """Not by the browser's, which stand at three quarters when those of UTC strike."""
     page.goto(f"{page.url.partition('?')[0]}?by=hour&zone=UTC")
-    page.locator("#course canvas").hover()
+    page.locator("#course .u-over").hover()
     expect(page.locator("#course .u-legend .u-value").first).to_have_text(re.compile(":00[ap]m$"))
 
 
