@@ -7,7 +7,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from offerlog_domain.events import FACTS, Fact, LifecycleEvent, Visitor
+from offerlog_domain.events import FACTS, LifecycleEvent
+from offerlog_domain.facts import Fact, Visitor
 from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State
 from offerlog_domain.metrics import METRICS, View
 

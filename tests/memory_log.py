@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from offerlog_application.ports import VersionConflict
-from offerlog_domain.events import Fact
+from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 

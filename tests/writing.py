@@ -7,8 +7,9 @@ from uuid import UUID
 from memory_log import MemoryLog
 from offerlog_application.cases import SignalCase
 from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.decision import Circumstances, Judgement
+from offerlog_domain.decision import Judgement
 from offerlog_domain.outcomes import OutcomeKind
+from offerlog_domain.rules import Circumstances
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import RAW, START, signal
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
-from offerlog_domain.events import Fact, LifecycleEvent
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.facts import Fact
 from offerlog_domain.lifecycle import State
 
 

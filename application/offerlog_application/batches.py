@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from offerlog_application.cases import SignalCase
-from offerlog_domain.decision import Circumstances, Judgement
+from offerlog_domain.decision import Judgement
 from offerlog_domain.identity import StreamKey
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal
+from offerlog_domain.rules import Circumstances
 from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal
 from offerlog_domain.wire import read_signal, signal_from_document
 

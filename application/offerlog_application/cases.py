@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from offerlog_domain.decision import Circumstances, Judgement, expire, judge
+from offerlog_domain.decision import Judgement, expire, judge
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal
+from offerlog_domain.rules import Circumstances
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer
 

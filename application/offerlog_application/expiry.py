@@ -9,7 +9,8 @@ from uuid import UUID
 from offerlog_application.cases import ExpiryCase
 from offerlog_application.ports import Clock, Deadlines
 from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.decision import Circumstances, Judgement, Rules
+from offerlog_domain.decision import Judgement
+from offerlog_domain.rules import Circumstances, Rules
 
 _log = logging.getLogger(__name__)
 

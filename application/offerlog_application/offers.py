@@ -10,10 +10,11 @@ from offerlog_application.cases import OfferCase
 from offerlog_application.organizations import check_organization
 from offerlog_application.ports import Clock, Streams
 from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.decision import Circumstances, Judgement, Rules, blocker
+from offerlog_domain.decision import Judgement
 from offerlog_domain.identity import StreamKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocked, Blocker, OfferDecision, Offered, Reason
+from offerlog_domain.rules import Circumstances, Rules, blocker
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_domain.wire import read_pair, signal_from_document

@@ -17,7 +17,7 @@ from offerlog_application.ports import Closed, EventLog, OutcomeUnknown, StoreUn
 from offerlog_application.submissions import Answer, Case, Submission, Submissions, parted
 from offerlog_application.traces import UNTRACED, Commit, Trace
 from offerlog_domain.decision import Judgement
-from offerlog_domain.events import Fact
+from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 

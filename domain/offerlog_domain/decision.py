@@ -1,56 +1,27 @@
-"""What happens to a signal, and whether an offer may be made: pure decisions over a visitor-offer.
+"""What happens to a signal, and what the passing of time brings about: pure decisions over a visitor-offer.
 
 `judge` gives every tracked signal exactly one outcome, by the order of checks that the docs state
 ("What happens to a signal"); time comes in with `Circumstances`. What it decides are facts to append;
 `expire` does the same for what only the passing of time brings about.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from offerlog_domain.events import (
     LIFECYCLE_EVENTS,
-    REPORT_FIELDS,
-    Fact,
     OfferRefused,
     ParkingEnded,
     Rejected,
-    Report,
     SignalParked,
     TimedOut,
-    Visitor,
 )
+from offerlog_domain.facts import REPORT_FIELDS, Fact, Report, Visitor
 from offerlog_domain.lifecycle import Lifecycle, State
 from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason
+from offerlog_domain.rules import Circumstances, blocker, overdue
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The periods that an operator may set.
-
-    Attributes:
-        open_action_ttl: How long a silent open action blocks another one, by event time.
-        parking_time: How long a parked signal waits, by the service's clock.
-        deadline_grace: How long after a time-out the service itself records it.
-        future_tolerance: How far ahead of the service's clock a signal may be.
-    """
-
-    open_action_ttl: timedelta = timedelta(minutes=30)
-    parking_time: timedelta = timedelta(minutes=15)
-    deadline_grace: timedelta = timedelta(minutes=15)
-    future_tolerance: timedelta = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """Under which a decision is made: whose, when by the service's clock (UTC), by which rules."""
-
-    organization: str
-    now: datetime
-    rules: Rules = field(default_factory=Rules)
 
 
 class Judgement(NamedTuple):
@@ -87,7 +58,7 @@ def judge(
             nobody can ever name that id again.
     """
     case = _Case(offer, circumstances)
-    case.end_overdue_parking()
+    case.endoverdue_parking()
     return case.judge(signal, raw, remember=remember)
 
 
@@ -98,32 +69,13 @@ def expire(offer: VisitorOffer, circumstances: Circumstances) -> Judgement:
     `recorded_at` by time-out and grace (domain rule "Deadline", case a).
     """
     case = _Case(offer, circumstances)
-    case.end_overdue_parking()
+    case.endoverdue_parking()
     newest = offer.newest
     if newest is not None and newest.withdrawn_at is not None:
         late_arrival = max(newest.events[0].recorded_at - newest.since, timedelta())
         if circumstances.now >= newest.withdrawn_at + late_arrival + circumstances.rules.deadline_grace:
             case.withdraw(newest)
     return case.judgement(None)
-
-
-def blocker(offer: VisitorOffer, at: datetime, rules: Rules) -> Blocker | None:
-    """What stands against a new offer that occurs at `at`; None where it may be made (the offer rule)."""
-    newest = offer.newest
-    if newest is None:
-        return None
-    if _overdue(newest, at, rules) and newest.withdrawn_at is not None:
-        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, newest.id, newest.withdrawn_at)
-    if newest.state in newest.lifecycle.terminal:
-        return Blocker(Reason.TERMINAL_STATE, newest.state, newest.id, newest.since)
-    if newest.lifecycle.final(newest.state) or at - newest.since >= rules.open_action_ttl:
-        return None
-    return Blocker(Reason.ALREADY_OPEN, newest.state, newest.id, newest.since)
-
-
-def _overdue(action: Action, at: datetime, rules: Rules) -> bool:
-    """Whether an offer at `at` finds this invitation timed out (domain rule "Deadline", case b)."""
-    return action.withdrawn_at is not None and at >= action.withdrawn_at + rules.deadline_grace
 
 
 class _Case:
@@ -186,7 +138,7 @@ class _Case:
         """A new action: the offer rule."""
         at = signal.occurred_at or self.circumstances.now
         newest = self.offer.newest
-        if newest is not None and _overdue(newest, at, self.circumstances.rules):
+        if newest is not None and overdue(newest, at, self.circumstances.rules):
             self.withdraw(newest)
         blocked_by = blocker(self.offer, at, self.circumstances.rules)
         if blocked_by is None:
@@ -249,7 +201,7 @@ class _Case:
         told |= {"action_number": action.events[0].action_number, "offered_at": action.events[0].offered_at}
         self.append(TimedOut.of(told))
 
-    def end_overdue_parking(self) -> None:
+    def endoverdue_parking(self) -> None:
         """End the wait of every parked signal whose time is over."""
         for parked in self.offer.parked:
             if self.circumstances.now - parked.recorded_at >= self.circumstances.rules.parking_time:

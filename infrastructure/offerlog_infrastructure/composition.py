@@ -8,7 +8,7 @@ from typing import Final
 from offerlog_application.organizations import check_organization
 from offerlog_application.ports import Clock
 from offerlog_application.traces import UNTRACED, Trace
-from offerlog_domain.decision import Rules
+from offerlog_domain.rules import Rules
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.postgres.application import OfferlogApplication

@@ -29,8 +29,8 @@ from offerlog_application.rebuilds import RebuildProgress
 from offerlog_application.reports import Report, ReportQuery, report
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.decision import Rules
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
+from offerlog_domain.rules import Rules
 from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication

@@ -8,7 +8,7 @@ from eventsourcing.utils import strtobool
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from offerlog_domain.decision import Rules
+from offerlog_domain.rules import Rules
 
 
 def _seconds(value: object) -> object:

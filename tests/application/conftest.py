@@ -10,9 +10,9 @@ from memory_log import MemoryLog, StoppedClock
 from offerlog_application.expiry import Expiry
 from offerlog_application.offers import OfferService
 from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.decision import Rules
-from offerlog_domain.events import Fact
+from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Outcome
+from offerlog_domain.rules import Rules
 from scenario import CUSTOMER, MAP, START, uuid
 
 

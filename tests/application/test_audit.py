@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from offerlog_application.audit import History, history
-from offerlog_domain.events import Fact
+from offerlog_domain.facts import Fact
 from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import STREAM, event, facts_of, minute, parked, refused

@@ -11,7 +11,7 @@ from memory_log import MemoryLog
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_application.submissions import Overloaded
 from offerlog_application.writer import Contended, GroupCommitWriter
-from offerlog_domain.events import Fact
+from offerlog_domain.facts import Fact
 from scenario import RAW, signal
 from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
 

@@ -10,7 +10,8 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from offerlog_application.reports import ReportQuery
-from offerlog_domain.events import Fact, LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.facts import Fact
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.codec import FactMapper

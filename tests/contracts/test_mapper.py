@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from offerlog_domain.events import FACTS, Accepted, Fact, Offered, Rejected, Visitor
+from offerlog_domain.events import FACTS, Accepted, Offered, Rejected
+from offerlog_domain.facts import Fact, Visitor
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import SCHEMA

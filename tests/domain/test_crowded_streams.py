@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from offerlog_domain.decision import Circumstances, expire, judge
-from offerlog_domain.events import Fact
+from offerlog_domain.decision import expire, judge
+from offerlog_domain.facts import Fact
+from offerlog_domain.rules import Circumstances
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from scenario import ORGANIZATION, RAW, START, STREAM, event, given, minute, parked, signal
 

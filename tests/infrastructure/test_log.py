@@ -11,7 +11,8 @@ import pytest
 
 from contracts.recount import rows
 from offerlog_application.ports import StoreUnavailable, VersionConflict
-from offerlog_domain.events import Fact, Offered, Visitor
+from offerlog_domain.events import Offered
+from offerlog_domain.facts import Fact, Visitor
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import fold
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog

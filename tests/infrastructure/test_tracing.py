@@ -13,7 +13,7 @@ from memory_log import MemoryLog
 from offerlog_application.ports import StoreUnavailable, VersionConflict
 from offerlog_application.traces import ViewedPage
 from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.events import Fact
+from offerlog_domain.facts import Fact
 from offerlog_infrastructure.tracing import Tracing
 from writing import ONE, THREE, TWO, Answers, case, held, other_writer, send
 

@@ -8,7 +8,8 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
-from offerlog_domain.events import FACTS, Fact
+from offerlog_domain.events import FACTS
+from offerlog_domain.facts import Fact
 from offerlog_infrastructure.postgres.layout import state_of, told_by
 
 Upcaster = Callable[[bytes], bytes]

@@ -12,16 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from offerlog_domain.events import (
-    Fact,
-    LifecycleEvent,
-    OfferRefused,
-    ParkingEnded,
-    Rejected,
-    Report,
-    SignalParked,
-    Visitor,
-)
+from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, Rejected, SignalParked
+from offerlog_domain.facts import Fact, Report, Visitor
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
 from offerlog_domain.outcomes import Reason
 

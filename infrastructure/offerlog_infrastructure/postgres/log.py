@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import PoolClosed
 
 from offerlog_application.ports import Closed, StoreUnavailable
-from offerlog_domain.events import Fact
+from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.postgres.application import OfferlogApplication

@@ -9,7 +9,8 @@ from psycopg import Cursor
 
 from offerlog_application.projections.page import Positioned, streams_with_repeats
 from offerlog_application.projections.proof import SliceProof, prove
-from offerlog_domain.events import Fact, LifecycleEvent
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.facts import Fact
 from offerlog_infrastructure.postgres.codec import FactMapper, UnreadableEvent
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
