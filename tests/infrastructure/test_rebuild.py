@@ -143,6 +143,24 @@ def test_who_might_read_a_projection_still_may(offerlog: Offerlog, dsn: str) -> 
     rows(dsn, f"DROP ROLE {analyst}")
 
 
+def test_the_new_tables_are_set_up_as_the_old_ones_were(offerlog: Offerlog, dsn: str) -> None:
+    """An operator's storage options too; and a look-up needs the index alone at once."""
+    offerlog.wait(offerlog.record(journeys(70)).position)
+    rows(
+        dsn, "ALTER TABLE suppressions SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_enabled = off)"
+    )
+    options = (
+        "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'offerlog'::regnamespace ORDER BY 1"
+    )
+    had = rows(dsn, options)
+    offerlog.rebuild()
+    assert rows(dsn, options) == had
+    seen = "SELECT relpages > 0, relpages = relallvisible, reltuples > 0 FROM pg_class WHERE relname = %s"
+    with psycopg.connect(dsn) as connection:
+        for table in ("suppressions", "current_offers", "performance_counts"):
+            assert connection.execute(seen, (table,)).fetchall() == [(True, True, True)], table
+
+
 def test_comparing_alone_switches_nothing(offerlog: Offerlog, dsn: str) -> None:
     """`switch=False` leaves the very tables in place, and nothing beside them."""
     offerlog.wait(offerlog.record(journeys(70)).position)

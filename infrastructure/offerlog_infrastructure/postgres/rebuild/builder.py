@@ -112,9 +112,9 @@ def _finish(application: OfferlogApplication, workshop: Workshop, view: View) ->
         workshop.enter(connection)
         with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
             cursor.execute("SELECT loaded FROM steps WHERE view = %s FOR UPDATE", (view.name,))
-            if cursor.fetchone() == (True,):
-                return
-            if view.finish:
-                cursor.execute(view.finish)
-            workshop.index(cursor, view)
-            cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (view.name,))
+            if cursor.fetchone() == (False,):
+                if view.finish:
+                    cursor.execute(view.finish)
+                workshop.index(cursor, view)
+                cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (view.name,))
+        workshop.vacuum(connection, view)

@@ -124,7 +124,11 @@ class Workshop:
             for (definition,) in cursor.fetchall():
                 head, _, rest = definition.partition(f" ON {self.live}.")
                 cursor.execute(f"{head} ON {self.name}.{rest}".encode())
-            cursor.execute(sql.SQL("ANALYZE {}").format(self._name_of(table)))
+
+    def vacuum(self, connection: Connection[Any], view: View) -> None:
+        """Outside a transaction: the first look-ups, too, are then answered from an index alone."""
+        for table in view.tables:
+            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self._name_of(table)))
 
     def keep_vacuum_off(self, cursor: Cursor[Any], views: Sequence[View]) -> None:
         """Until the transaction ends; who reads or writes the live tables goes on."""
