@@ -103,6 +103,10 @@ def _indexed(application: OfferlogApplication, workshop: Workshop, views: Sequen
             work.append(pool.submit(workshop.keep_vacuum_off, cursor, views))
             for done in work:
                 done.result()
+        with application.connect() as connection:
+            # Behind all of it: while a transaction that began before is under way, no page is visible to all.
+            for view in views:
+                workshop.vacuum(connection, view)
         yield
 
 
@@ -117,4 +121,3 @@ def _finish(application: OfferlogApplication, workshop: Workshop, view: View) ->
                     cursor.execute(view.finish)
                 workshop.index(cursor, view)
                 cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (view.name,))
-        workshop.vacuum(connection, view)
