@@ -94,6 +94,12 @@ def test_some_maps_and_an_address_to_pass_on(site: Site, page: Page) -> None:
         page.locator(f"#maps input[value='{name}']").check()
     page.locator("#find").fill(names[2][:8])
     expect(page.locator("#maps label:visible")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#maps")).to_be_hidden()
+    page.keyboard.press("Enter")  # the focus is back where the list opens
+    expect(page.locator("#maps")).to_be_visible()
+    page.get_by_role("heading", name="Funnel").click()
+    expect(page.locator("#maps")).to_be_hidden()
     page.locator("[name=by]").select_option("month")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#chosen")).to_have_text("2 of them")

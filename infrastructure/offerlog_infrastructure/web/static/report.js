@@ -6,6 +6,7 @@ const METRICS = ["Offered", "Accepted", "Rejected", "Started", "Abandoned", "Eng
 const FUNNEL = ["Offered", "Accepted", "Started", "Engaged"];
 const LOST = { Accepted: "Rejected", Started: "Abandoned" };
 const asked = document.querySelector("#asked");
+const picker = document.querySelector(".picker");
 const maps = document.querySelector("#maps");
 let chart = null;
 
@@ -104,6 +105,12 @@ function offerMaps(found) {
     for (const label of maps.children) label.hidden = !label.textContent.toLowerCase().includes(search.value.toLowerCase());
   });
   maps.addEventListener("change", sayWhichMaps);
+  addEventListener("click", (event) => picker.contains(event.target) || (picker.open = false));
+  picker.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    picker.open = false;
+    picker.querySelector("summary").focus();
+  });
 }
 
 /** Fill the form in as the page's address says; what it cannot say is left as it is. */
@@ -140,6 +147,7 @@ function follow() {
 
 asked.addEventListener("submit", (event) => {
   event.preventDefault();
+  picker.open = false;
   attempt(show);
 });
 addEventListener("resize", () => chart?.setSize({ width: document.querySelector("#course").clientWidth, height: 260 }));
