@@ -1,4 +1,4 @@
-"""Loading all slices: a process a core, or this one where there is little to do."""
+"""Loading all slices: a process a core and one more, or this one where there is little to do."""
 
 import contextlib
 import os
@@ -39,6 +39,7 @@ def load(
             if left := _left(connection, told):
                 time.sleep(_LOOK_SECONDS)
         return
+    # One more than there are cores: each waits for the server a third of its time.
     with _workers(application, workshop, views, min(left, (os.cpu_count() or 1) + 1)) as workers:
         while left:
             time.sleep(_LOOK_SECONDS)
