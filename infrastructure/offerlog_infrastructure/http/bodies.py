@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
@@ -16,6 +17,10 @@ MOST_BYTES: Final = 8 << 20
 JSON_TYPES: Final = frozenset({"application/json", ""})
 """Media types of a JSON body; to name none is to mean it."""
 
+MAX_FORM_BYTES: Final = 4 << 10
+"""The longest form of the dashboard: a key, a page and a token fit in many times."""
+
+_MAX_FORM_FIELDS: Final = 16
 _PIECE: Final = 1 << 16
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -75,6 +80,29 @@ async def whole(request: Request) -> bytes:
     raise Problem(
         413, "payload-too-large", f"at most {MOST_BYTES >> 20} MiB at once; NDJSON may be of any length"
     )
+
+
+async def form(request: Request) -> dict[str, str]:
+    """Read the fields of a form as browsers send it; of a repeated field, the first value.
+
+    Whoever sends it has not shown a key yet, so that the bounds are narrow: `MAX_FORM_BYTES`,
+    `_MAX_FORM_FIELDS`, never packed.
+
+    Raises:
+        Problem: The form is too long, is packed, or has too many fields.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise Problem(415, "unsupported-media-type", "a form is sent plain", field="Content-Encoding")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise Problem(413, "payload-too-large", f"a form has at most {MAX_FORM_BYTES >> 10} KiB")
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_MAX_FORM_FIELDS)
+    except ValueError:
+        raise malformed(None, f"a form has at most {_MAX_FORM_FIELDS} fields") from None
+    return {name: values[0] for name, values in fields.items()}
 
 
 def body_as(model: type[Model]) -> Any:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -10,7 +9,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.concurrency import run_in_threadpool
 
 from offerlog_application.keys import Key, Role
-from offerlog_infrastructure.http.bodies import whole
+from offerlog_infrastructure.http.bodies import form
 from offerlog_infrastructure.http.problems import Problem
 from offerlog_infrastructure.http.sessions import COOKIE, session_of
 
@@ -52,7 +51,7 @@ async def page(request: Request) -> Response:
 async def log_in(request: Request) -> Response:
     """Exchange a key for a session; the key itself goes no further."""
     _same_origin(request)
-    fields = await _fields(request)
+    fields = await form(request)
     text, wanted = fields.get("key", ""), _one_of_ours(fields.get("page", "/"))
     key: Key | None = await run_in_threadpool(request.app.state.keys.find, text.strip())
     if key is None:
@@ -79,18 +78,12 @@ async def log_out(request: Request) -> Response:
     _same_origin(request)
     found = await session_of(request)
     if found is not None:
-        if (await _fields(request)).get("csrf") != found[1].csrf:
+        if (await form(request)).get("csrf") != found[1].csrf:
             raise Problem(403, "forbidden", "this form is not from a page of ours; load the page again")
         request.app.state.sessions.close(request.cookies[COOKIE])
     answer = RedirectResponse("/", 303)
     answer.delete_cookie(COOKIE)
     return answer
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    """The fields of a form as browsers send it."""
-    fields = parse_qs((await whole(request)).decode("utf-8", "replace"))
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _with_query(path: str, query: str) -> str:
