@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from offerlog_application.ports import Closed, EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.ports import EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_application.submissions import Answer, Case, Submission, Submissions, parted
 from offerlog_application.traces import UNTRACED, Commit, Trace
 from offerlog_domain.decision import Judgement
@@ -25,6 +26,9 @@ _ATTEMPTS: Final = 8
 """How often a group is decided and appended again at once, because another writer got there first or
 because the connection broke before the commit."""
 
+_INCIDENT_PAUSE: Final = 0.1
+"""Seconds of rest after a group that was broken off: a lasting cause must not keep a core busy."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -32,6 +36,37 @@ _log = logging.getLogger(__name__)
 
 class Contended(Exception):  # noqa: N818 - says what is the case
     """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
+
+
+class WriterFailedError(OutcomeUnknown):
+    """The writer broke off a group for a reason nobody foresaw; the group may or may not be stored.
+
+    Sending the same signals again is safe: what was recorded will be recognised.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        Exception.__init__(
+            self,
+            f"the writer broke off: {cause!r}; send the same signals again: what was recorded is recognised",
+        )
+        self.transaction = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterHealth:
+    """The state of a writer at one moment.
+
+    Attributes:
+        alive: Whether its thread runs. False also after `close`.
+        stalled_seconds: Age of the group that is being written; 0 while none is.
+        waiting: Cases that wait, those set aside included.
+        incidents: Groups that failed for a reason nobody foresaw, since the start.
+    """
+
+    alive: bool
+    stalled_seconds: float
+    waiting: int
+    incidents: int
 
 
 class GroupCommitWriter:
@@ -55,6 +90,8 @@ class GroupCommitWriter:
         self._log = log
         self._trace = trace
         self._submissions = Submissions(group_limit, queue_limit)
+        self._group_since: float | None = None
+        self._incidents = 0
         self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
         self._thread.start()
 
@@ -72,20 +109,36 @@ class GroupCommitWriter:
         """How many cases wait to be written, those set aside too."""
         return self._submissions.depth
 
+    @property
+    def health(self) -> WriterHealth:
+        """Whether the writer works now; asks nobody and waits for nothing."""
+        since = self._group_since
+        stalled = 0.0 if since is None else time.monotonic() - since
+        return WriterHealth(self._thread.is_alive(), stalled, self.depth, self._incidents)
+
     def close(self) -> None:
         """Take no more, finish what waits, stop."""
         self._submissions.close()
         self._thread.join()
 
     def _run(self) -> None:
-        group: list[Submission] | None = []
-        try:
-            while (group := self._submissions.take()) is not None:
+        """Write group after group; whatever breaks one off, the next is written."""
+        while True:
+            group: list[Submission] | None = []
+            try:
+                group = self._submissions.take()
+                if group is None:
+                    return
                 if group:
+                    self._group_since = time.monotonic()
                     self._write(group)
-        finally:  # leave nobody waiting, whatever ended the thread
-            left = [*(group or ()), *self._submissions.clear()]
-            _fail([submission for submission in left if not submission.future.done()], Closed())
+            except BaseException as error:  # noqa: BLE001 - a writer that ends would leave everybody waiting
+                self._incidents += 1
+                _log.exception("a group of submissions was broken off")
+                _fail([one for one in group or () if not one.future.done()], WriterFailedError(error))
+                time.sleep(_INCIDENT_PAUSE)
+            finally:
+                self._group_since = None
 
     def _write(self, group: list[Submission]) -> None:
         """Write a group; what fails for a reason of its own fails alone."""
@@ -176,6 +229,7 @@ class GroupCommitWriter:
         decided.decide([n for n, case in enumerate(decided.cases) if case.stream in moved], offers)
 
     def _answer(self, group: list[Submission], judgements: list[Judgement], position: int | None) -> None:
+        """Give every caller its answer; an answer, or a callback, that fails harms no other."""
         start = 0
         for submission in group:
             end = start + len(submission.cases)
@@ -183,6 +237,9 @@ class GroupCommitWriter:
                 submission.future.set_result(submission.answer(judgements[start:end], position))
             except Exception as error:  # noqa: BLE001 - belongs to this caller; the others get theirs
                 submission.future.set_exception(error)
+            except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
+                self._incidents += 1
+                _log.exception("a callback of a submission failed")
             start = end
 
 

@@ -28,7 +28,7 @@ from offerlog_application.ports import Clock
 from offerlog_application.rebuilds import RebuildProgress
 from offerlog_application.reports import Report, ReportQuery, report
 from offerlog_application.traces import UNTRACED, Trace
-from offerlog_application.writer import GroupCommitWriter
+from offerlog_application.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
 from offerlog_domain.rules import Rules
 from offerlog_domain.wire import read_pair
@@ -378,6 +378,10 @@ class Offerlog:
     def queue_depth(self) -> int:
         """How many signals and offers wait to be written in this process."""
         return self._writer.depth
+
+    def writer_health(self) -> WriterHealth:
+        """Whether this process's writer works now; asks nobody."""
+        return self._writer.health
 
     def blocked_offers(self) -> Mapping[Reason, int]:
         """How many offers this process has blocked, by reason."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.ports import OutcomeUnknown, StoreUnavailable, VersionConflict
 from offerlog_application.submissions import Overloaded
 from offerlog_application.writer import Contended, GroupCommitWriter
 from offerlog_domain.facts import Fact
@@ -157,23 +157,6 @@ def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
         assert [one.result(10) for one in waiting[:2]] == [["recorded"], ["recorded"]]
         assert [one.result(10) for one in waiting[2:]] == [["duplicate"]] * 8
         assert writer.depth == 0
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is meant to end
-def test_a_writer_that_ends_leaves_nobody_waiting(writer: GroupCommitWriter, log: MemoryLog) -> None:
-    """Whatever ended it, here a callback of a caller: what waits is told, and nothing more is taken."""
-    busy = held(writer, log)
-
-    def exit_(_: object) -> None:
-        raise SystemExit
-
-    busy.add_done_callback(exit_)
-    waiting = send(writer, case(ONE))
-    log.open.set()
-    with pytest.raises(Closed):
-        waiting.result(10)
-    with pytest.raises(Closed):
-        send(writer, case(TWO))
 
 
 def test_conflicts_without_end_are_given_up(

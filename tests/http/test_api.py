@@ -12,6 +12,7 @@ from contracts.given import journeys
 from http_site import Site
 from offerlog_application.keys import Role
 from offerlog_application.submissions import Overloaded
+from offerlog_application.writer import WriterHealth
 from offerlog_infrastructure.http import bodies, examples
 
 pytest_plugins = ("http_site",)
@@ -238,8 +239,23 @@ def test_operations(site: Site, admin: httpx.Client) -> None:
     assert 'offerlog_outcomes_total{outcome="refused",reason="malformed"} 1.0' in text
     for name in ("lag_seconds", "dead_letter_events", "queue_depth", "commit_seconds_count"):
         assert name in text
+    assert "offerlog_writer_alive 1.0" in text
     names = [one["projection"] for one in admin.get("/v1/projections").json()["projections"]]
     assert names == ["current_state", "performance", "suppression"]
+
+
+def test_a_writer_that_stands_still_or_has_ended_is_not_ready(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with the reason, although the store and the projections are well."""
+    for health, reason in (
+        (WriterHealth(alive=False, stalled_seconds=0.0, waiting=0, incidents=0), "the writer has ended"),
+        (WriterHealth(alive=True, stalled_seconds=31.0, waiting=9, incidents=0), "stood still for 31 s"),
+    ):
+        monkeypatch.setattr(site.service, "writer_health", lambda health=health: health)
+        answer = httpx.get(f"{site.url}/readyz")
+        assert problem(answer)[:2] == (503, "unavailable")
+        assert reason in answer.json()["detail"]
 
 
 def test_overload_says_when_to_come_back(

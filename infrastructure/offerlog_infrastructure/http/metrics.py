@@ -78,9 +78,24 @@ class Metrics(Collector):
             lag.add_metric([one.name], one.lag_seconds if one.lag_seconds is not None else float("nan"))
             behind.add_metric([one.name], one.lag_events)
             dead.add_metric([one.name], sum(each.waiting for each in letters if each.view == one.name))
-        depth = GaugeMetricFamily("offerlog_queue_depth", "Signals that wait to be written")
-        depth.add_metric([], self._service.queue_depth())
+        writer = self._writer_gauges()
         blocked = GaugeMetricFamily("offerlog_offers_blocked", "Offers blocked", labels=["reason"])
         for reason, count in self._service.blocked_offers().items():
             blocked.add_metric([reason.value], count)
-        return [lag, behind, dead, depth, blocked]
+        return [lag, behind, dead, *writer, blocked]
+
+    def _writer_gauges(self) -> list[Metric]:
+        """Gauges of this process's writer."""
+        health = self._service.writer_health()
+        gauges = {
+            "offerlog_queue_depth": ("Signals that wait to be written", health.waiting),
+            "offerlog_writer_alive": ("1 while the writer's thread runs", health.alive),
+            "offerlog_writer_stalled_seconds": ("Age of the group being written", health.stalled_seconds),
+            "offerlog_writer_incidents": ("Groups broken off unforeseen", health.incidents),
+        }
+        found: list[Metric] = []
+        for name, (meaning, value) in gauges.items():
+            gauge = GaugeMetricFamily(name, meaning)
+            gauge.add_metric([], value)
+            found.append(gauge)
+        return found

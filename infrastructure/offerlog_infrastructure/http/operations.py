@@ -57,12 +57,17 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz", operation_id="ready", summary="Can it serve, and are the projections near?")
 async def ready(request: Request) -> Response:
-    """503 while the store cannot be reached, a projection lags too far, or the service is stopping."""
+    """503 while the store cannot be reached, a projection lags, the writer is stuck, or the service stops."""
     if request.app.state.stopping.is_set():
         raise Problem(503, "unavailable", "the service is stopping")
+    writer, most = request.app.state.service.writer_health(), request.app.state.settings.ready_lag
+    if not writer.alive:
+        raise Problem(503, "unavailable", "the writer has ended: restart the service")
+    if writer.stalled_seconds > most:
+        raise Problem(503, "unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s")
     found = await run_in_threadpool(request.app.state.service.projections)
     lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
-    if lag > request.app.state.settings.ready_lag:
+    if lag > most:
         raise Problem(503, "unavailable", f"the projections are {lag:,.0f} s behind")
     return JSONResponse({"status": "ok", "lag_seconds": round(lag, 3)})
 
