@@ -29,6 +29,7 @@ def open_offerlog(
     *,
     data: Path | str | None = None,
     database_url: str | None = None,
+    create: bool = True,
     organization: str = "default",
     rules: Rules | None = None,
     clock: Clock | None = None,
@@ -44,6 +45,10 @@ def open_offerlog(
     Args:
         data: The embedded store's folder; None for the platform's place, whatever the environment says.
         database_url: A PostgreSQL server (15 or newer) to use instead of the embedded one.
+        create: Whether to make a store where there is none. False opens an existing store only: no folder,
+            database, schema or table is made, and `StoreMissingError` says that there is none (it stands in
+            `offerlog_infrastructure.store_missing`; its `where` names the place). A store of an older
+            offerlog is still brought up to date.
         organization: Whose data the methods work on unless told.
         rules: The periods that an operator may set.
         clock: The service's clock; the machine's unless given.
@@ -58,6 +63,9 @@ def open_offerlog(
     Raises:
         ValueError: Both `data` and `database_url` are given.
         OrganizationName: The organization's name is no name of one.
+        StoreMissingError: There is no store, and `create` is false.
+        ForeignFolderError: There is no store, and the folder holds other files (an `EmbeddedError`).
+        FolderNotPrivateError: Others can write to the folder (an `EmbeddedError`).
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
         ServerAddress: `database_url` cannot be read; the message does not quote it.
         StoreUnavailable: The server of one's own cannot be reached.
@@ -70,10 +78,10 @@ def open_offerlog(
     with ExitStack() as held:
         if database_url is None:
             folder = default_data_dir() if data is None else Path(data)
-            database_url = held.enter_context(EmbeddedServer.acquire(folder)).dsn
+            database_url = held.enter_context(EmbeddedServer.acquire(folder, create=create)).dsn
         check_address(database_url)
         with server_reached():
-            migrate(database_url, SCHEMA)
+            migrate(database_url, SCHEMA, create=create)
         application = OfferlogApplication(database_url, SCHEMA, library_settings)
         held.callback(application.close)
         local = None

@@ -3,12 +3,17 @@
 EmbeddedError
 ├── BinariesMissingError      no usable PostgreSQL programs
 ├── FolderUnusableError       the data folder cannot be made, read or written
+├── FolderNotPrivateError     others can write to the data folder
+├── ForeignFolderError        a store was to be made in a folder that holds other files
 ├── FolderUnreachableError    the operating-system user of the server cannot pass a folder
 ├── SocketFolderUnsafeError   somebody else holds the folder the socket would be in
 ├── ServerUserMissingError    root, and no unprivileged user to run the server as
 ├── VersionMismatchError      the database was made by another major version
 ├── LockTimeoutError          another offerlog kept a lock too long
 └── ServerNotStartedError     PostgreSQL or its guard gave up, or did not answer in time
+
+Where a store is to be opened but not made, and there is none, `StoreMissingError` is raised
+(`offerlog_infrastructure.store_missing`), for a PostgreSQL server of the operator's own as well.
 """
 
 from __future__ import annotations
@@ -52,6 +57,40 @@ class FolderUnusableError(EmbeddedError):
         super().__init__(
             f"The data folder cannot be used: {folder}: {reason}; "
             "give offerlog a data folder that you own and may write to (--data or OFFERLOG_DATA)."
+        )
+
+
+class FolderNotPrivateError(EmbeddedError):
+    """Others can write to the data folder.
+
+    Attributes:
+        folder: That folder, or the file in it.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, folder: Path, reason: str, remedy: str) -> None:
+        self.folder = folder
+        self.reason = reason
+        super().__init__(
+            f"The data folder cannot be trusted: {folder}: {reason}, so others could replace the database "
+            f"or its password; {remedy}."
+        )
+
+
+class ForeignFolderError(EmbeddedError):
+    """A store was to be made in a folder that holds files of something else.
+
+    Attributes:
+        folder: That folder.
+        found: Names of some of those files.
+    """
+
+    def __init__(self, folder: Path, found: str) -> None:
+        self.folder = folder
+        self.found = found
+        super().__init__(
+            f"There is no store in {folder}, and none is made there, as it holds other files ({found}); "
+            f"give a new or empty folder, such as {folder / 'offerlog-data'} (--data or OFFERLOG_DATA)."
         )
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from offerlog_infrastructure.embedded.errors import FolderUnusableError
+from offerlog_infrastructure.embedded.folder_checks import check_private, check_store, check_unused
 from offerlog_infrastructure.embedded.server_user import ServerUser
 
 LOG_LIMIT_BYTES = 10_000_000
@@ -48,26 +49,38 @@ class DataFolder:
         self.leave = path / "leave.lock"
 
     @classmethod
-    def prepare(cls, path: Path) -> DataFolder:
-        """Make the folder if it is not there.
+    def prepare(cls, path: Path, *, create: bool = True) -> DataFolder:
+        """Make the folder if it is not there, and make sure that it may be used.
 
         What root makes is open for passing through (0755), because the server runs as somebody else; what
-        matters inside is closed by itself. A folder that exists keeps its mode, whatever that is.
+        matters inside is closed by itself. A folder that exists keeps its mode.
+
+        Args:
+            path: The folder.
+            create: False to open an existing store only: nothing is made then.
 
         Raises:
-            FolderUnusableError: It cannot be made, or is no folder.
+            StoreMissingError: There is no store, and `create` is false.
+            FolderUnusableError: It cannot be made, is not a folder, or belongs to another user.
+            FolderNotPrivateError: Others may write to it.
+            ForeignFolderError: A store would have to be made among files of something else.
             FolderUnreachableError: It would be where the server's user cannot go.
         """
         try:
             path = path.expanduser().resolve()
+            folder = cls(path)
+            if not create:
+                check_store(folder)
             _make(path, 0o755 if os.geteuid() == 0 else 0o700)
+            check_private(folder)
+            check_unused(folder)
         except PermissionError as error:
             raise FolderUnusableError(_closed(path), "Permission denied") from error
         except (OSError, RuntimeError) as error:
             raise FolderUnusableError(path, getattr(error, "strerror", None) or str(error)) from error
         if "\n" in str(path):
             raise FolderUnusableError(path, "PostgreSQL cannot work in a path with a line break")
-        return cls(path)
+        return folder
 
     def open_log(self) -> int:
         """Open the log for appending; one that has grown beyond 10 MB is put aside as `server.log.1` first.

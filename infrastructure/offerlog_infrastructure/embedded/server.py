@@ -52,17 +52,19 @@ class EmbeddedServer:
         self._watch.start()
 
     @classmethod
-    def acquire(cls, data_dir: Path, bindir: Path | None = None) -> Self:
+    def acquire(cls, data_dir: Path, bindir: Path | None = None, *, create: bool = True) -> Self:
         """Join the server of this data folder, or start it; returns when it answers.
 
         Args:
             data_dir: The data folder; made if it is not there.
             bindir: The PostgreSQL programs to use if one must be started; None to search for them.
+            create: False to open an existing store only; no folder and no database is made then.
 
         Raises:
             EmbeddedError: There is no server to be had; the message says why and what to do.
+            StoreMissingError: There is no store in the folder, and `create` is false.
         """
-        folder = DataFolder.prepare(data_dir)
+        folder = DataFolder.prepare(data_dir, create=create)
         lease = Lease.take(folder)
         try:
             return cls(lease, _running(folder, bindir), folder, bindir)

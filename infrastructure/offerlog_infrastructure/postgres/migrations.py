@@ -6,6 +6,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from offerlog_infrastructure.store_missing import StoreMissingError
+
 _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
 """The advisory lock under which tables are made ("offerlog" in ASCII)."""
 
@@ -45,17 +47,26 @@ def migrations() -> dict[int, str]:
     }
 
 
-def migrate(dsn: str, schema: str) -> None:
+def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
     """Bring the schema up to this build; several processes may do so at once.
 
+    Args:
+        dsn: The connection string.
+        schema: The schema's name.
+        create: False to bring an existing store up to date only; none is made then.
+
     Raises:
+        StoreMissingError: The database has no store, and `create` is false.
         SchemaTooNew: The database was made by a newer build.
         SchemaNotMade: The user may not make the schema.
     """
     known = migrations()
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-        _make_schema(cursor, schema)
+        if create:
+            _make_schema(cursor, schema)
+        else:
+            _check_store(cursor, schema)
         cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
         cursor.execute(
             "CREATE TABLE IF NOT EXISTS migrations"
@@ -69,6 +80,14 @@ def migrate(dsn: str, schema: str) -> None:
         for number in range(done + 1, max(known) + 1):
             cursor.execute(known[number].encode())
             cursor.execute("INSERT INTO migrations (number) VALUES (%s)", (number,))
+
+
+def _check_store(cursor: psycopg.Cursor[Any], schema: str) -> None:
+    """Make sure that migrations have been run here: a schema that was made ready for them is no store yet."""
+    table = sql.Identifier(schema, "migrations").as_string(cursor)
+    if cursor.execute("SELECT to_regclass(%s) IS NULL", (table,)).fetchone() == (True,):
+        info = cursor.connection.info
+        raise StoreMissingError(f"the database {info.dbname!r} of {info.host or 'this machine'}")
 
 
 def _make_schema(cursor: psycopg.Cursor[Any], schema: str) -> None:

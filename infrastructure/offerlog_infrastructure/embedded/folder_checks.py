@@ -1,0 +1,103 @@
+"""Whether a data folder may be used: who owns it, who else can write to it, what else lies in it.
+
+Whoever can write to the folder can put another database and another password in the place of ours.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import grp
+import os
+import pwd
+import stat
+from typing import TYPE_CHECKING
+
+from offerlog_infrastructure.embedded import locks
+from offerlog_infrastructure.embedded.errors import (
+    FolderNotPrivateError,
+    FolderUnusableError,
+    ForeignFolderError,
+)
+from offerlog_infrastructure.embedded.server_user import ServerUser
+from offerlog_infrastructure.store_missing import StoreMissingError
+
+if TYPE_CHECKING:
+    from offerlog_infrastructure.embedded.folder import DataFolder
+
+OURS = ("postgres", "password", "server.log*", "socket", "*.lock", "*.new-*")
+"""What offerlog itself makes; a first start that was killed leaves some of it."""
+
+HARMLESS = ("lost+found", ".DS_Store", ".gitkeep", ".keep", ".snapshot")
+"""What systems put into new or empty folders by themselves."""
+
+MOST_NAMED = 3
+
+
+def check_private(folder: DataFolder) -> None:
+    """Make sure that nobody but us and the server's user can change what is in the folder.
+
+    Raises:
+        FolderUnusableError: It belongs to another user.
+        FolderNotPrivateError: Others may write to it.
+    """
+    found = folder.path.stat()
+    us = os.geteuid()
+    servers = us == 0 and found.st_uid == ServerUser.of(folder.database).uid
+    if found.st_uid != us and not servers:
+        owner = ServerUser.numbered(found.st_uid).name
+        raise FolderUnusableError(folder.path, f"it belongs to user {owner!r}, not to you")
+    everybody = bool(found.st_mode & stat.S_IWOTH)
+    group = bool(found.st_mode & stat.S_IWGRP) and not _is_alone(found.st_uid, found.st_gid)
+    if everybody or group:
+        who = "everybody" if everybody else f"the group {_group_name(found.st_gid)!r}"
+        raise FolderNotPrivateError(
+            folder.path, f"{who} may write to it", f"run `chmod go-w '{folder.path}'`, or choose another one"
+        )
+
+
+def check_unused(folder: DataFolder) -> None:
+    """Make sure that a folder without a store is empty, before a store is made in it.
+
+    Raises:
+        ForeignFolderError: It holds files that offerlog did not make.
+    """
+    if folder.database.exists():
+        return
+    names = sorted(os.listdir(folder.path))  # noqa: PTH208 - plain names are what is compared
+    foreign = [name for name in names if not _is_one_of(name, (*OURS, *HARMLESS))]
+    if foreign:
+        more = f" and {len(foreign) - MOST_NAMED} more" if len(foreign) > MOST_NAMED else ""
+        raise ForeignFolderError(folder.path, ", ".join(foreign[:MOST_NAMED]) + more)
+
+
+def check_store(folder: DataFolder) -> None:
+    """Make sure that there is a store, or that another process is making one right now.
+
+    Raises:
+        StoreMissingError: There is none.
+    """
+    if folder.database.exists():
+        return
+    if any(lock.exists() and not locks.is_free(lock) for lock in (folder.guard, folder.start)):
+        return
+    raise StoreMissingError(str(folder.path))
+
+
+def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_alone(uid: int, gid: int) -> bool:
+    """Whether a group is the owner's own, with no other member: many systems give every user one."""
+    try:
+        owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
