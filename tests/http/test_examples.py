@@ -56,10 +56,13 @@ def shown(content: Document) -> dict[str, Any]:
 
 def asked(admin: httpx.Client, method: str, path: str, operation: Document, body: Any) -> httpx.Response:
     """Send a request with the parameters that are shown."""
+    query = {}
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", parameter["example"])
-    return admin.request(method, path, **({"json": body} if body is not None else {}))
+        elif parameter.get("required"):
+            query[parameter["name"]] = parameter["example"]
+    return admin.request(method, path, params=query, **({"json": body} if body is not None else {}))
 
 
 def test_every_example_is_true(site: Site, admin: httpx.Client, document: Document) -> None:

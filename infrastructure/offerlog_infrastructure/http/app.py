@@ -11,7 +11,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from offerlog_application.keys import KeyStore
-from offerlog_infrastructure.http import offers, operations, problems, reports, signals, slow_reads, stream
+from offerlog_infrastructure.http import (
+    offers,
+    operations,
+    problems,
+    reports,
+    signals,
+    slow_reads,
+    stream,
+    visitors,
+)
 from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.head import HeadAsGet
@@ -32,6 +41,7 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store"),
 )
 _OPEN: Final = (
+    (b"cross-origin-resource-policy", b"cross-origin"),  # else browsers report an error for each beacon
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
 )
@@ -64,7 +74,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     # The framework's route describes it; this one, found first, spares each request the solving of parameters
     # that it has none of, a tenth of what a single signal costs.
     app.router.routes.append(Route("/v1/signals", signals.record_signals, methods=["POST"]))
-    for routes in (signals, offers, reports, operations, stream, dashboard):
+    for routes in (signals, offers, visitors, reports, operations, stream, dashboard):
         app.include_router(routes.router)
     app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
     app.add_middleware(HeadAsGet)
@@ -99,9 +109,10 @@ class _Headers:
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
                 named = {name for name, _ in headers}
-                headers += [header for header in _HEADERS if header[0] not in named]
                 if scope["path"] == "/v1/signals":
                     headers += _OPEN
+                    named |= {name for name, _ in _OPEN}
+                headers += [header for header in _HEADERS if header[0] not in named]
             await send(message)
 
         await self._app(scope, receive, told if scope["type"] == "http" else send)

@@ -185,3 +185,9 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "ready": {"ready": {"status": "ok", "lag_seconds": 0.0}},
 }
 """What is answered with 200, or 201 to an offer made, by operation and name."""
+
+ANSWERS.update(
+    suppressions=ANSWERS["suppressionsOfVisitor"],
+    eligibilityOf=ANSWERS["eligibility"],
+    historyOf=ANSWERS["history"],
+)

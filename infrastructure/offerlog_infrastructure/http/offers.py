@@ -78,7 +78,7 @@ async def make_offer(
 
 
 @router.get(
-    "/v1/visitors/{customer_id:path}/suppressions",
+    "/v1/visitors/{customer_id:text}/suppressions",
     operation_id="suppressionsOfVisitor",
     summary="Which maps must not offer to this visitor?",
 )
@@ -121,7 +121,7 @@ async def suppressions_of_visitors(
 
 
 @router.get(
-    "/v1/visitors/{customer_id:path}/action-maps/{action_map_id}/eligibility",
+    "/v1/visitors/{customer_id:text}/action-maps/{action_map_id}/eligibility",
     operation_id="eligibility",
     summary="May this map offer to this visitor now, and if not, why?",
 )

@@ -33,6 +33,9 @@ _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
     "makeOffer": {"application/json": ref("Decision")},
     "suppressionsOfVisitor": {"application/json": ref("Suppressions")},
     "suppressionsOfVisitors": {"application/json": ref("SuppressionsOfMany")},
+    "suppressions": {"application/json": ref("Suppressions")},
+    "eligibilityOf": {"application/json": ref("Eligibility")},
+    "historyOf": {"application/json": ref("History")},
     "eligibility": {"application/json": ref("Eligibility")},
     "suppressionsOfActionMap": {"application/json": ref("SuppressionPage"), _NDJSON: _LINES},
     "actionMapPerformance": {"application/json": ref("Performance"), "text/csv": {"type": "string"}},
@@ -90,7 +93,7 @@ def _complete(operation: dict[str, Any]) -> None:
         operation["security"] = [{"key": []}]
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _said(parameter["schema"])
-        if parameter["in"] == "path":
+        if parameter["required"]:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
     if name == "actionMapPerformance":
         operation["parameters"].append(_IF_NONE_MATCH)

@@ -6,8 +6,18 @@ What each may hold is judged where it is read, by the rules that the command lin
 from typing import Annotated, Any
 
 from fastapi import Path, Query
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from offerlog_infrastructure.http.shapes import NAME, UUID
+
+
+class _AnyText(StringConvertor):
+    """Any text in a path, line feeds and slashes too; the framework's own `path` ends at a line feed."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("text", _AnyText())
 
 _UUID = {"format": UUID["format"]}
 _NAME = {limit: NAME[limit] for limit in ("minLength", "maxLength")}
@@ -17,6 +27,10 @@ CustomerType = Annotated[
     str, Query(description="What kind of id the customer's is.", json_schema_extra=_NAME)
 ]
 ActionMapId = Annotated[str, Path(json_schema_extra=_UUID)]
+AskedCustomerId = Annotated[
+    str, Query(alias="customer_id", description="Who; any id, percent-encoded.", json_schema_extra=_NAME)
+]
+AskedActionMapId = Annotated[str, Query(alias="action_map_id", json_schema_extra=_UUID)]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="The most rows of a page.")]
 
 

@@ -112,7 +112,7 @@ async def action_maps(request: Request, key: Reporter) -> dict[str, Any]:
 
 
 @router.get(
-    "/v1/visitors/{customer_id:path}/action-maps/{action_map_id}/history",
+    "/v1/visitors/{customer_id:text}/action-maps/{action_map_id}/history",
     operation_id="history",
     summary="One visitor-offer, as it is or was",
 )

@@ -20,6 +20,7 @@ _ROUTINE: Final = frozenset(
     {
         "/v1/signals",
         "/v1/visitors/{customer_id}/suppressions",
+        "/v1/suppressions",
         "/v1/suppressions:batch",
         "/healthz",
         "/readyz",

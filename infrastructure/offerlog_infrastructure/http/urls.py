@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 
-from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.problems import Problem, malformed
 
 _REPEATED: Final = frozenset({"action_map"})
 
@@ -20,6 +20,8 @@ async def said_plainly(request: Request) -> None:
     Raises:
         Problem: It is not so.
     """
+    if request.scope["path"].endswith("\n"):  # the framework's routes match a line feed at the end as well
+        raise Problem(404, "not-found", "Not Found")
     query: bytes = request.scope["query_string"]
     for part in (request.scope.get("raw_path", b""), query):
         if b"%" in part:

@@ -31,12 +31,12 @@ function show(history) {
 
 async function lookUp() {
   const { customer, kind, action_map: map } = Object.fromEntries(new FormData(asked));
-  const visitor = `/v1/visitors/${encodeURIComponent(customer)}`;
-  const type = { customer_id_type: kind };
+  const visitor = { customer_id: customer, customer_id_type: kind };
+  const pair = { ...visitor, action_map_id: map };
   const [may, history, list] = await Promise.all([
-    ask(`${visitor}/action-maps/${map}/eligibility`, type),
-    ask(`${visitor}/action-maps/${map}/history`, type),
-    ask(`${visitor}/suppressions`, type),
+    ask("/v1/eligibility", pair),
+    ask("/v1/history", pair),
+    ask("/v1/suppressions", visitor),
   ]);
   document.querySelector("#verdict").textContent = may.eligible ? "It may be offered." : "It must not be offered.";
   document.querySelector("#why").textContent = may.eligible
