@@ -1,6 +1,6 @@
 """What the read side lists: plain rows, as the projections hold them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -76,6 +76,21 @@ class KeptSignal:
     cause: str | None
     raw: bytes
     number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalCounts:
+    """Refusals by reason in whole quarter-hours of the service's clock, exact, also after the log was pruned.
+
+    Attributes:
+        since: The first instant that counts; None for all that came before, too.
+        until: The first instant that counts no longer; None for all that comes after, too.
+        counts: Number of refusals by reason, the most frequent first; reasons without refusals are left out.
+    """
+
+    since: datetime | None
+    until: datetime | None
+    counts: Mapping[Reason, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,13 @@ from offerlog_domain.outcomes import Blocked
 
 if TYPE_CHECKING:
     from offerlog_application.audit import History
-    from offerlog_application.listings import KeptSignal, ProjectionStatus, Proof, Suppression
+    from offerlog_application.listings import (
+        KeptSignal,
+        ProjectionStatus,
+        Proof,
+        RefusalCounts,
+        Suppression,
+    )
     from offerlog_application.reports import Report
     from offerlog_domain.outcomes import Blocker, OfferDecision, Outcome
 
@@ -101,6 +107,16 @@ def kept_document(one: KeptSignal) -> Document:
         "field": one.field,
         "cause": one.cause,
         "signal": one.raw.decode("utf-8", "backslashreplace"),
+    }
+
+
+def refusal_counts_document(found: RefusalCounts) -> Document:
+    """Refusals by reason, the most frequent first."""
+    return {
+        "since": stamp(found.since),
+        "until": stamp(found.until),
+        "refusals": sum(found.counts.values()),
+        "reasons": [{"reason": reason.value, "refusals": count} for reason, count in found.counts.items()],
     }
 
 

@@ -21,6 +21,7 @@ from offerlog_application.listings import (
     ProjectionsBehind,
     ProjectionStatus,
     Proof,
+    RefusalCounts,
     Suppression,
 )
 from offerlog_application.offers import OfferService
@@ -42,6 +43,7 @@ from offerlog_infrastructure.postgres.projector import Projector
 from offerlog_infrastructure.postgres.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.queries import PostgresReadSide
 from offerlog_infrastructure.postgres.rebuild import rebuild
+from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
 from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
 from offerlog_infrastructure.postgres.views import VIEWS
 from offerlog_infrastructure.replica import SuppressionReplica
@@ -77,6 +79,7 @@ class Offerlog:
         self._performance = PostgresPerformance(application)
         self._proofs = PostgresProofs(application)
         self._dead_letters = PostgresDeadLetters(application)
+        self._refusal_counter = RefusalCounter(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)
         self._service = OfferService(self._writer, self._log, clock, rules)
         self._expiry = Expiry(self._writer, self._reads, clock, rules)
@@ -235,11 +238,33 @@ class Offerlog:
         *,
         reason: Reason | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         organization: str | None = None,
         behind: tuple[datetime, int] | None = None,
     ) -> Generator[KeptSignal]:
         """The refusal log; streamed, behind the time and number of one of its lines if given."""
-        return self._reads.refusals(self._of(organization), reason=reason, since=since, behind=behind)
+        return self._reads.refusals(
+            self._of(organization), reason=reason, since=since, until=until, behind=behind
+        )
+
+    def refusal_counts(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        organization: str | None = None,
+    ) -> RefusalCounts:
+        """Number of refusals by reason, exact for the whole quarter-hours that [since, until) touches.
+
+        Args:
+            since: With an offset; None counts from the first refusal on.
+            until: With an offset; None counts up to now.
+            organization: The tenant; None for the one that the service was opened for.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        return self._refusal_counter.counts(self._of(organization), since, until)
 
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""

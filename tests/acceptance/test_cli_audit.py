@@ -141,3 +141,30 @@ def test_a_reader_that_has_enough_ends_it_quietly(offerlog: CommandLine) -> None
 def test_what_cannot_be_looked_up(offerlog: CommandLine, words: tuple[str, ...], said: str) -> None:
     """Wrong usage, in one line that names the option."""
     assert said in offerlog.fails(*words)
+
+
+def test_refusals_are_counted_by_reason(offerlog: CommandLine) -> None:
+    """A table for people, one object for programs, and wrong combinations are errors."""
+    action, action_map = an_id(), an_id()
+    offerlog.judged(
+        {"actionState": "offered"},
+        {"no": "signal"},
+        told("qualified", action, action_map, "2026-11-22T10:00:00Z"),
+    )
+    table = offerlog("refusals", "--count").text
+    assert [line.split() for line in table.splitlines()[-3:]] == [
+        ["malformed", "2"],
+        ["not_tracked", "1"],
+        ["all", "3"],
+    ]
+    counted = offerlog("refusals", "--count", "--since", "2026-11-22", "--format", "json").json
+    assert counted == {
+        "since": "2026-11-22T00:00:00Z",
+        "until": None,
+        "refusals": 3,
+        "reasons": [{"reason": "malformed", "refusals": 2}, {"reason": "not_tracked", "refusals": 1}],
+    }
+    assert "No signal" in offerlog("refusals", "--count", "--until", "2020-01-01").text
+    assert offerlog("refusals", "--until", "2020-01-01").text == ""
+    for wrong in (("--count", "--reason", "malformed"), ("--since", "2026-01-02", "--until", "2026-01-02")):
+        assert offerlog("refusals", *wrong, code=2).text == ""

@@ -36,6 +36,7 @@ ROUTES = {
     ("GET", "/v1/reports/action-map-performance"): READ,
     ("GET", "/v1/action-maps"): READ,
     ("GET", "/v1/refusals"): READ,
+    ("GET", "/v1/refusals/counts"): READ,
     ("GET", "/v1/projections"): READ,
     ("GET", "/v1/stream"): READ,
 }

@@ -20,11 +20,11 @@ from offerlog_infrastructure.cli.options import (
     open_service,
 )
 from offerlog_infrastructure.cli.output import Form, console, print_json, printable, table, usage
-from offerlog_infrastructure.documents import history_document, kept_document
+from offerlog_infrastructure.documents import history_document, kept_document, refusal_counts_document
 
 if TYPE_CHECKING:
     from offerlog_application.audit import History
-    from offerlog_application.listings import KeptSignal
+    from offerlog_application.listings import KeptSignal, RefusalCounts
     from offerlog_domain.events import LifecycleEvent
 
 
@@ -115,13 +115,53 @@ def refusals(
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only from then on; UTC unless it says so.")
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only before then; UTC unless it says so.")
+    ] = None,
+    count: Annotated[
+        bool,
+        typer.Option(
+            "--count", help="Count them by reason instead, in whole quarter-hours, pruned ones too."
+        ),
+    ] = False,
+    form: Annotated[Form, typer.Option("--format", help="How to print the counts.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
     """List the refused signals with the text that came, oldest first; one JSON object a line."""
-    moment = _moment(since, "--since") if since is not None else None
+    start = _moment(since, "--since") if since is not None else None
+    end = _moment(until, "--until") if until is not None else None
+    if start is not None and end is not None and start >= end:
+        raise usage("--since must be before --until")
+    if count and reason is not None:
+        raise usage("--count shows every reason: leave --reason out")
     with open_service(data, organization) as service:
-        _print_kept(service.refusals(reason=reason, since=moment))
+        if count:
+            _print_counts(service.refusal_counts(since=start, until=end), form)
+        else:
+            _print_kept(service.refusals(reason=reason, since=start, until=end))
+
+
+def _print_counts(found: "RefusalCounts", form: Form) -> None:
+    if form is Form.JSON:
+        print_json(refusal_counts_document(found))
+        return
+    out = console()
+    if not found.counts:
+        out.print("No signal was refused then.")
+        return
+    rows = table(out, ["reason", "refusals"], numbers=1, title=_counted_time(found))
+    for reason, count in found.counts.items():
+        rows.add_row(reason.value, f"{count:,}")
+    rows.add_row("all", f"{sum(found.counts.values()):,}")
+    out.print(rows)
+
+
+def _counted_time(found: "RefusalCounts") -> str:
+    """The quarter-hours that were counted, which may begin before and end after the times asked for."""
+    ends = [("from", found.since), ("until", found.until)]
+    told = " ".join(f"{word} {moment.isoformat()}" for word, moment in ends if moment is not None)
+    return f"Refused signals {told or 'of all time'}"
 
 
 def _print_kept(kept: "Generator[KeptSignal]") -> None:

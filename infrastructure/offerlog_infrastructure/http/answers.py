@@ -97,6 +97,12 @@ ANSWERS: Final[dict[str, Schema]] = {
         items=many(closed(number=COUNT, **_KEPT)),
         next_cursor=or_null(TEXT),
     ),
+    "RefusalCounts": closed(
+        since=or_null(TIME),
+        until=or_null(TIME),
+        refusals=COUNT,
+        reasons=many(closed(reason=_REASON, refusals=COUNT)),
+    ),
     "Row": closed(
         action_map_id=UUID,
         action_map_name=or_null(TEXT),

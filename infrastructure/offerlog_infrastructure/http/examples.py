@@ -173,6 +173,14 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
             "next_cursor": None,
         }
     },
+    "refusalCounts": {
+        "all time": {
+            "since": None,
+            "until": None,
+            "refusals": 1,
+            "reasons": [{"reason": "malformed", "refusals": 1}],
+        }
+    },
     "projections": {
         "up to date": {
             "projections": [

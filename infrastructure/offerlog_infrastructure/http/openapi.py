@@ -42,6 +42,7 @@ _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
     "actionMaps": {"application/json": ref("ActionMaps")},
     "history": {"application/json": ref("History")},
     "refusals": {"application/json": ref("RefusalPage"), _NDJSON: _LINES},
+    "refusalCounts": {"application/json": ref("RefusalCounts")},
     "projections": {"application/json": ref("Projections")},
     "stream": {"text/event-stream": ref("Change")},
     "alive": {"application/json": ref("Alive")},

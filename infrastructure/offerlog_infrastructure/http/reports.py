@@ -20,6 +20,7 @@ from offerlog_infrastructure.documents import (
     history_document,
     kept_document,
     proof_document,
+    refusal_counts_document,
     report_document,
     report_table,
 )
@@ -169,6 +170,24 @@ async def refusals(
         return kept_document(one) | {"number": one.number}
 
     return await page_of(request, found, told, limit, lambda last: [last["recorded_at"], last["number"]])
+
+
+@router.get("/v1/refusals/counts", operation_id="refusalCounts", summary="Number of refusals by reason")
+async def refusal_counts(
+    request: Request,
+    key: Reporter,
+    since: Annotated[str | None, moment_of("From the quarter-hour on that holds this instant.")] = None,
+    until: Annotated[str | None, moment_of("Up to the end of the quarter-hour before it.")] = None,
+) -> dict[str, Any]:
+    """Exact, in whole quarter-hours, which the answer's `since` and `until` show; survives retention."""
+    found = await slowly(
+        request,
+        request.app.state.service.refusal_counts,
+        since=_moment(since, "since") if since is not None else None,
+        until=_moment(until, "until") if until is not None else None,
+        organization=key.organization,
+    )
+    return refusal_counts_document(found)
 
 
 def _tag(reached: Proof, organization: str, *, as_csv: bool) -> str:

@@ -72,12 +72,11 @@ def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
             "CREATE TABLE IF NOT EXISTS migrations"
             " (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        cursor.execute("SELECT coalesce(max(number), 0) FROM migrations")
-        row = cursor.fetchone()
-        done = int(row[0]) if row else 0
-        if done > max(known):
-            raise SchemaTooNew(done, max(known))
-        for number in range(done + 1, max(known) + 1):
+        cursor.execute("SELECT number FROM migrations")
+        done = {int(row[0]) for row in cursor.fetchall()}
+        if done and max(done) > max(known):
+            raise SchemaTooNew(max(done), max(known))
+        for number in sorted(known.keys() - done):
             cursor.execute(known[number].encode())
             cursor.execute("INSERT INTO migrations (number) VALUES (%s)", (number,))
 

@@ -47,6 +47,7 @@ _REFUSALS: LiteralString = """
     SELECT id, recorded_at, reason, field, cause, raw FROM refusals
     WHERE organization = %(organization)s AND (%(only)s::text IS NULL OR reason = %(only)s)
       AND (recorded_at, id) > (%(recorded_at)s, %(id)s)
+      AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
     ORDER BY recorded_at, id LIMIT %(limit)s
 """
 _DUE: LiteralString = """
@@ -137,10 +138,12 @@ class PostgresReadSide:
         *,
         reason: Reason | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         behind: tuple[datetime, int] | None = None,
     ) -> Generator[KeptSignal]:
         """The refusal log in order of writing; streamed, behind one of its lines if given."""
-        where = {"organization": organization, "only": reason.value if reason else None}
+        only = reason.value if reason else None
+        where = {"organization": organization, "only": only, "until": until}
         first, number = behind or (since or datetime.min.replace(tzinfo=UTC), 0)
         for row in self._streamed(_REFUSALS, where, recorded_at=first, id=number):
             yield _kept(row)

@@ -33,6 +33,7 @@ from offerlog_infrastructure.postgres.codec import EventRow
 from offerlog_infrastructure.postgres.copying import copy_events, copy_refusals
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.lost_commit import LostCommit
+from offerlog_infrastructure.postgres.refusal_tallies import insert_tallies
 from offerlog_infrastructure.postgres.subscription import TimedSubscription
 
 
@@ -70,6 +71,7 @@ class LogRecorder(PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         self._table = sql.Identifier(datastore.schema, events_table_name)
         self._refusals = sql.Identifier(datastore.schema, "refusals")
+        self._tallies = sql.Identifier(datastore.schema, "refusal_tallies")
         self._lost = LostCommit(datastore, self._table, self._refusals)
         self._horizon = SafeHorizon(datastore.schema, events_table_name)
         self._horizon_lock = threading.Lock()
@@ -100,6 +102,7 @@ class LogRecorder(PostgresApplicationRecorder):
                         copy_events(cursor, self._table, events)
                     if refusals:
                         copy_refusals(cursor, self._refusals, refusals)
+                        insert_tallies(cursor, self._tallies, refusals)
                     drawn = self._drawn if events else sql.SQL("NULL::bigint")
                     row = cursor.execute(self._told.format(drawn)).fetchone()
                     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
