@@ -1,10 +1,12 @@
 """All benches, one after the other, and two tables at the end; with `--keep`, in docs/performance.md too."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from children import END_SECONDS, SECONDS, child, limited, missing
 from goals import everything, reached, read
 
 BENCHES = (
@@ -22,33 +24,56 @@ BENCHES = (
 
 FULL = {"growth": ["--full"], "report": ["10000000"]}
 """What takes the benches whose answer depends on it to 10 million events."""
+FULL_SECONDS = 4 * 3600.0
+"""Time limit of each bench of a full run."""
+NEEDS = {"http_service": "wrk"}
+"""The program that a bench cannot do without."""
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def main(arguments: list[str]) -> int:
-    """Run them; returns how many failed."""
-    said: list[str] = []
-    failed = 0
+    """Run them; returns how many failed or had to be left out."""
+    full = "--full" in arguments
+    left_out = {bench: said for bench, program in NEEDS.items() if (said := missing(program))}
+    for bench, said in left_out.items():
+        sys.stderr.write(f"{bench} is left out: {said}\n")
+    lines: list[str] = []
+    failed = len(left_out)
     for bench in BENCHES:
-        script = Path(__file__).with_name(f"{bench}.py")
-        more = FULL.get(bench, []) if "--full" in arguments else []
-        run = subprocess.run(
-            [sys.executable, str(script), *more], capture_output=True, text=True, check=False
-        )
-        sys.stdout.write(run.stdout)
+        if bench in left_out:
+            continue
+        printed, error = run(bench, FULL.get(bench, []) if full else [], FULL_SECONDS if full else SECONDS)
+        sys.stdout.write(printed)
         sys.stdout.flush()
-        said += run.stdout.splitlines()
-        if run.returncode:
-            sys.stderr.write(f"{bench} failed:\n{run.stderr}")
+        lines += printed.splitlines()
+        if error:
+            sys.stderr.write(f"{bench} failed: {error}\n")
             failed += 1
-    results = read(said)
-    sys.stdout.write(f"\n{everything(results)}")
-    if not failed:
-        sys.stdout.write(f"\n{reached(results)}")
-        if "--keep" in arguments:
-            keep(PAGE, {"reached": reached(results), "everything": everything(results)})
+    results = read(lines)
+    sys.stdout.write(f"\n{everything(results)}\n{reached(results)}")
+    if "--keep" in arguments and not failed:
+        keep(PAGE, {"reached": reached(results), "everything": everything(results)})
+    for bench, said in left_out.items():
+        sys.stderr.write(f"{bench} was left out: {said}\n")
     return failed
+
+
+def run(bench: str, arguments: list[str], seconds: float) -> tuple[str, str | None]:
+    """Run one bench within a time limit; returns what it printed, and its error or None."""
+    script = Path(__file__).with_name(f"{bench}.py")
+    environment = os.environ | {"OFFERLOG_BENCH_SECONDS": f"{seconds:g}"}
+    limit = seconds + 4 * END_SECONDS
+    with (
+        limited(limit),
+        child(sys.executable, script, *arguments, seconds=seconds, env=environment) as process,
+    ):
+        try:
+            printed, _ = process.communicate(timeout=seconds + END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            printed, _ = process.communicate(timeout=END_SECONDS)
+    return printed, f"exit code {process.returncode}; its error stands above" if process.returncode else None
 
 
 def keep(page: Path, tables: dict[str, str]) -> None:

@@ -70,7 +70,7 @@ GOALS = (
 def reached(results: Results) -> str:
     """The goals and what came of them, as Markdown."""
     head = "| bench | | measured | must | aim | reached |\n|---|---|---:|---:|---:|---|\n"
-    return head + "".join(f"{goal.row(results)}\n" for goal in GOALS)
+    return head + "".join(f"{goal.row(results)}\n" for goal in GOALS if goal.bench in results)
 
 
 def everything(results: Results) -> str:

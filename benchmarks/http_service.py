@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from children import SECONDS as LIMIT
+from children import child, end_with_parent, missing
 from fastapi import Request, Response
 from ground import database, say, server, settle, timed
 from ingest_bulk import record
@@ -41,6 +43,8 @@ def main(path: str | None = None, dsn: str | None = None) -> None:
     if path is not None and dsn is not None:
         serve(path, dsn)
         return
+    if told := missing("wrk"):
+        sys.exit(f"http_service: {told}")
     figures: dict[str, float] = {}
     lines = day(20_000)
     with server() as store, tempfile.TemporaryDirectory() as folder:
@@ -81,6 +85,7 @@ def posts(url: str, key: str, folder: Path, number: int) -> float:
         capture_output=True,
         text=True,
         check=True,
+        timeout=LIMIT,
     ).stdout
     assert "Non-2xx" not in said, said
     return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index] # wrk always says so
@@ -90,23 +95,24 @@ def upload(url: str, key: str, body: Path) -> None:
     """One NDJSON body."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
     request = urllib.request.Request(url, body.read_bytes(), headers)  # noqa: S310 - our own server
-    with urllib.request.urlopen(request) as answer:  # noqa: S310 - as above
+    with urllib.request.urlopen(request, timeout=LIMIT) as answer:  # noqa: S310 - as above
         answer.read()
 
 
 @contextmanager
 def serving(path: str, dsn: str) -> Iterator[str]:
     """A server process."""
-    with subprocess.Popen(
-        [sys.executable, __file__, path, dsn], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with child(sys.executable, __file__, path, dsn) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.terminate()
+        port = process.stdout.readline().strip()
+        if not port:
+            sys.exit("http_service: the server ended before it served; its error stands above")
+        yield f"http://127.0.0.1:{port}"
 
 
 def serve(path: str, dsn: str) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop, or until whoever started it has ended."""
+    end_with_parent()
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
         app = create_app(service, service.keys, Settings())
 

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter, deque
 
+from children import SECONDS
 from ground import database, say, server, settle, timed
 from peers import copy_rate, stored_rows
 from traffic import day
@@ -21,9 +22,9 @@ def record(service: Offerlog, lines: list[bytes], in_flight: int) -> Counter[str
     for start in range(0, len(lines), CALL):
         waiting.append(service.submit(lines[start : start + CALL]))
         if len(waiting) >= in_flight:
-            outcomes.update(o.kind.value for o in waiting.popleft().result().outcomes)
+            outcomes.update(o.kind.value for o in waiting.popleft().result(SECONDS).outcomes)
     while waiting:
-        outcomes.update(o.kind.value for o in waiting.popleft().result().outcomes)
+        outcomes.update(o.kind.value for o in waiting.popleft().result(SECONDS).outcomes)
     return outcomes
 
 

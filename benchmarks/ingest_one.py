@@ -1,6 +1,5 @@
 """512 callers in flight, each records one signal and waits for its durable outcome; whole lifecycles."""
 
-import subprocess
 import sys
 import threading
 import time
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 
+from children import SECONDS, child
 from ground import database, percentile, say, server, settle, timed
 from peers import copy_rate, stock_rate, stored_rows
 from traffic import LIFECYCLES, lifecycles
@@ -30,8 +30,8 @@ class Caller:
 
     def next(self, done: Future[Receipt] | None = None) -> None:
         """Send the next signal; called when the one before is durable."""
-        if done is not None:
-            self._work.count(done.result())
+        if done is not None and not self._work.count(done):
+            return
         if not self._left:
             lifecycle = self._work.take()
             if lifecycle is None:
@@ -50,16 +50,22 @@ class Work:
         self._lock = threading.Lock()
         self.recorded = 0
         self.done = threading.Event()
+        self.failure: object = None
 
     def take(self) -> list[bytes] | None:
         """The next lifecycle, None when all are taken."""
         with self._lock:
             return next(self._sent, None)
 
-    def count(self, receipt: Receipt) -> None:
-        """One more outcome."""
-        assert receipt.outcomes[0].kind == "recorded", receipt
+    def count(self, done: Future[Receipt]) -> bool:
+        """One more outcome; one that is not as it must be ends the measurement."""
+        failure = done.exception(0) or done.result(0).outcomes[0]
+        if isinstance(failure, BaseException) or failure.kind != "recorded":
+            self.failure = failure
+            self.done.set()
+            return False
         self.recorded += 1
+        return True
 
     def leave(self) -> None:
         """A caller has nothing more to send."""
@@ -76,9 +82,10 @@ def rate(service: Offerlog, sent: list[list[bytes]], callers: int) -> float:
     def run() -> None:
         for _ in range(callers):
             Caller(service, work).next()
-        work.done.wait()
+        assert work.done.wait(SECONDS), "some signals were never answered"
 
     seconds = timed(run)
+    assert work.failure is None, work.failure
     return work.recorded / seconds
 
 
@@ -89,10 +96,9 @@ def projector(dsn: str) -> Iterator[None]:
         "import sys; from offerlog_infrastructure.composition import open_offerlog\n"
         "with open_offerlog(database_url=sys.argv[1], keep_deadlines=False): sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", feeding, dsn], stdin=subprocess.PIPE) as process:
+    with child(sys.executable, "-c", feeding, dsn):
         time.sleep(1.5)  # it has taken the projections by then
         yield
-        process.communicate()
 
 
 def main(count: int) -> None:

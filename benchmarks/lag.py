@@ -1,11 +1,14 @@
 """Time from a durable outcome until all three projections show it, at a steady 2,000 signals/s."""
 
+import math
 import sys
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
+from contextlib import closing
 
+from children import END_SECONDS
 from ground import database, percentile, say, server, settle
 from traffic import lifecycles
 
@@ -26,22 +29,27 @@ class Watch:
         self._waiting: deque[tuple[int, float]] = deque()
         self._done = threading.Event()
         self.lags: list[float] = []
+        self._until = math.inf
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
 
     def durable(self, done: Future[Receipt]) -> None:
         """A call has been answered."""
-        position = done.result().position
+        position = done.result(0).position
         if position is not None:
             self._waiting.append((position, time.perf_counter()))
 
     def close(self) -> None:
         """Settle the rest and stop."""
+        self._until = time.perf_counter() + END_SECONDS
         self._done.set()
-        self._thread.join()
+        self._thread.join(2 * END_SECONDS)
+        assert not self._waiting, (
+            f"{len(self._waiting)} calls were not shown {END_SECONDS:g} s after the last"
+        )
 
     def _look(self) -> None:
-        while self._waiting or not self._done.is_set():
+        while (self._waiting or not self._done.is_set()) and time.perf_counter() < self._until:
             reached = self._service.position()
             now = time.perf_counter()
             while self._waiting and self._waiting[0][0] <= reached:
@@ -53,8 +61,11 @@ def main(seconds: float) -> None:
     """Measure and print."""
     signals = [signal for lifecycle in lifecycles(int(RATE * seconds / 2.5)) for signal in lifecycle]
     settle()
-    with server() as dsn, open_offerlog(database_url=database(dsn), keep_deadlines=False) as service:
-        watch = Watch(service)
+    with (
+        server() as dsn,
+        open_offerlog(database_url=database(dsn), keep_deadlines=False) as service,
+        closing(Watch(service)) as watch,
+    ):
         started = time.perf_counter()
         sent = 0
         while (elapsed := time.perf_counter() - started) < seconds and sent < len(signals):
@@ -63,7 +74,6 @@ def main(seconds: float) -> None:
                 sent += CALL
             time.sleep(0.002)
         took = time.perf_counter() - started
-        watch.close()
     lags = watch.lags[int(len(watch.lags) * WARM_UP_SECONDS / seconds) :]
     figures = {"signals/s sent": sent / took, "calls measured": float(len(lags))}
     for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):

@@ -1,7 +1,6 @@
 """Which maps must not offer to this visitor? Over a million suppressed pairs, beside one prepared SELECT."""
 
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -40,9 +39,9 @@ def rate(ask: Callable[[str], object], visitors: list[str]) -> tuple[float, floa
 
 def main(pairs: int) -> None:
     """Measure and print."""
-    folder = Path(tempfile.mkdtemp(prefix="offerlog-replica-"))
     figures: dict[str, float] = {"pairs": pairs}
-    with server() as dsn:
+    with tempfile.TemporaryDirectory(prefix="offerlog-replica-") as replica, server() as dsn:
+        folder = Path(replica)
         ours = database(dsn)
         with psycopg.connect(ours, autocommit=True) as connection:
             connection.execute(FILL, (pairs,))
@@ -70,7 +69,6 @@ def main(pairs: int) -> None:
             assert service.local_suppressions(visitors[0]).suppressions == tuple(
                 service.suppressions(visitors[0])
             )
-    shutil.rmtree(folder)
     figures |= {"SELECT /s": bare, "service /s": ours_rate, "service, 500 at once /s": batched}
     figures["replica /s"] = local
     ratios = {"vs_select": ours_rate / bare, "vs_select, 500 at once": batched / bare}

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -71,11 +72,9 @@ def stock_rate(dsn: str, lifecycles: list[tuple[str, ...]], threads: int, second
                 done += len(states)
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
+    with closing(app), ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(threads)))
-    rate = done / (time.perf_counter() - started)
-    app.close()
-    return rate
+        return done / (time.perf_counter() - started)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ def stock_replay(dsn: str) -> tuple[float, float]:
             app.save(offer)
             saved += len(states)
     last = app.recorder.max_notification_id()
+    app.close()
     rates = []
     for projections in ((Current, Suppressed, Counted), (Together,)):
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -147,7 +148,6 @@ def stock_replay(dsn: str) -> tuple[float, float]:
             for runner in runners:
                 runner.wait(last, timeout=300)
             rates.append(saved / (time.perf_counter() - began))
-    app.close()
     return rates[0], rates[1]
 
 

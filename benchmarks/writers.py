@@ -1,9 +1,10 @@
 """1, 2 and 4 processes recording into one log at once, 1,000 signals a call."""
 
-import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
+from children import SECONDS, child
 from ground import database, say, server, settle
 from ingest_bulk import record
 from traffic import day
@@ -19,7 +20,8 @@ def work(dsn: str, seed: int, visitors: int) -> None:
         service.record([])
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        sys.stdin.readline()
+        if not sys.stdin.readline():
+            sys.exit("whoever started this writer has ended")
         record(service, lines, 1)
     sys.stdout.write(f"{len(lines)}\n")
 
@@ -30,26 +32,23 @@ def main(visitors: int) -> None:
     with server() as dsn:
         for count in (1, 2, 4):
             ours = database(dsn)
-            command = [sys.executable, __file__, ours]
-            started = [
-                subprocess.Popen(
-                    [*command, str(seed), str(visitors // count)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-                for seed in range(count)
-            ]
-            for process in started:
-                assert process.stdout is not None
-                process.stdout.readline()
-            began = time.perf_counter()
-            for process in started:
-                assert process.stdin is not None
-                process.stdin.write("go\n")
-                process.stdin.flush()
-            signals = sum(int(process.communicate()[0]) for process in started)
-            figures[f"signals/s, {count} writers"] = signals / (time.perf_counter() - began)
+            command = (sys.executable, __file__, ours)
+            with ExitStack() as running:
+                started = [
+                    running.enter_context(child(*command, str(seed), str(visitors // count)))
+                    for seed in range(count)
+                ]
+                for process in started:
+                    assert process.stdout is not None
+                    if process.stdout.readline() != "ready\n":
+                        sys.exit("writers: a writer ended before it was ready; its error stands above")
+                began = time.perf_counter()
+                for process in started:
+                    assert process.stdin is not None
+                    process.stdin.write("go\n")
+                    process.stdin.flush()
+                signals = sum(int(process.communicate(timeout=SECONDS)[0]) for process in started)
+                figures[f"signals/s, {count} writers"] = signals / (time.perf_counter() - began)
     one = figures["signals/s, 1 writers"]
     say("writers", figures, {f"{n} writers": figures[f"signals/s, {n} writers"] / one for n in (2, 4)})
 

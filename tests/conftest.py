@@ -17,6 +17,7 @@ from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.service import Offerlog
 
+pytest_plugins = ["support.time_limits"]
 pytest.register_assert_rewrite("http_site")
 
 TEMPLATE = "offerlog_template"

@@ -110,6 +110,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(offerlog: CommandLine) -> None
             capture_output=True,
             env=offerlog.environment,
             check=True,
+            timeout=60,
         )
         assert run.stderr == b""
         assert reader == "true" or json.loads(run.stdout)["reason"] == "malformed"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.command_line import COMMAND, CommandLine, an_id, told
+from support.processes import LimitedProcess
 
 TRAFFIC = (
     *("simulate", "--visitors", "40", "--action-maps", "2", "--days", "2"),
@@ -26,7 +27,7 @@ def on_a_terminal(offerlog: CommandLine, *words: str, columns: int = 80) -> str:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {**offerlog.environment, "TERM": "xterm"}
-    run = subprocess.Popen([COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    run = LimitedProcess([COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     seen = b""
     try:
@@ -95,6 +96,7 @@ def test_simulated_traffic_is_the_same_bytes_again(offerlog: CommandLine) -> Non
         ["bash", "-c", f"set -o pipefail; {COMMAND} {' '.join(TRAFFIC)} | head -1"],
         capture_output=True,
         check=True,
+        timeout=60,
     )
     assert (run.stdout, run.stderr) == (first.splitlines(keepends=True)[0], b"")
 
@@ -246,6 +248,7 @@ def test_output_that_cannot_be_written_is_an_error(offerlog: CommandLine) -> Non
             stderr=subprocess.PIPE,
             env=offerlog.environment,
             check=False,
+            timeout=60,
         )
     assert run.returncode == 1
     assert run.stderr == b"offerlog: No space left on device\n"
@@ -261,6 +264,7 @@ def test_wrong_words_are_wrong_usage(offerlog: CommandLine) -> None:
 def test_serving_can_be_tried_and_keys_are_managed(offerlog: CommandLine) -> None:
     """The first start prints an admin key, once; a busy port means the next free one."""
     with socket.socket() as busy:
+        busy.settimeout(10)
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]

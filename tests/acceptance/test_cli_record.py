@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.command_line import COMMAND, CommandLine, an_id, ndjson, told
+from support.processes import LimitedProcess
 from wire import BROWSER, ID, STORED
 
 AT = "2026-11-22T10:00:00Z"
@@ -194,7 +195,12 @@ def test_recording_goes_on_when_nobody_reads_the_outcomes(offerlog: CommandLine,
     file.write_bytes(ndjson(*(told("offered", an_id(), ID, AT, customerId=f"v{n}") for n in range(3000))))
     piped = f"set -o pipefail; {COMMAND} record {file} --batch-size 100 --outcomes - | head -1"
     run = subprocess.run(
-        ["bash", "-c", piped], capture_output=True, env=offerlog.environment, check=True, text=True
+        ["bash", "-c", piped],
+        capture_output=True,
+        env=offerlog.environment,
+        check=True,
+        text=True,
+        timeout=60,
     )
     assert json.loads(run.stdout)["line"] == 1
     assert run.stderr.startswith("3,000 signals")
@@ -204,7 +210,7 @@ def test_recording_goes_on_when_nobody_reads_the_outcomes(offerlog: CommandLine,
 
 def test_an_interrupt_keeps_what_was_recorded(offerlog: CommandLine) -> None:
     """Ctrl-C: exit code 130, one line, and the batches before it are there."""
-    run = subprocess.Popen(
+    run = LimitedProcess(
         [COMMAND, "record", "-", "--batch-size", "1", "--outcomes", "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -233,7 +239,7 @@ def test_killed_in_the_middle_it_can_be_run_again(cli_folder: Path) -> None:
     file = cli_folder / "killed.ndjson"
     file.write_bytes(ndjson(*lines))
     words = [COMMAND, "record", str(file), "--outcomes", "-"]
-    with subprocess.Popen(words, env=offerlog.environment, stdout=subprocess.PIPE) as running:
+    with LimitedProcess(words, env=offerlog.environment, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
         assert json.loads(running.stdout.readline())["line"] == 1
         running.kill()
@@ -241,5 +247,7 @@ def test_killed_in_the_middle_it_can_be_run_again(cli_folder: Path) -> None:
     assert judged.keys() == {"recorded", "duplicate"}
     row = offerlog("report", "--format", "json").json["rows"][0]
     assert row["metrics"]["nWebActionsOffered"] == 20_000
-    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    processes = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert str(cli_folder) not in processes

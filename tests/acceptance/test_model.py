@@ -54,7 +54,7 @@ class Comparison(RuleBasedStateMachine):
     def record(self, drawn: list[dict[str, Any]]) -> None:
         """A batch, in any order, of anybody's signals."""
         batch = [told(one, self.clock.time) for one in drawn]
-        assert said(self.send(self.service, batch).result()) == self.model.record(batch, self.clock.time)
+        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.time)
         self.compare_histories(batch)
 
     @rule(
@@ -73,7 +73,9 @@ class Comparison(RuleBasedStateMachine):
         own = {"visitor": visitor, "action": action, "map": action_map}
         for state in [*states, *states[:repeats]]:
             batch = [told(plain | silent | own | {"state": state}, self.clock.time)]
-            assert said(self.send(self.service, batch).result()) == self.model.record(batch, self.clock.time)
+            assert said(self.send(self.service, batch).result(60)) == self.model.record(
+                batch, self.clock.time
+            )
         self.compare_histories(batch)
 
     @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=5))
@@ -81,7 +83,7 @@ class Comparison(RuleBasedStateMachine):
         """Two writers hear the same at once: whoever is first records, the other has duplicates."""
         batch = [told(one | {"name": None}, self.clock.time) for one in drawn]
         futures = [self.send(service, batch) for service in self.services]
-        got = zip(*(said(future.result()) for future in futures), strict=True)
+        got = zip(*(said(future.result(60)) for future in futures), strict=True)
         first, second = (self.model.record(batch, self.clock.time) for _ in range(2))
         assert [sorted(pair) for pair in got] == [sorted(pair) for pair in zip(first, second, strict=True)]
         self.compare_histories(batch)
@@ -92,11 +94,11 @@ class Comparison(RuleBasedStateMachine):
         batch = [told(one | {"name": None, "broken": False}, self.clock.time) for one in drawn]
         parts = [[one for one in batch if (one["customer"], one["kind"]) == visitor] for visitor in VISITORS]
         futures = [
-            self.threads.submit(lambda part, n: self.send(self.services[n % 2], part).result(), part, n)
+            self.threads.submit(lambda part, n: self.send(self.services[n % 2], part).result(60), part, n)
             for n, part in enumerate(parts)
         ]
         for part, future in zip(parts, futures, strict=True):
-            assert said(future.result()) == self.model.record(part, self.clock.time)
+            assert said(future.result(60)) == self.model.record(part, self.clock.time)
         self.compare_histories(batch)
 
     def asked(self, visitor: tuple[str, str], action_map: str, timeout: int | None) -> dict[str, Any]:
@@ -156,7 +158,7 @@ class Comparison(RuleBasedStateMachine):
         """At most one of them gets the offer."""
         ask = self.asked(visitor, action_map, 60)
         futures = [self.threads.submit(service.offer, **ask) for service in self.services]
-        decisions = [future.result() for future in futures]
+        decisions = [future.result(60) for future in futures]
         for decision in sorted(decisions, key=lambda decision: isinstance(decision, Blocked)):
             self.decided(ask, decision, None)
 
@@ -170,7 +172,7 @@ class Comparison(RuleBasedStateMachine):
     def expire(self) -> None:
         """Both services look for what is due, at once."""
         for future in [self.threads.submit(service.expire) for service in self.services]:
-            future.result()
+            future.result(60)
         self.model.expire(self.clock.time)
         self.compare_histories([{"customer": c, "kind": k, "map": m} for c, k, m in self.model.offers])
 

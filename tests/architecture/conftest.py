@@ -58,6 +58,7 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
             check=False,
             capture_output=True,
             text=True,
+            timeout=180,
         )
 
     return ran

@@ -108,6 +108,8 @@ def test_the_wheel_works_where_it_is_installed(built: Path, tmp_path: Path) -> N
 
 def _done(command: list[str], folder: Path) -> str:
     environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
-    ran = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    ran = subprocess.run(
+        command, cwd=folder, env=environment, check=False, capture_output=True, text=True, timeout=180
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

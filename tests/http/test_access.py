@@ -15,6 +15,7 @@ from contracts.recount import rows, until
 from http_site import Site
 from offerlog_application.keys import NoSuchKey, Role
 from offerlog_infrastructure.composition import open_offerlog
+from support.processes import LimitedProcess
 
 pytest_plugins = ("http_site",)
 
@@ -177,7 +178,7 @@ def test_told_to_stop_under_load_it_loses_nothing_acknowledged(dsn: str, tmp_pat
         text = service.keys.create("default", Role.SERVICE, "")[1]
     command = [str(Path(sys.executable).with_name("offerlog")), "serve", "--port", "0"]
     log = (tmp_path / "log").open("w")
-    with log, subprocess.Popen(
+    with log, LimitedProcess(
         command, env={"OFFERLOG_DATABASE_URL": dsn, "PATH": ""}, stdout=subprocess.PIPE, stderr=log, text=True
     ) as serving:  # fmt: skip
         assert serving.stdout is not None

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 import pytest
 
 from offerlog_infrastructure.http.arrivals import Arrivals
+from support.processes import finish
 
 
 def test_every_answer_comes() -> None:
@@ -17,7 +18,7 @@ def test_every_answer_comes() -> None:
 
     def complete() -> None:
         done = 0
-        while (future := handed.get()) is not None:
+        while (future := handed.get(timeout=30)) is not None:
             future.set_result(done)
             done += 1
             if done % 97 == 0:
@@ -42,7 +43,7 @@ def test_every_answer_comes() -> None:
         assert sorted(asyncio.run(all_callers())) == list(range(50 * 200))
     finally:
         handed.put(None)
-        thread.join()
+        finish(thread)
 
 
 def test_an_error_comes_as_one() -> None:

@@ -241,7 +241,7 @@ def test_half_a_body_does_not_hold_up_the_end(dsn: str, monkeypatch: pytest.Monk
     with served(dsn) as site:
         host, port = site.url.removeprefix("http://").split(":")
         head = f"POST /v1/signals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key()}\r\n"
-        half = socket.create_connection((host, int(port)))
+        half = socket.create_connection((host, int(port)), timeout=30)
         half.sendall(f"{head}Content-Length: 9\r\n\r\n{{".encode())
         assert httpx.get(f"{site.url}/healthz").status_code == 200
         began = time.monotonic()

@@ -18,6 +18,7 @@ def test_a_busy_port_means_the_next_free_one() -> None:
 def test_there_is_no_port_behind_the_last() -> None:
     """It says which were tried."""
     with socket.socket() as last:
+        last.settimeout(10)
         last.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         last.bind(("127.0.0.1", 65_535))
         last.listen()

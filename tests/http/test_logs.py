@@ -21,6 +21,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.signal_log import event_id
 from offerlog_infrastructure.json_log import log_as_json
+from support.processes import LimitedProcess, finish
 
 pytest_plugins = ("http_site",)
 
@@ -216,7 +217,7 @@ def test_threads_log_as_requests_do(
     soon(lines, logger="offerlog_infrastructure.deadlines", event=told, level="warning")
     thread = threading.Thread(target=late, name="a-thread")
     thread.start()
-    thread.join()
+    finish(thread)
     ended = soon(lines, event="a-thread ended with an error", level="critical")
     assert "OSError" in ended["exception"]
     assert WHO not in json.dumps(lines())
@@ -248,7 +249,7 @@ def test_no_line_of_the_whole_service_names_a_visitor_or_a_key(dsn: str, tmp_pat
     log = tmp_path / "log"
     with (
         log.open("w") as file,
-        subprocess.Popen(command, env=told, stdout=subprocess.PIPE, stderr=file, text=True) as serving,
+        LimitedProcess(command, env=told, stdout=subprocess.PIPE, stderr=file, text=True) as serving,
     ):
         assert serving.stdout is not None
         url = serving.stdout.readline().split()[2]

@@ -50,7 +50,7 @@ def test_slow_reports_keep_no_page_view_waiting(
         assert admin.get("/v1/visitors/v/suppressions", timeout=5).json()["suppressions"] == []
         assert not any(one.done() for one in asked)
         going_on.set()
-        assert {one.result().status_code for one in asked} == {200}
+        assert {one.result(30).status_code for one in asked} == {200}
 
 
 def test_reports_that_hang_in_the_store_keep_no_page_view_waiting(
@@ -73,7 +73,7 @@ def test_reports_that_hang_in_the_store_keep_no_page_view_waiting(
             assert time.monotonic() - began < 2
             assert not any(one.done() for one in asked)
             connection.rollback()
-            assert {one.result().status_code for one in asked} == {200}
+            assert {one.result(30).status_code for one in asked} == {200}
 
 
 def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:

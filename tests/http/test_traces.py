@@ -20,6 +20,7 @@ from http_site import Site, served
 from offerlog_infrastructure.http import examples
 from offerlog_infrastructure.http.traced_requests import TracedRequests
 from offerlog_infrastructure.tracing import Tracing
+from support.processes import finish
 
 pytest_plugins = ("http_site",)
 
@@ -223,7 +224,7 @@ def test_the_standard_variables_switch_it_on(dsn: str, tmp_path: Path) -> None:
         )
     finally:
         collector.shutdown()
-        thread.join()
+        finish(thread)
         collector.server_close()
     assert {path for path, _ in Collector.taken} == {"/v1/traces"}
     resources = [one for _, told in Collector.taken for one in told.resource_spans]

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from offerlog_infrastructure.cli.trial import NotReady, Trial
+from support.processes import finish
 
 BEHIND = b'{"status":"behind"}'
 
@@ -33,7 +34,7 @@ def url() -> Iterator[str]:
         serving.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-        serving.join()
+        finish(serving)
 
 
 def test_a_proxy_in_the_environment_is_passed_by(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.given import journeys, signal
 from contracts.recount import event_ids, recounted, rows, shown, until
 from offerlog_infrastructure.composition import open_offerlog
+from support.processes import LimitedProcess
 
 RECORDER = """
 import sys, itertools
@@ -27,14 +28,14 @@ with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
 
 def killed_while_recording(dsn: str, file: Path, seconds: float) -> int:
     """How many lines a recorder had acknowledged when it was killed so long after the first."""
-    recorder = subprocess.Popen([sys.executable, "-c", RECORDER, dsn, str(file)], stdout=subprocess.PIPE)
+    recorder = LimitedProcess([sys.executable, "-c", RECORDER, dsn, str(file)], stdout=subprocess.PIPE)
     assert recorder.stdout is not None
     first = recorder.stdout.readline()
     time.sleep(seconds)
     recorder.kill()
     said = first + recorder.stdout.read()
     recorder.stdout.close()
-    recorder.wait()
+    recorder.wait(30)
     whole = [line for line in said.splitlines(keepends=True) if line.endswith(b"\n")]
     return int(whole[-1])
 
@@ -81,7 +82,7 @@ def test_nothing_is_lost_when_the_service_is_closed(dsn: str) -> None:
     service = open_offerlog(database_url=dsn, keep_deadlines=False)
     answers = [service.submit([line]) for line in lines]
     service.close()
-    assert all(answer.done() and answer.exception() is None for answer in answers)
+    assert all(answer.done() and answer.exception(0) is None for answer in answers)
     with open_offerlog(database_url=dsn, keep_deadlines=False) as again:
         kinds = {outcome.kind.value for outcome in again.record(lines).outcomes}
         assert "recorded" not in kinds

@@ -24,6 +24,7 @@ from offerlog_infrastructure.embedded.binaries import Binaries, find_binaries
 from offerlog_infrastructure.embedded.server_user import ServerUser
 from offerlog_infrastructure.embedded.socket_folder import socket_folder
 from offerlog_infrastructure.embedded.staging import executable_bindir
+from support.processes import LimitedProcess, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ def processes(fields: str) -> list[str]:
     """What ps shows of all processes, in full width and in letters of any alphabet."""
     command = ["ps", "-eww", "-o", fields]
     environment = {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
-    listed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
     return listed.stdout.splitlines()[1:]
 
 
@@ -67,7 +68,7 @@ class Client:
 
     def __init__(self, data_dir: Path, *arguments: str, python: str = sys.executable, **options: Any) -> None:
         command = [python, "-c", CLIENT, str(data_dir), *arguments]
-        self.process = subprocess.Popen(
+        self.process = LimitedProcess(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
         )
         self._said: dict[str, str] | None = None
@@ -88,7 +89,7 @@ class Client:
     def kill(self) -> None:
         """Kill it with SIGKILL, and wait for its end."""
         self.process.kill()
-        self.process.communicate()
+        self.process.communicate(timeout=60)
 
 
 class Place:
@@ -107,7 +108,7 @@ class Place:
     @property
     def guard(self) -> int:
         """The process number of the guard, or of the last one."""
-        return int((self.path / "guard.lock").read_text())
+        return int((self.path / "guard.lock").read_text() or 0)  # empty while a new guard writes it
 
     @property
     def postmaster(self) -> int:
@@ -284,7 +285,7 @@ for _ in range(8):
     with EmbeddedServer.acquire(Path(sys.argv[1])) as server, psycopg.connect(server.dsn) as connection:
         connection.execute("SELECT 1")
 """
-    runs = [subprocess.Popen([sys.executable, "-c", hurried, place.path]) for _ in range(3)]
+    runs = [LimitedProcess([sys.executable, "-c", hurried, place.path]) for _ in range(3)]
     assert [run.wait(60) for run in runs] == [0, 0, 0]
     assert place.stopped()
 
@@ -309,7 +310,7 @@ def test_ctrl_c_at_the_starter_is_not_for_the_server(place: Place) -> None:
     other = place.client()
     assert other.said
     os.killpg(starter.process.pid, signal.SIGINT)
-    starter.process.wait()
+    starter.process.wait(60)
     assert rows(other.said["dsn"], "SELECT 1") == [1]
     other.close()
     assert place.stopped()
@@ -411,7 +412,7 @@ def test_a_server_killed_with_a_backend_at_work_can_be_started_again(place: Plac
     os.kill(place.postmaster, signal.SIGKILL)
     with EmbeddedServer.acquire(place.path) as server:
         assert rows(server.dsn, "SELECT 1") == [1]
-    worker.join()
+    finish(worker)
     client.close()
     assert place.stopped()
 
@@ -428,7 +429,7 @@ def test_nothing_acknowledged_is_lost_when_everything_is_killed_mid_write(place:
             os.kill(pid, signal.SIGKILL)
     acknowledged: set[int] = set()
     for writer in writers:
-        said, _ = writer.process.communicate()
+        said, _ = writer.process.communicate(timeout=60)
         acknowledged |= {int(line) for line in said.splitlines(keepends=True) if line.endswith("\n")}
     assert len(acknowledged) > 100
     with EmbeddedServer.acquire(place.path) as server:
@@ -463,7 +464,7 @@ def test_a_pid_file_with_a_number_given_to_another_process_is_no_obstacle(place:
     """PostgreSQL alone would refuse: to it, any process of the same user may be the old server."""
     user = ServerUser.of(place.path / "postgres")
     uid, gid, _ = user.switch()
-    stranger = subprocess.Popen(["sleep", "60"], user=uid, group=gid, cwd="/")
+    stranger = LimitedProcess(["sleep", "60"], user=uid, group=gid, cwd="/")
     stale = f"{stranger.pid}\n{place.path}/postgres\n1\n5432\n\n\n  1 1\nready   \n"
     (place.path / "postgres" / "postmaster.pid").write_text(stale)
     try:
@@ -471,7 +472,7 @@ def test_a_pid_file_with_a_number_given_to_another_process_is_no_obstacle(place:
             assert rows(server.dsn, "SELECT 1") == [1]
     finally:
         stranger.kill()
-        stranger.wait()
+        stranger.wait(30)
 
 
 def test_a_lost_password_is_replaced(place: Place) -> None:
@@ -494,11 +495,11 @@ DeathWatch(dismissed.pid).dismiss()
 print(child.pid, dismissed.pid, flush=True)
 time.sleep(60)
 """
-    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    process = LimitedProcess([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     child, dismissed = map(int, process.stdout.readline().split())
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
 
     def state(pid: int) -> str:
         found = [line.split()[1] for line in processes("pid,stat") if line.split()[0] == str(pid)]
@@ -550,6 +551,7 @@ def _python_for(user: pwd.struct_passwd) -> str:
         tried = subprocess.run(
             ["/bin/sh", "-c", '"$1" -c "import sys; print(sys.version_info[:2])"', "sh", python],
             capture_output=True, text=True, check=False, user=user.pw_uid, group=user.pw_gid, cwd="/",
+            timeout=60,
         )  # fmt: skip
         if tried.stdout.strip() == str(sys.version_info[:2]):
             return python
@@ -601,7 +603,7 @@ def test_an_ordinary_user_is_told_which_folder_is_closed(folder: Path) -> None:
         assert f"{folder / named}" in client.said["message"]
         assert "--data or OFFERLOG_DATA" in client.said["message"]
         assert ("it belongs to user 'root'" in client.said["message"]) is (named in {"read-only", "private"})
-        client.process.communicate()
+        client.process.communicate(timeout=60)
 
 
 @only_root
@@ -641,7 +643,7 @@ def test_programs_in_a_closed_folder_are_copied_once_to_where_they_can_be_execut
     uid, gid, extra_groups = user.switch()
     for program in ("postgres", "initdb"):
         subprocess.run([bindir / program, "--version"], check=True, user=uid, group=gid, cwd="/",
-                       extra_groups=extra_groups, stdout=subprocess.DEVNULL)  # fmt: skip
+                       extra_groups=extra_groups, stdout=subprocess.DEVNULL, timeout=60)  # fmt: skip
     made = bindir.stat().st_ctime_ns
     assert executable_bindir(closed, user, folder / "cache") == bindir
     assert bindir.stat().st_ctime_ns == made
@@ -737,7 +739,7 @@ def test_a_server_that_offerlog_did_not_start_is_left_alone(place: Place) -> Non
     user = ServerUser.of(place.path / "postgres")
     uid, gid, extra_groups = user.switch()
     bindir = executable_bindir(find_binaries(), user)
-    other = subprocess.Popen(
+    other = LimitedProcess(
         [bindir / "postgres", "-D", place.path / "postgres", "-c", "listen_addresses=",
          "-c", "unix_socket_directories=."],
         user=uid, group=gid, extra_groups=extra_groups, cwd="/", stderr=subprocess.DEVNULL,
@@ -750,7 +752,7 @@ def test_a_server_that_offerlog_did_not_start_is_left_alone(place: Place) -> Non
         assert other.poll() is None
     finally:
         other.send_signal(signal.SIGINT)
-        other.wait()
+        other.wait(60)
 
 
 def test_a_log_that_has_grown_is_put_aside(place: Place) -> None:

@@ -40,7 +40,7 @@ def at_once(services: list[Offerlog], act: Callable[[int, Offerlog], list[Receip
     start = threading.Barrier(len(services))
 
     def run(number: int) -> list[Receipt]:
-        start.wait()
+        start.wait(60)
         return act(number, services[number])
 
     with ThreadPoolExecutor(len(services)) as pool:

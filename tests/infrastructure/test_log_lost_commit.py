@@ -22,6 +22,7 @@ from offerlog_application.ports import StoreUnavailable
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.lost_commit import LostCommit
 from offerlog_infrastructure.service import Offerlog
+from support.processes import finish
 
 SLOW_COMMIT = """
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
@@ -49,6 +50,7 @@ class Proxy:
         parts = conninfo_to_dict(dsn)
         self._server = f"{parts['host']}/.s.PGSQL.{parts.get('port') or 5432}"
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(300)
         port = self._listener.getsockname()[1]
         self.dsn = make_conninfo(dsn, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
         self.next: Cut | None = None
@@ -71,6 +73,8 @@ class Proxy:
                 client.close()
                 continue
             server = socket.socket(socket.AF_UNIX)
+            server.settimeout(300)
+            client.settimeout(300)
             server.connect(self._server)
             self._pairs.append((client, server))
             silent = threading.Event()
@@ -245,7 +249,7 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
         errors = [answer.exception(timeout=60) for answer in answers]
     finally:
         over.set()
-        terminator.join()
+        finish(terminator)
     told = event_ids(dsn)
     refused = [text for (text,) in rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals")]
     for n, error in enumerate(errors):

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from contracts.recount import rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.migrations import SchemaNotMade, SchemaTooNew, migrate, migrations
+from support.processes import LimitedProcess
 
 FIRST_START = """
 import sys
@@ -51,7 +52,7 @@ def schema(dsn: str, name: str = SCHEMA) -> tuple[list[tuple[object, ...]], list
 def test_five_first_starts_at_once_all_succeed(empty: str) -> None:
     """Every process finds the tables, made once, and records its signal."""
     starts = [
-        subprocess.Popen(
+        LimitedProcess(
             [sys.executable, "-c", FIRST_START, empty, f"no signal {n}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

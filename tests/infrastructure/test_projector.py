@@ -46,10 +46,10 @@ def test_the_views_equal_a_recount_of_the_log(offerlog: Offerlog, dsn: str) -> N
     """Every kind of journey, in batches and one by one."""
     recorded(offerlog, journeys(210))
     answers = [offerlog.submit([line]) for line in journeys(420)[630:]]
-    offerlog.wait(max(answer.result().position or 0 for answer in answers))
+    offerlog.wait(max(answer.result(60).position or 0 for answer in answers))
     assert shown(offerlog, dsn) == recounted(dsn)
     assert {status.position for status in offerlog.projections()} == {
-        max(a.result().position or 0 for a in answers)
+        max(a.result(60).position or 0 for a in answers)
     }
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contracts.given import journeys, signal
 from contracts.recount import recounted, rows, shown, until
 from offerlog_infrastructure.composition import open_offerlog
+from support.processes import LimitedProcess
 
 PROJECTOR = """
 import sys
@@ -31,7 +32,7 @@ HOLDERS = """
 def standing_by(dsn: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
     """So many processes that have everything loaded and wait for a word; killed in the end."""
     processes = [
-        subprocess.Popen(
+        LimitedProcess(
             [sys.executable, "-c", PROJECTOR, dsn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for _ in range(count)
@@ -44,7 +45,7 @@ def standing_by(dsn: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
     finally:
         for process in processes:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=60)
 
 
 def begin(process: subprocess.Popen[str]) -> None:

@@ -18,7 +18,7 @@ def test_the_proof_holds_page_by_page(offerlog: Offerlog, dsn: str) -> None:
     answers = [offerlog.submit(lines[start : start + 7]) for start in range(0, len(lines), 7)]
     for _ in range(5):
         assert all(not one.differences for one in offerlog.verify())
-    offerlog.wait(max(answer.result().position or 0 for answer in answers))
+    offerlog.wait(max(answer.result(60).position or 0 for answer in answers))
     ((events, last),) = rows(dsn, "SELECT count(*), max(notification_id) FROM offerlog_events")
     for one in offerlog.verify():
         assert (one.events, one.position, one.differences) == (events, last, ())

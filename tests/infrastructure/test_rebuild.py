@@ -21,6 +21,7 @@ from offerlog_application.reports import ReportQuery
 from offerlog_infrastructure.postgres.rebuild import switch, workshop
 from offerlog_infrastructure.postgres.views import VIEWS
 from offerlog_infrastructure.service import Offerlog
+from support.processes import LimitedProcess, finish
 
 REBUILDING = """
 import sys, time
@@ -84,11 +85,11 @@ def test_readers_and_writers_go_on_meanwhile(offerlog: Offerlog, dsn: str) -> No
         if start % 400 == 0:
             offerlog.rebuild()
     over.set()
-    reader.join()
+    finish(reader)
     assert len(seen) > 3
     assert min(seen) >= least
     assert seen == sorted(seen)
-    offerlog.wait(max(answer.result().position or 0 for answer in answers))
+    offerlog.wait(max(answer.result(60).position or 0 for answer in answers))
     assert shown(offerlog, dsn) == recounted(dsn)
     assert all(not one.differences for one in offerlog.verify())
 
@@ -209,7 +210,7 @@ def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: 
 
     def hang(*_: object) -> None:
         hung.set()
-        over.wait()
+        over.wait(60)
 
     monkeypatch.setattr(switch, "_HANGS_SECONDS", 1)
     monkeypatch.setattr(workshop.Workshop, "move_in", hang)
@@ -221,7 +222,7 @@ def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: 
         finally:
             over.set()
         with pytest.raises(psycopg.Error):
-            switching.result()
+            switching.result(60)
 
 
 def test_one_rebuild_at_a_time(offerlog: Offerlog) -> None:
@@ -244,7 +245,7 @@ def test_killed_in_the_middle_it_goes_on_the_next_time(offerlog: Offerlog, dsn: 
     for start in range(0, 2800, 700):
         offerlog.record(journeys(start + 700)[start * 3 :])
     offerlog.catch_up()
-    with subprocess.Popen(
+    with LimitedProcess(
         [sys.executable, "-c", REBUILDING, dsn], stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as running:
         assert running.stdout is not None

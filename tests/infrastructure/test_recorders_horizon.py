@@ -16,6 +16,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 from contracts.recount import rows, until
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from support.processes import finish
 
 _INSERT: Final = b"""
     INSERT INTO offerlog_events (originator_id, originator_version, topic, state)
@@ -123,7 +124,7 @@ def follow(dsn: str, seconds: float, pages: list[Page]) -> tuple[list[int], list
     for reader in readers:
         reader.start()
     for reader in readers:
-        reader.join()
+        finish(reader)
     held = rows(dsn, "SELECT notification_id FROM offerlog_events ORDER BY 1")
     return [position for (position,) in held], got
 
@@ -162,7 +163,7 @@ def threading_timer(act: Callable[[], None]) -> Iterator[None]:
     timer = threading.Timer(0.5, act)
     timer.start()
     yield
-    timer.join()
+    finish(timer)
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])

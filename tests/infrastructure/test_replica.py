@@ -22,6 +22,7 @@ from offerlog_application.listings import ReplicaStale, Suppression
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore
 from offerlog_infrastructure.service import Offerlog
+from support.processes import LimitedProcess
 
 MAP = str(uuid.uuid4())
 
@@ -213,7 +214,7 @@ def test_two_processes_have_a_file_each_and_a_killed_one_leaves_a_usable_one(
         "service = open_offerlog(database_url=sys.argv[1], keep_deadlines=False, replica=Path(sys.argv[2]))\n"
         "print(len(service.local_suppressions('visitor-1').suppressions), flush=True); time.sleep(60)"
     )
-    with subprocess.Popen(
+    with LimitedProcess(
         [sys.executable, "-c", program, dsn, str(folder)], stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None

@@ -117,7 +117,12 @@ def test_the_same_arguments_give_the_same_bytes_in_another_process(messy: list[s
     for hash_seed in ("1", "4711"):
         environment = os.environ | {"PYTHONHASHSEED": hash_seed}
         there = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
         assert there.stdout.strip() == here
 

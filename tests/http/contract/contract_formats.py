@@ -45,7 +45,7 @@ schemathesis.openapi.format(
 
 
 def _signal_validator() -> jsonschema_rs.Validator:
-    with urllib.request.urlopen(os.environ["OFFERLOG_URL"] + "/openapi.json") as answer:  # noqa: S310 - our own
+    with urllib.request.urlopen(os.environ["OFFERLOG_URL"] + "/openapi.json", timeout=30) as answer:  # noqa: S310 - our own
         components = json.load(answer)["components"]
     schema = {"$ref": "#/components/schemas/AnySignal", "components": components}
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)

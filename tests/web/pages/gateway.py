@@ -9,6 +9,8 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from support.processes import finish
+
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "server", "date", "content-length"}
 
 
@@ -88,7 +90,7 @@ class Gateway:
         finally:
             self.behaviour = None
             server.shutdown()
-            thread.join()
+            finish(thread)
             server.server_close()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Canned | None:

@@ -1,12 +1,15 @@
 """The service in a process of its own, to be stopped, killed and started again."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server import listen, run
 from offerlog_infrastructure.settings import Settings
+from support.processes import LimitedProcess
 
 
 class Served:
@@ -19,7 +22,8 @@ class Served:
     def start(self) -> None:
         """Serve on a free port; returns when it does."""
         command = [sys.executable, __file__, self.dsn]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        self.process = LimitedProcess(command, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
 

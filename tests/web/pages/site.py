@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from support.processes import finish
+
 FOLDER = Path(__file__).parent
 
 
@@ -53,7 +55,7 @@ class Site:
             yield self
         finally:
             server.shutdown()
-            thread.join()
+            finish(thread)
             server.server_close()
 
 
