@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from offerlog_domain.metrics import METRICS
 from offerlog_domain.outcomes import Blocked
+from offerlog_infrastructure.escaping import guard_formulas
 
 if TYPE_CHECKING:
     from offerlog_application.audit import History
@@ -151,7 +152,7 @@ def report_table(made: Report) -> list[list[Any]]:
         *(
             [
                 row.action_map_id,
-                _as_text(row.action_map_name),
+                guard_formulas(row.action_map_name or ""),
                 row.bucket,
                 *(row.metrics[metric] for metric in metrics),
                 row.rates["accepted"],
@@ -160,11 +161,6 @@ def report_table(made: Report) -> list[list[Any]]:
             for row in made.rows
         ),
     ]
-
-
-def _as_text(name: str | None) -> str | None:
-    """A name that no spreadsheet takes for a formula: names come from whoever sends signals."""
-    return f"'{name}" if name and name[0] in "=+-@\t\r" else name
 
 
 def status_document(one: ProjectionStatus) -> Document:

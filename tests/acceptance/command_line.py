@@ -1,9 +1,15 @@
 """The installed command, as the tests run it; and signals to give it."""
 
+import fcntl
 import json
 import os
+import pty
+import select
+import struct
 import subprocess
 import sys
+import termios
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +59,38 @@ class CommandLine:
         assert run.returncode == code, (words, run)
         assert "Traceback" not in answer.errors
         return answer
+
+    def on_a_terminal(
+        self, *words: str, columns: int = 80, typed: bytes = b"", code: int = 0, seconds: float = 60
+    ) -> str:
+        """Run it on a pseudo-terminal, expect that exit code; returns what a person would see."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        run = subprocess.Popen(
+            [COMMAND, *words],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**self.environment, "TERM": "xterm"},
+        )
+        os.close(theirs)
+        seen, deadline = b"", time.monotonic() + seconds
+        try:
+            os.write(ours, typed)
+            while select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                try:
+                    part = os.read(ours, 1 << 16)
+                except OSError:  # how Linux says that the other end is closed
+                    break
+                if not part:
+                    break
+                seen += part
+            assert run.wait(max(0.1, deadline - time.monotonic())) == code, seen
+        finally:
+            run.kill()
+            run.wait(10)
+            os.close(ours)
+        return seen.decode()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,43 +1,19 @@
 """`offerlog expire`, `projections`, `simulate`, `sample`, and what holds for every command."""
 
-import fcntl
 import json
-import os
-import pty
 import socket
-import struct
 import subprocess
-import termios
 from pathlib import Path
 
 import pytest
 
 from acceptance.command_line import COMMAND, CommandLine, an_id, told
-from support.processes import LimitedProcess
 
 TRAFFIC = (
     *("simulate", "--visitors", "40", "--action-maps", "2", "--days", "2"),
     *("--start", "2026-11-20", "--seed", "3"),
 )
 PROJECTIONS = ["current_state", "performance", "suppression"]
-
-
-def on_a_terminal(offerlog: CommandLine, *words: str, columns: int = 80) -> str:
-    """What a person would see."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    environment = {**offerlog.environment, "TERM": "xterm"}
-    run = LimitedProcess([COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    seen = b""
-    try:
-        while part := os.read(ours, 1 << 16):
-            seen += part
-    except OSError:  # how Linux says that the other end is closed
-        pass
-    os.close(ours)
-    assert run.wait(timeout=30) == 0, seen
-    return seen.decode()
 
 
 def test_expire_ends_what_is_overdue(offerlog: CommandLine) -> None:
@@ -76,7 +52,7 @@ def test_projections_are_shown_and_rebuilt(offerlog: CommandLine) -> None:
     table = [line.split() for line in offerlog("projections", "status").text.splitlines()]
     assert [row[0] for row in table] == ["projection", *PROJECTIONS]
     assert "performance rebuilt" in offerlog("projections", "rebuild", "performance").text
-    assert "all projections rebuilt" in on_a_terminal(offerlog, "projections", "rebuild")
+    assert "all projections rebuilt" in offerlog.on_a_terminal("projections", "rebuild")
     assert offerlog("report", "--format", "json").raw == report
     said = offerlog.fails("projections", "rebuild", "reports")
     assert "there is no projection 'reports': current_state, performance, suppression" in said
@@ -111,14 +87,14 @@ def test_impossible_traffic_is_wrong_usage(offerlog: CommandLine) -> None:
 def test_a_narrow_terminal_loses_nothing(offerlog: CommandLine) -> None:
     """In 80 columns every map, bucket, count and event is still there, whole."""
     offerlog("record", "-", given=offerlog(*TRAFFIC).raw)
-    shown = on_a_terminal(offerlog, "report", "--by", "day", "--view", "full")
+    shown = offerlog.on_a_terminal("report", "--by", "day", "--view", "full")
     assert "…" not in shown
     rows = offerlog("report", "--by", "day", "--format", "json").json["rows"]
     assert all(row["action_map_id"] in shown for row in rows)
     assert shown.count("2026-11-20 ") == sum(row["bucket"].startswith("2026-11-20") for row in rows)
     one = offerlog("suppressions", "--action-map", rows[0]["action_map_id"]).lines[0]
     pair = ("--customer", one["customer_id"], "--action-map", one["action_map_id"])
-    timeline = on_a_terminal(offerlog, "history", *pair)
+    timeline = offerlog.on_a_terminal("history", *pair)
     assert "…" not in timeline
     assert one["action_id"] in timeline
 

@@ -155,6 +155,22 @@ def test_a_name_is_no_formula(site: Site, admin: httpx.Client) -> None:
     assert "\"'=HYPERLINK(" in admin.get(REPORT, params={"format": "csv"}).text
 
 
+def test_json_holds_no_character_that_steers_a_terminal(site: Site, admin: httpx.Client) -> None:
+    """An answer is often looked at with curl: C1, DEL and what reorders text are escaped, the value stays."""
+    name = "\x9b31m\x7f\u202e\u2028"
+    told = examples.SIGNAL | {"actionMapName": name, "customerId": name, "sessionId": "no session"}
+    posted = admin.post("/v1/signals", json=[told, examples.SIGNAL | {"actionMapName": name}])
+    site.service.wait(posted.json()["position"])
+    report, refused = admin.get(REPORT), admin.get("/v1/refusals")
+    lines = admin.get("/v1/refusals", headers={"Accept": "application/x-ndjson"})
+    assert report.json()["rows"][0]["action_map_name"] == name
+    assert json.loads(refused.json()["items"][0]["signal"])["customerId"] == name
+    wrong = admin.get(REPORT, params={"zone": name})
+    assert wrong.status_code == 400
+    for answer in (report, refused, lines, wrong):
+        assert not set("\x9b\x7f\u202e\u2028") & set(answer.text)
+
+
 @pytest.mark.parametrize("depth", [201, 990, 10_000])
 def test_a_signal_nested_too_deeply_harms_no_other(admin: httpx.Client, depth: int) -> None:
     """Alone, in an array and as a line, whatever else it holds."""

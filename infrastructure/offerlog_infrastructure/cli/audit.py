@@ -19,8 +19,9 @@ from offerlog_infrastructure.cli.options import (
     Organization,
     open_service,
 )
-from offerlog_infrastructure.cli.output import Form, console, print_json, printable, table, usage
+from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.documents import history_document, kept_document, refusal_counts_document
+from offerlog_infrastructure.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.audit import History
@@ -95,7 +96,7 @@ def _told(event: "LifecycleEvent") -> Text:
     error = ": ".join(part for part in (event.error_code, event.error_message) if part)
     timeout = f"for {event.timeout_seconds} s" if event.timeout_seconds else ""
     details = [part for part in (event.stage, error, timeout) if part]
-    return Text(event.state + (f" ({printable(', '.join(details))})" if details else ""))
+    return Text(event.state + (f" ({spell_out(', '.join(details))})" if details else ""))
 
 
 def _shown(moment: datetime) -> str:

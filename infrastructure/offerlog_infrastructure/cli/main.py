@@ -26,7 +26,8 @@ from offerlog_infrastructure.cli import (
     simulate,
 )
 from offerlog_infrastructure.cli.everywhere import Group, hand_down
-from offerlog_infrastructure.cli.output import OneLine, printable
+from offerlog_infrastructure.cli.output import OneLine
+from offerlog_infrastructure.escaping import spell_out
 
 _INTERRUPTED: Final = 130
 
@@ -175,7 +176,7 @@ def _end_of(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    typer.echo(f"offerlog: {printable(text)}", err=True)
+    typer.echo(f"offerlog: {spell_out(text)}", err=True)
 
 
 if __name__ == "__main__":

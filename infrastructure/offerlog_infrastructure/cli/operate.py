@@ -3,10 +3,12 @@
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import Form, console, print_json, printable, table
+from offerlog_infrastructure.cli.output import Form, console, print_json, table
+from offerlog_infrastructure.escaping import spell_out
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,11 +60,11 @@ def check(
                 }
             )
         figures = [f"{figure:,}" for figure in (kind.events, kind.first, kind.last, kind.sampled)]
-        rows.add_row(printable(kind.topic), "no" if kind.error else "yes", *figures)
+        rows.add_row(Text(spell_out(kind.topic)), "no" if kind.error else "yes", *figures)
     if form is Form.TABLE:
         out.print(rows if kinds else "The log is empty.")
     unreadable = [kind for kind in kinds if kind.error is not None]
     for kind in unreadable:
-        typer.echo(f"offerlog: this build cannot read {printable(kind.error or '')}", err=True)
+        typer.echo(f"offerlog: this build cannot read {spell_out(kind.error or '')}", err=True)
     if unreadable:
         raise typer.Exit(1)

@@ -1,9 +1,10 @@
 """How commands print: JSON for machines, tables for people."""
 
+import csv
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import typer
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from offerlog_infrastructure.escaping import escape_json, spell_out
 
 _UNBOUNDED = 1_000
 """Columns of what is no terminal."""
@@ -25,17 +28,17 @@ class Form(StrEnum):
 
 
 class OneLine(logging.Formatter):
-    """What is logged, on one line: the server's errors have several."""
+    """A logged message on one printable line: errors of the server have several, and quote what came."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As its class does."""
-        return " ".join(super().format(record).split())
+        """Format a record."""
+        return spell_out(" ".join(super().format(record).split()))
 
 
 def json_line(value: object) -> str:
-    """One value on one line; text stays readable, and what is no text cannot break the line."""
+    """Encode a value as one line of JSON: readable text, without anything that could steer a terminal."""
     line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return line.encode("utf-8", "backslashreplace").decode()
+    return escape_json(line.encode("utf-8", "backslashreplace").decode())
 
 
 def print_json(value: object) -> None:
@@ -43,9 +46,11 @@ def print_json(value: object) -> None:
     sys.stdout.write(json_line(value) + "\n")
 
 
-def printable(text: str) -> str:
-    """Text from outside, safe to show: what would steer a terminal or break a line is spelt out."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+def print_csv(rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV; on a terminal, what does not print is spelled out."""
+    if sys.stdout.isatty():
+        rows = [[spell_out(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    csv.writer(sys.stdout).writerows(rows)
 
 
 def console(*, stderr: bool = False) -> Console:

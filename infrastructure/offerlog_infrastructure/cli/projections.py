@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
@@ -14,11 +15,11 @@ from offerlog_infrastructure.cli.output import (
     Form,
     console,
     print_json,
-    printable,
     table,
     usage,
 )
 from offerlog_infrastructure.documents import proof_document, stamp, status_document
+from offerlog_infrastructure.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.service import Offerlog
@@ -128,7 +129,7 @@ def rebuild(
             _rebuild(service, name, switch=True, accept_difference=accept_difference)
         except ProjectionsDiffer as differ:
             for line in differ.differences[:10]:
-                typer.echo(printable(line), err=True)
+                typer.echo(spell_out(line), err=True)
             if not (sys.stdin.isatty() and typer.confirm("Take the rebuilt one?", err=True)):
                 raise
             _rebuild(service, name, switch=True, accept_difference=True)
@@ -170,7 +171,7 @@ def dead_letters(
                 }
             )
         cells = (one.view, str(one.stream), one.topic, one.error)
-        rows.add_row(*map(printable, cells), f"{one.position:,}", f"{one.waiting:,}")
+        rows.add_row(*(Text(spell_out(cell)) for cell in cells), f"{one.position:,}", f"{one.waiting:,}")
     if form is Form.TABLE:
         if lifted is not None:
             out.print(f"{lifted:,} taken in again, {len(found):,} left")

@@ -16,8 +16,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, json_line, printable, table, usage
+from offerlog_infrastructure.cli.output import console, json_line, table, usage
 from offerlog_infrastructure.documents import outcome_document
+from offerlog_infrastructure.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.batches import Receipt
@@ -106,7 +107,7 @@ def record_files(
                 name = str(path) if len(files) > 1 else None
                 seen, began = 0, time.monotonic()
                 with closing(Source(path)) as source:
-                    task = progress.add_task(printable(str(path)), total=source.size, signals=0, rate=0.0)
+                    task = progress.add_task(spell_out(str(path)), total=source.size, signals=0, rate=0.0)
                     for batch, receipt in _recorded(service, source, batch_size):
                         position = max(position, receipt.position or 0)
                         seen += len(batch)

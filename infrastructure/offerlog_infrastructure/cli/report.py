@@ -1,7 +1,5 @@
 """offerlog report: Action Map Performance."""
 
-import csv
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +14,13 @@ from offerlog_infrastructure.cli.options import Data, Organization, open_service
 from offerlog_infrastructure.cli.output import (
     console,
     fits,
+    print_csv,
     print_json,
-    printable,
     table,
     usage,
 )
 from offerlog_infrastructure.documents import proof_document, report_document, report_table
+from offerlog_infrastructure.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.reports import Report, ReportQuery, ReportRow
@@ -116,7 +115,7 @@ def report(
         case Format.JSON:
             print_json(report_document(made) | ({"proof": proof_document(proof)} if proof else {}))
         case Format.CSV:
-            csv.writer(sys.stdout).writerows(report_table(made))
+            print_csv(report_table(made))
         case Format.TABLE:
             show_report(made)
             if proof:
@@ -192,7 +191,7 @@ def _title(query: "ReportQuery") -> str:
 
 
 def _heading(row: "ReportRow") -> Text:
-    name = f"{printable(row.action_map_name)} " if row.action_map_name else ""
+    name = f"{spell_out(row.action_map_name)} " if row.action_map_name else ""
     return Text.assemble(name, (row.action_map_id, "dim"))
 
 

@@ -14,9 +14,10 @@ from rich.text import Text
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, printable, table
+from offerlog_infrastructure.cli.output import console, table
 from offerlog_infrastructure.cli.record import Tally, record_files, show_outcomes
 from offerlog_infrastructure.cli.report import show_report
+from offerlog_infrastructure.escaping import spell_out
 
 _BATCH = 1000
 
@@ -56,7 +57,7 @@ def sample(data: Data = None, organization: Organization = None) -> None:
         for row in made.rows:
             found = list(service.suppressed_visitors(row.action_map_id))
             example = example or next(iter(found), None)
-            rows.add_row(Text(printable(row.action_map_name or row.action_map_id)), f"{len(found):,}")
+            rows.add_row(Text(spell_out(row.action_map_name or row.action_map_id)), f"{len(found):,}")
         out.print(rows)
         _space(out)
     if example is None:
@@ -78,7 +79,7 @@ def sample(data: Data = None, organization: Organization = None) -> None:
         f"{offerlog} sample{where}",
         f"{offerlog} --help",
     ):
-        out.print(f"  {printable(command)}", soft_wrap=True, markup=False)
+        out.print(f"  {spell_out(command)}", soft_wrap=True, markup=False)
 
 
 def _space(out: Console) -> None:

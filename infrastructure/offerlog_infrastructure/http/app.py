@@ -23,6 +23,7 @@ from offerlog_infrastructure.http import (
 )
 from offerlog_infrastructure.http.access import Rate
 from offerlog_infrastructure.http.arrivals import Arrivals
+from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 from offerlog_infrastructure.http.head import HeadAsGet
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.openapi import DescribedAPI
@@ -56,6 +57,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        default_response_class=EscapedJSONResponse,
         redirect_slashes=False,  # to an address made of the Host header, that would be
         # The framework's own spans hold paths and queries as they came, and so customer ids.
         telemetry={"tracing": False, "metrics": False, "logs": False},

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from offerlog_infrastructure.documents import (
 )
 from offerlog_infrastructure.http.access import Reader, Writer
 from offerlog_infrastructure.http.bodies import body_as
+from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.parameters import (
     ActionMapId,
@@ -65,7 +65,7 @@ class Visitors(BaseModel):
 @router.post("/v1/offers", operation_id="makeOffer", summary="Ask to make an offer, and record it")
 async def make_offer(
     request: Request, key: Writer, asked: Annotated[OfferRequest, body_as(OfferRequest)]
-) -> JSONResponse:
+) -> EscapedJSONResponse:
     """Decide whether the map may offer to this visitor and record the offer if so, in one step.
 
     201: offered. 200: blocked, with the reason. The same `actionId` again gets the same decision.
@@ -74,7 +74,7 @@ async def make_offer(
         lambda: request.app.state.service.offer(**asked.model_dump(), organization=key.organization)
     )
     told = offer_document(decision)
-    return JSONResponse(told, 201 if told["decision"] == "offered" else 200)
+    return EscapedJSONResponse(told, 201 if told["decision"] == "offered" else 200)
 
 
 @router.get(

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from fastapi import Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from offerlog_infrastructure.documents import Document
+from offerlog_infrastructure.http.escaped import EscapedJSONResponse, encode_escaped
 from offerlog_infrastructure.http.problems import malformed
 from offerlog_infrastructure.http.slow_reads import slowly
 
@@ -44,7 +45,7 @@ async def page_of(
     told: Callable[[T], Document],
     limit: int,
     cursor: Callable[[Document], list[Any]],
-) -> JSONResponse:
+) -> EscapedJSONResponse:
     """The first of them, and a cursor if there are more."""
 
     def taken() -> list[Document]:
@@ -54,14 +55,16 @@ async def page_of(
     items = await slowly(request, taken)
     more = len(items) > limit
     items = items[:limit]
-    return JSONResponse({"items": items, "next_cursor": cursor_of(cursor(items[-1])) if more else None})
+    return EscapedJSONResponse(
+        {"items": items, "next_cursor": cursor_of(cursor(items[-1])) if more else None}
+    )
 
 
 def stream_of(request: Request, found: Generator[T], told: Callable[[T], Document]) -> StreamingResponse:
     """All of them, one on a line."""
 
     def piece() -> bytes:
-        return b"".join(_encode(told(one)) + b"\n" for one in islice(found, _PIECE))
+        return b"".join(encode_escaped(told(one)) + b"\n" for one in islice(found, _PIECE))
 
     async def pieces() -> AsyncIterator[bytes]:
         with closing(found):

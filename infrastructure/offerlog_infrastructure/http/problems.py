@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -15,6 +14,7 @@ from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
 from offerlog_application.submissions import Overloaded
 from offerlog_application.writer import Contended
 from offerlog_domain.signals import MalformedSignal
+from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -83,7 +83,7 @@ def malformed(field: str | None, cause: str) -> Problem:
     return Problem(400, "malformed-request", cause, field=field)
 
 
-def answer(problem: Problem) -> JSONResponse:
+def answer(problem: Problem) -> EscapedJSONResponse:
     """A problem as it is sent."""
     told: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
@@ -93,7 +93,7 @@ def answer(problem: Problem) -> JSONResponse:
     }
     if problem.field is not None:
         told |= {"field": problem.field, "cause": problem.detail}
-    return JSONResponse(told, problem.status, problem.headers, MEDIA_TYPE)
+    return EscapedJSONResponse(told, problem.status, problem.headers, MEDIA_TYPE)
 
 
 def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
@@ -129,7 +129,7 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
 def handle(app: FastAPI) -> None:
     """Answer every known error of this app as a problem; the request log answers for the others."""
 
-    async def known(request: Request, error: Exception) -> JSONResponse:
+    async def known(request: Request, error: Exception) -> EscapedJSONResponse:
         problem = of(error)
         if (
             isinstance(error, MalformedSignal) and request.method != "POST"
@@ -137,7 +137,7 @@ def handle(app: FastAPI) -> None:
             problem.field = _PARAMETER_OF.get(problem.field or "", problem.field)
         return answer(problem)
 
-    async def framework(_: Request, error: Exception) -> JSONResponse:
+    async def framework(_: Request, error: Exception) -> EscapedJSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
         headers = dict(error.headers or {})
         if headers.get("Allow") == "GET":
@@ -146,7 +146,7 @@ def handle(app: FastAPI) -> None:
             Problem(error.status_code, _SLUG_OF[error.status_code], str(error.detail), headers=headers)
         )
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
+    async def invalid(_: Request, error: Exception) -> EscapedJSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
         first = error.errors()[0]
         named = [str(part) for part in first["loc"][1:]]

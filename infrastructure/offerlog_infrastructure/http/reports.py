@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import JSONResponse
 
 from offerlog_application.calendar import Granularity, instant, zone
 from offerlog_application.listings import Proof
@@ -25,6 +24,7 @@ from offerlog_infrastructure.documents import (
     report_table,
 )
 from offerlog_infrastructure.http.access import Reader, Reporter
+from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.parameters import (
     ActionMapId,
@@ -96,7 +96,7 @@ async def action_map_performance(
     told = report_document(made)
     if proof:
         told["proof"] = proof_document(await slowly(request, service.proof))
-    return JSONResponse(told, headers=headers)
+    return EscapedJSONResponse(told, headers=headers)
 
 
 @router.get(

@@ -17,6 +17,7 @@ from offerlog_infrastructure.documents import outcome_document
 from offerlog_infrastructure.http import signal_log
 from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
 from offerlog_infrastructure.http.bodies import JSON_TYPES, lines, media_type, whole
+from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.json_arrays import elements
 from offerlog_infrastructure.http.problems import Problem, malformed
 
@@ -31,8 +32,6 @@ MOST_WIDGET_SIGNALS: Final = 100
 _BATCH: Final = 1_000
 _IN_FLIGHT: Final = 4
 _MANY: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/ndjson"})
-
-_encode = msgspec.json.Encoder().encode
 
 
 @router.post(
@@ -136,7 +135,7 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
     outcomes: list[msgspec.Raw] = []  # of a long stream they are many
     position: int | None = None
     async for receipt in judged:
-        outcomes += [msgspec.Raw(_encode(outcome_document(one))) for one in receipt.outcomes]
+        outcomes += [msgspec.Raw(encode_escaped(outcome_document(one))) for one in receipt.outcomes]
         position = receipt.position or position
     return _json({"outcomes": outcomes, "position": position})
 
@@ -187,11 +186,11 @@ def _told(receipt: Receipt) -> dict[str, Any]:
 
 
 def _lines(receipt: Receipt) -> bytes:
-    return b"".join(_encode(outcome_document(one)) + b"\n" for one in receipt.outcomes)
+    return b"".join(encode_escaped(outcome_document(one)) + b"\n" for one in receipt.outcomes)
 
 
 def _json(told: dict[str, Any]) -> Response:
-    return Response(_encode(told), media_type="application/json")
+    return Response(encode_escaped(told), media_type="application/json")
 
 
 @router.options("/v1/signals", include_in_schema=False)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 
@@ -12,6 +11,7 @@ from offerlog_application.reports import ReportQuery
 from offerlog_domain.metrics import View
 from offerlog_infrastructure.documents import report_document
 from offerlog_infrastructure.http.access import Reporter
+from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.slow_reads import slowly
 from offerlog_infrastructure.http.urls import said_plainly
 
@@ -20,8 +20,6 @@ router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 _LOOK_SECONDS: Final = 0.5
 _PULSE_LOOKS: Final = 30
 """After so many looks without news a comment is sent, so that nobody in between ends the connection."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 @router.get("/v1/stream", operation_id="stream", summary="Metric changes as they happen", response_model=None)
@@ -54,7 +52,7 @@ async def _events(request: Request, organization: str, last: str | None) -> Asyn
             changed = [row for map_id, row in rows.items() if seen is None or seen.get(map_id) != row]
             seen, reached = rows, proof.mark
             if changed:
-                told = _encode({"position": proof.position, "rows": changed})
+                told = encode_escaped({"position": proof.position, "rows": changed})
                 yield b"event: metrics\nid: %b\ndata: %b\n\n" % (proof.mark.encode(), told)
                 quiet = 0
         quiet += 1
