@@ -1,7 +1,7 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,19 +14,16 @@ from offerlog_application.batches import Receipt
 from offerlog_application.batches import Report as SignalReport
 from offerlog_application.expiry import Expired, Expiry
 from offerlog_application.listings import (
-    DeadLetter,
     Freshness,
     KeptSignal,
     Lookup,
     ProjectionsBehind,
     ProjectionStatus,
-    Proof,
     RefusalCounts,
     Suppression,
 )
 from offerlog_application.offers import OfferService
 from offerlog_application.ports import Clock
-from offerlog_application.rebuilds import RebuildProgress
 from offerlog_application.reports import Report, ReportQuery, report
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter, WriterHealth
@@ -35,21 +32,17 @@ from offerlog_domain.rules import Rules
 from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
 from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log import PostgresLog, store_reached
 from offerlog_infrastructure.postgres.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.projector import Projector
-from offerlog_infrastructure.postgres.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.queries import PostgresReadSide
-from offerlog_infrastructure.postgres.rebuild import rebuild
 from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
-from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
-from offerlog_infrastructure.postgres.views import VIEWS
+from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
 from offerlog_infrastructure.replica import SuppressionReplica
 
 
-class Offerlog:
+class Offerlog(ProjectionUpkeep):
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
     Every method works for the organization given there, unless it is told another.
@@ -73,12 +66,10 @@ class Offerlog:
     ) -> None:
         self.organization = organization
         self._store = store
-        self._application = application
+        super().__init__(application)
         self._log = PostgresLog(application)
         self._reads = PostgresReadSide(application, clock)
         self._performance = PostgresPerformance(application)
-        self._proofs = PostgresProofs(application)
-        self._dead_letters = PostgresDeadLetters(application)
         self._refusal_counter = RefusalCounter(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)
         self._service = OfferService(self._writer, self._log, clock, rules)
@@ -320,62 +311,6 @@ class Offerlog:
     def freshness(self) -> Freshness:
         """How far `suppressions` goes; cheap, also where the projections are far behind."""
         return self._reads.freshness()
-
-    def rebuild(
-        self,
-        name: str | None = None,
-        *,
-        told: Callable[[RebuildProgress], None] = lambda _: None,
-        accept_difference: bool = False,
-        switch: bool = True,
-    ) -> None:
-        """Build one projection, or all, anew from the log, and switch once it is proved to be the same.
-
-        Readers go on with the old one until then. An interrupted rebuild is gone on with.
-
-        Args:
-            name: Which projection; None for all.
-            told: Is told how far it is, several times a second.
-            accept_difference: Whether to switch although the new one differs.
-            switch: False to build and compare only.
-
-        Raises:
-            KeyError: There is no projection of that name.
-            RebuildRunning: Another one is at work.
-            ProjectionsDiffer: Old and new differ at the same position; the old one stays.
-        """
-        views = [view for view in VIEWS if name in {None, view.name}]
-        if not views:
-            raise KeyError(name)
-        rebuild(self._application, views, told=told, accept_difference=accept_difference, switch=switch)
-
-    def verify(self, name: str | None = None) -> Sequence[Proof]:
-        """Compare what each projection has folded in with the log, up to its position; reads the whole log.
-
-        Raises:
-            KeyError: There is no projection of that name.
-        """
-        return self._proofs.verify(name)
-
-    def proof(self, name: str = "performance") -> Proof:
-        """What a projection has folded in by now: a small query, to go with a report.
-
-        Raises:
-            KeyError: There is no projection of that name.
-        """
-        return self._proofs.proof(name)
-
-    def dead_letters(self) -> Sequence[DeadLetter]:
-        """The visitor-offers that a projection could not take in, in all organizations."""
-        return self._dead_letters.all()
-
-    def retry_dead_letters(self) -> int:
-        """Take in again what waits behind events that could not be applied; returns how many could."""
-        return self._dead_letters.retry()
-
-    def stored_kinds(self) -> Sequence[StoredKind]:
-        """Every name and version of event in the log, and whether this build can read it."""
-        return stored_kinds(self._application)
 
     def keep_deadlines(self) -> None:
         """From now on, expire what is overdue every few seconds, in the background."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from support.processes import LimitedProcess
+
 COMMAND = str(Path(sys.executable).with_name("offerlog"))
 
 
@@ -66,12 +68,13 @@ class CommandLine:
         """Run it on a pseudo-terminal, expect that exit code; returns what a person would see."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        run = subprocess.Popen(
+        run = LimitedProcess(
             [COMMAND, *words],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={**self.environment, "TERM": "xterm"},
+            seconds=seconds,
         )
         os.close(theirs)
         seen, deadline = b"", time.monotonic() + seconds

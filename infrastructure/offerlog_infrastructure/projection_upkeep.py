@@ -1,0 +1,77 @@
+"""What operators do with the projections of an open service: prove, rebuild, look at what failed."""
+
+from collections.abc import Callable, Sequence
+
+from offerlog_application.listings import DeadLetter, Proof
+from offerlog_application.rebuilds import RebuildProgress
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
+from offerlog_infrastructure.postgres.proofs import PostgresProofs
+from offerlog_infrastructure.postgres.rebuild import rebuild
+from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
+from offerlog_infrastructure.postgres.views import VIEWS
+
+
+class ProjectionUpkeep:
+    """The part of `Offerlog` that works on projections as a whole, for all organizations."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._application = application
+        self._proofs = PostgresProofs(application)
+        self._dead_letters = PostgresDeadLetters(application)
+
+    def rebuild(
+        self,
+        name: str | None = None,
+        *,
+        told: Callable[[RebuildProgress], None] = lambda _: None,
+        accept_difference: bool = False,
+        switch: bool = True,
+    ) -> None:
+        """Build one projection, or all, anew from the log, and switch once it is proved to be the same.
+
+        Readers go on with the old one until then. An interrupted rebuild is gone on with.
+
+        Args:
+            name: Which projection; None for all.
+            told: Is told how far it is, several times a second.
+            accept_difference: Whether to switch although the new one differs.
+            switch: False to build and compare only.
+
+        Raises:
+            KeyError: There is no projection of that name.
+            RebuildRunning: Another one is at work.
+            ProjectionsDiffer: Old and new differ at the same position; the old one stays.
+        """
+        views = [view for view in VIEWS if name in {None, view.name}]
+        if not views:
+            raise KeyError(name)
+        rebuild(self._application, views, told=told, accept_difference=accept_difference, switch=switch)
+
+    def verify(self, name: str | None = None) -> Sequence[Proof]:
+        """Compare what each projection has folded in with the log, up to its position; reads the whole log.
+
+        Raises:
+            KeyError: There is no projection of that name.
+        """
+        return self._proofs.verify(name)
+
+    def proof(self, name: str = "performance") -> Proof:
+        """What a projection has folded in by now: a small query, to go with a report.
+
+        Raises:
+            KeyError: There is no projection of that name.
+        """
+        return self._proofs.proof(name)
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """The visitor-offers that a projection could not take in, in all organizations."""
+        return self._dead_letters.all()
+
+    def retry_dead_letters(self) -> int:
+        """Take in again what waits behind events that could not be applied; returns how many could."""
+        return self._dead_letters.retry()
+
+    def stored_kinds(self) -> Sequence[StoredKind]:
+        """Every name and version of event in the log, and whether this build can read it."""
+        return stored_kinds(self._application)
