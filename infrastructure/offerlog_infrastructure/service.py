@@ -1,6 +1,5 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
-import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -17,7 +16,6 @@ from offerlog_application.listings import (
     Freshness,
     KeptSignal,
     Lookup,
-    ProjectionsBehind,
     ProjectionStatus,
     RefusalCounts,
     Suppression,
@@ -33,13 +31,14 @@ from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.keys import PostgresKeys
-from offerlog_infrastructure.postgres.log import PostgresLog, store_reached
+from offerlog_infrastructure.postgres.log import PostgresLog
 from offerlog_infrastructure.postgres.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.projector import Projector
 from offerlog_infrastructure.postgres.queries import PostgresReadSide
 from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
 from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
 from offerlog_infrastructure.replica import SuppressionReplica
+from offerlog_infrastructure.showing import await_shown
 
 
 class Offerlog(ProjectionUpkeep):
@@ -273,22 +272,22 @@ class Offerlog(ProjectionUpkeep):
 
         Raises:
             ProjectionsBehind: They made no progress for that long.
+            StoreUnavailable: The store could not be reached for that long.
         """
         if position is None:
             return
         self._wake()
-        reached, since = self._reads.position(), time.monotonic()
-        while reached < position:
-            if self._projector is not None:
-                self._projector.await_move(0.01)
-            else:
-                time.sleep(0.01)
-            now_at = self._reads.position()
-            if now_at > reached:
-                reached, since = now_at, time.monotonic()
-            elif time.monotonic() - since > timeout:
-                cause = self._projector.error if self._projector is not None else None
-                raise ProjectionsBehind(position, reached, cause)
+        projector = self._projector
+        if projector is None:
+            await_shown(position, timeout, shown=self._reads.position)
+        else:
+            await_shown(
+                position,
+                timeout,
+                shown=self._reads.position,
+                pause=projector.await_move,
+                trouble=lambda: projector.error,
+            )
 
     def catch_up(self) -> None:
         """Wait until every projection shows all that is in the log now.
@@ -296,9 +295,7 @@ class Offerlog(ProjectionUpkeep):
         Raises:
             ProjectionsBehind: They made no progress for a minute.
         """
-        with store_reached():
-            last = self._application.log.max_notification_id()
-        self.wait(last)
+        self.wait(self._log.last())
 
     def position(self) -> int:
         """How far all projections have come."""

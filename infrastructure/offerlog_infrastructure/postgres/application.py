@@ -7,15 +7,20 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import InfrastructureFactory, Mapper, ProgrammingError
 from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
 from eventsourcing.utils import Environment, EnvType, strtobool
-from psycopg import Connection, conninfo
-from psycopg.rows import DictRow
 
 from offerlog_infrastructure.postgres.codec import FactMapper
+from offerlog_infrastructure.postgres.connections import StoreConnection, StorePool, parameters
 from offerlog_infrastructure.postgres.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
 _LOCK_TIMEOUT = "250ms"
 """How long an append waits for another writer that holds the same visitor-offer's next version; whoever
 else is in the group waits with it, so it is short, and the one concerned is tried again by itself."""
+
+_WRITERS_ANSWER_SECONDS = 30.0
+"""How long the server may be silent towards a writer, before it is asked what became of the transaction."""
+
+_READERS_ANSWER_SECONDS = 120.0
+"""How long the server may be silent towards a reader, before the connection counts as lost."""
 
 _IDLE_IN_TRANSACTION_SECONDS = "10"
 """After which the server ends a writer that hangs inside its transaction and so delays readers."""
@@ -34,17 +39,26 @@ class LogFactory(PostgresFactory):
     application_recorder_class = LogRecorder
     tracking_recorder_class = PositionRecorder
 
-    def __init__(self, env: Environment, dsn: str, lock_timeout: str = _LOCK_TIMEOUT) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        dsn: str,
+        lock_timeout: str,
+        answer_within: float,
+    ) -> None:
         super().__init__(env)
-        parts = conninfo.conninfo_to_dict(dsn)
-        schema = self.datastore.schema
-        settings = f"-c search_path={schema} -c lock_timeout={lock_timeout} -c TimeZone=UTC"
-        parts["options"] = f"{parts.get('options') or ''} {settings}".strip()
-        kwargs = self.datastore.pool.kwargs
-        assert isinstance(kwargs, dict)  # noqa: S101 - the library passes a dict
-        for name in ("dbname", "host", "port", "user", "password"):
-            kwargs.pop(name)
-        kwargs.update(parts, keepalives_idle=10, keepalives_interval=5, keepalives_count=3)
+        datastore = self.datastore
+        asked = datastore.pool  # never opened: made by the library of what the environment says
+        idle_in_transaction = datastore.idle_in_transaction_session_timeout
+        pool = StorePool(
+            parameters(dsn, datastore.schema, lock_timeout),
+            least=asked.min_size,
+            most=asked.max_size,
+            patience=asked.timeout,
+            answer_within=answer_within,
+            prepare=lambda connection: connection.prepare(idle_in_transaction),
+        )
+        datastore.pool = pool  # type: ignore[assignment] # it lends a subclass of what the library expects
 
 
 class OfferlogApplication(Application[UUID]):
@@ -67,7 +81,7 @@ class OfferlogApplication(Application[UUID]):
         self.dsn = dsn
         super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
         reading = Environment(self.name, {**self.env, **_READING})
-        self.reading = LogFactory(reading, dsn, READERS_LOCK_TIMEOUT).datastore
+        self.reading = LogFactory(reading, dsn, READERS_LOCK_TIMEOUT, _READERS_ANSWER_SECONDS).datastore
         for datastore in (self.log.datastore, self.reading):
             datastore.pool.open(wait=False)  # one never opened would open at the first call after `close`
 
@@ -100,23 +114,27 @@ class OfferlogApplication(Application[UUID]):
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory[PostgresTrackingRecorder]:  # type: ignore[override] # the library narrows it so
         """Our factory over the connection string."""
-        return LogFactory(env, self.dsn)
+        return LogFactory(env, self.dsn, _LOCK_TIMEOUT, _WRITERS_ANSWER_SECONDS)
 
     def construct_mapper(self) -> Mapper[UUID]:
         """Stable names and versions instead of import paths."""
         return FactMapper()
 
-    def connect(self) -> Connection[DictRow]:
-        """A connection of one's own, set up as the pool's are, in auto-commit mode.
+    def connect(self, answer_within: float | None = None) -> StoreConnection:
+        """A connection apart from the pools, set up as theirs are, in auto-commit mode.
 
         A process that is stopped in the middle of a transaction loses it, and with it its locks.
+
+        Args:
+            answer_within: How long the server may be silent when asked, in seconds; None for ever.
+
+        Raises:
+            OperationalError: The server cannot be reached.
         """
-        kwargs = self.log.datastore.pool.kwargs
-        assert isinstance(kwargs, dict)  # noqa: S101 - LogFactory made it
-        connection: Connection[DictRow] = Connection.connect(**{**kwargs, "autocommit": True})
-        connection.execute(
-            f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION_SECONDS}s'".encode()
-        )
+        schema = self.log.datastore.schema
+        connection = StoreConnection.connect(**parameters(self.dsn, schema, _LOCK_TIMEOUT))
+        connection.prepare(float(_IDLE_IN_TRANSACTION_SECONDS))
+        connection.answer_within = answer_within
         return connection
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Final, LiteralString
 from offerlog_application.keys import Key, NoSuchKey, Role
 from offerlog_application.organizations import check_organization
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.log import ask_again, store_reached
 
 _REMEMBERED_SECONDS: Final = 5.0
 """How long a key is good after it has been looked up: a revocation takes effect within it."""
@@ -70,8 +70,7 @@ class PostgresKeys:
         if known is not None:
             return known
         digest = _digest(text)
-        with store_reached(), self._datastore.cursor() as cursor:
-            row = cursor.execute(_FIND, (parts[2],)).fetchone()
+        row = ask_again(lambda: self._row(parts[2]))
         if row is None or not hmac.compare_digest(bytes(row.pop("digest")), digest):
             return None
         key = _key(row)
@@ -80,6 +79,10 @@ class PostgresKeys:
                 self._known.clear()
             self._known[digest] = key, time.monotonic()
         return key
+
+    def _row(self, key_id: str) -> dict[str, Any] | None:
+        with store_reached(), self._datastore.cursor() as cursor:
+            return cursor.execute(_FIND, (key_id,)).fetchone()
 
     def all(self, organization: str) -> Sequence[Key]:
         """The organization's keys, revoked ones too, in order of making."""

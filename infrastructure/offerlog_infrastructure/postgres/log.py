@@ -2,15 +2,15 @@
 
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, LiteralString
+from typing import Final, LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import InterfaceError, OperationalError
 from psycopg.rows import tuple_row
-from psycopg_pool import PoolClosed
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from offerlog_application.ports import Closed, StoreUnavailable
 from offerlog_domain.facts import Fact
@@ -19,6 +19,8 @@ from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.cache import OfferCache
 from offerlog_infrastructure.postgres.codec import EventRow
+
+_Answer = TypeVar("_Answer")
 
 _LOAD: LiteralString = """
     SELECT e.originator_id, e.originator_version, e.topic, e.state
@@ -62,6 +64,21 @@ def server_reached() -> Iterator[None]:
         yield
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+
+
+def ask_again(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask, and once more where the connection ended meanwhile: for what may be done twice.
+
+    Raises:
+        StoreUnavailable: The store cannot be reached.
+    """
+    try:
+        return ask()
+    except StoreUnavailable as error:
+        cause = error.__cause__.__cause__ if error.__cause__ else None
+        if isinstance(cause, PoolTimeout):  # there was no connection, for as long as a caller waits for one
+            raise
+        return ask()
 
 
 class PostgresLog:
@@ -137,6 +154,18 @@ class PostgresLog:
             stored = cursor.execute(_STREAM, (stream,), prepare=True).fetchall()
         return [self._mapper.fact(stream, version, topic, state) for version, topic, state in stored]
 
+    def last(self) -> int:
+        """The last position in the log; 0 where it is empty.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        return ask_again(self._last)
+
+    def _last(self) -> int:
+        with store_reached():
+            return int(self._application.log.max_notification_id() or 0)
+
     def secret(self, organization: str) -> bytes:
         """The organization's key for stream ids, made at first use; 32 bytes.
 
@@ -146,13 +175,16 @@ class PostgresLog:
         known = self._secrets.get(organization)
         if known is not None:
             return known
-        with self._secrets_lock, store_reached(), self._application.log.datastore.cursor() as cursor:
+        with self._secrets_lock:
+            secret = self._secrets[organization] = ask_again(lambda: self._made_secret(organization))
+            return secret
+
+    def _made_secret(self, organization: str) -> bytes:
+        with store_reached(), self._application.log.datastore.cursor() as cursor:
             cursor.execute(_MAKE_KEY, (organization, secrets.token_bytes(32)))
             row = cursor.execute(_READ_KEY, (organization,)).fetchone()
             assert row is not None  # noqa: S101 - the statement before made it
-            secret = bytes(row["secret"])
-            self._secrets[organization] = secret
-            return secret
+            return bytes(row["secret"])
 
 
 def _stream_order(row: EventRow) -> int:

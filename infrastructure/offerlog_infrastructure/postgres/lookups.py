@@ -5,6 +5,7 @@ of page views must not take the writer's connections.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
@@ -15,9 +16,13 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports import Closed, StoreUnavailable
 from offerlog_infrastructure.postgres.application import READERS_LOCK_TIMEOUT, OfferlogApplication
+from offerlog_infrastructure.postgres.connections import StoreConnection
 
 _KEPT: Final = 8
 """Connections that are kept between look-ups; more are made while more than so many threads ask."""
+
+_ANSWER_SECONDS: Final = 15.0
+"""How long the server may be silent before a look-up counts as failed."""
 
 
 class Lookups:
@@ -37,15 +42,22 @@ class Lookups:
         """
         while self._idle:
             try:
-                return self._ask(self._idle.pop(), statement, parameters)
+                cursor = self._idle.pop()
             except IndexError:  # another thread took the last one
                 break
-            except psycopg.OperationalError:  # the server has ended it since; perhaps all of them
+            if not _connection(cursor).is_alive():  # the server has ended it since; perhaps all of them
+                cursor.connection.close()
                 continue
+            try:
+                return self._ask(cursor, statement, parameters)
+            except psycopg.OperationalError as error:
+                if not cursor.connection.broken:
+                    raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+                break  # it ended meanwhile: a statement that only reads may be asked again
         if self._closed.is_set():
             raise Closed
         try:
-            connection = self._application.connect()
+            connection = self._application.connect(answer_within=_ANSWER_SECONDS)
             connection.execute(f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'".encode())
             return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
         except psycopg.OperationalError as error:
@@ -63,10 +75,17 @@ class Lookups:
         try:
             found = cursor.execute(statement, parameters, prepare=True).fetchall()
         except BaseException:
-            cursor.connection.close()
+            if not cursor.connection.broken:
+                cursor.connection.close()
             raise
+        _connection(cursor).used = time.monotonic()
         if len(self._idle) < _KEPT and not self._closed.is_set():
             self._idle.append(cursor)
         else:
             cursor.connection.close()
         return found
+
+
+def _connection(cursor: Cursor[tuple[Any, ...]]) -> StoreConnection:
+    assert isinstance(cursor.connection, StoreConnection)  # noqa: S101 - `connect` makes no other
+    return cursor.connection

@@ -5,8 +5,11 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
+from offerlog_infrastructure.postgres.connections import connect
 from offerlog_infrastructure.store_missing import StoreMissingError
+from offerlog_infrastructure.waiting import announced
 
 _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
 """The advisory lock under which tables are made ("offerlog" in ASCII)."""
@@ -61,8 +64,13 @@ def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
         SchemaNotMade: The user may not make the schema.
     """
     known = migrations()
-    with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+    with (
+        connect(dsn, schema) as connection,
+        connection.transaction(),
+        connection.cursor(row_factory=tuple_row) as cursor,
+    ):
+        with announced("another process that brings the tables up to date"):
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         if create:
             _make_schema(cursor, schema)
         else:

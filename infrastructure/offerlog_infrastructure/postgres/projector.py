@@ -30,6 +30,9 @@ _LOOK_SECONDS: Final = 0.02
 _STAND_BY_SECONDS: Final = 0.5
 """How often a projector that stands by tries to become active."""
 
+_ANSWER_SECONDS: Final = 120.0
+"""How long the server may be silent before the connection counts as lost: longer than a rebuild compares."""
+
 LOCK_SPACE: Final = 0x6F66_6C67
 """The first key of the advisory locks ("oflg" in ASCII); the second is the view's number."""
 
@@ -79,7 +82,7 @@ class Projector:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with self._application.connect() as connection:
+                with self._application.connect(answer_within=_ANSWER_SECONDS) as connection:
                     self._serve(connection)
             except Exception as error:  # noqa: BLE001 - the projector outlives whatever stops a page
                 self.error = error

@@ -7,6 +7,7 @@ from psycopg.rows import DictRow
 
 from offerlog_application.listings import Proof, SliceDifference
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.connections import unlimited
 from offerlog_infrastructure.postgres.log import store_reached
 from offerlog_infrastructure.postgres.views import VIEWS
 
@@ -66,6 +67,7 @@ class PostgresProofs:
             KeyError: There is no such projection.
         """
         with store_reached(), self._datastore.transaction() as cursor:
+            unlimited(cursor.connection)  # it reads the whole log
             # One snapshot: position, proof and log as of the same moment.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             rows = cursor.execute(_PROOFS, _asked(view)).fetchall()

@@ -24,6 +24,9 @@ _PAGE: Final = 5_000
 _LOOK_SECONDS: Final = 0.02
 _AGAIN_SECONDS: Final = 0.5
 
+_ANSWER_SECONDS: Final = 30.0
+"""How long the server may be silent before the connection counts as lost."""
+
 _SOURCE: LiteralString = "SELECT extract(epoch FROM applied_at)::text FROM migrations WHERE number = 1"
 _VIEW: LiteralString = "SELECT notification_id FROM offerlog_tracking WHERE application_name = 'suppression'"
 _LAST_EVENT: LiteralString = """
@@ -98,7 +101,7 @@ class SuppressionReplica:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with self._application.connect() as connection:
+                with self._application.connect(answer_within=_ANSWER_SECONDS) as connection:
                     self._follow(connection)
             except Exception as error:  # noqa: BLE001 - it goes on as soon as it can; the age says the rest
                 self.error = error

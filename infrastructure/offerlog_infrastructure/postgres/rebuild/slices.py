@@ -10,11 +10,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, LiteralString
 
-import psycopg
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_infrastructure.postgres.codec import FactMapper
+from offerlog_infrastructure.postgres.connections import connect
 from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.pages import EVENT_COLUMNS, EventRow, read_page
 from offerlog_infrastructure.postgres.rebuild.workshop import Workshop
@@ -75,7 +75,7 @@ def main() -> None:
     gc.disable()  # facts and rows make no cycles
     threading.Thread(target=_end_with_starter, daemon=True).start()
     wanted = {name.strip() for name in names}
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with connect(dsn, schema) as connection:
         Workshop(schema).enter(connection)
         # What a crash of the server takes away is loaded again; the switch at the end waits for the disk.
         connection.execute("SET synchronous_commit TO off")
