@@ -9,8 +9,8 @@ import pytest
 
 from contracts.given import journeys, signal
 from contracts.recount import recounted, rows, shown, until
-from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_application.listings import ProjectionsBehind
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.service import Offerlog
 
 NOT_VIEWS = {
