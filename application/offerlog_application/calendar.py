@@ -82,6 +82,8 @@ _LOOK_SLOTS: Final = DAY_SLOTS
 # No clocks were ever set by more than a day (Pacific/Kwajalein, 1993); twice that leaves no doubt.
 _FARTHEST_SHIFT_SLOTS: Final = 2 * DAY_SLOTS
 
+_HOUR_SLOTS: Final = 4
+
 # Clocks set back by a day show at most three days again; hours never recur, being split by offset.
 _REMEMBERED_UNITS: Final = 4
 
@@ -166,7 +168,9 @@ def _span(wall: int, by: Granularity) -> tuple[int, int]:
 
 def _early_enough(first: int, zone: ZoneInfo, by: Granularity) -> int:
     """Return a slot before every unit that has an instant at or after `first`, however the clocks shift."""
-    earlier = first - _FARTHEST_SHIFT_SLOTS
+    # An hour is also split where the clocks shift, so that no shift takes its beginning farther away.
+    margin = _HOUR_SLOTS if by is Granularity.HOUR else _FARTHEST_SHIFT_SLOTS
+    earlier = first - margin
     offset = offset_at(earlier * SLOT_SECONDS, zone)
     begin, _ = _span(earlier * SLOT_SECONDS + offset, by)
-    return (begin - offset) // SLOT_SECONDS - _FARTHEST_SHIFT_SLOTS
+    return (begin - offset) // SLOT_SECONDS - margin

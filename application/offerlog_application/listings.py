@@ -3,10 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
 from offerlog_domain.outcomes import Reason
+
+
+class Order(StrEnum):
+    """The order of a list by time; the values are what callers write."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,8 @@ class ProjectionStatus:
     Attributes:
         name: Which.
         position: The position of the last event it has taken in.
-        lag_events: How many events of the log it has not.
+        lag_events: How many events of the log it has not; beyond 10,000 the number of positions instead,
+            which is cheap to know and may be larger.
         lag_seconds: How long ago the oldest of those was recorded; 0 when there are none, None when this
             build cannot read that event.
     """
@@ -109,6 +118,7 @@ class ProjectionStatus:
     position: int
     lag_events: int
     lag_seconds: float | None
+    short_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)

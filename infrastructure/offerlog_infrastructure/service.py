@@ -16,13 +16,15 @@ from offerlog_application.listings import (
     Freshness,
     KeptSignal,
     Lookup,
+    Order,
     ProjectionStatus,
     RefusalCounts,
     Suppression,
 )
 from offerlog_application.offers import OfferService
 from offerlog_application.ports import Clock
-from offerlog_application.reports import Report, ReportQuery, report
+from offerlog_application.reads import ReadBudget, current_budget
+from offerlog_application.reports import DEFAULT_LIMITS, Report, ReportLimits, ReportQuery, report
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
@@ -36,6 +38,7 @@ from offerlog_infrastructure.postgres.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.projector import Projector
 from offerlog_infrastructure.postgres.queries import PostgresReadSide
 from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusal_log import RefusalLog
 from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.showing import await_shown
@@ -69,6 +72,7 @@ class Offerlog(ProjectionUpkeep):
         self._log = PostgresLog(application)
         self._reads = PostgresReadSide(application, clock)
         self._performance = PostgresPerformance(application)
+        self._refusal_log = RefusalLog(application)
         self._refusal_counter = RefusalCounter(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)
         self._service = OfferService(self._writer, self._log, clock, rules)
@@ -213,11 +217,26 @@ class Offerlog(ProjectionUpkeep):
         """
         return read_pair("-", "-", text)[2]
 
-    def report(self, query: ReportQuery) -> Report:
-        """The Action Map Performance report, from the projection; says by how many events it is short."""
-        made = report(query, self._performance)
-        missing = self._dead_letters.short_by("performance", query.organization, query.action_maps)
+    def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> Report:
+        """The Action Map Performance report, from the projection; says by how many events it is short.
+
+        Raises:
+            ReportTooLargeError: It would have more buckets or rows than `limits` allows.
+            ReadTimeoutError: It takes longer than `limits` allows, or than the current `ReadBudget` does.
+            ReadCancelledError: The current `ReadBudget` was cancelled.
+        """
+        with ExitStack() as held:
+            if current_budget() is None:
+                held.enter_context(ReadBudget(limits.seconds).active())
+            made = report(query, self._performance, limits)
+            missing = self._dead_letters.short_by("performance", query.organization, query.action_maps)
         return replace(made, short_by=missing)
+
+    def action_maps(
+        self, *, organization: str | None = None, behind: str | None = None
+    ) -> Generator[tuple[str, str | None]]:
+        """The maps that have been counted, each with its newest known name; streamed, behind one if given."""
+        return self._performance.action_maps(self._of(organization), behind)
 
     def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
         """Signals that wait for their action, from the projection; streamed."""
@@ -229,12 +248,13 @@ class Offerlog(ProjectionUpkeep):
         reason: Reason | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        order: Order = Order.OLDEST,
         organization: str | None = None,
         behind: tuple[datetime, int] | None = None,
     ) -> Generator[KeptSignal]:
-        """The refusal log; streamed, behind the time and number of one of its lines if given."""
-        return self._reads.refusals(
-            self._of(organization), reason=reason, since=since, until=until, behind=behind
+        """The refusal log of [since, until); streamed, behind the time and number of a line if given."""
+        return self._refusal_log.refusals(
+            self._of(organization), reason=reason, since=since, until=until, order=order, behind=behind
         )
 
     def refusal_counts(

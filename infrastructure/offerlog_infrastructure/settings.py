@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         deadline_grace: How long after a time-out it is recorded (`OFFERLOG_DEADLINE_GRACE`, seconds).
         future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
         ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
+        read_timeout: Time that a report, list or history may take (`OFFERLOG_READ_TIMEOUT`, seconds; 0: any).
         widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
         log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
         otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     deadline_grace: _Period = Rules().deadline_grace
     future_tolerance: _Period = Rules().future_tolerance
     ready_lag: float = Field(default=30.0, gt=0)
+    read_timeout: float = Field(default=30.0, ge=0, le=86_400)
     widget_rate: float = Field(default=100.0, gt=0)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     otel_endpoint: str | None = Field(

@@ -203,7 +203,8 @@ def test_a_report_as_json_and_csv_with_an_etag(site: Site, admin: httpx.Client) 
     for wrong, field in (({"zone": "Mars"}, "zone"), ({"from": "soon"}, "from"), ({"by": "year"}, "by")):
         assert problem(admin.get(path, params=wrong))[2] == field
     assert admin.get("/v1/action-maps").json() == {
-        "action_maps": [{"action_map_id": MAP, "action_map_name": None}]
+        "action_maps": [{"action_map_id": MAP, "action_map_name": None}],
+        "next_cursor": None,
     }
 
 

@@ -17,7 +17,7 @@ from offerlog_application.ports import Closed
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres import performance, queries
+from offerlog_infrastructure.postgres import performance, queries, refusal_log
 from offerlog_infrastructure.service import Offerlog
 
 MAP = str(uuid.uuid4())
@@ -32,6 +32,8 @@ def signal(state: str, customer: str, action: str | None = None) -> bytes:
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "_PAGE", 3)
+    monkeypatch.setattr(queries, "_PARKED_PAGE", 3)
+    monkeypatch.setattr(refusal_log, "_PAGE", 3)
 
 
 @pytest.mark.parametrize("count", [0, 2, 3, 7])

@@ -80,6 +80,10 @@ def report(
     with_proof: Annotated[
         bool, typer.Option("--proof", help="Add up to where it counts, and a digest of the events counted.")
     ] = False,
+    unlimited: Annotated[
+        bool,
+        typer.Option("--unlimited", help="Lift the limits of 50,000 buckets, 50,000 rows and 30 seconds."),
+    ] = False,
 ) -> None:
     """Show Action Map Performance: how often each map's offer was made, taken and turned down.
 
@@ -94,7 +98,12 @@ def report(
         raise usage("--from must be before --to")
     if with_proof and form is Format.CSV:
         raise usage("--proof has no place in CSV: give --format table or json")
-    from offerlog_application.reports import ReportQuery  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_application.reports import (  # noqa: PLC0415 - --help need not wait for it
+        DEFAULT_LIMITS,
+        UNLIMITED,
+        ReportQuery,
+        ReportTooLargeError,
+    )
 
     with open_service(data, organization) as service:
         service.catch_up()
@@ -109,7 +118,11 @@ def report(
             count_by=count_by,
             cohort=cohort,
         )
-        made = service.report(query)
+        try:
+            made = service.report(query, UNLIMITED if unlimited else DEFAULT_LIMITS)
+        except ReportTooLargeError as error:
+            option = error.field.replace("_", "-")
+            raise usage(f"--{option}: {error.cause}; --unlimited lifts this limit") from None
         proof = service.proof("performance") if with_proof else None
     match form:
         case Format.JSON:

@@ -138,6 +138,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     ),
     "ActionMaps": closed(
         action_maps=many(closed(action_map_id=UUID, action_map_name=or_null(TEXT))),
+        next_cursor=or_null(TEXT),
     ),
     "Projections": closed(
         projections=many(

@@ -142,7 +142,9 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
             ],
         }
     },
-    "actionMaps": {"one": {"action_maps": [{"action_map_id": MAP, "action_map_name": None}]}},
+    "actionMaps": {
+        "one": {"action_maps": [{"action_map_id": MAP, "action_map_name": None}], "next_cursor": None}
+    },
     "history": {
         "turned down": {
             "state": "rejected",

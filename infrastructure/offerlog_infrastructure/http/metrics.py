@@ -73,11 +73,10 @@ class Metrics(Collector):
         )
         behind = GaugeMetricFamily("offerlog_projection_lag_events", "Events missing", labels=["projection"])
         dead = GaugeMetricFamily("offerlog_dead_letter_events", "Events that wait", labels=["projection"])
-        letters = self._service.dead_letters()
         for one in self._service.projections():
             lag.add_metric([one.name], one.lag_seconds if one.lag_seconds is not None else float("nan"))
             behind.add_metric([one.name], one.lag_events)
-            dead.add_metric([one.name], sum(each.waiting for each in letters if each.view == one.name))
+            dead.add_metric([one.name], one.short_by)
         writer = self._writer_gauges()
         blocked = GaugeMetricFamily("offerlog_offers_blocked", "Offers blocked", labels=["reason"])
         for reason, count in self._service.blocked_offers().items():

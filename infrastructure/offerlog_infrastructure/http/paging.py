@@ -2,22 +2,26 @@
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import closing
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from fastapi import Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from offerlog_infrastructure.documents import Document
-from offerlog_infrastructure.http.escaped import EscapedJSONResponse, encode_escaped
+from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.problems import malformed
 from offerlog_infrastructure.http.slow_reads import slowly
 
 T = TypeVar("T")
-_PIECE = 1_000
+
+PAGE_BYTES: Final = 4 << 20
+"""The items of a page come to no more than this, unless a single one does."""
+
+_PIECE_BYTES: Final = 256 << 10
+"""How much of a stream is made at a time: what a reader that does not read keeps in memory."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,29 +46,69 @@ def read_cursor(text: str, of: type[T]) -> T:
 async def page_of(
     request: Request,
     found: Generator[T],
-    told: Callable[[T], Document],
+    document_of: Callable[[T], Document],
     limit: int,
     cursor: Callable[[Document], list[Any]],
-) -> EscapedJSONResponse:
-    """The first of them, and a cursor if there are more."""
+    name: str = "items",
+) -> Response:
+    """The first of them, and a cursor if there are more.
 
-    def taken() -> list[Document]:
-        with closing(found):
-            return [told(one) for one in islice(found, limit + 1)]
+    Args:
+        request: Whose answer it is.
+        found: The list, from where the page begins.
+        document_of: Makes the JSON document of one item.
+        limit: The most items of the page; it has fewer where they come to more than `PAGE_BYTES`.
+        cursor: Makes the parts of a cursor from the document of the page's last item.
+        name: The field that holds the items.
 
-    items = await slowly(request, taken)
-    more = len(items) > limit
-    items = items[:limit]
-    return EscapedJSONResponse(
-        {"items": items, "next_cursor": cursor_of(cursor(items[-1])) if more else None}
-    )
+    Raises:
+        ReadTimeoutError: The read took longer than it may.
+        ClientDisconnect: The client has gone.
+    """
+    return encoded_answer(await slowly(request, _page, found, document_of, limit, cursor, name))
 
 
-def stream_of(request: Request, found: Generator[T], told: Callable[[T], Document]) -> StreamingResponse:
-    """All of them, one on a line."""
+def _page(
+    found: Generator[T],
+    document_of: Callable[[T], Document],
+    limit: int,
+    cursor: Callable[[Document], list[Any]],
+    name: str,
+) -> bytes:
+    items: list[bytes] = []
+    size, more, last = 0, None, Document()
+    with closing(found):
+        for one in found:
+            document = document_of(one)
+            item = encode_escaped(document)
+            size += len(item)
+            if len(items) == limit or (items and size > PAGE_BYTES):
+                more = cursor_of(cursor(last))
+                break
+            items.append(item)
+            last = document
+    return b'{"%b":[%b],"next_cursor":%b}' % (name.encode(), b",".join(items), _encode(more))
+
+
+def encoded_answer(text: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer of JSON that was encoded already, in a thread."""
+    return Response(text, headers=headers, media_type="application/json")
+
+
+def stream_of(
+    request: Request, found: Generator[T], document_of: Callable[[T], Document]
+) -> StreamingResponse:
+    """All of them, one on a line; made piece by piece, each when the one before has been sent."""
 
     def piece() -> bytes:
-        return b"".join(encode_escaped(told(one)) + b"\n" for one in islice(found, _PIECE))
+        lines, size = [], 0
+        for one in found:
+            line = encode_escaped(document_of(one)) + b"\n"
+            lines.append(line)
+            size += len(line)
+            if size >= _PIECE_BYTES:
+                break
+        return b"".join(lines)
 
     async def pieces() -> AsyncIterator[bytes]:
         with closing(found):

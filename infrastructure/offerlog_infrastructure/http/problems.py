@@ -11,6 +11,8 @@ from starlette.requests import ClientDisconnect
 
 from offerlog_application.calendar import CalendarError
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
+from offerlog_application.reads import ReadTimeoutError
+from offerlog_application.reports import ReportTooLargeError
 from offerlog_application.submissions import Overloaded
 from offerlog_application.writer import Contended
 from offerlog_domain.signals import MalformedSignal
@@ -30,6 +32,7 @@ SLUGS = {
     "internal": 500,
     "overloaded": 503,
     "unavailable": 503,
+    "read-timeout": 503,
     "outcome-unknown": 503,
 }
 """Every kind of problem, and the status it comes with."""
@@ -101,7 +104,7 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
     match error:
         case Problem():
             return error
-        case MalformedSignal():
+        case MalformedSignal() | ReportTooLargeError():
             return malformed(error.field, error.cause)
         case CalendarError():
             field, _, cause = str(error).partition(" ")
@@ -109,6 +112,8 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
         case Overloaded():
             after = {"Retry-After": str(max(1, round(error.retry_after)))}
             return Problem(503, "overloaded", "more is waiting than can be taken on", headers=after)
+        case ReadTimeoutError():
+            return Problem(503, "read-timeout", str(error), headers={"Retry-After": "10"})
         case StoreUnavailable() | Contended():
             return Problem(
                 503, "unavailable", "the store cannot be reached now", headers={"Retry-After": "2"}
@@ -157,6 +162,8 @@ def handle(app: FastAPI) -> None:
         MalformedSignal,
         CalendarError,
         Overloaded,
+        ReportTooLargeError,
+        ReadTimeoutError,
         StoreUnavailable,
         Contended,
         Closed,

@@ -5,12 +5,14 @@ import io
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from offerlog_application.calendar import Granularity, instant, zone
-from offerlog_application.listings import Proof
+from offerlog_application.listings import Order, Proof
+from offerlog_application.reads import check_read
 from offerlog_application.reports import ReportQuery
 from offerlog_domain.metrics import Cohort, CountBy, View
 from offerlog_domain.outcomes import Reason
@@ -24,8 +26,8 @@ from offerlog_infrastructure.documents import (
     report_table,
 )
 from offerlog_infrastructure.http.access import Reader, Reporter
-from offerlog_infrastructure.http.escaped import EscapedJSONResponse
-from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
+from offerlog_infrastructure.http.escaped import encode_escaped
+from offerlog_infrastructure.http.paging import encoded_answer, page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.parameters import (
     ActionMapId,
     CustomerId,
@@ -87,29 +89,49 @@ async def action_map_performance(
     )
     if query.start is not None and query.end is not None and query.start >= query.end:
         raise malformed("to", "it must be later than from")
-    made = await slowly(request, service.report, query)
     if as_csv:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(report_table(made))
         headers["Content-Disposition"] = 'attachment; filename="action-map-performance.csv"'
-        return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
-    told = report_document(made)
-    if proof:
-        told["proof"] = proof_document(await slowly(request, service.proof))
-    return EscapedJSONResponse(told, headers=headers)
+        text = await slowly(request, _report_as_csv, service, query)
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+    return encoded_answer(await slowly(request, _report_as_json, service, query, with_proof=proof), headers)
+
+
+def _report_as_json(service: Offerlog, query: ReportQuery, *, with_proof: bool) -> bytes:
+    document = report_document(service.report(query))
+    check_read()
+    if with_proof:
+        document["proof"] = proof_document(service.proof())
+    return encode_escaped(document)
+
+
+def _report_as_csv(service: Offerlog, query: ReportQuery) -> bytes:
+    text = io.StringIO(newline="")
+    table = report_table(service.report(query))
+    check_read()
+    csv.writer(text).writerows(table)
+    return text.getvalue().encode()
 
 
 @router.get(
     "/v1/action-maps", operation_id="actionMaps", summary="The maps that have been counted, with names"
 )
-async def action_maps(request: Request, key: Reporter) -> dict[str, Any]:
-    """Sorted by id."""
-    query = ReportQuery(key.organization, view=View.FULL)
-    made = await slowly(request, request.app.state.service.report, query)
-    names = [
-        {"action_map_id": row.action_map_id, "action_map_name": row.action_map_name} for row in made.rows
-    ]
-    return {"action_maps": names}
+async def action_maps(
+    request: Request,
+    key: Reporter,
+    cursor: Annotated[str | None, cursor_of_page("action-maps")] = None,
+    limit: Limit = 10_000,
+) -> Response:
+    """A page sorted by id."""
+    return await page_of(
+        request,
+        request.app.state.service.action_maps(
+            organization=key.organization, behind=str(read_cursor(cursor, tuple[UUID])[0]) if cursor else None
+        ),
+        lambda one: {"action_map_id": one[0], "action_map_name": one[1]},
+        limit,
+        lambda last: [last["action_map_id"]],
+        "action_maps",
+    )
 
 
 @router.get(
@@ -145,23 +167,29 @@ async def history(
     return history_document(told)
 
 
-@router.get("/v1/refusals", operation_id="refusals", summary="The refused signals, oldest first")
+@router.get("/v1/refusals", operation_id="refusals", summary="The refused signals")
 async def refusals(
     request: Request,
     key: Reporter,
     reason: Reason | None = None,
     since: Annotated[str | None, moment_of("Only from then on.")] = None,
+    until: Annotated[str | None, moment_of("Only before then.")] = None,
+    order: Order = Order.OLDEST,
     cursor: Annotated[str | None, cursor_of_page("refusals")] = None,
     limit: Limit = 1_000,
 ) -> Response:
-    """With the text that came; as NDJSON, all of them."""
+    """With the text that came; as NDJSON, all of them. A cursor goes on in either order."""
     behind = None
     if cursor:
         at, number = read_cursor(cursor, tuple[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])
         behind = _moment(at, "cursor"), number
-    moment = _moment(since, "since") if since is not None else None
     found = request.app.state.service.refusals(
-        reason=reason, since=moment, organization=key.organization, behind=behind
+        reason=reason,
+        since=_moment(since, "since") if since is not None else None,
+        until=_moment(until, "until") if until is not None else None,
+        order=order,
+        organization=key.organization,
+        behind=behind,
     )
     if "application/x-ndjson" in request.headers.get("accept", ""):
         return stream_of(request, found, kept_document)

@@ -6,6 +6,8 @@ from typing import Final, ParamSpec, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 
+from offerlog_infrastructure.http.wanted_reads import while_wanted
+
 AT_ONCE: Final = 4
 """Fewer than there are connections for reports and lists: what is small and asked in between has one left."""
 
@@ -19,6 +21,15 @@ def limit(app: FastAPI) -> None:
 
 
 async def slowly(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    """Read on one of these threads; waits for one where all are taken."""
+    """Read on one of these threads; waits for one where all are taken.
+
+    Raises:
+        ReadTimeoutError: The read took longer than it may.
+        ClientDisconnect: The client has gone, so the read was stopped.
+    """
     limiter: CapacityLimiter = request.app.state.slow_reads
-    return await to_thread.run_sync(lambda: read(*args, **named), limiter=limiter)
+    return await while_wanted(
+        request,
+        lambda: read(*args, **named),
+        lambda work: to_thread.run_sync(work, limiter=limiter),
+    )

@@ -15,6 +15,7 @@ from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports import Closed, StoreUnavailable
+from offerlog_application.reads import ReadTimeoutError
 from offerlog_infrastructure.postgres.application import READERS_LOCK_TIMEOUT, OfferlogApplication
 from offerlog_infrastructure.postgres.connections import StoreConnection
 
@@ -23,6 +24,9 @@ _KEPT: Final = 8
 
 _ANSWER_SECONDS: Final = 15.0
 """How long the server may be silent before a look-up counts as failed."""
+
+_STATEMENT_SECONDS: Final = 10
+"""How long a look-up may take: far longer than it does, and time for a rebuild to switch tables."""
 
 
 class Lookups:
@@ -37,6 +41,7 @@ class Lookups:
         """The rows of a statement that only reads.
 
         Raises:
+            ReadTimeoutError: It took longer than a look-up may.
             StoreUnavailable: The store cannot be reached.
             Closed: The service has been closed.
         """
@@ -58,7 +63,8 @@ class Lookups:
             raise Closed
         try:
             connection = self._application.connect(answer_within=_ANSWER_SECONDS)
-            connection.execute(f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'".encode())
+            limits = f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'; SET statement_timeout = '%d s'"
+            connection.execute(limits.encode() % _STATEMENT_SECONDS)
             return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
         except psycopg.OperationalError as error:
             raise StoreUnavailable(f"the store cannot be reached: {error}") from error
@@ -74,6 +80,9 @@ class Lookups:
     ) -> list[tuple[Any, ...]]:
         try:
             found = cursor.execute(statement, parameters, prepare=True).fetchall()
+        except psycopg.errors.QueryCanceled as error:
+            cursor.connection.close()
+            raise ReadTimeoutError(_STATEMENT_SECONDS) from error
         except BaseException:
             if not cursor.connection.broken:
                 cursor.connection.close()

@@ -1,6 +1,6 @@
 """The counts behind the Action Map Performance report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 from psycopg.rows import tuple_row
@@ -10,10 +10,12 @@ from offerlog_application.reports import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.reading import read, set_time
 
 _FEWEST_DAYS: Final = 2
 """A bucket with fewer whole days than this is read by quarter-hours throughout."""
+
+_MAPS_AT_ONCE: Final = 1_000
 
 _SLOTS: LiteralString = """
     SELECT coalesce(min(day) * 96, 0) AS first, coalesce((max(day) + 1) * 96, 0) AS end_slot
@@ -21,12 +23,12 @@ _SLOTS: LiteralString = """
     WHERE organization = %(organization)s AND cohort = %(cohort)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
 """
-# Gaps of more than a year part two spans.
+# Gaps of more days than are asked for part two spans.
 _SPANS: LiteralString = """
     SELECT greatest(min(day) * 96, %(first)s) AS first, least((max(day) + 1) * 96, %(end)s) AS end_slot
     FROM (
         SELECT day, sum(apart::int) OVER (ORDER BY day) AS span FROM (
-            SELECT day, day - lag(day, 1, day) OVER (ORDER BY day) > 366 AS apart FROM (
+            SELECT day, day - lag(day, 1, day) OVER (ORDER BY day) > %(gap_days)s AS apart FROM (
                 SELECT DISTINCT day FROM performance_days
                 WHERE organization = %(organization)s AND cohort = %(cohort)s
                   AND (day + 1) * 96 > %(first)s AND day * 96 < %(end)s
@@ -45,9 +47,10 @@ _COUNTS: LiteralString = f"""
     FROM performance_counts
     WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
-    GROUP BY action_map_id, bucket
+    GROUP BY action_map_id, bucket LIMIT %(most)s
 """
-# Whole days where a bucket holds them, quarter-hours of the days at its ends; bucket NULL: of no use here.
+# Whole days where a bucket holds them, quarter-hours of the days at its ends; bucket -1: of no use here.
+# (With NULL instead, PostgreSQL would walk through the array for every row.)
 _COUNTS_BY_DAYS: LiteralString = f"""
     WITH days AS MATERIALIZED (
         SELECT * FROM performance_days
@@ -67,8 +70,8 @@ _COUNTS_BY_DAYS: LiteralString = f"""
         ) AS counts
         WHERE days.day = ANY (%(cut_days)s) AND slot >= %(first)s AND slot < %(end)s
     )
-    SELECT action_map_id::text, bucket, {_SUMS} FROM parts WHERE bucket IS NOT NULL
-    GROUP BY action_map_id, bucket
+    SELECT action_map_id::text, bucket, {_SUMS} FROM parts WHERE bucket >= 0
+    GROUP BY action_map_id, bucket LIMIT %(most)s
 """
 # What a visitor-offer counts beyond once in the same bucket. Every repeat carries its own slot and the
 # first one's, so the second row of a visitor-offer stands for the first time too.
@@ -92,7 +95,34 @@ _SURPLUS: LiteralString = """
     ) AS counted
     WHERE times > 1 GROUP BY action_map_id, bucket, state
 """
-_NAMES: LiteralString = "SELECT action_map_id, name FROM action_map_names WHERE organization = %s"
+_NAMES: LiteralString = """
+    SELECT action_map_id::text, substring(name FOR %s) AS name FROM action_map_names
+    WHERE organization = %s AND action_map_id = ANY (%s::uuid[])
+"""
+_NAME_CHARACTERS: Final = 256
+_NAME_BYTES: Final = 4 * _NAME_CHARACTERS
+"""Names are no longer than that; in older stores they may be, and a report must not grow with them."""
+
+# The maps of an organization one after the other, without reading all that was counted of each.
+_MAPS: LiteralString = """
+    WITH RECURSIVE maps AS (
+        (
+            SELECT action_map_id FROM performance_days
+            WHERE organization = %(organization)s AND cohort = 'event' AND action_map_id > %(behind)s::uuid
+            ORDER BY action_map_id LIMIT 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT action_map_id FROM performance_days
+            WHERE organization = %(organization)s AND cohort = 'event'
+                AND action_map_id > maps.action_map_id
+            ORDER BY action_map_id LIMIT 1
+        )
+        FROM maps WHERE maps.action_map_id IS NOT NULL
+    )
+    SELECT action_map_id::text FROM maps WHERE action_map_id IS NOT NULL LIMIT %(limit)s
+"""
+_BEFORE_ALL: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class PostgresPerformance:
@@ -103,25 +133,30 @@ class PostgresPerformance:
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""
-        with store_reached(), self._datastore.cursor() as cursor:
+        with read(self._datastore) as cursor:
             row = cursor.execute(_SLOTS, _asked(query)).fetchone()
             return (row["first"], row["end_slot"]) if row else (0, 0)
 
-    def spans(self, query: ReportQuery, first: int, end: int) -> Sequence[tuple[int, int]]:
-        """The parts of [first, end) with anything in them, ascending; years without anything lie between."""
-        asked = _asked(query) | {"first": first, "end": end}
-        with store_reached(), self._datastore.cursor() as cursor:
+    def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
+        """The parts of [first, end) with anything in them, ascending; gaps of more days part two."""
+        asked = _asked(query) | {"first": first, "end": end, "gap_days": gap_days}
+        with read(self._datastore) as cursor:
             return [(row["first"], row["end_slot"]) for row in cursor.execute(_SPANS, asked)]
 
     def counts(
-        self, query: ReportQuery, first: int, end: int, stretches: Sequence[tuple[int, int]]
+        self,
+        query: ReportQuery,
+        first: int,
+        end: int,
+        stretches: Sequence[tuple[int, int]],
+        most: int | None,
     ) -> Mapping[tuple[str, int], Mapping[State, int]]:
-        """Counts of [first, end) by map and bucket number."""
+        """Counts of [first, end) by map and bucket number; at most `most` of them and one more."""
         asked = _asked(query) | _cut(first, end, stretches)
+        asked["most"] = None if most is None else most + 1
         statement = _COUNTS_BY_DAYS if asked["day_edges"] else _COUNTS
         with (
-            store_reached(),
-            self._datastore.transaction() as whole,
+            read(self._datastore) as whole,
             whole.connection.cursor(row_factory=tuple_row) as cursor,
         ):
             # One snapshot for both, so that a page applied in between cannot come apart.
@@ -130,16 +165,34 @@ class PostgresPerformance:
                 (action_map, bucket): dict(zip(METRICS, sums, strict=True))
                 for action_map, bucket, *sums in cursor.execute(statement, asked)
             }
-            if query.count_by is CountBy.VISITORS:
+            if query.count_by is CountBy.VISITORS and (most is None or len(found) <= most):
+                set_time(cursor)
                 for action_map, bucket, state, surplus in cursor.execute(_SURPLUS, asked):
                     found[action_map, bucket][State(state)] -= surplus
         return found
 
-    def names(self, organization: str) -> Mapping[str, str]:
-        """The newest known display name of every map."""
-        with store_reached(), self._datastore.cursor() as cursor:
-            rows = cursor.execute(_NAMES, (organization,))
-            return {str(row["action_map_id"]): bytes(row["name"]).decode() for row in rows}
+    def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
+        """The newest known display names of these maps, each cut at 256 characters."""
+        with read(self._datastore) as cursor:
+            rows = cursor.execute(_NAMES, (_NAME_BYTES, organization, list(action_maps)))
+            return {row["action_map_id"]: _name(bytes(row["name"])) for row in rows}
+
+    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+        """The maps that have been counted, by id, with their newest known names; streamed."""
+        while True:
+            asked = {"organization": organization, "behind": behind or _BEFORE_ALL, "limit": _MAPS_AT_ONCE}
+            with read(self._datastore) as cursor:
+                found = [row["action_map_id"] for row in cursor.execute(_MAPS, asked)]
+            names = self.names(organization, found)
+            yield from ((one, names.get(one)) for one in found)
+            if len(found) < _MAPS_AT_ONCE:
+                return
+            behind = found[-1]
+
+
+def _name(stored: bytes) -> str:
+    """A name as it is shown; the last character of a cut one may be cut in two."""
+    return stored.decode(errors="ignore")[:_NAME_CHARACTERS]
 
 
 def _asked(query: ReportQuery) -> dict[str, Any]:
@@ -154,13 +207,13 @@ def _cut(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str
     """Where buckets begin, in slots; the days of UTC that lie whole in one bucket; and those that do not."""
     starts = [start for start, _ in stretches]
     day_edges: list[int] = []
-    day_numbers: list[int | None] = []
+    day_numbers: list[int] = []
     cut_days: set[int] = set()
     for (start, number), stop in zip(stretches, (*starts[1:], end), strict=True):
         whole, behind = -(-start // DAY_SLOTS), stop // DAY_SLOTS
         if behind - whole >= _FEWEST_DAYS:
             day_edges += [whole, behind]
-            day_numbers += [number, None]
+            day_numbers += [number, -1]
             cut_days.update(range(start // DAY_SLOTS, whole), range(behind, -(-stop // DAY_SLOTS)))
         else:
             cut_days.update(range(start // DAY_SLOTS, -(-stop // DAY_SLOTS)))

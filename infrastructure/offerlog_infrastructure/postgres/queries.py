@@ -4,8 +4,8 @@ Long lists are streamed page by page, each page a query of its own that goes on 
 reader holds neither a transaction nor a connection.
 """
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Generator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -18,9 +18,13 @@ from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.log import store_reached
 from offerlog_infrastructure.postgres.lookups import Lookups
+from offerlog_infrastructure.postgres.streaming import stream_rows
 
 _PAGE: Final = 2_000
-"""Rows that a streamed list fetches at a time."""
+"""Suppressions that a streamed list fetches at a time."""
+
+_PARKED_PAGE: Final = 250
+"""Parked signals that it fetches at a time: with the longest texts, a megabyte."""
 
 _BY_VISITOR: LiteralString = """
     SELECT action_map_id::text, state, action_id::text, since FROM suppressions
@@ -39,16 +43,10 @@ _BY_ACTION_MAP: LiteralString = """
     ORDER BY customer_id_type, customer_id LIMIT %(limit)s
 """
 _PARKED: LiteralString = """
-    SELECT position, parked_at AS recorded_at, NULL AS reason, NULL AS field, NULL AS cause, raw
+    SELECT position, parked_at AS recorded_at, NULL AS reason, NULL AS field, NULL AS cause,
+        substring(raw FOR 4096) AS raw
     FROM parked_signals WHERE organization = %(organization)s AND position > %(position)s
     ORDER BY position LIMIT %(limit)s
-"""
-_REFUSALS: LiteralString = """
-    SELECT id, recorded_at, reason, field, cause, raw FROM refusals
-    WHERE organization = %(organization)s AND (%(only)s::text IS NULL OR reason = %(only)s)
-      AND (recorded_at, id) > (%(recorded_at)s, %(id)s)
-      AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
-    ORDER BY recorded_at, id LIMIT %(limit)s
 """
 _DUE: LiteralString = """
     (
@@ -62,17 +60,28 @@ _DUE: LiteralString = """
     LIMIT %(limit)s
 """
 """An import can make very many invitations due at once: each look reads no more of them than it takes."""
+_COUNTED: Final = 10_000
+"""So many missing events are counted; of more, the positions are: some of those may hold no event."""
+
 _NEXT: LiteralString = """
     SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
     ORDER BY e.notification_id LIMIT 1
 """
 _STATUS: LiteralString = f"""
     SELECT application_name AS name, t.notification_id AS position,
-        (SELECT count(*) FROM offerlog_events e WHERE e.notification_id > t.notification_id) AS behind,
+        (
+            SELECT count(*) FROM (
+                SELECT FROM offerlog_events e WHERE e.notification_id > t.notification_id LIMIT {_COUNTED + 1}
+            ) AS newer
+        ) AS behind,
+        (SELECT max(notification_id) FROM offerlog_events) AS last,
+        (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
+            AS waiting,
         next.originator_id, next.originator_version, next.topic, next.state
     FROM offerlog_tracking t LEFT JOIN LATERAL ({_NEXT}) AS next ON true
     WHERE application_name <> '__migration__' ORDER BY 1
 """
+"""Costs the same however far a projection is behind."""
 _FRESHNESS: LiteralString = f"""
     SELECT t.notification_id, (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters WHERE view = %s),
         next.originator_id, next.originator_version, next.topic, next.state
@@ -124,28 +133,14 @@ class PostgresReadSide:
         """Whom this map must not offer to; streamed, sorted by visitor, behind one of them if given."""
         where = {"organization": organization, "action_map_id": action_map_id}
         kind, who = (part.encode() for part in behind or ("", ""))
-        for row in self._streamed(_BY_ACTION_MAP, where, customer_id_type=kind, customer_id=who):
+        places = {"customer_id_type": kind, "customer_id": who}
+        for row in stream_rows(self._datastore, _BY_ACTION_MAP, where, places, page=_PAGE):
             yield _suppression(row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """What waits for its action, in order of arrival; streamed."""
-        for row in self._streamed(_PARKED, {"organization": organization}, position=0):
-            yield _kept(row)
-
-    def refusals(
-        self,
-        organization: str,
-        *,
-        reason: Reason | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        behind: tuple[datetime, int] | None = None,
-    ) -> Generator[KeptSignal]:
-        """The refusal log in order of writing; streamed, behind one of its lines if given."""
-        only = reason.value if reason else None
-        where = {"organization": organization, "only": only, "until": until}
-        first, number = behind or (since or datetime.min.replace(tzinfo=UTC), 0)
-        for row in self._streamed(_REFUSALS, where, recorded_at=first, id=number):
+        where = {"organization": organization}
+        for row in stream_rows(self._datastore, _PARKED, where, {"position": 0}, page=_PARKED_PAGE):
             yield _kept(row)
 
     def due(
@@ -170,8 +165,9 @@ class PostgresReadSide:
             ProjectionStatus(
                 row["name"],
                 row["position"],
-                row["behind"],
+                row["behind"] if row["behind"] <= _COUNTED else row["last"] - row["position"],
                 self._age([row[name] for name in ("originator_id", "originator_version", "topic", "state")]),
+                row["waiting"],
             )
             for row in rows
         ]
@@ -197,18 +193,6 @@ class PostgresReadSide:
         except UnreadableEvent:
             return None
         return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
-
-    def _streamed(
-        self, statement: LiteralString, where: Mapping[str, Any], **behind: object
-    ) -> Iterator[DictRow]:
-        """Rows in the order of some columns, from behind the values given for them."""
-        while True:
-            with store_reached(), self._datastore.cursor() as cursor:
-                rows = cursor.execute(statement, {**where, **behind, "limit": _PAGE}).fetchall()
-            yield from rows
-            if len(rows) < _PAGE:
-                return
-            behind = {column: rows[-1][column] for column in behind}
 
 
 def _suppression(row: DictRow) -> Suppression:

@@ -14,6 +14,7 @@ from offerlog_application.listings import RefusalCounts
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.reading import read
 from offerlog_infrastructure.postgres.refusal_tallies import slot_of
 
 _FOLDED_AT_ONCE: Final = 5_000
@@ -68,7 +69,7 @@ class RefusalCounter:
             "first": _FIRST_SLOT if first is None else first,
             "end": _END_SLOT if end is None else end,
         }
-        with store_reached(), self._datastore.cursor() as cursor:
+        with read(self._datastore) as cursor:
             rows = cursor.execute(_COUNTS, asked).fetchall()
         return RefusalCounts(
             None if first is None else at_slot(first),

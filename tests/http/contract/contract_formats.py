@@ -38,6 +38,7 @@ schemathesis.openapi.format(
     ),
 )
 schemathesis.openapi.format("suppressions-cursor", st.builds(lambda *at: cursor_of(list(at)), _names, _names))
+schemathesis.openapi.format("action-maps-cursor", st.builds(lambda at: cursor_of([str(at)]), st.uuids()))
 schemathesis.openapi.format(
     "refusals-cursor",
     st.builds(lambda at, number: cursor_of([at.isoformat(), number]), _times, st.integers(0, 2**31 - 1)),

@@ -1,0 +1,124 @@
+"""A read whose client has gone stops, in the store too; one that takes too long says so."""
+
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from contracts.recount import rows, until
+from http_site import Site, served
+from offerlog_infrastructure.postgres import performance, refusal_log
+from offerlog_infrastructure.settings import Settings
+
+pytest_plugins = ("http_site",)
+
+REPORT = "/v1/reports/action-map-performance"
+SLEEPING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'active' AND query LIKE '%pg_sleep(25)%'
+        AND pid <> pg_backend_pid()
+"""
+
+COUNT_DAYS = """
+    INSERT INTO performance_days
+    SELECT 'default', %s, 'event', day * 3, 1, 0, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(1, 5000) AS day
+"""
+
+
+@pytest.fixture
+def slow_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every report asks the store for something that takes 25 seconds."""
+    slow = performance._SLOTS.replace("SELECT", "SELECT pg_sleep(25),", 1)
+    monkeypatch.setattr(performance, "_SLOTS", slow)
+
+
+def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:
+    """A connection on which a request has been sent, and nothing read."""
+    at = urlsplit(site.url)
+    assert at.hostname is not None
+    connection = socket.create_connection((at.hostname, at.port or 0), timeout=10)
+    headers = f"Host: x\r\nAccept: {accept}\r\nAuthorization: Bearer {site.key()}\r\n"
+    connection.sendall(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
+    return connection
+
+
+@pytest.mark.usefixtures("slow_reports")
+def test_a_report_whose_client_has_gone_stops_in_the_store(site: Site, admin: httpx.Client, dsn: str) -> None:
+    """Within seconds, for all of them; their threads and connections serve the next ones."""
+    clients = [asking(site, REPORT) for _ in range(4)]
+    until(lambda: rows(dsn, SLEEPING) == [(4,)])
+    for client in clients:
+        client.close()
+    began = time.monotonic()
+    until(lambda: rows(dsn, SLEEPING) == [(0,)])
+    assert time.monotonic() - began < 10  # the statements would have gone on for 25 seconds
+    assert admin.get("/v1/refusals/counts").json()["refusals"] == 0
+
+
+@pytest.mark.usefixtures("slow_reports")
+def test_one_whose_client_left_while_it_waited_for_a_thread_never_starts(site: Site, dsn: str) -> None:
+    """It would only take up a thread."""
+    staying = [asking(site, REPORT) for _ in range(4)]
+    until(lambda: rows(dsn, SLEEPING) == [(4,)])
+    leaving = asking(site, REPORT)
+    time.sleep(0.5)
+    leaving.close()
+    time.sleep(2.0)
+    for client in staying:
+        client.close()
+    until(lambda: rows(dsn, SLEEPING) == [(0,)])
+    for _ in range(20):
+        assert rows(dsn, SLEEPING) == [(0,)]
+        time.sleep(0.02)
+
+
+def test_a_streamed_list_whose_client_has_gone_stops(
+    site: Site, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a page, as well as between two."""
+    site.service.record([b"no signal"] * 10)
+    slow = {
+        key: statement.replace("SELECT", "SELECT pg_sleep(25),", 1)
+        for key, statement in refusal_log._STATEMENTS.items()
+    }
+    monkeypatch.setattr(refusal_log, "_STATEMENTS", slow)
+    client = asking(site, "/v1/refusals", "application/x-ndjson")
+    until(lambda: rows(dsn, SLEEPING) == [(1,)])
+    client.close()
+    began = time.monotonic()
+    until(lambda: rows(dsn, SLEEPING) == [(0,)])
+    assert time.monotonic() - began < 10
+
+
+@pytest.fixture
+def hasty(dsn: str) -> Iterator[Site]:
+    """The service with a time limit for reads of half a second."""
+
+    def prepare(app: FastAPI) -> None:
+        app.state.settings = Settings(read_timeout=0.5)
+
+    with served(dsn, prepare=prepare) as site:
+        yield site
+
+
+@pytest.mark.usefixtures("slow_reports")
+def test_a_report_that_takes_too_long_says_so(hasty: Site, dsn: str) -> None:
+    """With a type of its own, and nothing goes on in the store."""
+    with hasty.client() as admin:
+        answer = admin.get(REPORT)
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/read-timeout")
+        assert "0.5 s" in answer.json()["detail"]
+        assert rows(dsn, SLEEPING) == [(0,)]
+        assert admin.get("/v1/refusals").status_code == 200
+
+
+def test_a_report_with_too_many_buckets_is_a_bad_request(admin: httpx.Client, dsn: str) -> None:
+    """The field is named, and what to choose instead."""
+    rows(dsn, COUNT_DAYS, "00000000-0000-4000-8000-000000000001")
+    answer = admin.get(REPORT, params={"by": "hour"})
+    assert (answer.status_code, answer.json()["field"]) == (400, "by")
+    assert "choose a coarser `by`" in answer.json()["cause"]

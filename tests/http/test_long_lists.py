@@ -1,0 +1,101 @@
+"""Pages of lists end at so many bytes, go on in either order, and cost nothing while nobody reads."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from http_site import Site
+from offerlog_infrastructure.http import paging
+from offerlog_infrastructure.postgres import refusal_log
+
+pytest_plugins = ("http_site",)
+
+
+def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:
+    """A connection on which a request has been sent, and nothing read."""
+    at = urlsplit(site.url)
+    assert at.hostname is not None
+    connection = socket.create_connection((at.hostname, at.port or 0), timeout=10)
+    headers = f"Host: x\r\nAccept: {accept}\r\nAuthorization: Bearer {site.key()}\r\n"
+    connection.sendall(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
+    return connection
+
+
+def test_a_page_ends_at_its_bytes_and_goes_on(
+    site: Site, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In either order every refusal comes once, however few fit on a page; the newest first if asked for."""
+    monkeypatch.setattr(paging, "PAGE_BYTES", 10_000)
+    site.service.record([b"%d " % number + b"\x00" * 3_000 for number in range(7)])
+    for order in ("oldest", "newest"):
+        seen: list[str] = []
+        cursor: str | None = ""
+        pages = 0
+        while cursor is not None:
+            page = admin.get(
+                "/v1/refusals", params={"order": order, **({"cursor": cursor} if cursor else {})}
+            )
+            assert len(page.content) < 30_000
+            items, cursor = page.json()["items"], page.json()["next_cursor"]
+            seen += [one["signal"].partition(" ")[0] for one in items]
+            pages += 1
+        expected = [str(number) for number in range(7)]
+        assert seen == (expected if order == "oldest" else expected[::-1])
+        assert pages == 7
+
+
+def test_a_cursor_goes_on_in_either_order(site: Site, admin: httpx.Client) -> None:
+    """A page back from where the reader is, within the time and reason asked for."""
+    site.service.record([b"no signal %d" % number for number in range(6)])
+
+    def page(**asked: str) -> tuple[list[str], str]:
+        answer = admin.get("/v1/refusals", params={"limit": "2", "reason": "malformed", **asked})
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        return [one["signal"][-1] for one in found["items"]], found["next_cursor"]
+
+    first, cursor = page(order="newest")
+    second, cursor = page(order="newest", cursor=cursor)
+    back, _ = page(order="oldest", cursor=cursor)
+    assert (first, second, back) == (["5", "4"], ["3", "2"], ["3", "4"])
+    assert page(order="newest", until="2020-01-01T00:00:00Z")[0] == []
+    assert admin.get("/v1/refusals?order=sideways").json()["field"] == "order"
+
+
+def test_readers_that_do_not_read_hold_little(site: Site, admin: httpx.Client) -> None:
+    """Of a list of tens of megabytes, each holds a piece and the page it comes from."""
+    made: list[int] = []
+    page = refusal_log.stream_rows
+
+    def counted(*asked: object, **more: object) -> Iterator[object]:
+        for row in page(*asked, **more):  # type: ignore[arg-type] # passed on as it came
+            made.append(1)
+            yield row
+
+    site.service.record([b"\x01" * 4_000] * 2_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refusal_log, "stream_rows", counted)
+        readers = [asking(site, "/v1/refusals", "application/x-ndjson") for _ in range(5)]
+        quiet = _when_quiet(made)
+        for reader in readers:
+            reader.close()
+    # 2,000 rows are 48 MB of JSON; what fits into the buffers of the two sockets is a few of them.
+    assert quiet < 5 * 1_000
+    lines = admin.get("/v1/refusals", headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    assert len(lines) == 2_000
+    assert json.loads(lines[0])["signal"] == "\x01" * 4_000
+
+
+def _when_quiet(made: list[int]) -> int:
+    """How many there are when no more have come for two seconds."""
+    known, since = -1, time.monotonic()
+    while time.monotonic() - since < 2:
+        if len(made) != known:
+            known, since = len(made), time.monotonic()
+        time.sleep(0.05)
+    return known
