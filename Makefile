@@ -4,18 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run browser test lint soak bench bench-full docs lock clean
+.PHONY: help setup run browser wrk test lint soak bench bench-full docs lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv with the command offerlog in it
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "offerlog needs Python 3.11 or newer: make setup PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing what requirements.lock names ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "installing what requirements-dev.lock names ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -29,9 +29,11 @@ lint: setup ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-browser: # Debian's Chromium, for the tests of the browser module
-	@command -v chromium >/dev/null || { echo "installing chromium ..."; \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+browser: # Debian's Chromium, for the tests of the browser module and the dashboard
+	@tools/install chromium chromium "make test, for its tests in a browser,"
+
+wrk: # Debian's wrk, for one bench, which is left out without it
+	@tools/install wrk wrk "the bench http_service" || true
 
 test: lint browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	$(BIN)/pytest -n 2 --dist loadfile -q
@@ -40,11 +42,13 @@ SECONDS ?= 300
 soak: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
 	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/test_recorders_horizon.py -k two_readers
 
-bench: setup ## All benches at up to 1 million events, a few minutes, a table at the end
+bench: setup wrk ## All benches at up to 1 million events, a few minutes, a table at the end
 	$(BIN)/python benchmarks/everything.py
 
-bench-full: setup ## As bench, up to 10 million events; keeps the results in docs/performance.md
+bench-full: setup wrk ## As bench, up to 10 million events; keeps the results in docs/performance.md
 	$(BIN)/python benchmarks/everything.py --full --keep
+
+bench-http-service: wrk
 
 bench-%: setup
 	$(BIN)/python benchmarks/$(subst -,_,$*).py
@@ -52,10 +56,12 @@ bench-%: setup
 docs: setup ## Write the generated pages of docs/ anew from the code
 	$(BIN)/python docs/generate.py
 
-lock: setup ## Resolve requirements.lock anew
+COMPILE = $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet --python-version 3.11
+lock: setup ## Resolve the three locks anew: to develop; to run, a part of that; to build the wheel, another
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet \
-	  --python-version 3.11 --group dev --extra otel pyproject.toml -o requirements.lock
+	$(COMPILE) --group dev --extra otel pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --constraint requirements-dev.lock --extra otel pyproject.toml -o requirements.lock
+	$(COMPILE) --constraint requirements-dev.lock --group build -o requirements-build.lock
 
 clean: ## Remove what these targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -19,6 +19,8 @@ SECONDS = float(os.environ.get("OFFERLOG_BENCH_SECONDS", "1800"))
 """Time limit of one bench, and of everything that it waits for."""
 END_SECONDS = 20.0
 """A child that was asked to end is killed after this time."""
+DSN = "OFFERLOG_BENCH_DSN"
+"""The environment variable that hands a child the store's address: a command line would show its password."""
 GET = {
     "wrk": "apt-get install wrk (Debian, Ubuntu), brew install wrk (macOS)",
 }
@@ -57,15 +59,16 @@ def limited(seconds: float = SECONDS) -> Iterator[None]:
 
 
 @contextmanager
-def child(*words: Any, seconds: float = SECONDS, **options: Any) -> Iterator[subprocess.Popen[str]]:
+def child(
+    *words: Any, seconds: float = SECONDS, dsn: str = "", environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run a process with text pipes on standard input and output; it has ended when the block is left.
 
     Leaving the block closes its standard input and waits for it; after an error it gets SIGTERM first. It is
     killed after `END_SECONDS`, and when it outlives its time limit, so no read from it can hang.
     """
-    process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
-    )  # the only place that starts one
+    given = {**os.environ, DSN: dsn, **(environment or {})}
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=given)
     timer = threading.Timer(seconds + 2 * END_SECONDS, process.kill)
     timer.daemon = True
     timer.start()
@@ -83,11 +86,18 @@ def child(*words: Any, seconds: float = SECONDS, **options: Any) -> Iterator[sub
         timer.cancel()
 
 
-def end_with_parent() -> None:
-    """Send this process SIGTERM at the end of its standard input: whoever started it has ended."""
+def end_with_parent() -> threading.Event:
+    """Send this process SIGTERM at the end of its standard input: whoever started it has ended.
+
+    Returns:
+        An event that is set when the first line comes in.
+    """
+    word = threading.Event()
 
     def watch() -> None:
-        sys.stdin.read()
+        for _ in sys.stdin:
+            word.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+    return word

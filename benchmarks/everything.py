@@ -1,6 +1,5 @@
 """All benches, one after the other, and two tables at the end; with `--keep`, in docs/performance.md too."""
 
-import os
 import re
 import subprocess
 import sys
@@ -62,11 +61,11 @@ def main(arguments: list[str]) -> int:
 def run(bench: str, arguments: list[str], seconds: float) -> tuple[str, str | None]:
     """Run one bench within a time limit; returns what it printed, and its error or None."""
     script = Path(__file__).with_name(f"{bench}.py")
-    environment = os.environ | {"OFFERLOG_BENCH_SECONDS": f"{seconds:g}"}
+    environment = {"OFFERLOG_BENCH_SECONDS": f"{seconds:g}"}
     limit = seconds + 4 * END_SECONDS
     with (
         limited(limit),
-        child(sys.executable, script, *arguments, seconds=seconds, env=environment) as process,
+        child(sys.executable, script, *arguments, seconds=seconds, environment=environment) as process,
     ):
         try:
             printed, _ = process.communicate(timeout=seconds + END_SECONDS)

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from children import limited
 from psycopg.conninfo import make_conninfo
 
 from offerlog_infrastructure.composition import SCHEMA
@@ -22,11 +21,11 @@ from offerlog_infrastructure.postgres.migrations import migrate
 
 @contextmanager
 def server() -> Iterator[str]:
-    """A durable PostgreSQL (fsync and synchronous_commit on) that is gone afterwards; in bounded time."""
+    """A durable PostgreSQL (fsync and synchronous_commit on) that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="offerlog-bench-"))
     folder.chmod(0o755)
     try:
-        with limited(), EmbeddedServer.acquire(folder / "store") as running:
+        with EmbeddedServer.acquire(folder / "store") as running:
             yield running.dsn
     finally:
         shutil.rmtree(folder, ignore_errors=True)

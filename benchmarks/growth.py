@@ -10,6 +10,7 @@ import uuid
 
 import lookup
 import psycopg
+from children import limited
 from ground import database, say, server, settle
 from ingest_one import CALLERS, rate
 from traffic import lifecycles
@@ -62,4 +63,5 @@ def main(sizes: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([100_000, 1_000_000, *([10_000_000] if "--full" in sys.argv else [])])
+    with limited():
+        main([100_000, 1_000_000, *([10_000_000] if "--full" in sys.argv else [])])

@@ -1,5 +1,6 @@
 """The service over HTTP beside a bare "validate and return" endpoint of the same framework; driven by wrk."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from children import DSN, child, end_with_parent, limited, missing
 from children import SECONDS as LIMIT
-from children import child, end_with_parent, missing
 from fastapi import Request, Response
 from ground import database, say, server, settle, timed
 from ingest_bulk import record
@@ -38,10 +39,10 @@ end
 """
 
 
-def main(path: str | None = None, dsn: str | None = None) -> None:
-    """Measure and print; with arguments, serve for the measurement."""
-    if path is not None and dsn is not None:
-        serve(path, dsn)
+def main(path: str | None = None) -> None:
+    """Measure and print; with an argument, serve for the measurement."""
+    if path is not None:
+        serve(path, os.environ[DSN])
         return
     if told := missing("wrk"):
         sys.exit(f"http_service: {told}")
@@ -102,7 +103,7 @@ def upload(url: str, key: str, body: Path) -> None:
 @contextmanager
 def serving(path: str, dsn: str) -> Iterator[str]:
     """A server process."""
-    with child(sys.executable, __file__, path, dsn) as process:
+    with child(sys.executable, __file__, path, dsn=dsn) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         if not port:
@@ -129,4 +130,5 @@ def serve(path: str, dsn: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with limited():
+        main(*sys.argv[1:])

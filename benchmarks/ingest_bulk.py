@@ -3,7 +3,7 @@
 import sys
 from collections import Counter, deque
 
-from children import SECONDS
+from children import SECONDS, limited
 from ground import database, say, server, settle, timed
 from peers import copy_rate, stored_rows
 from traffic import day
@@ -50,4 +50,5 @@ def main(visitors: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60_000)
+    with limited():
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 60_000)

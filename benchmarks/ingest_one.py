@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 
-from children import SECONDS, child
+from children import DSN, SECONDS, child, limited
 from ground import database, percentile, say, server, settle, timed
 from peers import copy_rate, stock_rate, stored_rows
 from traffic import LIFECYCLES, lifecycles
@@ -93,10 +93,10 @@ def rate(service: Offerlog, sent: list[list[bytes]], callers: int) -> float:
 def projector(dsn: str) -> Iterator[None]:
     """A process of its own that feeds the projections."""
     feeding = (
-        "import sys; from offerlog_infrastructure.composition import open_offerlog\n"
-        "with open_offerlog(database_url=sys.argv[1], keep_deadlines=False): sys.stdin.read()"
+        "import os, sys; from offerlog_infrastructure.composition import open_offerlog\n"
+        f"with open_offerlog(database_url=os.environ[{DSN!r}], keep_deadlines=False): sys.stdin.read()"
     )
-    with child(sys.executable, "-c", feeding, dsn):
+    with child(sys.executable, "-c", feeding, dsn=dsn):
         time.sleep(1.5)  # it has taken the projections by then
         yield
 
@@ -143,4 +143,5 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30_000)
+    with limited():
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 30_000)

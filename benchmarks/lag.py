@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import closing
 
-from children import END_SECONDS
+from children import END_SECONDS, limited
 from ground import database, percentile, say, server, settle
 from traffic import lifecycles
 
@@ -82,4 +82,5 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 20.0)
+    with limited():
+        main(float(sys.argv[1]) if len(sys.argv) > 1 else 20.0)

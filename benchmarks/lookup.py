@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+from children import limited
 from ground import database, percentile, say, server, settle
 
 from offerlog_infrastructure.composition import open_offerlog
@@ -76,4 +77,5 @@ def main(pairs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    with limited():
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, LiteralString
 from uuid import UUID
 
 import psycopg
+from children import limited
 from eventsourcing.application import Application
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresTrackingRecorder
@@ -190,4 +191,5 @@ def main(visitors: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400_000)
+    with limited():
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 400_000)

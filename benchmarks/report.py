@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import psycopg
+from children import limited
 from ground import database, say, server, settle
 
 from offerlog_application.calendar import Granularity
@@ -128,4 +129,5 @@ def main(events: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    with limited():
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)

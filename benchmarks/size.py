@@ -3,6 +3,7 @@
 import sys
 
 import psycopg
+from children import limited
 from ground import database, say, server
 from ingest_bulk import record
 from pydantic import TypeAdapter
@@ -40,4 +41,5 @@ def main(visitors: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    with limited():
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)

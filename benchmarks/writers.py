@@ -1,10 +1,11 @@
 """1, 2 and 4 processes recording into one log at once, 1,000 signals a call."""
 
+import os
 import sys
 import time
 from contextlib import ExitStack
 
-from children import SECONDS, child
+from children import DSN, SECONDS, child, end_with_parent, limited
 from ground import database, say, server, settle
 from ingest_bulk import record
 from traffic import day
@@ -14,16 +15,17 @@ from offerlog_infrastructure.composition import open_offerlog
 
 def work(dsn: str, seed: int, visitors: int) -> None:
     """One writer: gets ready, waits for the word, records, says how long it took."""
+    word = end_with_parent()
     lines = day(visitors, seed)
     settle()
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         service.record([])
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        if not sys.stdin.readline():
-            sys.exit("whoever started this writer has ended")
+        assert word.wait(SECONDS), "the word to begin did not come"
         record(service, lines, 1)
     sys.stdout.write(f"{len(lines)}\n")
+    sys.stdout.flush()
 
 
 def main(visitors: int) -> None:
@@ -32,10 +34,10 @@ def main(visitors: int) -> None:
     with server() as dsn:
         for count in (1, 2, 4):
             ours = database(dsn)
-            command = (sys.executable, __file__, ours)
+            command = (sys.executable, __file__)
             with ExitStack() as running:
                 started = [
-                    running.enter_context(child(*command, str(seed), str(visitors // count)))
+                    running.enter_context(child(*command, str(seed), str(visitors // count), dsn=ours))
                     for seed in range(count)
                 ]
                 for process in started:
@@ -47,14 +49,15 @@ def main(visitors: int) -> None:
                     assert process.stdin is not None
                     process.stdin.write("go\n")
                     process.stdin.flush()
-                signals = sum(int(process.communicate(timeout=SECONDS)[0]) for process in started)
+                signals = sum(int(process.stdout.readline()) for process in started if process.stdout)
                 figures[f"signals/s, {count} writers"] = signals / (time.perf_counter() - began)
     one = figures["signals/s, 1 writers"]
     say("writers", figures, {f"{n} writers": figures[f"signals/s, {n} writers"] / one for n in (2, 4)})
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 40_000)
+    with limited():
+        if len(sys.argv) > 2:
+            work(os.environ[DSN], int(sys.argv[1]), int(sys.argv[2]))
+        else:
+            main(int(sys.argv[1]) if len(sys.argv) > 1 else 40_000)
