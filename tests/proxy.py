@@ -7,6 +7,9 @@ from typing import Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+_SECONDS = 300
+"""Time limit of every wait here; longer than any test."""
+
 
 class Proxy:
     """Passes bytes on, until it is told to cut connections, to stay away, or to swallow what it gets.
@@ -23,6 +26,7 @@ class Proxy:
         self._passing.set()
         self._away = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(_SECONDS)
         self._port = self._listener.getsockname()[1]
         self.dsn = make_conninfo(dsn, host="127.0.0.1", port=self._port)
         self._closed = False
@@ -48,6 +52,7 @@ class Proxy:
         """Take connections again."""
         self._away.clear()
         self._listener = socket.create_server(("127.0.0.1", self._port))
+        self._listener.settimeout(_SECONDS)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def swallow(self) -> None:
@@ -76,6 +81,8 @@ class Proxy:
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX)
+            for end in (client, server):
+                end.settimeout(_SECONDS)
             server.connect(self._target)
             self._pairs.append((client, server))
             for source, sink in ((client, server), (server, client)):
