@@ -3,7 +3,7 @@
 import re
 
 from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
 class ServerAddress(ValueError):  # noqa: N818 - says what is at fault
@@ -27,3 +27,22 @@ def check_address(database_url: str) -> None:
         raise ServerAddress("there is an @ in user or password: write it as %40")
     if not re.fullmatch(r"[0-9,]*", str(parts.get("port") or "")):
         raise ServerAddress("the port is no number; give postgresql://user@host:5432/database")
+
+
+def add_password(database_url: str, password: str) -> str:
+    """Complete an address that has no password. One that libpq cannot read stays: `check_address` says why.
+
+    Raises:
+        ServerAddress: It has a password already, or the password is empty.
+    """
+    try:
+        parts = conninfo_to_dict(database_url)
+    except ProgrammingError:
+        return database_url
+    if parts.get("password"):
+        raise ServerAddress("it has a password already: take it out, or OFFERLOG_DATABASE_PASSWORD away")
+    if not password:
+        raise ServerAddress("the password given beside it is empty")
+    if "@" in str(parts.get("host") or ""):
+        return database_url  # as above
+    return make_conninfo(database_url, password=password)

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from eventsourcing.utils import strtobool
-from pydantic import AliasChoices, BeforeValidator, Field, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from offerlog_domain.rules import Rules
+from offerlog_infrastructure.server_address import add_password
 
 
 def _seconds(value: object) -> object:
@@ -33,7 +34,10 @@ class Settings(BaseSettings):
 
     Attributes:
         data: The embedded store's folder (`OFFERLOG_DATA`); None for the platform's place for it.
-        database_url: A PostgreSQL server to use instead of the embedded one (`OFFERLOG_DATABASE_URL`).
+        database_password: Password of that server, verbatim (`OFFERLOG_DATABASE_PASSWORD`).
+        database_password_file: A file with that password instead (`OFFERLOG_DATABASE_PASSWORD_FILE`).
+        database_url: A PostgreSQL server to use instead of the embedded one (`OFFERLOG_DATABASE_URL`); with
+            the password, if one of the two above gives it.
         organization: Whose data commands work on (`OFFERLOG_ORGANIZATION`).
         open_action_ttl: How long a silent open action blocks another (`OFFERLOG_OPEN_ACTION_TTL`, seconds).
         parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
@@ -49,10 +53,14 @@ class Settings(BaseSettings):
         postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="OFFERLOG_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="OFFERLOG_", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     data: Path | None = None
-    database_url: str | None = None
+    database_password: SecretStr | None = None
+    database_password_file: Path | None = None
+    database_url: str | None = Field(default=None, validate_default=True)  # behind what its validator reads
     organization: str = "default"
     open_action_ttl: _Period = Rules().open_action_ttl
     parking_time: _Period = Rules().parking_time
@@ -69,6 +77,27 @@ class Settings(BaseSettings):
     otel_traces_exporter: str = Field(default="otlp", validation_alias="OTEL_TRACES_EXPORTER")
     otel_sdk_disabled: str = Field(default="false", validation_alias="OTEL_SDK_DISABLED")
     postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
+
+    @field_validator("database_url")
+    @classmethod
+    def _with_password(cls, url: str | None, given: ValidationInfo) -> str | None:
+        """Complete the address, so that no password has to be quoted for a URL."""
+        password: SecretStr | None = given.data.get("database_password")
+        file: Path | None = given.data.get("database_password_file")
+        if password is None and file is None:
+            return url
+        if url is None:
+            raise ValueError("it is needed: OFFERLOG_DATABASE_PASSWORD is set, or the _FILE")
+        if password is not None and file is not None:
+            raise ValueError("give OFFERLOG_DATABASE_PASSWORD or OFFERLOG_DATABASE_PASSWORD_FILE, not both")
+        if file is None:
+            return add_password(url, password.get_secret_value() if password else "")
+        try:
+            return add_password(url, file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
+        except OSError as error:
+            raise ValueError(f"OFFERLOG_DATABASE_PASSWORD_FILE: {file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"OFFERLOG_DATABASE_PASSWORD_FILE: {file} is not text in UTF-8") from None
 
     @field_validator("postgres_enable_db_functions")
     @classmethod
