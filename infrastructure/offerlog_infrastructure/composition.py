@@ -17,6 +17,7 @@ from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
 from offerlog_infrastructure.service import Offerlog
+from offerlog_infrastructure.waiting import announced
 
 _COPY_SECONDS: Final = 300.0
 """How long the first copy of the suppression list may take."""
@@ -88,7 +89,8 @@ def open_offerlog(
         if replica is not None:
             local = SuppressionReplica(application, replica, replica_max_age)
             held.callback(local.close)
-            local.await_fresh(_COPY_SECONDS)
+            with announced(f"the first copy of the suppression list in {replica}"):
+                local.await_fresh(_COPY_SECONDS)
         store = ExitStack()
         offerlog = Offerlog(
             application,

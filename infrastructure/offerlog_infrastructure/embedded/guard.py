@@ -92,10 +92,10 @@ def main(arguments: list[str]) -> None:
     for unwanted in (signal.SIGINT, signal.SIGHUP):
         # Not SIG_IGN: the server would inherit that, and SIGINT is how it is stopped.
         signal.signal(unwanted, lambda *_: None)
-    os.ftruncate(int(guard_lock), 0)
-    os.write(int(guard_lock), f"{os.getpid()}\n".encode())
-    os.set_inheritable(int(guard_lock), False)
     try:
+        os.ftruncate(int(guard_lock), 0)
+        os.write(int(guard_lock), f"{os.getpid()}\n".encode())
+        os.set_inheritable(int(guard_lock), False)
         user = ServerUser.numbered(int(uid))
         cluster = Cluster(DataFolder(Path(data_dir)), Path(bindir), int(major), user)
         Guard(cluster, Path(socket_dir)).run()

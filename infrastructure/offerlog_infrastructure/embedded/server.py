@@ -9,13 +9,15 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from offerlog_infrastructure.embedded import locks
+from offerlog_infrastructure.embedded.address import address
 from offerlog_infrastructure.embedded.cluster import DATABASE, ROLE
 from offerlog_infrastructure.embedded.errors import EmbeddedError, FolderUnusableError, ServerNotStartedError
 from offerlog_infrastructure.embedded.folder import DataFolder
 from offerlog_infrastructure.embedded.launch import launch_guard
 from offerlog_infrastructure.embedded.lease import Lease
 from offerlog_infrastructure.embedded.server_user import ServerUser
-from offerlog_infrastructure.embedded.socket_folder import PORT, check_socket_folder, socket_folder
+from offerlog_infrastructure.embedded.socket_folder import check_socket_folder, socket_folder
+from offerlog_infrastructure.waiting import announced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
 START_TIMEOUT = 300.0
 STARTS_TRIED = 3
 LOOK_SECONDS = 0.5
+MOST_PAUSE_SECONDS = 0.25
+
+BUSY = ("too many clients", "remaining connection slots")
+PASSING = (
+    # the server's words while it starts, recovers or stops
+    "is starting up", "is shutting down", "in recovery mode", "not yet accepting connections",
+    "not accepting connections", "terminating connection",
+    # libpq's and the driver's while it is not there, or in the middle of going
+    "Is the server running", "Connection refused", "Connection reset", "Broken pipe", "timeout expired",
+    "server closed the connection", "Resource temporarily unavailable", "Transport endpoint",
+)  # fmt: skip
+"""What a server says that will answer before long."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +79,8 @@ class EmbeddedServer:
             StoreMissingError: There is no store in the folder, and `create` is false.
         """
         folder = DataFolder.prepare(data_dir, create=create)
-        lease = Lease.take(folder)
+        with announced(f"the store in {folder.path} to stop, and to be started anew"):
+            lease = Lease.take(folder)
         try:
             return cls(lease, _running(folder, bindir), folder, bindir)
         except EmbeddedError:
@@ -80,7 +95,8 @@ class EmbeddedServer:
         if os.getpid() == self._owner:
             self._closing.set()
             self._watch.join()
-            self._lease.release()
+            with announced(f"the store in {self.data_dir} to stop"):
+                self._lease.release()
         else:
             self._lease.drop()  # forked: our parent still has it
 
@@ -104,35 +120,52 @@ class EmbeddedServer:
 
 def _running(folder: DataFolder, bindir: Path | None) -> str:
     """The connection string of a server that answers; the caller has a lease, so it will go on doing so."""
-    if not locks.is_free(folder.guard):
-        dsn, _ = _answer(folder)
-        if dsn:
-            return dsn
-    deadline = time.monotonic() + START_TIMEOUT
-    starts = 0
-    refusal = "it has not answered in time"
-    with locks.held(folder.start, timeout=START_TIMEOUT):
-        while time.monotonic() < deadline:
-            guard_lock = locks.open_lock(folder.guard)
-            try:
-                if locks.try_lock(guard_lock):
-                    if starts == STARTS_TRIED:
-                        break
-                    starts += 1
-                    refusal = "its guard ended without a word"
-                    if not launch_guard(folder, guard_lock, bindir, deadline):
-                        continue
-            finally:
-                os.close(guard_lock)
-            dsn, refusal = _answer(folder)
+    with announced(f"the store in {folder.path}") as wait:
+        if not locks.is_free(folder.guard):
+            dsn, wait.reason = _answer(folder)
             if dsn:
                 return dsn
-            time.sleep(locks.POLL_SECONDS)
-    raise ServerNotStartedError(folder.path, refusal)
+        deadline = time.monotonic() + START_TIMEOUT
+        starts, pause = 0, locks.POLL_SECONDS
+        wait.reason = wait.reason or f"another process is starting it and holds {folder.start}"
+        with locks.held(folder.start, timeout=START_TIMEOUT):
+            while time.monotonic() < deadline:
+                guard_lock = locks.open_lock(folder.guard)
+                try:
+                    if locks.try_lock(guard_lock):
+                        if starts == STARTS_TRIED:
+                            break
+                        starts += 1
+                        wait.reason = "its server is being started"
+                        if not launch_guard(folder, guard_lock, bindir, deadline):
+                            wait.reason = "its guard ended without a word"
+                            continue
+                finally:
+                    os.close(guard_lock)
+                dsn, wait.reason = _answer(folder)
+                if dsn:
+                    return dsn
+                wait.reason += _whose(folder)
+                time.sleep(pause)
+                pause = min(pause * 2, MOST_PAUSE_SECONDS)
+    raise ServerNotStartedError(folder.path, wait.reason or "it has not answered in time")
+
+
+def _whose(folder: DataFolder) -> str:
+    """Which process should see to it, to be added to a reason: it may have been stopped (`kill -STOP`)."""
+    try:
+        guard = int(folder.guard.read_text("ascii"))
+    except (OSError, ValueError):
+        return ""
+    return f" (its guard is process {guard})"
 
 
 def _answer(folder: DataFolder) -> tuple[str | None, str]:
-    """The connection string if the server takes it, and otherwise what it said."""
+    """The connection string if the server takes it, and otherwise what it said.
+
+    Raises:
+        ServerNotStartedError: It said something that will not change by itself.
+    """
     import psycopg  # noqa: PLC0415 - the guard passes through this module without third-party packages
 
     try:
@@ -142,21 +175,31 @@ def _answer(folder: DataFolder) -> tuple[str | None, str]:
         user = ServerUser.of(folder.database)
         socket_dir = socket_folder(folder.path, user)
         check_socket_folder(socket_dir, user)
-        dsn = psycopg.conninfo.make_conninfo(
-            "", host=str(socket_dir), port=PORT, user=ROLE, password=password, dbname=DATABASE
-        )
-        psycopg.connect(dsn, connect_timeout=10).close()
+        dsn = address(socket_dir, ROLE, password, DATABASE)
+        psycopg.connect(dsn).close()
     except FileNotFoundError as error:
         return None, f"{error.filename} is not there yet"
     except PermissionError as error:
         raise FolderUnusableError(folder.path, f"{error.filename}: {error.strerror}") from error
-    except psycopg.OperationalError as error:
-        said = str(error)
-        if "too many clients" in said or "remaining connection slots" in said:
+    except psycopg.Error as error:
+        said = " ".join(str(error).split())
+        if any(words in said for words in BUSY):
             return dsn, said  # it answers; it is only busy
         if "password authentication failed" in said:
             raise ServerNotStartedError(
                 folder.path, f"the password in {folder.password} is not the database's; remove that file"
             ) from error
-        return None, said
+        if any(words in said for words in PASSING):
+            return None, said
+        raise ServerNotStartedError(folder.path, said + _cause_outside(said)) from error
     return dsn, ""
+
+
+def _cause_outside(said: str) -> str:
+    """What the environment has to do with an error, to be added to it."""
+    if "service" in said:
+        return "; the environment variable PGSERVICE names a service that libpq cannot find: unset it"
+    for parameter, variable in (("DateStyle", "PGDATESTYLE"), ("TimeZone", "PGTZ"), ("geqo", "PGGEQO")):
+        if f'parameter "{parameter}"' in said:
+            return f"; that value is from the environment variable {variable}: unset it"
+    return ""
