@@ -17,7 +17,6 @@ from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
 from offerlog_infrastructure.service import Offerlog
-from offerlog_infrastructure.waiting import announced
 
 _COPY_SECONDS: Final = 300.0
 """How long the first copy of the suppression list may take."""
@@ -71,6 +70,7 @@ def open_offerlog(
         ServerAddress: `database_url` cannot be read; the message does not quote it.
         StoreUnavailable: The server of one's own cannot be reached.
         SchemaTooNew: The database was made by a newer offerlog.
+        ReplicaFolderError: The folder `replica` is not private, cannot be written, or is full.
         ReplicaStale: The local copy could not be made in five minutes.
     """
     check_organization(organization)
@@ -89,8 +89,7 @@ def open_offerlog(
         if replica is not None:
             local = SuppressionReplica(application, replica, replica_max_age)
             held.callback(local.close)
-            with announced(f"the first copy of the suppression list in {replica}"):
-                local.await_fresh(_COPY_SECONDS)
+            local.await_fresh(_COPY_SECONDS)
         store = ExitStack()
         offerlog = Offerlog(
             application,

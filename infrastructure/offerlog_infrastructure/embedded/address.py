@@ -42,3 +42,16 @@ def address(socket_dir: Path, user: str, password: str, database: str) -> str:
             compiled = (option.compiled or b"").decode()
             stated[keyword] = ours.get(keyword, compiled)
     return conninfo.make_conninfo("", **stated)
+
+
+def as_environment(dsn: str) -> dict[str, str]:
+    """The same as libpq's environment variables."""
+    from psycopg import conninfo, pq  # noqa: PLC0415 - as above
+
+    stated = conninfo.conninfo_to_dict(dsn)
+    variables = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
+    return {
+        variable.decode(): str(value)
+        for keyword, value in stated.items()
+        if value and (variable := variables.get(keyword))
+    }

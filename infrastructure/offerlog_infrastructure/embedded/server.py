@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from offerlog_infrastructure.embedded import locks
-from offerlog_infrastructure.embedded.address import address
+from offerlog_infrastructure.embedded.address import address, as_environment
 from offerlog_infrastructure.embedded.cluster import DATABASE, ROLE
 from offerlog_infrastructure.embedded.errors import EmbeddedError, FolderUnusableError, ServerNotStartedError
 from offerlog_infrastructure.embedded.folder import DataFolder
@@ -89,6 +89,14 @@ class EmbeddedServer:
         except BaseException:
             lease.drop()
             raise
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for PostgreSQL's own programs, such as `pg_dump`: they find this database by it.
+
+        It holds the password, so that none stands on a command line, which everybody on the machine can read.
+        """
+        return {"PATH": os.defpath, **as_environment(self.dsn)}
 
     def close(self) -> None:
         """Give the lease back; the last one out returns when the server has stopped. Again is no harm."""

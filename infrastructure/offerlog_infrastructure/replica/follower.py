@@ -3,12 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
+import lmdb
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
@@ -18,7 +19,8 @@ from offerlog_application.projections.suppression import SuppressionKey, Suppres
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.pages import READ_PAGE, EventRow
-from offerlog_infrastructure.replica.store import ReplicaStore
+from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
+from offerlog_infrastructure.waiting import announced
 
 _PAGE: Final = 5_000
 _LOOK_SECONDS: Final = 0.02
@@ -34,6 +36,7 @@ _LAST_EVENT: LiteralString = """
     FROM offerlog_events WHERE notification_id <= %s
     ORDER BY notification_id DESC LIMIT 1
 """
+_SECRETS: LiteralString = "SELECT organization, secret FROM organizations"
 _SUPPRESSED: LiteralString = """
     SELECT organization, customer_id_type, customer_id, action_map_id::text, state, action_id::text, since
     FROM suppressions
@@ -85,12 +88,17 @@ class SuppressionReplica:
 
         Raises:
             ReplicaStale: They are not.
+            ReplicaFolderError: The file cannot be written, on a full disk for instance.
         """
         deadline = time.monotonic() + timeout
-        while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
-            if time.monotonic() > deadline:
-                raise ReplicaStale(None, self._max_age, self.error)
-            time.sleep(0.01)
+        with announced("the first copy of the suppression list") as wait:
+            while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
+                if isinstance(self.error, lmdb.Error):
+                    raise ReplicaFolderError(self._store.folder, str(self.error)) from self.error
+                if time.monotonic() > deadline:
+                    raise ReplicaStale(None, self._max_age, self.error)
+                wait.reason = str(self.error or "")
+                time.sleep(0.01)
 
     def close(self) -> None:
         """Stop following, and let go of the file."""
@@ -110,6 +118,7 @@ class SuppressionReplica:
 
     def _follow(self, connection: Connection[DictRow]) -> None:
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            self._learn_secrets(cursor)
             source = str((cursor.execute(_SOURCE).fetchone() or ("",))[0]).encode()
             log = self._application.log
             horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
@@ -136,7 +145,23 @@ class SuppressionReplica:
             read = self._application.facts.fact
             facts = [Positioned(place, read(*stored)) for place, *stored in rows]
             position = rows[-1][0] if rows else safe
-            self._store.put(suppressions(Page(facts)), position, source, _mark(rows[-1]) if rows else None)
+            self._put(cursor, suppressions(Page(facts)), position, source, _mark(rows[-1]) if rows else None)
+
+    def _put(
+        self,
+        cursor: Cursor[Any],
+        added: Mapping[SuppressionKey, SuppressionRow],
+        position: int,
+        source: bytes,
+        last: bytes | None,
+    ) -> None:
+        if any(key.organization not in self._store.secrets for key in added):
+            self._learn_secrets(cursor)
+        self._store.put(added, position, source, last)
+
+    def _learn_secrets(self, cursor: Cursor[Any]) -> None:
+        """An organization's secret is there before its first event."""
+        self._store.secrets = dict(cursor.execute(_SECRETS).fetchall())
 
     def _copy(self, cursor: Cursor[Any], source: bytes) -> int:
         """Begin with the projection as it stands, and return its position."""
@@ -153,7 +178,7 @@ class SuppressionReplica:
                 )
             position = int(found[0])
             for chunk in _chunks(connection):
-                self._store.put(chunk, 0, source, b"")
+                self._put(cursor, chunk, 0, source, b"")
             last = _last_event(cursor, position)
         self._store.put({}, position, source, last)
         return position

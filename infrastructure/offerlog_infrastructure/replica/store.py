@@ -1,11 +1,13 @@
 """The replica's file: one short record for each suppressed pair, under a digest of who the visitor is.
 
-The file holds no customer id: its keys are digests, and whoever asks knows the id already.
+The file holds no customer id: its keys are digests under the organization's secret, which is not in the
+file. So nobody who gets hold of the file can try out customer ids.
 """
 
 import fcntl
 import os
 import shutil
+import stat
 import struct
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -34,54 +36,101 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _POSITION: Final = b"position"
 _SOURCE: Final = b"source"
 _LAST: Final = b"last"
+_FORMAT: Final = b"format"
+_THIS_FORMAT: Final = b"2"
+"""A file of another format, or of none, is made anew from the log. The first had digests without a key."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Another one each time that the machine starts; where there is none, a crash of it is not noticed."""
+
+
+class ReplicaFolderError(Exception):
+    """The folder for the local suppression list cannot be used; the message says why and what to do.
+
+    Attributes:
+        folder: That folder.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder = folder
+        self.reason = reason
+        super().__init__(f"the local suppression list cannot be kept in {folder}: {reason}")
 
 
 class ReplicaStore:
     """The file, of one process; its reading methods are thread-safe, its writing ones for one thread.
 
     Attributes:
+        secrets: Each organization's secret, under which its visitors' digests are made. Every organization
+            that is written must be in it; one that is not has nothing in the file.
+        folder: Where it lies.
         position: Up to which position of the log it holds everything; None where it is empty.
         cleared: How often it has been emptied; what was read while that changed is no answer.
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._lock = lock
         self.cleared = 0
-        self._env = lmdb.open(str(folder), map_size=_MAP_BYTES, sync=False, max_readers=512)
+        self.secrets: dict[str, bytes] = {}
+        self._env = lmdb.open(str(folder), map_size=_MAP_BYTES, sync=False, max_readers=512, mode=0o600)
         self._db = self._env.open_db(None)
-        with self._env.begin() as transaction:
+        with self._env.begin(write=True) as transaction:
+            if transaction.get(_FORMAT) != _THIS_FORMAT:
+                transaction.drop(self._db, delete=False)
             position = transaction.get(_POSITION)
         self.position = None if position is None else int(position)
 
     @classmethod
     def open(cls, parent: Path) -> Self:
-        """A file for this process alone; what an ended process left is taken over."""
-        parent.mkdir(parents=True, exist_ok=True)
-        number = 0
-        while True:
-            folder = parent / f"suppressions-{number}"
-            folder.mkdir(exist_ok=True, mode=0o700)
-            lock = os.open(folder / "in-use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                number += 1
-                continue
-            # Nothing forces the file to the disk: if the machine has gone down since, it may be torn.
-            boot, now = folder / "boot", _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
-            if not boot.exists() or boot.read_text() != now:
-                _empty(folder)
-                boot.write_text(now)
-            try:
-                return cls(folder, lock)
-            except (lmdb.Error, ValueError):  # it is made anew from the log
-                _empty(folder)
-                return cls(folder, lock)
+        """A file for this process alone; what an ended process left is taken over.
+
+        Raises:
+            ReplicaFolderError: The folder is not private, cannot be written, or has no room.
+        """
+        try:
+            parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _check_private(parent, stat.S_IWGRP | stat.S_IWOTH)
+            number = 0
+            while True:
+                folder = parent / f"suppressions-{number}"
+                folder.mkdir(exist_ok=True, mode=0o700)
+                _check_private(folder, stat.S_IRWXG | stat.S_IRWXO)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                lock = os.open(folder / "in-use", flags, 0o600)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(lock)
+                    number += 1
+                    continue
+                return cls._opened(folder, lock)
+        except lmdb.MemoryError as error:
+            raise ReplicaFolderError(
+                parent,
+                "this process may not use 64 GiB of address space; raise the limit (`ulimit -v unlimited`)",
+            ) from error
+        except (lmdb.Error, OSError) as error:
+            raise ReplicaFolderError(parent, _words(error)) from error
+
+    @classmethod
+    def _opened(cls, folder: Path, lock: int) -> Self:
+        # Nothing forces the file to the disk: if the machine has gone down since, it may be torn.
+        boot, now = folder / "boot", _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
+        if not boot.exists() or boot.read_text() != now:
+            _empty(folder)
+            boot.write_text(now)
+            boot.chmod(0o600)
+        for file in folder.iterdir():
+            file.chmod(0o600)  # an older offerlog left it to the umask
+        try:
+            return cls(folder, lock)
+        except lmdb.MemoryError:
+            raise
+        except (lmdb.Error, ValueError):  # it is made anew from the log
+            _empty(folder)
+            return cls(folder, lock)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -112,7 +161,8 @@ class ReplicaStore:
         """Add pairs and move the position, in one transaction; `last` None: no further event was fed."""
         with self._env.begin(write=True) as transaction:
             for key, row in added.items():
-                digest = _digest(key.organization, key.customer_id_type, key.customer_id)
+                secret = self.secrets[key.organization]
+                digest = _digest(secret, key.organization, key.customer_id_type, key.customer_id)
                 record = _RECORD.pack(
                     bytes.fromhex(key.action_map_id.replace("-", "")),
                     bytes.fromhex(row.action_id.replace("-", "")),
@@ -124,15 +174,19 @@ class ReplicaStore:
                     transaction.put(digest, known + record)
             transaction.put(_POSITION, b"%d" % position)
             transaction.put(_SOURCE, source)
+            transaction.put(_FORMAT, _THIS_FORMAT)
             if last is not None:
                 transaction.put(_LAST, last)
         self.position = position
 
     def look_up(self, organization: str, customer_id_type: str, customer_id: str) -> tuple[Suppression, ...]:
         """Which maps must not offer to this visitor, sorted by map."""
+        secret = self.secrets.get(organization)
+        if secret is None:
+            return ()
         kind, who = customer_id_type.encode(), customer_id.encode()
         with self._env.begin() as transaction:
-            found = transaction.get(_digest(organization, kind, who))
+            found = transaction.get(_digest(secret, organization, kind, who))
         if found is None:
             return ()
         return tuple(
@@ -157,7 +211,7 @@ class ReplicaStore:
     def destroy(self) -> None:
         """Remove the file."""
         self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _empty(folder: Path) -> None:
@@ -165,11 +219,33 @@ def _empty(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _digest(organization: str, customer_id_type: bytes, customer_id: bytes) -> bytes:
+def _check_private(folder: Path, forbidden: int) -> None:
+    """Make sure that a folder is ours, and that others cannot do there what is forbidden.
+
+    Raises:
+        ReplicaFolderError: It is not, or they can.
+    """
+    found = folder.lstat() if folder.name.startswith("suppressions-") else folder.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise ReplicaFolderError(folder, "it is not a folder")
+    if found.st_uid != os.geteuid():
+        raise ReplicaFolderError(folder, "it belongs to another user; choose a folder that you own")
+    # In a folder like /tmp others cannot touch what is ours.
+    if found.st_mode & forbidden and not (found.st_mode & stat.S_ISVTX and not forbidden & stat.S_IRGRP):
+        raise ReplicaFolderError(
+            folder, f"others may use it; run `chmod 700 '{folder}'`, or choose another one"
+        )
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _digest(secret: bytes, organization: str, customer_id_type: bytes, customer_id: bytes) -> bytes:
     """The key of a visitor: 20 bytes, and so never one of the keys in words."""
     where = organization.encode()
     parts = b"%d:%d:%b%b%b" % (len(where), len(customer_id_type), where, customer_id_type, customer_id)
-    return blake2b(parts, digest_size=20).digest()
+    return blake2b(parts, digest_size=20, key=secret).digest()
 
 
 def _records(value: bytes) -> Iterable[bytes]:

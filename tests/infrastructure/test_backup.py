@@ -1,0 +1,62 @@
+"""The backup of docs/operations.md, run as it stands there."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.embedded import EmbeddedServer
+from offerlog_infrastructure.embedded.binaries import find_binaries
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def command_lines() -> set[str]:
+    """What everybody on the machine can read of every process."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.add(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return found
+
+
+def test_a_backup_shows_no_password_and_can_be_restored() -> None:
+    """The dump is readable by its owner alone, and a new store made of it holds what the old one held."""
+    # given a store with something in it
+    with tempfile.TemporaryDirectory(prefix="backup-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with open_offerlog(data=folder / "data", keep_deadlines=False) as service:
+            service.record([b"not a signal"])
+        (snippet,) = [
+            text
+            for text in re.findall(r"```python\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
+            if "pg_dump" in text
+        ]
+        with EmbeddedServer.acquire(folder / "data") as server:
+            password = str(conninfo_to_dict(server.dsn)["password"])
+            # when the documented program runs
+            program = snippet.replace("/var/lib/offerlog", str(folder / "data"))
+            seen: set[str] = set()
+            with subprocess.Popen([sys.executable, "-c", program], cwd=folder) as backup:
+                while backup.poll() is None:
+                    seen |= command_lines()
+            assert backup.returncode == 0
+        # then no command line showed the password, and nobody else can read the dump
+        assert any("pg_dump --format" in line for line in seen)
+        assert not any(password in line for line in seen)
+        assert (folder / "offerlog.dump").stat().st_mode & 0o777 == 0o600
+        # and it can be restored, as documented
+        with EmbeddedServer.acquire(folder / "new") as server:
+            pg_restore = find_binaries().bindir / "pg_restore"
+            subprocess.run(
+                [pg_restore, "--no-owner", "--dbname=offerlog", folder / "offerlog.dump"],
+                env=server.environment, check=True, timeout=60,
+            )  # fmt: skip
+        with open_offerlog(data=folder / "new", create=False, keep_deadlines=False) as service:
+            assert [kept.raw for kept in service.refusals()] == [b"not a signal"]
