@@ -8,7 +8,7 @@ from uuid import UUID
 from offerlog_application.ports import VersionConflict
 from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
-from offerlog_domain.visitor_offer import VisitorOffer, fold
+from offerlog_domain.visitor_offer import Action, VisitorOffer, fold
 
 
 class StoppedClock:
@@ -75,6 +75,10 @@ class MemoryLog:
             sizes[fact.originator_id] = version
         for fact in facts:
             self.facts_of.setdefault(fact.originator_id, []).append(fact)
+
+    def newest_action(self, stream: UUID) -> Action | None:
+        """The action that began last."""
+        return fold(self.facts(stream), VisitorOffer(stream)).newest
 
     def facts(self, stream: UUID) -> Sequence[Fact]:
         """The whole stream, in order."""

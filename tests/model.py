@@ -17,6 +17,7 @@ TERMINAL = ["engaged", "rejected", "timedout", "ignored", "abandoned"]
 ORDER = ["offered", "accepted", "started"]
 CONTENT = ["action", "state", "media", "version", "session", "code", "message", "timeout"]
 MINUTE = timedelta(minutes=1)
+CROWD = 64
 
 Told = dict[str, Any]
 
@@ -75,20 +76,29 @@ class Model:
         """The checks of one signal, in their order."""
         if signal["at"] is not None and signal["at"] > now + 5 * MINUTE:
             return "refused: from_the_future"
+        if signal["at"] is not None and signal["at"].year < 2000:
+            return "refused: too_old"
         offer = self.of(signal)
         self.end_parking(offer, now)
         return self._known(offer, signal) or self._moved(offer, signal, now, remember=remember)
 
-    def blocker(self, offer: Told, at: datetime) -> tuple[str, str, str, datetime] | None:
-        """What stands against a new offer: reason, state, action, since."""
+    def blocker(
+        self, offer: Told, at: datetime | None, now: datetime
+    ) -> tuple[str, str, str, datetime] | None:
+        """What stands against a new offer dated so, or undated: reason, state, action, since."""
         if not offer["events"]:
             return None
         last = offer["events"][-1]
-        if self._withdrawn(last) and at >= last["occurred"] + self._timeout(last) + 15 * MINUTE:
+        mine = [event for event in offer["events"] if event["action"] == last["action"]]
+        if at is None:
+            at, seen = now, [max(event["occurred"], event["recorded"]) for event in mine]
+        else:
+            seen = [event["occurred"] for event in mine]
+        if self._withdrawn(last) and at >= seen[0] + self._timeout(last) + 15 * MINUTE:
             return "terminal_state", "timedout", last["action"], last["occurred"] + self._timeout(last)
         if last["state"] in TERMINAL:
             return "terminal_state", last["state"], last["action"], last["occurred"]
-        if last["state"] == "errored" or at - last["occurred"] >= 30 * MINUTE:
+        if last["state"] == "errored" or at - max(seen) >= 30 * MINUTE:
             return None
         return "already_open", last["state"], last["action"], last["occurred"]
 
@@ -101,7 +111,7 @@ class Model:
                 return refused["by"]
         if any(event["action"] == signal["action"] for event in offer["events"]):
             return None
-        return self.blocker(offer, now)
+        return self.blocker(offer, None, now)
 
     def expire(self, now: datetime) -> None:
         """What the passing of time alone brings about."""
@@ -168,18 +178,19 @@ class Model:
             return "recorded"
         if mine and state not in reachable(mine[-1]):
             return "refused: not_legal"
+        if len(offer["parked"]) >= CROWD:
+            return "refused: crowded"
         offer["parked"].append(signal | {"since": now})
         return "parked"
 
     def _offer(self, offer: Told, signal: Told, now: datetime, *, remember: bool) -> str:
-        at = signal["at"] or now
-        by = self.blocker(offer, at)
+        by = self.blocker(offer, signal["at"], now)
         if by is not None and by[1] == "timedout" and offer["events"][-1]["state"] == "offered":
             self._time_out(offer, now)
         if by is None:
             self._append(offer, signal, now)
             return "recorded"
-        if remember:
+        if remember and len(offer["refused"]) < CROWD:
             offer["refused"].append(signal | {"by": by})
             for waiting in [one for one in offer["parked"] if one["action"] == signal["action"]]:
                 offer["parked"].remove(waiting)

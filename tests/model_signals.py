@@ -15,7 +15,8 @@ ACTIONS = [str(UUID(int=n)) for n in (11, 12, 13)]
 REPORTS = [str(UUID(int=n)) for n in range(21, 26)]
 SESSIONS = [str(UUID(int=n)) for n in (31, 32)]
 STATES = ["offered", "accepted", "started", *TERMINAL, "errored", "offered", "accepted", "started", "errored"]
-MOMENTS = [0, 0, -1, -5, -30, -31, -60, 5, 6]
+LONG_AGO = -27 * 366 * 24 * 60  # before the year 2000
+MOMENTS = [0, 0, -1, -5, -30, -31, -60, 5, 6, LONG_AGO]
 WAITS = [MINUTE, 5 * MINUTE, 15 * MINUTE, 16 * MINUTE, 30 * MINUTE, timedelta(microseconds=1)]
 
 SIGNAL = st.fixed_dictionaries(

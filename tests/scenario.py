@@ -119,9 +119,9 @@ class Given:
         """Nothing comes; the service looks at what is due."""
         return Then(self, expire(self.offer, self._circumstances))
 
-    def blocker(self, at: float) -> Blocker | None:
+    def blocker(self, at: float, *, dated: bool = False) -> Blocker | None:
         """What is answered to somebody who asks whether an offer may be made at that minute."""
-        return blocker(self.offer, minute(at), self.rules)
+        return blocker(self.offer, minute(at), self.rules, dated=dated)
 
     @property
     def _circumstances(self) -> Circumstances:

@@ -8,9 +8,9 @@ from uuid import UUID
 from offerlog_application.cases import SignalCase
 from offerlog_domain.decision import Judgement
 from offerlog_domain.identity import StreamKey
-from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal
-from offerlog_domain.rules import Circumstances
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal
+from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
+from offerlog_domain.rules import Circumstances, timing_fault
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal, UntrackedEvent
 from offerlog_domain.wire import read_signal, signal_from_document
 
 Report = bytes | str | Mapping[str, object] | Signal
@@ -59,7 +59,7 @@ class Batch:
                 self._outcomes.append(case[0])
                 self.refusals.append(case[1])
         self.cases = [
-            case for case in _in_lifecycle_order(tracked) if not self._from_the_future(case, circumstances)
+            case for case in _in_lifecycle_order(tracked) if not self._refused_for_time(case, circumstances)
         ]
 
     def receipt(self, judgements: Sequence[Judgement], position: int | None) -> Receipt:
@@ -69,13 +69,13 @@ class Batch:
             self._outcomes[case.place] = case.outcome(judgement.outcome, judgement.reason)
         return Receipt(tuple(outcome for outcome in self._outcomes if outcome is not None), position)
 
-    def _from_the_future(self, case: SignalCase, circumstances: Circumstances) -> bool:
-        """Whether it is (check 3); it is refused then."""
-        at = case.signal.occurred_at
-        if at is None or at - circumstances.now <= circumstances.rules.future_tolerance:
+    def _refused_for_time(self, case: SignalCase, circumstances: Circumstances) -> bool:
+        """Refuse a signal whose time is out of bounds (check 3); tell whether it was refused."""
+        fault = timing_fault(case.signal.occurred_at, circumstances)
+        if fault is None:
             return False
-        self._outcomes[case.place] = case.outcome(OutcomeKind.REFUSED, Reason.FROM_THE_FUTURE)
-        self.refusals.append(case.refusal(Reason.FROM_THE_FUTURE))
+        self._outcomes[case.place] = case.outcome(OutcomeKind.REFUSED, fault)
+        self.refusals.append(case.refusal(fault))
         return True
 
 
@@ -92,10 +92,12 @@ def _heard(
             signal = signal_from_document(report)
         else:
             signal = read_signal(raw)
-    except MalformedSignal as error:
-        outcome = Outcome(OutcomeKind.REFUSED, Reason.MALFORMED, field=error.field, cause=error.cause)
+    except (MalformedSignal, UntrackedEvent) as error:
+        reason = Reason.NOT_TRACKED if isinstance(error, UntrackedEvent) else Reason.MALFORMED
+        outcome = Outcome(OutcomeKind.REFUSED, reason, field=error.field, cause=error.cause)
+        kept, length = cut_text(raw)
         refusal = Refusal(
-            circumstances.organization, circumstances.now, Reason.MALFORMED, error.field, error.cause, raw
+            circumstances.organization, circumstances.now, reason, error.field, error.cause, kept, length
         )
         return outcome, refusal
     stream = key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)

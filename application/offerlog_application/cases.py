@@ -5,7 +5,7 @@ from uuid import UUID
 
 from offerlog_domain.decision import Judgement, expire, judge
 from offerlog_domain.lifecycle import State
-from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal
+from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
 from offerlog_domain.rules import Circumstances
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer
@@ -14,7 +14,15 @@ from offerlog_domain.visitor_offer import VisitorOffer
 def _ended(judgement: Judgement, circumstances: Circumstances) -> list[Refusal]:
     """The refusals of parked signals whose wait a judgement has ended."""
     return [
-        Refusal(circumstances.organization, circumstances.now, reason, None, None, parked.visitor.raw or b"")
+        Refusal(
+            circumstances.organization,
+            circumstances.now,
+            reason,
+            None,
+            None,
+            parked.visitor.raw or b"",
+            parked.raw_length,
+        )
         for parked, reason in judgement.ended
     ]
 
@@ -64,7 +72,7 @@ class SignalCase:
     def refusal(self, reason: Reason) -> Refusal:
         """Its line in the refusal log."""
         return Refusal(
-            self._circumstances.organization, self._circumstances.now, reason, None, None, self.raw
+            self._circumstances.organization, self._circumstances.now, reason, None, None, *cut_text(self.raw)
         )
 
 

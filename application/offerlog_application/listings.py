@@ -74,7 +74,8 @@ class KeptSignal:
         reason: Why it was refused.
         field: The wire name of the field at fault, for a malformed one.
         cause: What is wrong with it, for people.
-        raw: The text as it came, at most 64 KiB and a byte of it.
+        raw: The text as it came, cut at 4 KiB (older ones at 64 KiB).
+        raw_length: Bytes of the text as it came.
         number: Its place among refusals of the same time; 0 for a parked one.
     """
 
@@ -83,6 +84,7 @@ class KeptSignal:
     field: str | None
     cause: str | None
     raw: bytes
+    raw_length: int
     number: int = 0
 
 

@@ -16,7 +16,7 @@ from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocked, Blocker, OfferDecision, Offered, Reason
 from offerlog_domain.rules import Circumstances, Rules, blocker
 from offerlog_domain.signals import Signal
-from offerlog_domain.visitor_offer import VisitorOffer, fold
+from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import read_pair, signal_from_document
 
 
@@ -41,10 +41,17 @@ class OfferService:
         self._keys: dict[str, StreamKey] = {}
         self.blocked: Counter[Reason] = Counter()
 
-    def submit(self, signals: Iterable[Report], organization: str) -> Future[Receipt]:
+    def submit(
+        self, signals: Iterable[Report], organization: str, *, from_widget: bool = False
+    ) -> Future[Receipt]:
         """Hand in signals as one batch; the future gets the receipt once all of it is durable.
 
         Every signal has exactly one outcome of its own; a bad one harms no other.
+
+        Args:
+            signals: The reports.
+            organization: The tenant.
+            from_widget: Whether they came with a widget key: those may not be dated far back (check 3).
 
         Raises:
             TypeError: This is one signal, and no list of them.
@@ -55,7 +62,7 @@ class OfferService:
         if isinstance(signals, str | bytes | Mapping):
             raise TypeError("signals are given as a list, also where there is one only")
         heard = list(signals)  # before the clock is read: a slow source must not make them late
-        circumstances = self._circumstances(organization)
+        circumstances = self._circumstances(organization, from_widget=from_widget)
         batch = Batch(heard, self._key(organization), circumstances)
         return self._writer.submit(batch.cases, batch.refusals, batch.receipt)
 
@@ -126,8 +133,8 @@ class OfferService:
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
         )
-        offer = fold(self._streams.facts(stream), VisitorOffer(stream))
-        return blocker(offer, circumstances.now, circumstances.rules)
+        offer = VisitorOffer(stream, newest=self._streams.newest_action(stream))
+        return blocker(offer, circumstances.now, circumstances.rules, dated=False)
 
     def stream(
         self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
@@ -148,8 +155,8 @@ class OfferService:
             key = self._keys[organization] = StreamKey(self._streams.secret(organization))
         return key
 
-    def _circumstances(self, organization: str) -> Circumstances:
-        return Circumstances(organization, self._clock.now(), self._rules)
+    def _circumstances(self, organization: str, *, from_widget: bool = False) -> Circumstances:
+        return Circumstances(organization, self._clock.now(), self._rules, from_widget)
 
 
 def _stream(key: StreamKey, signal: Signal) -> UUID:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
-from offerlog_domain.visitor_offer import VisitorOffer
+from offerlog_domain.visitor_offer import Action, VisitorOffer
 
 
 class VersionConflict(Exception):  # noqa: N818 - says what is the case
@@ -94,6 +94,9 @@ class Streams(Protocol):
 
     def facts(self, stream: UUID) -> Sequence[Fact]:
         """The whole stream, in order."""
+
+    def newest_action(self, stream: UUID) -> Action | None:
+        """The action that began last, None where none has begun; reads no more of the stream than that."""
 
 
 class Deadlines(Protocol):

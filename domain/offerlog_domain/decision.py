@@ -18,8 +18,14 @@ from offerlog_domain.events import (
 )
 from offerlog_domain.facts import REPORT_FIELDS, Fact, Report, Visitor
 from offerlog_domain.lifecycle import Lifecycle, State
-from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason
-from offerlog_domain.rules import Circumstances, blocker, overdue
+from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason, cut_text
+from offerlog_domain.rules import (
+    MAX_PARKED_SIGNALS,
+    MAX_REFUSED_OFFERS,
+    Circumstances,
+    blocker,
+    overdue,
+)
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 
@@ -55,10 +61,10 @@ def judge(
         raw: The text as it came, kept if the signal is parked.
         circumstances: Whose, when, by which rules.
         remember: Whether a refused `offered` is remembered for its action id; False only where
-            nobody can ever name that id again.
+            nobody can ever name that id again. A crowded visitor-offer remembers no more of them.
     """
     case = _Case(offer, circumstances)
-    case.endoverdue_parking()
+    case.end_overdue_parking()
     return case.judge(signal, raw, remember=remember)
 
 
@@ -69,7 +75,7 @@ def expire(offer: VisitorOffer, circumstances: Circumstances) -> Judgement:
     `recorded_at` by time-out and grace (domain rule "Deadline", case a).
     """
     case = _Case(offer, circumstances)
-    case.endoverdue_parking()
+    case.end_overdue_parking()
     newest = offer.newest
     if newest is not None and newest.withdrawn_at is not None:
         late_arrival = max(newest.events[0].recorded_at - newest.since, timedelta())
@@ -86,13 +92,13 @@ class _Case:
     def __init__(self, offer: VisitorOffer, circumstances: Circumstances) -> None:
         self.offer = offer
         self.circumstances = circumstances
-        self.facts: tuple[Fact, ...] = ()
-        self.ended: tuple[tuple[SignalParked, Reason], ...] = ()
+        self.facts: list[Fact] = []
+        self.ended: list[tuple[SignalParked, Reason]] = []
 
     def judgement(
         self, outcome: OutcomeKind | None, reason: Reason | None = None, blocked_by: Blocker | None = None
     ) -> Judgement:
-        return Judgement(self.offer, outcome, reason, blocked_by, self.facts, self.ended)
+        return Judgement(self.offer, outcome, reason, blocked_by, tuple(self.facts), tuple(self.ended))
 
     def refused(self, reason: Reason) -> Judgement:
         return self.judgement(OutcomeKind.REFUSED, reason)
@@ -136,15 +142,15 @@ class _Case:
 
     def offer_anew(self, signal: Signal, lifecycle: Lifecycle, *, remember: bool) -> Judgement:
         """A new action: the offer rule."""
-        at = signal.occurred_at or self.circumstances.now
+        at, dated = signal.occurred_at or self.circumstances.now, signal.occurred_at is not None
         newest = self.offer.newest
-        if newest is not None and overdue(newest, at, self.circumstances.rules):
+        if newest is not None and overdue(newest, at, self.circumstances.rules, dated=dated):
             self.withdraw(newest)
-        blocked_by = blocker(self.offer, at, self.circumstances.rules)
+        blocked_by = blocker(self.offer, at, self.circumstances.rules, dated=dated)
         if blocked_by is None:
             self.record(None, State.OFFERED, lifecycle, self.told_by(signal))
             return self.judgement(OutcomeKind.RECORDED)
-        if remember:
+        if remember and len(self.offer.refused) < MAX_REFUSED_OFFERS:
             waiting = self.offer.parked_of(signal.action_id)
             self.append(
                 OfferRefused.of(
@@ -157,21 +163,24 @@ class _Case:
                     }
                 )
             )
-            self.ended += tuple((parked, Reason.OFFER_REFUSED) for parked in waiting)
+            self.ended += [(parked, Reason.OFFER_REFUSED) for parked in waiting]
         return self.judgement(OutcomeKind.REFUSED, blocked_by.reason, blocked_by)
 
     def park(self, signal: Signal, raw: bytes) -> Judgement:
-        """Keep a signal, with its text, until its action is far enough."""
+        """Keep a signal and its text until its action is far enough; where too many wait, refuse it."""
+        if len(self.offer.waiting) >= MAX_PARKED_SIGNALS:
+            return self.refused(Reason.CROWDED)
         told = self.told_by(signal)
-        told["visitor"] = told["visitor"].keeping(raw)
-        self.append(SignalParked.of(told | {"parked_state": signal.state}))
+        kept, length = cut_text(raw)
+        told["visitor"] = told["visitor"].keeping(kept)
+        self.append(SignalParked.of(told | {"parked_state": signal.state, "raw_length": length}))
         return self.judgement(OutcomeKind.PARKED)
 
     def record(self, action: Action | None, state: State, lifecycle: Lifecycle, told: dict[str, Any]) -> None:
         """Append the lifecycle event, then release what was parked for its action."""
         before = None if action is None else action.state
         if action is None:
-            told["action_number"] = len(self.offer.actions) + 1
+            told["action_number"] = self.offer.begun + 1
             told["offered_at"] = told["occurred_at"]
         else:
             told["action_number"] = action.events[0].action_number
@@ -180,7 +189,7 @@ class _Case:
         if event is Rejected:
             told["rejected_stage"] = lifecycle.stage(before, state)
         self.append(event.of(told))
-        if self.offer.parked:
+        if self.offer.waiting:
             self.release(told["action_id"], lifecycle)
 
     def release(self, action_id: str, lifecycle: Lifecycle) -> None:
@@ -188,7 +197,7 @@ class _Case:
         waiting = self.offer.parked_of(action_id)
         for parked in sorted(waiting, key=lambda p: lifecycle.rank(p.parked_state)):
             action = self.offer.action(action_id)
-            if action is None or parked not in self.offer.parked:
+            if action is None or self.offer.waiting.get((action_id, parked.parked_state)) is None:
                 continue
             if action is self.offer.newest and lifecycle.follows(action.state, parked.parked_state):
                 self.record(action, parked.parked_state, lifecycle, self.told_again(parked))
@@ -201,10 +210,13 @@ class _Case:
         told |= {"action_number": action.events[0].action_number, "offered_at": action.events[0].offered_at}
         self.append(TimedOut.of(told))
 
-    def endoverdue_parking(self) -> None:
+    def end_overdue_parking(self) -> None:
         """End the wait of every parked signal whose time is over."""
+        due_before = self.circumstances.now - self.circumstances.rules.parking_time
+        if self.offer.parked_since is None or self.offer.parked_since > due_before:
+            return
         for parked in self.offer.parked:
-            if self.circumstances.now - parked.recorded_at >= self.circumstances.rules.parking_time:
+            if parked.recorded_at <= due_before:
                 self.append(
                     ParkingEnded(
                         originator_id=self.offer.id,
@@ -217,10 +229,10 @@ class _Case:
                         parked_state=parked.parked_state,
                     )
                 )
-                self.ended += ((parked, Reason.NEVER_REACHABLE),)
+                self.ended.append((parked, Reason.NEVER_REACHABLE))
 
     def append(self, fact: Fact) -> None:
-        self.facts += (fact,)
+        self.facts.append(fact)
         self.offer = evolve(self.offer, fact)
 
     def told_by(self, signal: Signal) -> dict[str, Any]:

@@ -150,15 +150,17 @@ class OfferRefused(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class SignalParked(Report):
-    """A signal came before its action was far enough; it waits. Its `visitor` keeps the raw text.
+    """A signal came before its action was far enough; it waits. Its `visitor` keeps the text that came.
 
     Attributes:
         parked_state: The state it tells of.
+        raw_length: Bytes of the text that came, where the text is cut; None where all of it is kept.
     """
 
     stored_name = "signal-parked"
 
     parked_state: State
+    raw_length: int | None = None
 
     @property
     def reported_state(self) -> State:

@@ -60,6 +60,7 @@ class Lifecycle:
         media_type: The vendor's `actionMediaType`.
         transitions: The whole table; nothing else is legal.
         terminal: States after which this offer is never made to this visitor again.
+        longest: The most events that one action can have.
     """
 
     media_type: str
@@ -68,6 +69,7 @@ class Lifecycle:
     _next: Mapping[State | None, Mapping[State, Stage | None]] = field(init=False, repr=False)
     _reachable: Mapping[State, frozenset[State]] = field(init=False, repr=False)
     _rank: Mapping[State, int] = field(init=False, repr=False)
+    longest: int = field(init=False, repr=False, default=0)
 
     def __post_init__(self) -> None:
         following: dict[State | None, dict[State, Stage | None]] = {None: {}}
@@ -79,8 +81,10 @@ class Lifecycle:
             self, "_reachable", {s: frozenset(_walk(following, s)) for s in following if s is not None}
         )
         last = len(following)
-        depth = {s: last if not following[s] else d for s, d in _longest_paths(following).items()}
+        steps = _longest_paths(following)
+        depth = {s: last if not following[s] else d for s, d in steps.items()}
         object.__setattr__(self, "_rank", depth)
+        object.__setattr__(self, "longest", max(steps.values()) + 1)
 
     @property
     def states(self) -> tuple[State, ...]:
@@ -150,3 +154,6 @@ WEBCHAT: Final = Lifecycle(
 
 LIFECYCLES: Final[Mapping[str, Lifecycle]] = {WEBCHAT.media_type: WEBCHAT}
 """Every media type that has a table, by the vendor's name; all others are not tracked."""
+
+LONGEST_ACTION: Final = max(lifecycle.longest for lifecycle in LIFECYCLES.values())
+"""The most events that one action of any media type can have."""

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from offerlog_domain.lifecycle import State
+
+KEPT_TEXT_BYTES: Final = 4096
+"""Bytes that are kept of the text of a refused or parked signal."""
 
 
 class OutcomeKind(StrEnum):
@@ -23,12 +26,14 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     NOT_TRACKED = "not_tracked"
     FROM_THE_FUTURE = "from_the_future"
+    TOO_OLD = "too_old"
     CONFLICTING_DUPLICATE = "conflicting_duplicate"
     OFFER_REFUSED = "offer_refused"
     TERMINAL_STATE = "terminal_state"
     ALREADY_OPEN = "already_open"
     ACTION_OVER = "action_over"
     NOT_LEGAL = "not_legal"
+    CROWDED = "crowded"
     NEVER_REACHABLE = "never_reachable"
 
 
@@ -103,12 +108,13 @@ class Refusal:
     """One line of the refusal log.
 
     Attributes:
-        organization: Whose signal it was.
+        organization: The tenant whose signal it was.
         recorded_at: When it was refused, by the service's clock.
         reason: The stable code.
         field: The wire name of the field at fault, for a malformed one.
         cause: What is wrong with it, for people.
-        raw: The text as it came.
+        raw: The text as it came, cut at `KEPT_TEXT_BYTES`.
+        raw_length: Bytes of the text that came, where `raw` is cut; None where all of it is kept.
     """
 
     organization: str
@@ -117,3 +123,14 @@ class Refusal:
     field: str | None
     cause: str | None
     raw: bytes
+    raw_length: int | None = None
+
+
+def cut_text(raw: bytes) -> tuple[bytes, int | None]:
+    """The part of a text that is kept, and the length that it had where that is more.
+
+    Source: docs, "What happens to a signal": refused and parked texts are cut at 4 KiB.
+    """
+    if len(raw) <= KEPT_TEXT_BYTES:
+        return raw, None
+    return raw[:KEPT_TEXT_BYTES], len(raw)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -25,8 +26,16 @@ from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, State, Unt
 MAX_LINE_BYTES: Final = 64 * 1024
 """The longest signal that is read, in bytes of its JSON text."""
 
+MAX_NAME_LENGTH: Final = 256
+"""Most characters of a customer id, its type, a media type, a map's display name and an error code."""
+
+MAX_MESSAGE_LENGTH: Final = 4096
+"""Characters of an error message that are kept; the rest is cut off."""
+
 _USUAL_LENGTH: Final = len("2026-11-22T10:00:00.123Z")
 _USUAL_MARKS: Final = "--T::.Z"
+
+_NO_TIME: Final = "an RFC 3339 time with an offset is needed, such as 2026-11-22T10:00:00.123Z"
 
 _STATES: Final[Mapping[str, State | UntrackedState]] = {s.value: s for s in (*State, *UntrackedState)}
 
@@ -50,6 +59,20 @@ class MalformedSignal(ValueError):  # noqa: N818 - the name is the refusal's rea
         self.cause = cause
 
 
+class UntrackedEvent(ValueError):  # noqa: N818 - the name is the refusal's reason
+    """An event of the vendor that reports no state of an action, so that no lifecycle can take it.
+
+    Attributes:
+        field: The wire name of the field that says so.
+        cause: Why, as a sentence for people.
+    """
+
+    def __init__(self, event_type: str) -> None:
+        self.field = "eventType"
+        self.cause = f"{event_type[:100]!r} is not a web action event, and only those are tracked"
+        super().__init__(f"{self.field}: {self.cause}")
+
+
 def _instant(value: object) -> object:
     """RFC 3339 with offset to an aware datetime in UTC; digits past the microsecond are dropped."""
     if value is None:
@@ -59,7 +82,7 @@ def _instant(value: object) -> object:
             raise ValueError("a time with an offset is needed")
         return value.astimezone(UTC)
     if not isinstance(value, str):
-        raise ValueError("text is needed")  # noqa: TRY004 - pydantic reports ValueErrors
+        raise ValueError(f"{_NO_TIME}, and not a number")  # noqa: TRY004 - pydantic reports ValueErrors
     if len(value) == _USUAL_LENGTH and value[4:20:3] + value[23] == _USUAL_MARKS:
         try:  # the vendor's own form, 2026-11-22T10:00:00.123Z, without taking it apart
             return datetime.fromisoformat(value)
@@ -67,7 +90,7 @@ def _instant(value: object) -> object:
             pass  # the reading below says why
     match = _RFC3339.fullmatch(value)
     if match is None:
-        raise ValueError("an RFC 3339 time with an offset is needed, such as 2026-11-22T10:00:00.123Z")
+        raise ValueError(_NO_TIME)
     day, minute, second, fraction, sign, hours, minutes = match.groups()
     leap = second == "60"
     try:
@@ -98,8 +121,15 @@ Uuid = Annotated[
         to_lower=True,
     ),
 ]
-_Text = Annotated[str, StringConstraints(max_length=MAX_LINE_BYTES)]  # a limit makes pydantic read the text
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+def _cut_message(message: str) -> str:
+    return message[:MAX_MESSAGE_LENGTH]
+
+
+_Message = Annotated[str, StringConstraints(max_length=MAX_LINE_BYTES), AfterValidator(_cut_message)]
+_Label = Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -115,12 +145,12 @@ class Signal:
         customer_id: Who is on the site: 1 to 256 characters, byte for byte.
         customer_id_type: What kind of id that is; `cookie` in a browser.
         session_id: The visit.
-        error_code: The vendor's `errorCode` as text: "00045" keeps its zeros.
-        error_message: The vendor's `errorMessage`.
+        error_code: The vendor's `errorCode` as text, at most 256 characters: "00045" keeps its zeros.
+        error_message: The vendor's `errorMessage`, cut at 4,096 characters.
         event_id: The report's own id, None where the sender has none.
         occurred_at: When it happened, in UTC (`createdDate`); None means when it arrived.
         timeout_seconds: After how many seconds the widget withdraws the invitation.
-        action_map_name: The map's display name.
+        action_map_name: The map's display name, at most 256 characters.
     """
 
     action_id: Uuid = Field(alias="actionId")
@@ -135,8 +165,8 @@ class Signal:
     customer_id: Name = Field(alias="customerId")
     customer_id_type: Name = Field(alias="customerIdType", default="cookie")
     session_id: Uuid = Field(alias="sessionId")
-    error_code: _Text | None = Field(alias="errorCode", default=None)
-    error_message: _Text | None = Field(alias="errorMessage", default=None)
+    error_code: _Label | None = Field(alias="errorCode", default=None)
+    error_message: _Message | None = Field(alias="errorMessage", default=None)
     event_id: Uuid | None = Field(alias="eventId", default=None)
     occurred_at: Annotated[datetime | None, BeforeValidator(_instant)] = Field(
         alias="createdDate", default=None
@@ -144,7 +174,7 @@ class Signal:
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] | None = Field(
         alias="timeoutSeconds", default=None
     )
-    action_map_name: _Text | None = Field(alias="actionMapName", default=None)
+    action_map_name: _Label | None = Field(alias="actionMapName", default=None)
 
     @property
     def lifecycle(self) -> Lifecycle | None:

@@ -1,7 +1,7 @@
-"""The aggregate: what the facts of one visitor x one action map add up to.
+"""The aggregate: the state that the events of one visitor x one action map add up to.
 
-`evolve` takes one fact in, `fold` a whole stream; both are pure and know no clock. What may happen
-next is decided in `decision`.
+`evolve` takes in one event, `fold` a whole stream. Both are pure and know no clock. Both cost the same
+however long the stream is: what a decision asks is found by key. The decision itself is in `decision`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +13,7 @@ from uuid import UUID
 from offerlog_domain.events import LifecycleEvent, Offered, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.facts import Fact, Report
 from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, Stage, State
+from offerlog_domain.persistent_map import PersistentMap
 
 
 class Action(NamedTuple):
@@ -53,28 +54,58 @@ class Action(NamedTuple):
             return None
         return self.events[0].occurred_at + timedelta(seconds=seconds)
 
+    def has(self, state: str) -> bool:
+        """Whether the action has reached that state."""
+        return any(event.state == state for event in self.events)
+
+
+ParkedKey = tuple[str, str]
+"""Action id and state: a state waits at most once for its action."""
+
 
 class VisitorOffer(NamedTuple):
     """Everything known of one visitor and one action map.
 
     Attributes:
         id: The stream.
-        version: How many facts the stream holds.
-        actions: Every invitation, in the order they began.
-        parked: Signals that wait for their action, in order of arrival.
-        refused_offers: Offers refused and remembered.
+        version: How many events the stream holds.
+        newest: The action that began last; only it can still move.
+        past: The actions before it, by action id.
+        waiting: Parked signals, by action id and state.
+        refused: Offers refused and remembered, by action id.
+        reports: Reports that came with an event id, by that id, except those of the newest action.
+        parked_since: No signal that waits was parked before this moment; None where none waits.
     """
 
     id: UUID
     version: int = 0
-    actions: tuple[Action, ...] = ()
-    parked: tuple[SignalParked, ...] = ()
-    refused_offers: tuple[OfferRefused, ...] = ()
+    newest: Action | None = None
+    past: PersistentMap[str, Action] = PersistentMap()
+    waiting: PersistentMap[ParkedKey, SignalParked] = PersistentMap()
+    refused: PersistentMap[str, OfferRefused] = PersistentMap()
+    reports: PersistentMap[str, Report] = PersistentMap()
+    parked_since: datetime | None = None
 
     @property
-    def newest(self) -> Action | None:
-        """The action that began last; only it can still move."""
-        return self.actions[-1] if self.actions else None
+    def begun(self) -> int:
+        """How many actions have begun."""
+        return len(self.past) + (self.newest is not None)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """Every action, in the order they began; takes as long as there are many."""
+        past = sorted(self.past.values(), key=lambda action: action.events[0].originator_version)
+        return (*past, self.newest) if self.newest is not None else tuple(past)
+
+    @property
+    def parked(self) -> tuple[SignalParked, ...]:
+        """Signals that wait for their action, in order of arrival; takes as long as there are many."""
+        return tuple(sorted(self.waiting.values(), key=_version))
+
+    @property
+    def refused_offers(self) -> tuple[OfferRefused, ...]:
+        """Offers refused and remembered, in order; takes as long as there are many."""
+        return tuple(sorted(self.refused.values(), key=_version))
 
     @property
     def lifecycle_version(self) -> int:
@@ -83,52 +114,41 @@ class VisitorOffer(NamedTuple):
 
     def action(self, action_id: str) -> Action | None:
         """The action of that id, None while its `offered` has not been recorded."""
-        for action in reversed(self.actions):
-            if action.id == action_id:
-                return action
-        return None
+        newest = self.newest
+        return newest if newest is not None and newest.id == action_id else self.past.get(action_id)
 
     def has(self, action_id: str, state: str) -> bool:
         """Whether that action has reached that state, or has it parked."""
         action = self.action(action_id)
-        if action is not None:
-            for event in action.events:
-                if event.state == state:
-                    return True
-        return any(p.action_id == action_id and p.parked_state == state for p in self.parked)
+        reached = action is not None and action.has(state)
+        return reached or (bool(self.waiting) and self.waiting.get((action_id, state)) is not None)
 
     def refused_offer(self, action_id: str) -> OfferRefused | None:
         """The remembered refusal of that action's offer."""
-        for refused in self.refused_offers:
-            if refused.action_id == action_id:
-                return refused
-        return None
+        return self.refused.get(action_id)
 
     def parked_of(self, action_id: str) -> tuple[SignalParked, ...]:
-        """What waits for that action, in order of arrival."""
-        return tuple(parked for parked in self.parked if parked.action_id == action_id)
+        """The signals that wait for that action, in order of arrival."""
+        if not self.waiting:
+            return ()
+        found = (self.waiting.get((action_id, state)) for state in State)
+        return tuple(sorted((parked for parked in found if parked is not None), key=_version))
 
     def report(self, event_id: str) -> Report | None:
         """The recorded, parked or refused report that came under that event id."""
-        for action in self.actions:
-            for event in action.events:
+        if self.newest is not None:
+            for event in self.newest.events:
                 if event.event_id == event_id:
                     return event
-        for waiting in self.parked:
-            if waiting.event_id == event_id:
-                return waiting
-        for refused in self.refused_offers:
-            if refused.event_id == event_id:
-                return refused
-        return None
+        return self.reports.get(event_id)
 
 
 def evolve(offer: VisitorOffer, fact: Fact) -> VisitorOffer:
-    """The visitor-offer after one more fact.
+    """The visitor-offer after one more event.
 
     Raises:
-        ValueError: The fact does not come next in this stream, or moves an action that cannot move.
-        TypeError: The fact is of a kind that this code does not know.
+        ValueError: The event does not come next in this stream, or moves an action that cannot move.
+        TypeError: The event is of a kind that this code does not know.
     """
     if fact.originator_version != offer.version + 1:
         raise ValueError(f"fact {fact.originator_version} does not follow version {offer.version}")
@@ -143,33 +163,72 @@ def fold(facts: Iterable[Fact], offer: VisitorOffer) -> VisitorOffer:
 
 
 def _begin(offer: VisitorOffer, fact: Offered) -> VisitorOffer:
-    return offer._replace(version=fact.originator_version, actions=(*offer.actions, Action((fact,))))
+    begun, before = Action((fact,)), offer.newest
+    if before is None:
+        return offer._replace(version=fact.originator_version, newest=begun)
+    reported = {event.event_id: event for event in before.events if event.event_id is not None}
+    return offer._replace(
+        version=fact.originator_version,
+        newest=begun,
+        past=offer.past.with_entry(before.id, before),
+        reports=offer.reports.with_entries(reported),
+    )
 
 
 def _move(offer: VisitorOffer, fact: LifecycleEvent) -> VisitorOffer:
-    newest = offer.newest  # nothing else can move, and a stream may hold very many
+    newest = offer.newest
     if newest is None or newest.id != fact.action_id:
         raise ValueError(f"fact {fact.originator_version} moves an action that is not the newest")
-    actions = (*offer.actions[:-1], Action((*newest.events, fact)))
-    parked = _without(offer.parked, fact.action_id, fact.state)
-    return VisitorOffer(offer.id, fact.originator_version, actions, parked, offer.refused_offers)
+    moved = offer._replace(version=fact.originator_version, newest=Action((*newest.events, fact)))
+    return _unpark(moved, fact.action_id, fact.state)
 
 
 def _park(offer: VisitorOffer, fact: SignalParked) -> VisitorOffer:
-    return offer._replace(version=fact.originator_version, parked=(*offer.parked, fact))
+    since = offer.parked_since
+    return offer._replace(
+        version=fact.originator_version,
+        waiting=offer.waiting.with_entry((fact.action_id, fact.parked_state), fact),
+        reports=_reported(offer.reports, fact),
+        parked_since=fact.recorded_at if since is None else min(since, fact.recorded_at),
+    )
 
 
 def _end_parking(offer: VisitorOffer, fact: ParkingEnded) -> VisitorOffer:
-    parked = _without(offer.parked, fact.action_id, fact.parked_state)
-    return offer._replace(version=fact.originator_version, parked=parked)
+    ended = offer._replace(version=fact.originator_version)
+    return _unpark(ended, fact.action_id, fact.parked_state)
 
 
 def _refuse(offer: VisitorOffer, fact: OfferRefused) -> VisitorOffer:
-    return offer._replace(
+    waiting = offer.parked_of(fact.action_id)
+    refused = offer._replace(
         version=fact.originator_version,
-        parked=tuple(parked for parked in offer.parked if parked.action_id != fact.action_id),
-        refused_offers=(*offer.refused_offers, fact),
+        refused=offer.refused.with_entry(fact.action_id, fact),
+        reports=_reported(offer.reports, fact),
     )
+    for parked in waiting:
+        refused = _unpark(refused, parked.action_id, parked.parked_state)
+    return refused
+
+
+def _unpark(offer: VisitorOffer, action_id: str, state: State) -> VisitorOffer:
+    """Without the signal that waits for that action in that state, if one does."""
+    key = action_id, state
+    parked = offer.waiting.get(key) if offer.waiting else None
+    if parked is None:
+        return offer
+    waiting, reports = offer.waiting.without(key), offer.reports
+    if parked.event_id is not None and reports.get(parked.event_id) is parked:
+        reports = reports.without(parked.event_id)
+    since = offer.parked_since if waiting else None
+    return offer._replace(waiting=waiting, reports=reports, parked_since=since)
+
+
+def _reported(reports: PersistentMap[str, Report], report: Report) -> PersistentMap[str, Report]:
+    return reports if report.event_id is None else reports.with_entry(report.event_id, report)
+
+
+def _version(fact: Fact) -> int:
+    return fact.originator_version
 
 
 _STEPS: Final[Mapping[type[Fact], Callable[[VisitorOffer, Any], VisitorOffer]]] = {
@@ -183,16 +242,8 @@ _STEPS: Final[Mapping[type[Fact], Callable[[VisitorOffer, Any], VisitorOffer]]] 
 
 @cache
 def _step(fact: type[Any]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
-    """How a kind of fact changes a visitor-offer."""
+    """The function that takes in this kind of event."""
     for kind in fact.__mro__:
         if kind in _STEPS:
             return _STEPS[kind]
     raise TypeError(f"a visitor-offer knows no {fact.__name__}")
-
-
-def _without(parked: tuple[SignalParked, ...], action_id: str, state: State) -> tuple[SignalParked, ...]:
-    """What still waits; a state waits at most once for its action, and the oldest usually goes first."""
-    for n, waiting in enumerate(parked):
-        if waiting.action_id == action_id and waiting.parked_state is state:
-            return parked[:n] + parked[n + 1 :]
-    return parked

@@ -8,7 +8,15 @@ from typing import Any, Final, Never
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ArgsKwargs
 
-from offerlog_domain.signals import MAX_LINE_BYTES, SIGNAL, MalformedSignal, Name, Signal, Uuid
+from offerlog_domain.signals import (
+    MAX_LINE_BYTES,
+    SIGNAL,
+    MalformedSignal,
+    Name,
+    Signal,
+    UntrackedEvent,
+    Uuid,
+)
 
 STORED_FORM_EVENT_TYPES: Final = frozenset({"com.genesys.journey.WebActionEvent", "WebActionEvent"})
 """The vendor's `eventType` of its stored form."""
@@ -43,6 +51,7 @@ def read_signal(text: bytes) -> Signal:
 
     Raises:
         MalformedSignal: Saying which field and why.
+        UntrackedEvent: It is another event of the vendor.
     """
     if len(text) > MAX_LINE_BYTES:
         raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
@@ -60,11 +69,14 @@ def signal_from_document(document: object) -> Signal:
 
     Raises:
         MalformedSignal: Saying which field and why.
+        UntrackedEvent: It is another event of the vendor.
     """
     if not isinstance(document, Mapping):
         raise MalformedSignal(None, "a JSON object is needed")
     event_type = document.get("eventType")
     stored_form = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
+    if not stored_form and document.get("actionId") is None:
+        _check_kind(document, event_type)
     fields = _flattened(document) if stored_form else document
     told = {name: value for name, value in fields.items() if value is not None}
     code = told.get("errorCode")
@@ -82,6 +94,22 @@ def signal_from_document(document: object) -> Signal:
             field = ".".join(_STORED_FORM_PATHS.get(field, (field,)))
         raise MalformedSignal(field, _cause(first)) from None
     return signal
+
+
+_WRAPPERS: Final[Mapping[str, str]] = {
+    "eventBody": "this is a notification of the vendor's: send what is inside eventBody as the signal",
+    "entities": "this is a page of the vendor's API: send each element of entities as a signal of its own",
+}
+"""Fields of the vendor's that hold events, and what to send instead."""
+
+
+def _check_kind(document: Mapping[str, object], event_type: object) -> None:
+    """Tell another event of the vendor, or a wrapper around events, from a signal that lacks its action."""
+    for field, cause in _WRAPPERS.items():
+        if isinstance(document.get(field), Mapping | list):
+            raise MalformedSignal(field, cause)
+    if isinstance(event_type, str) and event_type:
+        raise UntrackedEvent(event_type)
 
 
 class _Pair(BaseModel):

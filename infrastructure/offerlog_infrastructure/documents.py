@@ -101,13 +101,14 @@ def history_document(told: History) -> Document:
 
 
 def kept_document(one: KeptSignal) -> Document:
-    """A signal that was refused, or waits; `signal` is the text that came, cut at 64 KiB."""
+    """A signal that was refused, or waits; `signal` is the text that came, cut at 4 KiB of `signal_bytes`."""
     return {
         "recorded_at": stamp(one.recorded_at),
         "reason": one.reason.value if one.reason else None,
         "field": one.field,
         "cause": one.cause,
         "signal": one.raw.decode("utf-8", "backslashreplace"),
+        "signal_bytes": one.raw_length,
     }
 
 

@@ -82,17 +82,29 @@ class Offerlog(ProjectionUpkeep):
         self.keys = PostgresKeys(application)
         self._keeper: DeadlineKeeper | None = None
 
-    def submit(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Future[Receipt]:
+    def submit(
+        self,
+        signals: Iterable[SignalReport],
+        *,
+        organization: str | None = None,
+        from_widget: bool = False,
+    ) -> Future[Receipt]:
         """Hand in signals as one batch; the future gets their outcomes once all of it is durable.
 
         Each signal is JSON text in either wire form, the decoded object, or a `Signal`.
+
+        Args:
+            signals: The reports.
+            organization: The tenant; None for the service's own.
+            from_widget: Whether they came with a widget key, which anybody may hold: those are refused as
+                `too_old` when they are dated further back than `Rules.widget_max_age`.
 
         Raises:
             OrganizationName: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
-        return self._service.submit(signals, self._of(organization))
+        return self._service.submit(signals, self._of(organization), from_widget=from_widget)
 
     def record(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Receipt:
         """As `submit`, and wait until it is durable."""

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
         parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
         deadline_grace: How long after a time-out it is recorded (`OFFERLOG_DEADLINE_GRACE`, seconds).
         future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
+        widget_max_age: How old a signal from a widget key may be (`OFFERLOG_WIDGET_MAX_AGE`, seconds).
         ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
         read_timeout: Time that a report, list or history may take (`OFFERLOG_READ_TIMEOUT`, seconds; 0: any).
         widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     parking_time: _Period = Rules().parking_time
     deadline_grace: _Period = Rules().deadline_grace
     future_tolerance: _Period = Rules().future_tolerance
+    widget_max_age: _Period = Rules().widget_max_age
     ready_lag: float = Field(default=30.0, gt=0)
     read_timeout: float = Field(default=30.0, ge=0, le=86_400)
     widget_rate: float = Field(default=100.0, gt=0)
@@ -116,4 +118,10 @@ class Settings(BaseSettings):
     @property
     def rules(self) -> Rules:
         """The periods, as the domain takes them."""
-        return Rules(self.open_action_ttl, self.parking_time, self.deadline_grace, self.future_tolerance)
+        return Rules(
+            self.open_action_ttl,
+            self.parking_time,
+            self.deadline_grace,
+            self.future_tolerance,
+            self.widget_max_age,
+        )

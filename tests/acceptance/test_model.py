@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -78,6 +78,22 @@ class Comparison(RuleBasedStateMachine):
             )
         self.compare_histories(batch)
 
+    @rule(
+        visitor=st.sampled_from(VISITORS),
+        action_map=st.sampled_from(MAPS),
+        state=st.sampled_from(["offered", "engaged"]),
+        first=st.sampled_from([0, 40]),
+    )
+    def crowd(self, visitor: tuple[str, str], action_map: str, state: str, first: int) -> None:
+        """More actions than one visitor-offer remembers refused or holds parked."""
+        plain = {"session": SESSIONS[0], "media": "webchat", "version": 3, "broken": False, "ago": None}
+        silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
+        own = {"visitor": visitor, "map": action_map, "state": state}
+        actions = [str(UUID(int=1_000 + first + n)) for n in range(45)]
+        batch = [told(plain | silent | own | {"action": one}, self.clock.time) for one in actions]
+        assert said(self.send(self.service, batch).result()) == self.model.record(batch, self.clock.time)
+        self.compare_histories(batch[-1:])
+
     @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=5))
     def the_same_at_both(self, drawn: list[dict[str, Any]]) -> None:
         """Two writers hear the same at once: whoever is first records, the other has duplicates."""
@@ -139,7 +155,7 @@ class Comparison(RuleBasedStateMachine):
         who = {name: ask[name] for name in ("customer_id", "customer_id_type", "action_map_id")}
         answer = self.service.eligibility(**who, organization=self.organization)
         offer = self.model.of({"customer": visitor[0], "kind": visitor[1], "map": action_map})
-        assert against(answer) == self.model.blocker(offer, self.clock.time)
+        assert against(answer) == self.model.blocker(offer, None, self.clock.time)
         self.decided(ask, self.service.offer(**ask, action_id=own), own)
 
     @rule(

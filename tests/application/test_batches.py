@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -42,6 +42,57 @@ def test_each_signal_has_its_own_outcome_in_input_order(desk: Any) -> None:
         Outcome(OutcomeKind.RECORDED, None, uuid("a"), "offered"),
     )
     assert receipt.position == 2
+
+
+YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+BOUNDS: dict[str, tuple[bool, datetime, str]] = {
+    "8 days old, from a widget": (True, minute(0) - timedelta(days=8), "recorded"),
+    "more, from a widget": (True, minute(0) - timedelta(days=8, microseconds=1), "too_old"),
+    "more, from anybody else": (False, minute(0) - timedelta(days=8, microseconds=1), "recorded"),
+    "the first moment that counts": (False, YEAR_2000, "recorded"),
+    "one microsecond before": (False, YEAR_2000 - timedelta(microseconds=1), "too_old"),
+    "the year 1": (True, datetime(1, 1, 1, tzinfo=UTC), "too_old"),
+}
+
+
+@pytest.mark.parametrize(("from_widget", "at", "expected"), BOUNDS.values(), ids=BOUNDS)
+def test_what_is_dated_too_far_back_is_refused(
+    desk: Any,
+    from_widget: bool,  # noqa: FBT001 - a case of the table
+    at: datetime,
+    expected: str,
+) -> None:
+    """Before the year 2000 from anybody; more than eight days ago from a widget key."""
+    text = replace(signal("offered"), occurred_at=at).to_json()
+    (outcome,) = desk.service.submit([text], "acme", from_widget=from_widget).result(10).outcomes
+    assert (outcome.reason or outcome.kind) == expected
+    assert [refusal.reason for refusal in desk.log.refused] == (["too_old"] if expected == "too_old" else [])
+
+
+def test_a_long_text_is_kept_in_part_and_its_length_is_told(desk: Any) -> None:
+    """Of what was refused and of what waits alike; a text of 4 KiB is kept whole."""
+    refused = json.dumps({"actionId": 7, "pad": "x" * 9_000}).encode()
+    whole = b"{" + b" " * 4_095
+    waiting = json.dumps(json.loads(line("accepted")) | {"pad": "x" * 9_000}).encode()
+    desk.record(refused, whole, waiting)
+    assert [(one.raw, one.raw_length) for one in desk.log.refused] == [
+        (refused[:4_096], len(refused)),
+        (whole, None),
+    ]
+    desk.clock.time = minute(15)
+    assert desk.record(line("started", "b")) == ["parked"]
+    assert desk.log.refused[-1].reason == "never_reachable"
+    assert (desk.log.refused[-1].raw, desk.log.refused[-1].raw_length) == (waiting[:4_096], len(waiting))
+
+
+def test_another_event_of_the_vendor_is_not_tracked(desk: Any) -> None:
+    """With the field that says so; it harms no other signal."""
+    other = b'{"eventType": "com.genesys.journey.OutcomeAchievedEvent", "id": "x"}'
+    receipt = desk.service.record([other, line("offered")], "acme")
+    assert [(one.kind, one.reason, one.field) for one in receipt.outcomes] == [
+        ("refused", "not_tracked", "eventType"),
+        ("recorded", None, None),
+    ]
 
 
 def test_refusals_are_kept_as_the_text_that_came(desk: Any) -> None:

@@ -87,6 +87,24 @@ def test_a_new_offer_finds_the_old_one_timed_out() -> None:
     assert past.blocker(9_000) == blocker
 
 
+def test_a_slow_device_clock_does_not_lose_the_chat() -> None:
+    """Its invitation is 31 minutes old by its own clock and just shown by the service's."""
+    past = given(event("offered", at=-31, recorded=0, **ONE_MINUTE)).at(1)
+    blocker = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(-31))
+    assert past.blocker(1) == past.blocker(16 - MICROSECOND) == blocker
+    assert past.blocker(16) == Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, uuid("a"), minute(-30))
+    told = refused("b", 1, "already_open", "a", "offered", -31, dated=False)
+    after = past.when(signal("offered", "b", None)).then("refused: already_open", told).and_then()
+    after.when(signal("accepted", at=None)).then("recorded", event("accepted", at=1, dated=False))
+
+
+def test_an_offer_that_the_device_dates_finds_the_old_one_timed_out_by_the_devices_clock() -> None:
+    """The time-out is recorded at the moment it was due by that clock."""
+    past = given(event("offered", at=-31, recorded=0, **ONE_MINUTE)).at(1)
+    told = refused("b", -15, "terminal_state", "a", "timedout", -30)
+    past.when(signal("offered", "b", -15)).then("refused: terminal_state", event("timedout", at=-30), told)
+
+
 def test_a_new_offer_one_microsecond_earlier_finds_the_old_one_open() -> None:
     """The grace is not over by event time, although it is by the clock."""
     just_before = 16 - MICROSECOND

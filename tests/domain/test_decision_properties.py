@@ -156,12 +156,17 @@ def test_no_parked_signal_is_lost(steps: Steps) -> None:
 
 
 @UNHURRIED
-@hypothesis.given(steps, st.integers(0, 60))
-def test_whoever_asks_is_told_what_the_offer_would_meet(steps: Steps, at: int) -> None:
+@hypothesis.given(steps, st.integers(0, 60), st.booleans())
+def test_whoever_asks_is_told_what_the_offer_would_meet(
+    steps: Steps,
+    at: int,
+    dated: bool,  # noqa: FBT001 - drawn by hypothesis
+) -> None:
     """`blocker` explains as the offer itself does."""
     life = Life(SHORT).live(steps)
-    expected = blocker(life.offer, minute(at), SHORT)
-    met = life.hear(signal("offered", "h", at))
+    moment = minute(at if dated else life.clock)
+    expected = blocker(life.offer, moment, SHORT, dated=dated)
+    met = life.hear(signal("offered", "h", at if dated else None))
     assert met.blocker == expected
     assert (met.outcome is OutcomeKind.RECORDED) == (expected is None)
 

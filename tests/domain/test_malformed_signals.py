@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal, UntrackedEvent
 from offerlog_domain.wire import read_signal, signal_from_document
 from wire import ID, REQUIRED, STORED
 
@@ -204,7 +204,7 @@ def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[
     def outcome(read: Any, given: Any) -> Signal | str | None:
         try:
             told: Signal = read(given)
-        except MalformedSignal as error:
+        except (MalformedSignal, UntrackedEvent) as error:
             return error.field
         return told
 

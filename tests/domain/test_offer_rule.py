@@ -57,10 +57,34 @@ def test_an_offer_from_before_the_open_action_never_finds_it_lapsed(long_ago: fl
     given(event("offered")).at(1).when(signal("offered", "b", long_ago)).then("refused: already_open", told)
 
 
-def test_lapse_goes_by_the_last_event_by_version_not_by_time() -> None:
+def test_lapse_goes_by_the_latest_event_by_time_not_by_version() -> None:
     """Accepted was recorded last although it happened first."""
-    past = given(event("offered", at=20), event("accepted", at=0)).at(40)
-    past.when(signal("offered", "b", 30)).then("recorded", event("offered", "b", 30))
+    past = given(event("offered", at=20), event("accepted", at=0)).at(60)
+    told = refused("b", 49, "already_open", "a", "accepted", 0)
+    past.when(signal("offered", "b", 49)).then("refused: already_open", told)
+    past.when(signal("offered", "b", 50)).then("recorded", event("offered", "b", 50))
+
+
+SLOW = {"a device 16 minutes slow": 16, "a device 31 minutes slow": 31}
+
+
+@pytest.mark.parametrize("behind", SLOW.values(), ids=SLOW)
+def test_a_slow_device_clock_makes_no_second_offer(behind: int) -> None:
+    """The service's own clock asks, so the arrival of what the device dated too early counts."""
+    past = given(event("offered", at=-behind, recorded=0)).at(1)
+    blocker = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(-behind))
+    assert past.blocker(1) == past.blocker(30 - MICROSECOND) == blocker
+    told = refused("b", 1, "already_open", "a", "offered", -behind, dated=False)
+    past.when(signal("offered", "b", None)).then("refused: already_open", told)
+    assert past.blocker(30) is None
+
+
+def test_a_slow_device_is_judged_by_its_own_clock_where_it_gives_the_time() -> None:
+    """Both times are the device's: twenty minutes are twenty minutes."""
+    past = given(event("offered", at=-31, recorded=0)).at(20)
+    told = refused("b", -11, "already_open", "a", "offered", -31)
+    past.when(signal("offered", "b", -11)).then("refused: already_open", told)
+    past.when(signal("offered", "b", -1)).then("recorded", event("offered", "b", -1))
 
 
 def test_lapse_goes_by_event_time_not_by_the_clock() -> None:

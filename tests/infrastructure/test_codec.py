@@ -70,13 +70,14 @@ def test_ids_that_look_alike_are_different_visitors(offerlog: Offerlog) -> None:
     "raw", [b"", b"\x00", b"\xff\xfe no text", b'{"actionId": "\\ud800"}', "💬".encode(), b"x" * 70_000]
 )
 def test_what_cannot_be_read_is_kept_as_it_came(offerlog: Offerlog, raw: bytes) -> None:
-    """The refusal log has the very bytes."""
+    """The refusal log has the very bytes, up to 4 KiB of them."""
     (outcome,) = offerlog.record([raw]).outcomes
     assert outcome.reason is Reason.MALFORMED
     (kept,) = offerlog.refusals()
     assert (kept.raw, kept.reason, kept.field, kept.cause) == (
-        raw, Reason.MALFORMED, outcome.field, outcome.cause,
+        raw[:4_096], Reason.MALFORMED, outcome.field, outcome.cause,
     )  # fmt: skip
+    assert kept.raw_length == len(raw)
 
 
 def test_a_cause_that_quotes_nul_is_kept_too(offerlog: Offerlog) -> None:
@@ -104,11 +105,25 @@ def test_a_parked_signal_keeps_its_text(offerlog: Offerlog) -> None:
     assert [kept.raw for kept in offerlog.parked()] == [raw]
 
 
+def test_a_long_text_is_kept_in_part_with_the_length_it_had(offerlog: Offerlog) -> None:
+    """Of a parked signal, in the log and in the projection, and of a refused one."""
+    parked = json.dumps(signal("accepted") | {"pad": "x" * 9_000}).encode()
+    refused = b"{" + b"x" * 9_000
+    receipt = offerlog.record([parked, refused])
+    offerlog.wait(receipt.position)
+    (waits,), (kept,) = offerlog.parked(), offerlog.refusals()
+    assert (waits.raw, waits.raw_length) == (parked[:4_096], len(parked))
+    assert (kept.raw, kept.raw_length) == (refused[:4_096], len(refused))
+    offerlog.rebuild("current_state")
+    (rebuilt,) = offerlog.parked()
+    assert rebuilt == waits
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
 def test_times_come_out_as_they_went_in(make_dsn: Callable[[], str], zone: str) -> None:
-    """Whatever time zone the server's sessions are in, from the first instant of the calendar on."""
+    """Whatever time zone the server's sessions are in, from the first instant that a signal may have."""
     dsn = make_dsn()
-    dated = {"first": "0001-01-01T00:00:00.000001Z", "summer": "2025-03-09T02:30:00.123456-05:00"}
+    dated = {"first": "2000-01-01T00:00:00.000001Z", "summer": "2025-03-09T02:30:00.123456-05:00"}
     there = make_conninfo(dsn, options=f"-c TimeZone={zone}")
     with open_offerlog(database_url=there, keep_deadlines=False) as service:
         for name, text in dated.items():

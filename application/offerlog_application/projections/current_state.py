@@ -44,6 +44,7 @@ class ParkedRow(NamedTuple):
     parked_at: datetime
     position: int
     raw: bytes
+    raw_length: int | None = None
 
 
 ParkedKey = tuple[UUID, str, State]
@@ -86,7 +87,7 @@ def current_state(page: Page) -> CurrentStateChange:
                 over.append((stream, action, fact.state))
             case SignalParked():
                 parked[stream, action, fact.parked_state] = ParkedRow(
-                    fact.organization, fact.recorded_at, position, fact.visitor.raw or b""
+                    fact.organization, fact.recorded_at, position, fact.visitor.raw or b"", fact.raw_length
                 )
                 continue
             case ParkingEnded():

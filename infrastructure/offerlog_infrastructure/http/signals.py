@@ -99,7 +99,9 @@ async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
     most = _most(key)
     if most is not None and len(signals) > most:
         raise _too_many(most)
-    future = request.app.state.service.submit(signals, organization=key.organization)
+    future = request.app.state.service.submit(
+        signals, organization=key.organization, from_widget=key.role is Role.WIDGET
+    )
     receipt = await _durable(request, signals, future)
     return _json(_told(receipt))
 
@@ -170,7 +172,7 @@ async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[
     while True:
         try:
             submitted: Future[Receipt] = request.app.state.service.submit(
-                batch, organization=key.organization
+                batch, organization=key.organization, from_widget=key.role is Role.WIDGET
             )
         except Overloaded as overloaded:
             await asyncio.sleep(overloaded.retry_after)

@@ -14,11 +14,12 @@ class OfferCache:
     """The visitor-offers used last; whoever reads one brings it up to date from the log first.
 
     Args:
-        size: How many to remember.
+        size: How many events the visitor-offers may hold in all. The one put last is remembered in any case.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self._held = 0
         self._offers: OrderedDict[UUID, tuple[VisitorOffer, bytes]] = OrderedDict()
 
     def get(self, stream: UUID) -> tuple[VisitorOffer, bytes]:
@@ -26,8 +27,11 @@ class OfferCache:
         return self._offers.get(stream) or (VisitorOffer(stream), b"")
 
     def put(self, offer: VisitorOffer, state: bytes) -> None:
-        """Remember; the one that was put longest ago is forgotten."""
+        """Remember; those that were put longest ago are forgotten."""
+        before = self._offers.pop(offer.id, None)
+        if before is not None:
+            self._held -= before[0].version
         self._offers[offer.id] = offer, state
-        self._offers.move_to_end(offer.id)
-        if len(self._offers) > self._size:
-            self._offers.popitem(last=False)
+        self._held += offer.version
+        while self._held > self._size and len(self._offers) > 1:
+            self._held -= self._offers.popitem(last=False)[1][0].version

@@ -67,6 +67,10 @@ class FactMapper(Mapper[UUID]):
                 )
                 self._readers[f"{fact.stored_name}.{written}"] = fact, steps
 
+    def topics(self, kind: type[Fact]) -> list[str]:
+        """Every stored name and version under which this kind of event, or a special case of it, is read."""
+        return [topic for topic, (fact, _) in self._readers.items() if issubclass(fact, kind)]
+
     def row(self, fact: Fact) -> EventRow:
         """One fact as the log keeps it."""
         return EventRow(fact.originator_version, fact.originator_id, self._topics[type(fact)], state_of(fact))

@@ -51,9 +51,12 @@ def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[Event
 def copy_refusals(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:
     """Copy lines into the refusal log."""
     statement = sql.SQL(
-        "COPY {} (organization, recorded_at, reason, field, cause, raw) FROM STDIN (FORMAT BINARY)"
+        "COPY {} (organization, recorded_at, reason, field, cause, raw, raw_length)"
+        " FROM STDIN (FORMAT BINARY)"
     ).format(table)
     with cursor.copy(statement) as copy:
-        copy.set_types(["text", "timestamptz", "text", "text", "text", "bytea"])
+        copy.set_types(["text", "timestamptz", "text", "text", "text", "bytea", "int4"])
         for r in refusals:
-            copy.write_row((r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw))
+            copy.write_row(
+                (r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw, r.raw_length)
+            )

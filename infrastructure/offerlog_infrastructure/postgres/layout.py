@@ -175,11 +175,23 @@ def _shape(fact: type[Any]) -> _Shape:
     read: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
     if issubclass(fact, Rejected):
         details, read = (lambda f: (f.rejected_stage,)), (lambda d: {"rejected_stage": Stage(*d)})
-    elif issubclass(fact, SignalParked | ParkingEnded):
+    elif issubclass(fact, SignalParked):
+        details, read = _parked_details, _read_parked_details
+    elif issubclass(fact, ParkingEnded):
         details, read = (lambda f: (f.parked_state,)), (lambda d: {"parked_state": State(*d)})
     elif issubclass(fact, OfferRefused):
         details, read = _refusal_details, _read_refusal_details
     return _Shape(issubclass(fact, Report), issubclass(fact, LifecycleEvent), details, read)
+
+
+def _parked_details(fact: SignalParked) -> tuple[Any, ...]:
+    state = fact.parked_state
+    return (state,) if fact.raw_length is None else (state, fact.raw_length)
+
+
+def _read_parked_details(details: tuple[Any, ...]) -> dict[str, Any]:
+    state, *length = details
+    return {"parked_state": State(state), "raw_length": int(length[0]) if length else None}
 
 
 def _refusal_details(fact: OfferRefused) -> tuple[Any, ...]:

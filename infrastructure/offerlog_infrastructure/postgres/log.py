@@ -13,9 +13,11 @@ from psycopg.rows import tuple_row
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from offerlog_application.ports import Closed, StoreUnavailable
+from offerlog_domain.events import LifecycleEvent, Offered
 from offerlog_domain.facts import Fact
+from offerlog_domain.lifecycle import LONGEST_ACTION
 from offerlog_domain.outcomes import Refusal
-from offerlog_domain.visitor_offer import VisitorOffer, evolve
+from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.cache import OfferCache
 from offerlog_infrastructure.postgres.codec import EventRow
@@ -37,8 +39,15 @@ _STREAM: LiteralString = """
     ORDER BY originator_version
 """
 
-_REMEMBERED: Final = 10_000
-"""How many visitor-offers a process remembers; each takes a few kilobytes."""
+_NEWEST: LiteralString = """
+    SELECT originator_version, topic, state FROM offerlog_events
+    WHERE originator_id = %s AND topic = ANY(%s)
+    ORDER BY originator_version DESC LIMIT %s
+"""
+"""Only the newest action moves, so the last lifecycle events of a stream are all of it."""
+
+_REMEMBERED: Final = 50_000
+"""How many events the visitor-offers that a process remembers may hold; each takes about a kilobyte."""
 
 _MAKE_KEY: LiteralString = """
     INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
@@ -165,6 +174,26 @@ class PostgresLog:
     def _last(self) -> int:
         with store_reached():
             return int(self._application.log.max_notification_id() or 0)
+
+    def newest_action(self, stream: UUID) -> Action | None:
+        """The action that began last, None where none has begun; reads no more of the stream than that.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+            UnreadableEvent: A stored event is unknown to this build.
+        """
+        topics = self._mapper.topics(LifecycleEvent)
+        with store_reached(), self._application.reading.get_connection() as connection:
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            stored = cursor.execute(_NEWEST, (stream, topics, LONGEST_ACTION), prepare=True).fetchall()
+        events: list[LifecycleEvent] = []
+        for version, topic, state in stored:
+            event = self._mapper.fact(stream, version, topic, state)
+            assert isinstance(event, LifecycleEvent)  # noqa: S101 - the topics are theirs
+            events.insert(0, event)
+            if isinstance(event, Offered):
+                return Action(tuple(events))
+        return None
 
     def secret(self, organization: str) -> bytes:
         """The organization's key for stream ids, made at first use; 32 bytes.

@@ -13,7 +13,6 @@ from psycopg.rows import DictRow
 
 from offerlog_application.listings import Freshness, KeptSignal, ProjectionStatus, Suppression
 from offerlog_application.ports import Clock
-from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.log import store_reached
@@ -43,8 +42,8 @@ _BY_ACTION_MAP: LiteralString = """
     ORDER BY customer_id_type, customer_id LIMIT %(limit)s
 """
 _PARKED: LiteralString = """
-    SELECT position, parked_at AS recorded_at, NULL AS reason, NULL AS field, NULL AS cause,
-        substring(raw FOR 4096) AS raw
+    SELECT position, parked_at AS recorded_at,
+        substring(raw FOR 4096) AS raw, coalesce(raw_length, octet_length(raw)) AS raw_length
     FROM parked_signals WHERE organization = %(organization)s AND position > %(position)s
     ORDER BY position LIMIT %(limit)s
 """
@@ -207,6 +206,4 @@ def _suppression(row: DictRow) -> Suppression:
 
 
 def _kept(row: DictRow) -> KeptSignal:
-    reason = Reason(row["reason"]) if row["reason"] else None
-    raw = bytes(row["raw"])
-    return KeptSignal(row["recorded_at"], reason, row["field"], row["cause"], raw, row.get("id", 0))
+    return KeptSignal(row["recorded_at"], None, None, None, bytes(row["raw"]), row["raw_length"])

@@ -12,15 +12,14 @@ from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import store_reached
 from offerlog_infrastructure.postgres.streaming import stream_rows
 
-KEPT_TEXT_BYTES: Final = 4_096
-"""How much of a text is shown. New ones are cut where they come in; those of older stores are not."""
-
 _PAGE: Final = 250
 """Rows fetched at a time: with the longest texts, a megabyte."""
 
-_COLUMNS: LiteralString = f"""
-    id, recorded_at, reason, field, cause, substring(raw FOR {KEPT_TEXT_BYTES}) AS raw
+_COLUMNS: LiteralString = """
+    id, recorded_at, reason, field, cause, substring(raw FOR 4096) AS raw,
+    coalesce(raw_length, octet_length(raw)) AS raw_length
 """
+"""Texts are cut where they come in, but not those of older stores."""
 _OF_ONE_REASON: LiteralString = " AND reason = %(reason)s"
 _OLDEST: LiteralString = """
     AND (recorded_at, id) > (%(recorded_at)s, %(id)s) AND recorded_at < %(until)s
@@ -125,4 +124,12 @@ class RefusalLog:
 
 def _kept(row: DictRow) -> KeptSignal:
     raw = bytes(row["raw"])
-    return KeptSignal(row["recorded_at"], Reason(row["reason"]), row["field"], row["cause"], raw, row["id"])
+    return KeptSignal(
+        row["recorded_at"],
+        Reason(row["reason"]),
+        row["field"],
+        row["cause"],
+        raw,
+        row["raw_length"],
+        row["id"],
+    )

@@ -16,7 +16,7 @@ _ACTIONS: LiteralString = (
 )
 _PARKED: LiteralString = (
     "originator_id uuid, action_id uuid, state text, organization text, parked_at timestamptz,"
-    " position int8, raw bytea"
+    " position int8, raw bytea, raw_length int4"
 )
 
 
@@ -101,7 +101,8 @@ CURRENT_STATE: Final = View(
             INSERT INTO parked_signals ({names_of(_PARKED)})
             SELECT * FROM stage_parked
             ON CONFLICT (originator_id, action_id, state) DO UPDATE SET
-                parked_at = excluded.parked_at, position = excluded.position, raw = excluded.raw
+                parked_at = excluded.parked_at, position = excluded.position, raw = excluded.raw,
+                raw_length = excluded.raw_length
             """,
             _parked,
         ),
