@@ -41,6 +41,7 @@ _KEPT: Final = {
     "field": or_null(TEXT),
     "cause": or_null(TEXT),
     "signal": TEXT,
+    "signal_bytes": COUNT,
 }
 
 ANSWERS: Final[dict[str, Schema]] = {

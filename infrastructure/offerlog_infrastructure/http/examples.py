@@ -169,6 +169,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
                     "reason": "malformed",
                     **_REFUSED,
                     "signal": '{"actionState":"accepted"}',
+                    "signal_bytes": 26,
                     "number": 1,
                 }
             ],
