@@ -12,7 +12,7 @@ EVENT_KEYS = [
     *("version", "event", "action_id", "stage", "occurred_at", "recorded_at", "session_id"),
     *("error_code", "error_message", "event_id", "action_map_version", "timeout_seconds"),
 ]
-KEPT_KEYS = ["recorded_at", "reason", "field", "cause", "signal"]
+KEPT_KEYS = ["recorded_at", "reason", "field", "cause", "signal", "signal_bytes"]
 
 
 def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
