@@ -94,6 +94,18 @@ class KeyStore(Protocol):
     def find(self, text: str) -> Key | None:
         """The good key with this text; None where there is none."""
 
+    def is_unknown(self, text: str) -> bool:
+        """Return whether this text is known to be no key's, without asking the store."""
+
+    def was_good(self, text: str) -> bool:
+        """Return whether this was a good key's text when it was last looked up, without asking the store."""
+
+    def remembered_id(self, key_id: str) -> Key | None:
+        """Return the good key with this id if it was looked up just now, without asking the store."""
+
+    def find_id(self, key_id: str) -> Key | None:
+        """Return the good key with this id, None where there is none."""
+
     def all(self, organization: str) -> Sequence[Key]:
         """The organization's keys, revoked ones too, in order of making."""
 

@@ -66,6 +66,15 @@ class OfferService:
         batch = Batch(heard, self._key(organization), circumstances)
         return self._writer.submit(batch.cases, batch.refusals, batch.receipt)
 
+    def prepare(self, organization: str) -> None:
+        """Read the organization's key for stream ids, which the first call would wait for otherwise.
+
+        Raises:
+            OrganizationName: The organization's name is not valid.
+            StoreUnavailable: The store cannot be reached.
+        """
+        self._key(organization)
+
     def record(self, signals: Iterable[Report], organization: str) -> Receipt:
         """As `submit`, and wait until it is durable."""
         return self.submit(signals, organization).result()

@@ -106,6 +106,15 @@ class Offerlog(ProjectionUpkeep):
         """
         return self._service.submit(signals, self._of(organization), from_widget=from_widget)
 
+    def prepare(self, organization: str) -> None:
+        """Read what `submit` needs of an organization, so that it does not wait for the store later.
+
+        Raises:
+            OrganizationName: The organization's name is not valid.
+            StoreUnavailable: The store cannot be reached.
+        """
+        self._service.prepare(organization)
+
     def record(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Receipt:
         """As `submit`, and wait until it is durable."""
         return self.submit(signals, organization=organization).result()
@@ -128,8 +137,39 @@ class Offerlog(ProjectionUpkeep):
 
         Raises:
             MalformedSignal: Saying which argument, by its wire name, and why.
+            Overloaded: Too much is waiting; nothing was taken.
         """
-        future = self._service.submit_offer(
+        return self.submit_offer(
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+            session_id=session_id,
+            action_id=action_id,
+            action_map_version=action_map_version,
+            timeout_seconds=timeout_seconds,
+            organization=organization,
+        ).result()
+
+    def submit_offer(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        session_id: str,
+        customer_id_type: str = "cookie",
+        action_id: str | None = None,
+        action_map_version: int | None = None,
+        timeout_seconds: int | None = None,
+        organization: str | None = None,
+    ) -> Future[OfferDecision]:
+        """Ask as `offer` does; the future gets the decision once it is durable.
+
+        Raises:
+            MalformedSignal: Saying which argument, by its wire name, and why.
+            Overloaded: Too much is waiting; nothing was taken.
+            Closed: The service has been closed.
+        """
+        return self._service.submit_offer(
             self._of(organization),
             customer_id=customer_id,
             customer_id_type=customer_id_type,
@@ -139,7 +179,6 @@ class Offerlog(ProjectionUpkeep):
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
         )
-        return future.result()
 
     def eligibility(
         self,

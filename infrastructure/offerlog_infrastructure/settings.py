@@ -47,6 +47,8 @@ class Settings(BaseSettings):
         ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
         read_timeout: Time that a report, list or history may take (`OFFERLOG_READ_TIMEOUT`, seconds; 0: any).
         widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
+        widget_peer_rate: Requests a second that one peer address may make with a widget's key
+            (`OFFERLOG_WIDGET_PEER_RATE`).
         log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
         otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
         otel_traces_exporter: `none` keeps traces off (`OTEL_TRACES_EXPORTER`).
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     ready_lag: float = Field(default=30.0, gt=0)
     read_timeout: float = Field(default=30.0, ge=0, le=86_400)
     widget_rate: float = Field(default=100.0, gt=0)
+    widget_peer_rate: float = Field(default=10.0, gt=0)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     otel_endpoint: str | None = Field(
         default=None,

@@ -82,7 +82,7 @@ def test_a_beacon_brings_its_key_in_the_body(site: Site) -> None:
     """As `sendBeacon` can: text/plain, the key in the first line, nothing in a header or a URL."""
     body = "\n".join([json.dumps({"key": site.key(Role.WIDGET)}), json.dumps(told("offered"))])
     plain = {"Content-Type": "text/plain;charset=UTF-8"}
-    assert outcomes(httpx.post(f"{site.url}/v1/signals", content=body, headers=plain)) == ["recorded"]
+    assert outcomes(httpx.post(f"{site.url}/v1/signals", content=body, headers=plain)) == ["received"]
     nothing = httpx.post(f"{site.url}/v1/signals", content=json.dumps(told("offered")), headers=plain)
     assert problem(nothing)[:2] == (400, "malformed-request")
     wrong = httpx.post(f"{site.url}/v1/signals", content='{"key": "ofl_widget_x_y"}\n{}', headers=plain)

@@ -101,7 +101,7 @@ def test_every_problem_shown_is_true(
 
     def often() -> httpx.Response:
         with monkeypatch.context() as patched, site.client(Role.WIDGET) as widget:
-            patched.setattr("offerlog_infrastructure.http.access.time.monotonic", lambda: 1000.0)
+            patched.setattr("offerlog_infrastructure.http.rates.time.monotonic", lambda: 1000.0)
             return [widget.post("/v1/signals", json={}) for _ in range(201)][-1]
 
     with site.client(Role.WIDGET) as widget:

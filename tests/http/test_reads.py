@@ -14,7 +14,7 @@ import pytest
 from contracts.recount import rows
 from http_site import Site, served
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.http.slow_reads import AT_ONCE
+from offerlog_infrastructure.http.thread_pools import REPORTS_EACH
 
 pytest_plugins = ("http_site",)
 
@@ -45,7 +45,7 @@ def test_slow_reports_keep_no_page_view_waiting(
     monkeypatch.setattr(site.service, "report", slow)
     with ThreadPoolExecutor(60) as pool, httpx.Client(headers=admin.headers, timeout=30) as client:
         asked = [pool.submit(client.get, f"{site.url}{REPORT}") for _ in range(60)]
-        assert all(begun.acquire(timeout=10) for _ in range(AT_ONCE))
+        assert all(begun.acquire(timeout=10) for _ in range(REPORTS_EACH))
         time.sleep(1)  # the others have come by then, and wait
         assert admin.get("/v1/visitors/v/suppressions", timeout=5).json()["suppressions"] == []
         assert not any(one.done() for one in asked)

@@ -1,57 +1,126 @@
-"""Who is calling, and whether they may: keys in the Authorization header, roles, origins, rates."""
+"""Who is calling, and whether they may: keys in the Authorization header, roles, origins."""
 
-import time
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 
 from offerlog_application.keys import Key, KeyStore, Role
+from offerlog_infrastructure.http.fair_threads import FairThreads
 from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.rates import TokenBuckets, peer_of, rate_limited
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
+_UNKNOWN_KEYS_AT_ONCE: Final = 50
+_UNKNOWN_KEYS_PER_SECOND: Final = 5.0
+"""Look-ups of keys that turn out to be unknown, by peer address: past that the store is not asked."""
 
-class Rate:
-    """A bucket of tokens for each key: so many requests a second, and twice as many at once."""
 
-    def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._buckets: dict[str, tuple[float, float]] = {}
+class KeyChecks:
+    """Looks keys up without ever blocking the event loop, and without letting bad keys flood the store.
 
-    def take(self, key_id: str, count: int = 1) -> None:
-        """Take tokens.
+    A good key is remembered for a few seconds and a bad one for a minute. What neither is goes to the
+    store, on threads of its own in which peers take turns; requests that come with the same key meanwhile
+    share one look-up.
+
+    Args:
+        keys: Where keys are kept.
+        threads: Threads for the look-ups, shared by peer address.
+        prepare: Called in the thread with the organization of each key that is found, before the key is used.
+    """
+
+    def __init__(self, keys: KeyStore, threads: FairThreads, prepare: Callable[[str], None]) -> None:
+        self._keys = keys
+        self._threads = threads
+        self._prepare = prepare
+        self._failures = TokenBuckets(_UNKNOWN_KEYS_PER_SECOND, _UNKNOWN_KEYS_AT_ONCE)
+        self._under_way: dict[str, asyncio.Task[Key | None]] = {}
+
+    async def by_text(self, text: str, peer: str) -> Key | None:
+        """Return the good key with this text, None where there is none.
 
         Raises:
-            Problem: There are not enough; it says when there will be.
+            Problem: 429 where this peer has asked for too many unknown keys.
+            StoreUnavailable: The store cannot be reached.
         """
-        now = time.monotonic()
-        left, at = self._buckets.get(key_id, (2 * self._per_second, now))
-        left = min(left + (now - at) * self._per_second, 2 * self._per_second)
-        if left < count:
-            after = {"Retry-After": str(max(1, round((count - left) / self._per_second)))}
-            raise Problem(429, "rate-limited", "too many requests with this key", headers=after)
-        self._buckets[key_id] = left - count, now
+        key = self._keys.remembered(text)
+        if key is not None or self._keys.is_unknown(text):
+            return key
+        if self._keys.was_good(
+            text
+        ):  # whatever else comes from the same address, this caller has a turn of its own
+            return await self._looked_up(text, f"key {text}", self._keys.find)
+        if wait := self._failures.wait(peer):
+            raise rate_limited("too many unknown keys from this address", wait)
+        key = await self._looked_up(text, peer, self._keys.find)
+        if key is None:
+            self._failures.charge(peer, 1)
+        return key
+
+    async def by_id(self, key_id: str) -> Key | None:
+        """Return the good key with this id: of a session, which has shown the key's text once.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        key = self._keys.remembered_id(key_id)
+        return key if key is not None else await self._looked_up(key_id, f"key {key_id}", self._keys.find_id)
+
+    async def _looked_up(self, name: str, caller: str, find: Callable[[str], Key | None]) -> Key | None:
+        looking = self._under_way.get(name)
+        if looking is None:
+            looking = self._under_way[name] = asyncio.create_task(self._look_up(name, caller, find))
+            looking.add_done_callback(lambda done: self._ended(name, done))
+        return await asyncio.shield(looking)
+
+    async def _look_up(self, name: str, caller: str, find: Callable[[str], Key | None]) -> Key | None:
+        def found() -> Key | None:
+            key = find(name)
+            if key is not None:
+                self._prepare(key.organization)
+            return key
+
+        return await self._threads.run(caller, found)
+
+    def _ended(self, name: str, looking: "asyncio.Task[Key | None]") -> None:
+        del self._under_way[name]
+        if not looking.cancelled():
+            looking.exception()  # so that it is not logged as forgotten where everybody has left
 
 
-async def key_of(keys: KeyStore, text: str | None) -> Key:
-    """The good key with this text.
+async def key_of(request: Request, text: str | None) -> Key:
+    """Return the good key with this text.
 
     Raises:
-        Problem: There is none.
+        Problem: 401 where there is none.
     """
-    key = None
-    if text:
-        key = keys.remembered(text) or await run_in_threadpool(keys.find, text)
+    if not text:
+        raise _unauthorized("a key is needed: Authorization: Bearer ofl_...")
+    checks: KeyChecks = request.app.state.key_checks
+    key = await checks.by_text(text, peer_of(request))
     if key is None:
-        detail = (
-            "a key is needed: Authorization: Bearer ofl_..."
-            if not text
-            else "this key is not known, or revoked"
-        )
-        raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)
+        raise _unauthorized("this key is not known, or revoked")
     return key
+
+
+async def caller_of(request: Request) -> Key:
+    """Return the key of the Authorization header or, for reading, of a dashboard's session.
+
+    Raises:
+        Problem: 401 where there is none, or it is not good any more.
+    """
+    text = bearer(request)
+    if text is None and request.method == "GET":  # reading is all that a dashboard's cookie is good for
+        key: Key | None = await request.app.state.sessions.key_of_cookie(request)
+        if key is not None:
+            return key
+    return await key_of(request, text)
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, "unauthorized", detail, headers=_CHALLENGE)
 
 
 def bearer(request: Request) -> str | None:
@@ -89,11 +158,9 @@ def allowed(*roles: Role) -> Any:
     """A dependency: the caller's key, which must have one of these roles or be an admin's."""
 
     async def check(request: Request) -> Key:
-        text = bearer(request)
-        if text is None and request.method == "GET":  # reading is all that a dashboard's cookie is good for
-            text = request.app.state.sessions.key_of_cookie(request)
-        key = check_role(await key_of(request.app.state.keys, text), *roles)
+        key = check_role(await caller_of(request), *roles)
         check_origin(key, request)
+        request.state.key = key
         return key
 
     checked: Callable[[Request], Coroutine[Any, Any, Key]] = check

@@ -25,6 +25,7 @@ from offerlog_infrastructure.http.shapes import (
     or_null,
     ref,
 )
+from offerlog_infrastructure.http.widget_outcomes import RECEIVED
 
 _WALL_TIME: Final[Schema] = {
     "type": "string",
@@ -47,7 +48,7 @@ _KEPT: Final = {
 ANSWERS: Final[dict[str, Schema]] = {
     "Outcome": closed(
         {"field": or_null(TEXT), "cause": or_null(TEXT)},
-        outcome={"enum": [one.value for one in OutcomeKind]},
+        outcome={"enum": [*(one.value for one in OutcomeKind), RECEIVED]},
         reason=or_null(_REASON),
         action_id=or_null(UUID),
         state=or_null(STATES),

@@ -11,25 +11,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from offerlog_application.keys import KeyStore
-from offerlog_infrastructure.http import (
-    offers,
-    operations,
-    problems,
-    reports,
-    signals,
-    slow_reads,
-    stream,
-    visitors,
-)
-from offerlog_infrastructure.http.access import Rate
+from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream, visitors
+from offerlog_infrastructure.http.access import KeyChecks
 from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 from offerlog_infrastructure.http.head import HeadAsGet
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.openapi import DescribedAPI
-from offerlog_infrastructure.http.operations import Freshness
+from offerlog_infrastructure.http.operations import Operations
+from offerlog_infrastructure.http.rates import WidgetRates
 from offerlog_infrastructure.http.request_log import RequestLog
 from offerlog_infrastructure.http.sessions import Sessions
+from offerlog_infrastructure.http.thread_pools import ThreadPools
 from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 from offerlog_infrastructure.web import routes as dashboard
@@ -63,15 +56,15 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
-    app.state.keys = keys
     app.state.settings = settings
-    app.state.rate = Rate(settings.widget_rate)
+    app.state.threads = ThreadPools()
+    app.state.key_checks = KeyChecks(keys, app.state.threads.keys, service.prepare)
+    app.state.widget_rates = WidgetRates(settings.widget_rate, settings.widget_peer_rate)
     app.state.arrivals = Arrivals()
     app.state.metrics = Metrics(service)
-    app.state.sessions = Sessions()
-    app.state.freshness = Freshness(service)
+    app.state.sessions = Sessions(app.state.key_checks)
+    app.state.operations = Operations(service, app.state.metrics)
     app.state.stopping = asyncio.Event()
-    slow_reads.limit(app)
     problems.handle(app)
     # The framework's route describes it; this one, found first, spares each request the solving of parameters
     # that it has none of, a tenth of what a single signal costs.

@@ -31,7 +31,9 @@ PROBLEMS: Final[dict[int, dict[str, Any]]] = {
         "text/xml is not understood: send application/json, application/x-ndjson or text/plain",
         "Content-Type",
     ),
-    429: _problem("rate-limited", 429, "Too Many Requests", "too many requests with this key"),
+    429: _problem(
+        "rate-limited", 429, "Too Many Requests", "too many requests with this key from this address"
+    ),
     500: _problem(
         "internal", 500, "Internal Server Error", "an error of the service itself; its log says which"
     ),

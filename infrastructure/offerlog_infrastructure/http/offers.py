@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from offerlog_domain.wire import read_pair
@@ -16,6 +15,7 @@ from offerlog_infrastructure.documents import (
 from offerlog_infrastructure.http.access import Reader, Writer
 from offerlog_infrastructure.http.bodies import body_as
 from offerlog_infrastructure.http.escaped import EscapedJSONResponse
+from offerlog_infrastructure.http.operations import freshness_of
 from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.parameters import (
     ActionMapId,
@@ -24,6 +24,7 @@ from offerlog_infrastructure.http.parameters import (
     Limit,
     cursor_of_page,
 )
+from offerlog_infrastructure.http.thread_pools import explain, look_up
 from offerlog_infrastructure.http.urls import said_plainly
 
 router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
@@ -70,9 +71,8 @@ async def make_offer(
 
     201: offered. 200: blocked, with the reason. The same `actionId` again gets the same decision.
     """
-    decision = await run_in_threadpool(
-        lambda: request.app.state.service.offer(**asked.model_dump(), organization=key.organization)
-    )
+    future = request.app.state.service.submit_offer(**asked.model_dump(), organization=key.organization)
+    decision = await request.app.state.arrivals.of(future)
     told = offer_document(decision)
     return EscapedJSONResponse(told, 201 if told["decision"] == "offered" else 200)
 
@@ -88,9 +88,9 @@ async def suppressions_of_visitor(
     """For every page view: what they took or turned down, and how far that is known."""
     read_pair(customer_id, customer_id_type, _ANY_MAP)
     service = request.app.state.service
-    freshness = await request.app.state.freshness.now()
-    found = await run_in_threadpool(
-        service.suppressions, customer_id, customer_id_type, organization=key.organization
+    freshness = await freshness_of(request)
+    found = await look_up(
+        request, service.suppressions, customer_id, customer_id_type, organization=key.organization
     )
     return {**freshness, "suppressions": [suppression_document(one) for one in found]}
 
@@ -102,12 +102,12 @@ async def suppressions_of_visitors(
     request: Request, key: Reader, asked: Annotated[Visitors, body_as(Visitors)]
 ) -> dict[str, Any]:
     """In one query; every visitor asked about is answered, in order."""
-    freshness = await request.app.state.freshness.now()
+    freshness = await freshness_of(request)
     pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
     for kind, who in pairs:
         read_pair(who, kind, _ANY_MAP)
-    found = await run_in_threadpool(
-        request.app.state.service.suppressions_of, pairs, organization=key.organization
+    found = await look_up(
+        request, request.app.state.service.suppressions_of, pairs, organization=key.organization
     )
     told = [
         {
@@ -133,13 +133,13 @@ async def eligibility(
     customer_id_type: CustomerType = "cookie",
 ) -> dict[str, Any]:
     """Read from the log; nothing is recorded."""
-    by = await run_in_threadpool(
-        lambda: request.app.state.service.eligibility(
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-            organization=key.organization,
-        )
+    by = await explain(
+        request,
+        request.app.state.service.eligibility,
+        customer_id=customer_id,
+        customer_id_type=customer_id_type,
+        action_map_id=action_map_id,
+        organization=key.organization,
     )
     return eligibility_document(by)
 

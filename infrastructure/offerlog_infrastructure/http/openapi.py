@@ -141,7 +141,7 @@ def _errors(name: str, operation: dict[str, Any]) -> Iterator[int]:
         yield 404
     if "requestBody" in operation:
         yield from (413, 415)
-    if name == "recordSignals":
+    if name not in _OPEN:
         yield 429
     yield 500
     if name != "alive":

@@ -1,48 +1,55 @@
 """Whether the service is well: for load balancers, Prometheus and people."""
 
-import asyncio
-import time
 from dataclasses import asdict
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.concurrency import run_in_threadpool
 
 from offerlog_infrastructure.documents import status_document
 from offerlog_infrastructure.http.access import Reporter
+from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.shared_reads import SharedRead
 from offerlog_infrastructure.service import Offerlog
 
 router = APIRouter(tags=["operations"])
 
 _FRESH_SECONDS: Final = 0.1
+_METRICS_FRESH_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 5.0
+"""How long readiness and metrics wait for a store that does not answer."""
 
 
-class Freshness:
-    """How far the projections are, asked at most ten times a second however many pages ask."""
+class Operations:
+    """What is asked about the service itself: each read by one thread, a few times a second, for all who ask.
 
-    def __init__(self, service: Offerlog) -> None:
-        self._service = service
-        self._asked = 0.0
-        self._known: dict[str, Any] = {}
-        self._lock = asyncio.Lock()
+    Attributes:
+        freshness: How far look-ups go.
+        statuses: How far every projection is.
+        metrics: The text for Prometheus.
+    """
 
-    async def now(self) -> dict[str, Any]:
-        """Position and age of what look-ups answer from, and by how many events it is short."""
-        async with self._lock:
-            if time.monotonic() - self._asked > _FRESH_SECONDS:
-                self._known = asdict(await run_in_threadpool(self._service.freshness))
-                self._asked = time.monotonic()
-            return self._known
+    def __init__(self, service: Offerlog, metrics: Metrics) -> None:
+        self.freshness = SharedRead(service.freshness, fresh_seconds=_FRESH_SECONDS)
+        self.statuses = SharedRead(
+            service.projections, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS)
+        self.metrics = SharedRead(
+            metrics.exposition, fresh_seconds=_METRICS_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
+        )
+
+
+async def freshness_of(request: Request) -> dict[str, Any]:
+    """Return position and age of what look-ups answer from, and by how many events it is short."""
+    return asdict(await request.app.state.operations.freshness.now())
 
 
 @router.get("/v1/projections", operation_id="projections", summary="How far the projections are")
 async def projections(request: Request, key: Reporter) -> dict[str, Any]:
     """Position, lag in events and seconds, and what waits as a dead letter."""
     del key  # of every organization alike: the projections are of all
-    found = await run_in_threadpool(request.app.state.service.projections)
+    found = await request.app.state.operations.statuses.now()
     return {"projections": [status_document(one) | {"short_by": one.short_by} for one in found]}
 
 
@@ -62,7 +69,7 @@ async def ready(request: Request) -> Response:
         raise Problem(503, "unavailable", "the writer has ended: restart the service")
     if writer.stalled_seconds > most:
         raise Problem(503, "unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s")
-    found = await run_in_threadpool(request.app.state.service.projections)
+    found = await request.app.state.operations.statuses.now()
     lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
     if lag > most:
         raise Problem(503, "unavailable", f"the projections are {lag:,.0f} s behind")
@@ -72,5 +79,5 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", operation_id="metrics", summary="For Prometheus", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """Outcomes by reason, commit latency, lag, dead letters, queue depth."""
-    text = await run_in_threadpool(request.app.state.metrics.exposition)
+    text = await request.app.state.operations.metrics.now()
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -13,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from offerlog_infrastructure.documents import Document
 from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.problems import malformed
-from offerlog_infrastructure.http.slow_reads import slowly
+from offerlog_infrastructure.http.thread_pools import slowly
 
 T = TypeVar("T")
 

@@ -40,7 +40,7 @@ from offerlog_infrastructure.http.parameters import (
     zone_of_calendar,
 )
 from offerlog_infrastructure.http.problems import malformed
-from offerlog_infrastructure.http.slow_reads import slowly
+from offerlog_infrastructure.http.thread_pools import slowly
 from offerlog_infrastructure.http.urls import said_plainly
 from offerlog_infrastructure.service import Offerlog
 

@@ -13,13 +13,15 @@ from fastapi.responses import StreamingResponse
 from offerlog_application.batches import Receipt
 from offerlog_application.keys import Key, Role
 from offerlog_application.submissions import Overloaded
-from offerlog_infrastructure.documents import outcome_document
+from offerlog_infrastructure.documents import Document, outcome_document
 from offerlog_infrastructure.http import signal_log
 from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
 from offerlog_infrastructure.http.bodies import JSON_TYPES, lines, media_type, whole
 from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.json_arrays import elements
 from offerlog_infrastructure.http.problems import Problem, malformed
+from offerlog_infrastructure.http.rates import peer_of
+from offerlog_infrastructure.http.widget_outcomes import is_refused_for_itself, widget_outcome_document
 
 router = APIRouter(tags=["signals"])
 
@@ -71,10 +73,11 @@ async def record_signals(request: Request) -> Response:
 
 
 async def _writer(request: Request, text: str | None) -> Key:
-    key = check_role(await key_of(request.app.state.keys, text), Role.WIDGET, Role.SERVICE)
+    key = check_role(await key_of(request, text), Role.WIDGET, Role.SERVICE)
     check_origin(key, request)
     if key.role is Role.WIDGET:
-        request.app.state.rate.take(key.id)
+        request.app.state.widget_rates.take(key.id, peer_of(request))
+    request.state.key = key
     return key
 
 
@@ -103,7 +106,7 @@ async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
         signals, organization=key.organization, from_widget=key.role is Role.WIDGET
     )
     receipt = await _durable(request, signals, future)
-    return _json(_told(receipt))
+    return _json(_told(receipt, key))
 
 
 async def _beacon(request: Request) -> Response:
@@ -129,16 +132,16 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
 
         async def told() -> AsyncIterator[bytes]:
             if first is not None:
-                yield _lines(first)
+                yield _lines(first, key)
             async for receipt in judged:
-                yield _lines(receipt)
+                yield _lines(receipt, key)
 
         return StreamingResponse(told(), media_type="application/x-ndjson")
     outcomes: list[msgspec.Raw] = []  # of a long stream they are many
     position: int | None = None
     async for receipt in judged:
-        outcomes += [msgspec.Raw(encode_escaped(outcome_document(one))) for one in receipt.outcomes]
-        position = receipt.position or position
+        outcomes += [msgspec.Raw(encode_escaped(one)) for one in _documents(receipt, key)]
+        position = _position(receipt, key) or position
     return _json({"outcomes": outcomes, "position": position})
 
 
@@ -164,6 +167,9 @@ async def _durable(request: Request, batch: list[bytes], future: "Future[Receipt
     receipt: Receipt = await metrics.timed(request.app.state.arrivals.of(future))
     metrics.count(receipt.outcomes)
     signal_log.note(batch, receipt.outcomes)
+    key: Key = request.state.key
+    if key.role is Role.WIDGET and (refused := sum(map(is_refused_for_itself, receipt.outcomes))):
+        request.app.state.widget_rates.charge(key.id, peer_of(request), refused)
     return receipt
 
 
@@ -180,15 +186,22 @@ async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[
             return submitted
 
 
-def _told(receipt: Receipt) -> dict[str, Any]:
-    return {
-        "outcomes": [outcome_document(one) for one in receipt.outcomes],
-        "position": receipt.position,
-    }
+def _told(receipt: Receipt, key: Key) -> dict[str, Any]:
+    return {"outcomes": _documents(receipt, key), "position": _position(receipt, key)}
 
 
-def _lines(receipt: Receipt) -> bytes:
-    return b"".join(encode_escaped(outcome_document(one)) + b"\n" for one in receipt.outcomes)
+def _lines(receipt: Receipt, key: Key) -> bytes:
+    return b"".join(encode_escaped(one) + b"\n" for one in _documents(receipt, key))
+
+
+def _documents(receipt: Receipt, key: Key) -> list[Document]:
+    document = widget_outcome_document if key.role is Role.WIDGET else outcome_document
+    return [document(one) for one in receipt.outcomes]
+
+
+def _position(receipt: Receipt, key: Key) -> int | None:
+    """How far the log is; it tells of all organizations' traffic, so a widget's key does not learn it."""
+    return None if key.role is Role.WIDGET else receipt.position
 
 
 def _json(told: dict[str, Any]) -> Response:

@@ -12,7 +12,7 @@ from offerlog_domain.metrics import View
 from offerlog_infrastructure.documents import report_document
 from offerlog_infrastructure.http.access import Reporter
 from offerlog_infrastructure.http.escaped import encode_escaped
-from offerlog_infrastructure.http.slow_reads import slowly
+from offerlog_infrastructure.http.thread_pools import slowly
 from offerlog_infrastructure.http.urls import said_plainly
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])

@@ -4,6 +4,7 @@ import hmac
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final, LiteralString
@@ -13,8 +14,12 @@ from offerlog_application.organizations import check_organization
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import ask_again, store_reached
 
-_REMEMBERED_SECONDS: Final = 5.0
-"""How long a key is good after it has been looked up: a revocation takes effect within it."""
+_REMEMBERED_SECONDS: Final = 3.0
+"""How long a key is good after it has been looked up. Requests refuse a revoked key within it; what is
+open looks every second besides, and ends within five."""
+
+_UNKNOWN_SECONDS: Final = 60.0
+"""How long an unknown text is refused without asking the store: nobody can guess a key before it is made."""
 
 _MOST_REMEMBERED: Final = 10_000
 
@@ -36,7 +41,8 @@ class PostgresKeys:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.log.datastore
-        self._known: dict[bytes, tuple[Key, float]] = {}
+        self._known: dict[bytes | str, tuple[Key, float]] = {}
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def create(
@@ -58,27 +64,75 @@ class PostgresKeys:
 
     def remembered(self, text: str) -> Key | None:
         """The good key with this text if it was looked up in the last seconds; asks nobody."""
-        known = self._known.get(_digest(text))
-        return known[0] if known is not None and time.monotonic() - known[1] < _REMEMBERED_SECONDS else None
+        return self._remembered(_digest(text))
+
+    def remembered_id(self, key_id: str) -> Key | None:
+        """Return the good key with this id if it was looked up just now, without asking the store."""
+        return self._remembered(key_id)
+
+    def was_good(self, text: str) -> bool:
+        """Return whether this was a good key's text when it was last looked up, without asking the store."""
+        return _digest(text) in self._known
+
+    def is_unknown(self, text: str) -> bool:
+        """Return whether this text is known to be no key's, without asking the store."""
+        if _id_of(text) is None:
+            return True
+        looked = self._unknown.get(_digest(text))
+        return looked is not None and time.monotonic() - looked < _UNKNOWN_SECONDS
 
     def find(self, text: str) -> Key | None:
         """The good key with this text; None where there is none."""
-        parts = text.split("_", 3)
-        if len(parts) != 4 or parts[0] != "ofl" or not (parts[2].isascii() and parts[2].isalnum()):  # noqa: PLR2004 - prefix, role, id and secret
+        key_id = _id_of(text)
+        if key_id is None:
             return None
         known = self.remembered(text)
         if known is not None:
             return known
-        digest = _digest(text)
-        row = ask_again(lambda: self._row(parts[2]))
-        if row is None or not hmac.compare_digest(bytes(row.pop("digest")), digest):
+        digest, began = _digest(text), time.monotonic()
+        found = self._look_up(key_id)
+        if found is None or not hmac.compare_digest(found[1], digest):
+            self._note_unknown(digest, began)
             return None
-        key = _key(row)
+        self._remember(digest, found[0], began)
+        return found[0]
+
+    def find_id(self, key_id: str) -> Key | None:
+        """Return the good key with this id, None where there is none."""
+        known, began = self.remembered_id(key_id), time.monotonic()
+        if known is not None:
+            return known
+        found = self._look_up(key_id)
+        if found is None:
+            return None
+        self._remember(key_id, found[0], began)
+        return found[0]
+
+    def _remembered(self, name: bytes | str) -> Key | None:
+        known = self._known.get(name)
+        return known[0] if known is not None and time.monotonic() - known[1] < _REMEMBERED_SECONDS else None
+
+    def _look_up(self, key_id: str) -> tuple[Key, bytes] | None:
+        """Return a good key and the digest of its text."""
+        row = ask_again(lambda: self._row(key_id))
+        if row is None:
+            return None
+        digest = bytes(row.pop("digest"))
+        return _key(row), digest
+
+    def _remember(self, name: bytes | str, key: Key, looked: float) -> None:
+        """Remember a key as of the beginning of its look-up: a revocation may have come meanwhile."""
         with self._lock:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
-            self._known[digest] = key, time.monotonic()
-        return key
+            self._known[name] = key, looked
+
+    def _note_unknown(self, digest: bytes, looked: float) -> None:
+        with self._lock:
+            self._known.pop(digest, None)
+            self._unknown[digest] = looked
+            if len(self._unknown) > _MOST_REMEMBERED:
+                self._unknown.popitem(last=False)
 
     def _row(self, key_id: str) -> dict[str, Any] | None:
         with store_reached(), self._datastore.cursor() as cursor:
@@ -100,8 +154,16 @@ class PostgresKeys:
         if row is None:
             raise NoSuchKey(key_id)
         with self._lock:
-            self._known = {digest: one for digest, one in self._known.items() if one[0].id != key_id}
+            self._known = {name: one for name, one in self._known.items() if one[0].id != key_id}
         return _key(row)
+
+
+def _id_of(text: str) -> str | None:
+    """Return the id in a key's text; None where the text cannot be a key's."""
+    parts = text.split("_", 3)
+    if len(parts) != 4 or parts[0] != "ofl" or not (parts[2].isascii() and parts[2].isalnum()):  # noqa: PLR2004 - prefix, role, id and secret
+        return None
+    return parts[2]
 
 
 def _digest(text: str) -> bytes:

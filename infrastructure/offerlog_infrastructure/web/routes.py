@@ -6,12 +6,11 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
-from starlette.concurrency import run_in_threadpool
 
-from offerlog_application.keys import Key, Role
+from offerlog_application.keys import Role
 from offerlog_infrastructure.http.bodies import form
 from offerlog_infrastructure.http.problems import Problem
-from offerlog_infrastructure.http.sessions import COOKIE, session_of
+from offerlog_infrastructure.http.sessions import delete_cookie, keeps_no_cookie, set_cookie
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,6 +25,11 @@ _POLICY: Final = {
 }
 PAGES: Final = {"": "report", "visitors": "visitors", "health": "health"}
 """Path and template of each page behind the log-in."""
+_NEEDS_TLS: Final = (
+    "Logging in needs HTTPS: over plain HTTP a browser keeps no session, except on this machine itself."
+    " Put a reverse proxy with TLS before the service, have it send X-Forwarded-Proto, and name it in"
+    " FORWARDED_ALLOW_IPS."
+)
 
 
 def _page(request: Request, template: str, status: int = 200, **told: object) -> Response:
@@ -37,7 +41,7 @@ def _page(request: Request, template: str, status: int = 200, **told: object) ->
 @router.get("/health")
 async def page(request: Request) -> Response:
     """A page, or the log-in where nobody is logged in."""
-    found = await session_of(request)
+    found = await request.app.state.sessions.of(request)
     if found is None:
         return _page(request, "login", page=_with_query(request.url.path, request.url.query))
     key, session = found
@@ -53,22 +57,16 @@ async def log_in(request: Request) -> Response:
     _same_origin(request)
     fields = await form(request)
     text, wanted = fields.get("key", ""), _one_of_ours(fields.get("page", "/"))
-    key: Key | None = await run_in_threadpool(request.app.state.keys.find, text.strip())
+    if keeps_no_cookie(request):
+        return _page(request, "login", 403, page=wanted, wrong=_NEEDS_TLS)
+    key = await request.app.state.sessions.key_to_log_in(request, text.strip())
     if key is None:
         return _page(request, "login", 401, page=wanted, wrong="This key is not known, or has been revoked.")
     if key.role not in {Role.REPORTER, Role.ADMIN}:
         wrong = f"A {key.role} key opens no reports: use a reporter or admin key."
         return _page(request, "login", 403, page=wanted, wrong=wrong)
-    session = request.app.state.sessions.open(text.strip())
     answer = RedirectResponse(wanted, 303)
-    answer.set_cookie(
-        COOKIE,
-        session,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-        max_age=request.app.state.sessions.seconds,
-    )
+    set_cookie(answer, request, request.app.state.sessions.open(key))
     return answer
 
 
@@ -76,13 +74,13 @@ async def log_in(request: Request) -> Response:
 async def log_out(request: Request) -> Response:
     """End the session."""
     _same_origin(request)
-    found = await session_of(request)
+    found = await request.app.state.sessions.of(request)
     if found is not None:
         if (await form(request)).get("csrf") != found[1].csrf:
             raise Problem(403, "forbidden", "this form is not from a page of ours; load the page again")
-        request.app.state.sessions.close(request.cookies[COOKIE])
+        request.app.state.sessions.close(request)
     answer = RedirectResponse("/", 303)
-    answer.delete_cookie(COOKIE)
+    delete_cookie(answer, request)
     return answer
 
 

@@ -1,0 +1,151 @@
+"""How much one caller may ask for: buckets of tokens, and the peer address that a request comes from."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+from starlette.requests import HTTPConnection
+
+from offerlog_infrastructure.http.problems import Problem
+
+_MOST_BUCKETS: Final = 10_000
+"""Buckets that are remembered; beyond that the one unused longest is forgotten, and so full again."""
+
+_LONGEST_ADDRESS: Final = 64
+_IPV6_SITE: Final = 64
+"""Bits of an IPv6 address that name a site: whoever has one has 2**64 addresses."""
+
+UNKNOWN_PEER: Final = "unknown"
+"""All peers whose address cannot be read share one bucket."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at: float
+
+
+class TokenBuckets:
+    """One bucket of tokens for each caller, in bounded memory.
+
+    Args:
+        per_second: Tokens that come back each second.
+        burst: Tokens that a full bucket holds.
+        debt: How far below zero `charge` may take a bucket.
+    """
+
+    def __init__(self, per_second: float, burst: float, *, debt: float = 0.0) -> None:
+        self.per_second = per_second
+        self.burst = burst
+        self._debt = debt
+        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def left(self, caller: Hashable) -> float:
+        """Return how many tokens this caller has now."""
+        bucket = self._buckets.get(caller)
+        return self.burst if bucket is None else self._filled(bucket, time.monotonic())
+
+    def wait(self, caller: Hashable, count: float = 1.0) -> float:
+        """Return the seconds until this caller has so many tokens; 0 where it has."""
+        return max(0.0, (count - self.left(caller)) / self.per_second)
+
+    def take(self, caller: Hashable, count: float = 1.0) -> bool:
+        """Take tokens; False, and nothing taken, where there are not enough."""
+        bucket = self._bucket(caller)
+        if bucket.left < count:
+            return False
+        bucket.left -= count
+        return True
+
+    def charge(self, caller: Hashable, count: float) -> None:
+        """Take tokens also where there are not enough: what has been done is paid for later."""
+        bucket = self._bucket(caller)
+        bucket.left = max(bucket.left - count, -self._debt)
+
+    def _bucket(self, caller: Hashable) -> _Bucket:
+        now = time.monotonic()
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            bucket = self._buckets[caller] = _Bucket(self.burst, now)
+            if len(self._buckets) > _MOST_BUCKETS:
+                self._buckets.popitem(last=False)
+        else:
+            bucket.left, bucket.at = self._filled(bucket, now), now
+            self._buckets.move_to_end(caller)
+        return bucket
+
+    def _filled(self, bucket: _Bucket, now: float) -> float:
+        return min(bucket.left + max(0.0, now - bucket.at) * self.per_second, self.burst)
+
+
+def rate_limited(detail: str, wait: float) -> Problem:
+    """Build the answer 429, with the seconds to wait."""
+    return Problem(429, "rate-limited", detail, headers={"Retry-After": str(max(1, round(wait)))})
+
+
+def peer_of(connection: HTTPConnection) -> str:
+    """Return the address that a request comes from: IPv4 whole, IPv6 by its site (/64).
+
+    Behind a proxy that the server trusts (`FORWARDED_ALLOW_IPS`) it is the address that the proxy has
+    forwarded.
+    """
+    return _peer(connection.client.host[: _LONGEST_ADDRESS + 1]) if connection.client else UNKNOWN_PEER
+
+
+@lru_cache(maxsize=4_096)
+def _peer(host: str) -> str:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return UNKNOWN_PEER
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((int(address), _IPV6_SITE), strict=False))
+
+
+class WidgetRates:
+    """Rates of widget keys: one bucket a key, and one for each peer address that uses it.
+
+    A widget key is public. One peer that floods it must not use up what the site's visitors share, so:
+    a peer has far less than the key has; and while the key's bucket is less than half full, a peer that has
+    used up half of its own bucket waits, and others go on.
+
+    Args:
+        per_second: Requests a second of one key; twice as many at once.
+        peer_per_second: Requests a second of one key from one peer; four times as many at once.
+    """
+
+    def __init__(self, per_second: float, peer_per_second: float) -> None:
+        self._keys = TokenBuckets(per_second, 2 * per_second)
+        burst = max(1.0, 4 * peer_per_second)
+        self._peers = TokenBuckets(peer_per_second, burst, debt=2 * burst)
+
+    def take(self, key_id: str, peer: str) -> None:
+        """Take a token for one request.
+
+        Raises:
+            Problem: 429 with the seconds to wait.
+        """
+        caller = key_id, peer
+        if wait := self._peers.wait(caller):
+            raise rate_limited("too many requests with this key from this address", wait)
+        scarce = self._keys.left(key_id) < self._keys.burst / 2
+        if scarce and self._peers.left(caller) < self._peers.burst / 2:
+            half = self._peers.wait(caller, self._peers.burst / 2)
+            raise rate_limited("too many requests with this key", half)
+        if not self._keys.take(key_id):
+            raise rate_limited("too many requests with this key", self._keys.wait(key_id))
+        self._peers.take(caller)
+
+    def charge(self, key_id: str, peer: str, lines: int) -> None:
+        """Charge a peer for lines that were refused for what they say: each costs as much as a request."""
+        self._peers.charge((key_id, peer), lines)
