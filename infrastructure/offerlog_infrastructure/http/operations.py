@@ -34,7 +34,8 @@ class Operations:
     def __init__(self, service: Offerlog, metrics: Metrics) -> None:
         self.freshness = SharedRead(service.freshness, fresh_seconds=_FRESH_SECONDS)
         self.statuses = SharedRead(
-            service.projections, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS)
+            service.projections, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
+        )
         self.metrics = SharedRead(
             metrics.exposition, fresh_seconds=_METRICS_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
         )
