@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from contracts.recount import rows, until
 from http_site import Site, served
+from offerlog_infrastructure.http.thread_pools import REPORTS_EACH
 from offerlog_infrastructure.postgres import performance, refusal_log
 from offerlog_infrastructure.settings import Settings
 
@@ -49,8 +50,8 @@ def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:
 @pytest.mark.usefixtures("slow_reports")
 def test_a_report_whose_client_has_gone_stops_in_the_store(site: Site, admin: httpx.Client, dsn: str) -> None:
     """Within seconds, for all of them; their threads and connections serve the next ones."""
-    clients = [asking(site, REPORT) for _ in range(4)]
-    until(lambda: rows(dsn, SLEEPING) == [(4,)])
+    clients = [asking(site, REPORT) for _ in range(REPORTS_EACH)]
+    until(lambda: rows(dsn, SLEEPING) == [(REPORTS_EACH,)])
     for client in clients:
         client.close()
     began = time.monotonic()
@@ -62,8 +63,8 @@ def test_a_report_whose_client_has_gone_stops_in_the_store(site: Site, admin: ht
 @pytest.mark.usefixtures("slow_reports")
 def test_one_whose_client_left_while_it_waited_for_a_thread_never_starts(site: Site, dsn: str) -> None:
     """It would only take up a thread."""
-    staying = [asking(site, REPORT) for _ in range(4)]
-    until(lambda: rows(dsn, SLEEPING) == [(4,)])
+    staying = [asking(site, REPORT) for _ in range(REPORTS_EACH)]
+    until(lambda: rows(dsn, SLEEPING) == [(REPORTS_EACH,)])
     leaving = asking(site, REPORT)
     time.sleep(0.5)
     leaving.close()
