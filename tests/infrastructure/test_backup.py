@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.binaries import find_binaries
+from support.processes import LimitedProcess
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
@@ -43,7 +44,7 @@ def test_a_backup_shows_no_password_and_can_be_restored() -> None:
             # when the documented program runs
             program = snippet.replace("/var/lib/offerlog", str(folder / "data"))
             seen: set[str] = set()
-            with subprocess.Popen([sys.executable, "-c", program], cwd=folder) as backup:
+            with LimitedProcess([sys.executable, "-c", program], cwd=folder) as backup:
                 while backup.poll() is None:
                     seen |= command_lines()
             assert backup.returncode == 0

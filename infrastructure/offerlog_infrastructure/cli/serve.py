@@ -15,6 +15,8 @@ from offerlog_infrastructure.cli.trial import Trial
 from offerlog_infrastructure.documents import stamp
 
 if TYPE_CHECKING:
+    import socket
+
     from offerlog_infrastructure.settings import Settings
     from offerlog_infrastructure.tracing import Tracing
 
@@ -42,6 +44,16 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Start, wait until it is ready, print the URL, and stop.")
     ] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Serve [dim]/metrics[/] at this port alone, not at the other; 0 for any.",
+            show_default=False,
+        ),
+    ] = None,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
@@ -59,6 +71,7 @@ def serve(
     settings = Settings()
     tracing = _observed(settings)
     listening = listen(host, port)
+    metrics = None if metrics_port is None else _listen_for_metrics(host, metrics_port, listening)
     with ExitStack() as held:
         if tracing is not None:
             held.callback(tracing.close)
@@ -83,13 +96,28 @@ def serve(
 
         def started() -> None:
             out.print(f"Serving at {url}" + ("" if check else " until Ctrl-C"), soft_wrap=True)
+            if metrics is not None:
+                out.print(f"Metrics at http://{shown}:{metrics.getsockname()[1]}/metrics", soft_wrap=True)
             if stop_when is not None:
                 threading.Thread(target=trial.run, args=(stop_when,), daemon=True).start()
 
-        run(app, listening, started, stop_when)
+        run(app, listening, started, stop_when, metrics)
     if check:
         trial.prove()
     out.print("ready, and stopped again" if check else "stopped; all that was accepted is recorded")
+
+
+def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "socket.socket":
+    """Open the port of the metrics: exactly this one, since whoever watches them looks there."""
+    from offerlog_infrastructure.http.server import listen  # noqa: PLC0415 - --help need not wait for it
+
+    made = listen(host, port)
+    found = made.getsockname()[1]
+    if port in {0, found}:
+        return made
+    made.close()
+    is_ours = port == listening.getsockname()[1]
+    raise usage(f"--metrics-port: port {port} is taken" + (", by the service itself" if is_ours else ""))
 
 
 def _observed(settings: "Settings") -> "Tracing | None":

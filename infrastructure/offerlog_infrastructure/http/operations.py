@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from offerlog_infrastructure.documents import status_document
+from offerlog_infrastructure.http import metrics_port
 from offerlog_infrastructure.http.access import Reporter
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.problems import Problem
@@ -80,5 +81,7 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", operation_id="metrics", summary="For Prometheus", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """Outcomes by reason, commit latency, lag, dead letters, queue depth."""
+    if metrics_port.is_hidden(request):
+        raise Problem(404, "not-found", "the metrics are at a port of their own (--metrics-port)")
     text = await request.app.state.operations.metrics.now()
     return Response(text, media_type=CONTENT_TYPE_LATEST)

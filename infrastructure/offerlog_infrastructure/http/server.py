@@ -13,6 +13,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from offerlog_infrastructure.http import metrics_port
 from offerlog_infrastructure.http.connections import BoundedConnection, end_silent
 
 _PORTS_TRIED: Final = 50
@@ -49,6 +50,7 @@ def run(
     listening: socket.socket,
     started: Callable[[], None],
     stop_when: threading.Event | None = None,
+    metrics: socket.socket | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight is answered first.
 
@@ -57,6 +59,7 @@ def run(
         listening: Where; closed at the end.
         started: Called once it answers.
         stop_when: Ends it too, where signals cannot: outside the main thread.
+        metrics: Where to serve `/metrics` instead; closed at the end.
     """
     config = uvicorn.Config(
         app,
@@ -69,7 +72,22 @@ def run(
         lifespan="off",
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(app, uvicorn.Server(config), listening, started, stop_when))
+        runner.run(_serve_all(app, uvicorn.Server(config), listening, started, stop_when, metrics))
+
+
+async def _serve_all(
+    app: FastAPI,
+    server: uvicorn.Server,
+    listening: socket.socket,
+    started: Callable[[], None],
+    stop_when: threading.Event | None,
+    metrics: socket.socket | None,
+) -> None:
+    if metrics is None:
+        await _serve(app, server, listening, started, stop_when)
+        return
+    async with metrics_port.serving(app, metrics, BoundedConnection, end_silent):
+        await _serve(app, server, listening, started, stop_when)
 
 
 async def _serve(
