@@ -91,7 +91,7 @@ class Comparison(RuleBasedStateMachine):
         own = {"visitor": visitor, "map": action_map, "state": state}
         actions = [str(UUID(int=1_000 + first + n)) for n in range(45)]
         batch = [told(plain | silent | own | {"action": one}, self.clock.time) for one in actions]
-        assert said(self.send(self.service, batch).result()) == self.model.record(batch, self.clock.time)
+        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.time)
         self.compare_histories(batch[-1:])
 
     @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=5))

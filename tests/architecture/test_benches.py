@@ -67,7 +67,7 @@ def test_a_bench_says_which_program_it_needs(root: Path, tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
 def test_a_bench_that_is_ended_leaves_no_process(root: Path, folder: Path, ending: signal.Signals) -> None:
     """Neither its store nor its writers; nor its folder, unless it was killed."""
     # given

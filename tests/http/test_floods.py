@@ -82,7 +82,7 @@ def test_slow_reads_of_one_organization_hold_nobody_elses(
             assert not any(one.done() for one in asked)
         finally:
             go.set()
-        assert {one.result().status_code for one in asked} == {200}
+        assert {one.result(60).status_code for one in asked} == {200}
 
 
 def test_offers_that_wait_hold_no_look_up(site: Site, dsn: str) -> None:
@@ -107,7 +107,7 @@ def test_offers_that_wait_hold_no_look_up(site: Site, dsn: str) -> None:
             finally:
                 connection.rollback()
             # and every offer is made in the end
-            assert {one.result().status_code for one in asked} == {201}
+            assert {one.result(60).status_code for one in asked} == {201}
 
 
 def test_unknown_keys_ask_the_store_a_bounded_number_of_times(

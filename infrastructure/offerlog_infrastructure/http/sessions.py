@@ -150,7 +150,7 @@ def _is_loopback(request: Request) -> bool:
 
 def _is_loopback_address(host: str) -> bool:
     parts = host.split(".")
-    return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() for part in parts)  # noqa: PLR2004 - IPv4
+    return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() for part in parts)  # noqa: PLR2004 - IPv4 has four parts
 
 
 def _is_alive(session: Session, now: float) -> bool:
