@@ -14,6 +14,7 @@ BENCHES = (
     "writers",
     "lag",
     "growth",
+    "hot_offer",
     "size",
     "replay",
     "lookup",

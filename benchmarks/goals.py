@@ -62,6 +62,14 @@ GOALS = (
     Goal("growth", "ingest-one, most events beside fewest", "ingest-one, last vs first", 0.8, 1),
     Goal("growth", "the same, right behind a checkpoint", "behind a checkpoint, last vs first", 0.8, 1),
     Goal("growth", "look-ups, most events beside fewest", "look-ups, last vs first", 0.8, 1),
+    Goal(
+        "hot-offer",
+        "one visitor-offer, last quarter of 10,000 actions beside first",
+        "one visitor-offer, last vs first",
+        0.8,
+        1,
+    ),
+    Goal("hot-offer", "100,000 parked signals, last quarter beside first", "parked, last vs first", 0.8, 1),
     Goal("http", "single posts, beside a bare endpoint", "vs_bare", 0.5, None),
     Goal("http", "NDJSON, beside ingest-bulk", "vs_bulk", 0.5, None),
 )
