@@ -109,10 +109,9 @@ def test_silent_connections_there_do_not_hold_up_the_end(dsn: str) -> None:
     """The limits of the other port hold at this one."""
     # given
     silent = (b"", b"GET /metrics HTTP/1.1\r\n", b"POST /metrics HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
-    with ExitStack() as open_still:
-        # when it is told to stop, at the end of the block
-        with serving(dsn, "--metrics-port", "0") as (_, (_, metrics)):
-            for sent in silent:
-                connection = socket.create_connection(("127.0.0.1", metrics), timeout=30)
-                open_still.enter_context(connection)
-                connection.sendall(sent)
+    with ExitStack() as open_still, serving(dsn, "--metrics-port", "0") as (_, (_, metrics)):
+        for sent in silent:
+            connection = socket.create_connection(("127.0.0.1", metrics), timeout=30)
+            open_still.enter_context(connection)
+            connection.sendall(sent)
+    # then it has ended in time, while they are still open
