@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from offerlog_application.ports import VersionConflict
+from offerlog_application.ports import HeldStreams, VersionConflict
 from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, fold
@@ -30,6 +30,8 @@ class MemoryLog:
         refused: The refusal log.
         appends: How many facts and refusals each append brought, also where it then failed.
         loads: Which streams each load asked for.
+        held: What `find_held` finds, beside what `before_append` shows.
+        looks: How many visitor-offers each `find_held` was asked about.
         before_append: Runs first in every append; may raise, or write as another writer would.
         open: Cleared, it holds every append until it is set again.
     """
@@ -39,6 +41,8 @@ class MemoryLog:
         self.refused: list[Refusal] = []
         self.appends: list[tuple[int, int]] = []
         self.loads: list[set[UUID]] = []
+        self.held: set[UUID] = set()
+        self.looks: list[int] = []
         self.before_append: Callable[[Sequence[Fact]], object] = len
         self.open = threading.Event()
         self.open.set()
@@ -51,9 +55,15 @@ class MemoryLog:
         return {stream: fold(self.facts(stream), VisitorOffer(stream)) for stream in streams}
 
     def append(
-        self, facts: Sequence[Fact], refusals: Sequence[Refusal], offers: Iterable[VisitorOffer] = ()
+        self,
+        facts: Sequence[Fact],
+        refusals: Sequence[Refusal],
+        offers: Iterable[VisitorOffer] = (),
+        *,
+        hurried: bool = False,
     ) -> int | None:
         """Store both, or neither where a version is taken."""
+        del hurried
         self.appends.append((len(facts), len(refusals)))
         self.entered.set()
         assert self.open.wait(10)
@@ -64,6 +74,12 @@ class MemoryLog:
         for stream in {fact.originator_id for fact in facts} & known.keys():
             assert known[stream] == fold(self.facts(stream), VisitorOffer(stream))
         return sum(map(len, self.facts_of.values())) if facts else None
+
+    def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
+        """Those of the visitor-offers that a test says are held."""
+        del seconds, urgent
+        self.looks.append(len(versions))
+        return HeldStreams(frozenset(versions.keys() & self.held))
 
     def write(self, facts: Sequence[Fact]) -> None:
         """As another writer would."""

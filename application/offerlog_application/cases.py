@@ -1,6 +1,7 @@
 """The three kinds of decision that the writer is asked for; each is pure until it is written."""
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from offerlog_domain.decision import Judgement, expire, judge
@@ -85,6 +86,7 @@ class OfferCase:
     """
 
     __slots__ = ("_circumstances", "_signal", "named", "stream")
+    raw: Final = b""
 
     def __init__(self, stream: UUID, signal: Signal, circumstances: Circumstances, *, named: bool) -> None:
         self.stream = stream
@@ -109,6 +111,7 @@ class ExpiryCase:
     """
 
     __slots__ = ("_circumstances", "stream")
+    raw: Final = b""
 
     def __init__(self, stream: UUID, circumstances: Circumstances) -> None:
         self.stream = stream

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from offerlog_application.cases import ExpiryCase
 from offerlog_application.ports import Clock, Deadlines
+from offerlog_application.submissions import Overloaded
 from offerlog_application.writer import GroupCommitWriter
 from offerlog_domain.decision import Judgement
 from offerlog_domain.rules import Circumstances, Rules
@@ -109,7 +110,13 @@ class Expiry:
         return Expired(timedout, ended, position)
 
     def _submitted(self, stream: UUID, circumstances: Circumstances) -> Future[Expired]:
-        return self._writer.submit([ExpiryCase(stream, circumstances)], (), _ended_by)
+        cases = [ExpiryCase(stream, circumstances)]
+        try:
+            return self._writer.submit(cases, (), _ended_by, organization=circumstances.organization)
+        except Overloaded as error:  # its organization's share of the queue is full: those of others go on
+            refused: Future[Expired] = Future()
+            refused.set_exception(error)
+            return refused
 
 
 def _ended_by(judgements: Sequence[Judgement], position: int | None) -> Expired:

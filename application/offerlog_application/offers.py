@@ -64,7 +64,7 @@ class OfferService:
         heard = list(signals)  # before the clock is read: a slow source must not make them late
         circumstances = self._circumstances(organization, from_widget=from_widget)
         batch = Batch(heard, self._key(organization), circumstances)
-        return self._writer.submit(batch.cases, batch.refusals, batch.receipt)
+        return self._writer.submit(batch.cases, batch.refusals, batch.receipt, organization=organization)
 
     def prepare(self, organization: str) -> None:
         """Read the organization's key for stream ids, which the first call would wait for otherwise.
@@ -124,7 +124,7 @@ class OfferService:
             self.blocked[by.reason] += 1
             return Blocked(signal.action_id if case.named else None, by)
 
-        return self._writer.submit([case], (), answer)
+        return self._writer.submit([case], (), answer, organization=organization)
 
     def eligibility(
         self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str

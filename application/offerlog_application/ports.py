@@ -1,6 +1,7 @@
 """What the use cases need from outside, as protocols; infrastructure provides it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -52,6 +53,19 @@ class OutcomeUnknown(Exception):  # noqa: N818 - says what is the case
         self.transaction = transaction
 
 
+@dataclass(frozen=True, slots=True)
+class HeldStreams:
+    """Visitor-offers looked at for another writer that holds them.
+
+    Attributes:
+        held: Those whose next version another writer is about to take.
+        unknown: Those not looked at: time was up before their turn.
+    """
+
+    held: frozenset[UUID] = frozenset()
+    unknown: frozenset[UUID] = frozenset()
+
+
 class Clock(Protocol):
     """The service's clock."""
 
@@ -70,7 +84,12 @@ class EventLog(Protocol):
         """
 
     def append(
-        self, facts: Sequence[Fact], refusals: Sequence[Refusal], offers: Iterable[VisitorOffer]
+        self,
+        facts: Sequence[Fact],
+        refusals: Sequence[Refusal],
+        offers: Iterable[VisitorOffer],
+        *,
+        hurried: bool,
     ) -> int | None:
         """Store both in one transaction; returns the last position drawn, None without facts.
 
@@ -78,11 +97,24 @@ class EventLog(Protocol):
             facts: In order within each stream.
             refusals: For the refusal log.
             offers: What the facts make of their visitor-offers, to be remembered once they are stored.
+            hurried: Whether to wait for another writer for a moment only.
 
         Raises:
             VersionConflict: Nothing was stored; load that stream again.
             StoreUnavailable: Nothing was stored.
             OutcomeUnknown: It may or may not have been stored.
+        """
+
+    def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
+        """Find out which visitor-offers another writer holds, without waiting for that writer.
+
+        Args:
+            versions: The version wanted next, by visitor-offer; looked at in this order.
+            seconds: How long to look.
+            urgent: Whether others wait for the answer, so that it may cost more to be had sooner.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
         """
 
 

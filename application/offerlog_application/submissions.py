@@ -1,23 +1,37 @@
-"""What callers have handed in and the writer has not decided: bounded, in order at each visitor-offer."""
+"""What callers have handed in and the writer has not decided: bounded, shared fairly, in order.
+
+An organization's submissions are taken in the order in which they came, organizations by turns
+(`fair_queue`). One whose visitor-offer another writer holds is set aside (`set_aside`); submissions that
+would overtake it at one of its visitor-offers wait behind it.
+"""
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from typing import Any, Final, Protocol, TypeVar
-from uuid import UUID
+from typing import Final, TypeVar
 
+from offerlog_application.fair_queue import FairQueue
 from offerlog_application.ports import Closed
-from offerlog_domain.decision import Judgement
+from offerlog_application.set_aside import Answer, Case, SetAside, Submission
 from offerlog_domain.outcomes import Refusal
-from offerlog_domain.visitor_offer import VisitorOffer
 
-_HOLD_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, *[2.0] * 12)
-"""How long a submission is set aside, time after time, while another writer stands in its way; a writer
-that hangs is ended by the store well before the last of these."""
+__all__ = ["Answer", "Case", "Group", "Overloaded", "Submission", "Submissions"]
+
+_SHARED_GROUP: Final = 1_000
+"""Most cases in a group while several organizations send: the next one's turn comes soon."""
+
+_SHARED_SECONDS: Final = 1.0
+"""How long after another organization's turn the queue counts as shared."""
+
+_GROUP_CPU_SECONDS: Final = 0.2
+"""Processor time that a group may take; after a slower one the next groups are smaller."""
+
+_SMALLEST_GROUP: Final = 100
 
 T = TypeVar("T")
 
@@ -34,87 +48,43 @@ class Overloaded(Exception):  # noqa: N818 - says what is the case
         self.retry_after = retry_after
 
 
-class Case(Protocol):
-    """One decision to be made about one visitor-offer."""
-
-    @property
-    def stream(self) -> UUID:
-        """Which visitor-offer."""
-
-    def decide(self, offer: VisitorOffer) -> Judgement:
-        """The decision: pure, and made again if another writer got there first."""
-
-    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
-        """What goes to the refusal log with that judgement."""
-
-
-Answer = Callable[[Sequence[Judgement], int | None], T]
-"""Makes a caller's result of its judgements, in order, and the position up to which a reader must be to
-see them (None if nothing was appended)."""
-
-
-@dataclass(slots=True, eq=False)
-class Submission:
-    """What one caller has handed in, to be written as a whole.
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Submissions to be written in one commit.
 
     Attributes:
-        cases: The decisions asked for, in order.
-        refusals: What goes to the refusal log in any case.
-        answer: Makes the caller's result.
-        origin: What the trace knows it by.
-        number: Its place in the order of arrival.
-        future: Gets the caller's result.
+        submissions: In order of arrival within each organization.
+        was_set_aside: Whether they were set aside before, so that another writer may still hold them.
+        untried: Whether they were set aside without having been looked at: most may be free.
     """
 
-    cases: Sequence[Case]
-    refusals: Sequence[Refusal]
-    answer: Answer[Any]
-    origin: object
-    number: int
-    future: Future[Any] = field(default_factory=Future)
-    _held: int = 0
-    _not_before: float = 0.0
-
-    @property
-    def weight(self) -> int:
-        """How much it counts towards the limits."""
-        return len(self.cases) + len(self.refusals)
-
-    @property
-    def streams(self) -> set[UUID]:
-        """The visitor-offers that it touches."""
-        return {case.stream for case in self.cases}
-
-    def hold(self) -> bool:
-        """Put it off once more; False where it has been put off long enough."""
-        if self._held == len(_HOLD_SECONDS):
-            return False
-        self._not_before = time.monotonic() + _HOLD_SECONDS[self._held]
-        self._held += 1
-        return True
-
-    def wait(self, now: float) -> float:
-        """Seconds for which it is still put off; 0 or less where it is not."""
-        return self._not_before - now
+    submissions: Sequence[Submission]
+    was_set_aside: bool = False
+    untried: bool = False
 
 
 class Submissions:
-    """What waits for the writer: taken group by group, nothing overtaking at the same visitor-offer.
-
-    Callers `put`, on any thread; everything else but `close` is for the one writer.
+    """The queue in front of the writer. Callers `put`, on any thread; all but `close` is for the one writer.
 
     Args:
-        group_limit: How many cases a group may hold before the next one waits.
-        queue_limit: How many cases may wait; past that, `put` raises `Overloaded`.
+        group_limit: How many cases a group may hold before the next submission waits for the next group.
+        queue_limit: How many cases of one organization may wait while no other organization's do. Half of
+            what waits of others is taken off, so that all together never hold twice as many, and an
+            organization that has nothing waiting is always let in.
     """
 
     def __init__(self, group_limit: int, queue_limit: int) -> None:
         self._group_limit = group_limit
         self._queue_limit = queue_limit
-        self._waiting: deque[Submission] = deque()
-        self._aside: list[Submission] = []
+        self._paced_limit = group_limit
+        self._queue: FairQueue[Submission] = FairQueue()
+        self._aside = SetAside()
+        self._weights: Counter[str] = Counter()
         self._weight = 0
         self._numbers = count()
+        self._last_taken = ""
+        self._fresh_first = True
+        self._shared_until = 0.0
         self._closed = False
         self._ready = threading.Condition()
 
@@ -126,26 +96,38 @@ class Submissions:
     @property
     def aside(self) -> Sequence[Submission]:
         """What is set aside, in order of arrival."""
-        return self._aside
+        return self._aside.submissions
+
+    @property
+    def hung_writer(self) -> bool:
+        """Whether another writer is known to hold visitor-offers, so that more of its may be met."""
+        return bool(self._aside.submissions)
 
     def put(
-        self, cases: Sequence[Case], refusals: Sequence[Refusal], answer: Answer[T], origin: object
+        self,
+        cases: Sequence[Case],
+        refusals: Sequence[Refusal],
+        answer: Answer[T],
+        origin: object,
+        organization: str,
     ) -> Future[T]:
         """Hand in work; the future gets its answer once all of it is durable.
 
         Raises:
-            Overloaded: Too much is waiting; nothing was taken.
+            Overloaded: Too much of this organization is waiting; nothing was taken.
             Closed: No more is taken.
         """
-        submission = Submission(cases, refusals, answer, origin, next(self._numbers))
+        submission = Submission(cases, refusals, answer, origin, next(self._numbers), organization)
+        submission.future.on_cancel = partial(self._cancelled, submission)
         weight = submission.weight
         with self._ready:
             if self._closed:
                 raise Closed
-            if self._weight and self._weight + weight > self._queue_limit:
+            own = self._weights[organization]
+            if own and own + weight + (self._weight - own) // 2 > self._queue_limit:
                 raise Overloaded(retry_after=1.0)
-            self._waiting.append(submission)
-            self._weight += weight
+            self._queue.put(submission)
+            self._count(submission, 1)
             self._ready.notify()
         return submission.future
 
@@ -155,89 +137,102 @@ class Submissions:
             self._closed = True
             self._ready.notify()
 
-    def clear(self) -> Sequence[Submission]:
-        """Close, and take out all that waits."""
+    def take(self) -> Group | None:
+        """The next group, once something waits; None when closed and empty."""
         with self._ready:
-            self._closed = True
-            left = [*self._aside, *self._waiting]
-            self._aside, self._weight = [], 0
-            self._waiting.clear()
-            return left
-
-    def take(self) -> list[Submission] | None:
-        """What waits, up to the limit, once something does; None when closed and done."""
-        with self._ready:
-            # One look at the clock for both questions: what comes due in between would be waited for in vain.
-            while not (group := self._due(now := time.monotonic())) and not self._waiting:
-                if self._closed and not self._aside:
+            while True:
+                now = time.monotonic()
+                if not (self._queue.lines and self._fresh_first):  # by turns
+                    self._fresh_first = True
+                    if untried := self._started(self._aside.take_untried()):
+                        return Group(untried, was_set_aside=True, untried=True)
+                    if due := self._started(self._aside.take_due(now)):
+                        return Group(due, was_set_aside=True)
+                self._fresh_first = False
+                if self._queue.lines:
+                    return Group(self._fresh(now))
+                if self._closed and not self._aside.submissions:
                     return None
-                self._ready.wait(self._until_due(now))
-            self._aside = [one for one in self._aside if one not in group]
-            behind = {stream for one in self._aside for stream in one.streams}
-            weight = sum(submission.weight for submission in group)
-            while self._waiting and (not group or weight + self._waiting[0].weight <= self._group_limit):
-                submission = self._waiting.popleft()
-                if not submission.future.set_running_or_notify_cancel():
-                    self._weight -= submission.weight
-                elif behind and not behind.isdisjoint(submission.streams):
-                    self._aside.append(submission)  # nothing overtakes at the same visitor-offer
-                    behind |= submission.streams
-                else:
-                    group.append(submission)
-                    weight += submission.weight
-            self._weight -= weight
-            return group
+                self._ready.wait(self._aside.seconds_until_due(now))
 
     def set_aside(self, submissions: Sequence[Submission]) -> None:
         """Let what was taken wait again: until its time has come, and behind whatever stands before it."""
         with self._ready:
-            self._weight += sum(submission.weight for submission in submissions)
-        self._aside = sorted([*self._aside, *submissions], key=_came)
+            for submission in submissions:
+                self._count(submission, 1)
+            self._aside.add(submissions)
 
     def not_overtaking(self, group: Sequence[Submission]) -> list[Submission]:
         """Those of a group that nothing set aside stands before; the others are set aside too."""
-        aside, behind = set(self._aside), set[UUID]()
-        late: list[Submission] = []
-        rest: list[Submission] = []
-        for submission in sorted([*aside, *group], key=_came):
-            if submission not in aside and behind.isdisjoint(submission.streams):
-                rest.append(submission)
-            else:
-                behind |= submission.streams
-                if submission not in aside:
-                    late.append(submission)
+        rest, late = self._aside.split_late(group)
         self.set_aside(late)
         return rest
 
-    def _due(self, now: float) -> list[Submission]:
-        """Those set aside whose time has come, and that stand behind none whose has not."""
-        due: list[Submission] = []
-        behind: set[UUID] = set()
-        for submission in self._aside:
-            if submission.wait(now) <= 0 and behind.isdisjoint(submission.streams):
-                due.append(submission)
-            else:
-                behind |= submission.streams
-        return due
+    def note_group(self, group: Group, seconds: float, cpu_seconds: float, *, met_others: bool) -> None:
+        """Learn from a group that is done.
 
-    def _until_due(self, now: float) -> float | None:
-        """Seconds until another one may be due, where none is; None where nothing is set aside."""
-        return min((wait for one in self._aside if (wait := one.wait(now)) > 0), default=None)
+        Args:
+            group: As it was taken.
+            seconds: How long it took.
+            cpu_seconds: Processor time that its writing took; the size of the next groups follows it.
+            met_others: Whether other writers stood in its way.
+        """
+        if group.was_set_aside and met_others and not group.untried:
+            self._aside.rest(time.monotonic(), seconds)
+        weight = sum(submission.weight for submission in group.submissions)
+        if cpu_seconds > _GROUP_CPU_SECONDS:
+            fitting = int(weight * _GROUP_CPU_SECONDS / cpu_seconds)
+            self._paced_limit = min(self._group_limit, max(_SMALLEST_GROUP, fitting))
+        elif self._paced_limit < self._group_limit:
+            self._paced_limit = min(self._group_limit, 2 * self._paced_limit)
 
+    def _fresh(self, now: float) -> list[Submission]:
+        """The next submissions in fair order, up to the limit; sets aside those that would overtake."""
+        group: list[Submission] = []
+        weight, limit = 0, self._limit(now)
+        while (head := self._queue.head()) is not None:
+            if head.future.cancelled():
+                self._queue.pop(charged=False)
+                continue
+            if group and weight + head.weight > limit:
+                break
+            submission = self._queue.pop()
+            if self._aside.stands_before(submission):
+                self._aside.add_behind(submission)  # still waits, and still counts as waiting
+            elif self._start(submission):
+                group.append(submission)
+                weight += submission.weight
+                if submission.organization != self._last_taken:
+                    if self._last_taken:
+                        self._shared_until = now + _SHARED_SECONDS
+                        limit = min(limit, self._limit(now))
+                    self._last_taken = submission.organization
+        return group
 
-def parted(group: Sequence[Submission], stream: UUID) -> tuple[list[Submission], list[Submission]]:
-    """Who touches this visitor-offer, with all that would overtake them; and the rest."""
-    apart: list[Submission] = []
-    rest: list[Submission] = []
-    behind = {stream}
-    for submission in group:
-        if behind.isdisjoint(submission.streams):
-            rest.append(submission)
-        else:
-            apart.append(submission)
-            behind |= submission.streams
-    return apart, rest
+    def _limit(self, now: float) -> int:
+        """How many cases the next group may hold."""
+        shared = self._queue.lines > 1 or now < self._shared_until
+        return min(self._paced_limit, _SHARED_GROUP) if shared else self._paced_limit
 
+    def _started(self, submissions: Sequence[Submission]) -> list[Submission]:
+        return [submission for submission in submissions if self._start(submission)]
 
-def _came(submission: Submission) -> int:
-    return submission.number
+    def _start(self, submission: Submission) -> bool:
+        """Count a submission as taken; False if its caller has cancelled it."""
+        if not submission.start():
+            return False
+        self._count(submission, -1)
+        return True
+
+    def _cancelled(self, submission: Submission) -> None:
+        """Give back the room of a submission whose caller cancelled it before it was taken."""
+        with self._ready:
+            self._count(submission, -1)
+        submission.forget()
+
+    def _count(self, submission: Submission, sign: int) -> None:
+        weight = sign * submission.weight
+        self._weight += weight
+        self._weights[submission.organization] += weight
+        if not self._weights[submission.organization]:
+            del self._weights[submission.organization]

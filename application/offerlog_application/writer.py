@@ -14,8 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from offerlog_application.ports import EventLog, OutcomeUnknown, StoreUnavailable, VersionConflict
-from offerlog_application.submissions import Answer, Case, Submission, Submissions, parted
+from offerlog_application.ports import (
+    EventLog,
+    HeldStreams,
+    OutcomeUnknown,
+    StoreUnavailable,
+    VersionConflict,
+)
+from offerlog_application.set_aside import Answer, Case, Submission, split_by_streams
+from offerlog_application.submissions import Group, Submissions
 from offerlog_application.traces import UNTRACED, Commit, Trace
 from offerlog_domain.decision import Judgement
 from offerlog_domain.facts import Fact
@@ -25,6 +32,15 @@ from offerlog_domain.visitor_offer import VisitorOffer
 _ATTEMPTS: Final = 8
 """How often a group is decided and appended again at once, because another writer got there first or
 because the connection broke before the commit."""
+
+_FIND_SECONDS: Final = 0.25
+"""How long to look for what else another writer holds, once it has made a group wait."""
+
+_RETRY_FIND_SECONDS: Final = 0.05
+"""The same in a round of submissions that were set aside before."""
+
+_WAITS: Final = 2
+"""How often one group waits for other writers; then all that is left of it is set aside."""
 
 _INCIDENT_PAUSE: Final = 0.1
 """Seconds of rest after a group that was broken off: a lasting cause must not keep a core busy."""
@@ -36,6 +52,14 @@ _log = logging.getLogger(__name__)
 
 class Contended(Exception):  # noqa: N818 - says what is the case
     """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
+
+
+class _HeldByOthers(Exception):  # noqa: N818 - says what is the case
+    """Other writers sit on versions that an append wanted; nothing was stored."""
+
+    def __init__(self, streams: HeldStreams) -> None:
+        super().__init__(f"{len(streams.held)} visitor-offers are held, {len(streams.unknown)} may be")
+        self.streams = streams
 
 
 class WriterFailedError(OutcomeUnknown):
@@ -75,7 +99,8 @@ class GroupCommitWriter:
     Args:
         log: Where it reads and appends.
         group_limit: How many cases a group may hold before the next one waits for the next commit.
-        queue_limit: How many cases may wait; past that, `submit` raises `Overloaded`.
+        queue_limit: How many cases of one organization may wait (see `Submissions`); past that, `submit`
+            raises `Overloaded`.
         trace: Is told of the commits, and whose submissions they hold.
     """
 
@@ -95,14 +120,21 @@ class GroupCommitWriter:
         self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, cases: Sequence[Case], refusals: Sequence[Refusal], answer: Answer[T]) -> Future[T]:
-        """Hand in work; the future gets its answer once all of it is durable.
+    def submit(
+        self,
+        cases: Sequence[Case],
+        refusals: Sequence[Refusal],
+        answer: Answer[T],
+        *,
+        organization: str,
+    ) -> Future[T]:
+        """Hand in work of one organization; the future gets its answer once all of it is durable.
 
         Raises:
-            Overloaded: Too much is waiting; nothing was taken.
+            Overloaded: Too much of this organization is waiting; nothing was taken.
             Closed: The writer has been closed.
         """
-        return self._submissions.put(cases, refusals, answer, self._trace.origin())
+        return self._submissions.put(cases, refusals, answer, self._trace.origin(), organization)
 
     @property
     def depth(self) -> int:
@@ -124,82 +156,121 @@ class GroupCommitWriter:
     def _run(self) -> None:
         """Write group after group; whatever breaks one off, the next is written."""
         while True:
-            group: list[Submission] | None = []
+            group: Group | None = Group(())
             try:
                 group = self._submissions.take()
                 if group is None:
                     return
-                if group:
-                    self._group_since = time.monotonic()
-                    self._write(group)
+                if group.submissions:
+                    self._group_since, cpu = time.monotonic(), time.thread_time()
+                    met_others = self._write(group)
+                    seconds, cpu = time.monotonic() - self._group_since, time.thread_time() - cpu
+                    self._submissions.note_group(group, seconds, cpu, met_others=met_others)
             except BaseException as error:  # noqa: BLE001 - a writer that ends would leave everybody waiting
                 self._incidents += 1
                 _log.exception("a group of submissions was broken off")
-                _fail([one for one in group or () if not one.future.done()], WriterFailedError(error))
+                left = group.submissions if group is not None else ()
+                aside = set(self._submissions.aside)
+                _fail(
+                    [one for one in left if not one.future.done() and one not in aside],
+                    WriterFailedError(error),
+                )
                 time.sleep(_INCIDENT_PAUSE)
             finally:
                 self._group_since = None
 
-    def _write(self, group: list[Submission]) -> None:
-        """Write a group; what fails for a reason of its own fails alone."""
-        try:
-            self._commit(group)
-        except VersionConflict as conflict:
-            apart, rest = parted(group, conflict.stream)
-            self._hold(apart, conflict)
-            if rest:
-                self._write(rest)
-        except (StoreUnavailable, OutcomeUnknown) as error:
-            _fail(group, error)  # all of it, undecided: deciding again would call its own work a repeat
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
-            if len(group) == 1:
-                _fail(group, error)
-                return
-            _log.warning("a group of %d submissions failed (%s): writing its halves apart", len(group), error)
-            half = len(group) // 2
-            self._write(group[:half])
-            if rest := self._submissions.not_overtaking(group[half:]):
-                self._write(rest)
+    def _write(self, group: Group) -> bool:
+        """Write a group; what fails for a reason of its own fails alone.
 
-    def _hold(self, submissions: list[Submission], conflict: VersionConflict) -> None:
-        """Set aside what another writer stands in the way of, and what may not overtake it."""
+        Returns whether other writers stood in its way.
+        """
+        parts: list[Sequence[Submission]] = [group.submissions]
+        waits, first = 0, True
+        while parts:
+            part = parts.pop() if first else self._submissions.not_overtaking(parts.pop())
+            if not part:
+                continue
+            first = False
+            try:
+                self._commit(part, group)
+            except _HeldByOthers as error:
+                waits += 1
+                rest = self._set_aside(part, error.streams)
+                if waits == _WAITS:
+                    left = [*rest, *(one for part in parts for one in part)]
+                    for submission in left:
+                        submission.missed += 1
+                    self._submissions.set_aside(left)
+                    return True
+                parts.append(rest)
+            except VersionConflict as conflict:
+                parts.append(self._set_aside(part, HeldStreams(frozenset({conflict.stream}))))
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                _fail(part, error)  # all of it, undecided: deciding again would call its own work a repeat
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
+                if len(part) == 1:
+                    _fail(part, error)
+                else:
+                    count, half = len(part), len(part) // 2
+                    _log.warning(
+                        "a group of %d submissions failed (%s): writing its halves apart", count, error
+                    )
+                    parts += [part[half:], part[:half]]
+        return waits > 0
+
+    def _set_aside(self, part: Sequence[Submission], found: HeldStreams) -> list[Submission]:
+        """Set aside what other writers hold, or may hold, and what must not overtake it; the rest remains."""
+        apart, rest = split_by_streams(part, found.held | found.unknown)
         aside: list[Submission] = []
-        for submission in submissions:
-            if conflict.stream not in submission.streams or submission.hold():
+        for submission in apart:
+            if found.held.isdisjoint(submission.streams) or submission.hold():
                 aside.append(submission)
             else:
-                submission.future.set_exception(Contended(str(conflict)))
+                submission.future.set_exception(
+                    Contended("another writer has held a visitor-offer of this request for half a minute")
+                )
         self._submissions.set_aside(aside)
+        return rest
 
-    def _commit(self, group: list[Submission]) -> None:
-        """Decide and append a group as one.
+    def _commit(self, part: Sequence[Submission], group: Group) -> None:
+        """Decide and append submissions of a group as one.
 
         Raises:
-            VersionConflict: Another writer sits on a version that the group wants and does not decide, or
-                has got there first time and again.
+            _HeldByOthers: Other writers sit on versions that the group wants and do not decide.
+            VersionConflict: Another writer has got to a visitor-offer first time and again.
             StoreUnavailable: The store stays away.
         """
-        cases = [case for submission in group for case in submission.cases]
+        cases = [case for submission in part for case in submission.cases]
         decided = _Decided(cases)
-        with self._trace.commit([submission.origin for submission in group], len(cases)) as commit:
+        with self._trace.commit([submission.origin for submission in part], len(cases)) as commit:
             offers = dict(self._load({case.stream for case in cases})) if cases else {}
             decided.decide(range(len(cases)), offers)
-            given = [refusal for submission in group for refusal in submission.refusals]
-            self._append(decided, offers, given, commit)
-        self._answer(group, decided.judgements, commit.position)
+            given = [refusal for submission in part for refusal in submission.refusals]
+            self._append(decided, offers, given, commit, group)
+        self._answer(part, decided.judgements, commit.position)
 
     def _append(
-        self, decided: "_Decided", offers: dict[UUID, VisitorOffer], given: list[Refusal], commit: Commit
+        self,
+        decided: "_Decided",
+        offers: dict[UUID, VisitorOffer],
+        given: list[Refusal],
+        commit: Commit,
+        group: Group,
     ) -> None:
         """Append what was decided, deciding again where another writer got there first."""
+        hurried = group.was_set_aside or self._submissions.hung_writer
         for attempt in range(1, _ATTEMPTS + 1):
-            facts, refusals = decided.outcome()
+            facts, refusals = decided.facts(), decided.refusals()
             if not facts and not refusals and not given:
                 return
             try:
-                commit.position = self._log.append(facts, [*given, *refusals], decided.offers.values())
+                commit.position = self._log.append(
+                    facts, [*given, *refusals], decided.offers.values(), hurried=hurried
+                )
             except VersionConflict as conflict:
-                if conflict.waiting or attempt == _ATTEMPTS:
+                if conflict.waiting:
+                    raise _HeldByOthers(self._find_held(facts, conflict.stream, group)) from conflict
+                if attempt == _ATTEMPTS:
                     raise
             except StoreUnavailable:
                 if attempt == _ATTEMPTS:
@@ -210,6 +281,23 @@ class GroupCommitWriter:
             commit.retries = attempt
             _pause(attempt)
             self._decide_again(decided, offers)
+
+    def _find_held(self, facts: Sequence[Fact], known: UUID, group: Group) -> HeldStreams:
+        """Find out which visitor-offers of these facts other writers hold, beside the one that is known."""
+        versions: dict[UUID, int] = {}
+        for fact in facts:
+            versions.setdefault(fact.originator_id, fact.originator_version)
+        versions.pop(known, None)
+        held = frozenset({known})
+        if not versions:
+            return HeldStreams(held)
+        urgent = group.untried or not group.was_set_aside
+        seconds = _FIND_SECONDS if urgent else _RETRY_FIND_SECONDS
+        try:
+            found = self._log.find_held(versions, seconds, urgent=urgent)
+        except StoreUnavailable:  # the next append finds out, and tries again for longer
+            return HeldStreams(held)
+        return HeldStreams(held | found.held, found.unknown)
 
     def _load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
         """Ask for visitor-offers, again if the connection turns out to be gone."""
@@ -228,7 +316,7 @@ class GroupCommitWriter:
             offers[stream] = fresh[stream]
         decided.decide([n for n, case in enumerate(decided.cases) if case.stream in moved], offers)
 
-    def _answer(self, group: list[Submission], judgements: list[Judgement], position: int | None) -> None:
+    def _answer(self, group: Sequence[Submission], judgements: list[Judgement], position: int | None) -> None:
         """Give every caller its answer; an answer, or a callback, that fails harms no other."""
         start = 0
         for submission in group:
@@ -261,18 +349,17 @@ class _Decided:
             self.offers[case.stream] = judgement.offer
             self.judgements[n] = judgement
 
-    def outcome(self) -> tuple[list[Fact], list[Refusal]]:
-        facts: list[Fact] = []
-        refusals: list[Refusal] = []
-        for case, judgement in zip(self.cases, self.judgements, strict=True):
-            facts.extend(judgement.facts)
-            refusals.extend(case.refusals(judgement))
-        return facts, refusals
+    def facts(self) -> list[Fact]:
+        """What the log gets, in order."""
+        return [fact for judgement in self.judgements for fact in judgement.facts]
 
-
-def _came(submission: Submission) -> int:
-    """Its place in the order of arrival."""
-    return submission.number
+    def refusals(self) -> list[Refusal]:
+        """What the refusal log gets."""
+        return [
+            refusal
+            for case, judgement in zip(self.cases, self.judgements, strict=True)
+            for refusal in case.refusals(judgement)
+        ]
 
 
 def _pause(attempt: int) -> None:

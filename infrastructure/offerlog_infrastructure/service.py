@@ -391,6 +391,7 @@ class Offerlog(ProjectionUpkeep):
             if self._keeper is not None:
                 self._keeper.close()
             self._writer.close()
+            self._log.close()
             if self._projector is not None:
                 self._projector.close()
             self._reads.close()

@@ -17,6 +17,10 @@ from scenario import RAW, START, signal
 from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, send
 
 
+def _position(_: Sequence[Judgement], position: int | None) -> int | None:
+    return position
+
+
 def test_what_waits_becomes_one_append_and_each_caller_gets_its_own(
     writer: GroupCommitWriter, log: MemoryLog
 ) -> None:
@@ -43,10 +47,10 @@ def test_the_answer_comes_after_the_append(writer: GroupCommitWriter, log: Memor
 
 def test_the_position_is_told_to_all_of_the_group(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """Up to there a reader must be to see it; none where nothing was appended."""
-    assert writer.submit([case(ONE), case(TWO)], (), lambda _, position: position).result(10) == 2
-    assert writer.submit([case(ONE)], (), lambda _, position: position).result(10) is None
+    assert writer.submit([case(ONE), case(TWO)], (), _position, organization="acme").result(10) == 2
+    assert writer.submit([case(ONE)], (), _position, organization="acme").result(10) is None
     refusal = Refusal("acme", START, Reason.MALFORMED, None, "x", b"{")
-    assert writer.submit([], [refusal], lambda _, position: position).result(10) is None
+    assert writer.submit([], [refusal], _position, organization="acme").result(10) is None
     assert log.refused == [refusal]
     assert log.appends == [(2, 0), (0, 1)]
 
@@ -72,7 +76,7 @@ def test_an_answer_that_cannot_be_made_fails_alone(writer: GroupCommitWriter, lo
     def broken(judgements: Sequence[Judgement], position: int | None) -> None:
         raise LookupError(judgements, position)
 
-    failing = writer.submit([case(ONE)], (), broken)
+    failing = writer.submit([case(ONE)], (), broken, organization="acme")
     other = send(writer, case(TWO))
     log.open.set()
     with pytest.raises(LookupError):

@@ -163,7 +163,7 @@ def test_conflicts_without_end_are_given_up(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bounded number of attempts, then the caller is told; nothing was stored."""
-    monkeypatch.setattr("offerlog_application.submissions._HOLD_SECONDS", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("offerlog_application.set_aside._HOLD_SECONDS", (0.0, 0.01, 0.01))
 
     def interfere(_: Sequence[Fact]) -> None:
         raise VersionConflict(ONE, waiting=True)

@@ -12,7 +12,7 @@ from eventsourcing.persistence import InterfaceError, OperationalError
 from psycopg.rows import tuple_row
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from offerlog_application.ports import Closed, StoreUnavailable
+from offerlog_application.ports import Closed, HeldStreams, StoreUnavailable
 from offerlog_domain.events import LifecycleEvent, Offered
 from offerlog_domain.facts import Fact
 from offerlog_domain.lifecycle import LONGEST_ACTION
@@ -21,6 +21,7 @@ from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.cache import OfferCache
 from offerlog_infrastructure.postgres.codec import EventRow
+from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
 
 _Answer = TypeVar("_Answer")
 
@@ -91,12 +92,13 @@ def ask_again(ask: Callable[[], _Answer]) -> _Answer:
 
 
 class PostgresLog:
-    """The application's `EventLog` and `Streams`; `load` and `append` are for one writer alone."""
+    """The application's `EventLog` and `Streams`; what `EventLog` has is for one writer alone."""
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application
         self._mapper = application.facts
         self._cache = OfferCache(_REMEMBERED)
+        self._finder = HeldStreamsFinder(application.connect)
         self._secrets: dict[str, bytes] = {}
         self._secrets_lock = threading.Lock()
 
@@ -133,7 +135,12 @@ class PostgresLog:
             return cursor.execute(_LOAD, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True).fetchall()
 
     def append(
-        self, facts: Sequence[Fact], refusals: Sequence[Refusal], offers: Iterable[VisitorOffer] = ()
+        self,
+        facts: Sequence[Fact],
+        refusals: Sequence[Refusal],
+        offers: Iterable[VisitorOffer] = (),
+        *,
+        hurried: bool = False,
     ) -> int | None:
         """Store both in one transaction; returns the last position drawn, None without facts.
 
@@ -142,15 +149,26 @@ class PostgresLog:
             StoreUnavailable: Nothing was stored.
             OutcomeUnknown: It may or may not have been stored.
         """
+        if not hurried:
+            self._finder.release()  # whoever made it necessary is gone
         # All writers take streams in one order, so that no two ever wait for each other.
         rows = sorted(map(self._mapper.row, facts), key=_stream_order)
         with store_reached():
-            position = self._application.log.append(rows, refusals)
+            position = self._application.log.append(rows, refusals, hurried=hurried)
         last = {row.originator_id: row.state for row in rows}
         for offer in offers:
             if offer.id in last:
                 self._cache.put(offer, last[offer.id])
         return position
+
+    def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
+        """Find out which visitor-offers another writer holds, without waiting for that writer.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        with server_reached():
+            return self._finder.find(versions, seconds, urgent=urgent)
 
     def facts(self, stream: UUID) -> Sequence[Fact]:
         """The whole stream, in order.
@@ -194,6 +212,10 @@ class PostgresLog:
             if isinstance(event, Offered):
                 return Action(tuple(events))
         return None
+
+    def close(self) -> None:
+        """Let go of what `find_held` keeps; for its one writer."""
+        self._finder.release()
 
     def secret(self, organization: str) -> bytes:
         """The organization's key for stream ids, made at first use; 32 bytes.

@@ -8,7 +8,7 @@ try was committed, and rescan the log for a topic filter that matches nothing.
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -35,6 +35,9 @@ from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.lost_commit import LostCommit
 from offerlog_infrastructure.postgres.refusal_tallies import insert_tallies
 from offerlog_infrastructure.postgres.subscription import TimedSubscription
+
+_HURRY: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
+"""For an append that may meet a writer which is known to hang: others are waiting already."""
 
 
 def _rows(events: Sequence[StoredEvent]) -> list[EventRow]:
@@ -82,7 +85,9 @@ class LogRecorder(PostgresApplicationRecorder):
     def create_table(self) -> None:
         """Nothing to do: tables are made by migrations."""
 
-    def append(self, events: Sequence[EventRow], refusals: Sequence[Refusal] = ()) -> int | None:
+    def append(
+        self, events: Sequence[EventRow], refusals: Sequence[Refusal] = (), *, hurried: bool = False
+    ) -> int | None:
         """Append events and refusals in one transaction; returns the last position drawn, if any.
 
         A connection lost during the commit is no answer: the server is asked what became of the
@@ -98,6 +103,8 @@ class LogRecorder(PostgresApplicationRecorder):
         with self.datastore.get_connection() as connection:
             try:
                 with connection.transaction(), connection.cursor() as cursor:
+                    if hurried:
+                        cursor.execute(_HURRY)
                     if events:
                         copy_events(cursor, self._table, events)
                     if refusals:

@@ -1,0 +1,84 @@
+"""Waiting lines, one for each organization, served so that each gets an equal share.
+
+Start-time fair queueing: a line remembers how much has been served from it, in units of weight. The line
+with the least is served next. A line that was empty starts at the count of the line now served, so it
+neither saves up turns nor waits behind a long line. Each step costs O(log n) for n lines that wait.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
+from itertools import count
+from typing import Final, Generic, Protocol, TypeVar
+
+_MOST_EMPTY: Final = 1_000
+"""Empty lines that are remembered with what was served from them."""
+
+
+class Weighed(Protocol):
+    """An entry of a line."""
+
+    @property
+    def organization(self) -> str:
+        """The line that it belongs to."""
+
+    @property
+    def weight(self) -> int:
+        """How much it counts towards its organization's share."""
+
+
+T = TypeVar("T", bound=Weighed)
+
+
+@dataclass(slots=True)
+class _Line(Generic[T]):
+    served: int
+    entries: deque[T] = field(default_factory=deque)
+
+
+class FairQueue(Generic[T]):
+    """Entries in order within an organization, organizations by turns; not thread-safe."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line[T]] = {}
+        self._order: list[tuple[int, int, _Line[T]]] = []
+        self._numbers = count()
+        self._serving = 0
+
+    @property
+    def lines(self) -> int:
+        """How many organizations wait."""
+        return len(self._order)
+
+    def put(self, entry: T) -> None:
+        """Add an entry to the end of its organization's line."""
+        line = self._lines.get(entry.organization)
+        if line is None:
+            line = self._lines[entry.organization] = _Line(self._serving)
+        if not line.entries:
+            line.served = max(line.served, self._serving)
+            heappush(self._order, (line.served, next(self._numbers), line))
+        line.entries.append(entry)
+
+    def head(self) -> T | None:
+        """The entry that is next; None where nothing waits."""
+        return self._order[0][2].entries[0] if self._order else None
+
+    def pop(self, *, charged: bool = True) -> T:
+        """Remove the entry that is next.
+
+        Args:
+            charged: Whether its weight counts towards its organization's share.
+        """
+        _, _, line = self._order[0]
+        entry = line.entries.popleft()
+        self._serving = line.served
+        if charged:
+            line.served += entry.weight
+        if line.entries:
+            heapreplace(self._order, (line.served, next(self._numbers), line))
+        else:
+            heappop(self._order)
+            if len(self._lines) - len(self._order) > _MOST_EMPTY:
+                self._lines = {name: line for name, line in self._lines.items() if line.entries}
+        return entry

@@ -1,0 +1,291 @@
+"""Submissions that wait for another writer, and those that wait behind them.
+
+A submission is set aside when another writer holds one of its visitor-offers and does not decide. It is
+tried again in rounds of its own, never together with fresh submissions: whoever has nothing to do with the
+held visitor-offers does not share the wait.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from offerlog_domain.decision import Judgement
+from offerlog_domain.outcomes import Refusal
+from offerlog_domain.visitor_offer import VisitorOffer
+
+_HOLD_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, *[2.0] * 12)
+"""How long a submission is set aside, time after time, while another writer stands in its way; a writer
+that hangs is ended by the store well before the last of these."""
+
+_ROUND: Final = 200
+"""Most submissions that are tried again together."""
+
+_FIRST_ROUND: Final = 1_000
+"""The same of submissions that have never been looked at: most of them may have nothing to wait for."""
+
+_REST: Final = 3.0
+"""Rest after a round that met another writer, in lengths of the round: fresh submissions get the other three
+quarters of the time."""
+
+_LONGEST_REST: Final = 2.0
+
+T = TypeVar("T")
+
+
+class Case(Protocol):
+    """One decision to be made about one visitor-offer."""
+
+    @property
+    def stream(self) -> UUID:
+        """Which visitor-offer."""
+
+    @property
+    def raw(self) -> bytes:
+        """The text as it came; empty where no text did."""
+
+    def decide(self, offer: VisitorOffer) -> Judgement:
+        """The decision: pure, and made again if another writer got there first."""
+
+    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
+        """What goes to the refusal log with that judgement."""
+
+
+Answer = Callable[[Sequence[Judgement], int | None], T]
+"""Makes a caller's result of its judgements, in order, and the position up to which a reader must be to
+see them (None if nothing was appended)."""
+
+
+class CancellableFuture(Future[Any]):
+    """A future that says at once when its caller cancels it.
+
+    Attributes:
+        on_cancel: Called once, on the caller's thread; None once the work has begun.
+    """
+
+    on_cancel: Callable[[], None] | None = None
+
+    def cancel(self) -> bool:
+        """As its class does."""
+        if not super().cancel():
+            return False
+        told, self.on_cancel = self.on_cancel, None
+        if told is not None:
+            told()
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """What one caller has handed in, to be written as a whole.
+
+    Attributes:
+        cases: The decisions asked for, in order.
+        refusals: What goes to the refusal log in any case.
+        answer: Makes the caller's result.
+        origin: What the trace knows it by.
+        number: Its place in the order of arrival.
+        organization: Whose it is.
+        weight: How much it counts towards the limits: its cases and refusals, or the KiB of their texts
+            where that is more.
+        future: Gets the caller's result.
+        missed: How often it was set aside although nobody was found to hold it.
+    """
+
+    cases: Sequence[Case]
+    refusals: Sequence[Refusal]
+    answer: Answer[Any]
+    origin: object
+    number: int
+    organization: str
+    weight: int = field(init=False)
+    future: CancellableFuture = field(default_factory=CancellableFuture)
+    _streams: frozenset[UUID] | None = None
+    missed: int = 0
+    _holds: int = 0
+    _first_held: float = 0.0
+    _not_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        size = sum([len(case.raw) for case in self.cases]) + sum([len(one.raw) for one in self.refusals])
+        self.weight = max(len(self.cases) + len(self.refusals), size >> 10)
+
+    @property
+    def streams(self) -> frozenset[UUID]:
+        """The visitor-offers that it touches."""
+        if self._streams is None:
+            self._streams = frozenset([case.stream for case in self.cases])
+        return self._streams
+
+    @property
+    def tries(self) -> int:
+        """How often it was set aside for itself: as held by another writer, or as perhaps held."""
+        return self._holds + self.missed
+
+    def start(self) -> bool:
+        """Say that its writing begins; False if its caller has cancelled it. Again is no harm."""
+        if self.future.running():
+            return True
+        self.future.on_cancel = None
+        return self.future.set_running_or_notify_cancel()
+
+    def forget(self) -> None:
+        """Let go of its texts: it will not be written."""
+        self.cases, self.refusals = (), ()
+
+    def hold(self) -> bool:
+        """Put it off once more; False where it has been put off long enough."""
+        now = time.monotonic()
+        if self._holds == 0:
+            self._first_held = now
+        if self._holds == len(_HOLD_SECONDS) or now - self._first_held > sum(_HOLD_SECONDS):
+            return False
+        self._not_before = now + _HOLD_SECONDS[self._holds]
+        self._holds += 1
+        return True
+
+    def wait(self, now: float) -> float:
+        """Seconds for which it is still put off; 0 or less where it is not."""
+        return self._not_before - now
+
+
+class SetAside:
+    """What is set aside, in order of arrival; not thread-safe."""
+
+    def __init__(self) -> None:
+        self.submissions: list[Submission] = []
+        self._streams: Counter[UUID] = Counter()
+        self._some_untried = False
+        self._next_look = 0.0
+        self._rest_until = 0.0
+
+    def add(self, submissions: Sequence[Submission]) -> None:
+        """Set aside some more, to be tried when their time has come."""
+        self._insert(submissions)
+        self._some_untried = self._some_untried or any(one.tries == 0 for one in submissions)
+        self._next_look = 0.0
+
+    def add_behind(self, submission: Submission) -> None:
+        """Set aside one that stands behind another."""
+        self._insert([submission])
+
+    def stands_before(self, submission: Submission) -> bool:
+        """Whether a submission that comes now would overtake one that is set aside."""
+        return bool(self._streams) and not self._streams.keys().isdisjoint(submission.streams)
+
+    def take_untried(self) -> list[Submission]:
+        """Take out those never tried that stand behind none that stays; at most a round of them."""
+        if not self._some_untried:
+            return []
+        untried = _by_turns(self._not_behind([one for one in self.submissions if one.tries == 0]))[
+            :_FIRST_ROUND
+        ]
+        self._some_untried = bool(untried)
+        self._remove(untried)
+        return untried
+
+    def take_due(self, now: float) -> list[Submission]:
+        """Take out those whose time has come and that stand behind none that stays.
+
+        At most a round of them: those tried least often first, so that every one has its turn. Where it could
+        not be found out who is held, rounds become smaller, down to a single submission.
+        """
+        if not self.submissions or now < max(self._next_look, self._rest_until):
+            return []
+        ready = self._not_behind([one for one in self.submissions if one.wait(now) <= 0])
+        if not ready:  # whoever is due stands behind one that is not
+            self._next_look = now + min(wait for one in self.submissions if (wait := one.wait(now)) > 0)
+            return []
+        first = min(ready, key=_tried)
+        most = max(1, _ROUND >> first.missed)
+        if len(ready) > most:
+            ready = self._not_behind(sorted(ready, key=_tried)[:most])
+        self._remove(ready)
+        return _by_turns(ready)
+
+    def seconds_until_due(self, now: float) -> float | None:
+        """Seconds until some may be due; None where nothing is set aside."""
+        if not self.submissions:
+            return None
+        return 0.0 if self._some_untried else max(self._next_look, self._rest_until) - now
+
+    def rest(self, now: float, seconds: float) -> None:
+        """Try nothing again for a while, after a round that took so many seconds."""
+        self._rest_until = now + min(_REST * seconds, _LONGEST_REST)
+
+    def split_late(self, group: Sequence[Submission]) -> tuple[list[Submission], list[Submission]]:
+        """Those of a group that nothing set aside stands before; and those that would overtake."""
+        aside, behind = set(self.submissions), set[UUID]()
+        rest: list[Submission] = []
+        late: list[Submission] = []
+        for submission in sorted([*aside, *group], key=came):
+            if submission not in aside and behind.isdisjoint(submission.streams):
+                rest.append(submission)
+            else:
+                behind |= submission.streams
+                if submission not in aside:
+                    late.append(submission)
+        return rest, late
+
+    def _insert(self, submissions: Sequence[Submission]) -> None:
+        in_order = len(submissions) == 1 and (
+            not self.submissions or self.submissions[-1].number < submissions[0].number
+        )
+        self.submissions += submissions
+        if not in_order:
+            self.submissions.sort(key=came)
+        self._streams.update(stream for one in submissions for stream in one.streams)
+
+    def _not_behind(self, wanted: Sequence[Submission]) -> list[Submission]:
+        """Those of the wanted that stand behind none that is not wanted, in order of arrival."""
+        chosen, behind = set(wanted), set[UUID]()
+        found: list[Submission] = []
+        for submission in self.submissions:
+            if submission in chosen and behind.isdisjoint(submission.streams):
+                found.append(submission)
+            else:
+                behind |= submission.streams
+        return found
+
+    def _remove(self, submissions: Sequence[Submission]) -> None:
+        gone = set(submissions)
+        self.submissions = [one for one in self.submissions if one not in gone]
+        self._streams -= Counter(stream for one in submissions for stream in one.streams)
+
+
+def split_by_streams(
+    group: Sequence[Submission], streams: frozenset[UUID]
+) -> tuple[list[Submission], list[Submission]]:
+    """Split off the submissions that touch any of the streams, plus those that would overtake them."""
+    apart: list[Submission] = []
+    rest: list[Submission] = []
+    behind = set(streams)
+    for submission in group:
+        if behind.isdisjoint(submission.streams):
+            rest.append(submission)
+        else:
+            apart.append(submission)
+            behind |= submission.streams
+    return apart, rest
+
+
+def came(submission: Submission) -> int:
+    """Its place in the order of arrival."""
+    return submission.number
+
+
+def _by_turns(submissions: Sequence[Submission]) -> list[Submission]:
+    """In order of arrival within an organization, one of each organization at a time."""
+    turns: Counter[str] = Counter()
+    keyed: list[tuple[int, int, Submission]] = []
+    for submission in submissions:
+        keyed.append((turns[submission.organization], submission.number, submission))
+        turns[submission.organization] += 1
+    return [submission for _, _, submission in sorted(keyed, key=lambda one: one[:2])]
+
+
+def _tried(submission: Submission) -> tuple[int, int]:
+    return submission.tries, submission.number
