@@ -51,6 +51,7 @@ def shop(chromium: Browser, dsn: str) -> Iterator[Shop]:
         context.on("console", lambda message: made.console.append(message.text))
         try:
             yield made
+            assert not any("shopper" in line for line in made.console)  # error trackers collect the console
         finally:
             context.close()
             gateway.behaviour = None

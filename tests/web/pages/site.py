@@ -1,6 +1,7 @@
 """A shop's web site: pages of another origin than the service, that report to it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +21,12 @@ class Site:
     Attributes:
         values: What is filled in.
         pages: Further pages, by name.
+        asked: What was asked for, and when, in seconds since 1970.
     """
 
     values: dict[str, str]
     pages: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, float] = field(default_factory=dict)
     port: int = 0
 
     def url(self, page: str) -> str:
@@ -63,7 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
     site: Site
 
     def do_GET(self) -> None:
-        text = self.site.page(self.path.lstrip("/").partition("?")[0])
+        name = self.path.lstrip("/").partition("?")[0]
+        self.site.asked[name] = time.time()
+        text = self.site.page(name)
         body = (text or "").encode()
         self.send_response(404 if text is None else 200)
         self.send_header("Content-Type", "text/html; charset=utf-8")

@@ -8,10 +8,14 @@
 const STATES = new Set(
   "offered accepted rejected ignored errored timedout started abandoned engaged".split(" "),
 );
+/** States that only a visitor who sees the invitation can bring about. */
+const ACTED = new Set("accepted rejected started abandoned engaged".split(" "));
 /** Browsers let a page have 64 KiB of keepalive requests and beacons under way, all together. */
 const MOST_BYTES = 48 * 1024;
-const MOST_LINES = 100;
-const MOST_ERROR_MESSAGE = 4000;
+/** The service reads no larger beacon than this, and no more reports in one request. */
+const [MOST_BEACON_BYTES, MOST_LINES] = [64 * 1024, 100];
+/** In characters: an error message, a name or a code, and the whole queue in localStorage. */
+const [MOST_ERROR_MESSAGE, MOST_NAME, MOST_STORED] = [4000, 256, 512 * 1024];
 /** Milliseconds in which a page says more, and in which one tab learns what another has taken off the queue. */
 const GATHERING = 50;
 /** All in milliseconds. */
@@ -28,6 +32,7 @@ export class Offerlog {
   #lock;
   #listeners = new Map();
   #invitations = new Map();
+  #unseen = new Map();
   #page = new AbortController();
   #underWay = new Set();
   #beaconed = new Set();
@@ -74,6 +79,7 @@ export class Offerlog {
     addEventListener("pagehide", () => this.#beacon(), { signal });
     addEventListener("pageshow", () => this.#resume(), { signal });
     addEventListener("online", () => this.#resume(), { signal });
+    document.addEventListener("prerenderingchange", () => this.#resume(), { signal });
     document.addEventListener(
       "visibilitychange",
       () => (document.visibilityState === "hidden" ? this.#beacon() : this.#resume()),
@@ -88,41 +94,55 @@ export class Offerlog {
   }
 
   /**
-   * Report that an invitation is shown, and report `timedout` if nothing else became of it in time.
+   * Report `offered` as soon as the invitation is seen, and `timedout` if nothing else became of it in time.
+   *
+   * It is seen while the page is in the foreground (not in a background tab, not only prerendered) and, in a frame or
+   * with `element`, while that is inside the window. The time-out begins then. An invitation that is never seen is
+   * never reported.
    *
    * @param {object} action As for `report`; a new action id is made unless it has one.
    * @param {object} [options]
    * @param {number|null} [options.timeoutSeconds] Instead of the one given on construction; null for no time-out.
+   * @param {Element} [options.element] The invitation on the page.
    * @returns {object} The action, for the reports that follow.
    */
-  invite(action, { timeoutSeconds = action.timeoutSeconds ?? this.#timeoutSeconds } = {}) {
+  invite(action, { timeoutSeconds = action.timeoutSeconds ?? this.#timeoutSeconds, element } = {}) {
     const invited = { ...action, actionId: action.actionId ?? uuid() };
-    this.report("offered", { ...invited, timeoutSeconds: timeoutSeconds ?? undefined });
-    if (timeoutSeconds) {
-      clearTimeout(this.#invitations.get(invited.actionId));
-      const withdraw = () => this.report("timedout", invited);
-      this.#invitations.set(invited.actionId, setTimeout(withdraw, timeoutSeconds * 1000));
-    }
+    const fields = { ...invited, timeoutSeconds: timeoutSeconds ?? undefined };
+    this.#take(this.#event("offered", fields), fields, element, () => {
+      clearTimeout(this.#invitations.get(invited.actionId)?.timer);
+      if (timeoutSeconds) {
+        const withdraw = () => this.report("timedout", invited);
+        const timer = setTimeout(withdraw, timeoutSeconds * 1000);
+        this.#invitations.set(invited.actionId, { due: Date.now() + timeoutSeconds * 1000, timer, withdraw });
+      }
+    });
     return invited;
   }
 
   /**
-   * Report that an action reached a state.
+   * Report that an action reached a state; `offered` waits until the page is seen, as in `invite`.
    *
    * @param {string} state As the vendor writes it, such as `accepted`.
    * @param {object} fields `actionId` and `actionMapId`; also `actionMapVersion`, `actionMapName`, `actionMediaType`,
    *   `errorCode`, `errorMessage`, `timeoutSeconds`, and another `customerId`, `customerIdType` or `sessionId`.
    * @returns {object} The event that listeners get.
-   * @throws {TypeError} The state is none, or a required field is missing.
+   * @throws {TypeError} The state is unknown, or a required field is missing.
    */
   report(state, fields) {
+    const event = this.#event(state, fields);
+    this.#take(event, fields);
+    return event;
+  }
+
+  #event(state, fields) {
     if (!STATES.has(state)) {
       throw new TypeError(`offerlog: no state of an action: ${state}`);
     }
-    const { actionId, actionMapId, actionMapVersion, actionMediaType = "webchat", errorCode } = fields;
+    const { actionId, actionMapId, actionMapVersion, actionMediaType = "webchat", errorCode, errorMessage } = fields;
     const { customerId, customerIdType, sessionId } = { ...this.#visit, ...defined(fields) };
     required({ actionId, actionMapId, customerId, sessionId });
-    const event = Object.freeze({
+    return Object.freeze({
       actionId,
       actionState: state,
       actionMediaType,
@@ -131,15 +151,62 @@ export class Offerlog {
       customerId,
       customerIdType,
       sessionId,
-      errorCode,
-      errorMessage: fields.errorMessage == null ? undefined : short(fields.errorMessage),
+      errorCode: typeof errorCode === "string" ? short(errorCode, MOST_NAME) : errorCode,
+      errorMessage: errorMessage == null ? undefined : short(errorMessage, MOST_ERROR_MESSAGE),
     });
+  }
+
+  /** Queue a report, or hold it until its invitation has been seen. */
+  #take(event, fields, element, begin = () => {}) {
+    const { actionId, actionState: state } = event;
+    const queue = () => {
+      this.#enqueue(event, fields);
+      begin();
+    };
+    let held = this.#unseen.get(actionId);
+    if (!held && (state === "offered" || document.prerendering)) {
+      const sight = new Sight(element, () => this.#look());
+      held = sight.seen ? undefined : sight;
+    }
+    if (!held) {
+      queue();
+    } else if (state === "ignored" || state === "timedout") {
+      this.#unseen.delete(actionId);
+      held.end();
+      this.#tell(event); // the page takes the invitation away, and nobody has seen it
+    } else {
+      this.#unseen.set(actionId, held);
+      held.reports.push(queue);
+      held.acted ||= ACTED.has(state); // an observer may come to it later than a quick visitor
+      this.#look();
+    }
+  }
+
+  /** Report what has been seen by now, and what is overdue: timers stand still in a frozen page. */
+  #look() {
+    for (const [actionId, held] of this.#unseen) {
+      if (held.seen) {
+        this.#unseen.delete(actionId);
+        held.end();
+        held.reports.forEach((queue) => queue());
+      }
+    }
+    const now = Date.now();
+    [...this.#invitations.values()].filter(({ due }) => due <= now).forEach(({ withdraw }) => withdraw());
+  }
+
+  #enqueue(event, { actionMapName, timeoutSeconds }) {
+    const { actionId, actionState: state } = event;
     if (state !== "offered") {
-      clearTimeout(this.#invitations.get(actionId));
+      clearTimeout(this.#invitations.get(actionId)?.timer);
       this.#invitations.delete(actionId);
     }
-    const { actionMapName, timeoutSeconds } = fields;
-    const told = { eventId: uuid(), createdDate: new Date().toISOString(), actionMapName, timeoutSeconds };
+    const told = {
+      eventId: uuid(),
+      createdDate: new Date().toISOString(),
+      actionMapName: actionMapName == null ? undefined : short(actionMapName, MOST_NAME),
+      timeoutSeconds,
+    };
     if (!this.#queue.add(told.eventId, JSON.stringify({ ...event, ...told }))) {
       warn(`too many reports wait to be sent; "${state}" of action ${actionId} is dropped`);
     }
@@ -148,7 +215,6 @@ export class Offerlog {
     }
     this.#schedule();
     this.#tell(event);
-    return event;
   }
 
   /** Call `callback(event)` for every report of a state, such as `on("webchat", "accepted", show)`. */
@@ -173,8 +239,10 @@ export class Offerlog {
     this.#beacon();
     this.#stop();
     this.#page.abort();
-    this.#invitations.forEach((timer) => clearTimeout(timer));
+    this.#invitations.forEach(({ timer }) => clearTimeout(timer));
     this.#invitations.clear();
+    this.#unseen.forEach((held) => held.end());
+    this.#unseen.clear();
   }
 
   #listen(mediaType, state, callback, once) {
@@ -204,7 +272,7 @@ export class Offerlog {
   }
 
   #schedule() {
-    if (this.#busy || this.#stopped) {
+    if (this.#busy || this.#stopped || document.prerendering) {
       return; // a turn that ends looks again by itself
     }
     clearTimeout(this.#next);
@@ -216,6 +284,7 @@ export class Offerlog {
     this.#beaconed.clear();
     this.#notBefore = this.#wished;
     this.#schedule();
+    this.#look();
   }
 
   async #turn() {
@@ -260,7 +329,7 @@ export class Offerlog {
       if (response.ok) {
         this.#settle(batch, (await response.json()).outcomes);
       } else {
-        this.#turnedAway(batch, response);
+        await this.#turnedAway(batch, response);
       }
     } catch (error) {
       this.#later(`${error}`);
@@ -282,25 +351,26 @@ export class Offerlog {
       }
       this.#queue.remove(name);
       if (outcome === "refused") {
-        warn(`refused: ${[reason, field, cause].filter(Boolean).join(", ")}: ${line}`);
+        warn(`refused: ${[reason, field, cause].filter(Boolean).join(", ")}: ${named(line)}`);
       }
     });
     this.#failures = this.#notBefore = this.#wished = 0;
     this.#most = Math.min(MOST_LINES, 2 * this.#most);
   }
 
-  #turnedAway(batch, response) {
+  async #turnedAway(batch, response) {
     const { status } = response;
+    const answer = `the service answers ${status}${await detail(response)}`;
     if (status >= 500 || [408, 425, 429].includes(status)) {
-      this.#later(`the service answers ${status}`, response.headers.get("Retry-After"));
+      this.#later(answer, response.headers.get("Retry-After"));
     } else if (status !== 400 && status !== 413) {
       this.#stop();
-      warn(`the service answers ${status}; this page sends nothing more, ${this.queued} reports stay queued`);
+      warn(`${answer}; this page sends nothing more, ${this.queued} reports stay queued`);
     } else if (batch.length > 1) {
       this.#most = batch.length >> 1; // until the one at fault is alone
     } else {
       this.#queue.remove(batch[0][0]);
-      warn(`the service answers ${status}; dropped: ${batch[0][1]}`);
+      warn(`${answer}; dropped: ${named(batch[0][1])}`);
     }
   }
 
@@ -320,18 +390,55 @@ export class Offerlog {
     clearTimeout(this.#next);
   }
 
-  /** Hand the browser what may not get out otherwise; it stays queued, for nobody hears the answer. */
+  /** Hand the browser what may not get out otherwise; it stays queued, as a beacon brings no answer back. */
   #beacon() {
-    const known = (name) => this.#underWay.has(name) || this.#beaconed.has(name);
-    let batch = this.#stopped ? [] : fitting(this.#queue.entries().filter(([name]) => !known(name)));
-    while (batch.length) {
-      const body = `${JSON.stringify({ key: this.#key })}\n${joined(batch)}`;
-      if (navigator.sendBeacon(this.#endpoint, new Blob([body], { type: "text/plain" }))) {
-        batch.forEach(([name]) => this.#beaconed.add(name));
-        return;
-      }
-      batch = batch.slice(0, batch.length >> 1);
+    if (this.#stopped || document.prerendering || performance.now() < this.#wished) {
+      return;
     }
+    const known = (name) => this.#underWay.has(name) || this.#beaconed.has(name);
+    let rest = this.#queue.entries().filter(([name]) => !known(name));
+    let most = this.#most;
+    while (rest.length) {
+      const batch = fitting(rest.slice(0, most));
+      const body = `${JSON.stringify({ key: this.#key })}\n${joined(batch)}`;
+      const fits = size(body) <= MOST_BEACON_BYTES;
+      if (fits && navigator.sendBeacon(this.#endpoint, new Blob([body], { type: "text/plain" }))) {
+        batch.forEach(([name]) => this.#beaconed.add(name));
+        rest = rest.slice(batch.length);
+      } else if (batch.length > 1) {
+        most = batch.length >> 1; // the browser has room for less
+      } else {
+        rest = rest.slice(1); // by itself it is too large
+      }
+    }
+  }
+}
+
+/** Reports that wait until their invitation is seen. */
+class Sight {
+  reports = [];
+  acted = false;
+  #inWindow;
+  #observer;
+
+  constructor(element, look) {
+    this.#inWindow = !element && window === window.top;
+    if (!this.#inWindow) {
+      this.#observer = new IntersectionObserver((changes) => {
+        this.#inWindow = changes.at(-1).isIntersecting;
+        look();
+      });
+      this.#observer.observe(element ?? document.documentElement);
+    }
+  }
+
+  get seen() {
+    const shown = !document.prerendering && document.visibilityState === "visible";
+    return shown && (this.#inWindow || this.acted);
+  }
+
+  end() {
+    this.#observer?.disconnect();
   }
 }
 
@@ -349,9 +456,11 @@ class Queue {
     this.#keepFor = keepFor;
   }
 
-  /** False where there are too many already. */
+  /** False where there are too many already, or the site's own storage would be filled. */
   add(id, line) {
-    if (this.keys().length >= this.#most) {
+    const keys = this.keys();
+    const stored = keys.reduce((sum, name) => sum + name.length + (this.#line(name) ?? "").length, line.length);
+    if (keys.length >= this.#most || stored > MOST_STORED) {
       return false;
     }
     this.#latest = Math.max(this.#latest + 1, Date.now());
@@ -377,6 +486,10 @@ class Queue {
     }
   }
 
+  #line(name) {
+    return this.#memory.get(name) ?? localStorage.getItem(name);
+  }
+
   /** In the order of the reports. */
   keys() {
     let stored = [];
@@ -392,10 +505,10 @@ class Queue {
   entries() {
     const found = [];
     for (const name of this.keys()) {
-      const line = this.#memory.get(name) ?? localStorage.getItem(name);
+      const line = this.#line(name);
       if (Date.now() - parseInt(name.slice(this.#prefix.length), 10) > this.#keepFor) {
         this.remove(name);
-        warn(`never sent, and dropped now: ${line}`);
+        warn(`never sent, and dropped now: ${named(line)}`);
       } else if (line !== null) {
         found.push([name, line]); // null where another tab has just had its answer
       }
@@ -423,8 +536,27 @@ function required(fields) {
   }
 }
 
-function short(message) {
-  const text = String(message).slice(0, MOST_ERROR_MESSAGE);
+/** What the console may hold of a report: error trackers collect it, so neither visitor nor session. */
+function named(line) {
+  try {
+    const { actionState, actionId } = JSON.parse(line);
+    return `"${actionState}" of action ${actionId}`;
+  } catch {
+    return "a report that is not JSON";
+  }
+}
+
+/** What a problem says about itself, as it follows the status. */
+async function detail(response) {
+  try {
+    return `: ${(await response.json()).detail.slice(0, 500)}`;
+  } catch {
+    return ""; // an answer of something in between
+  }
+}
+
+function short(message, most) {
+  const text = String(message).slice(0, most);
   return text.toWellFormed?.() ?? text; // half a character is no text to the service
 }
 
