@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from support.processes import LimitedProcess
 from web.pages.fixtures import ARGUMENTS
 from web.pages.shop import Shop, an_action, answered, eventually, report
 
@@ -42,7 +43,7 @@ def unobserved(address: str, profile: Path) -> Iterator[None]:
     command = [shutil.which("chromium") or "chromium", "--headless=new", *ARGUMENTS]
     options = [f"--user-data-dir={profile}", "--remote-debugging-port=0", address]
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(
+    with LimitedProcess(
         [*command, *options], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
     ) as browser:
         try:
