@@ -89,10 +89,12 @@ def test_what_a_beacon_took_is_still_confirmed(shop: Shop) -> None:
     shop.gateway.behaviour = Fault.UNREACHABLE
     report(tab, journeys)
     posted(shop)
-    shop.gateway.behaviour = None
+    busy = Canned(503, (FROM_ANYWHERE,))
+    shop.gateway.behaviour = lambda body: None if body.startswith(b'{"key"') else busy
     hide(tab)
     eventually(tab, lambda: shop.recorded() == journeys)
     assert tab.evaluate("log.queued") == 12
+    shop.gateway.behaviour = None
     shop.go(tab)
     answered(tab)
     assert shop.recorded() == journeys

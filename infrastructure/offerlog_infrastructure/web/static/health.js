@@ -1,13 +1,15 @@
 import { ask, attempt, fill, number } from "/static/asking.js";
 
-const MOST = 500;
+/** The newest refusals that are listed, and how many characters of a text are. */
+const [MOST, MOST_TEXT] = [100, 500];
+const DAY = 86_400_000;
 
-async function show() {
-  const { projections } = await ask("/v1/projections");
+async function projections() {
+  const { projections: found } = await ask("/v1/projections");
   fill(
     document.querySelector("#projections"),
     ["Projection", "Position", "Lag, events", "Lag, seconds", "Dead letters, events"],
-    projections.map((one) => [
+    found.map((one) => [
       one.projection,
       number(one.position),
       number(one.lag_events),
@@ -17,39 +19,47 @@ async function show() {
   );
 }
 
-/** What was refused in the longest of these times that is not too much to show, newest first. */
-async function refused() {
-  let found;
-  for (const [time, seconds] of [["24 hours", 86_400], ["hour", 3_600], ["5 minutes", 300], ["20 seconds", 20]]) {
-    const since = new Date(Date.now() - seconds * 1_000).toISOString();
-    const { items, next_cursor: more } = await ask("/v1/refusals", { since, limit: MOST });
-    found = { time, items: items.reverse(), more };
-    if (!more) break;
-  }
-  return found;
+/** A text as the list shows it: the beginning of a long one, with the length that it has. */
+function beginning(text) {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} … (${number(text.length)} characters)` : text;
 }
 
+/** Exact counts by reason in the last 24 hours, and beside them the newest refusals. */
 async function refusals() {
-  const { time, items, more } = await refused();
-  document.querySelector("#refusals-title").textContent = `Refused signals, the last ${time}`;
-  const reasons = Object.entries(Object.groupBy(items, (one) => one.reason));
-  const told = reasons.map(([reason, list]) => `${reason}: ${number(list.length)}`).join(", ");
-  document.querySelector("#reasons").textContent = items.length ? `${told}${more ? ` (of the first ${MOST})` : ""}` : "None.";
+  const since = new Date(Date.now() - DAY).toISOString();
+  const [{ refusals: count, reasons }, { items }] = await Promise.all([
+    ask("/v1/refusals/counts", { since }),
+    ask("/v1/refusals", { since, order: "newest", limit: MOST }),
+  ]);
+  fill(
+    document.querySelector("#reasons"),
+    ["Reason", "Refused"],
+    reasons.map((one) => [one.reason, number(one.refusals)]),
+  );
+  document.querySelector("#none").hidden = count > 0;
+  document.querySelector("#reasons").hidden = count === 0;
+  document.querySelector("#listed").textContent = items.length
+    ? `The newest ${number(items.length)} of ${number(Math.max(count, items.length))}.`
+    : "";
   const table = document.querySelector("#refusals");
+  table.hidden = items.length === 0;
   fill(
     table,
     ["Recorded", "Reason", "What is wrong", "Signal"],
-    items.slice(0, 100).map((one) => [one.recorded_at, one.reason, [one.field, one.cause].filter(Boolean).join(": "), one.signal]),
+    items.map((one) => [
+      one.recorded_at,
+      one.reason,
+      beginning([one.field, one.cause].filter(Boolean).join(": ")),
+      beginning(one.signal),
+    ]),
     new Set([0, 1, 2, 3]),
   );
-  for (const cell of table.querySelectorAll("td:last-child")) {
+  for (const cell of table.querySelectorAll("td:nth-child(n + 3)")) {
     cell.classList.add("long");
-    cell.title = cell.textContent;
   }
 }
 
-attempt(async () => {
-  await show();
-  await refusals();
-});
-setInterval(() => attempt(show), 5_000);
+const show = () => Promise.all([projections(), refusals()]);
+
+attempt(show);
+setInterval(() => document.visibilityState === "visible" && attempt(show, { quiet: true }), 10_000);

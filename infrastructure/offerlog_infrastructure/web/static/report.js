@@ -1,5 +1,5 @@
 import uPlot from "/static/vendor/uPlot.esm.js";
-import { ask, attempt, countedMaps, fill, made, number, share } from "/static/asking.js";
+import { ask, attempt, countedMaps, made, number, PagedTable, plain, share } from "/static/asking.js";
 
 const REPORT = "/v1/reports/action-map-performance";
 const METRICS = ["Offered", "Accepted", "Rejected", "Started", "Abandoned", "Engaged"];
@@ -8,7 +8,12 @@ const LOST = { Accepted: "Rejected", Started: "Abandoned" };
 const asked = document.querySelector("#asked");
 const picker = document.querySelector(".picker");
 const maps = document.querySelector("#maps");
+const rowsTable = new PagedTable(document.querySelector("#rows"), document.querySelector("#pager"));
+/** Milliseconds between two live updates, at least. */
+const LIVE_PAUSE = 2_000;
 let chart = null;
+/** What was last asked for with the button, or by the page's address: live updates ask for the same. */
+let submitted = null;
 
 const wanted = () => new URLSearchParams([...new FormData(asked)].filter(([, value]) => value));
 const changed = (parameters, name, value) => {
@@ -42,63 +47,98 @@ function funnel(rows) {
 function widthOf(_, labels) {
   return 20 + 8 * Math.max(2, ...(labels ?? []).map((label) => label.length));
 }
+/** The sums of each bucket: first the buckets, in seconds since 1970, then a list of sums for each line. */
+function sumsByBucket(rows) {
+  const sums = new Map();
+  for (const row of rows) {
+    let line = sums.get(row.bucket);
+    if (!line) sums.set(row.bucket, (line = FUNNEL.map(() => 0)));
+    FUNNEL.forEach((name, n) => (line[n] += metric(row, name)));
+  }
+  const found = [...sums].map(([bucket, line]) => [Date.parse(bucket) / 1_000, line]).sort(([a], [b]) => a - b);
+  return [found.map(([at]) => at), ...FUNNEL.map((_, n) => found.map(([, line]) => line[n]))];
+}
 
-function course(rows, zone) {
-  const buckets = [...new Set(rows.map((row) => row.bucket))].sort((a, b) => Date.parse(a) - Date.parse(b));
-  const sums = (name) =>
-    buckets.map((bucket) => rows.reduce((sum, row) => sum + (row.bucket === bucket ? metric(row, name) : 0), 0));
+/** Draw the lines. The chart stays the same one: lines that are hidden stay hidden, and a live update keeps the zoom. */
+function course(rows, { first }) {
+  const data = sumsByBucket(rows);
+  if (!chart) {
+    chart = newChart(data);
+    return;
+  }
+  const { min, max } = chart.scales.x;
+  const [before] = chart.data;
+  const zoomed = before.length > 1 && (min > before[0] || max < before.at(-1));
+  chart.setData(data, first || !zoomed);
+  if (!first && zoomed) chart.setScale("x", { min, max });
+}
+
+function newChart(data) {
   const place = document.querySelector("#course");
-  const colours = ["--accent", "--good", "--quiet", "--bad"].map(colour);
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line") } };
-  chart?.destroy();
-  chart = new uPlot(
+  const strokes = ["--accent", "--quiet", "--ink", "--good"].map((name) => () => colour(name));
+  const dashes = [[], [6, 4], [2, 3], []];
+  const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line") } };
+  return new uPlot(
     {
       width: place.clientWidth || 600,
       height: 260,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), zone), // the report's clocks, not the browser's
-      series: [{}, ...FUNNEL.map((name, n) => ({ label: name, stroke: colours[n], width: 2, points: { show: buckets.length < 60 } }))],
+      // the report's clocks, not the browser's
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), submitted.get("zone") ?? "UTC"),
+      series: [
+        {},
+        ...FUNNEL.map((label, n) => {
+          return { label, stroke: strokes[n], dash: dashes[n], width: 2, points: { show: (one) => one.data[0].length < 60 } };
+        }),
+      ],
       axes: [axis, { ...axis, size: widthOf }],
       scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.05, 1)] } },
     },
-    [buckets.map((bucket) => Date.parse(bucket) / 1000), ...FUNNEL.map(sums)],
+    data,
     place,
   );
 }
 
-function table(rows, by) {
+function table(rows, by, { first }) {
   const names = ["Action map", "Bucket", ...METRICS, "Accepted %", "Engaged %"];
-  const cells = rows.map((row) => [
+  const cells = (row) => [
     row.action_map_name ?? row.action_map_id,
     by === "hour" ? row.bucket.slice(0, 16).replace("T", " ") + row.bucket.slice(19) : row.bucket.slice(0, 10),
     ...METRICS.map((name) => number(metric(row, name))),
     share(metric(row, "Accepted"), metric(row, "Offered")),
     share(metric(row, "Engaged"), metric(row, "Accepted")),
-  ]);
-  fill(document.querySelector("#rows"), names, cells, new Set([0, 1]));
+  ];
+  rowsTable.fill(names, rows, cells, new Set([0, 1]), { first });
 }
 
-/** Show what is asked for; the address of the page says it too, so that it can be kept and passed on. */
-async function show() {
-  const parameters = wanted();
-  sayWhichMaps();
-  history.replaceState(null, "", `?${parameters}`);
-  const { rows } = await ask(REPORT, parameters);
-  document.querySelector("#csv").href = `${REPORT}?${changed(parameters, "format", "csv")}`;
-  const { rows: whole } = await ask(REPORT, changed(parameters, "by", "total"));
+/** Show the report that is asked for; `first` where it is another one than before. */
+async function show(counts, { first }) {
+  const asked = submitted;
+  const [{ rows }, { rows: whole }] = await Promise.all([ask(REPORT, asked), ask(REPORT, changed(asked, "by", "total"))]);
+  if (!counts()) return;
+  document.querySelector("#csv").href = `${REPORT}?${changed(asked, "format", "csv")}`;
+  document.querySelector("#nothing").hidden = rows.length > 0;
   funnel(whole);
-  course(rows, parameters.get("zone") ?? "UTC");
-  table(rows, parameters.get("by"));
+  course(rows, { first });
+  table(rows, asked.get("by"), { first });
+}
+
+/** Take over what the form says; the address of the page says it too, so that it can be kept and passed on. */
+async function submit() {
+  submitted = wanted();
+  sayWhichMaps();
+  history.replaceState(null, "", `?${submitted}`);
+  await attempt((counts) => show(counts, { first: true }));
 }
 
 function sayWhichMaps() {
   const chosen = [...maps.querySelectorAll("input:checked")].map((box) => box.parentElement.textContent.trim());
-  document.querySelector("#chosen").textContent = chosen.length < 2 ? (chosen[0] ?? "all") : `${chosen.length} of them`;
+  document.querySelector("#chosen").textContent = chosen.length < 2 ? plain(chosen[0] ?? "all") : `${chosen.length} of them`;
 }
 
 function offerMaps(found) {
   for (const { id, label } of found) {
     const line = maps.appendChild(made("label"));
-    line.append(made("input", "", { type: "checkbox", name: "action_map", value: id }), ` ${label}`);
+    line.append(made("input", "", { type: "checkbox", name: "action_map", value: id }), " ", made("bdi", label));
   }
   const search = document.querySelector("#find");
   search.addEventListener("input", () => {
@@ -129,26 +169,63 @@ async function begin() {
   asked.elements.zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   document.querySelector("#zones").append(...Intl.supportedValuesOf("timeZone").map((zone) => made("option", "", { value: zone })));
   readAddress();
-  await attempt(show);
+  await submit();
   follow();
 }
 
+/** Update the figures when they change: not more often than they can be read, and not while nobody looks. */
 function follow() {
   const live = document.querySelector("#live");
+  let timer = null;
+  let due = false;
+  const update = async () => {
+    if (!due || timer !== null || document.visibilityState === "hidden") return;
+    due = false;
+    timer = 0; // until it has been answered
+    if (!document.querySelector("#main").hasAttribute("aria-busy")) {
+      await attempt((counts) => show(counts, { first: false }), { quiet: true });
+      live.textContent = `live, ${new Date().toLocaleTimeString()}`;
+    } else {
+      due = true;
+    }
+    timer = setTimeout(() => {
+      timer = null;
+      update();
+    }, LIVE_PAUSE);
+  };
+  document.addEventListener("visibilitychange", update);
+  listen(
+    (first) => {
+      live.textContent = `live, ${new Date().toLocaleTimeString()}`;
+      due ||= !first;
+      update();
+    },
+    () => (live.textContent = "not connected; trying again"),
+  );
+}
+
+/** Hear of changes for as long as the page is there; a session that has ended leads to the log-in. */
+function listen(changed, lost) {
   const source = new EventSource("/v1/stream");
   let first = true;
   source.addEventListener("metrics", () => {
-    live.textContent = `live, ${new Date().toLocaleTimeString()}`;
-    if (!first) attempt(show);
+    changed(first);
     first = false;
   });
-  source.addEventListener("error", () => (live.textContent = "not connected; trying again"));
+  source.addEventListener("error", () => {
+    lost();
+    if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
+    source.close();
+    ask("/v1/projections").catch(() => {}); // finds out whether it was the session; all else is worth another try
+    setTimeout(() => listen(() => changed(false), lost), 5_000);
+  });
 }
 
 asked.addEventListener("submit", (event) => {
   event.preventDefault();
   picker.open = false;
-  attempt(show);
+  submit();
 });
 addEventListener("resize", () => chart?.setSize({ width: document.querySelector("#course").clientWidth, height: 260 }));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart?.redraw());
 attempt(begin);

@@ -1,4 +1,4 @@
-import { ask, attempt, countedMaps, made } from "/static/asking.js";
+import { ask, attempt, countedMaps, made, plain } from "/static/asking.js";
 
 const asked = document.querySelector("#asked");
 const REASONS = {
@@ -29,8 +29,9 @@ function show(history) {
   document.querySelector("#past").hidden = history.version === 0;
 }
 
-async function lookUp() {
-  const { customer, kind, action_map: map } = Object.fromEntries(new FormData(asked));
+async function lookUp(counts) {
+  // the values themselves: a form's data would have a line feed in an id as two characters
+  const [customer, kind, map] = ["customer", "kind", "action_map"].map((name) => asked.elements[name].value);
   const visitor = { customer_id: customer, customer_id_type: kind };
   const pair = { ...visitor, action_map_id: map };
   const [may, history, list] = await Promise.all([
@@ -38,15 +39,24 @@ async function lookUp() {
     ask("/v1/history", pair),
     ask("/v1/suppressions", visitor),
   ]);
+  if (!counts()) return;
+  const unknown = history.version === 0;
   document.querySelector("#verdict").textContent = may.eligible ? "It may be offered." : "It must not be offered.";
   document.querySelector("#why").textContent = may.eligible
-    ? "Nothing stands against it."
-    : `Because ${REASONS[may.reason] ?? may.reason}: ${may.state} since ${time(may.since)} (action ${may.action_id}).`;
+    ? unknown
+      ? "Nothing is known of this visitor and this action map. Is the id right, and its kind?"
+      : "Nothing stands against it."
+    : plain(`Because ${REASONS[may.reason] ?? may.reason}: ${may.state} since ${time(may.since)} (action ${may.action_id}).`);
   document.querySelector("#others").textContent = `Action maps suppressed for this visitor, in all: ${list.suppressions.length}.`;
   document.querySelector("#answer").hidden = false;
   show(history);
 }
 
+asked.elements.customer.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault(); // Shift+Enter makes the line feed that an id may hold
+  asked.requestSubmit();
+});
 asked.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(lookUp);

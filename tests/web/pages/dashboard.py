@@ -1,0 +1,46 @@
+"""A browser, and a dashboard page of somebody logged in: a plug-in that the tests of the dashboard name."""
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from contracts.given import journeys
+from http_site import Site
+from offerlog_application.keys import Role
+from web.pages.fixtures import ARGUMENTS
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[BrowserContext]:
+    """A browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield browser.new_context(timezone_id="Asia/Kathmandu", bypass_csp=False)
+        browser.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, site: Site) -> Iterator[Page]:
+    """A page of somebody logged in; whatever the console says against it fails the test."""
+    site.service.wait(site.service.record([*journeys(70), b"no signal"]).position)
+    context.clear_cookies()
+    said: list[str] = []
+    page = context.new_page()
+
+    def hear(message: ConsoleMessage) -> None:
+        # A question that cannot be answered, and one still under way when the session ends, are no faults.
+        if message.type == "error" and not re.search(r"status of 40[01]", message.text):
+            said.append(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(site.url)
+    page.get_by_label("Key of a reporter or an admin").fill(site.key(Role.REPORTER))
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Action Map Performance").wait_for()
+    yield page
+    page.close()
+    assert not said

@@ -1,0 +1,201 @@
+"""What the dashboard keeps when its figures move, what it bounds, and what it says when something ends."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from contracts.given import journeys
+from http_site import Site
+from offerlog_domain.signals import MAX_LINE_BYTES
+
+pytest_plugins = ("http_site", "web.pages.dashboard")
+
+
+def signals(
+    action_map: str, customer: str, *states: str, at: datetime | None = None, name: str | None = None
+) -> list[bytes]:
+    """One action, through these states."""
+    action = str(uuid.uuid4())
+    moment = (at or datetime.now(UTC)).isoformat()
+    ids = {"actionId": action, "actionMapId": action_map, "sessionId": action, "customerId": customer}
+    more = {"createdDate": moment} | ({"actionMapName": name} if name else {})
+    return [json.dumps(ids | {"actionState": state} | more).encode() for state in states]
+
+
+def show_by(page: Page, granularity: str) -> None:
+    """Ask for the report in buckets of that length."""
+    page.locator("[name=by]").select_option(granularity)
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#main")).not_to_have_attribute("aria-busy", "true")
+
+
+def test_a_live_update_keeps_what_is_hidden_and_the_zoom(site: Site, page: Page) -> None:
+    """It changes the figures, and nothing that somebody has set."""
+    # given
+    show_by(page, "hour")
+    expect(page.locator("#live")).to_contain_text("live")
+    legend = page.locator("#course .u-series").nth(1)
+    legend.locator(".u-label").click()
+    expect(legend).to_have_class("u-series u-off")
+    over = page.locator("#course .u-over").bounding_box()
+    assert over is not None
+    y = over["y"] + over["height"] / 2
+    page.mouse.move(over["x"] + over["width"] / 4, y)
+    page.mouse.down()
+    page.mouse.move(over["x"] + over["width"] / 2, y, steps=5)
+    page.mouse.up()
+    before = page.locator("#funnel .step").first.text_content() or ""
+    zoomed = axis_of(page)
+    # when
+    site.service.record(journeys(140)[210:])
+    expect(page.locator("#funnel .step").first).not_to_have_text(before, timeout=15_000)
+    # then
+    expect(legend).to_have_class("u-series u-off")
+    assert axis_of(page) == zoomed
+
+
+def axis_of(page: Page) -> str:
+    """The pixels of the chart's time axis."""
+    return str(
+        page.evaluate(
+            """() => {
+                const canvas = document.querySelector("#course canvas");
+                const height = Math.round(canvas.height / 6);
+                const pixels = canvas.getContext("2d");
+                return pixels.getImageData(0, canvas.height - height, canvas.width, height).data.join();
+            }"""
+        )
+    )
+
+
+def test_a_live_update_leaves_half_edited_filters_alone(site: Site, page: Page) -> None:
+    """It asks what was asked for with the button; the address stays as it is."""
+    # given
+    expect(page.locator("#live")).to_contain_text("live")
+    expect(page.locator("#rows tbody tr").first).to_be_visible()
+    address, before = page.url, page.locator("#funnel .step").first.text_content() or ""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    # when
+    page.get_by_label("Zone").fill("Mars")
+    page.locator("[name=by]").select_option("month")
+    site.service.record(journeys(140)[210:])
+    expect(page.locator("#funnel .step").first).not_to_have_text(before, timeout=15_000)
+    # then
+    reports = [one for one in asked if "action-map-performance" in one]
+    assert reports
+    assert not any("Mars" in one or "by=month" in one for one in reports)
+    assert page.url == address
+    expect(page.locator("#wrong")).to_be_hidden()
+
+
+def test_a_long_table_is_shown_a_hundred_rows_at_a_time(site: Site, page: Page) -> None:
+    """By hour over weeks it would freeze the page otherwise; the keyboard turns the pages."""
+    # given
+    action_map, now = str(uuid.uuid4()), datetime.now(UTC)
+    hours = [
+        one
+        for hour in range(250)
+        for one in signals(action_map, f"v{hour}", "offered", at=now - timedelta(hours=hour))
+    ]
+    site.service.wait(site.service.record(hours).position)
+    # when
+    page.goto(f"{page.url.partition('?')[0]}?by=hour&zone=UTC&action_map={action_map}")
+    # then
+    pager = page.locator("#pager")
+    expect(pager).to_contain_text("Rows 1 to 100 of 250")
+    expect(page.locator("#rows tbody tr")).to_have_count(100)
+    for _ in range(2):
+        pager.get_by_role("button", name="Next").press("Enter")
+    expect(pager).to_contain_text("Rows 201 to 250 of 250")
+    expect(page.locator("#rows tbody tr")).to_have_count(50)
+    expect(pager.get_by_role("button", name="Next")).to_be_disabled()
+    show_by(page, "month")
+    expect(pager).to_be_hidden()
+
+
+def test_an_error_stands_beside_the_field_and_dims_the_old_figures(page: Page) -> None:
+    """Until the next answer."""
+    page.get_by_label("Zone").fill("Mars")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("alert")).to_contain_text("zone: 'Mars' is not a time zone")
+    expect(page.get_by_label("Zone")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("main.stale")).to_have_count(1)
+    page.get_by_label("Zone").fill("UTC")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#wrong")).to_be_hidden()
+    expect(page.locator("main.stale, [aria-invalid]")).to_have_count(0)
+
+
+def test_the_page_says_that_it_is_busy(page: Page) -> None:
+    """While an answer is awaited."""
+    page.route("**/v1/reports/**", lambda route: (page.wait_for_timeout(500), route.continue_()))
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("main[aria-busy=true]")).to_have_count(1)
+    expect(page.locator("main[aria-busy=true]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", ["/health", "/"])
+def test_a_session_that_has_ended_leads_to_the_log_in_and_says_so(site: Site, page: Page, path: str) -> None:
+    """A key that is revoked, here."""
+    page.goto(site.url + path)
+    expect(page.locator("#main")).not_to_have_attribute("aria-busy", "true")
+    for key in site.service.keys.list("default"):
+        site.service.keys.revoke("default", key.id)
+    if path == "/":
+        page.get_by_role("button", name="Show").click()
+    page.get_by_role("heading", name="Log in").wait_for(timeout=20_000)
+    expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
+    page.reload()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_names_from_outside_change_neither_lines_nor_directions(site: Site, page: Page) -> None:
+    """Controls and marks of direction are spelled out; joiners of emoji stay."""
+    action_map, name = (
+        str(uuid.uuid4()),
+        "evil\u202egnp.exe\x1b[31m\x9b\u2028\u200b<b>x</b>\U0001f469\u200d\U0001f467",
+    )
+    site.service.wait(site.service.record(signals(action_map, "v", "offered", name=name)).position)
+    page.goto(f"{page.url.partition('?')[0]}?action_map={action_map}")
+    shown = "evil\\u202Egnp.exe\\u001B[31m\\u009B\\u2028\\u200B<b>x</b>\U0001f469\u200d\U0001f467"
+    expect(page.locator("#rows tbody th")).to_have_text(shown)
+    expect(page.locator("#chosen")).to_have_text(shown)
+    page.get_by_role("link", name="Visitors").click()
+    expect(page.locator(f"option[value='{action_map}']")).to_have_text(shown)
+
+
+@pytest.mark.parametrize("customer", ["..", "%2F", "one\ntwo", "a/b?c#d\\e+f", "\U0001f600" * 256])
+def test_the_visitors_page_answers_about_odd_customer_ids(site: Site, page: Page, customer: str) -> None:
+    """Every id that can be typed."""
+    action_map = str(uuid.uuid4())
+    site.service.wait(site.service.record(signals(action_map, customer, "offered", "rejected")).position)
+    page.get_by_role("link", name="Visitors").click()
+    page.get_by_label("Customer id").fill(customer)
+    page.get_by_label("Action map").select_option(action_map)
+    page.get_by_label("Customer id").press("Enter")
+    expect(page.locator("#verdict")).to_have_text("It must not be offered.")
+    expect(page.locator("#others")).to_contain_text("in all: 1")
+    expect(page.locator("#events li")).to_have_count(2)
+    page.get_by_label("Kind of id").fill("crm")
+    page.get_by_role("button", name="Look up").click()
+    expect(page.locator("#why")).to_contain_text("Nothing is known of this visitor")
+
+
+def test_health_counts_all_refusals_and_lists_the_newest(site: Site, page: Page) -> None:
+    """However many they are, and however long their texts."""
+    long = b"\xff\x1b" * (MAX_LINE_BYTES // 2)
+    position = site.service.record([b"no signal"] * 700).position
+    site.service.record([long])
+    assert position
+    page.get_by_role("link", name="Health").click()
+    expect(page.locator("#reasons tbody tr")).to_have_text(["malformed702"])
+    expect(page.locator("#refusals tbody tr")).to_have_count(100)
+    expect(page.locator("#listed")).to_have_text("The newest 100 of 702.")
+    newest = page.locator("#refusals tbody tr").first.locator("td").last.inner_text()
+    assert newest.startswith("\\xff\\u001B")
+    assert newest.endswith("characters)")
+    assert page.evaluate("document.body.innerHTML.length") < 200_000
