@@ -108,7 +108,7 @@ def test_health(page: Page) -> None:
     """How far the projections are, and what was refused."""
     page.get_by_role("link", name="Health").click()
     expect(page.locator("#projections tbody tr")).to_have_count(3)
-    expect(page.locator("#reasons tbody tr")).to_have_text(["malformed1"])
+    expect(page.locator("#reasons tbody tr")).to_have_text(["terminal_state10", "malformed1"])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
