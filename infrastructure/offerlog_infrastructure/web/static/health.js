@@ -19,9 +19,9 @@ async function projections() {
   );
 }
 
-/** A text as the list shows it: the beginning of a long one, with the length that it has. */
-function beginning(text) {
-  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} … (${number(text.length)} characters)` : text;
+/** A text as the list shows it: the beginning of a long one, with the length that it had when it came. */
+function beginning(text, length = `${number(text.length)} characters`) {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} … (${length})` : text;
 }
 
 /** Exact counts by reason in the last 24 hours, and beside them the newest refusals. */
@@ -50,7 +50,7 @@ async function refusals() {
       one.recorded_at,
       one.reason,
       beginning([one.field, one.cause].filter(Boolean).join(": ")),
-      beginning(one.signal),
+      beginning(one.signal, `${number(one.signal_bytes)} bytes`),
     ]),
     new Set([0, 1, 2, 3]),
   );
