@@ -99,9 +99,16 @@ def _queued() -> float:
 
 
 @contextmanager
-def watched(dsn: str) -> Iterator[tuple[Site, LoopLatency]]:
-    """The service as it is served, and a probe of its loop."""
+def watched(
+    dsn: str, prepare: Callable[[FastAPI], object] = lambda _: None
+) -> Iterator[tuple[Site, LoopLatency]]:
+    """The service as it is served, its application prepared for a test, and a probe of its loop."""
     probe = LoopLatency()
-    with served(dsn, prepare=probe.attach) as site:
+
+    def prepared(app: FastAPI) -> None:
+        prepare(app)
+        probe.attach(app)
+
+    with served(dsn, prepare=prepared) as site:
         assert httpx.get(f"{site.url}/healthz", timeout=10).status_code == 200
         yield site, probe

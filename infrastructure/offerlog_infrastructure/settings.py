@@ -1,6 +1,7 @@
 """Settings from the environment; nothing else reads it (but the embedded server's `PG_BINDIR`)."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,6 +50,12 @@ class Settings(BaseSettings):
         widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
         widget_peer_rate: Requests a second that one peer address may make with a widget's key
             (`OFFERLOG_WIDGET_PEER_RATE`).
+        keep_alive: How long a connection stays open between two requests (`OFFERLOG_KEEP_ALIVE`, seconds).
+        max_connections: Most connections to the HTTP service at once (`OFFERLOG_MAX_CONNECTIONS`); None for
+            as many as the limit of open files allows.
+        max_connections_per_peer: Most of them from one address (`OFFERLOG_MAX_CONNECTIONS_PER_PEER`).
+        trusted_proxies: Addresses and networks of reverse proxies whose `X-Forwarded-For` and `-Proto` are
+            believed, separated by commas (`OFFERLOG_TRUSTED_PROXIES`, or uvicorn's `FORWARDED_ALLOW_IPS`).
         log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
         otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
         otel_traces_exporter: `none` keeps traces off (`OTEL_TRACES_EXPORTER`).
@@ -74,6 +81,13 @@ class Settings(BaseSettings):
     read_timeout: float = Field(default=30.0, ge=0, le=86_400)
     widget_rate: float = Field(default=100.0, gt=0)
     widget_peer_rate: float = Field(default=10.0, gt=0)
+    keep_alive: int = Field(default=75, ge=1, le=3600)
+    max_connections: int | None = Field(default=None, ge=1)
+    max_connections_per_peer: int = Field(default=100, ge=1)
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        validation_alias=AliasChoices("OFFERLOG_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     otel_endpoint: str | None = Field(
         default=None,
@@ -110,6 +124,15 @@ class Settings(BaseSettings):
         """Refuse what `OfferlogApplication` would refuse, as a wrong setting."""
         if value and strtobool(value):
             raise ValueError("it must stay off: with it, readers of the log miss events")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        """Refuse what is neither an address nor a network: it would be trusted never, and silently."""
+        for one in filter(None, (part.strip() for part in value.split(","))):
+            if one != "*":
+                ip_network(one)
         return value
 
     @property

@@ -54,6 +54,15 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    keep_alive: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=3600,
+            metavar="SECONDS",
+            help="How long an idle connection stays open; longer than your proxy's. [dim]75[/]",
+        ),
+    ] = None,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
@@ -69,6 +78,8 @@ def serve(
     if not host:  # an unset variable of a script must not come to mean all addresses
         raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
     settings = Settings()
+    if keep_alive is not None:
+        settings = settings.model_copy(update={"keep_alive": keep_alive})
     tracing = _observed(settings)
     listening = listen(host, port)
     metrics = None if metrics_port is None else _listen_for_metrics(host, metrics_port, listening)

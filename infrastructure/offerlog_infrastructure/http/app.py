@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from offerlog_application.keys import KeyStore
 from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream, visitors
 from offerlog_infrastructure.http.access import KeyChecks
+from offerlog_infrastructure.http.admission import TrustedProxies
 from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 from offerlog_infrastructure.http.head import HeadAsGet
+from offerlog_infrastructure.http.held_bodies import HeldBodies
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.openapi import DescribedAPI
 from offerlog_infrastructure.http.operations import Operations
@@ -23,6 +25,7 @@ from offerlog_infrastructure.http.rates import WidgetRates
 from offerlog_infrastructure.http.request_log import RequestLog
 from offerlog_infrastructure.http.sessions import Sessions
 from offerlog_infrastructure.http.thread_pools import ThreadPools
+from offerlog_infrastructure.http.well_formed import WellFormed
 from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 from offerlog_infrastructure.web import routes as dashboard
@@ -64,6 +67,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     app.state.metrics = Metrics(service)
     app.state.sessions = Sessions(app.state.key_checks)
     app.state.operations = Operations(service, app.state.metrics)
+    app.state.held_bodies = HeldBodies(TrustedProxies(settings.trusted_proxies))
     app.state.stopping = asyncio.Event()
     problems.handle(app)
     # The framework's route describes it; this one, found first, spares each request the solving of parameters
@@ -73,6 +77,7 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
         app.include_router(routes.router)
     app.mount("/static", _Static(directory=Path(__file__).parents[1] / "web" / "static"))
     app.add_middleware(HeadAsGet)
+    app.add_middleware(WellFormed)
     app.add_middleware(RequestLog)
     app.add_middleware(_Headers)  # around it: what it answers gets them too
     return app

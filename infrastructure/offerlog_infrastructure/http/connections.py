@@ -1,81 +1,274 @@
-"""Connections that cost nobody else anything: bounded headers, and an end to silence."""
+"""Connections whose cost is bounded: in bytes, in time, in number.
+
+The server's own connection takes headers and trailers of any size, parses at once whatever has come, and
+waits for ever in several states. Here a connection is always in one of these states, and each of them ends:
+
+| state | ends |
+|---|---|
+| first line and headers are coming | after `_REQUEST_SECONDS`, or `MOST_HEADER_BYTES` |
+| a body is coming | after `_SILENCE_SECONDS` without a byte; below `_BYTES_A_SECOND` on the whole |
+| the answer is sent, the body still comes | after `_DRAIN_SECONDS` |
+| the client does not take the answer | after `_WRITE_SECONDS` without progress |
+| idle between two requests | after the keep-alive time, whatever stray bytes come |
+"""
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from offerlog_infrastructure.http.admission import Admission, TrustedProxies
+from offerlog_infrastructure.http.old_clients import without_chunks
 
 MOST_HEADER_BYTES: Final = 64 << 10
+"""First line and headers; also trailers, and whatever else stands around the bytes of a chunked body."""
+
 _REQUEST_SECONDS: Final = 20.0
 """How long a request's first line and headers may take to come."""
 
 _SILENCE_SECONDS: Final = 60.0
 """How long nothing may come of a body that is waited for."""
 
+_BYTES_A_SECOND: Final = 4 << 10
+"""How fast a body must come on the whole, once it has taken `_SILENCE_SECONDS`."""
+
+_DRAIN_SECONDS: Final = 10.0
+"""How long the rest of a body may come that was answered before its end."""
+
+_WRITE_SECONDS: Final = 60.0
+"""How long a client may take nothing of what is sent to it."""
+
 _PARTING_SECONDS: Final = 3.0
-"""As much, once the service is told to stop."""
+"""How long nothing may come of a body, once the service is told to stop."""
 
 _LOOK_SECONDS: Final = 1.0
+_SLICE: Final = 8 << 10
+"""Bytes that are parsed at once: what they make, such as pipelined requests, is bounded in between."""
+
+_MOST_HELD_BYTES: Final = 1 << 20
+"""Bytes behind a request that is being answered; reading stops long before."""
+
+_BUSY_SECONDS: Final = 1.0
+"""How long a new connection is safe from being closed in favour of a newer one."""
+
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n"
 )
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """The server's connection, which by itself takes headers of any size and waits for ever."""
+    """A connection of the server, bounded as the module says.
+
+    Attributes:
+        admission: Counts all connections of the server; set for each server.
+    """
+
+    admission: ClassVar[Admission] = Admission(1_000, 1_000, TrustedProxies(""))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        now = self.loop.time()
         self._in_headers = True
+        self._in_body = False
         self._header_bytes = 0
+        self._body_bytes = 0
+        self._framing_bytes = 0
+        self._bytes_without_body = 0
+        self._requests = 0
+        self._held = bytearray()
         self._stopping = False
-        self._began = self._heard = self.loop.time()
+        self._began = self._heard = self._answered = self._looked = now
+        self._waited = 0.0
+        self._unwritten = 0
+        self._written = now
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its class
+        """Let the connection in, or answer 503 and close it."""
+        super().connection_made(transport)
+        admission = self.admission
+        let_in = admission.enter(self.client[0] if self.client else None)
+        if let_in and len(self.connections) > admission.most:
+            let_in = self._make_room()
+        if not let_in:
+            transport.write(_FULL)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self._held.clear()
+        self.admission.leave(self.client[0] if self.client else None)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; break off what has become too much."""
+        """Parse what came, as far as the requests before it allow."""
         self._heard = self.loop.time()
-        super().data_received(data)
-        if self._in_headers:
-            self._header_bytes += len(data)
-            if self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+        if self._held or self.pipeline:
+            self._hold(data)
+        else:
+            self._parse(data)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         super().on_message_begin()
-        self._in_headers, self._header_bytes = True, 0
-        self._began = self._heard
+        self._requests += 1
+        self._in_headers, self._in_body = True, False
+        self._header_bytes = self._body_bytes = self._framing_bytes = self._bytes_without_body = 0
+        self._waited = 0.0
+        self._began = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; drop a trailer, which nobody reads."""
+        if self._in_headers:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Its headers have come."""
-        self._in_headers = False
-        super().on_headers_complete()
+        """Hand the request to the application."""
+        self._in_headers, self._in_body = False, True
+        self._bytes_without_body = 0
+        served = self.app
+        if self.parser.get_http_version() == "1.0":
+            self.app = without_chunks(served)
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = served
+        if self.parser.should_upgrade():  # the parser takes nothing more behind a request to upgrade
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._body_bytes += len(body)
+        self._bytes_without_body = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request: its body has come."""
+        self._in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with what the client has sent behind the request."""
+        super().on_response_complete()
+        self._answered = self._began = self.loop.time()  # what has begun behind it has waited until now
+        if self.pipeline:
+            self.flow.pause_reading()  # it has been resumed, whatever waits
+        elif self._held:
+            self.loop.call_soon(self._parse_held)
+
+    def resume_writing(self) -> None:
+        """Note that the client takes what is sent to it."""
+        super().resume_writing()
+        self._written = self.loop.time()
 
     def shutdown(self) -> None:
-        """The service is told to stop."""
+        """End with the request that is being answered, as the service is told to stop."""
         super().shutdown()
         self._stopping = True
 
-    def end_if_silent(self) -> None:
-        """Close it if what is waited for has not come in time."""
+    def end_if_late(self) -> None:
+        """Close the connection if its state has lasted too long."""
         now = self.loop.time()
-        cycle = self.cycle
-        if self._in_headers:
-            late = now - self._began > _REQUEST_SECONDS
-        else:
-            waits = cycle.more_body and not cycle.response_complete
-            patience = _PARTING_SECONDS if self._stopping else _SILENCE_SECONDS
-            late = waits and not self.flow.read_paused and now - self._heard > patience
-        if late and not self.transport.is_closing():
+        passed, self._looked = now - self._looked, now
+        if self._is_stuck(now):
+            self.transport.abort()
+        elif not self.transport.is_closing() and self._is_late(now, passed):
             self.transport.close()
 
+    def idle_since(self) -> float | None:
+        """When it last did anything (the loop's seconds); None while a request is under way."""
+        if self._in_body or self._held or self.pipeline or self._is_answering():
+            return None
+        return max(self._began, self._answered)
 
-async def end_silent(connections: Iterable[Any]) -> None:
-    """Look after these connections until cancelled."""
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _is_late(self, now: float, passed: float) -> bool:
+        if self.flow.read_paused or self._held:
+            return False  # it is the service that takes its time
+        if self._in_headers:
+            return now - self._began > _REQUEST_SECONDS and not self._is_answering()
+        if self._in_body and not self.cycle.response_complete:
+            self._waited += passed
+            silence = _PARTING_SECONDS if self._stopping else _SILENCE_SECONDS
+            longest = _SILENCE_SECONDS + self._body_bytes / _BYTES_A_SECOND
+            return now - self._heard > silence or self._waited > longest
+        if self._in_body:
+            return now - self._answered > _DRAIN_SECONDS
+        return not self._is_answering() and now - self._answered > self.timeout_keep_alive
+
+    def _is_stuck(self, now: float) -> bool:
+        unwritten = self.transport.get_write_buffer_size()
+        if unwritten == 0 or unwritten < self._unwritten or self._unwritten == 0:
+            self._written = now
+        self._unwritten = unwritten
+        return now - self._written > _WRITE_SECONDS
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle for longest; false if all are busy."""
+        idle: list[tuple[float, BoundedConnection]] = []
+        for one in self.connections:
+            if one is not self and isinstance(one, BoundedConnection) and not one.transport.is_closing():
+                since = one.idle_since()
+                if since is not None:
+                    idle.append((since, one))
+        since, oldest = min(idle, key=lambda found: found[0], default=(0.0, None))
+        if oldest is None or self.loop.time() - since < _BUSY_SECONDS:
+            return False
+        oldest.transport.close()
+        return True
+
+    def _parse(self, data: bytes) -> None:
+        for at in range(0, len(data), _SLICE):
+            if self.transport.is_closing():
+                return
+            if self.pipeline:
+                self._hold(data[at:])
+                return
+            self._parse_slice(data if len(data) <= _SLICE else data[at : at + _SLICE])
+
+    def _parse_slice(self, data: bytes) -> None:
+        began_in_body = self._in_body
+        request, body_bytes = self._requests, self._body_bytes
+        self._bytes_without_body += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_headers:
+            self._header_bytes += len(data)
+        elif began_in_body and self._in_body and request == self._requests:
+            self._framing_bytes += len(data) - (self._body_bytes - body_bytes)
+        if (
+            self._header_bytes > MOST_HEADER_BYTES
+            or (self._in_body and self._bytes_without_body > MOST_HEADER_BYTES)
+            or self._framing_bytes > MOST_HEADER_BYTES + self._body_bytes
+        ):
+            if self._in_headers or not self.cycle.response_started:
+                self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        self.flow.pause_reading()
+        if len(self._held) > _MOST_HELD_BYTES:
+            self.transport.abort()
+
+    def _parse_held(self) -> None:
+        held, self._held = bytes(self._held), bytearray()
+        self._parse(held)
+        if not self._held and not self.pipeline and not self.transport.is_closing():
+            self.flow.resume_reading()
+
+
+async def end_late(connections: Iterable[Any]) -> None:
+    """Close connections of a server that are late, until cancelled."""
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         for one in list(connections):
             if isinstance(one, BoundedConnection):
-                one.end_if_silent()
+                one.end_if_late()

@@ -29,6 +29,7 @@ SLUGS = {
     "payload-too-large": 413,
     "unsupported-media-type": 415,
     "rate-limited": 429,
+    "headers-too-large": 431,
     "internal": 500,
     "overloaded": 503,
     "unavailable": 503,

@@ -96,7 +96,12 @@ def peer_of(connection: HTTPConnection) -> str:
     Behind a proxy that the server trusts (`FORWARDED_ALLOW_IPS`) it is the address that the proxy has
     forwarded.
     """
-    return _peer(connection.client.host[: _LONGEST_ADDRESS + 1]) if connection.client else UNKNOWN_PEER
+    return peer_of_address(connection.client.host) if connection.client else UNKNOWN_PEER
+
+
+def peer_of_address(host: str) -> str:
+    """Return the peer behind an address: IPv4 whole, IPv6 by its site (/64)."""
+    return _peer(host[: _LONGEST_ADDRESS + 1])
 
 
 @lru_cache(maxsize=4_096)

@@ -14,10 +14,17 @@ import uvloop
 from fastapi import FastAPI
 
 from offerlog_infrastructure.http import metrics_port
-from offerlog_infrastructure.http.connections import BoundedConnection, end_silent
+from offerlog_infrastructure.http.admission import Admission, TrustedProxies, max_connections
+from offerlog_infrastructure.http.connections import BoundedConnection, end_late
+from offerlog_infrastructure.settings import Settings
 
 _PORTS_TRIED: Final = 50
 _GRACE_SECONDS: Final = 20
+_METRICS_CONNECTIONS: Final = 32
+"""Most connections to the port for metrics; they come out of the files that are kept for the store."""
+
+_UNSENT_BYTES: Final = 128 << 10
+"""What the kernel may keep of an answer that a client does not take (Linux)."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -32,6 +39,8 @@ def listen(host: str, port: int) -> socket.socket:
     for candidate in range(port, min(port + _PORTS_TRIED, 65536)) if port else (0,):
         made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         try:
             made.bind((host, candidate))
             made.listen(2048)
@@ -61,9 +70,12 @@ def run(
         stop_when: Ends it too, where signals cannot: outside the main thread.
         metrics: Where to serve `/metrics` instead; closed at the end.
     """
+    settings: Settings = app.state.settings
     config = uvicorn.Config(
         app,
-        http=BoundedConnection,
+        http=_connections(settings, max_connections(settings.max_connections)),
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=settings.keep_alive,
         ws="none",
         log_config=None,
         access_log=False,
@@ -86,8 +98,21 @@ async def _serve_all(
     if metrics is None:
         await _serve(app, server, listening, started, stop_when)
         return
-    async with metrics_port.serving(app, metrics, BoundedConnection, end_silent):
+    async with metrics_port.serving(
+        app, metrics, _connections(app.state.settings, _METRICS_CONNECTIONS), end_late
+    ):
         await _serve(app, server, listening, started, stop_when)
+
+
+def _connections(settings: Settings, most: int) -> type[BoundedConnection]:
+    """The class of one server's connections, which count each other."""
+
+    class Served(BoundedConnection):
+        admission = Admission(
+            most, settings.max_connections_per_peer, TrustedProxies(settings.trusted_proxies)
+        )
+
+    return Served
 
 
 async def _serve(
@@ -111,7 +136,7 @@ async def _serve(
         with suppress(ValueError, RuntimeError, NotImplementedError):  # outside the main thread
             loop.add_signal_handler(number, stop)
     started()
-    looking_after = asyncio.create_task(end_silent(server.server_state.connections))
+    looking_after = asyncio.create_task(end_late(server.server_state.connections))
     if stop_when is not None:
         await asyncio.to_thread(stop_when.wait)
         stop()

@@ -16,9 +16,9 @@ from offerlog_application.submissions import Overloaded
 from offerlog_infrastructure.documents import Document, outcome_document
 from offerlog_infrastructure.http import signal_log
 from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
-from offerlog_infrastructure.http.bodies import JSON_TYPES, lines, media_type, whole
+from offerlog_infrastructure.http.bodies import JSON_TYPES, MOST_BYTES, Reading, lines, media_type, whole
 from offerlog_infrastructure.http.escaped import encode_escaped
-from offerlog_infrastructure.http.json_arrays import elements
+from offerlog_infrastructure.http.json_arrays import signals_in
 from offerlog_infrastructure.http.problems import Problem, malformed
 from offerlog_infrastructure.http.rates import peer_of
 from offerlog_infrastructure.http.widget_outcomes import is_refused_for_itself, widget_outcome_document
@@ -30,6 +30,15 @@ MOST_SIGNALS: Final = 10_000
 
 MOST_WIDGET_SIGNALS: Final = 100
 """The most in one request of a widget's key: it is public, and its rate is counted in requests."""
+
+MOST_WIDGET_BYTES: Final = 1 << 20
+"""The longest body with a widget's key, unpacked."""
+
+MOST_BEACON_BYTES: Final = 64 << 10
+"""The longest beacon; browsers allow no more."""
+
+_MOST_KEY_BYTES: Final = 1 << 10
+"""The longest first line of a beacon."""
 
 _BATCH: Final = 1_000
 _IN_FLIGHT: Final = 4
@@ -53,7 +62,8 @@ async def record_signals(request: Request) -> Response:
         return await _beacon(request)
     key = await _writer(request, bearer(request))
     if kind in _MANY:
-        return await _stream(request, key, _no_more_than(_most(key), lines(request)))
+        most_bytes = MOST_WIDGET_BYTES if key.role is Role.WIDGET else None
+        return await _stream(request, key, _no_more_than(_most(key), lines(request, most_bytes)))
     if kind not in JSON_TYPES:
         raise Problem(
             415,
@@ -61,12 +71,10 @@ async def record_signals(request: Request) -> Response:
             f"{kind} is not understood: send application/json, application/x-ndjson or text/plain",
             field="Content-Type",
         )
-    body = await whole(request)
-    if body.lstrip()[:1] != b"[":
-        if not body.strip():
-            raise malformed(None, "the body is empty")
-        return await _answer(request, key, [body])
-    signals = elements(body)
+    body = await whole(request, MOST_WIDGET_BYTES if key.role is Role.WIDGET else MOST_BYTES)
+    if not body.strip():
+        raise malformed(None, "the body is empty")
+    signals = await signals_in(body, _most(key) or MOST_SIGNALS)
     if len(signals) > MOST_SIGNALS:
         raise Problem(413, "payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON")
     return await _answer(request, key, signals)
@@ -110,15 +118,32 @@ async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
 
 
 async def _beacon(request: Request) -> Response:
-    """What `sendBeacon` can send: the key is the first line, as it has no headers and URLs are logged."""
-    body = await whole(request)
+    """What `sendBeacon` can send: the key is the first line, as it has no headers and URLs are logged.
+
+    Until the key is proved, no more than its line is read.
+    """
+    too_long = Problem(
+        413, "payload-too-large", f"a text/plain body has at most {MOST_BEACON_BYTES >> 10} KiB"
+    )
+    if int(request.headers.get("content-length") or 0) > MOST_BEACON_BYTES:
+        raise too_long
+    pieces = Reading(request, packed=False).text()
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if b"\n" in body or len(body) > _MOST_KEY_BYTES:
+            break
     first, _, rest = body.partition(b"\n")
     try:
-        text = msgspec.json.decode(first, type=dict[str, str])["key"]
+        text = msgspec.json.decode(first[: _MOST_KEY_BYTES + 1], type=dict[str, str])["key"]
     except (msgspec.MsgspecError, KeyError):
         raise malformed(None, 'the first line of a text/plain body is {"key": "ofl_widget_..."}') from None
     key = await _writer(request, text)
-    signals = [line for line in rest.split(b"\n") if line.strip()]
+    async for piece in pieces:
+        rest += piece
+        if len(rest) > MOST_BEACON_BYTES:
+            raise too_long
+    signals = [bytes(line) for line in rest.split(b"\n") if line.strip()]
     return await _answer(request, key, signals)
 
 

@@ -1,0 +1,43 @@
+"""Requests that HTTP or common sense does not allow, refused before anything is done for them."""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from offerlog_infrastructure.http.problems import Problem, answer, malformed
+
+MOST_HEADERS: Final = 100
+MOST_PARAMETERS: Final = 100
+_CLOSE: Final = {"Connection": "close"}
+
+
+class WellFormed:
+    """Answers 400 or 431 to a request whose head is not acceptable; passes every other one on.
+
+    HTTP/1.1 asks for exactly one Host (RFC 9112, section 3.2): with two, a proxy and the service may each
+    believe another one. Headers and parameters are looked through many times, so their number is bounded.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        problem = _problem(scope) if scope["type"] == "http" else None
+        if problem is None:
+            await self._app(scope, receive, send)
+            return
+        problem.headers = _CLOSE
+        await answer(problem)(scope, receive, send)
+
+
+def _problem(scope: Scope) -> Problem | None:
+    headers = scope["headers"]
+    if len(headers) > MOST_HEADERS:
+        return Problem(431, "headers-too-large", f"at most {MOST_HEADERS} headers")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1 and (hosts or scope["http_version"] not in {"1.0", "0.9"}):
+        return malformed("Host", f"HTTP/1.1 needs exactly one Host header, and there are {len(hosts)}")
+    if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
+        return malformed(None, f"at most {MOST_PARAMETERS} parameters")
+    return None

@@ -1,0 +1,145 @@
+"""Attacks on bodies: little is sent, much is asked for. Each is refused, and others are served meanwhile."""
+
+import gzip
+import json
+
+import httpx
+import pytest
+
+from http_site import Site
+from loop_latency import TOLERABLE, watched
+from offerlog_application.keys import Role
+from offerlog_infrastructure.http import examples
+
+pytest_plugins = ("http_site",)
+
+MIB = 1 << 20
+NDJSON = "application/x-ndjson"
+ANY = {"eventId": None, "createdDate": None}
+
+
+def sent(site: Site, key: str, body: bytes, kind: str, *, packed: bool = False) -> httpx.Response:
+    """The answer to a body of signals."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": kind}
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    return httpx.post(f"{site.url}/v1/signals", content=body, headers=headers, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "unpacked", "status"),
+    [
+        (Role.WIDGET, "application/json", b"[" * (8 * MIB), 413),
+        (Role.WIDGET, "application/json", b"[1," * (8 * MIB // 3), 413),
+        (Role.WIDGET, NDJSON, b"\n" * (64 * MIB), 413),
+        (Role.SERVICE, "application/json", b"[" * MIB, 400),
+        (Role.SERVICE, "application/json", b"[" + b"1," * (MIB // 2) + b"1]", 413),
+        (Role.SERVICE, "application/json", b"[" + b"1," * (MIB // 2) + b"NaN]", 413),
+        (Role.SERVICE, "application/json", b'["' + b"[" * MIB + b'"]', 200),
+        (Role.SERVICE, NDJSON, b"\n" * (256 * MIB), 413),
+        (Role.SERVICE, NDJSON, b"x\n" * 100_000, 413),
+    ],
+    ids=lambda given: f"{given[:4]!r}" if isinstance(given, bytes) else None,
+)
+def test_a_small_packed_body_does_not_stop_the_loop(
+    dsn: str, role: Role, kind: str, unpacked: bytes, status: int
+) -> None:
+    """Some kilobytes of gzip that unpack to megabytes of brackets, elements or empty lines."""
+    body = gzip.compress(unpacked)
+    with watched(dsn) as (site, probe):
+        key = site.key(role)
+        answers: list[httpx.Response] = []
+        blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, kind, packed=True)))
+        assert {answer.status_code for answer in answers} == {status}, answers[0].text
+        assert blocked < TOLERABLE
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("application/json", b"[" * (8 * MIB - 1), 400),
+        ("application/json", b"[" + b"1," * (4 * MIB - 2) + b"1]", 413),
+        ("application/json", b"[[" + b"[]," * (2 * MIB) + b"1]]", 400),
+        ("application/json", b'["' + b"\\n" * (2 * MIB) + b'"]', 200),
+        ("application/json", b" " * (8 * MIB - 2) + b"[]", 200),
+        (NDJSON, b"\n" * (8 * MIB), 200),
+        (NDJSON, b"x" * (8 * MIB), 200),
+    ],
+    ids=lambda given: f"{given[:4]!r}" if isinstance(given, bytes) else None,
+)
+def test_a_long_plain_body_does_not_stop_the_loop(dsn: str, kind: str, body: bytes, status: int) -> None:
+    """Nothing of a size that callers choose is done in one piece; the answer is right all the same."""
+    with watched(dsn) as (site, probe):
+        key = site.key(Role.SERVICE)
+        answers: list[httpx.Response] = []
+        blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, kind)))
+        assert {answer.status_code for answer in answers} == {status}, answers[0].text
+        assert blocked < TOLERABLE
+
+
+def test_gzip_members_that_hold_nothing_are_bounded(dsn: str) -> None:
+    """A mebibyte of them; several members that hold something are one body."""
+    with watched(dsn) as (site, probe):
+        key = site.key(Role.SERVICE)
+        empty = gzip.compress(b"") * (MIB // 20)
+        answers: list[httpx.Response] = []
+        blocked = probe.blocked_by(lambda: answers.append(sent(site, key, empty, NDJSON, packed=True)))
+        assert {answer.status_code for answer in answers} == {400}
+        assert blocked < TOLERABLE
+        line = json.dumps(examples.SIGNAL).encode() + b"\n"
+        several = b"".join(gzip.compress(line) for _ in range(100))
+        outcomes = sent(site, key, several, NDJSON, packed=True).json()["outcomes"]
+        assert [one["outcome"] for one in outcomes] == ["recorded"] + ["duplicate"] * 99
+
+
+def test_a_widget_key_sends_a_mebibyte(site: Site) -> None:
+    """However it is sent; a service key sends more."""
+    line = json.dumps(examples.SIGNAL | ANY | {"more": "x" * 60_000}).encode()
+    widget, service = site.key(Role.WIDGET), site.key(Role.SERVICE)
+    for kind, body in (
+        (NDJSON, (line + b"\n") * 20),
+        ("application/json", b"[" + b",".join([line] * 20) + b"]"),
+    ):
+        assert sent(site, widget, body, kind).status_code == 413
+        assert sent(site, service, body, kind).status_code == 200
+
+
+def test_a_beacon_is_64_kib_and_never_packed(site: Site) -> None:
+    """Nobody has shown a key when it begins."""
+    key = site.key(Role.WIDGET)
+    first = json.dumps({"key": key}).encode() + b"\n"
+    line = json.dumps(examples.SIGNAL).encode() + b"\n"
+
+    def beacon(body: bytes | list[bytes], **headers: str) -> httpx.Response:
+        content = iter(body) if isinstance(body, list) else body
+        told = {"Content-Type": "text/plain", **headers}
+        return httpx.post(f"{site.url}/v1/signals", content=content, headers=told, timeout=10)
+
+    assert beacon(first + line).json()["outcomes"][0]["outcome"] == "recorded"
+    assert beacon([b"\xef\xbb\xbf", *(bytes([one]) for one in first), line]).status_code == 200
+    assert beacon(gzip.compress(first + line), **{"Content-Encoding": "gzip"}).status_code == 415
+    assert beacon(first + b"x" * 65_536).status_code == 413
+    assert beacon([first, b"x" * 65_537]).status_code == 413
+    assert beacon([b"x" * 2_000] * 30).status_code == 400
+
+
+def test_questions_are_bounded(dsn: str) -> None:
+    """A thousand faults are not written out while others wait."""
+    many = {"visitors": [{f"{one}": 1 for one in range(100_000)}]}
+    for body, status in (
+        (b'{"visitors": [' + b"1," * (MIB // 2 - 20) + b"1]}", 400),
+        (json.dumps(many).encode()[: MIB - 1], 400),
+        (b'{"visitors": "' + b"x" * MIB + b'"}', 413),
+    ):
+        with watched(dsn) as (site, probe):
+            headers = {"Authorization": f"Bearer {site.key(Role.SERVICE)}"}
+            answers: list[httpx.Response] = []
+
+            def attack(site: Site = site, body: bytes = body, headers: dict[str, str] = headers) -> None:
+                answer = httpx.post(
+                    f"{site.url}/v1/suppressions:batch", content=body, headers=headers, timeout=60
+                )
+                answers.append(answer)  # noqa: B023 - called within the turn
+
+            assert probe.blocked_by(attack) < TOLERABLE
+            assert {answer.status_code for answer in answers} == {status}

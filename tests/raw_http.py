@@ -1,0 +1,66 @@
+"""Bytes as they are, over a socket: what no HTTP client would send."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+
+from http_site import Site
+from offerlog_infrastructure.settings import Settings
+
+
+def connected(site: Site, *, seconds: float = 10.0, source: str = "127.0.0.1") -> socket.socket:
+    """A connection to the site, from any address of this machine; each of its waits is limited."""
+    host, port = site.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=seconds, source_address=(source, 0))
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """One answer's bytes, as far as they come at once: for answers that are short."""
+    return connection.recv(65_536)
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """Everything until the other side ends the connection.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        while more := connection.recv(65_536):
+            got += more
+    return got
+
+
+def seconds_until_closed(connection: socket.socket, poke: bytes = b"", every: float = 0.25) -> float:
+    """How long the other side keeps the connection open while it gets a few bytes now and then.
+
+    Raises:
+        TimeoutError: Longer than 20 seconds.
+    """
+    began = time.monotonic()
+    connection.settimeout(every)
+    while time.monotonic() - began < 20:
+        try:
+            if poke:
+                connection.sendall(poke)
+            if not connection.recv(65_536):
+                return time.monotonic() - began
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return time.monotonic() - began
+    raise TimeoutError("the connection is still open")
+
+
+def with_settings(**changed: Any) -> Callable[[FastAPI], None]:
+    """An argument `prepare` of `served`: the settings with some changed."""
+
+    def prepare(app: FastAPI) -> None:
+        app.state.settings = Settings().model_copy(update=changed)
+
+    return prepare
