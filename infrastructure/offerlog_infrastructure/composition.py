@@ -7,6 +7,7 @@ from typing import Final
 
 from offerlog_application.organizations import check_organization
 from offerlog_application.ports import Clock
+from offerlog_application.refusal_policy import RefusalPolicy
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_domain.rules import Rules
 from offerlog_infrastructure.clock import SystemClock
@@ -39,6 +40,7 @@ def open_offerlog(
     replica_max_age: timedelta = timedelta(seconds=5),
     library_settings: dict[str, str] | None = None,
     trace: Trace = UNTRACED,
+    refusal_policy: RefusalPolicy | None = None,
 ) -> Offerlog:
     """The ready service; close it, or use it as a context manager.
 
@@ -59,6 +61,8 @@ def open_offerlog(
         replica_max_age: How old the copy may be before its look-ups are refused.
         library_settings: Settings of the eventsourcing library, by its names for them.
         trace: Is told of commits and of what projections take in.
+        refusal_policy: What the refusal log keeps, and for how long: 30 days, and 64 MiB of text a day for an
+            organization, unless given.
 
     Raises:
         ValueError: Both `data` and `database_url` are given.
@@ -100,6 +104,7 @@ def open_offerlog(
             project=project,
             replica=local,
             trace=trace,
+            refusal_policy=refusal_policy,
         )
         store.push(held.pop_all())
     if keep_deadlines:

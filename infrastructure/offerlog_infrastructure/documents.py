@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Suppression,
     )
     from offerlog_application.reports import Report
+    from offerlog_domain.events import LifecycleEvent
     from offerlog_domain.outcomes import Blocker, OfferDecision, Outcome
 
 Document = dict[str, Any]
@@ -80,24 +81,26 @@ def suppression_document(one: Suppression) -> Document:
 
 def history_document(told: History) -> Document:
     """One visitor-offer, event by event."""
-    events = [
-        {
-            "version": version,
-            "event": event.state.value,
-            "action_id": event.action_id,
-            "stage": event.stage.value if event.stage else None,
-            "occurred_at": stamp(event.occurred_at),
-            "recorded_at": stamp(event.recorded_at),
-            "session_id": event.visitor.session_id,
-            "error_code": event.error_code,
-            "error_message": event.error_message,
-            "event_id": event.event_id,
-            "action_map_version": event.action_map_version,
-            "timeout_seconds": event.timeout_seconds,
-        }
-        for version, event in enumerate(told.events, start=1)
-    ]
+    events = [event_document(version, event) for version, event in enumerate(told.events, start=1)]
     return {"state": told.state.value if told.state else None, "version": told.version, "events": events}
+
+
+def event_document(version: int, event: LifecycleEvent) -> Document:
+    """One lifecycle event of a visitor-offer, with its place among them, from 1."""
+    return {
+        "version": version,
+        "event": event.state.value,
+        "action_id": event.action_id,
+        "stage": event.stage.value if event.stage else None,
+        "occurred_at": stamp(event.occurred_at),
+        "recorded_at": stamp(event.recorded_at),
+        "session_id": event.visitor.session_id,
+        "error_code": event.error_code,
+        "error_message": event.error_message,
+        "event_id": event.event_id,
+        "action_map_version": event.action_map_version,
+        "timeout_seconds": event.timeout_seconds,
+    }
 
 
 def kept_document(one: KeptSignal) -> Document:

@@ -16,14 +16,13 @@ from offerlog_application.listings import (
     Freshness,
     KeptSignal,
     Lookup,
-    Order,
     ProjectionStatus,
-    RefusalCounts,
     Suppression,
 )
 from offerlog_application.offers import OfferService
 from offerlog_application.ports import Clock
 from offerlog_application.reads import ReadBudget, current_budget
+from offerlog_application.refusal_policy import RefusalPolicy
 from offerlog_application.reports import DEFAULT_LIMITS, Report, ReportLimits, ReportQuery, report
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter, WriterHealth
@@ -32,19 +31,20 @@ from offerlog_domain.rules import Rules
 from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.histories import StreamReader
 from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log import PostgresLog
 from offerlog_infrastructure.postgres.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.projector import Projector
 from offerlog_infrastructure.postgres.queries import PostgresReadSide
-from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
-from offerlog_infrastructure.postgres.refusal_log import RefusalLog
 from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
+from offerlog_infrastructure.refusal_access import RefusalAccess
+from offerlog_infrastructure.refusal_upkeep import RefusalKeeper
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.showing import await_shown
 
 
-class Offerlog(ProjectionUpkeep):
+class Offerlog(ProjectionUpkeep, RefusalAccess):
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
     Every method works for the organization given there, unless it is told another.
@@ -65,15 +65,16 @@ class Offerlog(ProjectionUpkeep):
         project: bool = True,
         replica: SuppressionReplica | None = None,
         trace: Trace = UNTRACED,
+        refusal_policy: RefusalPolicy | None = None,
     ) -> None:
         self.organization = organization
         self._store = store
-        super().__init__(application)
-        self._log = PostgresLog(application)
+        ProjectionUpkeep.__init__(self, application)
+        RefusalAccess.__init__(self, application, refusal_policy or RefusalPolicy(), clock)
+        self._log = PostgresLog(application, self._text_quota.apply)
+        self._streams = StreamReader(application)
         self._reads = PostgresReadSide(application, clock)
         self._performance = PostgresPerformance(application)
-        self._refusal_log = RefusalLog(application)
-        self._refusal_counter = RefusalCounter(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)
         self._service = OfferService(self._writer, self._log, clock, rules)
         self._expiry = Expiry(self._writer, self._reads, clock, rules)
@@ -81,6 +82,7 @@ class Offerlog(ProjectionUpkeep):
         self._replica = replica
         self.keys = PostgresKeys(application)
         self._keeper: DeadlineKeeper | None = None
+        self._refusal_keeper: RefusalKeeper | None = None
 
     def submit(
         self,
@@ -222,7 +224,7 @@ class Offerlog(ProjectionUpkeep):
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
         )
-        return history(self._log.facts(stream), version=version, as_of=as_of)
+        return history(self._streams.facts(stream), version=version, as_of=as_of)
 
     def suppressions(
         self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
@@ -293,40 +295,6 @@ class Offerlog(ProjectionUpkeep):
         """Signals that wait for their action, from the projection; streamed."""
         return self._reads.parked(self._of(organization))
 
-    def refusals(
-        self,
-        *,
-        reason: Reason | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        order: Order = Order.OLDEST,
-        organization: str | None = None,
-        behind: tuple[datetime, int] | None = None,
-    ) -> Generator[KeptSignal]:
-        """The refusal log of [since, until); streamed, behind the time and number of a line if given."""
-        return self._refusal_log.refusals(
-            self._of(organization), reason=reason, since=since, until=until, order=order, behind=behind
-        )
-
-    def refusal_counts(
-        self,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        organization: str | None = None,
-    ) -> RefusalCounts:
-        """Number of refusals by reason, exact for the whole quarter-hours that [since, until) touches.
-
-        Args:
-            since: With an offset; None counts from the first refusal on.
-            until: With an offset; None counts up to now.
-            organization: The tenant; None for the one that the service was opened for.
-
-        Raises:
-            StoreUnavailable: The store cannot be reached.
-        """
-        return self._refusal_counter.counts(self._of(organization), since, until)
-
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
         self.catch_up()
@@ -384,12 +352,15 @@ class Offerlog(ProjectionUpkeep):
         """From now on, expire what is overdue every few seconds, in the background."""
         if self._keeper is None:
             self._keeper = DeadlineKeeper(self._expiry, self.wait)
+            self._refusal_keeper = RefusalKeeper(self._refusal_upkeep)
 
     def close(self) -> None:
         """Finish what was submitted, then let go of the store."""
         with self._store:
             if self._keeper is not None:
                 self._keeper.close()
+            if self._refusal_keeper is not None:
+                self._refusal_keeper.close()
             self._writer.close()
             self._log.close()
             if self._projector is not None:

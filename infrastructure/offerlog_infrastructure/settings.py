@@ -9,6 +9,7 @@ from eventsourcing.utils import strtobool
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from offerlog_application.refusal_policy import RefusalPolicy
 from offerlog_domain.rules import Rules
 from offerlog_infrastructure.server_address import add_password
 
@@ -46,6 +47,9 @@ class Settings(BaseSettings):
         future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
         widget_max_age: How old a signal from a widget key may be (`OFFERLOG_WIDGET_MAX_AGE`, seconds).
         ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
+        refusal_retention: How long a refusal is kept (`OFFERLOG_REFUSAL_RETENTION`, seconds; 0: for ever).
+        refusal_text_quota: Bytes of refused texts that are kept of an organization in a day
+            (`OFFERLOG_REFUSAL_TEXT_QUOTA`).
         read_timeout: Time that a report, list or history may take (`OFFERLOG_READ_TIMEOUT`, seconds; 0: any).
         widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
         widget_peer_rate: Requests a second that one peer address may make with a widget's key
@@ -78,6 +82,8 @@ class Settings(BaseSettings):
     future_tolerance: _Period = Rules().future_tolerance
     widget_max_age: _Period = Rules().widget_max_age
     ready_lag: float = Field(default=30.0, gt=0)
+    refusal_retention: _Period = RefusalPolicy().retention
+    refusal_text_quota: int = Field(default=RefusalPolicy().text_bytes_a_day, ge=0, le=2**62)
     read_timeout: float = Field(default=30.0, ge=0, le=86_400)
     widget_rate: float = Field(default=100.0, gt=0)
     widget_peer_rate: float = Field(default=10.0, gt=0)
@@ -140,6 +146,11 @@ class Settings(BaseSettings):
         """Whether the service sends traces: the rest of the standard variables its exporter reads itself."""
         off = self.otel_traces_exporter.lower() == "none" or self.otel_sdk_disabled.lower() == "true"
         return self.otel_endpoint is not None and not off
+
+    @property
+    def refusal_policy(self) -> RefusalPolicy:
+        """What the refusal log keeps, and for how long."""
+        return RefusalPolicy(self.refusal_retention, self.refusal_text_quota)
 
     @property
     def rules(self) -> Rules:

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -99,3 +100,29 @@ def _when_quiet(made: list[int]) -> int:
             known, since = len(made), time.monotonic()
         time.sleep(0.05)
     return known
+
+
+def test_a_long_history_comes_in_pages(
+    site: Site, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state and version are those of the whole; by the visitor in the path as in the query."""
+    action_map = str(uuid.uuid4())
+    signals = []
+    for _ in range(20):
+        told = {"actionId": str(uuid.uuid4()), "actionMapId": action_map, "sessionId": str(uuid.uuid4())}
+        signals += [told | {"customerId": "v", "actionState": state} for state in ("offered", "errored")]
+    assert {one.kind.value for one in site.service.record(signals).outcomes} == {"recorded"}
+    monkeypatch.setattr(paging, "PAGE_BYTES", 5_000)
+    for path in (f"/v1/visitors/v/action-maps/{action_map}/history", "/v1/history"):
+        asked = {} if "visitors" in path else {"customer_id": "v", "action_map_id": action_map}
+        seen: list[int] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = admin.get(path, params=asked | ({"cursor": cursor} if cursor else {}) | {"limit": "7"})
+            assert len(page.content) < 6_000
+            found = page.json()
+            assert (found["state"], found["version"]) == ("errored", 40)
+            seen += [event["version"] for event in found["events"]]
+            cursor = found["next_cursor"]
+        assert seen == list(range(1, 41))
+    assert admin.get(path, params=asked | {"cursor": "x"}).json()["field"] == "cursor"

@@ -125,6 +125,13 @@ def refusals(
             "--count", help="Count them by reason instead, in whole quarter-hours, pruned ones too."
         ),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Delete those older than OFFERLOG_REFUSAL_RETENTION instead, in all organizations.",
+        ),
+    ] = False,
     form: Annotated[Form, typer.Option("--format", help="How to print the counts.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
@@ -136,8 +143,12 @@ def refusals(
         raise usage("--since must be before --until")
     if count and reason is not None:
         raise usage("--count shows every reason: leave --reason out")
+    if prune and (count or reason or start or end):
+        raise usage("--prune goes by the age of refusals alone: leave the other options out")
     with open_service(data, organization) as service:
-        if count:
+        if prune:
+            print_json({"pruned": service.prune_refusals()})
+        elif count:
             _print_counts(service.refusal_counts(since=start, until=end), form)
         else:
             _print_kept(service.refusals(reason=reason, since=start, until=end))

@@ -152,7 +152,7 @@ def _end_of(error: Exception) -> int:
             return 2
         case ValidationError(title="Settings"):
             first = error.errors(include_url=False)[0]
-            bounds = first["type"] in {"greater_than_equal", "less_than_equal"}
+            bounds = "timedelta" in first["msg"]
             why = (
                 "0 to 316224000 seconds (ten years) are needed"
                 if bounds

@@ -87,6 +87,7 @@ def open_service(
             database_url=database_url,
             organization=organization or settings.organization,
             rules=settings.rules,
+            refusal_policy=settings.refusal_policy,
             keep_deadlines=False,
             project=project,
             trace=trace or UNTRACED,

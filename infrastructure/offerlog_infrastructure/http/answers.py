@@ -78,6 +78,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     "History": closed(
         state=or_null(_STATE),
         version=COUNT,
+        next_cursor=or_null(TEXT),
         events=many(
             closed(
                 version=COUNT,

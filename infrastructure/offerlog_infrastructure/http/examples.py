@@ -149,6 +149,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
         "turned down": {
             "state": "rejected",
             "version": 2,
+            "next_cursor": None,
             "events": [
                 _EVENT,
                 _EVENT

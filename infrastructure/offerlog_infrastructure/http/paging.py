@@ -75,6 +75,17 @@ def _page(
     cursor: Callable[[Document], list[Any]],
     name: str,
 ) -> bytes:
+    items, more = encode_page(found, document_of, limit, cursor)
+    return b'{"%b":[%b],"next_cursor":%b}' % (name.encode(), items, more)
+
+
+def encode_page(
+    found: Generator[T],
+    document_of: Callable[[T], Document],
+    limit: int,
+    cursor: Callable[[Document], list[Any]],
+) -> tuple[bytes, bytes]:
+    """Encode the items of a page, with commas between them, and the cursor or null."""
     items: list[bytes] = []
     size, more, last = 0, None, Document()
     with closing(found):
@@ -87,7 +98,7 @@ def _page(
                 break
             items.append(item)
             last = document
-    return b'{"%b":[%b],"next_cursor":%b}' % (name.encode(), b",".join(items), _encode(more))
+    return b",".join(items), _encode(more)
 
 
 def encoded_answer(text: bytes, headers: Mapping[str, str] | None = None) -> Response:

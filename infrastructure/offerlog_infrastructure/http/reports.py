@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,7 +19,7 @@ from offerlog_domain.metrics import Cohort, CountBy, View
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.signals import MalformedSignal
 from offerlog_infrastructure.documents import (
-    history_document,
+    event_document,
     kept_document,
     proof_document,
     refusal_counts_document,
@@ -27,7 +28,7 @@ from offerlog_infrastructure.documents import (
 )
 from offerlog_infrastructure.http.access import Reader, Reporter
 from offerlog_infrastructure.http.escaped import encode_escaped
-from offerlog_infrastructure.http.paging import encoded_answer, page_of, read_cursor, stream_of
+from offerlog_infrastructure.http.paging import encode_page, encoded_answer, page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.parameters import (
     ActionMapId,
     CustomerId,
@@ -149,14 +150,18 @@ async def history(
         int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")
     ] = None,
     as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
-) -> dict[str, Any]:
-    """Rebuilt from the log."""
+    cursor: Annotated[str | None, cursor_of_page("history")] = None,
+    limit: Limit = 10_000,
+) -> Response:
+    """Rebuilt from the log; its events in pages."""
     if version is not None and as_of is not None:
         raise malformed("as_of", "give version or as_of, not both")
     moment = _moment(as_of, "as_of") if as_of is not None else None
-    told = await slowly(
+    shown = read_cursor(cursor, tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])[0] if cursor else 0
+    page = partial(_history_page, request.app.state.service, shown, limit)
+    text = await slowly(
         request,
-        request.app.state.service.history,
+        page,
         customer_id=customer_id,
         customer_id_type=customer_id_type,
         action_map_id=action_map_id,
@@ -164,7 +169,16 @@ async def history(
         as_of=moment,
         organization=key.organization,
     )
-    return history_document(told)
+    return encoded_answer(text)
+
+
+def _history_page(service: Offerlog, shown: int, limit: int, **asked: Any) -> bytes:
+    """The events behind the first `shown` ones, and the whole's state and version."""
+    found = service.history(**asked)
+    events = (event_document(n, found.events[n - 1]) for n in range(shown + 1, found.version + 1))
+    items, more = encode_page(events, lambda one: one, limit, lambda last: [last["version"]])
+    state = encode_escaped(found.state)
+    return b'{"state":%b,"version":%d,"events":[%b],"next_cursor":%b}' % (state, found.version, items, more)
 
 
 @router.get("/v1/refusals", operation_id="refusals", summary="The refused signals")

@@ -6,7 +6,7 @@ Browsers, curl and proxies take the steps `.` and `..` out of a path before they
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from offerlog_infrastructure.http import offers, reports
 from offerlog_infrastructure.http.access import Reader
@@ -14,6 +14,8 @@ from offerlog_infrastructure.http.parameters import (
     AskedActionMapId,
     AskedCustomerId,
     CustomerType,
+    Limit,
+    cursor_of_page,
     moment_of,
 )
 from offerlog_infrastructure.http.urls import said_plainly
@@ -60,8 +62,18 @@ async def history(
         int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")
     ] = None,
     as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
-) -> dict[str, Any]:
+    cursor: Annotated[str | None, cursor_of_page("history")] = None,
+    limit: Limit = 10_000,
+) -> Response:
     """As `history`, for every customer id."""
     return await reports.history(
-        request, key, customer_id, action_map_id, customer_id_type, version=version, as_of=as_of
+        request,
+        key,
+        customer_id,
+        action_map_id,
+        customer_id_type,
+        version=version,
+        as_of=as_of,
+        cursor=cursor,
+        limit=limit,
     )

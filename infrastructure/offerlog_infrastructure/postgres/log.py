@@ -92,10 +92,20 @@ def ask_again(ask: Callable[[], _Answer]) -> _Answer:
 
 
 class PostgresLog:
-    """The application's `EventLog` and `Streams`; what `EventLog` has is for one writer alone."""
+    """The application's `EventLog` and `Streams`; what `EventLog` has is for one writer alone.
 
-    def __init__(self, application: OfferlogApplication) -> None:
+    Args:
+        application: The log.
+        limit_texts: Takes texts off refusals before they are stored.
+    """
+
+    def __init__(
+        self,
+        application: OfferlogApplication,
+        limit_texts: Callable[[Sequence[Refusal]], Sequence[Refusal]] = lambda refusals: refusals,
+    ) -> None:
         self._application = application
+        self._limit_texts = limit_texts
         self._mapper = application.facts
         self._cache = OfferCache(_REMEMBERED)
         self._finder = HeldStreamsFinder(application.connect)
@@ -153,6 +163,8 @@ class PostgresLog:
             self._finder.release()  # whoever made it necessary is gone
         # All writers take streams in one order, so that no two ever wait for each other.
         rows = sorted(map(self._mapper.row, facts), key=_stream_order)
+        if refusals:
+            refusals = self._limit_texts(refusals)
         with store_reached():
             position = self._application.log.append(rows, refusals, hurried=hurried)
         last = {row.originator_id: row.state for row in rows}

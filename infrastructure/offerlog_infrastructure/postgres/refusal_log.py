@@ -53,7 +53,7 @@ _PRUNE: LiteralString = """
         SELECT refused.id FROM known CROSS JOIN LATERAL (
             SELECT id FROM refusals
             WHERE refusals.organization = known.organization AND recorded_at < %(before)s
-            ORDER BY recorded_at, id LIMIT %(limit)s
+            ORDER BY recorded_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         ) AS refused
         LIMIT %(limit)s
     )
@@ -111,6 +111,8 @@ class RefusalLog:
 
     def prune(self, before: datetime, limit: int = _PRUNED_AT_ONCE) -> int:
         """Delete refusals that were recorded before an instant, the oldest of each organization first.
+
+        Rows that another process is deleting are left to it.
 
         Returns:
             How many were deleted, at most `limit`.

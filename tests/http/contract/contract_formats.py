@@ -39,6 +39,7 @@ schemathesis.openapi.format(
 )
 schemathesis.openapi.format("suppressions-cursor", st.builds(lambda *at: cursor_of(list(at)), _names, _names))
 schemathesis.openapi.format("action-maps-cursor", st.builds(lambda at: cursor_of([str(at)]), st.uuids()))
+schemathesis.openapi.format("history-cursor", st.builds(lambda n: cursor_of([n]), st.integers(0, 2**31 - 1)))
 schemathesis.openapi.format(
     "refusals-cursor",
     st.builds(lambda at, number: cursor_of([at.isoformat(), number]), _times, st.integers(0, 2**31 - 1)),

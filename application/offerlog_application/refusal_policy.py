@@ -1,0 +1,19 @@
+"""What the refusal log keeps, and for how long. No decision reads that log, so no outcome depends on it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalPolicy:
+    """Retention and quota of the refusal log, for every organization alike.
+
+    Attributes:
+        retention: Refusals are deleted when they are older than this; zero keeps them for ever. Their counts
+            stay.
+        text_bytes_a_day: Bytes of text that are kept of one organization's refusals in a day of UTC. A
+            refusal beyond it is kept with its reason, field, cause and length, but without text.
+    """
+
+    retention: timedelta = timedelta(days=30)
+    text_bytes_a_day: int = 64 << 20

@@ -1,0 +1,77 @@
+"""What callers do with the refusal log of an open service: read it, count it, delete what is too old."""
+
+from collections.abc import Generator
+from datetime import datetime
+
+from offerlog_application.listings import KeptSignal, Order, RefusalCounts
+from offerlog_application.ports import Clock
+from offerlog_application.refusal_policy import RefusalPolicy
+from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusal_log import RefusalLog
+from offerlog_infrastructure.postgres.text_quota import TextQuota
+from offerlog_infrastructure.refusal_upkeep import RefusalUpkeep
+
+
+class RefusalAccess:
+    """The part of `Offerlog` that works on the refusal log.
+
+    Attributes:
+        organization: The tenant of calls that name none.
+    """
+
+    organization: str
+
+    def __init__(self, application: OfferlogApplication, policy: RefusalPolicy, clock: Clock) -> None:
+        self._text_quota = TextQuota(application, policy.text_bytes_a_day)
+        self._refusal_log = RefusalLog(application)
+        self._refusal_counter = RefusalCounter(application)
+        self._refusal_upkeep = RefusalUpkeep(self._refusal_log, self._refusal_counter, policy, clock)
+
+    def refusals(
+        self,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Order = Order.OLDEST,
+        organization: str | None = None,
+        behind: tuple[datetime, int] | None = None,
+    ) -> Generator[KeptSignal]:
+        """The refusal log of [since, until); streamed, behind the time and number of a line if given."""
+        return self._refusal_log.refusals(
+            self._tenant(organization), reason=reason, since=since, until=until, order=order, behind=behind
+        )
+
+    def prune_refusals(self) -> int:
+        """Delete the refusals of all organizations that are older than they are kept; returns how many.
+
+        A process that keeps deadlines does so by itself. Also folds the tallies behind `refusal_counts`.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached. What was deleted stays so.
+        """
+        return self._refusal_upkeep.run()
+
+    def refusal_counts(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        organization: str | None = None,
+    ) -> RefusalCounts:
+        """Number of refusals by reason, exact for the whole quarter-hours that [since, until) touches.
+
+        Args:
+            since: With an offset; None counts from the first refusal on.
+            until: With an offset; None counts up to now.
+            organization: The tenant; None for the one that the service was opened for.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        return self._refusal_counter.counts(self._tenant(organization), since, until)
+
+    def _tenant(self, organization: str | None) -> str:
+        return self.organization if organization is None else organization

@@ -1,0 +1,92 @@
+"""Upkeep of the refusal log while a service is open: tallies are folded, and what is too old is deleted."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from offerlog_application.ports import Clock
+from offerlog_application.refusal_policy import RefusalPolicy
+from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusal_log import RefusalLog
+
+_UPKEEP_SECONDS: Final = 30.0
+"""How often to look for what there is to do."""
+
+_PAUSE_SECONDS: Final = 0.2
+"""Between two steps, so that writers and readers have the store to themselves most of the time."""
+
+_log = logging.getLogger(__name__)
+
+
+class RefusalUpkeep:
+    """Folds tallies and deletes old refusals, step by step; thread-safe.
+
+    Args:
+        refusals: The refusal log.
+        counter: The counts.
+        policy: How long refusals are kept.
+        clock: The service's clock.
+    """
+
+    def __init__(
+        self, refusals: RefusalLog, counter: RefusalCounter, policy: RefusalPolicy, clock: Clock
+    ) -> None:
+        self._refusals = refusals
+        self._counter = counter
+        self._policy = policy
+        self._clock = clock
+
+    def run(self, pause: Callable[[], bool] = lambda: False) -> int:
+        """Do all there is to do.
+
+        Args:
+            pause: Called between two steps; ends the work where it returns true.
+
+        Returns:
+            How many refusals were deleted.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached. What was done stays done.
+        """
+        while self._counter.fold():
+            if pause():
+                return 0
+        pruned = 0
+        before = self._before()
+        while before is not None and (step := self._refusals.prune(before)):
+            pruned += step
+            if pause():
+                break
+        return pruned
+
+    def _before(self) -> datetime | None:
+        if not self._policy.retention:
+            return None
+        try:
+            return self._clock.now() - self._policy.retention
+        except OverflowError:
+            return None
+
+
+class RefusalKeeper:
+    """A thread that runs the upkeep until it is closed."""
+
+    def __init__(self, upkeep: RefusalUpkeep) -> None:
+        self._upkeep = upkeep
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="offerlog-refusals", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the step in hand."""
+        self._closing.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._closing.wait(_UPKEEP_SECONDS):
+            try:
+                self._upkeep.run(lambda: self._closing.wait(_PAUSE_SECONDS))
+            except Exception as error:  # noqa: BLE001 - what is left stays due; the next look is soon
+                _log.warning("the refusal log could not be tidied and will be tried again: %s", error)

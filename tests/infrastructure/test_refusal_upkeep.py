@@ -1,0 +1,148 @@
+"""The refusal log keeps to its retention and its quota of texts; no outcome and no count depends on it."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from contracts.recount import rows, until
+from memory_log import StoppedClock
+from offerlog_application.refusal_policy import RefusalPolicy
+from offerlog_domain.outcomes import OutcomeKind, Reason
+from offerlog_infrastructure import refusal_upkeep
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.postgres import refusal_log, text_quota
+from offerlog_infrastructure.service import Offerlog
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+Opened = Callable[[RefusalPolicy], Offerlog]
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    """The clock of all services of a test."""
+    return StoppedClock(NOON)
+
+
+@pytest.fixture
+def opened(dsn: str, clock: StoppedClock) -> Iterator[Opened]:
+    """Opens services under a policy; they are closed when the test ends."""
+    services: list[Offerlog] = []
+
+    def open_one(policy: RefusalPolicy) -> Offerlog:
+        service = open_offerlog(database_url=dsn, keep_deadlines=False, clock=clock, refusal_policy=policy)
+        services.append(service)
+        return service
+
+    yield open_one
+    for service in services:
+        service.close()
+
+
+def kept(service: Offerlog, organization: str = "default") -> list[bytes]:
+    """The texts that the refusal log keeps."""
+    return [one.raw for one in service.refusals(organization=organization)]
+
+
+def test_refusals_older_than_the_retention_go_and_their_counts_stay(
+    opened: Opened, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of every organization, in steps of any size; the younger ones stay."""
+    monkeypatch.setattr(refusal_log.RefusalLog.prune, "__defaults__", (3,))
+    service = opened(RefusalPolicy(retention=timedelta(days=30)))
+    for organization in ("default", "another"):
+        service.record([b"old"] * 8, organization=organization)
+    clock.time += timedelta(days=30)
+    service.record([b"new"] * 2)
+    assert service.prune_refusals() == 0
+    clock.time += timedelta(seconds=1)
+    assert service.prune_refusals() == 16
+    assert kept(service) == [b"new"] * 2
+    assert kept(service, "another") == []
+    assert service.refusal_counts().counts == {Reason.MALFORMED: 10}
+    assert service.refusal_counts(organization="another").counts == {Reason.MALFORMED: 8}
+
+
+@pytest.mark.parametrize("retention", [timedelta(0), timedelta(days=3_660)])
+def test_without_retention_nothing_goes(opened: Opened, clock: StoppedClock, retention: timedelta) -> None:
+    """Zero is for ever; the tallies are folded all the same."""
+    service = opened(RefusalPolicy(retention=retention))
+    service.record([b"no signal"])
+    clock.time += timedelta(days=3_000)
+    assert service.prune_refusals() == 0
+    assert len(kept(service)) == 1
+
+
+def test_pruning_waits_for_nobody_and_nobody_for_it(opened: Opened, dsn: str, clock: StoppedClock) -> None:
+    """Rows that somebody else holds are left for the next time; what is recorded meanwhile does not wait."""
+    service = opened(RefusalPolicy(retention=timedelta(days=1)))
+    service.record([b"old"] * 50)
+    clock.time += timedelta(days=2)
+    with psycopg.connect(dsn, options="-c search_path=offerlog") as connection:
+        connection.execute("SELECT FROM refusals WHERE id % 2 = 0 FOR UPDATE")
+        began = time.monotonic()
+        assert service.prune_refusals() == 25
+        service.record([b"new"])
+        assert len(kept(service)) == 26
+        assert time.monotonic() - began < 4  # a lock is waited for 5 seconds
+    assert service.prune_refusals() == 25
+    assert kept(service) == [b"new"]
+
+
+def test_a_process_that_keeps_deadlines_prunes_by_itself(
+    opened: Opened, clock: StoppedClock, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And folds the tallies."""
+    monkeypatch.setattr(refusal_upkeep, "_UPKEEP_SECONDS", 0.05)
+    service = opened(RefusalPolicy(retention=timedelta(days=1)))
+    service.record([b"old"] * 5)
+    clock.time += timedelta(days=2)
+    service.keep_deadlines()
+    until(lambda: rows(dsn, "SELECT FROM refusals") == [])
+    until(lambda: rows(dsn, "SELECT FROM refusal_tallies") == [])
+    assert service.refusal_counts().counts == {Reason.MALFORMED: 5}
+
+
+def test_beyond_the_quota_a_refusal_is_kept_without_its_text(opened: Opened, clock: StoppedClock) -> None:
+    """With its reason, cause and length; the outcome is the same, and the next day begins anew."""
+    service = opened(RefusalPolicy(text_bytes_a_day=100))
+    texts = [b"x" * 40, b"y" * 40, b"z" * 40, b"w" * 20]
+    receipt = service.record(texts)
+    assert {(one.kind, one.reason) for one in receipt.outcomes} == {(OutcomeKind.REFUSED, Reason.MALFORMED)}
+    found = list(service.refusals())
+    assert [one.raw for one in found] == [b"x" * 40, b"y" * 40, b"", b"w" * 20]
+    assert [one.raw_length for one in found] == [40, 40, 40, 20]
+    assert all(one.cause for one in found)
+    service.record([b"beyond"])
+    service.record([b"of another"], organization="another")
+    assert kept(service)[-1] == b""
+    assert kept(service, "another") == [b"of another"]
+    clock.time += timedelta(hours=12)
+    service.record([b"tomorrow"])
+    assert kept(service)[-1] == b"tomorrow"
+    assert service.refusal_counts().counts == {Reason.MALFORMED: 6}
+
+
+def test_the_quota_holds_over_restarts_writers_and_folding(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every writer learns what the others have written; pruning gives no text back."""
+    monkeypatch.setattr(text_quota, "_FRESH_SECONDS", 0.0)
+    policy = RefusalPolicy(text_bytes_a_day=100)
+    one, other = opened(policy), opened(policy)
+    one.record([b"x" * 60])
+    other.record([b"y" * 60])
+    one.prune_refusals()
+    one.record([b"z" * 40])
+    other.record([b"w"])
+    assert kept(one) == [b"x" * 60, b"", b"z" * 40, b""]
+
+
+def test_a_quota_of_nothing_keeps_no_text(opened: Opened) -> None:
+    """For those who may not keep what visitors send."""
+    service = opened(RefusalPolicy(text_bytes_a_day=0))
+    service.record([b"no signal"])
+    assert kept(service) == [b""]
