@@ -48,6 +48,14 @@ def folder() -> Path:
     return made
 
 
+def test_every_bench_has_a_time_limit(root: Path) -> None:
+    """From its first moment: before it has a store, too."""
+    benches = [file for file in (root / "benchmarks").glob("*.py") if "__main__" in file.read_text()]
+    assert len(benches) > 10
+    for file in benches:
+        assert "limited(" in file.read_text(), file
+
+
 def test_a_bench_says_which_program_it_needs(root: Path, tmp_path: Path) -> None:
     """At once, before it measures anything."""
     # given a PATH without wrk
