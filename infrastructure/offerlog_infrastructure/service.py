@@ -31,6 +31,7 @@ from offerlog_domain.rules import Rules
 from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.changes import PostgresChanges
 from offerlog_infrastructure.postgres.histories import StreamReader
 from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log import PostgresLog
@@ -52,6 +53,7 @@ class Offerlog(ProjectionUpkeep, RefusalAccess):
     Attributes:
         organization: That organization.
         keys: Who may call the HTTP service.
+        changes: What changes, by organization and action map.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Offerlog(ProjectionUpkeep, RefusalAccess):
         self._streams = StreamReader(application)
         self._reads = PostgresReadSide(application, clock)
         self._performance = PostgresPerformance(application)
+        self.changes = PostgresChanges(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)
         self._service = OfferService(self._writer, self._log, clock, rules)
         self._expiry = Expiry(self._writer, self._reads, clock, rules)

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
         max_connections_per_peer: Most of them from one address (`OFFERLOG_MAX_CONNECTIONS_PER_PEER`).
         trusted_proxies: Addresses and networks of reverse proxies whose `X-Forwarded-For` and `-Proto` are
             believed, separated by commas (`OFFERLOG_TRUSTED_PROXIES`, or uvicorn's `FORWARDED_ALLOW_IPS`).
+        widget_new_maps: Action maps that widget keys may bring up in an organization, an hour
+            (`OFFERLOG_WIDGET_NEW_MAPS`).
         log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
         otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
         otel_traces_exporter: `none` keeps traces off (`OTEL_TRACES_EXPORTER`).
@@ -94,6 +96,7 @@ class Settings(BaseSettings):
         default="127.0.0.1,::1",
         validation_alias=AliasChoices("OFFERLOG_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
     )
+    widget_new_maps: int = Field(default=100, ge=1)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     otel_endpoint: str | None = Field(
         default=None,

@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
+from starlette.types import Message
 
 from offerlog_application.keys import Key, KeyStore, Role
+from offerlog_application.ports import StoreUnavailable
 from offerlog_infrastructure.http.fair_threads import FairThreads
 from offerlog_infrastructure.http.problems import Problem
 from offerlog_infrastructure.http.rates import TokenBuckets, peer_of, rate_limited
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
+
+_CHECK_SECONDS: Final = 1.0
+"""How often an upload looks whether its key is still good."""
 
 _UNKNOWN_KEYS_AT_ONCE: Final = 50
 _UNKNOWN_KEYS_PER_SECOND: Final = 5.0
@@ -117,6 +123,42 @@ async def caller_of(request: Request) -> Key:
         if key is not None:
             return key
     return await key_of(request, text)
+
+
+async def check_still_good(request: Request) -> None:
+    """Look again at the key that a request came with.
+
+    Raises:
+        Problem: 401 where it has been revoked meanwhile.
+    """
+    # Without the store nothing can be recorded either, until the writer or the next look finds it again.
+    with suppress(StoreUnavailable):
+        try:
+            await key_of(request, bearer(request))
+        except Problem as problem:
+            if problem.status != 401:  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
+                return
+            detail = "this key has been revoked during the upload; its signals so far are recorded"
+            headers = {**_CHALLENGE, "Connection": "close"}  # the rest of the body is not waited for
+            raise Problem(401, "unauthorized", detail, headers=headers) from None
+
+
+def while_key_is_good(request: Request) -> Request:
+    """Return the same request, whose body ends with 401 within seconds once its key has been revoked.
+
+    An upload may go on for hours, and nothing may come of it for a minute: the key is looked at every second.
+    """
+
+    async def receive() -> Message:
+        while True:
+            await check_still_good(request)
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    return await request.receive()
+            except TimeoutError:
+                continue
+
+    return Request(request.scope, receive)
 
 
 def _unauthorized(detail: str) -> Problem:

@@ -18,6 +18,7 @@ from offerlog_infrastructure.http.arrivals import Arrivals
 from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 from offerlog_infrastructure.http.head import HeadAsGet
 from offerlog_infrastructure.http.held_bodies import HeldBodies
+from offerlog_infrastructure.http.live_reports import LiveReports
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.openapi import DescribedAPI
 from offerlog_infrastructure.http.operations import Operations
@@ -26,6 +27,7 @@ from offerlog_infrastructure.http.request_log import RequestLog
 from offerlog_infrastructure.http.sessions import Sessions
 from offerlog_infrastructure.http.thread_pools import ThreadPools
 from offerlog_infrastructure.http.well_formed import WellFormed
+from offerlog_infrastructure.http.widget_maps import WidgetMaps
 from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 from offerlog_infrastructure.web import routes as dashboard
@@ -66,6 +68,10 @@ def create_app(service: Offerlog, keys: KeyStore, settings: Settings) -> FastAPI
     app.state.arrivals = Arrivals()
     app.state.metrics = Metrics(service)
     app.state.sessions = Sessions(app.state.key_checks)
+    app.state.live_reports = LiveReports(service, app.state.threads.reports)
+    app.state.widget_maps = WidgetMaps(
+        service.changes.known_maps, app.state.threads.look_ups, settings.widget_new_maps
+    )
     app.state.operations = Operations(service, app.state.metrics)
     app.state.held_bodies = HeldBodies(TrustedProxies(settings.trusted_proxies))
     app.state.stopping = asyncio.Event()

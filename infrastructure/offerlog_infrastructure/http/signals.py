@@ -15,7 +15,14 @@ from offerlog_application.keys import Key, Role
 from offerlog_application.submissions import Overloaded
 from offerlog_infrastructure.documents import Document, outcome_document
 from offerlog_infrastructure.http import signal_log
-from offerlog_infrastructure.http.access import bearer, check_origin, check_role, key_of
+from offerlog_infrastructure.http.access import (
+    bearer,
+    check_origin,
+    check_role,
+    check_still_good,
+    key_of,
+    while_key_is_good,
+)
 from offerlog_infrastructure.http.bodies import JSON_TYPES, MOST_BYTES, Reading, lines, media_type, whole
 from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.json_arrays import signals_in
@@ -63,7 +70,9 @@ async def record_signals(request: Request) -> Response:
     key = await _writer(request, bearer(request))
     if kind in _MANY:
         most_bytes = MOST_WIDGET_BYTES if key.role is Role.WIDGET else None
-        return await _stream(request, key, _no_more_than(_most(key), lines(request, most_bytes)))
+        return await _stream(
+            request, key, _no_more_than(_most(key), lines(while_key_is_good(request), most_bytes))
+        )
     if kind not in JSON_TYPES:
         raise Problem(
             415,
@@ -110,6 +119,7 @@ async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
     most = _most(key)
     if most is not None and len(signals) > most:
         raise _too_many(most)
+    await _admit(request, key, signals)
     future = request.app.state.service.submit(
         signals, organization=key.organization, from_widget=key.role is Role.WIDGET
     )
@@ -198,9 +208,17 @@ async def _durable(request: Request, batch: list[bytes], future: "Future[Receipt
     return receipt
 
 
+async def _admit(request: Request, key: Key, signals: list[bytes]) -> None:
+    """Let the signals of a widget key through unless they bring up too many new action maps."""
+    if key.role is Role.WIDGET:
+        await request.app.state.widget_maps.admit(key.organization, peer_of(request), signals)
+
+
 async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[Receipt]":
-    """Hand in a batch; a stream waits where a single request would be sent away."""
+    """Hand in a batch while the key is good; a stream waits where a single request would be sent away."""
+    await _admit(request, key, batch)
     while True:
+        await check_still_good(request)
         try:
             submitted: Future[Receipt] = request.app.state.service.submit(
                 batch, organization=key.organization, from_widget=key.role is Role.WIDGET

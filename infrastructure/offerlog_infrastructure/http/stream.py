@@ -1,25 +1,32 @@
 """GET /v1/stream: metric changes as they happen, as Server-Sent Events."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from offerlog_application.reports import ReportQuery
-from offerlog_domain.metrics import View
-from offerlog_infrastructure.documents import report_document
-from offerlog_infrastructure.http.access import Reporter
-from offerlog_infrastructure.http.escaped import encode_escaped
-from offerlog_infrastructure.http.thread_pools import slowly
+from offerlog_application.ports import StoreUnavailable
+from offerlog_infrastructure.http.access import Reporter, caller_of
+from offerlog_infrastructure.http.live_reports import LiveReport
+from offerlog_infrastructure.http.problems import Problem
 from offerlog_infrastructure.http.urls import said_plainly
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 
-_LOOK_SECONDS: Final = 0.5
-_PULSE_LOOKS: Final = 30
-"""After so many looks without news a comment is sent, so that nobody in between ends the connection."""
+STREAM_SECONDS: Final = 3_600.0
+"""How long a stream lasts; browsers come back by themselves."""
+
+_CHECK_SECONDS: Final = 1.0
+"""How often a stream looks whether its key and session are still good, and whether the service stops."""
+
+_PULSE_SECONDS: Final = 15.0
+"""After so long without news a comment is sent, so that nobody in between ends the connection."""
+
+_PIECE_BYTES: Final = 64 << 10
 
 
 @router.get("/v1/stream", operation_id="stream", summary="Metric changes as they happen", response_model=None)
@@ -31,34 +38,71 @@ async def stream(
     The first one has all rows, unless `Last-Event-ID` is what the report is still at; whoever comes back
     after a break is thus brought up to date at once.
     """
-    return StreamingResponse(
-        _events(request, key.organization, last_event_id),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    live: LiveReport = request.app.state.live_reports.listen(key)
+    return _Stream(
+        _events(request, live, last_event_id), lambda: request.app.state.live_reports.leave(key, live)
     )
 
 
-async def _events(request: Request, organization: str, last: str | None) -> AsyncIterator[bytes]:
-    service, stopping = request.app.state.service, request.app.state.stopping
-    query = ReportQuery(organization, view=View.FULL)
-    seen: dict[str, dict[str, Any]] | None = None
-    reached, quiet = last, 0
-    yield b"retry: 2000\n\n"
-    while not stopping.is_set() and not await request.is_disconnected():
-        proof = await slowly(request, service.proof)
-        if proof.mark != reached:
-            made = report_document(await slowly(request, service.report, query))
-            rows = {row["action_map_id"]: row for row in made["rows"]}
-            changed = [row for map_id, row in rows.items() if seen is None or seen.get(map_id) != row]
-            seen, reached = rows, proof.mark
-            if changed:
-                told = encode_escaped({"position": proof.position, "rows": changed})
-                yield b"event: metrics\nid: %b\ndata: %b\n\n" % (proof.mark.encode(), told)
-                quiet = 0
-        quiet += 1
-        if quiet % _PULSE_LOOKS == 0:
-            yield b": still here\n\n"
+class _Stream(StreamingResponse):
+    """An answer that gives its place back, however it ends."""
+
+    def __init__(self, events: AsyncIterator[bytes], leave: Callable[[], None]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
         try:
-            await asyncio.wait_for(stopping.wait(), _LOOK_SECONDS)
-        except TimeoutError:
-            continue
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
+
+
+async def _events(request: Request, live: LiveReport, last: str | None) -> AsyncIterator[bytes]:
+    stopping: asyncio.Event = request.app.state.stopping
+    ends, pulse, was_hindered = time.monotonic() + STREAM_SECONDS, time.monotonic(), False
+    sent: int | None = None
+    yield b"retry: 2000\n\n"
+    while not stopping.is_set() and not live.is_over and await _is_still_allowed(request):
+        if live.number is not None and sent != live.number:
+            is_known = sent is None and last == live.mark
+            rows = [] if is_known else live.rows_since(sent)
+            sent = live.number
+            if rows:
+                for piece in _pieces(live.mark, live.position, rows):
+                    yield piece
+                pulse = time.monotonic()
+        if live.is_hindered and not was_hindered:
+            yield b": the store cannot be reached now; changes follow when it can\n\n"
+        was_hindered = live.is_hindered
+        if time.monotonic() - pulse > _PULSE_SECONDS:
+            yield b": still here\n\n"
+            pulse = time.monotonic()
+        if time.monotonic() > ends:
+            yield b": this stream is an hour old and ends; come again\n\n"
+            return
+        await live.wait(_CHECK_SECONDS)
+
+
+async def _is_still_allowed(request: Request) -> bool:
+    """Return False once the key has been revoked or the session has ended."""
+    try:
+        await caller_of(request)
+    except Problem as problem:
+        return problem.status != 401  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
+    except StoreUnavailable:
+        return True
+    return True
+
+
+def _pieces(mark: str, position: int, rows: Sequence[bytes]) -> Iterator[bytes]:
+    """Make one event in pieces of bounded size: the next one is made when the one before it has been sent."""
+    piece = b'event: metrics\nid: %b\ndata: {"position":%d,"rows":[' % (mark.encode(), position)
+    for number, row in enumerate(rows):
+        piece += b"," + row if number else row
+        if len(piece) > _PIECE_BYTES:
+            yield piece
+            piece = b""
+    yield piece + b"]}\n\n"

@@ -73,6 +73,27 @@ class _Shape(NamedTuple):
     read_details: Callable[[tuple[Any, ...]], dict[str, Any]] | None
 
 
+class _Whose(msgspec.Struct, array_like=True, frozen=True):
+    """The first fields of `Stored`; the others are passed over."""
+
+    recorded: int
+    ids: bytes
+    organization: str
+
+
+_decode_whose = msgspec.msgpack.Decoder(_Whose).decode
+
+
+def map_of_state(state: bytes) -> tuple[str, str]:
+    """Return organization and action map of a stored event, for a fraction of what reading it whole costs.
+
+    Raises:
+        msgspec.MsgspecError: The bytes are not a stored event.
+    """
+    whose = _decode_whose(state)
+    return whose.organization, _hyphenated(whose.ids[:_ID_BYTES])
+
+
 def state_of(fact: Fact) -> bytes:
     """The fact as stored, without its stream, version and name."""
     who, recorded = fact.visitor, fact.recorded_at

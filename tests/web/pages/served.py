@@ -47,7 +47,7 @@ def main(dsn: str) -> None:
     """Serve until told to stop, and print the port first."""
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
         listening = listen("127.0.0.1", 0)
-        app = create_app(service, service.keys, Settings())
+        app = create_app(service, service.keys, Settings(widget_peer_rate=100, widget_new_maps=10_000))
         run(app, listening, lambda: print(listening.getsockname()[1], flush=True))  # noqa: T201 - whoever started this reads it
 
 
