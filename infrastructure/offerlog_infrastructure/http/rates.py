@@ -93,7 +93,7 @@ def rate_limited(detail: str, wait: float) -> Problem:
 def peer_of(connection: HTTPConnection) -> str:
     """Return the address that a request comes from: IPv4 whole, IPv6 by its site (/64).
 
-    Behind a proxy that the server trusts (`FORWARDED_ALLOW_IPS`) it is the address that the proxy has
+    Behind a proxy that the server trusts (`OFFERLOG_TRUSTED_PROXIES`) it is the address that the proxy has
     forwarded.
     """
     return peer_of_address(connection.client.host) if connection.client else UNKNOWN_PEER
