@@ -12,6 +12,7 @@ from offerlog_application.traces import UNTRACED, Trace
 from offerlog_domain.rules import Rules
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
+from offerlog_infrastructure.forking import guard_against_fork
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import server_reached
 from offerlog_infrastructure.postgres.migrations import migrate
@@ -24,6 +25,10 @@ _COPY_SECONDS: Final = 300.0
 
 SCHEMA: Final = "offerlog"
 """The PostgreSQL schema that holds the log."""
+
+
+def _nothing() -> None:
+    """Leave nothing: a server of somebody else's needs no lease."""
 
 
 def open_offerlog(
@@ -80,10 +85,12 @@ def open_offerlog(
     check_organization(organization)
     if data is not None and database_url is not None:
         raise ValueError("give data or database_url, not both")
+    server: EmbeddedServer | None = None
     with ExitStack() as held:
         if database_url is None:
             folder = default_data_dir() if data is None else Path(data)
-            database_url = held.enter_context(EmbeddedServer.acquire(folder, create=create)).dsn
+            server = held.enter_context(EmbeddedServer.acquire(folder, create=create))
+            database_url = server.dsn
         check_address(database_url)
         with server_reached():
             migrate(database_url, SCHEMA, create=create)
@@ -107,6 +114,7 @@ def open_offerlog(
             refusal_policy=refusal_policy,
         )
         store.push(held.pop_all())
+    guard_against_fork(offerlog, server.close if server is not None else _nothing)
     if keep_deadlines:
         offerlog.keep_deadlines()
     return offerlog

@@ -1,0 +1,71 @@
+"""What becomes of an open service in a process that is forked from its own.
+
+Threads do not survive a fork: nobody would write what the child hands in, and its calls would wait for
+ever. Connections do survive, and belong to both processes: a statement or a farewell of the child would
+break the parent's. So in the child every use of the service raises, and closing it only gives back the
+child's share of the embedded server's lease.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+from weakref import WeakKeyDictionary
+
+from offerlog_infrastructure.service import Offerlog
+
+
+class ForkedServiceError(RuntimeError):
+    """The service was opened in another process, of which this one is a fork; nothing was done."""
+
+    def __init__(self, opened_in: int) -> None:
+        super().__init__(
+            f"this service was opened by process {opened_in}, and process {os.getpid()} was forked from it"
+            " later: call open_offerlog in the new process"
+        )
+
+
+_open: Final[WeakKeyDictionary[Offerlog, Callable[[], None]]] = WeakKeyDictionary()
+_ALLOWED: Final = {"close", "__class__", "__dict__", "__enter__", "__exit__"}
+
+
+def guard_against_fork(service: Offerlog, leave: Callable[[], None]) -> None:
+    """Have a service raise in every process that is forked from this one.
+
+    Args:
+        service: The open service.
+        leave: Gives back, in a forked process, what it shares with this one; does not wait.
+    """
+    _open[service] = leave
+
+
+def _forked(original: type, opened_in: int) -> type:
+    """A class whose objects raise `ForkedServiceError` at every use but `close`."""
+
+    def refuse(self: object, name: str) -> Any:
+        if name in _ALLOWED:
+            return object.__getattribute__(self, name)
+        return _refuse(opened_in)
+
+    def close(self: object) -> None:
+        leave = _open.pop(self, None) if isinstance(self, Offerlog) else None
+        if leave is not None:
+            leave()
+
+    return type(f"Forked{original.__name__}", (original,), {"__getattribute__": refuse, "close": close})
+
+
+def _refuse(opened_in: int) -> NoReturn:
+    raise ForkedServiceError(opened_in)
+
+
+def _refuse_in_child() -> None:
+    """Turn every service that the parent has open, and its public parts, into one that raises."""
+    opened_in = os.getppid()
+    for service in list(_open):
+        parts = [part for name, part in vars(service).items() if not name.startswith("_")]
+        for one in (service, *(part for part in parts if hasattr(part, "__dict__"))):
+            object.__setattr__(one, "__class__", _forked(type(one), opened_in))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_refuse_in_child)
