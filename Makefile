@@ -21,7 +21,9 @@ $(READY): requirements-dev.lock pyproject.toml
 
 run: setup ## Record a day of sample traffic in the embedded store, show what became of it, and serve it
 	@$(BIN)/offerlog sample
-	@if [ -t 1 ] && [ "$$CI" != true ]; then $(BIN)/offerlog serve; else $(BIN)/offerlog serve --check; fi
+	@trap : INT; \
+	  if [ -t 1 ] && [ "$$CI" != true ]; then $(BIN)/offerlog serve --organization sample; \
+	  else $(BIN)/offerlog serve --check --organization sample; fi
 
 lint: setup ## Style, types and layers
 	$(BIN)/ruff check .

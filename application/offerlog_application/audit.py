@@ -16,9 +16,11 @@ class History:
 
     Attributes:
         events: Its lifecycle events in order; the version of each is its place, from 1.
+        known: Whether any event was recorded for it by now, also where `events` is empty.
     """
 
     events: Sequence[LifecycleEvent]
+    known: bool = True
 
     @property
     def version(self) -> int:
@@ -50,4 +52,4 @@ def history(facts: Sequence[Fact], *, version: int | None = None, as_of: datetim
     if as_of is not None:
         known = takewhile(lambda fact: fact.recorded_at <= as_of, known)
     events = tuple(fact for fact in known if isinstance(fact, LifecycleEvent))
-    return History(events[:version])
+    return History(events[:version], known=any(isinstance(fact, LifecycleEvent) for fact in facts))

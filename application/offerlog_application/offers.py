@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from offerlog_application.batches import Batch, Receipt, Report
@@ -18,6 +19,20 @@ from offerlog_domain.rules import Circumstances, Rules, blocker
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import read_pair, signal_from_document
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """Whether an offer may be made.
+
+    Attributes:
+        blocker: What blocks it; None where it may be made.
+        known: Whether any event was recorded for this visitor and action map. A misspelled customer id is not
+            known, nor is a visitor of whom signals are parked alone.
+    """
+
+    blocker: Blocker | None
+    known: bool
 
 
 class OfferService:
@@ -128,12 +143,12 @@ class OfferService:
 
     def eligibility(
         self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
-    ) -> Blocker | None:
-        """What stands against an offer now, read from the log; None where it may be made.
+    ) -> Eligibility:
+        """Find what blocks an offer now, from the log, and whether the visitor-offer is known at all.
 
         Raises:
-            MalformedSignal: Saying which argument and why.
-            OrganizationName: The organization's name is no name of one.
+            MalformedSignal: Says which argument is wrong, and why.
+            OrganizationName: The organization's name is not valid.
         """
         circumstances = self._circumstances(organization)
         stream = self.stream(
@@ -142,8 +157,10 @@ class OfferService:
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
         )
-        offer = VisitorOffer(stream, newest=self._streams.newest_action(stream))
-        return blocker(offer, circumstances.now, circumstances.rules, dated=False)
+        newest = self._streams.newest_action(stream)
+        offer = VisitorOffer(stream, newest=newest)
+        by = blocker(offer, circumstances.now, circumstances.rules, dated=False)
+        return Eligibility(by, known=newest is not None)
 
     def stream(
         self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str

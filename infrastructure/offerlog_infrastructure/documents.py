@@ -18,9 +18,10 @@ if TYPE_CHECKING:
         RefusalCounts,
         Suppression,
     )
+    from offerlog_application.offers import Eligibility
     from offerlog_application.reports import Report
     from offerlog_domain.events import LifecycleEvent
-    from offerlog_domain.outcomes import Blocker, OfferDecision, Outcome
+    from offerlog_domain.outcomes import OfferDecision, Outcome
 
 Document = dict[str, Any]
 
@@ -56,10 +57,12 @@ def offer_document(decision: OfferDecision) -> Document:
     }
 
 
-def eligibility_document(by: Blocker | None) -> Document:
-    """Whether an offer may be made, and if not, why."""
+def eligibility_document(found: Eligibility) -> Document:
+    """Say whether an offer may be made, whether visitor and map are known, and what blocks the offer."""
+    by = found.blocker
     return {
         "eligible": by is None,
+        "known": found.known,
         "reason": by.reason.value if by else None,
         "state": by.state.value if by else None,
         "action_id": by.action_id if by else None,
@@ -82,7 +85,12 @@ def suppression_document(one: Suppression) -> Document:
 def history_document(told: History) -> Document:
     """One visitor-offer, event by event."""
     events = [event_document(version, event) for version, event in enumerate(told.events, start=1)]
-    return {"state": told.state.value if told.state else None, "version": told.version, "events": events}
+    return {
+        "known": told.known,
+        "state": told.state.value if told.state else None,
+        "version": told.version,
+        "events": events,
+    }
 
 
 def event_document(version: int, event: LifecycleEvent) -> Document:

@@ -1,9 +1,8 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -14,38 +13,31 @@ from offerlog_application.batches import Report as SignalReport
 from offerlog_application.expiry import Expired, Expiry
 from offerlog_application.listings import (
     Freshness,
-    KeptSignal,
-    Lookup,
     ProjectionStatus,
-    Suppression,
 )
-from offerlog_application.offers import OfferService
+from offerlog_application.offers import Eligibility, OfferService
 from offerlog_application.ports import Clock
-from offerlog_application.reads import ReadBudget, current_budget
 from offerlog_application.refusal_policy import RefusalPolicy
-from offerlog_application.reports import DEFAULT_LIMITS, Report, ReportLimits, ReportQuery, report
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
 from offerlog_domain.rules import Rules
-from offerlog_domain.wire import read_pair
 from offerlog_infrastructure.deadlines import DeadlineKeeper
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.changes import PostgresChanges
 from offerlog_infrastructure.postgres.histories import StreamReader
 from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log import PostgresLog
-from offerlog_infrastructure.postgres.performance import PostgresPerformance
+from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
 from offerlog_infrastructure.postgres.projector import Projector
-from offerlog_infrastructure.postgres.queries import PostgresReadSide
-from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
 from offerlog_infrastructure.refusal_access import RefusalAccess
 from offerlog_infrastructure.refusal_upkeep import RefusalKeeper
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.showing import await_shown
+from offerlog_infrastructure.stored_reads import StoredReads
 
 
-class Offerlog(ProjectionUpkeep, RefusalAccess):
+class Offerlog(StoredReads, RefusalAccess):
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
     Every method works for the organization given there, unless it is told another.
@@ -54,6 +46,7 @@ class Offerlog(ProjectionUpkeep, RefusalAccess):
         organization: That organization.
         keys: Who may call the HTTP service.
         changes: What changes, by organization and action map.
+        organizations: The organizations that the store knows.
     """
 
     def __init__(
@@ -69,21 +62,18 @@ class Offerlog(ProjectionUpkeep, RefusalAccess):
         trace: Trace = UNTRACED,
         refusal_policy: RefusalPolicy | None = None,
     ) -> None:
-        self.organization = organization
+        StoredReads.__init__(self, application, clock=clock, organization=organization, replica=replica)
         self._store = store
-        ProjectionUpkeep.__init__(self, application)
         RefusalAccess.__init__(self, application, refusal_policy or RefusalPolicy(), clock)
         self._log = PostgresLog(application, self._text_quota.apply)
         self._streams = StreamReader(application)
-        self._reads = PostgresReadSide(application, clock)
-        self._performance = PostgresPerformance(application)
         self.changes = PostgresChanges(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)
         self._service = OfferService(self._writer, self._log, clock, rules)
         self._expiry = Expiry(self._writer, self._reads, clock, rules)
         self._projector = Projector(application, trace=trace) if project else None
-        self._replica = replica
         self.keys = PostgresKeys(application)
+        self.organizations = PostgresOrganizations(application, self._log)
         self._keeper: DeadlineKeeper | None = None
         self._refusal_keeper: RefusalKeeper | None = None
 
@@ -198,6 +188,26 @@ class Offerlog(ProjectionUpkeep, RefusalAccess):
         Raises:
             MalformedSignal: Saying which argument, by its wire name, and why.
         """
+        return self.check_eligibility(
+            customer_id=customer_id,
+            action_map_id=action_map_id,
+            customer_id_type=customer_id_type,
+            organization=organization,
+        ).blocker
+
+    def check_eligibility(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        customer_id_type: str = "cookie",
+        organization: str | None = None,
+    ) -> Eligibility:
+        """As `eligibility`, and say whether the visitor and map are known.
+
+        Raises:
+            MalformedSignal: Says which argument is wrong, by its wire name, and why.
+        """
         return self._service.eligibility(
             self._of(organization),
             customer_id=customer_id,
@@ -228,75 +238,6 @@ class Offerlog(ProjectionUpkeep, RefusalAccess):
             action_map_id=action_map_id,
         )
         return history(self._streams.facts(stream), version=version, as_of=as_of)
-
-    def suppressions(
-        self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
-    ) -> Sequence[Suppression]:
-        """Which maps must not offer to this visitor, from the projection; sorted by map."""
-        return self._reads.suppressions_of_visitor(self._of(organization), customer_id, customer_id_type)
-
-    def suppressions_of(
-        self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
-    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """The same for many visitors at once, each given by id type and id; every one of them is answered."""
-        return self._reads.suppressions_of_visitors(self._of(organization), visitors)
-
-    def local_suppressions(
-        self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
-    ) -> Lookup:
-        """Which maps must not offer to this visitor, from this process's own copy, which asks nobody.
-
-        Raises:
-            ReplicaStale: The copy is older than it may be; ask `suppressions`, or offer nothing.
-            RuntimeError: The service was opened without a copy.
-        """
-        if self._replica is None:
-            raise RuntimeError(
-                "open_offerlog was not given a folder for the local suppression list (`replica`)"
-            )
-        return self._replica.look_up(self._of(organization), customer_id, customer_id_type)
-
-    def suppressed_visitors(
-        self, action_map_id: str, *, organization: str | None = None, behind: tuple[str, str] | None = None
-    ) -> Generator[Suppression]:
-        """Whom a map must not offer to, from the projection; streamed, behind an id type and id if given."""
-        return self._reads.suppressions_of_action_map(
-            self._of(organization), self.action_map(action_map_id), behind
-        )
-
-    @staticmethod
-    def action_map(text: str) -> str:
-        """An action map's id as it is stored.
-
-        Raises:
-            MalformedSignal: It is none.
-        """
-        return read_pair("-", "-", text)[2]
-
-    def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> Report:
-        """The Action Map Performance report, from the projection; says by how many events it is short.
-
-        Raises:
-            ReportTooLargeError: It would have more buckets or rows than `limits` allows.
-            ReadTimeoutError: It takes longer than `limits` allows, or than the current `ReadBudget` does.
-            ReadCancelledError: The current `ReadBudget` was cancelled.
-        """
-        with ExitStack() as held:
-            if current_budget() is None:
-                held.enter_context(ReadBudget(limits.seconds).active())
-            made = report(query, self._performance, limits)
-            missing = self._dead_letters.short_by("performance", query.organization, query.action_maps)
-        return replace(made, short_by=missing)
-
-    def action_maps(
-        self, *, organization: str | None = None, behind: str | None = None
-    ) -> Generator[tuple[str, str | None]]:
-        """The maps that have been counted, each with its newest known name; streamed, behind one if given."""
-        return self._performance.action_maps(self._of(organization), behind)
-
-    def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
-        """Signals that wait for their action, from the projection; streamed."""
-        return self._reads.parked(self._of(organization))
 
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
@@ -389,10 +330,6 @@ class Offerlog(ProjectionUpkeep, RefusalAccess):
     def blocked_offers(self) -> Mapping[Reason, int]:
         """How many offers this process has blocked, by reason."""
         return dict(self._service.blocked)
-
-    def _of(self, organization: str | None) -> str:
-        """Whose data: an empty name is a wrong one, not none."""
-        return self.organization if organization is None else organization
 
     def _wake(self) -> None:
         if self._projector is not None:

@@ -3,15 +3,18 @@
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from eventsourcing.utils import strtobool
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from offerlog_application.refusal_policy import RefusalPolicy
 from offerlog_domain.rules import Rules
 from offerlog_infrastructure.server_address import add_password
+
+_DEVELOPERS: Final = ("OFFERLOG_DEBUG", "OFFERLOG_TEST_FOLDER", "OFFERLOG_SOAK_SECONDS", "OFFERLOG_CONTRACT")
+"""Variables that are read elsewhere, by people who work on offerlog."""
 
 
 def _seconds(value: object) -> object:
@@ -41,6 +44,8 @@ class Settings(BaseSettings):
         database_url: A PostgreSQL server to use instead of the embedded one (`OFFERLOG_DATABASE_URL`); with
             the password, if one of the two above gives it.
         organization: Whose data commands work on (`OFFERLOG_ORGANIZATION`).
+        admin_key_file: New file for the admin key of a first start (`OFFERLOG_ADMIN_KEY_FILE`); None for the
+            terminal, or a file in the data folder where there is no terminal.
         open_action_ttl: How long a silent open action blocks another (`OFFERLOG_OPEN_ACTION_TTL`, seconds).
         parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
         deadline_grace: How long after a time-out it is recorded (`OFFERLOG_DEADLINE_GRACE`, seconds).
@@ -78,6 +83,7 @@ class Settings(BaseSettings):
     database_password_file: Path | None = None
     database_url: str | None = Field(default=None, validate_default=True)  # behind what its validator reads
     organization: str = "default"
+    admin_key_file: Path | None = None
     open_action_ttl: _Period = Rules().open_action_ttl
     parking_time: _Period = Rules().parking_time
     deadline_grace: _Period = Rules().deadline_grace
@@ -143,6 +149,24 @@ class Settings(BaseSettings):
             if one != "*":
                 ip_network(one)
         return value
+
+    @classmethod
+    def variables(cls) -> list[str]:
+        """List the variables of offerlog's own that are read."""
+        names: list[str] = []
+        for name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            choices = (
+                alias.choices if isinstance(alias, AliasChoices) else [alias or f"OFFERLOG_{name.upper()}"]
+            )
+            names += [one for one in choices if isinstance(one, str) and one.startswith("OFFERLOG_")]
+        return names
+
+    @classmethod
+    def unknown_variables(cls) -> list[str]:
+        """List the variables in the environment that begin with `OFFERLOG_` and that nothing reads."""
+        given = {name.upper() for name in EnvSettingsSource(cls).env_vars if name.startswith("offerlog_")}
+        return sorted(given - {*cls.variables(), *_DEVELOPERS})
 
     @property
     def traced(self) -> bool:

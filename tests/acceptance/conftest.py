@@ -11,7 +11,8 @@ import pytest
 pytest.register_assert_rewrite("model_answers", "scenario", "acceptance.command_line")
 
 from acceptance.command_line import CommandLine  # noqa: E402 - rewritten, so after the line above
-from offerlog_infrastructure.embedded import EmbeddedServer  # noqa: E402 - goes with it
+from offerlog_infrastructure.composition import open_offerlog  # noqa: E402 - goes with it
+from offerlog_infrastructure.service import Offerlog  # noqa: E402 - goes with it
 
 
 def _folder() -> Path:
@@ -30,14 +31,17 @@ def cli_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cli_store() -> Iterator[Path]:
-    """The folder of an embedded store, its server kept running so that no command waits for one."""
+def cli_store() -> Iterator[tuple[Path, Offerlog]]:
+    """The folder of an embedded store and a service on it, which keeps the server running."""
     folder = _folder() / "store"
-    with EmbeddedServer.acquire(folder):
-        yield folder
+    with open_offerlog(data=folder, keep_deadlines=False, project=False) as service:
+        yield folder, service
 
 
 @pytest.fixture
-def offerlog(cli_store: Path) -> CommandLine:
-    """The command, working for an organization that has seen nothing."""
-    return CommandLine(cli_store, f"org-{uuid.uuid4().hex[:12]}")
+def offerlog(cli_store: tuple[Path, Offerlog]) -> CommandLine:
+    """The command, working for an organization that is known and has seen nothing."""
+    folder, service = cli_store
+    organization = f"org-{uuid.uuid4().hex[:12]}"
+    service.organizations.register(organization)
+    return CommandLine(folder, organization)

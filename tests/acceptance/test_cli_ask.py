@@ -32,6 +32,7 @@ def test_one_offer_at_a_time(offerlog: CommandLine) -> None:
     told_why = offerlog("eligibility", "--customer", "v1", "--action-map", action_map).json
     assert told_why == {
         "eligible": False,
+        "known": True,
         "reason": "already_open",
         "state": "offered",
         "action_id": mine,
@@ -61,19 +62,29 @@ def test_a_terminal_state_suppresses_for_good(offerlog: CommandLine) -> None:
     pair = ("--customer", "v1", "--action-map", action_map)
     told_why = {name: listed[name] for name in ("state", "action_id", "since")}
     asked = offerlog("eligibility", *pair).json
-    assert asked == {"eligible": False, "reason": "terminal_state", **told_why}
+    assert asked == {"eligible": False, "known": True, "reason": "terminal_state", **told_why}
     decision = offerlog("offer", *pair, "--session", SESSION).json
     assert (decision["decision"], decision["reason"]) == ("blocked", "terminal_state")
     assert decision["blocking_action_id"] == action
 
 
 def test_a_stranger_is_eligible(offerlog: CommandLine) -> None:
-    """All else is null; asking records nothing."""
+    """All else is null; asking records nothing. That nobody knows them is said: the id may be misspelled."""
     words = ("eligibility", "--customer", "nobody", "--action-map", an_id())
     answer = offerlog(*words)
     nothing = dict.fromkeys(("reason", "state", "action_id", "since"))
-    assert answer.json == {"eligible": True, **nothing}
+    assert answer.json == {"eligible": True, "known": False, **nothing}
     assert offerlog(*words).raw == answer.raw
+    history = ("history", *words[1:])
+    assert "Nothing is known of this visitor and action map" in offerlog(*history).text
+    assert offerlog(*history, "--format", "json").json == {
+        "known": False, "state": None, "version": 0, "events": [],
+    }  # fmt: skip
+    action = an_id()
+    offerlog.judged(
+        *(told(state, action, words[-1], AT, customerId="nobody") for state in ("offered", "errored"))
+    )
+    assert offerlog(*words).json == {"eligible": True, "known": True, **nothing}
 
 
 def test_a_lapsed_action_blocks_no_longer(offerlog: CommandLine) -> None:
@@ -90,9 +101,10 @@ def test_organizations_do_not_see_each_other(offerlog: CommandLine) -> None:
     signals = [told(state, action, action_map, AT) for state in ("offered", "rejected")]
     offerlog.judged(*signals)
     other = ("--organization", f"{offerlog.organization}-b")
+    offerlog.judged(told("offered", an_id(), an_id(), AT, customerId="v2"), options=other)
     assert offerlog("suppressions", "--customer", "v1", *other).raw == b""
     assert offerlog(*other, "suppressions", "--action-map", action_map).raw == b""
-    assert offerlog("report", "--format", "json", *other).json["rows"] == []
+    assert len(offerlog("report", "--format", "json", *other).json["rows"]) == 1
     assert [line["outcome"] for line in offerlog.judged(*signals, options=other)] == ["recorded"] * 2
     assert len(offerlog("suppressions", "--customer", "v1", *other).lines) == 1
 

@@ -30,7 +30,7 @@ def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
     )
     pair = ("history", "--customer", "v1", "--action-map", action_map)
     now = offerlog(*pair, "--format", "json").json
-    assert list(now) == ["state", "version", "events"]
+    assert list(now) == ["known", "state", "version", "events"]
     assert (now["state"], now["version"]) == ("rejected", 5)
     assert [(event["version"], event["event"], event["action_id"]) for event in now["events"]] == [
         (1, "offered", one),
@@ -50,11 +50,11 @@ def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
     assert (rejected["stage"], rejected["action_map_version"]) == ("form", 2)
     assert now["events"][0]["timeout_seconds"] == 45
     early = offerlog(*pair, "--format", "json", "--version", "2").json
-    assert early == {"state": "errored", "version": 2, "events": now["events"][:2]}
+    assert early == {"known": True, "state": "errored", "version": 2, "events": now["events"][:2]}
     then = offerlog(*pair, "--format", "json", "--as-of", errored["recorded_at"]).json
     assert then == early
     before = datetime.fromisoformat(errored["recorded_at"]) - timedelta(microseconds=1)
-    nothing = {"state": None, "version": 0, "events": []}
+    nothing = {"known": True, "state": None, "version": 0, "events": []}
     assert offerlog(*pair, "--format", "json", "--as-of", before.isoformat()).json == nothing
     table = offerlog(*pair).text
     assert "rejected, version 5" in table
@@ -65,8 +65,10 @@ def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
 def test_an_unknown_pair_has_no_history(offerlog: CommandLine) -> None:
     """Version 0 and no state; for people, a sentence."""
     pair = ("history", "--customer", "nobody", "--action-map", an_id())
-    assert offerlog(*pair, "--format", "json").text == '{"state":null,"version":0,"events":[]}\n'
-    assert "Nothing had been recorded there yet" in offerlog(*pair).text
+    assert (
+        offerlog(*pair, "--format", "json").text == '{"known":false,"state":null,"version":0,"events":[]}\n'
+    )
+    assert "Nothing is known of this visitor and action map" in offerlog(*pair).text
 
 
 def test_what_is_parked_is_listed_until_its_action_comes(offerlog: CommandLine) -> None:

@@ -16,7 +16,7 @@ OPEN = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(0))
 def eligibility(desk: Any, **more: Any) -> Blocker | None:
     """What stands against an offer to the visitor of the scenario."""
     told = {"customer_id": CUSTOMER, "action_map_id": MAP} | more
-    answer: Blocker | None = desk.service.eligibility("acme", **told)
+    answer: Blocker | None = desk.service.eligibility("acme", **told).blocker
     return answer
 
 

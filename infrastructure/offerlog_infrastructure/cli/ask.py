@@ -6,13 +6,13 @@ from typing import Annotated, Final
 import typer
 
 from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import (
     ActionMap,
     Customer,
     CustomerType,
     Data,
     Organization,
-    open_service,
 )
 from offerlog_infrastructure.cli.output import print_json, usage
 from offerlog_infrastructure.documents import eligibility_document, offer_document, suppression_document
@@ -73,10 +73,10 @@ def eligibility(
 ) -> None:
     """Say whether a map may offer to a visitor now, and if not, why; nothing is recorded."""
     with open_service(data, organization) as service:
-        by = service.eligibility(
+        found = service.check_eligibility(
             customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
         )
-    print_json(eligibility_document(by))
+    print_json(eligibility_document(found))
 
 
 def offer(
@@ -100,7 +100,7 @@ def offer(
     However many ask at the same moment, one of them gets the offer. A
     blocked one is told by what.
     """
-    with open_service(data, organization) as service:
+    with open_service(data, organization, Access.WRITE) as service:
         decision = service.offer(
             customer_id=customer,
             customer_id_type=customer_type,

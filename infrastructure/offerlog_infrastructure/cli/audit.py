@@ -11,13 +11,13 @@ from rich.text import Text
 
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import (
     ActionMap,
     Customer,
     CustomerType,
     Data,
     Organization,
-    open_service,
 )
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.documents import history_document, kept_document, refusal_counts_document
@@ -71,6 +71,9 @@ def history(
         print_json(history_document(told))
         return
     if not told.events:
+        if not told.known:
+            console().print("Nothing is known of this visitor and action map: see whether the ids are right.")
+            return
         asked = "by then" if moment is not None else "at version 0" if version == 0 else "yet"
         console().print(f"Nothing had been recorded there {asked}.")
         return

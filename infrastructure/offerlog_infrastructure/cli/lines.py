@@ -6,9 +6,10 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from offerlog_domain.signals import MAX_LINE_BYTES
+from offerlog_infrastructure.cli.formats import BYTE_ORDER_MARK, check_head, read_head
 
 STDIN: Final = Path("-")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -40,23 +41,46 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: BinaryIO = sys.stdin.buffer if path == STDIN else path.open("rb")
+        self._stream: io.BufferedReader | None = None
         self.size = None if path == STDIN or not path.is_file() else path.stat().st_size
 
     def read_so_far(self) -> int:
         """How many of its bytes have been read."""
         return self._file.tell() if self.size is not None else 0
 
+    def check(self) -> None:
+        """Make sure that this is NDJSON, by its first lines; they are kept for `lines`.
+
+        Raises:
+            NotSignalsError: It is something else.
+            OSError: The file cannot be read.
+        """
+        if self._stream is not None:
+            return
+        head = _Head(self._unpacked())
+        self._stream = io.BufferedReader(head, _READ_AHEAD)
+        if head.broken is None:
+            check_head(head.text, "standard input" if self.path == STDIN else str(self.path))
+        head.text = head.text.removeprefix(BYTE_ORDER_MARK)
+
+    def _unpacked(self) -> "io.BufferedReader[Any]":
+        buffered = self._file if isinstance(self._file, io.BufferedReader) else io.BufferedReader(self._file)  # type: ignore[type-var] # stdin's buffer may be any binary file
+        if buffered.peek(2)[:2] == _GZIP_MAGIC:
+            return io.BufferedReader(_Unpacked(buffered), _READ_AHEAD)
+        return buffered
+
     def lines(self) -> Iterator[Line]:
         """Every line that is not blank.
 
         Raises:
+            NotSignalsError: This is not NDJSON.
             OSError: The file cannot be read, or its compression is broken.
         """
-        buffered = self._file if isinstance(self._file, io.BufferedReader) else io.BufferedReader(self._file)  # type: ignore[type-var] # stdin's buffer may be any binary file
+        self.check()
+        stream = self._stream
+        assert stream is not None  # noqa: S101 - the check made it
         number = 0
         try:
-            compressed = buffered.peek(2)[:2] == _GZIP_MAGIC
-            stream = io.BufferedReader(_Unpacked(buffered), _READ_AHEAD) if compressed else buffered
             while text := stream.readline(_LONGEST + 1):
                 number += 1
                 if not text.endswith(b"\n") and len(text) > _LONGEST:
@@ -74,6 +98,40 @@ class Source:
         """Let go of the file."""
         if self.path != STDIN:
             self._file.close()
+
+
+class _Head(io.RawIOBase):
+    """A stream whose first bytes have been read already: they come first, then the rest.
+
+    Attributes:
+        text: Those of them that are left.
+        broken: Why reading them ended early.
+    """
+
+    def __init__(self, rest: "io.BufferedReader[Any]") -> None:
+        super().__init__()
+        self._rest = rest
+        self.text = b""
+        self.broken: Exception | None = None
+        self.text = read_head(self._read)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # io always gives a memoryview
+        if not self.text and self.broken is not None:
+            raise self.broken
+        found = self.text[: len(buffer)] or self._rest.read1(len(buffer))
+        self.text = self.text[len(found) :]
+        buffer[: len(found)] = found
+        return len(found)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._rest.read1(size)
+        except (EOFError, OSError, zlib.error) as error:
+            self.broken = error
+            return b""
 
 
 class _Unpacked(io.RawIOBase):

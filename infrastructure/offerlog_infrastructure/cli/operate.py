@@ -6,7 +6,8 @@ import typer
 from rich.text import Text
 
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
-from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.opening import Access, open_service
+from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table
 from offerlog_infrastructure.escaping import spell_out
 
@@ -27,7 +28,7 @@ def expire(data: Data = None, organization: Organization = None) -> None:
 
     A running service does this by itself.
     """
-    with open_service(data, organization) as service:
+    with open_service(data, organization, Access.MAINTAIN) as service:
         ended = service.expire()
     print_json({"timedout": ended.timedout, "never_reachable": ended.never_reachable})
 
@@ -42,7 +43,7 @@ def check(
     Run it with a new build before the build is put to work. Reads a sample
     of each kind. Exit code 1 if there is an event that cannot be read.
     """
-    with open_service(data, organization, project=False) as service:
+    with open_service(data, organization, Access.MAINTAIN, project=False) as service:
         kinds = service.stored_kinds()
     out = console()
     rows = table(out, ["stored as", "readable", "events", "first", "last", "read"], numbers=4)

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
-from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.opening import Access, open_service
+from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import (
     Form,
     console,
@@ -52,7 +53,7 @@ def status(
     organization: Organization = None,
 ) -> None:
     """Show each projection's position in the log, and its lag in events and seconds."""
-    with open_service(data, organization, project=False) as service:
+    with open_service(data, organization, Access.MAINTAIN, project=False) as service:
         found = service.projections()
     out = console()
     rows = table(out, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
@@ -79,7 +80,7 @@ def verify(
     Reads the whole log. Exit code 1 where they differ, with the first
     difference.
     """
-    with open_service(data, organization) as service:
+    with open_service(data, organization, Access.MAINTAIN) as service:
         _known(service, name)
         service.catch_up()
         proofs = service.verify(name)
@@ -123,7 +124,7 @@ def rebuild(
     will where the code was changed on purpose, it shows where and asks.
     Interrupted, it goes on where it was the next time.
     """
-    with open_service(data, organization) as service:
+    with open_service(data, organization, Access.MAINTAIN) as service:
         _known(service, name)
         try:
             _rebuild(service, name, switch=True, accept_difference=accept_difference)
@@ -150,7 +151,7 @@ def dead_letters(
     Such an event stops only its own visitor-offer: its later events wait
     in order, and reports say by how many events they are short.
     """
-    with open_service(data, organization) as service:
+    with open_service(data, organization, Access.MAINTAIN) as service:
         service.catch_up()
         lifted = service.retry_dead_letters() if retry else None
         found = service.dead_letters()

@@ -4,10 +4,11 @@ import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
@@ -15,7 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
-from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.opening import Access, open_service
+from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, json_line, table, usage
 from offerlog_infrastructure.documents import outcome_document
 from offerlog_infrastructure.escaping import spell_out
@@ -67,15 +69,18 @@ def record(
             raise usage(f"{path}: it cannot be read")
         if outcomes is not None and path.is_file() and outcomes.is_file() and path.samefile(outcomes):
             raise usage(f"--outcomes {outcomes} would overwrite the signals in it")
+    if files.count(STDIN) > 1:
+        raise usage("standard input can be read only once: give - once")
     tally: Tally = Counter()
     to_stderr = outcomes == STDIN
     with ExitStack() as held:
-        service = held.enter_context(open_service(data, organization))
+        opened = _checked(files, held)
+        service = held.enter_context(open_service(data, organization, Access.WRITE))
         written: TextIO | None = sys.stdout if to_stderr else None
         if outcomes is not None and not to_stderr:
             written = held.enter_context(_opened(outcomes))
         try:
-            record_files(service, files, batch_size, written, tally)
+            record_files(service, files, batch_size, written, tally, opened)
         except OSError:  # a file broke off: what came before it counts
             if tally:
                 show_outcomes(tally, to_stderr=to_stderr)
@@ -83,10 +88,44 @@ def record(
     show_outcomes(tally, to_stderr=to_stderr)
 
 
+def _checked(files: list[Path], held: ExitStack) -> dict[Path, Source]:
+    """Look into all files before anything is recorded, or a store is made.
+
+    Returns:
+        Those that can be read only once, such as standard input: opened, and closed with `held`.
+
+    Raises:
+        NotSignalsError: One of the files is not NDJSON.
+    """
+    opened: dict[Path, Source] = {}
+    for path in files:
+        if path.is_file():
+            with closing(Source(path)) as source:
+                source.check()
+        else:
+            source = opened[path] = Source(path)
+            held.callback(source.close)
+            source.check()
+    return opened
+
+
 def record_files(
-    service: "Offerlog", files: list[Path], batch_size: int, written: TextIO | None, tally: Tally
+    service: "Offerlog",
+    files: list[Path],
+    batch_size: int,
+    written: TextIO | None,
+    tally: Tally,
+    opened: Mapping[Path, Source] = MappingProxyType({}),
 ) -> None:
     """Record every line of every file, with a progress bar on a terminal; counts the outcomes in `tally`.
+
+    Args:
+        service: What to record with.
+        files: The files, in order.
+        batch_size: Lines a batch.
+        written: Where to write the outcomes, if anywhere.
+        tally: Counts the outcomes.
+        opened: Those of the files that are open already.
 
     Raises:
         OSError: A file cannot be read on; what came before is recorded, and the projections show it.
@@ -106,7 +145,7 @@ def record_files(
             for path in files:
                 name = str(path) if len(files) > 1 else None
                 seen, began = 0, time.monotonic()
-                with closing(Source(path)) as source:
+                with closing(opened.get(path) or Source(path)) as source:
                     task = progress.add_task(spell_out(str(path)), total=source.size, signals=0, rate=0.0)
                     for batch, receipt in _recorded(service, source, batch_size):
                         position = max(position, receipt.position or 0)

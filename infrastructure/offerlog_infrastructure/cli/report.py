@@ -10,7 +10,8 @@ from rich.text import Text
 from offerlog_application.calendar import Granularity, instant, zone
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
 from offerlog_infrastructure.cli.everywhere import Command
-from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.opening import open_service
+from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import (
     console,
     fits,

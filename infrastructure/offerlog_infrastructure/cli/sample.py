@@ -1,11 +1,11 @@
 """offerlog sample: a first look, over a simulated day that comes with the package."""
 
 import shlex
-import shutil
 import sys
 from collections import Counter
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -13,13 +13,32 @@ from rich.text import Text
 
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_infrastructure.cli.everywhere import Command
-from offerlog_infrastructure.cli.options import Data, Organization, open_service
-from offerlog_infrastructure.cli.output import console, table
+from offerlog_infrastructure.cli.invocation import called_as, with_options
+from offerlog_infrastructure.cli.opening import Access, listed, open_service
+from offerlog_infrastructure.cli.options import Data, organization_name
+from offerlog_infrastructure.cli.output import console, table, usage
 from offerlog_infrastructure.cli.record import Tally, record_files, show_outcomes
 from offerlog_infrastructure.cli.report import show_report
 from offerlog_infrastructure.escaping import spell_out
 
-_BATCH = 1000
+if TYPE_CHECKING:
+    from offerlog_application.listings import Suppression
+    from offerlog_infrastructure.service import Offerlog
+
+_BATCH: Final = 1000
+
+SAMPLE: Final = "sample"
+"""The organization of the sample's signals."""
+
+_SIGNALS: Final = 45_566
+"""Signals in the sample."""
+
+
+class NothingRecordedError(Exception):
+    """The question whether to go on was answered with no."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing was recorded")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,13 +46,36 @@ def add_to(app: typer.Typer) -> None:
     app.command(cls=Command, epilog="[dim]Example:[/] offerlog sample --data /tmp/try-offerlog")(sample)
 
 
-def sample(data: Data = None, organization: Organization = None) -> None:
-    """Record a simulated day and show what became of it; a second time records nothing new."""
+def sample(
+    data: Data = None,
+    organization: Annotated[
+        str | None,
+        typer.Option(
+            "--organization",
+            parser=organization_name,
+            metavar="NAME",
+            help="Organization to record into. [dim]sample, whatever OFFERLOG_ORGANIZATION says[/]",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Record it also beside signals of other organizations.")
+    ] = False,
+) -> None:
+    """Record a simulated day and show what became of it; a second time records nothing new.
+
+    The signals are invented and stay in the log, so they go to an
+    organization of their own, `sample`. A store that holds other signals
+    asks first.
+    """
     from offerlog_application.reports import ReportQuery  # noqa: PLC0415 - --help need not wait for it
 
     out = console()
     shipped = resources.files("offerlog_infrastructure") / "sample" / "day.ndjson.gz"
-    with open_service(data, organization) as service, resources.as_file(shipped) as file:
+    organization = organization or SAMPLE
+    with open_service(data, organization, Access.WRITE) as service, resources.as_file(shipped) as file:
+        if not yes:
+            _ask(service)
         out.print(f"Recording a simulated day, with its disorder and repeats ({file.name}) ...")
         tally: Tally = Counter()
         record_files(service, [Path(file)], _BATCH, None, tally)
@@ -60,11 +102,34 @@ def sample(data: Data = None, organization: Organization = None) -> None:
             rows.add_row(Text(spell_out(row.action_map_name or row.action_map_id)), f"{len(found):,}")
         out.print(rows)
         _space(out)
-    if example is None:
+    if example is not None:
+        _show_commands(out, example, with_options(data, organization))
+
+
+def _ask(service: "Offerlog") -> None:
+    """Ask whether invented signals may go beside real ones, for good.
+
+    Raises:
+        typer.BadParameter: Nobody is there to answer.
+        NothingRecordedError: The answer is no.
+    """
+    service.catch_up()
+    real = [name for name in service.organizations.names_with_signals() if name != SAMPLE]
+    if not real:
         return
-    offerlog = _called_as()
-    where = f" --data {shlex.quote(str(data))}" if data else ""
-    where += f" --organization {shlex.quote(organization)}" if organization else ""
+    told = (
+        f"the store holds signals of {listed(real)}; the sample's {_SIGNALS:,} invented signals would stay in"
+        f" it for good, in organization {service.organization!r}"
+    )
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise usage(f"{told}: give --yes, or another --data")
+    if not typer.confirm(f"{spell_out(told)}. Go on?", err=True):
+        raise NothingRecordedError
+
+
+def _show_commands(out: Console, example: "Suppression", where: str) -> None:
+    """Print commands to go on with, which work as they are printed."""
+    offerlog = called_as()
     visitor = f"--customer {shlex.quote(example.customer_id)}"
     if example.customer_id_type != "cookie":
         visitor += f" --customer-type {shlex.quote(example.customer_id_type)}"
@@ -86,12 +151,3 @@ def _space(out: Console) -> None:
     """An empty line behind a table; those for a terminal bring it along."""
     if not out.is_terminal:
         out.print()
-
-
-def _called_as() -> str:
-    """How to call the command from here."""
-    command = Path(sys.argv[0])
-    if shutil.which("offerlog") == str(command) or command.name != "offerlog":
-        return "offerlog"
-    here = Path.cwd()
-    return str(command.relative_to(here) if command.is_relative_to(here) else command)

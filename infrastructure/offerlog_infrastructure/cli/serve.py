@@ -1,26 +1,35 @@
 """offerlog serve, keys: the HTTP service and who may call it."""
 
 import logging
+import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from offerlog_application.keys import Key, NoOrigin, Role, checked_origin
+from offerlog_application.keys import Key, NoOrigin, NoSuchKey, Role, checked_origin
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
-from offerlog_infrastructure.cli.options import Data, Organization, open_service
+from offerlog_infrastructure.cli.first_key import make_first_key, usual_file, write_first_key
+from offerlog_infrastructure.cli.invocation import called_as, with_options
+from offerlog_infrastructure.cli.opening import Access, open_service
+from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, print_json, usage
 from offerlog_infrastructure.cli.trial import Trial
 from offerlog_infrastructure.documents import stamp
+from offerlog_infrastructure.escaping import spell_out
 
 if TYPE_CHECKING:
     import socket
 
+    from offerlog_infrastructure.service import Offerlog
     from offerlog_infrastructure.settings import Settings
     from offerlog_infrastructure.tracing import Tracing
 
 _log = logging.getLogger(__name__)
+
+_USUAL_PORT: Final = 8000
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +49,16 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The first port to try; 0 for any.")] = 8000,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port to listen on; 0 for any. [dim]8000, or the next free one[/]",
+            show_default=False,
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Start, wait until it is ready, print the URL, and stop.")
     ] = False,
@@ -68,8 +86,9 @@ def serve(
 ) -> None:
     """Serve HTTP until Ctrl-C: the API, the projections and the deadlines in one process.
 
-    On a new store an admin key is printed, once. A busy port means the next
-    free one. What is in flight when it is told to stop is answered first.
+    The first start makes an admin key: it is printed on a terminal, once, and
+    written into a file of mode 0600 elsewhere. Requests in flight are
+    answered before it stops.
     """
     from offerlog_infrastructure.http.app import create_app  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.http.server import listen, run  # noqa: PLC0415 - as above
@@ -81,20 +100,16 @@ def serve(
     if keep_alive is not None:
         settings = settings.model_copy(update={"keep_alive": keep_alive})
     tracing = _observed(settings)
-    listening = listen(host, port)
+    listening = listen(host, _USUAL_PORT if port is None else port, exact=port is not None)
     metrics = None if metrics_port is None else _listen_for_metrics(host, metrics_port, listening)
     with ExitStack() as held:
         if tracing is not None:
             held.callback(tracing.close)
-        service = held.enter_context(open_service(data, organization, trace=tracing))
+        service = held.enter_context(open_service(data, organization, Access.WRITE, trace=tracing))
         service.keep_deadlines()
         out = console()
-        if not service.keys.all(service.organization):
-            _, text = service.keys.create(service.organization, Role.ADMIN, "first start")
-            out.print(
-                f"The admin key of organization {service.organization}, shown this once: {text}",
-                soft_wrap=True,
-            )
+        service.organizations.register(service.organization)
+        has_keys = _has_keys(service, settings, data)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
         app = create_app(service, service.keys, settings)
@@ -109,6 +124,8 @@ def serve(
             out.print(f"Serving at {url}" + ("" if check else " until Ctrl-C"), soft_wrap=True)
             if metrics is not None:
                 out.print(f"Metrics at http://{shown}:{metrics.getsockname()[1]}/metrics", soft_wrap=True)
+            if has_keys and not check:
+                _say_how_to_log_in(service.organization, with_options(data, organization))
             if stop_when is not None:
                 threading.Thread(target=trial.run, args=(stop_when,), daemon=True).start()
 
@@ -116,6 +133,15 @@ def serve(
     if check:
         trial.prove()
     out.print("ready, and stopped again" if check else "stopped; all that was accepted is recorded")
+
+
+def _say_how_to_log_in(organization: str, options: str) -> None:
+    """Print on a terminal how to get a key, where the first one was shown long ago."""
+    out = console()
+    if out.is_terminal:
+        command = f"{called_as()} keys create --role reporter{options}"
+        told = f"Log in there with a key of organization {organization}; a new one: {command}"
+        out.print(spell_out(told), soft_wrap=True, markup=False)
 
 
 def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "socket.socket":
@@ -129,6 +155,35 @@ def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "so
     made.close()
     is_ours = port == listening.getsockname()[1]
     raise usage(f"--metrics-port: port {port} is taken" + (", by the service itself" if is_ours else ""))
+
+
+def _has_keys(service: "Offerlog", settings: "Settings", data: Path | None) -> bool:
+    """Say whether the organization has keys; otherwise give it the first one."""
+    if service.keys.all(service.organization):
+        return True
+    _give_first_key(service, settings, data)
+    return False
+
+
+def _give_first_key(service: "Offerlog", settings: "Settings", data: Path | None) -> None:
+    """Make the first admin key, and show it on a terminal or write it into a file."""
+    from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - --help need not wait
+
+    file = settings.admin_key_file
+    if file is None and sys.stdout.isatty():
+        text = make_first_key(service)
+        typer.echo(f"The admin key of organization {service.organization}, shown this once: {text}")
+        return
+    if file is None and (data is not None or settings.database_url is None):
+        file = usual_file(data or settings.data or default_data_dir(), service.organization)
+    if file is None:
+        _log.warning(
+            "organization %s has no key, and none is written into a log: make one with"
+            " `offerlog keys create --role admin`, or set OFFERLOG_ADMIN_KEY_FILE",
+            service.organization,
+        )
+    elif write_first_key(service, file):
+        typer.echo(f"The admin key of organization {service.organization} is in {spell_out(str(file))}")
 
 
 def _observed(settings: "Settings") -> "Tracing | None":
@@ -169,14 +224,25 @@ def create(
         typer.Option(
             parser=_origin,
             metavar="ORIGIN",
-            help="From where a browser may use it; may be given again. [dim]https://shop.example[/]",
+            help="Web origin allowed to use this key; repeatable. [dim]https://shop.example[/]",
         ),
     ] = None,
+    any_origin: Annotated[
+        bool, typer.Option("--any-origin", help="Allow every web origin, for a widget key.")
+    ] = False,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
     """Make a key and print it, once: only a digest of it is kept."""
-    with open_service(data, organization, project=False) as service:
+    if any_origin and origin:
+        raise usage("give --origin or --any-origin, not both")
+    if role is Role.WIDGET and not (any_origin or origin):
+        raise usage(
+            "a widget key stands in public pages: say with --origin https://shop.example from which sites"
+            " browsers may use it, or --any-origin"
+        )
+    with open_service(data, organization, Access.ADD, project=False) as service:
+        service.organizations.register(service.organization)
         key, text = service.keys.create(service.organization, role, name, origin or ())
     print_json(_document(key) | {"key": text})
 
@@ -195,7 +261,20 @@ def revoke(
 ) -> None:
     """Take a key back; running services refuse it within seconds."""
     with open_service(data, organization, project=False) as service:
-        print_json(_document(service.keys.revoke(service.organization, key_id)))
+        try:
+            print_json(_document(service.keys.revoke(service.organization, key_id)))
+        except NoSuchKey:
+            owners = [
+                name
+                for name in service.organizations.names()
+                if any(key.id == key_id for key in service.keys.all(name))
+            ]
+            if not owners:
+                raise
+            raise usage(
+                f"key {key_id!r} is of organization {owners[0]}, not {service.organization}:"
+                f" give --organization {owners[0]}"
+            ) from None
 
 
 def _document(key: Key) -> dict[str, object]:

@@ -32,6 +32,7 @@ _WALL_TIME: Final[Schema] = {
     "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d(:\d\d)?$",
     "description": "With the offset that the zone's clocks had; before standard time it has seconds.",
 }
+_FLAG: Final[Schema] = {"type": "boolean"}
 _STATE: Final[Schema] = {"enum": [one.value for one in State]}
 _REASON: Final[Schema] = {"enum": [one.value for one in Reason]}
 _FRESHNESS: Final = {"position": COUNT, "age_seconds": or_null(SECONDS), "short_by": COUNT}
@@ -74,8 +75,9 @@ ANSWERS: Final[dict[str, Schema]] = {
         visitors=many(closed(customer_id=NAME, customer_id_type=NAME, suppressions=many(ref("Suppression")))),
     ),
     "SuppressionPage": closed(items=many(ref("Suppression")), next_cursor=or_null(TEXT)),
-    "Eligibility": closed(eligible={"type": "boolean"}, action_id=or_null(UUID), **_BLOCKER),
+    "Eligibility": closed(eligible=_FLAG, known=_FLAG, action_id=or_null(UUID), **_BLOCKER),
     "History": closed(
+        known=_FLAG,
         state=or_null(_STATE),
         version=COUNT,
         next_cursor=or_null(TEXT),

@@ -116,7 +116,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
             ]
         }
     },
-    "eligibility": {"not eligible": {"eligible": False, "action_id": _ACTION, **_BLOCKED}},
+    "eligibility": {"not eligible": {"eligible": False, "known": True, "action_id": _ACTION, **_BLOCKED}},
     "suppressionsOfActionMap": {"the only page": {"items": [_SUPPRESSION], "next_cursor": None}},
     "actionMapPerformance": {
         "all time": {
@@ -147,6 +147,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     },
     "history": {
         "turned down": {
+            "known": True,
             "state": "rejected",
             "version": 2,
             "next_cursor": None,

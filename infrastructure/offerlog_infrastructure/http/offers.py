@@ -133,15 +133,15 @@ async def eligibility(
     customer_id_type: CustomerType = "cookie",
 ) -> dict[str, Any]:
     """Read from the log; nothing is recorded."""
-    by = await explain(
+    found = await explain(
         request,
-        request.app.state.service.eligibility,
+        request.app.state.service.check_eligibility,
         customer_id=customer_id,
         customer_id_type=customer_id_type,
         action_map_id=action_map_id,
         organization=key.organization,
     )
-    return eligibility_document(by)
+    return eligibility_document(found)
 
 
 @router.get(

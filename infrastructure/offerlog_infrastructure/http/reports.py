@@ -178,7 +178,8 @@ def _history_page(service: Offerlog, shown: int, limit: int, **asked: Any) -> by
     events = (event_document(n, found.events[n - 1]) for n in range(shown + 1, found.version + 1))
     items, more = encode_page(events, lambda one: one, limit, lambda last: [last["version"]])
     state = encode_escaped(found.state)
-    return b'{"state":%b,"version":%d,"events":[%b],"next_cursor":%b}' % (state, found.version, items, more)
+    head = b'"known":%b,"state":%b,"version":%d' % (encode_escaped(found.known), state, found.version)
+    return b'{%b,"events":[%b],"next_cursor":%b}' % (head, items, more)
 
 
 @router.get("/v1/refusals", operation_id="refusals", summary="The refused signals")

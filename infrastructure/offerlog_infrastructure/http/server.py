@@ -27,11 +27,31 @@ _UNSENT_BYTES: Final = 128 << 10
 """What the kernel may keep of an answer that a client does not take (Linux)."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on this port, or on the next free one.
+class PortTakenError(OSError):
+    """Another program listens on a port that was asked for.
+
+    Attributes:
+        port: That port.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"port {port} of {host} is taken by another program: end that one, or give --port another number"
+        )
+        self.port = port
+
+
+def listen(host: str, port: int, *, exact: bool = False) -> socket.socket:
+    """Open a listening socket on this port, or on the next free one.
+
+    Args:
+        host: An address of this machine, or a name of one.
+        port: The port, 0 for any.
+        exact: Whether no other port will do.
 
     Raises:
-        OSError: None of the next fifty is free, or the host is not ours.
+        PortTakenError: The port is taken, and no other one will do.
+        OSError: None of the next fifty is free, or the host is not this machine's.
     """
     if not host:
         raise OSError("an address to listen on is needed, such as 127.0.0.1; none would be all of them")
@@ -48,6 +68,8 @@ def listen(host: str, port: int) -> socket.socket:
             made.close()
             if error.errno != errno.EADDRINUSE:
                 raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from None
+            if exact:
+                raise PortTakenError(host, candidate) from None
             last = error
         else:
             return made

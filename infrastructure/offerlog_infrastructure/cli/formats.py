@@ -1,0 +1,161 @@
+"""Telling NDJSON from what is given to `record` by mistake, by the first bytes and lines alone.
+
+A file of signals has JSON objects as lines. As long as one of its first lines is one, bad lines beside it are
+refused one by one. Where none is, the whole file is something else: recording it would fill the refusal log
+with thousands of pieces of it.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from typing import Final
+
+from offerlog_domain.signals import MAX_LINE_BYTES
+
+HEAD_BYTES: Final = MAX_LINE_BYTES
+"""How much of a file is looked at, at most, in bytes."""
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""UTF-8's, which is passed over at the start of a file."""
+
+_UNPACK: Final = {
+    b"\xfd7zXZ\0": ("packed with xz", "xz -dc {file} | offerlog record -"),
+    b"PK\x03\x04": ("a zip archive", "unzip -p {file} | offerlog record -"),
+    b"PK\x05\x06": ("an empty zip archive", "give the files that should be in it"),
+    b"BZh": ("packed with bzip2", "bzip2 -dc {file} | offerlog record -"),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", "zstd -dc {file} | offerlog record -"),
+    b"\x04\x22\x4d\x18": ("packed with lz4", "lz4 -dc {file} | offerlog record -"),
+    b"\x1f\x9d": ("packed with compress", "gzip -dc {file} | offerlog record -"),
+    b"\x1f\x8b": ("packed with gzip twice", "gzip -dc {file} | offerlog record -"),
+    b"LZIP": ("packed with lzip", "lzip -dc {file} | offerlog record -"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", "7z x -so {file} | offerlog record -"),
+    b"PAR1": ("a Parquet file", "export it as NDJSON: one JSON object a line"),
+    b"Obj\x01": ("an Avro file", "export it as NDJSON: one JSON object a line"),
+    b"SQLite format 3\0": ("an SQLite database", "export it as NDJSON: one JSON object a line"),
+    b"%PDF": ("a PDF document", "give NDJSON: one JSON object a line"),
+}
+"""What begins with these bytes, and what to do with it."""
+
+_WIDE: Final = (
+    # The longer marks first: UTF-16's is the beginning of UTF-32's.
+    (re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]"), "UTF-32"),
+    (re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]"), "UTF-16"),
+)
+"""Byte order marks, and where zero bytes stand beside the first characters of a text in ASCII."""
+
+_TAR_MAGIC: Final = slice(257, 262)
+_OTHER_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_ONE_A_LINE: Final = "give NDJSON: one JSON object a line"
+
+
+class NotSignalsError(Exception):
+    """A file, or standard input, is not NDJSON; nothing of it was recorded.
+
+    Attributes:
+        name: The file, as it was given; `standard input` for that.
+        what: What it is instead.
+        remedy: What to do.
+    """
+
+    def __init__(self, name: str, what: str, remedy: str) -> None:
+        self.name = name
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{name}: {what}, so nothing of it was recorded; {remedy}")
+
+
+def read_head(read: Callable[[int], bytes]) -> bytes:
+    """Read until a line is a JSON object, or 64 KiB, or the end.
+
+    Args:
+        read: Reads at most so many bytes, and at least one but at the end; as `BufferedReader.read1`.
+    """
+    head, looked_at = b"", 0
+    while len(head) < HEAD_BYTES and (more := read(HEAD_BYTES - len(head))):
+        head += more
+        end = head.rfind(b"\n") + 1
+        if any(_is_object(line) for line in head[looked_at:end].split(b"\n")):
+            break
+        looked_at = max(looked_at, end)
+    return head
+
+
+def check_head(head: bytes, name: str) -> None:
+    """Make sure that a file is NDJSON, by its head as `read_head` gives it.
+
+    Args:
+        head: The first bytes, unpacked.
+        name: The file, for the error.
+
+    Raises:
+        NotSignalsError: It is something else; says what.
+    """
+    found = _binary_format(head) or _text_format(head.removeprefix(BYTE_ORDER_MARK))
+    if found is not None:
+        what, remedy = found
+        raise NotSignalsError(name, what, remedy.format(file=shlex.quote(name)))
+
+
+def _is_object(line: bytes) -> bool:
+    line = line.removeprefix(BYTE_ORDER_MARK).strip()
+    if not line.startswith(b"{"):
+        return False
+    try:
+        return isinstance(json.loads(line.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _binary_format(head: bytes) -> tuple[str, str] | None:
+    for magic, found in _UNPACK.items():
+        if head.startswith(magic):
+            return found
+    if head[_TAR_MAGIC] == b"ustar":
+        return "a tar archive", "tar -xOf {file} | offerlog record -"
+    for pattern, encoding in _WIDE:
+        if pattern.match(head):
+            return f"text in {encoding}", f"iconv -f {encoding} -t UTF-8 {{file}} | offerlog record -"
+    return None
+
+
+def _text_format(text: bytes) -> tuple[str, str] | None:
+    lines = [line.strip() for line in text.split(b"\n")]
+    lines = [line for line in lines if line]
+    if not lines:
+        return None if text and len(text) >= HEAD_BYTES else ("it is empty", _ONE_A_LINE)
+    if any(_is_object(line) for line in lines):
+        return None
+    if lines[0].startswith(b"["):
+        return "a JSON array", "jq -c '.[]' {file} | offerlog record -"
+    if lines[0].startswith(b"{"):
+        return _json_format(text, lines)
+    if any(line.startswith(b"{") for line in lines):
+        return None
+    return _other_text(text, lines), _ONE_A_LINE
+
+
+def _other_text(text: bytes, lines: list[bytes]) -> str:
+    """Name a text without any line that could be a JSON object."""
+    if _OTHER_CONTROLS.search(text):
+        return "binary data"
+    if lines[0].startswith(b"<"):
+        return "XML or HTML"
+    if any(all(mark in line for line in lines[:2]) for mark in (b",", b";", b"\t", b"|")):
+        return "CSV or another table"
+    return "text of which none of the first lines is a JSON object"
+
+
+def _json_format(text: bytes, lines: list[bytes]) -> tuple[str, str] | None:
+    """Recognize objects that are not one a line; None for NDJSON whose lines are bad."""
+    pretty = "JSON over several lines", "jq -c . {file} | offerlog record -"
+    plain = text.decode("utf-8", "replace").lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(plain)
+    except (ValueError, RecursionError):
+        key_alone = len(lines) > 1 and lines[0] == b"{" and lines[1].startswith(b'"')
+        return pretty if key_alone else None
+    if "\n" in plain[:end]:
+        return pretty
+    joined = plain[end:].lstrip().startswith(("{", ","))
+    return ("several JSON objects on one line", pretty[1]) if joined else None

@@ -1,0 +1,21 @@
+"""Commands as a person has to type them, for hints."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+
+def called_as() -> str:
+    """Find how to call the command from the current folder."""
+    command = Path(sys.argv[0])
+    if shutil.which("offerlog") == str(command) or command.name != "offerlog":
+        return "offerlog"
+    here = Path.cwd()
+    return shlex.quote(str(command.relative_to(here) if command.is_relative_to(here) else command))
+
+
+def with_options(data: Path | None, organization: str | None) -> str:
+    """Spell the options that lead to the same store and organization; empty, or with a blank before them."""
+    told = f" --data {shlex.quote(str(data))}" if data else ""
+    return told + (f" --organization {shlex.quote(organization)}" if organization else "")

@@ -1,0 +1,154 @@
+"""Opening the store that options and environment name, without making one by mistake."""
+
+import difflib
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from offerlog_infrastructure.cli.output import usage
+
+if TYPE_CHECKING:
+    from offerlog_application.traces import Trace
+    from offerlog_infrastructure.service import Offerlog
+
+_log = logging.getLogger(__name__)
+
+_NAMES_SHOWN: Final = 10
+"""Organizations that an error lists; a store may have thousands."""
+
+
+class Access(Enum):
+    """What a command needs of the store."""
+
+    READ = auto()
+    """An existing store, and an organization that it knows."""
+
+    MAINTAIN = auto()
+    """An existing store; the command works for all organizations."""
+
+    ADD = auto()
+    """An existing store, and an organization, new or not. A new one is announced."""
+
+    WRITE = auto()
+    """As `ADD`, but a store is made where there is none, and announced as well."""
+
+
+def open_service(
+    data: Path | None,
+    organization: str | None,
+    access: Access = Access.READ,
+    *,
+    project: bool = True,
+    trace: "Trace | None" = None,
+) -> "Offerlog":
+    """Open the service that options and environment name; an explicit `--data` means the embedded store.
+
+    Args:
+        data: The value of `--data`, if it was given.
+        organization: The value of `--organization`, if it was given.
+        access: What the command needs.
+        project: Whether this process may run the projections.
+        trace: As in `open_offerlog`.
+
+    Raises:
+        typer.BadParameter: An unknown organization; an address or a name that cannot be one.
+        StoreMissingError: There is no store, and this command makes none.
+    """
+    from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - see below
+    from offerlog_application.traces import UNTRACED  # noqa: PLC0415 - see below
+
+    # The store's libraries take a third of a second to load, which `--help` need not pay.
+    from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.server_address import ServerAddress  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.store_missing import StoreMissingError  # noqa: PLC0415 - see above
+
+    settings = Settings()
+    _warn_of_variables(Settings.unknown_variables(), Settings.variables())
+    database_url = None if data else settings.database_url
+    asked: dict[str, Any] = {
+        "data": None if database_url else data or settings.data,
+        "database_url": database_url,
+        "organization": organization or settings.organization,
+        "rules": settings.rules,
+        "refusal_policy": settings.refusal_policy,
+        "keep_deadlines": False,
+        "project": project,
+        "trace": trace or UNTRACED,
+    }
+    try:
+        try:
+            service = open_offerlog(**asked, create=False)
+        except StoreMissingError as missing:
+            if access is not Access.WRITE:
+                raise
+            service = open_offerlog(**asked)
+            _log.warning("made a new store at %s", missing.where)
+    except ServerAddress as error:
+        raise usage(f"the environment variable OFFERLOG_DATABASE_URL: {error}") from None
+    except OrganizationName as error:
+        if organization:
+            raise
+        raise usage(f"the environment variable OFFERLOG_ORGANIZATION: {error}") from None
+    try:
+        _check_organization(service, access)
+    except BaseException:
+        service.close()
+        raise
+    return service
+
+
+def _check_organization(service: "Offerlog", access: Access) -> None:
+    """Refuse to read for an unknown organization; announce a new one before something is written for it."""
+    if access is Access.MAINTAIN:
+        return
+    name, known = service.organization, service.organizations.names()
+    if name in known:
+        return
+    if access is Access.READ:
+        raise usage(_unknown(name, known))
+    variants = [one for one in known if one.casefold() == name.casefold()]
+    if variants:
+        _confirm_variant(name, variants)
+    elif known:
+        _log.warning("%r is a new organization of this store, which has: %s", name, listed(known))
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return f"the store does not know an organization {name!r}, nor any other: nothing was recorded yet"
+    close = difflib.get_close_matches(name.casefold(), [one.casefold() for one in known], 1)
+    meant = [one for one in known if one.casefold() in close][:1]
+    hint = f"did you mean {meant[0]!r}? " if meant else ""
+    return (
+        f"the store does not know an organization {name!r}: {hint}It has: {listed(known)};"
+        " choose with --organization"
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names for a message; of many, the first ten."""
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN:,} more"
+
+
+def _confirm_variant(name: str, variants: Sequence[str]) -> None:
+    """Ask whether a name that differs from a known one in case alone is meant; without a terminal, warn."""
+    told = f"{name!r} is a new organization, which differs only in case from {listed(variants)}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        _log.warning("%s", told)
+    elif not typer.confirm(f"{told}. Go on?", err=True):
+        raise usage(f"nothing was done; give --organization {variants[0]}")
+
+
+def _warn_of_variables(unknown: Iterable[str], known: Sequence[str]) -> None:
+    """Warn of variables that look like settings and that nothing reads: most are misspelled."""
+    for name in unknown:
+        close = difflib.get_close_matches(name, known, 1, cutoff=0.75)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        _log.warning("the environment variable %s is not one that offerlog reads%s", name, hint)

@@ -1,0 +1,62 @@
+"""Organizations that a store knows."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log import PostgresLog, store_reached
+
+_KNOWN: LiteralString = """
+    SELECT organization FROM organizations UNION SELECT organization FROM api_keys
+"""
+_SELECT_KNOWN: LiteralString = f"SELECT organization FROM ({_KNOWN}) AS known ORDER BY organization"
+_SELECT_WITH_SIGNALS: LiteralString = f"""
+    SELECT organization FROM ({_KNOWN}) AS known
+    WHERE EXISTS (SELECT FROM performance_counts AS counts WHERE counts.organization = known.organization)
+        OR EXISTS (SELECT FROM refusals WHERE refusals.organization = known.organization)
+        OR EXISTS (SELECT FROM parked_signals AS parked WHERE parked.organization = known.organization)
+    ORDER BY organization
+"""
+
+
+class PostgresOrganizations:
+    """Organizations of one store, by name; thread-safe.
+
+    An organization is known once something was recorded for it, a key was made for it, or a service was
+    started for it.
+    """
+
+    def __init__(self, application: OfferlogApplication, log: PostgresLog) -> None:
+        self._datastore = application.log.datastore
+        self._log = log
+
+    def names(self) -> Sequence[str]:
+        """List all organizations, sorted.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        return self._select(_SELECT_KNOWN)
+
+    def names_with_signals(self) -> Sequence[str]:
+        """List the organizations that a signal came for, as far as the projections show; sorted.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        return self._select(_SELECT_WITH_SIGNALS)
+
+    def register(self, organization: str) -> None:
+        """Make an organization known before anything is recorded for it; again changes nothing.
+
+        Args:
+            organization: A valid name (`check_organization`).
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        self._log.secret(organization)
+
+    def _select(self, statement: LiteralString) -> Sequence[str]:
+        with store_reached(), self._datastore.cursor() as cursor:
+            return [row["organization"] for row in cursor.execute(statement).fetchall()]

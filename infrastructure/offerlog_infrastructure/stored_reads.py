@@ -1,0 +1,115 @@
+"""What an open service answers from its projections and the refusal log."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from offerlog_application.listings import (
+    KeptSignal,
+    Lookup,
+    Suppression,
+)
+from offerlog_application.ports import Clock
+from offerlog_application.reads import ReadBudget, current_budget
+from offerlog_application.reports import DEFAULT_LIMITS, Report, ReportLimits, ReportQuery, report
+from offerlog_domain.wire import read_pair
+from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.performance import PostgresPerformance
+from offerlog_infrastructure.postgres.queries import PostgresReadSide
+from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
+from offerlog_infrastructure.replica import SuppressionReplica
+
+
+class StoredReads(ProjectionUpkeep):
+    """The part of `Offerlog` that answers reports, lists and look-ups.
+
+    Attributes:
+        organization: The organization that the methods work for unless they are given another.
+    """
+
+    def __init__(
+        self,
+        application: OfferlogApplication,
+        *,
+        clock: Clock,
+        organization: str,
+        replica: SuppressionReplica | None,
+    ) -> None:
+        ProjectionUpkeep.__init__(self, application)
+        self.organization = organization
+        self._reads = PostgresReadSide(application, clock)
+        self._performance = PostgresPerformance(application)
+        self._replica = replica
+
+    def suppressions(
+        self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
+    ) -> Sequence[Suppression]:
+        """Which maps must not offer to this visitor, from the projection; sorted by map."""
+        return self._reads.suppressions_of_visitor(self._of(organization), customer_id, customer_id_type)
+
+    def suppressions_of(
+        self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
+    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
+        """The same for many visitors at once, each given by id type and id; every one of them is answered."""
+        return self._reads.suppressions_of_visitors(self._of(organization), visitors)
+
+    def local_suppressions(
+        self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
+    ) -> Lookup:
+        """Which maps must not offer to this visitor, from this process's own copy, which asks nobody.
+
+        Raises:
+            ReplicaStale: The copy is older than it may be; ask `suppressions`, or offer nothing.
+            RuntimeError: The service was opened without a copy.
+        """
+        if self._replica is None:
+            raise RuntimeError(
+                "open_offerlog was not given a folder for the local suppression list (`replica`)"
+            )
+        return self._replica.look_up(self._of(organization), customer_id, customer_id_type)
+
+    def suppressed_visitors(
+        self, action_map_id: str, *, organization: str | None = None, behind: tuple[str, str] | None = None
+    ) -> Generator[Suppression]:
+        """Whom a map must not offer to, from the projection; streamed, behind an id type and id if given."""
+        return self._reads.suppressions_of_action_map(
+            self._of(organization), self.action_map(action_map_id), behind
+        )
+
+    @staticmethod
+    def action_map(text: str) -> str:
+        """An action map's id as it is stored.
+
+        Raises:
+            MalformedSignal: It is none.
+        """
+        return read_pair("-", "-", text)[2]
+
+    def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> Report:
+        """The Action Map Performance report, from the projection; says by how many events it is short.
+
+        Raises:
+            ReportTooLargeError: It would have more buckets or rows than `limits` allows.
+            ReadTimeoutError: It takes longer than `limits` allows, or than the current `ReadBudget` does.
+            ReadCancelledError: The current `ReadBudget` was cancelled.
+        """
+        with ExitStack() as held:
+            if current_budget() is None:
+                held.enter_context(ReadBudget(limits.seconds).active())
+            made = report(query, self._performance, limits)
+            missing = self._dead_letters.short_by("performance", query.organization, query.action_maps)
+        return replace(made, short_by=missing)
+
+    def action_maps(
+        self, *, organization: str | None = None, behind: str | None = None
+    ) -> Generator[tuple[str, str | None]]:
+        """The maps that have been counted, each with its newest known name; streamed, behind one if given."""
+        return self._performance.action_maps(self._of(organization), behind)
+
+    def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
+        """Signals that wait for their action, from the projection; streamed."""
+        return self._reads.parked(self._of(organization))
+
+    def _of(self, organization: str | None) -> str:
+        """Whose data: an empty name is a wrong one, not none."""
+        return self.organization if organization is None else organization
