@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from offerlog_domain.outcomes import Reason
@@ -50,6 +50,21 @@ class Lookup(NamedTuple):
     position: int
     age: float
     suppressions: Sequence[Suppression]
+
+
+MOST_SUPPRESSIONS: Final = 10_000
+"""Suppressions in the answer to one batch of visitors."""
+
+
+class TooManySuppressionsError(Exception):
+    """The visitors of a batch together have more suppressions than one answer holds."""
+
+    def __init__(self) -> None:
+        self.field = "visitors"
+        self.cause = (
+            f"they have more than {MOST_SUPPRESSIONS:,} suppressions together: ask for fewer at a time"
+        )
+        super().__init__(self.cause)
 
 
 class ReplicaStale(Exception):  # noqa: N818 - says what is the case

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from contracts.recount import rows
 from http_site import Site
 from offerlog_infrastructure.http import paging
 from offerlog_infrastructure.postgres import refusal_log
@@ -126,3 +127,26 @@ def test_a_long_history_comes_in_pages(
             cursor = found["next_cursor"]
         assert seen == list(range(1, 41))
     assert admin.get(path, params=asked | {"cursor": "x"}).json()["field"] == "cursor"
+
+
+def test_a_batch_of_visitors_with_very_many_suppressions_is_refused(admin: httpx.Client, dsn: str) -> None:
+    """All of them together, one named twice counted twice: what is asked for decides how much is answered."""
+    suppress = """
+        INSERT INTO suppressions
+        SELECT 'default', 'cookie', convert_to(visitor, 'UTF8'), gen_random_uuid(), 'rejected',
+            gen_random_uuid(), now()
+        FROM unnest(ARRAY['one', 'other']) AS visitor, generate_series(1, 4000)
+    """
+    rows(dsn, suppress)
+    one, other = {"customerId": "one"}, {"customerId": "other"}
+    answers = [
+        admin.post("/v1/suppressions:batch", json={"visitors": visitors})
+        for visitors in ([one, other], [one, one], [one, one, other], [one] * 1_000)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 400, 400]
+    assert [len(each["suppressions"]) for each in answers[0].json()["visitors"]] == [4_000, 4_000]
+    assert (answers[3].json()["field"], answers[3].json()["type"]) == (
+        "visitors",
+        "/problems/malformed-request",
+    )
+    assert len(admin.get("/v1/visitors/one/suppressions").json()["suppressions"]) == 4_000

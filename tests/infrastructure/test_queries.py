@@ -166,3 +166,17 @@ def test_slow_readers_keep_no_writer_waiting(offerlog: Offerlog) -> None:
         assert not all(report.done() for report in reports)
         assert [report.exception(60) for report in reports] == [None] * 40
     assert took < 0.5
+
+
+def test_a_lag_is_counted_up_to_a_bound_and_estimated_beyond(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By positions, one of which holds no event here."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
+        service.record([signal("offered", f"visitor {n}") for n in range(5)])
+        rows(dsn, "DELETE FROM offerlog_events WHERE notification_id = 3")
+        assert {one.lag_events for one in service.projections()} == {4}
+        few = queries._STATUS.replace(f"LIMIT {queries._COUNTED + 1}", "LIMIT 3")
+        monkeypatch.setattr(queries, "_STATUS", few)
+        monkeypatch.setattr(queries, "_COUNTED", 2)
+        assert {one.lag_events for one in service.projections()} == {5}

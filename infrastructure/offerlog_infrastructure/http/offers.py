@@ -14,9 +14,9 @@ from offerlog_infrastructure.documents import (
 )
 from offerlog_infrastructure.http.access import Reader, Writer
 from offerlog_infrastructure.http.bodies import body_as
-from offerlog_infrastructure.http.escaped import EscapedJSONResponse
+from offerlog_infrastructure.http.escaped import EscapedJSONResponse, encode_escaped
 from offerlog_infrastructure.http.operations import freshness_of
-from offerlog_infrastructure.http.paging import page_of, read_cursor, stream_of
+from offerlog_infrastructure.http.paging import encoded_answer, page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.parameters import (
     ActionMapId,
     CustomerId,
@@ -84,15 +84,18 @@ async def make_offer(
 )
 async def suppressions_of_visitor(
     request: Request, key: Reader, customer_id: CustomerId, customer_id_type: CustomerType = "cookie"
-) -> dict[str, Any]:
+) -> Response:
     """For every page view: what they took or turned down, and how far that is known."""
     read_pair(customer_id, customer_id_type, _ANY_MAP)
     service = request.app.state.service
     freshness = await freshness_of(request)
-    found = await look_up(
-        request, service.suppressions, customer_id, customer_id_type, organization=key.organization
-    )
-    return {**freshness, "suppressions": [suppression_document(one) for one in found]}
+    organization = key.organization
+
+    def read() -> bytes:
+        found = service.suppressions(customer_id, customer_id_type, organization=organization)
+        return encode_escaped({**freshness, "suppressions": [suppression_document(one) for one in found]})
+
+    return encoded_answer(await look_up(request, read))
 
 
 @router.post(
@@ -100,24 +103,27 @@ async def suppressions_of_visitor(
 )
 async def suppressions_of_visitors(
     request: Request, key: Reader, asked: Annotated[Visitors, body_as(Visitors)]
-) -> dict[str, Any]:
+) -> Response:
     """In one query; every visitor asked about is answered, in order."""
     freshness = await freshness_of(request)
     pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
     for kind, who in pairs:
         read_pair(who, kind, _ANY_MAP)
-    found = await look_up(
-        request, request.app.state.service.suppressions_of, pairs, organization=key.organization
-    )
-    told = [
-        {
-            "customer_id": who,
-            "customer_id_type": kind,
-            "suppressions": [suppression_document(one) for one in found[kind, who]],
-        }
-        for kind, who in pairs
-    ]
-    return {**freshness, "visitors": told}
+    service, organization = request.app.state.service, key.organization
+
+    def read() -> bytes:
+        found = service.suppressions_of(pairs, organization=organization)
+        visitors = [
+            {
+                "customer_id": who,
+                "customer_id_type": kind,
+                "suppressions": [suppression_document(one) for one in found[kind, who]],
+            }
+            for kind, who in pairs
+        ]
+        return encode_escaped({**freshness, "visitors": visitors})
+
+    return encoded_answer(await look_up(request, read))
 
 
 @router.get(

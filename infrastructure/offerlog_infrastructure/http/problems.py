@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from offerlog_application.calendar import CalendarError
+from offerlog_application.listings import TooManySuppressionsError
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
 from offerlog_application.reads import ReadTimeoutError
 from offerlog_application.reports import ReportTooLargeError
@@ -105,7 +106,7 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
     match error:
         case Problem():
             return error
-        case MalformedSignal() | ReportTooLargeError():
+        case MalformedSignal() | ReportTooLargeError() | TooManySuppressionsError():
             return malformed(error.field, error.cause)
         case CalendarError():
             field, _, cause = str(error).partition(" ")
@@ -164,6 +165,7 @@ def handle(app: FastAPI) -> None:
         CalendarError,
         Overloaded,
         ReportTooLargeError,
+        TooManySuppressionsError,
         ReadTimeoutError,
         StoreUnavailable,
         Contended,

@@ -28,7 +28,7 @@ router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
 )
 async def suppressions(
     request: Request, key: Reader, customer_id: AskedCustomerId, customer_id_type: CustomerType = "cookie"
-) -> dict[str, Any]:
+) -> Response:
     """As `suppressionsOfVisitor`, for every customer id."""
     return await offers.suppressions_of_visitor(request, key, customer_id, customer_id_type)
 

@@ -11,7 +11,14 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from offerlog_application.listings import Freshness, KeptSignal, ProjectionStatus, Suppression
+from offerlog_application.listings import (
+    MOST_SUPPRESSIONS,
+    Freshness,
+    KeptSignal,
+    ProjectionStatus,
+    Suppression,
+    TooManySuppressionsError,
+)
 from offerlog_application.ports import Clock
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
@@ -33,7 +40,7 @@ _BY_VISITORS: LiteralString = """
     SELECT s.customer_id_type, s.customer_id, s.action_map_id::text, s.state, s.action_id::text, s.since
     FROM (SELECT DISTINCT * FROM unnest(%s::bytea[], %s::bytea[])) AS asked (customer_id_type, customer_id)
     JOIN suppressions s USING (customer_id_type, customer_id)
-    WHERE s.organization = %s ORDER BY s.action_map_id
+    WHERE s.organization = %s ORDER BY s.action_map_id LIMIT %s
 """
 _BY_ACTION_MAP: LiteralString = """
     SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
@@ -113,12 +120,22 @@ class PostgresReadSide:
     def suppressions_of_visitors(
         self, organization: str, visitors: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """The same for many visitors, each an id type and an id, in one query; none is left out."""
+        """The same for many visitors, each an id type and an id, in one query; none is left out.
+
+        Raises:
+            TooManySuppressionsError: They have more than 10,000 together.
+            ReadTimeoutError: It took longer than a look-up may.
+            StoreUnavailable: The store cannot be reached.
+        """
         kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
         found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
-        for kind, who, *row in self._lookups.rows(_BY_VISITORS, (kinds, ids, organization)):
+        for kind, who, *row in self._lookups.rows(
+            _BY_VISITORS, (kinds, ids, organization, MOST_SUPPRESSIONS + 1)
+        ):
             visitor = bytes(kind).decode(), bytes(who).decode()
             found[visitor].append(Suppression(visitor[1], visitor[0], *row))
+        if sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS:  # of one named twice, twice
+            raise TooManySuppressionsError
         return found
 
     def freshness(self, view: str = "suppression") -> Freshness:
