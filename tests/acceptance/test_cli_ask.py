@@ -147,3 +147,27 @@ def test_a_customer_id_is_any_text(offerlog: CommandLine, customer: str) -> None
 def test_what_cannot_be_asked(offerlog: CommandLine, words: tuple[str, ...], said: str) -> None:
     """Wrong usage, in one line that names the option."""
     assert said in offerlog.fails(*words)
+
+
+def test_every_customer_id_can_be_asked_for(offerlog: CommandLine) -> None:
+    """As it stands: what steers addresses, lines or options elsewhere is part of the id here."""
+    # given
+    odd = ["one\ntwo", "..", "-x", "\U0001f600" * 256]
+    action_map = an_id()
+    signals = [
+        told(state, action, action_map, AT, customerId=who)
+        for who in odd
+        for action in (an_id(),)
+        for state in ("offered", "rejected")
+    ]
+    # when
+    offerlog.judged(*signals)
+    # then
+    for who in odd:
+        visitor = f"--customer={who}"
+        found = offerlog("suppressions", visitor).lines
+        assert [one["customer_id"] for one in found] == [who]
+        assert offerlog("eligibility", visitor, "--action-map", action_map).json["reason"] == "terminal_state"
+        assert (
+            offerlog("history", visitor, "--action-map", action_map, "--format", "json").json["version"] == 2
+        )

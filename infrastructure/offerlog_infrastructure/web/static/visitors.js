@@ -62,5 +62,7 @@ asked.addEventListener("submit", (event) => {
   attempt(lookUp);
 });
 attempt(async () => {
-  for (const { id, label } of await countedMaps()) asked.elements.action_map.append(made("option", label, { value: id }));
+  const maps = await countedMaps();
+  for (const { id, label } of maps) asked.elements.action_map.append(made("option", label, { value: id }));
+  if (!maps.length) asked.elements.action_map.append(made("option", "none has been counted yet", { value: "" }));
 });
