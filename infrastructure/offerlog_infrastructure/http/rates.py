@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -87,7 +88,7 @@ class TokenBuckets:
 
 def rate_limited(detail: str, wait: float) -> Problem:
     """Build the answer 429, with the seconds to wait."""
-    return Problem(429, "rate-limited", detail, headers={"Retry-After": str(max(1, round(wait)))})
+    return Problem(429, "rate-limited", detail, headers={"Retry-After": str(max(1, ceil(wait)))})
 
 
 def peer_of(connection: HTTPConnection) -> str:

@@ -29,7 +29,8 @@ _IDLE_IN_TRANSACTION_SECONDS = "10"
 READERS_LOCK_TIMEOUT = "5s"
 """How long a reader waits for the tables while a rebuild switches them: longer than a switch ever takes."""
 
-_READING = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "5"}
+_READING = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "10"}
+"""As many as there are threads that read in the HTTP service, so that no kind of read waits for another."""
 
 
 class LogFactory(PostgresFactory):

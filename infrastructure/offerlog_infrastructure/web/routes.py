@@ -27,8 +27,8 @@ PAGES: Final = {"": "report", "visitors": "visitors", "health": "health"}
 """Path and template of each page behind the log-in."""
 _NEEDS_TLS: Final = (
     "Logging in needs HTTPS: over plain HTTP a browser keeps no session, except on this machine itself."
-    " Put a reverse proxy with TLS before the service, have it send X-Forwarded-Proto, and name its address in"
-    " OFFERLOG_TRUSTED_PROXIES."
+    " Put a reverse proxy with TLS before the service, have it send X-Forwarded-Proto, and name its address"
+    " in OFFERLOG_TRUSTED_PROXIES."
 )
 
 
