@@ -2,14 +2,17 @@
 
 import gzip
 import json
+import socket
+import time
 
 import httpx
 import pytest
 
-from http_site import Site
+from http_site import Site, served
 from loop_latency import TOLERABLE, watched
 from offerlog_application.keys import Role
-from offerlog_infrastructure.http import examples
+from offerlog_infrastructure.http import examples, held_bodies
+from raw_http import connected, with_settings
 
 pytest_plugins = ("http_site",)
 
@@ -74,6 +77,18 @@ def test_a_long_plain_body_does_not_stop_the_loop(dsn: str, kind: str, body: byt
         answers: list[httpx.Response] = []
         blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, kind)))
         assert {answer.status_code for answer in answers} == {status}, answers[0].text
+        assert blocked < TOLERABLE
+
+
+def test_ten_thousand_signals_do_not_stop_the_loop(dsn: str) -> None:
+    """The longest array that is taken: read, recorded and answered in slices."""
+    one = examples.SIGNAL | ANY
+    body = json.dumps([one | {"customerId": f"{n}"} for n in range(10_000)]).encode()
+    with watched(dsn) as (site, probe):
+        key = site.key(Role.SERVICE)
+        answers: list[httpx.Response] = []
+        blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, "application/json")))
+        assert len(answers[0].json()["outcomes"]) == 10_000
         assert blocked < TOLERABLE
 
 
@@ -143,3 +158,30 @@ def test_questions_are_bounded(dsn: str) -> None:
 
             assert probe.blocked_by(attack) < TOLERABLE
             assert {answer.status_code for answer in answers} == {status}
+
+
+def test_half_sent_bodies_are_bounded_together(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one peer, and in all; who is over the bound is told to come again, and what ends makes room."""
+    monkeypatch.setattr(held_bodies, "MOST_BYTES", 2 * MIB)
+    monkeypatch.setattr(held_bodies, "MOST_BYTES_OF_PEER", MIB)
+    with served(dsn, prepare=with_settings(trusted_proxies="192.0.2.1")) as site:
+        head = f"POST /v1/signals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key(Role.SERVICE)}\r\n"
+        half = f"{head}Content-Length: {2 * MIB}\r\n\r\n".encode() + b" " * (700 << 10)
+
+        def begun(source: str) -> tuple[socket.socket, bytes]:
+            connection = connected(site, seconds=1, source=source)
+            connection.sendall(half)
+            try:
+                return connection, connection.recv(12)
+            except TimeoutError:
+                return connection, b""
+
+        made = [begun(source) for source in ("127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")]
+        assert [answer for _, answer in made] == [b"", b"HTTP/1.1 503", b"", b"", b"HTTP/1.1 503"]
+        for connection, _ in made:
+            connection.close()
+        eventually = time.monotonic() + 10
+        while (again := begun("127.0.0.2"))[1]:
+            again[0].close()
+            assert time.monotonic() < eventually
+        again[0].close()

@@ -13,6 +13,7 @@ waits for ever in several states. Here a connection is always in one of these st
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
@@ -80,6 +81,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._bytes_without_body = 0
         self._requests = 0
         self._held = bytearray()
+        self._cycles: deque[RequestResponseCycle] = deque()
         self._stopping = False
         self._began = self._heard = self._answered = self._looked = now
         self._waited = 0.0
@@ -99,8 +101,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        for cycle in self._cycles:  # its class tells the newest one alone that nobody is there any more
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
         self._held.clear()
+        self._cycles.clear()
+        self.pipeline.clear()
         self.admission.leave(self.client[0] if self.client else None)
 
     def data_received(self, data: bytes) -> None:
@@ -136,6 +143,7 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_headers_complete()
         finally:
             self.app = served
+        self._cycles.append(self.cycle)
         if self.parser.should_upgrade():  # the parser takes nothing more behind a request to upgrade
             self.cycle.keep_alive = False
 
@@ -153,6 +161,8 @@ class BoundedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with what the client has sent behind the request."""
         super().on_response_complete()
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
         self._answered = self._began = self.loop.time()  # what has begun behind it has waited until now
         if self.pipeline:
             self.flow.pause_reading()  # it has been resumed, whatever waits

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from offerlog_application.batches import Receipt
 from offerlog_application.keys import Key, Role
 from offerlog_application.submissions import Overloaded
+from offerlog_domain.outcomes import Outcome
 from offerlog_infrastructure.documents import Document, outcome_document
 from offerlog_infrastructure.http import signal_log
 from offerlog_infrastructure.http.access import (
@@ -28,6 +29,8 @@ from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.json_arrays import signals_in
 from offerlog_infrastructure.http.problems import Problem, malformed
 from offerlog_infrastructure.http.rates import peer_of
+from offerlog_infrastructure.http.thread_pools import submit
+from offerlog_infrastructure.http.turns import Turns
 from offerlog_infrastructure.http.widget_outcomes import is_refused_for_itself, widget_outcome_document
 
 router = APIRouter(tags=["signals"])
@@ -46,6 +49,10 @@ MOST_BEACON_BYTES: Final = 64 << 10
 
 _MOST_KEY_BYTES: Final = 1 << 10
 """The longest first line of a beacon."""
+
+_READ_AT_ONCE: Final = 250
+_BYTES_READ_AT_ONCE: Final = 256 << 10
+"""As many signals, and bytes of signals, are read on the event loop; more of them on threads."""
 
 _BATCH: Final = 1_000
 _IN_FLIGHT: Final = 4
@@ -120,11 +127,15 @@ async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
     if most is not None and len(signals) > most:
         raise _too_many(most)
     await _admit(request, key, signals)
-    future = request.app.state.service.submit(
-        signals, organization=key.organization, from_widget=key.role is Role.WIDGET
-    )
-    receipt = await _durable(request, signals, future)
-    return _json(_told(receipt, key))
+    receipt = await _durable(request, signals, await _handed_in(request, key, signals))
+    if len(signals) <= _READ_AT_ONCE:
+        return _json({"outcomes": _documents(receipt.outcomes, key), "position": _position(receipt, key)})
+    outcomes: list[msgspec.Raw] = []
+    turns = Turns()
+    for at in range(0, len(receipt.outcomes), _READ_AT_ONCE):
+        outcomes += _encoded(receipt.outcomes[at : at + _READ_AT_ONCE], key)
+        await turns.pass_on()
+    return _json({"outcomes": outcomes, "position": _position(receipt, key)})
 
 
 async def _beacon(request: Request) -> Response:
@@ -175,7 +186,7 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
     outcomes: list[msgspec.Raw] = []  # of a long stream they are many
     position: int | None = None
     async for receipt in judged:
-        outcomes += [msgspec.Raw(encode_escaped(one)) for one in _documents(receipt, key)]
+        outcomes += _encoded(receipt.outcomes, key)
         position = _position(receipt, key) or position
     return _json({"outcomes": outcomes, "position": position})
 
@@ -214,32 +225,48 @@ async def _admit(request: Request, key: Key, signals: list[bytes]) -> None:
         await request.app.state.widget_maps.admit(key.organization, peer_of(request), signals)
 
 
+async def _handed_in(request: Request, key: Key, signals: list[bytes]) -> "Future[Receipt]":
+    """Hand in signals as one batch; many, or long ones, are read on a thread, as that takes long.
+
+    Raises:
+        Overloaded: Too much is waiting; nothing was taken.
+    """
+
+    def hand_in() -> "Future[Receipt]":
+        future: Future[Receipt] = request.app.state.service.submit(
+            signals, organization=key.organization, from_widget=key.role is Role.WIDGET
+        )
+        return future
+
+    if len(signals) <= _READ_AT_ONCE and sum(map(len, signals)) <= _BYTES_READ_AT_ONCE:
+        return hand_in()
+    return await submit(request, hand_in)
+
+
 async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[Receipt]":
     """Hand in a batch while the key is good; a stream waits where a single request would be sent away."""
     await _admit(request, key, batch)
     while True:
         await check_still_good(request)
         try:
-            submitted: Future[Receipt] = request.app.state.service.submit(
-                batch, organization=key.organization, from_widget=key.role is Role.WIDGET
-            )
+            submitted = await _handed_in(request, key, batch)
         except Overloaded as overloaded:
             await asyncio.sleep(overloaded.retry_after)
         else:
             return submitted
 
 
-def _told(receipt: Receipt, key: Key) -> dict[str, Any]:
-    return {"outcomes": _documents(receipt, key), "position": _position(receipt, key)}
-
-
 def _lines(receipt: Receipt, key: Key) -> bytes:
-    return b"".join(encode_escaped(one) + b"\n" for one in _documents(receipt, key))
+    return b"".join(encode_escaped(one) + b"\n" for one in _documents(receipt.outcomes, key))
 
 
-def _documents(receipt: Receipt, key: Key) -> list[Document]:
+def _documents(outcomes: Sequence[Outcome], key: Key) -> list[Document]:
     document = widget_outcome_document if key.role is Role.WIDGET else outcome_document
-    return [document(one) for one in receipt.outcomes]
+    return [document(one) for one in outcomes]
+
+
+def _encoded(outcomes: Sequence[Outcome], key: Key) -> list[msgspec.Raw]:
+    return [msgspec.Raw(encode_escaped(one)) for one in _documents(outcomes, key)]
 
 
 def _position(receipt: Receipt, key: Key) -> int | None:

@@ -26,6 +26,7 @@ class ThreadPools:
         look_ups: Suppressions of a visitor or of a batch: what page views wait for. By organization.
         eligibility: Visitor-offers read from the log to explain a decision. By organization.
         reports: Reports, lists, histories: what may take long. By organization.
+        submissions: Many signals at once, read before they are handed to the writer. By organization.
         keys: Keys looked up in the store. By peer address, as nobody knows yet whose they are.
     """
 
@@ -33,6 +34,7 @@ class ThreadPools:
         self.look_ups = FairThreads(8, each=6, waiting=2_000, waiting_each=500)
         self.eligibility = FairThreads(3, each=2, waiting=400, waiting_each=100)
         self.reports = FairThreads(4, each=REPORTS_EACH, waiting=400, waiting_each=100)
+        self.submissions = FairThreads(2, each=1, waiting=1_000, waiting_each=250)
         self.keys = FairThreads(2, each=1, waiting=1_000, waiting_each=50)
 
 
@@ -61,6 +63,13 @@ async def slowly(request: Request, read: Callable[P, T], *args: P.args, **named:
         ClientDisconnect: The client has gone, so the read was stopped, or never begun.
     """
     return await _wanted(request, request.app.state.threads.reports, lambda: read(*args, **named))
+
+
+async def submit(request: Request, hand_in: Callable[[], T]) -> T:
+    """Hand in signals whose reading takes long, on the threads of submissions."""
+    pools: ThreadPools = request.app.state.threads
+    organization = request.state.key.organization
+    return await pools.submissions.run(organization, hand_in, request.is_disconnected)
 
 
 async def _wanted(request: Request, threads: FairThreads, read: Callable[[], T]) -> T:

@@ -100,7 +100,14 @@ def _same_origin(request: Request) -> None:
     Raises:
         Problem: It comes from elsewhere.
     """
-    origin = request.headers.get("origin")
-    elsewhere = request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
-    if elsewhere or (origin is not None and origin.partition("://")[2] != request.headers.get("host")):
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
         raise Problem(403, "forbidden", "this form was sent from another site")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Problem(
+            403,
+            "forbidden",
+            f"this form was sent from another site: its Origin is {origin}, and the Host that has reached the"
+            f" service is {host}. If a reverse proxy in between has changed Host, let it pass Host on (nginx:"
+            " proxy_set_header Host $http_host)",
+        )
