@@ -16,7 +16,12 @@ from psycopg import Cursor
 class SafeHorizon:
     """The horizon of one events table, advanced by looking; not thread-safe.
 
+    It holds for one connection alone. A crash of the server ends every connection, and may lose the
+    sequence's last WAL. Positions that were drawn and given up are drawn again then, so events may still
+    appear below a horizon from before the crash.
+
     Attributes:
+        table: The events table, quoted, with its schema.
         position: The last position known to be safe; None until one has been established.
         as_of: When that position was drawn, by the monotonic clock: what had been committed by then lies at
             or below it. While a writer hangs, neither moves.
@@ -25,9 +30,13 @@ class SafeHorizon:
     def __init__(self, schema: str, table: str) -> None:
         self.position: int | None = None
         self.as_of: float | None = None
-        self._table = f'"{schema}"."{table}"'
+        self.table = f'"{schema}"."{table}"'
         self._sequence = f'"{schema}"."{table}_notification_id_seq"'
         self._pending: tuple[float, int, frozenset[str]] | None = None
+
+    def stuck_for(self) -> float:
+        """Seconds for which writers have kept the horizon from moving; 0 where none does."""
+        return time.monotonic() - self._pending[0] if self._pending is not None else 0.0
 
     def advance(self, cursor: Cursor[Any]) -> int | None:
         """Look once, without waiting, and return the position that is safe now.
@@ -57,7 +66,7 @@ class SafeHorizon:
         return int((row["drawn"] if row else 0) or 0)
 
     def _writing(self, cursor: Cursor[Any]) -> frozenset[str]:
-        cursor.execute(_WRITING, (self._table,), prepare=True)
+        cursor.execute(_WRITING, (self.table,), prepare=True)
         return frozenset(row["virtualtransaction"] for row in cursor.fetchall())
 
 

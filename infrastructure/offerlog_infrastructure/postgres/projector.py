@@ -11,13 +11,14 @@ import time
 from collections.abc import Sequence
 from typing import Final, LiteralString
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.traces import UNTRACED, Trace, ViewedPage
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.hung_sessions import end_hung_sessions
 from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
@@ -30,11 +31,23 @@ _LOOK_SECONDS: Final = 0.02
 _STAND_BY_SECONDS: Final = 0.5
 """How often a projector that stands by tries to become active."""
 
+_STUCK_SECONDS: Final = 2.0
+"""How often a projector that cannot go on, or that stands by, looks for sessions that hang."""
+
 _ANSWER_SECONDS: Final = 120.0
 """How long the server may be silent before the connection counts as lost: longer than a rebuild compares."""
 
 LOCK_SPACE: Final = 0x6F66_6C67
 """The first key of the advisory locks ("oflg" in ASCII); the second is the view's number."""
+
+_ANYTHING_NEW: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM offerlog_events WHERE notification_id <= %s AND notification_id > (
+            SELECT min(notification_id) FROM offerlog_tracking WHERE application_name = ANY(%s)
+        )
+    ) AS new
+"""
+"""Asked before any lock is taken: a lock on a row is a write, and an idle service writes nothing."""
 
 _POSITIONS: LiteralString = """
     SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
@@ -96,7 +109,7 @@ class Projector:
         connection.execute("SET lock_timeout = 0")  # a rebuild that switches holds the positions for a while
         prepare(connection)
         owned: list[View] = []
-        looked = 0.0
+        looked = checked = 0.0
         log = self._application.log
         horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
         while not self._stopped.is_set():
@@ -107,15 +120,29 @@ class Projector:
             if owned:
                 with connection.cursor() as cursor:
                     safe = horizon.advance(cursor)
-                while safe is not None and not self._stopped.is_set() and self._turn(connection, owned, safe):
+                    new = safe is not None and self._anything_new(cursor, owned, safe)
+                while new and safe is not None and not self._stopped.is_set():
+                    if not self._turn(connection, owned, safe):
+                        break
                     moved = True
                     with self._moved:
                         self._moved.notify_all()
                 if safe is not None:
                     self.error = None
+            stuck = len(owned) < len(self._views) or horizon.stuck_for() > _STUCK_SECONDS
+            if stuck and time.monotonic() - checked >= _STUCK_SECONDS:
+                checked = time.monotonic()
+                with connection.cursor() as cursor:
+                    end_hung_sessions(cursor, horizon.table, LOCK_SPACE)
             if not moved:
                 self._woken.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
                 self._woken.clear()
+
+    @staticmethod
+    def _anything_new(cursor: Cursor[DictRow], owned: Sequence[View], safe: int) -> bool:
+        """Whether the log holds anything that one of these views lacks."""
+        row = cursor.execute(_ANYTHING_NEW, (safe, [view.name for view in owned]), prepare=True).fetchone()
+        return row is not None and bool(row["new"])
 
     def _claim(self, connection: Connection[DictRow], owned: Sequence[View]) -> list[View]:
         claimed = []

@@ -5,11 +5,11 @@ inside the appending transaction, try again after a lost connection without aski
 try was committed, and rescan the log for a topic filter that matches nothing.
 """
 
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import psycopg
 from eventsourcing.persistence import (
@@ -38,6 +38,22 @@ from offerlog_infrastructure.postgres.subscription import TimedSubscription
 
 _HURRY: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a writer which is known to hang: others are waiting already."""
+
+_PAGE: LiteralString = """
+    SELECT notification_id, originator_id, originator_version, topic, state FROM {}
+    WHERE notification_id BETWEEN %s AND %s AND (%s::text[] IS NULL OR topic = ANY(%s::text[]))
+    ORDER BY notification_id LIMIT %s
+"""
+
+
+def _notification(row: DictRow) -> Notification:
+    return Notification(
+        row["originator_id"],
+        row["originator_version"],
+        row["topic"],
+        bytes(row["state"]),
+        row["notification_id"],
+    )
 
 
 def _rows(events: Sequence[StoredEvent]) -> list[EventRow]:
@@ -76,8 +92,7 @@ class LogRecorder(PostgresApplicationRecorder):
         self._refusals = sql.Identifier(datastore.schema, "refusals")
         self._tallies = sql.Identifier(datastore.schema, "refusal_tallies")
         self._lost = LostCommit(datastore, self._table, self._refusals)
-        self._horizon = SafeHorizon(datastore.schema, events_table_name)
-        self._horizon_lock = threading.Lock()
+        self._horizons: WeakKeyDictionary[Connection[DictRow], SafeHorizon] = WeakKeyDictionary()
         self._told = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
         sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
         self._drawn = sql.SQL("currval({})").format(sql.Literal(sequence))
@@ -147,10 +162,20 @@ class LogRecorder(PostgresApplicationRecorder):
     def safe_position(self) -> int:
         """The position up to which the log is complete now.
 
-        Waits only where none has been established yet and writers are at work.
+        Waits only where none has been established yet on its connection and writers are at work. A later
+        crash of the server makes it worthless (see `SafeHorizon`), so what is read up to it is read on the
+        same connection.
         """
-        with self._horizon_lock, self.datastore.cursor() as cursor:
-            while (position := self._horizon.advance(cursor)) is None:
+        with self.datastore.get_connection() as connection:
+            return self._safe_position(connection)
+
+    def _safe_position(self, connection: Connection[DictRow]) -> int:
+        horizon = self._horizons.get(connection)
+        if horizon is None:
+            horizon = SafeHorizon(self.datastore.schema, self.events_table_name)
+            self._horizons[connection] = horizon
+        with connection.cursor() as cursor:
+            while (position := horizon.advance(cursor)) is None:
                 time.sleep(0.002)
             return position
 
@@ -163,16 +188,14 @@ class LogRecorder(PostgresApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """A page of the log, never past the safe position."""
-        safe = self.safe_position()
-        page: Sequence[Notification] = super().select_notifications(
-            start,
-            limit,
-            safe if stop is None else min(stop, safe),
-            topics,
-            inclusive_of_start=inclusive_of_start,
-        )
-        return page
+        """A page of the log, never past the safe position of the connection that reads it."""
+        statement = sql.SQL(_PAGE).format(self._table)
+        begin = 0 if start is None else start if inclusive_of_start else start + 1
+        with self.datastore.get_connection() as connection:
+            safe = self._safe_position(connection)
+            wanted = list(topics) or None
+            where = begin, safe if stop is None else min(stop, safe), wanted, wanted, limit
+            return [_notification(row) for row in connection.execute(statement, where, prepare=True)]
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["LogRecorder"]:
         """Follow the log; looks every few hundredths of a second, so that nothing hangs on a message."""

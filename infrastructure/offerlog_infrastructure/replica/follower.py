@@ -141,11 +141,13 @@ class SuppressionReplica:
             position = self._copy(cursor, source)
         while position < safe and not self._stopped.is_set():
             rows = cursor.execute(READ_PAGE, (position, safe, _PAGE), prepare=True).fetchall()
+            if not rows:  # a position without an event may be drawn again after a crash: none is ever kept
+                break
             # An event that cannot be read may suppress: stand still and grow old rather than leave it out.
             read = self._application.facts.fact
             facts = [Positioned(place, read(*stored)) for place, *stored in rows]
-            position = rows[-1][0] if rows else safe
-            self._put(cursor, suppressions(Page(facts)), position, source, _mark(rows[-1]) if rows else None)
+            position = rows[-1][0]
+            self._put(cursor, suppressions(Page(facts)), position, source, _mark(rows[-1]))
 
     def _put(
         self,
