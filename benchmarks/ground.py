@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -15,7 +16,12 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.embedded import EmbeddedServer
+from offerlog_infrastructure.embedded import EmbeddedServer, locks, roles
+from offerlog_infrastructure.embedded.binaries import find_binaries
+from offerlog_infrastructure.embedded.cluster import Cluster
+from offerlog_infrastructure.embedded.folder import DataFolder
+from offerlog_infrastructure.embedded.server_user import ServerUser
+from offerlog_infrastructure.embedded.staging import executable_bindir
 from offerlog_infrastructure.postgres.migrations import migrate
 
 
@@ -25,10 +31,26 @@ def server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="offerlog-bench-"))
     folder.chmod(0o755)
     try:
+        EmbeddedServer.acquire(folder / "store").close()
+        _allow(folder / "store")
         with EmbeddedServer.acquire(folder / "store") as running:
             yield running.dsn
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _allow(data: Path) -> None:
+    """Let the service's role make databases and checkpoints, which it needs for nothing but benchmarks."""
+    folder = DataFolder(data)
+    user = ServerUser.of(folder.database)
+    programs = find_binaries()
+    cluster = Cluster(folder, executable_bindir(programs, user), programs.major, user)
+    lock = locks.take(folder.server, timeout=60)
+    try:
+        allow = f"ALTER ROLE {roles.ROLE} CREATEDB; GRANT pg_checkpoint TO {roles.ROLE}"
+        cluster.single_user(folder.database, roles.DATABASE, allow, lock)
+    finally:
+        os.close(lock)
 
 
 def database(dsn: str) -> str:

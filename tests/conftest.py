@@ -14,8 +14,10 @@ from psycopg.conninfo import make_conninfo
 
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
+from offerlog_infrastructure.embedded.roles import ROLE
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.service import Offerlog
+from superuser import enable, superuser
 
 pytest_plugins = ["support.time_limits"]
 pytest.register_assert_rewrite("http_site")
@@ -37,33 +39,43 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The connection string of the test run's server, shared by all its worker processes."""
+def service_server() -> Iterator[str]:
+    """The service's connection string for the test run's server, shared by all its worker processes."""
     folder = Path(os.environ[FOLDER])
     folder.chmod(0o755)
-    with EmbeddedServer.acquire(folder / "store") as running:
-        with (folder / "template.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with psycopg.connect(running.dsn, autocommit=True) as connection:
-                known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (TEMPLATE,))
-                if known.fetchone() is None:
-                    connection.execute(f'CREATE DATABASE "{TEMPLATE}_making"'.encode())
-                    migrate(make_conninfo(running.dsn, dbname=f"{TEMPLATE}_making"), SCHEMA)
-                    connection.execute(f'ALTER DATABASE "{TEMPLATE}_making" RENAME TO "{TEMPLATE}"'.encode())
+    with (folder / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "store").exists():
+            EmbeddedServer.acquire(folder / "store").close()
+            enable(folder / "store")
+        running = EmbeddedServer.acquire(folder / "store")
+        with psycopg.connect(superuser(running.dsn), autocommit=True) as connection:
+            known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (TEMPLATE,))
+            if known.fetchone() is None:
+                connection.execute(f'CREATE DATABASE "{TEMPLATE}_making" OWNER {ROLE}'.encode())
+                migrate(make_conninfo(running.dsn, dbname=f"{TEMPLATE}_making"), SCHEMA)
+                connection.execute(f'ALTER DATABASE "{TEMPLATE}_making" RENAME TO "{TEMPLATE}"'.encode())
+    with running:
         yield running.dsn
 
 
+@pytest.fixture(scope="session")
+def server(service_server: str) -> str:
+    """The same as the superuser, who may make databases and roles."""
+    return superuser(service_server)
+
+
 @pytest.fixture
-def make_dsn(server: str) -> Iterator[Callable[[], str]]:
+def make_dsn(server: str, service_server: str) -> Iterator[Callable[[], str]]:
     """Makes databases with the tables in place and nothing in them; they go when the test ends."""
     made: list[str] = []
 
     def make() -> str:
         name = f"test_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER {ROLE}'.encode())
         made.append(name)
-        return make_conninfo(server, dbname=name)
+        return make_conninfo(service_server, dbname=name)
 
     yield make
     with psycopg.connect(server, autocommit=True) as connection:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.settings import Settings
+from superuser import superuser
 
 HARD = "p@ss/w%rd: 'x\" \\ $HOME #?&=ü"
 URL = "postgresql://offerlog@store:5433/offerlog"
@@ -52,11 +53,11 @@ def test_the_store_opens_with_it(monkeypatch: pytest.MonkeyPatch, dsn: str) -> N
     # given
     parts = conninfo_to_dict(dsn)
     name = f"role_{parts['dbname']}"
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with psycopg.connect(superuser(dsn), autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(HARD))
         )
-        connection.execute(sql.SQL("GRANT offerlog TO {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("GRANT offerlog_service TO {}").format(sql.Identifier(name)))
     try:
         address = f"host={parts['host']} port={parts['port']} dbname={parts['dbname']} user={name}"
         set_database(monkeypatch, url=address, password=HARD)
@@ -68,7 +69,7 @@ def test_the_store_opens_with_it(monkeypatch: pytest.MonkeyPatch, dsn: str) -> N
         with pytest.raises(Exception, match="password authentication failed"):
             open_offerlog(database_url=Settings().database_url, keep_deadlines=False)
     finally:
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        with psycopg.connect(superuser(dsn), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(name)))
 
 

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from contracts.recount import rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.migrations import SchemaNotMade, SchemaTooNew, migrate, migrations
+from superuser import superuser
 from support.processes import LimitedProcess
 
 FIRST_START = """
@@ -124,19 +125,19 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 def test_a_user_who_may_make_no_schema_needs_only_to_be_given_one(empty: str) -> None:
     """The message names the statement that the database's owner has to run; after it, all goes well."""
     name = f"locked_down_{uuid.uuid4().hex[:8]}"
-    rows(empty, f"CREATE ROLE {name} LOGIN PASSWORD 'known'")
+    rows(superuser(empty), f"CREATE ROLE {name} LOGIN PASSWORD 'known'")
     theirs = make_conninfo(empty, user=name, password="known")  # noqa: S106 - of a throw-away server
     try:
         with pytest.raises(SchemaNotMade) as caught:
             migrate(theirs, SCHEMA)
         statement = str(caught.value).partition("run ")[2]
         assert statement.startswith("CREATE SCHEMA")
-        rows(empty, statement)
+        rows(superuser(empty), statement)
         with open_offerlog(database_url=theirs) as offerlog:
             assert offerlog.record([b"no signal"]).outcomes
     finally:
-        rows(empty, f"DROP OWNED BY {name} CASCADE")
-        rows(empty, f"DROP ROLE {name}")
+        rows(superuser(empty), f"DROP OWNED BY {name} CASCADE")
+        rows(superuser(empty), f"DROP ROLE {name}")
 
 
 def test_positions_are_drawn_one_by_one_from_one_sequence(dsn: str) -> None:

@@ -21,6 +21,7 @@ from offerlog_application.reports import ReportQuery
 from offerlog_infrastructure.postgres.rebuild import switch, workshop
 from offerlog_infrastructure.postgres.views import VIEWS
 from offerlog_infrastructure.service import Offerlog
+from superuser import superuser
 from support.processes import LimitedProcess, finish
 
 REBUILDING = """
@@ -131,7 +132,7 @@ def test_a_difference_keeps_the_old_one_in_place(offerlog: Offerlog, dsn: str) -
 def test_who_might_read_a_projection_still_may(offerlog: Offerlog, dsn: str) -> None:
     """Grants on the tables move along: to a role, to hand on, and to everybody."""
     analyst = f"analyst_{uuid.uuid4().hex}"
-    rows(dsn, f"CREATE ROLE {analyst}")
+    rows(superuser(dsn), f"CREATE ROLE {analyst}")
     rows(dsn, f"GRANT SELECT, REFERENCES ON performance_counts TO {analyst} WITH GRANT OPTION")
     rows(dsn, "GRANT SELECT ON suppressions TO PUBLIC")
     granted = "SELECT relname, relacl::text FROM pg_class WHERE relacl IS NOT NULL ORDER BY 1"
@@ -140,8 +141,8 @@ def test_who_might_read_a_projection_still_may(offerlog: Offerlog, dsn: str) -> 
     offerlog.wait(offerlog.record(journeys(70)).position)
     offerlog.rebuild()
     assert rows(dsn, granted) == had
-    rows(dsn, f"DROP OWNED BY {analyst}")
-    rows(dsn, f"DROP ROLE {analyst}")
+    rows(superuser(dsn), f"DROP OWNED BY {analyst}")
+    rows(superuser(dsn), f"DROP ROLE {analyst}")
 
 
 def test_the_new_tables_are_set_up_as_the_old_ones_were(offerlog: Offerlog, dsn: str) -> None:

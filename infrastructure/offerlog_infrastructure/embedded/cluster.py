@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from offerlog_infrastructure.embedded import roles
 from offerlog_infrastructure.embedded.errors import ServerNotStartedError, VersionMismatchError
 from offerlog_infrastructure.embedded.parent_death import die_with_parent
 from offerlog_infrastructure.embedded.socket_folder import PORT
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from offerlog_infrastructure.embedded.folder import DataFolder
     from offerlog_infrastructure.embedded.server_user import ServerUser
-
-ROLE = "offerlog"
-DATABASE = "offerlog"
 
 # No PG* variable and no language of the caller's: messages and order must not depend on who starts it.
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
@@ -106,18 +104,21 @@ class Cluster:
         if not self.folder.database.exists():
             self._create(lock)
         elif not self.folder.password.exists():
-            change = f"ALTER ROLE {ROLE} PASSWORD '{self._new_password()}'"
-            self._single_user(self.folder.database, change, lock)
+            self._hand_over(self.folder.database, lock)
 
     def _create(self, lock: int) -> None:
-        password = self._new_password()
         unfinished = self.folder.path / f"postgres.new-{os.getpid()}"
         unfinished.mkdir(0o700)
         self.user.own(unfinished)
         pwfile = self.folder.path / f"pwfile.new-{os.getpid()}"
-        _write_private(pwfile, password)
+        roles.write_private(pwfile, roles.new_password())  # and nobody will ever know it
         self.user.own(pwfile)
-        options = [f"--username={ROLE}", f"--pwfile={pwfile}", "--auth=scram-sha-256", "--data-checksums"]
+        options = [
+            f"--username={roles.SUPERUSER}",
+            f"--pwfile={pwfile}",
+            "--auth=scram-sha-256",
+            "--data-checksums",
+        ]
         options += ["--encoding=UTF8", "--no-locale"]
         if self.major >= BUILTIN_LOCALE_SINCE:
             options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -127,20 +128,30 @@ class Cluster:
             conf.write(TUNING)
             conf.flush()
             os.fsync(conf.fileno())
-        self._single_user(unfinished, f"CREATE DATABASE {DATABASE}", lock)
+        self.single_user(unfinished, "postgres", f"CREATE DATABASE {roles.DATABASE}", lock)
+        self._hand_over(unfinished, lock)
         unfinished.rename(self.folder.database)
-        _sync(self.folder.path)
+        roles.sync(self.folder.path)
 
-    def _new_password(self) -> str:
-        password = os.urandom(24).hex()
-        written = self.folder.path / f"password.new-{os.getpid()}"
-        _write_private(written, password)
-        written.rename(self.folder.password)
-        _sync(self.folder.path)
-        return password
+    def _hand_over(self, database: Path, lock: int) -> None:
+        """Give the database to the service's role, with a new password; the file comes last."""
+        password = roles.new_password()
+        self.single_user(database, roles.DATABASE, roles.setup(password), lock)
+        roles.write_password(self.folder, password)
 
-    def _single_user(self, database: Path, statement: str, lock: int) -> None:
-        command: list[str | Path] = [self.bindir / "postgres", "--single", "-D", database, "postgres"]
+    def single_user(self, database: Path, name: str, statement: str, lock: int) -> None:
+        """Run a statement as the superuser; no server may run meanwhile.
+
+        Args:
+            database: The folder of the database files.
+            name: The database in it.
+            statement: The statement, on one line.
+            lock: As for `ensure`.
+
+        Raises:
+            ServerNotStartedError: It failed.
+        """
+        command: list[str | Path] = [self.bindir / "postgres", "--single", "-D", database, name]
         said = self._run(command, lock, statement + "\n")
         # The exit code of single-user mode says nothing about its statements.
         if "ERROR:" in said:
@@ -159,19 +170,3 @@ class Cluster:
                 self.folder.path, said or f"{command[0]} ended with {done.returncode}"
             )
         return done.stderr
-
-
-def _write_private(path: Path, text: str) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(file, "w", encoding="ascii") as stream:  # noqa: PTH123 - the descriptor has the private mode
-        stream.write(text)
-        stream.flush()
-        os.fsync(file)
-
-
-def _sync(folder: Path) -> None:
-    listing = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(listing)
-    finally:
-        os.close(listing)

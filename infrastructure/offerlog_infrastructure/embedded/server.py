@@ -8,9 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from offerlog_infrastructure.embedded import locks
+from offerlog_infrastructure.embedded import locks, roles
 from offerlog_infrastructure.embedded.address import address, as_environment
-from offerlog_infrastructure.embedded.cluster import DATABASE, ROLE
 from offerlog_infrastructure.embedded.errors import EmbeddedError, FolderUnusableError, ServerNotStartedError
 from offerlog_infrastructure.embedded.folder import DataFolder
 from offerlog_infrastructure.embedded.launch import launch_guard
@@ -36,6 +35,7 @@ PASSING = (
     "not accepting connections", "terminating connection",
     # libpq's and the driver's while it is not there, or in the middle of going
     "Is the server running", "Connection refused", "Connection reset", "Broken pipe", "timeout expired",
+    "lock timeout", "deadlock detected",
     "server closed the connection", "Resource temporarily unavailable", "Transport endpoint",
 )  # fmt: skip
 """What a server says that will answer before long."""
@@ -130,7 +130,7 @@ def _running(folder: DataFolder, bindir: Path | None) -> str:
     """The connection string of a server that answers; the caller has a lease, so it will go on doing so."""
     with announced(f"the store in {folder.path}") as wait:
         if not locks.is_free(folder.guard):
-            dsn, wait.reason = _answer(folder)
+            dsn, wait.reason = _answer(folder, hand_over=False)
             if dsn:
                 return dsn
         deadline = time.monotonic() + START_TIMEOUT
@@ -150,7 +150,7 @@ def _running(folder: DataFolder, bindir: Path | None) -> str:
                             continue
                 finally:
                     os.close(guard_lock)
-                dsn, wait.reason = _answer(folder)
+                dsn, wait.reason = _answer(folder, hand_over=True)
                 if dsn:
                     return dsn
                 wait.reason += _whose(folder)
@@ -168,8 +168,13 @@ def _whose(folder: DataFolder) -> str:
     return f" (its guard is process {guard})"
 
 
-def _answer(folder: DataFolder) -> tuple[str | None, str]:
+def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
     """The connection string if the server takes it, and otherwise what it said.
+
+    Args:
+        folder: The data folder.
+        hand_over: Whether to give the database of an older offerlog, which used it as the superuser, to the
+            service's role. The caller holds the start lock then. Older processes go on with what they know.
 
     Raises:
         ServerNotStartedError: It said something that will not change by itself.
@@ -179,15 +184,20 @@ def _answer(folder: DataFolder) -> tuple[str | None, str]:
     try:
         if not folder.database.exists():
             return None, "the database is being made"
-        password = folder.password.read_text("ascii")
+        role, password = roles.read_password(folder)
         user = ServerUser.of(folder.database)
         socket_dir = socket_folder(folder.path, user)
         check_socket_folder(socket_dir, user)
-        dsn = address(socket_dir, ROLE, password, DATABASE)
-        psycopg.connect(dsn).close()
+        dsn = address(socket_dir, role, password, roles.DATABASE)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            if role == roles.SUPERUSER and hand_over:
+                password = roles.new_password()
+                connection.execute("SET lock_timeout TO '2s'")
+                connection.execute(roles.setup(password).encode())
+                roles.write_password(folder, password)
     except FileNotFoundError as error:
         return None, f"{error.filename} is not there yet"
-    except PermissionError as error:
+    except OSError as error:
         raise FolderUnusableError(folder.path, f"{error.filename}: {error.strerror}") from error
     except psycopg.Error as error:
         said = " ".join(str(error).split())
@@ -200,6 +210,8 @@ def _answer(folder: DataFolder) -> tuple[str | None, str]:
         if any(words in said for words in PASSING):
             return None, said
         raise ServerNotStartedError(folder.path, said + _cause_outside(said)) from error
+    if role == roles.SUPERUSER:
+        return None, "the database is being given to another role"
     return dsn, ""
 
 
