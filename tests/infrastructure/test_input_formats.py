@@ -96,6 +96,7 @@ def test_what_is_not_ndjson_is_named(text: bytes, what: str, piece: int) -> None
         b"\xef\xbb\xbf" + LINES.encode(),
         b"\r\n\r\n" + LINES.replace("\n", "\r\n").encode(),
         b"[]\n" + LINES.encode(),
+        b"\xff\xfe raw\n" + LINES.encode(),
         b"{not json\n" + LINES.encode(),
         b"actionId,actionState\n" + LINES.encode(),
         b"\0\x01\n" + LINES.encode(),

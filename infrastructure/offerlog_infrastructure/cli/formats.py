@@ -81,20 +81,29 @@ def read_head(read: Callable[[int], bytes]) -> bytes:
     return head
 
 
-def check_head(head: bytes, name: str) -> None:
+def check_head(head: bytes, file: str | None) -> None:
     """Make sure that a file is NDJSON, by its head as `read_head` gives it.
 
     Args:
         head: The first bytes, unpacked.
-        name: The file, for the error.
+        file: The file's name, for the error; None for standard input.
 
     Raises:
         NotSignalsError: It is something else; says what.
     """
-    found = _binary_format(head) or _text_format(head.removeprefix(BYTE_ORDER_MARK))
+    found = _format(head)
     if found is not None:
         what, remedy = found
-        raise NotSignalsError(name, what, remedy.format(file=shlex.quote(name)))
+        given = "FILE" if file is None else shlex.quote(file)
+        raise NotSignalsError(file or "standard input", what, remedy.format(file=given))
+
+
+def _format(head: bytes) -> tuple[str, str] | None:
+    """Recognize what a file is, and what to do with it; None for NDJSON."""
+    packed = _packed_format(head)  # first: an archive may hold its files' lines as they are
+    if packed is not None or any(_is_object(line) for line in head.split(b"\n")):
+        return packed
+    return _wide_format(head) or _text_format(head.removeprefix(BYTE_ORDER_MARK))
 
 
 def _is_object(line: bytes) -> bool:
@@ -107,12 +116,16 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _binary_format(head: bytes) -> tuple[str, str] | None:
+def _packed_format(head: bytes) -> tuple[str, str] | None:
     for magic, found in _UNPACK.items():
         if head.startswith(magic):
             return found
     if head[_TAR_MAGIC] == b"ustar":
         return "a tar archive", "tar -xOf {file} | offerlog record -"
+    return None
+
+
+def _wide_format(head: bytes) -> tuple[str, str] | None:
     for pattern, encoding in _WIDE:
         if pattern.match(head):
             return f"text in {encoding}", f"iconv -f {encoding} -t UTF-8 {{file}} | offerlog record -"
@@ -124,8 +137,6 @@ def _text_format(text: bytes) -> tuple[str, str] | None:
     lines = [line for line in lines if line]
     if not lines:
         return None if text and len(text) >= HEAD_BYTES else ("it is empty", _ONE_A_LINE)
-    if any(_is_object(line) for line in lines):
-        return None
     if lines[0].startswith(b"["):
         return "a JSON array", "jq -c '.[]' {file} | offerlog record -"
     if lines[0].startswith(b"{"):

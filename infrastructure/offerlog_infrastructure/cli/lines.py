@@ -60,7 +60,7 @@ class Source:
         head = _Head(self._unpacked())
         self._stream = io.BufferedReader(head, _READ_AHEAD)
         if head.broken is None:
-            check_head(head.text, "standard input" if self.path == STDIN else str(self.path))
+            check_head(head.text, None if self.path == STDIN else str(self.path))
         head.text = head.text.removeprefix(BYTE_ORDER_MARK)
 
     def _unpacked(self) -> "io.BufferedReader[Any]":
