@@ -64,9 +64,11 @@ class CancellableFuture(Future[Any]):
 
     Attributes:
         on_cancel: Called once, on the caller's thread; None once the work has begun.
+        begun: Whether the work has begun, so that it cannot be cancelled any more.
     """
 
     on_cancel: Callable[[], None] | None = None
+    begun = False
 
     def cancel(self) -> bool:
         """As its class does."""
@@ -110,8 +112,14 @@ class Submission:
     _not_before: float = 0.0
 
     def __post_init__(self) -> None:
-        size = sum([len(case.raw) for case in self.cases]) + sum([len(one.raw) for one in self.refusals])
-        self.weight = max(len(self.cases) + len(self.refusals), size >> 10)
+        weight = size = 0
+        for case in self.cases:
+            weight += 1
+            size += len(case.raw)
+        for refusal in self.refusals:
+            weight += 1
+            size += len(refusal.raw)
+        self.weight = max(weight, size >> 10)
 
     @property
     def streams(self) -> frozenset[UUID]:
@@ -127,10 +135,12 @@ class Submission:
 
     def start(self) -> bool:
         """Say that its writing begins; False if its caller has cancelled it. Again is no harm."""
-        if self.future.running():
+        future = self.future
+        if future.begun:
             return True
-        self.future.on_cancel = None
-        return self.future.set_running_or_notify_cancel()
+        future.on_cancel = None
+        future.begun = future.set_running_or_notify_cancel()
+        return future.begun
 
     def forget(self) -> None:
         """Let go of its texts: it will not be written."""

@@ -7,7 +7,6 @@ would overtake it at one of its visitor-offers wait behind it.
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -32,6 +31,9 @@ _GROUP_CPU_SECONDS: Final = 0.2
 """Processor time that a group may take; after a slower one the next groups are smaller."""
 
 _SMALLEST_GROUP: Final = 100
+
+_MOST_WEIGHTS: Final = 1_000
+"""Organizations whose waiting weight is remembered although it may be 0."""
 
 T = TypeVar("T")
 
@@ -79,7 +81,7 @@ class Submissions:
         self._paced_limit = group_limit
         self._queue: FairQueue[Submission] = FairQueue()
         self._aside = SetAside()
-        self._weights: Counter[str] = Counter()
+        self._weights: dict[str, int] = {}
         self._weight = 0
         self._numbers = count()
         self._last_taken = ""
@@ -123,11 +125,12 @@ class Submissions:
         with self._ready:
             if self._closed:
                 raise Closed
-            own = self._weights[organization]
+            own = self._weights.get(organization, 0)
             if own and own + weight + (self._weight - own) // 2 > self._queue_limit:
                 raise Overloaded(retry_after=1.0)
+            self._weights[organization] = own + weight
+            self._weight += weight
             self._queue.put(submission)
-            self._count(submission, 1)
             self._ready.notify()
         return submission.future
 
@@ -191,22 +194,22 @@ class Submissions:
         group: list[Submission] = []
         weight, limit = 0, self._limit(now)
         while (head := self._queue.head()) is not None:
-            if head.future.cancelled():
-                self._queue.pop(charged=False)
-                continue
-            if group and weight + head.weight > limit:
+            if group and weight + head.weight > limit and not head.future.cancelled():
                 break
-            submission = self._queue.pop()
-            if self._aside.stands_before(submission):
-                self._aside.add_behind(submission)  # still waits, and still counts as waiting
-            elif self._start(submission):
-                group.append(submission)
-                weight += submission.weight
-                if submission.organization != self._last_taken:
+            if self._aside.submissions and self._aside.stands_before(head):
+                self._queue.pop()
+                self._aside.add_behind(head)  # still waits, and still counts as waiting
+                continue
+            started = self._start(head)
+            self._queue.pop(charged=started)
+            if started:
+                group.append(head)
+                weight += head.weight
+                if head.organization != self._last_taken:
                     if self._last_taken:
                         self._shared_until = now + _SHARED_SECONDS
                         limit = min(limit, self._limit(now))
-                    self._last_taken = submission.organization
+                    self._last_taken = head.organization
         return group
 
     def _limit(self, now: float) -> int:
@@ -231,8 +234,10 @@ class Submissions:
         submission.forget()
 
     def _count(self, submission: Submission, sign: int) -> None:
-        weight = sign * submission.weight
+        organization, weight = submission.organization, sign * submission.weight
         self._weight += weight
-        self._weights[submission.organization] += weight
-        if not self._weights[submission.organization]:
-            del self._weights[submission.organization]
+        own = self._weights.get(organization, 0) + weight
+        if own or len(self._weights) <= _MOST_WEIGHTS:
+            self._weights[organization] = own
+        else:
+            del self._weights[organization]
