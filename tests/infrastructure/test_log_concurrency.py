@@ -148,7 +148,7 @@ def test_a_deadlock_is_decided_again(dsn: str, offerlog: Offerlog) -> None:
         " WHERE originator_id = %s"
     )
     streams = rows(dsn, "SELECT originator_id FROM offerlog_events ORDER BY notification_id")
-    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA} -c deadlock_timeout=30s") as other:
+    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
         other.execute(take.encode(), streams[1])
         recorded = offerlog.submit([signal("accepted", visitor=visitor) for visitor in "ab"])
         until(lambda: rows(dsn, WAITING))
