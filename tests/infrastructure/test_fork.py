@@ -39,6 +39,7 @@ with open_offerlog(data=sys.argv[1]) as service:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # a fork inherits none
         public = [n for n in dir(type(service).__mro__[1]) if not n.startswith("_") and n != "close"]
         answers = {name: said(lambda: getattr(service, name)) for name in public}
         answers["record, bound before"] = said(lambda: record([told(2)]))
