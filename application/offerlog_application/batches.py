@@ -89,7 +89,7 @@ def _heard(
         if isinstance(report, Signal):
             signal = report
         elif isinstance(report, Mapping):
-            signal = signal_from_document(report)
+            signal = _from_document(report, raw)
         else:
             signal = read_signal(raw)
     except (MalformedSignal, UntrackedEvent) as error:
@@ -107,6 +107,12 @@ def _heard(
     return case
 
 
+def _from_document(document: Mapping[str, object], raw: bytes) -> Signal:
+    if len(raw) > MAX_LINE_BYTES:
+        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
+    return signal_from_document(document)
+
+
 def _raw(report: Report) -> bytes:
     if isinstance(report, bytes):
         return report
@@ -115,12 +121,9 @@ def _raw(report: Report) -> bytes:
     if isinstance(report, Signal):
         return report.to_json()
     try:
-        raw = json.dumps(dict(report), default=str).encode()
+        return json.dumps(dict(report), default=str).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedSignal(None, f"no JSON object: {error}") from None
-    if len(raw) > MAX_LINE_BYTES:
-        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
-    return raw
 
 
 def _in_lifecycle_order(cases: list[SignalCase]) -> list[SignalCase]:

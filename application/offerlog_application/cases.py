@@ -14,18 +14,21 @@ from offerlog_domain.visitor_offer import VisitorOffer
 
 def _ended(judgement: Judgement, circumstances: Circumstances) -> list[Refusal]:
     """The refusals of parked signals whose wait a judgement has ended."""
-    return [
-        Refusal(
-            circumstances.organization,
-            circumstances.now,
-            reason,
-            None,
-            None,
-            parked.visitor.raw or b"",
-            parked.raw_length,
+    refusals: list[Refusal] = []
+    for parked, reason in judgement.ended:
+        kept, length = cut_text(parked.visitor.raw or b"")  # an older offerlog parked texts whole
+        refusals.append(
+            Refusal(
+                circumstances.organization,
+                circumstances.now,
+                reason,
+                None,
+                None,
+                kept,
+                parked.raw_length or length,
+            )
         )
-        for parked, reason in judgement.ended
-    ]
+    return refusals
 
 
 class SignalCase:

@@ -124,9 +124,6 @@ class Streams(Protocol):
     def secret(self, organization: str) -> bytes:
         """The organization's key for stream ids, made at first use; 32 bytes."""
 
-    def facts(self, stream: UUID) -> Sequence[Fact]:
-        """The whole stream, in order."""
-
     def newest_action(self, stream: UUID) -> Action | None:
         """The action that began last, None where none has begun; reads no more of the stream than that."""
 

@@ -6,6 +6,7 @@ held visitor-offers does not share the wait.
 """
 
 import time
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -138,9 +139,10 @@ class Submission:
         future = self.future
         if future.begun:
             return True
-        future.on_cancel = None
-        future.begun = future.set_running_or_notify_cancel()
-        return future.begun
+        if not future.set_running_or_notify_cancel():
+            return False  # `on_cancel` stays: the caller's thread may be about to call it
+        future.begun, future.on_cancel = True, None
+        return True
 
     def forget(self) -> None:
         """Let go of its texts: it will not be written."""
@@ -241,11 +243,10 @@ class SetAside:
         return rest, late
 
     def _insert(self, submissions: Sequence[Submission]) -> None:
-        in_order = len(submissions) == 1 and (
-            not self.submissions or self.submissions[-1].number < submissions[0].number
-        )
-        self.submissions += submissions
-        if not in_order:
+        if len(submissions) == 1:
+            insort(self.submissions, submissions[0], key=came)
+        else:
+            self.submissions += submissions
             self.submissions.sort(key=came)
         self._streams.update(stream for one in submissions for stream in one.streams)
 

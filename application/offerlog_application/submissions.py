@@ -240,4 +240,4 @@ class Submissions:
         if own or len(self._weights) <= _MOST_WEIGHTS:
             self._weights[organization] = own
         else:
-            del self._weights[organization]
+            self._weights.pop(organization, None)  # an empty batch may have no entry

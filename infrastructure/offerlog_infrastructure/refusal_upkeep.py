@@ -8,7 +8,7 @@ from typing import Final
 
 from offerlog_application.ports import Clock
 from offerlog_application.refusal_policy import RefusalPolicy
-from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusal_counts import FOLDED_AT_ONCE, RefusalCounter
 from offerlog_infrastructure.postgres.refusal_log import RefusalLog
 
 _UPKEEP_SECONDS: Final = 30.0
@@ -50,7 +50,7 @@ class RefusalUpkeep:
         Raises:
             StoreUnavailable: The store cannot be reached. What was done stays done.
         """
-        while self._counter.fold():
+        while self._counter.fold() >= FOLDED_AT_ONCE:  # fewer: what comes meanwhile is left for the next time
             if pause():
                 return 0
         pruned = 0

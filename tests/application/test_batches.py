@@ -85,6 +85,34 @@ def test_a_long_text_is_kept_in_part_and_its_length_is_told(desk: Any) -> None:
     assert (desk.log.refused[-1].raw, desk.log.refused[-1].raw_length) == (waiting[:4_096], len(waiting))
 
 
+def test_a_decoded_signal_that_is_too_long_keeps_its_text(desk: Any) -> None:
+    """As one that comes as text does: the first 4 KiB, and the length it had."""
+    # given a decoded signal of more than 64 KiB
+    decoded = json.loads(line("offered")) | {"pad": "x" * 65_536}
+    text = json.dumps(decoded).encode()
+    # when it is recorded
+    assert desk.record(decoded) == ["refused: malformed"]
+    # then the refusal log has its text
+    (kept,) = desk.log.refused
+    assert (kept.raw, kept.raw_length) == (text[:4_096], len(text))
+    assert kept.cause == "longer than 64 KiB"
+
+
+def test_a_whole_text_that_an_older_offerlog_parked_is_cut_when_its_wait_ends(desk: Any) -> None:
+    """The refusal log keeps 4 KiB of it, and the length it had."""
+    # given a signal that was parked with a text of more than 4 KiB
+    desk.record(line("accepted"))
+    (parked,) = desk.stream()
+    text = b"x" * 9_000
+    desk.log.facts_of[parked.originator_id] = [replace(parked, visitor=parked.visitor.keeping(text))]
+    # when its wait is over
+    desk.clock.time = minute(15)
+    desk.record(line("started", "b"))
+    # then its refusal is cut as any other
+    (kept,) = desk.log.refused
+    assert (kept.reason, kept.raw, kept.raw_length) == ("never_reachable", text[:4_096], len(text))
+
+
 def test_another_event_of_the_vendor_is_not_tracked(desk: Any) -> None:
     """With the field that says so; it harms no other signal."""
     other = b'{"eventType": "com.genesys.journey.OutcomeAchievedEvent", "id": "x"}'

@@ -162,6 +162,20 @@ def submission(weight: int, organization: str = "acme", number: int = 0, raw: by
     return Submission(cases, (), kinds, None, number, organization)
 
 
+def test_room_is_given_back_also_where_the_writer_takes_what_is_being_cancelled() -> None:
+    """A cancellation and the writer's start may meet; the room is given back once."""
+    # given a submission that the writer starts in the middle of its cancellation
+    one = submission(5)
+    given_back: list[str] = []
+    one.future.on_cancel = lambda: given_back.append("once")
+    started: list[bool] = []
+    one.future.add_done_callback(lambda _: started.append(one.start()))
+    # when its caller cancels it
+    assert one.future.cancel()
+    # then it is not written, and its room is free
+    assert (started, given_back) == ([False], ["once"])
+
+
 def test_long_texts_weigh_by_the_kibibyte() -> None:
     """The queue is bounded in bytes as well."""
     assert submission(3).weight == 3

@@ -17,6 +17,7 @@ from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import fold
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.histories import StreamReader
 from offerlog_infrastructure.postgres.log import PostgresLog
 
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
@@ -85,12 +86,14 @@ def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogAppl
     for reader in (log, PostgresLog(application)):
         loaded = reader.load([stream, unknown])
         assert {id_: offer.version for id_, offer in loaded.items()} == {stream: 3, unknown: 0}
-        assert reader.facts(stream) == facts
-        assert reader.facts(unknown) == []
+    assert StreamReader(application).facts(stream) == facts
+    assert StreamReader(application).facts(unknown) == []
 
 
 @pytest.mark.parametrize("loss", ["DELETE FROM offerlog_events WHERE originator_version > 1", "other"])
-def test_what_the_store_has_lost_is_not_remembered(log: PostgresLog, dsn: str, loss: str) -> None:
+def test_what_the_store_has_lost_is_not_remembered(
+    log: PostgresLog, application: OfferlogApplication, dsn: str, loss: str
+) -> None:
     """After a fail-over to a copy that was behind, say: no version is left out, and none is made up."""
     stream = uuid4()
     facts: list[Fact] = [offered(stream, version) for version in (1, 2, 3)]
@@ -101,7 +104,7 @@ def test_what_the_store_has_lost_is_not_remembered(log: PostgresLog, dsn: str, l
              " originator_version = 2) WHERE originator_version = 3")  # fmt: skip
     else:
         rows(dsn, loss)
-    assert log.load([stream])[stream] == fold(log.facts(stream), begun)
+    assert log.load([stream])[stream] == fold(StreamReader(application).facts(stream), begun)
 
 
 def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(

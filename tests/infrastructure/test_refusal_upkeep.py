@@ -76,6 +76,25 @@ def test_without_retention_nothing_goes(opened: Opened, clock: StoppedClock, ret
     assert len(kept(service)) == 1
 
 
+def test_refusals_that_keep_coming_do_not_put_off_the_retention(opened: Opened, clock: StoppedClock) -> None:
+    """Tallies that come while others are folded are left for the next time."""
+    # given old refusals, and a service that refuses something between any two steps of the upkeep
+    service = opened(RefusalPolicy(retention=timedelta(days=1)))
+    service.record([b"old"] * 5)
+    clock.time += timedelta(days=2)
+    pauses: list[int] = []
+
+    def pause() -> bool:
+        pauses.append(len(service.record([b"new"]).outcomes))
+        return len(pauses) == 20
+
+    # when the upkeep runs
+    pruned = service._refusal_upkeep.run(pause)
+    # then it comes to the old ones, and to its end
+    assert (pruned, len(pauses) < 20) == (5, True)
+    assert b"old" not in kept(service)
+
+
 def test_pruning_waits_for_nobody_and_nobody_for_it(opened: Opened, dsn: str, clock: StoppedClock) -> None:
     """Rows that somebody else holds are left for the next time; what is recorded meanwhile does not wait."""
     service = opened(RefusalPolicy(retention=timedelta(days=1)))

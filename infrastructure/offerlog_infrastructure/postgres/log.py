@@ -35,11 +35,6 @@ _LOAD: LiteralString = """
 """
 """What is newer than what is known, and the last event that is known: it must still be there."""
 
-_STREAM: LiteralString = """
-    SELECT originator_version, topic, state FROM offerlog_events WHERE originator_id = %s
-    ORDER BY originator_version
-"""
-
 _NEWEST: LiteralString = """
     SELECT originator_version, topic, state FROM offerlog_events
     WHERE originator_id = %s AND topic = ANY(%s)
@@ -181,17 +176,6 @@ class PostgresLog:
         """
         with server_reached():
             return self._finder.find(versions, seconds, urgent=urgent)
-
-    def facts(self, stream: UUID) -> Sequence[Fact]:
-        """The whole stream, in order.
-
-        Raises:
-            StoreUnavailable: The store cannot be reached.
-        """
-        with store_reached(), self._application.reading.get_connection() as connection:
-            cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            stored = cursor.execute(_STREAM, (stream,), prepare=True).fetchall()
-        return [self._mapper.fact(stream, version, topic, state) for version, topic, state in stored]
 
     def last(self) -> int:
         """The last position in the log; 0 where it is empty.
