@@ -36,8 +36,18 @@ class MemoryCounts:
         ]
         return (min(known), max(known) + 1) if known else (0, 0)
 
+    def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
+        """All of [first, end) as one part."""
+        del query, gap_days
+        return [(first, end)]
+
     def counts(
-        self, query: ReportQuery, first: int, end: int, stretches: Sequence[tuple[int, int]]
+        self,
+        query: ReportQuery,
+        first: int,
+        end: int,
+        stretches: Sequence[tuple[int, int]],
+        most: int | None,
     ) -> Mapping[tuple[str, int], Mapping[State, int]]:
         """Counts of [first, end) by map and bucket number; distinct visitors are counts less repeats."""
 
@@ -51,11 +61,15 @@ class MemoryCounts:
                 rows[action_map, bucket(slot)].update(counts)
         if query.count_by is CountBy.VISITORS:
             self._subtract(query, first, end, rows, bucket)
-        return rows
+        return rows if most is None else dict(list(rows.items())[: most + 1])
 
-    def names(self, organization: str) -> Mapping[str, str]:
-        """The newest known display name of every map."""
-        return {key[1]: row.name.decode() for key, row in self._names.items() if key[0] == organization}
+    def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
+        """The newest known display names of these maps."""
+        return {
+            key[1]: row.name.decode()
+            for key, row in self._names.items()
+            if key[0] == organization and key[1] in action_maps
+        }
 
     def _subtract(
         self,
