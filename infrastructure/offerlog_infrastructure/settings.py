@@ -17,21 +17,36 @@ _DEVELOPERS: Final = ("OFFERLOG_DEBUG", "OFFERLOG_TEST_FOLDER", "OFFERLOG_SOAK_S
 """Variables that are read elsewhere, by people who work on offerlog."""
 
 
+_UNITS: Final = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+"""Seconds in each unit of time that a setting may name."""
+
+
 def _seconds(value: object) -> object:
-    """A bare number is seconds."""
+    """Read a number of seconds, or a number with a unit: `900`, `15m`, `1.5 h`, `30d`."""
     if not isinstance(value, str):
         return value
+    number = value.strip().rstrip("dhimnsw")
+    unit = value.strip().removeprefix(number)
     try:
-        return timedelta(seconds=float(value))
-    except (ValueError, OverflowError):
-        raise ValueError(f"a number of seconds is needed, such as 900, not {value!r}") from None
+        return float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        raise ValueError(f"a number of seconds is needed, such as 900 or 15m, not {value!r}") from None
+
+
+def _period(value: object) -> object:
+    """As `_seconds`, as a period."""
+    try:
+        seconds = _seconds(value)
+        return timedelta(seconds=seconds) if isinstance(seconds, float) else seconds
+    except OverflowError:
+        raise ValueError(f"a number of seconds is needed, such as 900 or 15m, not {value!r}") from None
 
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-_Period = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0), le=timedelta(days=3660))]
+_Period = Annotated[timedelta, BeforeValidator(_period), Field(ge=timedelta(0), le=timedelta(days=3660))]
 
 
 class Settings(BaseSettings):
@@ -89,10 +104,10 @@ class Settings(BaseSettings):
     deadline_grace: _Period = Rules().deadline_grace
     future_tolerance: _Period = Rules().future_tolerance
     widget_max_age: _Period = Rules().widget_max_age
-    ready_lag: float = Field(default=30.0, gt=0)
+    ready_lag: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, gt=0)
     refusal_retention: _Period = RefusalPolicy().retention
     refusal_text_quota: int = Field(default=RefusalPolicy().text_bytes_a_day, ge=0, le=2**62)
-    read_timeout: float = Field(default=30.0, ge=0, le=86_400)
+    read_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, ge=0, le=86_400)
     widget_rate: float = Field(default=100.0, gt=0)
     widget_peer_rate: float = Field(default=10.0, gt=0)
     keep_alive: int = Field(default=75, ge=1, le=3600)
