@@ -2,6 +2,7 @@
 
 import subprocess
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,11 @@ FOR_THE_WHOLE_STORE = [
 
 
 @pytest.fixture
-def small_store(cli_folder: Path) -> CommandLine:
-    """A store of its own with one signal, of organization `acme`."""
+def small_store(cli_folder: Path) -> Iterator[CommandLine]:
+    """A store of its own with one signal, of organization `acme`; its server runs."""
     with open_offerlog(data=cli_folder / "store", organization="acme", keep_deadlines=False) as service:
         service.wait(service.record([told("offered", an_id(), MAP)]).position)
-    return CommandLine(cli_folder / "store", "acme")
+        yield CommandLine(cli_folder / "store", "acme")
 
 
 @pytest.mark.parametrize("words", [*READING, *FOR_THE_WHOLE_STORE], ids=lambda words: " ".join(words[:2]))
@@ -72,8 +73,9 @@ def test_a_command_that_writes_says_that_it_made_a_store(cli_folder: Path) -> No
     # when
     first, again = (offerlog("record", "-", given=signals).errors for _ in range(2))
     # then
-    assert first == f"offerlog: made a new store at {cli_folder / 'store'}\n"
-    assert again == ""
+    made = f"offerlog: made a new store at {cli_folder / 'store'}\n"
+    assert first.endswith(made)
+    assert made not in again
 
 
 @pytest.mark.parametrize("words", READING, ids=lambda words: " ".join(words[:2]))
