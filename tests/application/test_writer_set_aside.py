@@ -21,6 +21,7 @@ class HungWriter:
         self._log = log
         self._streams = set(streams)
         self.waits = 0
+        self.waits_of_many = 0
         log.before_append = self._interfere
 
     def lets_go(self) -> None:
@@ -36,6 +37,7 @@ class HungWriter:
         for fact in facts:
             if fact.originator_id in self._streams:
                 self.waits += 1
+                self.waits_of_many += len({one.originator_id for one in facts}) > 1
                 raise VersionConflict(fact.originator_id, waiting=True)
 
 
@@ -93,7 +95,8 @@ def test_where_nothing_can_be_found_out_a_group_waits_twice_at_most(
     log.open.set()
     # then it waits twice, fresh signals get through, and the free one is found in the end
     assert send(writer, case(UUID(int=5_000))).result(10) == ["recorded"]
-    assert hung.waits <= 2 + 2 * len(log.looks)
+    # (one visitor-offer that is tried again alone needs no look)
+    assert hung.waits_of_many <= 2 + 2 * len(log.looks)
     assert free.result(20) == ["recorded"]
     assert not any(future.done() for future in stuck)
     hung.lets_go()
