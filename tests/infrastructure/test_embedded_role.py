@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer, errors
 from superuser import PASSWORD, alone, enable, superuser
+from support.processes import LimitedProcess
 
 OPEN = """
 import sys
@@ -129,7 +130,7 @@ def test_a_store_of_an_older_offerlog_is_given_to_the_role(data: Path) -> None:
     old = make_old(data)
     # when several processes open it at the same time
     command = [sys.executable, "-c", OPEN, str(data)]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    started = [LimitedProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
     answers = [process.communicate(timeout=120) for process in started]
     # then all of them work, apart from a rebuild that another is at
     assert all(out.strip().isdigit() or b"another rebuild" in err for out, err in answers), answers
@@ -153,7 +154,7 @@ def test_a_store_is_moved_under_a_service_that_uses_it(data: Path) -> None:
         (data / "password").write_text(PASSWORD)
         with psycopg.connect(old) as writing:
             writing.execute("LOCK TABLE offerlog.refusals IN ROW EXCLUSIVE MODE")
-            opening = subprocess.Popen([sys.executable, "-c", OPEN, str(data)], stdout=subprocess.PIPE)
+            opening = LimitedProcess([sys.executable, "-c", OPEN, str(data)], stdout=subprocess.PIPE)
             with pytest.raises(subprocess.TimeoutExpired):
                 opening.wait(4)
             writing.rollback()
