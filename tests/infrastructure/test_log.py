@@ -90,6 +90,27 @@ def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogAppl
     assert StreamReader(application).facts(unknown) == []
 
 
+def test_a_long_stream_is_read_once_though_nothing_is_appended(
+    application: OfferlogApplication, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowded visitor-offer refuses signals without an event: each of them must not read all of it again."""
+    # given a long stream that another process has written
+    stream = uuid4()
+    facts: list[Fact] = [offered(stream, version) for version in range(1, 301)]
+    PostgresLog(application).append(facts, [])
+    read: list[int] = []
+    newer = log._newer
+    monkeypatch.setattr(log, "_newer", lambda offers: read.append(len(found := newer(offers))) or found)
+    # when it is loaded twice, and once more after it has grown
+    loaded = [log.load([stream])[stream] for _ in range(2)]
+    PostgresLog(application).append([offered(stream, 301)], [])
+    grown = log.load([stream])[stream]
+    # then only what is new is read again, and the last event that is known
+    assert read == [300, 1, 2]
+    assert loaded[0] == loaded[1]
+    assert grown.version == 301
+
+
 @pytest.mark.parametrize("loss", ["DELETE FROM offerlog_events WHERE originator_version > 1", "other"])
 def test_what_the_store_has_lost_is_not_remembered(
     log: PostgresLog, application: OfferlogApplication, dsn: str, loss: str

@@ -45,6 +45,10 @@ _NEWEST: LiteralString = """
 _REMEMBERED: Final = 50_000
 """How many events the visitor-offers that a process remembers may hold; each takes about a kilobyte."""
 
+_LONG: Final = 100
+"""A load that reads so many events of a visitor-offer is remembered, also where no event follows from it: a
+crowded one may refuse signals for ever without any."""
+
 _MAKE_KEY: LiteralString = """
     INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
 """
@@ -117,17 +121,23 @@ class PostgresLog:
         known = {stream: self._cache.get(stream) for stream in streams}
         offers = {stream: offer for stream, (offer, _) in known.items()}
         missing = {stream for stream, offer in offers.items() if offer.version}
+        states: dict[UUID, bytes] = {}
         fact = self._mapper.fact
         for stream, version, topic, state in self._newer(offers):
             offer = offers[stream]
             if version != offer.version:
                 offers[stream] = evolve(offer, fact(stream, version, topic, state))
+                states[stream] = state
             elif known[stream][1] == state:
                 missing.discard(stream)
         if missing:  # the store has lost, or never had, what this process remembers
             offers |= {stream: VisitorOffer(stream) for stream in missing}
             for stream, version, topic, state in self._newer({stream: offers[stream] for stream in missing}):
                 offers[stream] = evolve(offers[stream], fact(stream, version, topic, state))
+                states[stream] = state
+        for stream, state in states.items():
+            if offers[stream].version - known[stream][0].version >= _LONG or stream in missing:
+                self._cache.put(offers[stream], state)
         return offers
 
     def _newer(self, offers: Mapping[UUID, VisitorOffer]) -> Sequence[tuple[UUID, int, str, bytes]]:
