@@ -368,4 +368,7 @@ def _pause(attempt: int) -> None:
 
 def _fail(group: Iterable[Submission], error: Exception) -> None:
     for submission in group:
-        submission.future.set_exception(error)
+        try:
+            submission.future.set_exception(error)
+        except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
+            _log.exception("a callback of a submission failed")

@@ -65,7 +65,7 @@ class Offerlog(StoredReads, RefusalAccess):
         StoredReads.__init__(self, application, clock=clock, organization=organization, replica=replica)
         self._store = store
         RefusalAccess.__init__(self, application, refusal_policy or RefusalPolicy(), clock)
-        self._log = PostgresLog(application, self._text_quota.apply)
+        self._log = PostgresLog(application, self._text_quota)
         self._streams = StreamReader(application)
         self.changes = PostgresChanges(application)
         self._writer = GroupCommitWriter(self._log, trace=trace)

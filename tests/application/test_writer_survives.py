@@ -34,6 +34,31 @@ def test_a_callback_that_asks_the_thread_to_end_harms_nobody(
     assert writer.health.incidents == 1
 
 
+def test_callbacks_of_failed_submissions_that_ask_the_thread_to_end_harm_nobody(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """All of a group that failed learn why, and what is sent later is written."""
+
+    def fail(_: Sequence[Fact]) -> None:
+        log.before_append = len
+        raise OutcomeUnknown("7")
+
+    # given a group of which nobody knows the outcome, and callbacks that raise SystemExit
+    held(writer, log)
+    first, second = send(writer, case(ONE)), send(writer, case(TWO))
+    for one in (first, second):
+        one.add_done_callback(exit_)
+    log.before_append = lambda facts: setattr(log, "before_append", fail)
+    # when it is written
+    log.open.set()
+    # then everybody gets that answer, and the writer goes on
+    for one in (first, second):
+        with pytest.raises(OutcomeUnknown, match="transaction 7"):
+            one.result(10)
+    assert send(writer, case(THREE)).result(10) == ["recorded"]
+    assert writer.health.alive
+
+
 @pytest.mark.parametrize("cause", [SystemExit(), KeyboardInterrupt(), GeneratorExit()])
 def test_what_ends_a_group_unforeseen_is_told_its_callers_and_ends_no_other(
     writer: GroupCommitWriter, log: MemoryLog, cause: BaseException

@@ -93,7 +93,7 @@ def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogAppl
 def test_a_long_stream_is_read_once_though_nothing_is_appended(
     application: OfferlogApplication, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crowded visitor-offer refuses signals without an event: each of them must not read all of it again."""
+    """A crowded visitor-offer refuses signals without an event: each must not read all of it again."""
     # given a long stream that another process has written
     stream = uuid4()
     facts: list[Fact] = [offered(stream, version) for version in range(1, 301)]

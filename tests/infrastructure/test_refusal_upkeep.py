@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
+from eventsourcing.persistence import OperationalError
 
 from contracts.recount import rows, until
 from memory_log import StoppedClock
@@ -158,6 +160,29 @@ def test_the_quota_holds_over_restarts_writers_and_folding(
     one.record([b"z" * 40])
     other.record([b"w"])
     assert kept(one) == [b"x" * 60, b"", b"z" * 40, b""]
+
+
+def test_a_text_counts_once_however_often_its_commit_is_tried(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be stored takes nothing of the quota."""
+    # given a quota, and a store that fails twice
+    service = opened(RefusalPolicy(text_bytes_a_day=100))
+    recorder, tries = service._application.log, list[int]()
+    append = recorder.append
+
+    def failing(*asked: Any, **how: Any) -> int | None:
+        tries.append(len(asked))
+        if len(tries) <= 2:
+            raise OperationalError("the server has gone away")
+        return append(*asked, **how)
+
+    monkeypatch.setattr(recorder, "append", failing)
+    # when a text of less than that is refused
+    service.record([b"x" * 60])
+    # then it is kept
+    assert len(tries) == 3
+    assert kept(service) == [b"x" * 60]
 
 
 def test_a_quota_of_nothing_keeps_no_text(opened: Opened) -> None:

@@ -4,7 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Final, LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -22,6 +22,9 @@ from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.cache import OfferCache
 from offerlog_infrastructure.postgres.codec import EventRow
 from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
+
+if TYPE_CHECKING:
+    from offerlog_infrastructure.postgres.text_quota import TextQuota
 
 _Answer = TypeVar("_Answer")
 
@@ -95,16 +98,16 @@ class PostgresLog:
 
     Args:
         application: The log.
-        limit_texts: Takes texts off refusals before they are stored.
+        quota: Takes texts off refusals before they are stored; None to keep all.
     """
 
     def __init__(
         self,
         application: OfferlogApplication,
-        limit_texts: Callable[[Sequence[Refusal]], Sequence[Refusal]] = lambda refusals: refusals,
+        quota: "TextQuota | None" = None,
     ) -> None:
         self._application = application
-        self._limit_texts = limit_texts
+        self._quota = quota
         self._mapper = application.facts
         self._cache = OfferCache(_REMEMBERED)
         self._finder = HeldStreamsFinder(application.connect)
@@ -168,10 +171,15 @@ class PostgresLog:
             self._finder.release()  # whoever made it necessary is gone
         # All writers take streams in one order, so that no two ever wait for each other.
         rows = sorted(map(self._mapper.row, facts), key=_stream_order)
-        if refusals:
-            refusals = self._limit_texts(refusals)
-        with store_reached():
-            position = self._application.log.append(rows, refusals, hurried=hurried)
+        try:
+            if refusals and self._quota is not None:
+                refusals = self._quota.apply(refusals)
+            with store_reached():
+                position = self._application.log.append(rows, refusals, hurried=hurried)
+        except BaseException:
+            if self._quota is not None:
+                self._quota.forget()
+            raise
         last = {row.originator_id: row.state for row in rows}
         for offer in offers:
             if offer.id in last:

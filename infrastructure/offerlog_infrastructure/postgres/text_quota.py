@@ -73,6 +73,10 @@ class TextQuota:
                 kept.append(refusal)
         return kept
 
+    def forget(self) -> None:
+        """Count anew from the store: what `apply` has let through was perhaps not stored."""
+        self._days.clear()
+
     def _day(self, refusal: Refusal) -> _Day:
         day, now = refusal.recorded_at.astimezone(UTC).date(), self._monotonic()
         known = self._days.get(refusal.organization)
