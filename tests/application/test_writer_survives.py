@@ -48,7 +48,7 @@ def test_callbacks_of_failed_submissions_that_ask_the_thread_to_end_harm_nobody(
     first, second = send(writer, case(ONE)), send(writer, case(TWO))
     for one in (first, second):
         one.add_done_callback(exit_)
-    log.before_append = lambda facts: setattr(log, "before_append", fail)
+    log.before_append = lambda _: setattr(log, "before_append", fail)
     # when it is written
     log.open.set()
     # then everybody gets that answer, and the writer goes on
