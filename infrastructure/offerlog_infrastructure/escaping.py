@@ -32,12 +32,20 @@ def escape_json(text: str) -> str:
 
     They can only stand inside strings, so each is replaced by its `\uXXXX`.
     """
-    return _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    at = 0
+    while found := _HARMFUL.search(text, at):  # for each of the few dozen characters, not for each place
+        at = found.start()
+        text = text.replace(found[0], f"\\u{ord(found[0]):04x}")
+    return text
 
 
 def escape_json_bytes(text: bytes) -> bytes:
     """As `escape_json`, for a JSON text in UTF-8."""
-    return _HARMFUL_UTF8.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), text)
+    at = 0
+    while found := _HARMFUL_UTF8.search(text, at):
+        at = found.start()
+        text = text.replace(found[0], b"\\u%04x" % ord(found[0].decode()))
+    return text
 
 
 def spell_out(text: str) -> str:

@@ -1,6 +1,7 @@
 """Who is calling, and whether they may: keys in the Authorization header, roles, origins."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Annotated, Any, Final
@@ -125,8 +126,12 @@ async def caller_of(request: Request) -> Key:
     return await key_of(request, text)
 
 
-async def check_still_good(request: Request) -> None:
+async def check_still_good(request: Request, text: str | None = None) -> None:
     """Look again at the key that a request came with.
+
+    Args:
+        request: Whose key.
+        text: The key, where it did not come in the Authorization header.
 
     Raises:
         Problem: 401 where it has been revoked meanwhile.
@@ -134,11 +139,14 @@ async def check_still_good(request: Request) -> None:
     # Without the store nothing can be recorded either, until the writer or the next look finds it again.
     with suppress(StoreUnavailable):
         try:
-            await key_of(request, bearer(request))
+            await key_of(request, text or bearer(request))
         except Problem as problem:
             if problem.status != 401:  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
                 return
-            detail = "this key has been revoked during the upload; its signals so far are recorded"
+            detail = (
+                "this key has been revoked while the body was coming: NDJSON is recorded up to here, and"
+                " nothing of any other body"
+            )
             headers = {**_CHALLENGE, "Connection": "close"}  # the rest of the body is not waited for
             raise Problem(401, "unauthorized", detail, headers=headers) from None
 
@@ -148,12 +156,18 @@ def while_key_is_good(request: Request) -> Request:
 
     An upload may go on for hours, and nothing may come of it for a minute: the key is looked at every second.
     """
+    checked = time.monotonic()
 
     async def receive() -> Message:
+        nonlocal checked
         while True:
-            await check_still_good(request)
+            left = checked + _CHECK_SECONDS - time.monotonic()
+            if left <= 0:
+                await check_still_good(request)
+                checked = time.monotonic()
+                continue
             try:
-                async with asyncio.timeout(_CHECK_SECONDS):
+                async with asyncio.timeout(left):
                     return await request.receive()
             except TimeoutError:
                 continue

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from offerlog_domain.signals import MAX_LINE_BYTES
+from offerlog_infrastructure.http.access import while_key_is_good
 from offerlog_infrastructure.http.foreign_text import FIRST_BYTES, UTF_8_MARK, foreign
 from offerlog_infrastructure.http.problems import Problem, malformed
 from offerlog_infrastructure.http.turns import Turns
@@ -188,7 +189,7 @@ def body_as(model: type[Model], most: int = MOST_QUESTION_BYTES) -> Any:
                 field="Content-Type",
             )
         try:
-            body = await whole(request, most)
+            body = await whole(while_key_is_good(request), most)
             if body.count(b":") > _MOST_COLONS:  # a fault of each of them would be written out
                 raise malformed(None, "too many fields")
             return model.model_validate_json(body)

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -55,6 +55,12 @@ _BYTES_READ_AT_ONCE: Final = 256 << 10
 """As many signals, and bytes of signals, are read on the event loop; more of them on threads."""
 
 _BATCH: Final = 1_000
+_BATCH_BYTES: Final = 1 << 20
+"""An NDJSON body is handed in by batches of so many lines, or bytes: what it holds in memory is bounded."""
+
+_MOST_ANSWER_BYTES: Final = 32 << 20
+"""The most bytes of outcomes in one JSON answer, some 200,000; a streamed answer has any number."""
+
 _IN_FLIGHT: Final = 4
 _MANY: Final = frozenset({"application/x-ndjson", "application/jsonl", "application/ndjson"})
 
@@ -87,7 +93,8 @@ async def record_signals(request: Request) -> Response:
             f"{kind} is not understood: send application/json, application/x-ndjson or text/plain",
             field="Content-Type",
         )
-    body = await whole(request, MOST_WIDGET_BYTES if key.role is Role.WIDGET else MOST_BYTES)
+    most_bytes = MOST_WIDGET_BYTES if key.role is Role.WIDGET else MOST_BYTES
+    body = await whole(while_key_is_good(request), most_bytes)
     if not body.strip():
         raise malformed(None, "the body is empty")
     signals = await signals_in(body, _most(key) or MOST_SIGNALS)
@@ -128,14 +135,12 @@ async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
         raise _too_many(most)
     await _admit(request, key, signals)
     receipt = await _durable(request, signals, await _handed_in(request, key, signals))
-    if len(signals) <= _READ_AT_ONCE:
-        return _json({"outcomes": _documents(receipt.outcomes, key), "position": _position(receipt, key)})
-    outcomes: list[msgspec.Raw] = []
+    pieces: list[bytes] = []
     turns = Turns()
     for at in range(0, len(receipt.outcomes), _READ_AT_ONCE):
-        outcomes += _encoded(receipt.outcomes[at : at + _READ_AT_ONCE], key)
+        pieces.append(_encoded(receipt.outcomes[at : at + _READ_AT_ONCE], key))
         await turns.pass_on()
-    return _json({"outcomes": outcomes, "position": _position(receipt, key)})
+    return _json(pieces, _position(receipt, key))
 
 
 async def _beacon(request: Request) -> Response:
@@ -164,6 +169,7 @@ async def _beacon(request: Request) -> Response:
         rest += piece
         if len(rest) > MOST_BEACON_BYTES:
             raise too_long
+    await check_still_good(request, text)
     signals = [bytes(line) for line in rest.split(b"\n") if line.strip()]
     return await _answer(request, key, signals)
 
@@ -183,22 +189,35 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
                 yield _lines(receipt, key)
 
         return StreamingResponse(told(), media_type="application/x-ndjson")
-    outcomes: list[msgspec.Raw] = []  # of a long stream they are many
+    pieces: list[bytes] = []
+    size = count = 0
     position: int | None = None
     async for receipt in judged:
-        outcomes += _encoded(receipt.outcomes, key)
+        pieces.append(_encoded(receipt.outcomes, key))
+        size += len(pieces[-1])
+        count += len(receipt.outcomes)
+        if size > _MOST_ANSWER_BYTES:
+            raise Problem(
+                413,
+                "payload-too-large",
+                f"one JSON answer holds at most {_MOST_ANSWER_BYTES >> 20} MiB of outcomes: ask for"
+                " Accept: application/x-ndjson, or send the signals in parts. At least the first"
+                f" {count:,} are recorded; sending them again is safe",
+            )
         position = _position(receipt, key) or position
-    return _json({"outcomes": outcomes, "position": position})
+    return _json(pieces, position)
 
 
 async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> AsyncIterator[Receipt]:
     waiting: deque[tuple[list[bytes], Future[Receipt]]] = deque()
     batch: list[bytes] = []
+    size = 0
     async for line in source:
         batch.append(line)
-        if len(batch) == _BATCH:
+        size += len(line)
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
             waiting.append((batch, await _submitted(request, key, batch)))
-            batch = []
+            batch, size = [], 0
         if len(waiting) >= _IN_FLIGHT:
             yield await _durable(request, *waiting.popleft())
     if batch:
@@ -265,8 +284,9 @@ def _documents(outcomes: Sequence[Outcome], key: Key) -> list[Document]:
     return [document(one) for one in outcomes]
 
 
-def _encoded(outcomes: Sequence[Outcome], key: Key) -> list[msgspec.Raw]:
-    return [msgspec.Raw(encode_escaped(one)) for one in _documents(outcomes, key)]
+def _encoded(outcomes: Sequence[Outcome], key: Key) -> bytes:
+    """Encode outcomes with commas between them."""
+    return encode_escaped(_documents(outcomes, key))[1:-1]
 
 
 def _position(receipt: Receipt, key: Key) -> int | None:
@@ -274,8 +294,10 @@ def _position(receipt: Receipt, key: Key) -> int | None:
     return None if key.role is Role.WIDGET else receipt.position
 
 
-def _json(told: dict[str, Any]) -> Response:
-    return Response(encode_escaped(told), media_type="application/json")
+def _json(pieces: Sequence[bytes], position: int | None) -> Response:
+    """Make the answer of outcomes that are encoded already, in pieces, as they may be many."""
+    text = b'{"outcomes":[%b],"position":%b}' % (b",".join(pieces), encode_escaped(position))
+    return Response(text, media_type="application/json")
 
 
 @router.options("/v1/signals", include_in_schema=False)

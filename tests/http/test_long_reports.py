@@ -1,0 +1,40 @@
+"""A report of the longest kind stops nobody else, neither while it is made nor while it is sent."""
+
+from typing import Final
+
+import httpx
+import pytest
+
+from contracts.recount import rows
+from loop_latency import TOLERABLE, watched
+
+pytest_plugins = ("http_site",)
+
+# An offer a day for each of 50 maps, whose names are as long as they may be, and awkward to encode.
+_COUNTS: Final = """
+    INSERT INTO performance_days
+    SELECT 'default', ('00000000-0000-4000-8000-' || lpad(map::text, 12, '0'))::uuid, 'event', 15000 + day,
+        1, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM generate_series(1, 50) AS map, generate_series(1, 990) AS day
+"""
+_SLOTS: Final = _COUNTS.replace("performance_days", "performance_counts").replace(
+    "15000 + day", "(15000 + day) * 96"
+)
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_report_of_fifty_thousand_rows_does_not_stop_the_loop(dsn: str, form: str) -> None:
+    """It is encoded in slices, as one call for all of it would keep the interpreter's lock."""
+    with watched(dsn) as (site, probe), site.client() as admin:
+        rows(dsn, _COUNTS)
+        rows(dsn, _SLOTS)
+        answers: list[httpx.Response] = []
+        asked = {"by": "day", "format": form}
+        path = "/v1/reports/action-map-performance"
+        blocked = probe.blocked_by(lambda: answers.append(admin.get(path, params=asked, timeout=60)))
+        assert answers[0].status_code == 200, answers[0].text
+        if form == "json":
+            assert len(answers[0].json()["rows"]) == 49_500
+        else:
+            assert len(answers[0].text.splitlines()) == 49_501
+        assert blocked < TOLERABLE

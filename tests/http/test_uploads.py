@@ -1,0 +1,94 @@
+"""Uploads that go on: they end with their key, and what the service holds of them is bounded."""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from contracts.recount import rows, until
+from http_site import Site
+from offerlog_application.keys import Role
+from offerlog_infrastructure.http import examples, signals
+from raw_http import connected, rest_of
+
+pytest_plugins = ("http_site",)
+
+NDJSON = "application/x-ndjson"
+SIGNAL = examples.SIGNAL | {"eventId": None, "createdDate": None}
+
+
+def head(path: str, key: str, kind: str, length: int | None = None) -> bytes:
+    """The head of a request whose body comes later, by its length or in chunks."""
+    size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: {kind}\r\n{size}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/signals", json.dumps([SIGNAL]).encode()),
+        ("/v1/offers", json.dumps({"customerId": "v"}).encode()),
+        ("/v1/suppressions:batch", json.dumps({"visitors": []}).encode()),
+    ],
+)
+def test_a_body_that_is_read_as_a_whole_ends_with_its_key(
+    site: Site, dsn: str, path: str, body: bytes
+) -> None:
+    """An array that has begun while the key was good is not recorded after that."""
+    # given a request of which a part has come
+    with connected(site, seconds=20) as upload:
+        upload.sendall(head(path, site.key(Role.SERVICE), "application/json", len(body)) + body[:5])
+        time.sleep(0.5)
+        # when its key is revoked by another process
+        rows(dsn, "UPDATE api_keys SET revoked_at = now()")
+        began = time.monotonic()
+        answer = rest_of(upload)
+    # then it is answered within five seconds, although nothing more has come
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"revoked" in answer
+    assert time.monotonic() - began < 6
+    assert rows(dsn, "SELECT count(*) FROM offerlog_events") == [(0,)]
+
+
+def test_a_beacon_is_not_recorded_once_its_key_is_revoked(site: Site, dsn: str) -> None:
+    """Its key is the first line, and the rest may come a minute later."""
+    key = site.key(Role.WIDGET)
+    body = json.dumps({"key": key}).encode() + b"\n" + json.dumps(SIGNAL).encode()
+    with connected(site, seconds=20) as beacon:
+        beacon.sendall(head("/v1/signals", "none", "text/plain", len(body)) + body[:-1])
+        time.sleep(0.5)
+        rows(dsn, "UPDATE api_keys SET revoked_at = now()")
+        time.sleep(3.5)  # a good key is remembered for three
+        beacon.sendall(body[-1:])
+        assert beacon.recv(65_536).startswith(b"HTTP/1.1 401 ")
+    assert rows(dsn, "SELECT count(*) FROM offerlog_events") == [(0,)]
+
+
+def test_long_lines_are_handed_in_before_there_are_a_thousand(site: Site, dsn: str) -> None:
+    """A thousand lines of 64 KiB would be 64 MiB in memory, for each connection."""
+    with connected(site, seconds=20) as upload:
+        upload.sendall(head("/v1/signals", site.key(Role.SERVICE), NDJSON))
+        for n in range(40):
+            line = json.dumps(SIGNAL | {"customerId": f"{n}", "more": "x" * 60_000}).encode() + b"\n"
+            upload.sendall(b"%x\r\n%b\r\n" % (len(line), line))
+        until(lambda: rows(dsn, "SELECT count(*) >= 30 FROM offerlog_events") == [(True,)], 15)
+
+
+def test_the_outcomes_of_one_json_answer_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two bytes sent are a hundred and more of outcome: whoever sends very many has them streamed."""
+    monkeypatch.setattr(signals, "_MOST_ANSWER_BYTES", 200_000)
+    body = b"x\n" * 5_000
+    with site.client(Role.SERVICE) as client:
+        # given a body of which the outcomes are longer than that
+        refused = client.post("/v1/signals", content=body, headers={"Content-Type": NDJSON})
+        # then the answer says so, what is recorded, and what to do
+        assert refused.status_code == 413
+        assert "At least the first 2,000 are recorded" in refused.json()["detail"]
+        assert "Accept: application/x-ndjson" in refused.json()["detail"]
+        # and that works
+        kinds = {"Content-Type": NDJSON, "Accept": NDJSON}
+        streamed: httpx.Response = client.post("/v1/signals", content=body, headers=kinds)
+        assert len(streamed.text.splitlines()) == 5_000
