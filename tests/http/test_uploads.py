@@ -21,9 +21,8 @@ SIGNAL = examples.SIGNAL | {"eventId": None, "createdDate": None}
 def head(path: str, key: str, kind: str, length: int | None = None) -> bytes:
     """The head of a request whose body comes later, by its length or in chunks."""
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: {kind}\r\n{size}\r\n\r\n"
-    ).encode()
+    lines = (f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", f"Content-Type: {kind}", size)
+    return "\r\n".join((*lines, "", "")).encode()
 
 
 @pytest.mark.parametrize(
