@@ -21,8 +21,9 @@ SIGNAL = examples.SIGNAL | {"eventId": None, "createdDate": None}
 def head(path: str, key: str, kind: str, length: int | None = None) -> bytes:
     """The head of a request whose body comes later, by its length or in chunks."""
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    lines = (f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", f"Content-Type: {kind}", size)
-    return "\r\n".join((*lines, "", "")).encode()
+    bearer = f"Authorization: Bearer {key}"
+    lines = (f"POST {path} HTTP/1.1", "Host: x", bearer, f"Content-Type: {kind}", size, "", "")
+    return "\r\n".join(lines).encode()
 
 
 @pytest.mark.parametrize(
