@@ -99,7 +99,9 @@ class Expiry:
                     idle.add(stream)
                 timedout, ended = timedout + one.timedout, ended + one.never_reachable
                 position = max(position or 0, one.position or 0) or None
-            if len(due) < self._group or not goes_on():
+            if (
+                not due or not goes_on()
+            ):  # a short page is not the last: several of its rows may be of one stream
                 break
             wait(position)
         if failed:

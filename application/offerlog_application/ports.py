@@ -125,7 +125,10 @@ class Streams(Protocol):
         """The organization's key for stream ids, made at first use; 32 bytes."""
 
     def newest_action(self, stream: UUID) -> Action | None:
-        """The action that began last, None where none has begun; reads no more of the stream than that."""
+        """The action that began last, None where none has begun.
+
+        Reads the stream from its end, and no further back than where that action began.
+        """
 
 
 class Deadlines(Protocol):

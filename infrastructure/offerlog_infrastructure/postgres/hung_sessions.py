@@ -7,6 +7,7 @@ waits for its client.
 """
 
 import logging
+from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
@@ -14,10 +15,9 @@ from psycopg import Cursor
 HUNG_SECONDS: Final = 10
 """How long a session may wait for its client inside a transaction: as long as an idle one may."""
 
-_END: LiteralString = """
-    SELECT a.pid, extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS seconds,
-        pg_terminate_backend(a.pid) AS ended
-    FROM pg_stat_activity a
+_SILENT: LiteralString = """
+    SELECT a.pid, a.state_change, coalesce(c.bytes_processed, 0) AS received
+    FROM pg_stat_activity a LEFT JOIN pg_stat_progress_copy c USING (pid)
     WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
       AND a.state <> 'idle' AND a.wait_event_type = 'Client' AND a.wait_event = 'ClientRead'
       AND a.state_change < clock_timestamp() - make_interval(secs => %s)
@@ -30,25 +30,33 @@ _END: LiteralString = """
       )
 """
 
+_END: LiteralString = "SELECT pg_terminate_backend(%s)"
+
+Silent = frozenset[tuple[int, datetime, int]]
+"""Sessions that wait for their clients: pid, since when, and the bytes of their COPY that have come."""
+
 _log = logging.getLogger(__name__)
 
 
-def end_hung_sessions(cursor: Cursor[Any], events_table: str, lock_space: int) -> int:
+def end_hung_sessions(cursor: Cursor[Any], events_table: str, lock_space: int, before: Silent) -> Silent:
     """End every session that writes events or owns a view, and whose client has been silent for too long.
 
-    A session in COMMIT never waits for its client, so no commit is cut short. When the process of an ended
+    A session is ended when two looks find that nothing has come in between, so a COPY over a slow connection
+    goes on. A session in COMMIT never waits for its client, so no commit is cut short. When the process of an ended
     session goes on, it finds its connection gone and begins anew, so nothing is applied twice.
 
     Args:
         cursor: In auto-commit mode, as the database user of the sessions.
         events_table: The quoted name of the events table, with its schema.
         lock_space: The first key of the projectors' advisory locks.
+        before: The answer of the look before; empty at the first one.
 
     Returns:
-        How many sessions were ended.
+        The sessions that are silent now.
     """
-    found = cursor.execute(_END, (HUNG_SECONDS, lock_space, events_table)).fetchall()
-    for row in found:
-        pid, seconds = (row["pid"], row["seconds"]) if isinstance(row, dict) else (row[0], row[1])
-        _log.warning("ended session %d of PostgreSQL: its client had sent nothing for %.0f s", pid, seconds)
-    return len(found)
+    found = cursor.execute(_SILENT, (HUNG_SECONDS, lock_space, events_table)).fetchall()
+    silent = frozenset((row["pid"], row["state_change"], row["received"]) for row in found)
+    for pid, since, _ in silent & before:
+        cursor.execute(_END, (pid,))
+        _log.warning("ended session %d of PostgreSQL: its client has sent nothing since %s", pid, since)
+    return silent

@@ -208,7 +208,9 @@ class PostgresLog:
             return int(self._application.log.max_notification_id() or 0)
 
     def newest_action(self, stream: UUID) -> Action | None:
-        """The action that began last, None where none has begun; reads no more of the stream than that.
+        """The action that began last, None where none has begun.
+
+        Reads the stream from its end, and no further back than where that action began.
 
         Raises:
             StoreUnavailable: The store cannot be reached.

@@ -18,7 +18,7 @@ from offerlog_application.traces import UNTRACED, Trace, ViewedPage
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.hung_sessions import end_hung_sessions
+from offerlog_infrastructure.postgres.hung_sessions import Silent, end_hung_sessions
 from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
@@ -110,6 +110,7 @@ class Projector:
         prepare(connection)
         owned: list[View] = []
         looked = checked = 0.0
+        silent: Silent = frozenset()
         log = self._application.log
         horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
         while not self._stopped.is_set():
@@ -133,7 +134,7 @@ class Projector:
             if stuck and time.monotonic() - checked >= _STUCK_SECONDS:
                 checked = time.monotonic()
                 with connection.cursor() as cursor:
-                    end_hung_sessions(cursor, horizon.table, LOCK_SPACE)
+                    silent = end_hung_sessions(cursor, horizon.table, LOCK_SPACE, silent)
             if not moved:
                 self._woken.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
                 self._woken.clear()

@@ -61,8 +61,11 @@ _DUE: LiteralString = """
         ORDER BY withdrawn_at LIMIT %(limit)s
     )
     UNION
-    SELECT originator_id, organization FROM parked_signals
-    WHERE parked_at <= %(parked)s AND originator_id <> ALL (%(besides)s)
+    (
+        SELECT originator_id, organization FROM parked_signals
+        WHERE parked_at <= %(parked)s AND originator_id <> ALL (%(besides)s)
+        ORDER BY parked_at LIMIT %(limit)s
+    )
     LIMIT %(limit)s
 """
 """An import can make very many invitations due at once: each look reads no more of them than it takes."""
