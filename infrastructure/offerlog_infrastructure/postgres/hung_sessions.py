@@ -41,9 +41,10 @@ _log = logging.getLogger(__name__)
 def end_hung_sessions(cursor: Cursor[Any], events_table: str, lock_space: int, before: Silent) -> Silent:
     """End every session that writes events or owns a view, and whose client has been silent for too long.
 
-    A session is ended when two looks find that nothing has come in between, so a COPY over a slow connection
-    goes on. A session in COMMIT never waits for its client, so no commit is cut short. When the process of an ended
-    session goes on, it finds its connection gone and begins anew, so nothing is applied twice.
+    A session is ended when two looks find that nothing has come in between, so a COPY over a slow
+    connection goes on. A session in COMMIT never waits for its client, so no commit is cut short. When the
+    process of an ended session goes on, it finds its connection gone and begins anew, so nothing is applied
+    twice.
 
     Args:
         cursor: In auto-commit mode, as the database user of the sessions.
