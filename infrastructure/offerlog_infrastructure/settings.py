@@ -160,7 +160,10 @@ class Settings(BaseSettings):
     @classmethod
     def _are_addresses(cls, value: str) -> str:
         """Refuse what is neither an address nor a network: it would be trusted never, and silently."""
-        for one in filter(None, (part.strip() for part in value.split(","))):
+        named = [one for one in (part.strip() for part in value.split(",")) if one]
+        if "*" in named and len(named) > 1:
+            raise ValueError("give * alone, for every peer, or addresses and networks")
+        for one in named:
             if one != "*":
                 ip_network(one)
         return value

@@ -150,3 +150,21 @@ def test_a_batch_of_visitors_with_very_many_suppressions_is_refused(admin: httpx
         "/problems/malformed-request",
     )
     assert len(admin.get("/v1/visitors/one/suppressions").json()["suppressions"]) == 4_000
+
+
+def test_a_revoked_key_ends_its_lists(site: Site, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within seconds, and broken off: a list that is cut must not look whole."""
+    # given a list in many pieces, of which somebody has read the first
+    monkeypatch.setattr(paging, "_PIECE_BYTES", 4_000)
+    site.service.record([b"%d " % number + b"x" * 3_000 for number in range(4_000)])
+    with site.client() as admin:
+        headers = {"accept": "application/x-ndjson"}
+        with admin.stream("GET", "/v1/refusals", headers=headers) as answer:
+            pieces = answer.iter_raw(1_000)
+            assert next(pieces)
+            # when another process revokes the key
+            rows(dsn, "UPDATE api_keys SET revoked_at = now()")
+            time.sleep(6)
+            # then the rest ends before its end
+            with pytest.raises(httpx.RemoteProtocolError):
+                sum(len(piece) for piece in pieces)

@@ -7,6 +7,7 @@ import pytest
 
 from contracts.recount import rows
 from loop_latency import TOLERABLE, watched
+from offerlog_infrastructure.http import reports
 
 pytest_plugins = ("http_site",)
 
@@ -38,3 +39,17 @@ def test_a_report_of_fifty_thousand_rows_does_not_stop_the_loop(dsn: str, form: 
         else:
             assert len(answers[0].text.splitlines()) == 49_501
         assert blocked < TOLERABLE
+
+
+def test_a_report_that_would_be_too_long_is_refused(
+    admin: httpx.Client, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bytes, whatever its form: an answer lies in memory until its client has read it."""
+    monkeypatch.setattr(reports, "REPORT_BYTES", 20_000)
+    rows(dsn, _SLOTS.replace("990", "9"))
+    for form in ("json", "csv"):
+        asked = {"by": "hour", "format": form}
+        answer = admin.get("/v1/reports/action-map-performance", params=asked)
+        assert (answer.status_code, answer.json()["field"]) == (400, "by")
+        assert "20,000 bytes" in answer.json()["detail"]
+        assert admin.get("/v1/reports/action-map-performance", params=asked | {"by": "total"}).is_success

@@ -126,6 +126,20 @@ async def caller_of(request: Request) -> Key:
     return await key_of(request, text)
 
 
+async def is_still_allowed(request: Request) -> bool:
+    """Return False once the key of a reader has been revoked or its session has ended.
+
+    A look counts as use of the session, so an open page keeps it for as long as sessions may live.
+    """
+    try:
+        await caller_of(request)
+    except Problem as problem:
+        return problem.status != 401  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
+    except StoreUnavailable:
+        return True
+    return True
+
+
 async def check_still_good(request: Request, text: str | None = None) -> None:
     """Look again at the key that a request came with.
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from offerlog_infrastructure.http.problems import OVERLOADED
+
 
 def _problem(slug: str, status: int, title: str, detail: str, field: str | None = None) -> dict[str, Any]:
     told = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail}
@@ -37,6 +39,6 @@ PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     500: _problem(
         "internal", 500, "Internal Server Error", "an error of the service itself; its log says which"
     ),
-    503: _problem("overloaded", 503, "Service Unavailable", "more is waiting than can be taken on"),
+    503: _problem("overloaded", 503, "Service Unavailable", OVERLOADED),
 }
 """One answer of each status that is an error."""

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect
 
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import OVERLOADED, Problem
 
 T = TypeVar("T")
 
@@ -83,9 +83,7 @@ class FairThreads:
                 headers={"Retry-After": "1"},
             )
         if self._waiting >= self._most_waiting:
-            raise Problem(
-                503, "overloaded", "more is waiting than can be taken on", headers={"Retry-After": "1"}
-            )
+            raise Problem(503, "overloaded", OVERLOADED, headers={"Retry-After": "1"})
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(caller, deque()).append(turn)
         self._waiting += 1

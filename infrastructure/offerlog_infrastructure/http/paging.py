@@ -11,8 +11,9 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from offerlog_infrastructure.documents import Document
+from offerlog_infrastructure.http.access import is_still_allowed
 from offerlog_infrastructure.http.escaped import encode_escaped
-from offerlog_infrastructure.http.problems import malformed
+from offerlog_infrastructure.http.problems import Problem, malformed
 from offerlog_infrastructure.http.thread_pools import slowly
 
 T = TypeVar("T")
@@ -109,7 +110,11 @@ def encoded_answer(text: bytes, headers: Mapping[str, str] | None = None) -> Res
 def stream_of(
     request: Request, found: Generator[T], document_of: Callable[[T], Document]
 ) -> StreamingResponse:
-    """All of them, one on a line; made piece by piece, each when the one before has been sent."""
+    """All of them, one on a line; made piece by piece, each when the one before has been sent.
+
+    Once the caller's key has been revoked or its session has ended, the connection is broken off: a list that
+    is cut must not look whole.
+    """
 
     def piece() -> bytes:
         lines, size = [], 0
@@ -124,6 +129,8 @@ def stream_of(
     async def pieces() -> AsyncIterator[bytes]:
         with closing(found):
             while more := await slowly(request, piece):
+                if not await is_still_allowed(request):
+                    raise Problem(401, "unauthorized", "the key has been revoked while the list was read")
                 yield more
 
     return StreamingResponse(pieces(), media_type="application/x-ndjson")

@@ -21,6 +21,8 @@ from offerlog_infrastructure.http.escaped import EscapedJSONResponse
 
 MEDIA_TYPE = "application/problem+json"
 
+OVERLOADED: Final = "more is waiting than can be taken on: send it again after the seconds in Retry-After"
+
 SLUGS = {
     "malformed-request": 400,
     "unauthorized": 401,
@@ -113,7 +115,7 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
             return malformed(field, cause)
         case Overloaded():
             after = {"Retry-After": str(max(1, round(error.retry_after)))}
-            return Problem(503, "overloaded", "more is waiting than can be taken on", headers=after)
+            return Problem(503, "overloaded", OVERLOADED, headers=after)
         case ReadTimeoutError():
             return Problem(503, "read-timeout", str(error), headers={"Retry-After": "10"})
         case StoreUnavailable() | Contended():

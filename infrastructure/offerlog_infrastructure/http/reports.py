@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from offerlog_application.calendar import Granularity, instant, zone
 from offerlog_application.listings import Order, Proof
 from offerlog_application.reads import check_read
-from offerlog_application.reports import ReportQuery
+from offerlog_application.reports import ReportQuery, ReportTooLargeError
 from offerlog_domain.metrics import Cohort, CountBy, View
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.signals import MalformedSignal
@@ -49,6 +49,9 @@ from offerlog_infrastructure.service import Offerlog
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 
 T = TypeVar("T")
+
+REPORT_BYTES: Final = 32 << 20
+"""The longest report, as it is sent."""
 
 _ROWS_AT_ONCE: Final = 100
 
@@ -104,18 +107,34 @@ async def action_map_performance(
 
 def _report_as_json(service: Offerlog, query: ReportQuery, *, with_proof: bool) -> bytes:
     document = report_document(service.report(query))
-    rows = b",".join(encode_escaped(some)[1:-1] for some in _slices(document.pop("rows")))
+    slices = (encode_escaped(some)[1:-1] for some in _slices(document.pop("rows")))
+    rows = b",".join(_bounded(slices, query))
     proof = b',"proof":' + encode_escaped(proof_document(service.proof())) if with_proof else b""
     return b'%b,"rows":[%b]%b}' % (encode_escaped(document)[:-1], rows, proof)
 
 
 def _report_as_csv(service: Offerlog, query: ReportQuery) -> bytes:
-    pieces: list[bytes] = []
-    for some in _slices(report_table(service.report(query))):
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(some)
-        pieces.append(text.getvalue().encode())
-    return b"".join(pieces)
+    return b"".join(_bounded(map(_csv_of, _slices(report_table(service.report(query)))), query))
+
+
+def _csv_of(rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _bounded(pieces: Iterable[bytes], query: ReportQuery) -> Iterator[bytes]:
+    """Pass pieces on until they are too long: an answer lies in memory until its client has read it.
+
+    Raises:
+        ReportTooLargeError: They come to more than `REPORT_BYTES`.
+    """
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > REPORT_BYTES:
+            raise ReportTooLargeError(query, "bytes", REPORT_BYTES)
+        yield piece
 
 
 def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:

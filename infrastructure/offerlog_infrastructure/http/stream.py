@@ -9,10 +9,8 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from offerlog_application.ports import StoreUnavailable
-from offerlog_infrastructure.http.access import Reporter, caller_of
+from offerlog_infrastructure.http.access import Reporter, is_still_allowed
 from offerlog_infrastructure.http.live_reports import LiveReport
-from offerlog_infrastructure.http.problems import Problem
 from offerlog_infrastructure.http.urls import said_plainly
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
@@ -65,7 +63,7 @@ async def _events(request: Request, live: LiveReport, last: str | None) -> Async
     ends, pulse, was_hindered = time.monotonic() + STREAM_SECONDS, time.monotonic(), False
     sent: int | None = None
     yield b"retry: 2000\n\n"
-    while not stopping.is_set() and not live.is_over and await _is_still_allowed(request):
+    while not stopping.is_set() and not live.is_over and await is_still_allowed(request):
         if live.number is not None and sent != live.number:
             is_known = sent is None and last == live.mark
             rows = [] if is_known else live.rows_since(sent)
@@ -84,17 +82,6 @@ async def _events(request: Request, live: LiveReport, last: str | None) -> Async
             yield b": this stream is an hour old and ends; come again\n\n"
             return
         await live.wait(_CHECK_SECONDS)
-
-
-async def _is_still_allowed(request: Request) -> bool:
-    """Return False once the key has been revoked or the session has ended."""
-    try:
-        await caller_of(request)
-    except Problem as problem:
-        return problem.status != 401  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
-    except StoreUnavailable:
-        return True
-    return True
 
 
 def _pieces(mark: str, position: int, rows: Sequence[bytes]) -> Iterator[bytes]:
