@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -15,6 +14,7 @@ from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.rules import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, Circumstances
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from scenario import ORGANIZATION, RAW, START, STREAM, event, given, minute, parked, refused, signal
+from support.crowds import crowded
 
 MANY = 6_000
 EMPTY = VisitorOffer(STREAM)
@@ -34,19 +34,6 @@ def judged(
         facts += judgement.facts
         outcomes.append(judgement.reason or str(judgement.outcome))
     return offer, facts, outcomes
-
-
-def crowded(kind: Fact, number: int, offer: VisitorOffer) -> list[Fact]:
-    """Events such as older versions wrote without a bound, each of another action, behind that offer."""
-    return [
-        replace(
-            kind,
-            originator_version=offer.version + 1 + n,
-            action_id=str(UUID(int=1000 + n)),
-            event_id=str(UUID(int=10**9 + n)),
-        )
-        for n in range(number)
-    ]
 
 
 def old_parked(number: int) -> VisitorOffer:

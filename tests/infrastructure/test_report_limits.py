@@ -14,19 +14,9 @@ from offerlog_application.reports import UNLIMITED, ReportLimits, ReportQuery, R
 from offerlog_domain.metrics import CountBy
 from offerlog_infrastructure.postgres import performance
 from offerlog_infrastructure.service import Offerlog
+from support.old_dates import OLD_DAYS, count_old_days
 
 MAP = str(uuid.UUID(int=1))
-
-# What offers dated every 365 days from the year 2 on leave in the projection: 2,024 days in all.
-COUNT_OLD_DAYS = """
-    INSERT INTO performance_days
-    SELECT 'default', %s, cohort, day, 1, 0, 0, 0, 0, 0, 0, 0, 0
-    FROM generate_series(-718750, 19800, 365) AS day, unnest(ARRAY['event', 'offered']) AS cohort
-"""
-COUNT_OLD_SLOTS = COUNT_OLD_DAYS.replace("performance_days", "performance_counts").replace(
-    "cohort, day", "cohort, day * 96 + 40"
-)
-OLD_DAYS = 2_024
 
 # One offer a day for each of many maps.
 COUNT_MAPS = """
@@ -43,8 +33,7 @@ COUNT_SLOTS_OF_MAPS = COUNT_MAPS.replace("performance_days", "performance_counts
 @pytest.fixture
 def old_dates(offerlog: Offerlog, dsn: str) -> Offerlog:
     """A service whose log holds offers of twenty centuries."""
-    rows(dsn, COUNT_OLD_DAYS, MAP)
-    rows(dsn, COUNT_OLD_SLOTS, MAP)
+    count_old_days(dsn, MAP)
     return offerlog
 
 

@@ -1,0 +1,20 @@
+"""Visitor-offers that hold far more than they may now: older versions wrote without a bound."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from offerlog_domain.facts import Fact
+from offerlog_domain.visitor_offer import VisitorOffer
+
+
+def crowded(kind: Fact, number: int, offer: VisitorOffer) -> list[Fact]:
+    """Events such as older versions wrote without a bound, each of another action, behind that offer."""
+    return [
+        replace(
+            kind,
+            originator_version=offer.version + 1 + n,
+            action_id=str(UUID(int=1000 + n)),
+            event_id=str(UUID(int=10**9 + n)),
+        )
+        for n in range(number)
+    ]
