@@ -49,7 +49,7 @@ def answers_at_once(client: httpx.Client, *paths: str) -> None:
         assert time.monotonic() - began < SECONDS, path
 
 
-@pytest.mark.parametrize("method", ["eligibility", "report", "history", "suppressions"])
+@pytest.mark.parametrize("method", ["check_eligibility", "report", "history", "suppressions"])
 def test_slow_reads_of_one_organization_hold_nobody_elses(
     site: Site, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -67,7 +67,7 @@ def test_slow_reads_of_one_organization_hold_nobody_elses(
 
     monkeypatch.setattr(site.service, method, slow)
     history = ELIGIBILITY.replace("eligibility", "history")
-    path = {"eligibility": ELIGIBILITY, "report": REPORT, "history": history}.get(method, SUPPRESSIONS)
+    path = {"check_eligibility": ELIGIBILITY, "report": REPORT, "history": history}.get(method, SUPPRESSIONS)
     with site.client(organization="beta") as beta, flooded(site, lambda client, _: client.get(path)) as asked:
         try:
             assert begun.acquire(timeout=20)

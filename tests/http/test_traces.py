@@ -199,7 +199,8 @@ def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **t
         f"import sys\n{before}\nfrom offerlog_infrastructure.cli.main import main\nsys.argv = {words}\n"
         f"try:\n    main()\nexcept SystemExit as ended:\n    assert not ended.code\n{after}\n"
     )
-    environment = {"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **told}
+    first_key = {"OFFERLOG_ADMIN_KEY_FILE": str(tmp_path / "key")}  # else a line in the log asks for one
+    environment = {"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **first_key, **told}
     ran = subprocess.run(
         [sys.executable, script], env=environment, check=False, capture_output=True, text=True, timeout=60
     )
