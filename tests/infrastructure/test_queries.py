@@ -15,30 +15,13 @@ from offerlog_application.calendar import Granularity
 from offerlog_application.organizations import OrganizationName
 from offerlog_application.ports import Closed
 from offerlog_application.reports import ReportQuery
-from offerlog_domain.decision import judge
-from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Reason
-from offerlog_domain.rules import Circumstances
-from offerlog_domain.visitor_offer import VisitorOffer
-from offerlog_domain.wire import signal_from_document
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres import performance, queries, refusal_log
-from offerlog_infrastructure.postgres.log import PostgresLog
 from offerlog_infrastructure.service import Offerlog
+from support.old_dates import record_with_any_date
 
 MAP = str(uuid.uuid4())
-
-
-def record_undated_by_any_rule(offerlog: Offerlog, lines: list[dict[str, object]]) -> int | None:
-    """Append offers as versions did that took any date; the last position."""
-    log, facts = PostgresLog(offerlog._application), list[Fact]()
-    for line in lines:
-        visitor, kind, action_map = str(line["customerId"]), "cookie", str(line["actionMapId"])
-        names = {"customer_id": visitor, "customer_id_type": kind, "action_map_id": action_map}
-        stream = offerlog._service.stream(offerlog.organization, **names)
-        circumstances = Circumstances(offerlog.organization, datetime.now(UTC))
-        facts += judge(VisitorOffer(stream), signal_from_document(line), b"", circumstances).facts
-    return log.append(facts, ())
 
 
 def signal(state: str, customer: str, action: str | None = None) -> bytes:
@@ -108,7 +91,7 @@ def test_a_clock_from_another_age_breaks_no_report(offerlog: Offerlog, by: Granu
     lines = [
         {**json.loads(signal("offered", f"visitor {n}")), "createdDate": at} for n, at in enumerate(ages)
     ]
-    offerlog.wait(record_undated_by_any_rule(offerlog, lines))
+    offerlog.wait(record_with_any_date(offerlog, lines))
     for zone in ("America/Los_Angeles", "UTC", "Pacific/Kiritimati"):
         rows_ = offerlog.report(ReportQuery(offerlog.organization, zone=ZoneInfo(zone), by=by)).rows
         assert sum(row.metrics["nWebActionsOffered"] for row in rows_) == 3

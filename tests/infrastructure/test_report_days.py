@@ -16,6 +16,7 @@ from offerlog_domain.metrics import Cohort, CountBy, View
 from offerlog_infrastructure import postgres
 from offerlog_infrastructure.postgres import performance
 from offerlog_infrastructure.service import Offerlog
+from support.old_dates import record_with_any_date
 
 MAPS = [str(uuid.UUID(int=n)) for n in (1, 2, 3)]
 START = datetime(2026, 2, 20, tzinfo=UTC)
@@ -92,7 +93,8 @@ def test_days_and_quarter_hours_tell_the_same(offerlog: Offerlog, monkeypatch: p
 def test_a_log_of_an_older_version_gets_its_days(offerlog: Offerlog, dsn: str) -> None:
     """The migration sums up what was counted before, as the projector does from then on; before 1970 too."""
     old = json.loads(offers(1, seed=3)[0]) | {"createdDate": "1969-12-31T12:00:00Z", "customerId": "old"}
-    offerlog.wait(offerlog.record([*offers(50, seed=3), json.dumps(old).encode()]).position)
+    offerlog.record(offers(50, seed=3))
+    offerlog.wait(record_with_any_date(offerlog, [old]))
     kept = sorted(rows(dsn, "SELECT * FROM performance_days"))
     assert any(row[3] == -1 for row in kept)
     migration = resources.files(postgres) / "sql/0006_performance_days.sql"

@@ -1,6 +1,16 @@
 """A log of offers dated every 365 days from the year 2 on, as versions wrote them that took any date."""
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
 from contracts.recount import rows
+from offerlog_domain.decision import judge
+from offerlog_domain.facts import Fact
+from offerlog_domain.rules import Circumstances
+from offerlog_domain.visitor_offer import VisitorOffer
+from offerlog_domain.wire import signal_from_document
+from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.service import Offerlog
 
 OLD_DAYS = 2_024
 """The days of each map on which something was counted."""
@@ -20,3 +30,15 @@ def count_old_days(dsn: str, action_map: str) -> None:
     """Count an offer of this map, of the organization `default`, on each of the old days."""
     rows(dsn, _COUNT_OLD_DAYS, action_map)
     rows(dsn, _COUNT_OLD_SLOTS, action_map)
+
+
+def record_with_any_date(offerlog: Offerlog, lines: Sequence[Mapping[str, object]]) -> int | None:
+    """Append offers as versions did that took any date; the last position."""
+    log, facts = PostgresLog(offerlog._application), list[Fact]()
+    for line in lines:
+        visitor, kind, action_map = str(line["customerId"]), "cookie", str(line["actionMapId"])
+        names = {"customer_id": visitor, "customer_id_type": kind, "action_map_id": action_map}
+        stream = offerlog._service.stream(offerlog.organization, **names)
+        circumstances = Circumstances(offerlog.organization, datetime.now(UTC))
+        facts += judge(VisitorOffer(stream), signal_from_document(line), b"", circumstances).facts
+    return log.append(facts, ())
