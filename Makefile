@@ -38,7 +38,7 @@ wrk: # Debian's wrk, for one bench, which is left out without it
 	@tools/install wrk wrk "the bench http_service" || true
 
 test: lint browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
-	$(BIN)/pytest -n 2 --dist loadfile -q
+	$(BIN)/pytest -n 3 --dist loadfile -q
 
 SECONDS ?= 300
 soak: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
