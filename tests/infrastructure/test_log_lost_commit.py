@@ -219,7 +219,7 @@ def test_a_server_that_was_restarted_is_reached_again(dsn: str, offerlog: Offerl
     rows(
         dsn,
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
     )
     for n in range(10):
         offerlog.record([signal("offered", visitor=n)])
@@ -235,7 +235,8 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
             while not over.wait(chance.random() * 0.06):
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.4"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " AND backend_type = 'client backend' AND random() < 0.4"
                 )
 
     terminator = threading.Thread(target=terminate)

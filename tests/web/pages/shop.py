@@ -4,6 +4,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, Page
@@ -58,6 +59,12 @@ class Shop:
         Raises:
             AssertionError: The report counts something else.
         """
+        for _ in range(5):  # an event may come between the report and the histories
+            with suppress(AssertionError):
+                return self._recorded()
+        return self._recorded()
+
+    def _recorded(self) -> Journeys:
         self.log.catch_up()
         rows = self.log.report(ReportQuery(self.log.organization, view=View.FULL)).rows
         found: dict[str, list[str]] = {}
