@@ -168,8 +168,9 @@ def threading_timer(act: Callable[[], None]) -> Iterator[None]:
 
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])
 def test_a_reader_goes_on_once_the_writer_has_decided(dsn: str, end: str) -> None:
-    """However a transaction ends, readers get everything that is there."""
+    """However a transaction ends, readers get everything that is there, on whichever connection they read."""
     with opened(dsn) as application:
+        application.log.datastore.pool.wait(30)  # a connection made behind a look has to look itself
         page = careful(application)
         application.log.insert_events([event()])
         assert page(0) == [1]

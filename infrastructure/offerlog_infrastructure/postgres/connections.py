@@ -6,6 +6,7 @@ a connection that has been idle for a while is asked for nothing first. The othe
 comes at all, so that every wait has a limit.
 """
 
+import math
 import select
 import time
 from collections.abc import Callable
@@ -97,10 +98,12 @@ class StoreConnection(Connection[DictRow]):
         answer_within: How long the server may be silent when something was asked of it, in seconds;
             None for as long as it takes.
         used: When it was used last, by the monotonic clock.
+        opened: When it had been opened, by the same clock; infinite before `prepare`.
     """
 
     answer_within: float | None = None
     used: float = 0.0
+    opened: float = math.inf
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """As the driver's, with `answer_within` where no other limit is given.
@@ -128,6 +131,7 @@ class StoreConnection(Connection[DictRow]):
         except psycopg.errors.InvalidParameterValue:
             self.execute(_PREPARE + limit)
         self.answer_within = None
+        self.opened = time.monotonic()
 
     def is_alive(self) -> bool:
         """Whether the next statement will reach the server, as far as can be told.

@@ -16,9 +16,9 @@ from psycopg import Cursor
 class SafeHorizon:
     """The horizon of one events table, advanced by looking; not thread-safe.
 
-    It holds for one connection alone. A crash of the server ends every connection, and may lose the
-    sequence's last WAL. Positions that were drawn and given up are drawn again then, so events may still
-    appear below a horizon from before the crash.
+    It holds only for connections that were open at `as_of`. A crash of the server ends every connection,
+    and may lose the sequence's last WAL. Positions that were drawn and given up are drawn again then, so
+    events may still appear below a horizon from before the crash.
 
     Attributes:
         table: The events table, quoted, with its schema.

@@ -5,11 +5,11 @@ inside the appending transaction, try again after a lost connection without aski
 try was committed, and rescan the log for a topic filter that matches nothing.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import psycopg
 from eventsourcing.persistence import (
@@ -30,6 +30,7 @@ from psycopg.rows import DictRow
 
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.codec import EventRow
+from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.copying import copy_events, copy_refusals
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.lost_commit import LostCommit
@@ -38,6 +39,9 @@ from offerlog_infrastructure.postgres.subscription import TimedSubscription
 
 _HURRY: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a writer which is known to hang: others are waiting already."""
+
+_PATIENCE_SECONDS: Final = 60
+"""How long a reader waits for the first safe position."""
 
 _PAGE: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM {}
@@ -92,7 +96,8 @@ class LogRecorder(PostgresApplicationRecorder):
         self._refusals = sql.Identifier(datastore.schema, "refusals")
         self._tallies = sql.Identifier(datastore.schema, "refusal_tallies")
         self._lost = LostCommit(datastore, self._table, self._refusals)
-        self._horizons: WeakKeyDictionary[Connection[DictRow], SafeHorizon] = WeakKeyDictionary()
+        self._horizon = SafeHorizon(datastore.schema, events_table_name)
+        self._looking = threading.Lock()
         self._told = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
         sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
         self._drawn = sql.SQL("currval({})").format(sql.Literal(sequence))
@@ -162,22 +167,35 @@ class LogRecorder(PostgresApplicationRecorder):
     def safe_position(self) -> int:
         """The position up to which the log is complete now.
 
-        Waits only where none has been established yet on its connection and writers are at work. A later
-        crash of the server makes it worthless (see `SafeHorizon`), so what is read up to it is read on the
-        same connection.
+        Waits only where none has been established yet and writers are at work. A later crash of the server
+        makes it worthless (see `SafeHorizon`), so what is read up to it is read on the same connection.
+
+        Raises:
+            OperationalError: A writer that was at work at the first look has not ended within a minute.
         """
         with self.datastore.get_connection() as connection:
             return self._safe_position(connection)
 
     def _safe_position(self, connection: Connection[DictRow]) -> int:
-        horizon = self._horizons.get(connection)
-        if horizon is None:
-            horizon = SafeHorizon(self.datastore.schema, self.events_table_name)
-            self._horizons[connection] = horizon
+        """As `safe_position`, for what is read on this connection afterwards.
+
+        All readers share one horizon. A crash ends every connection: one that was open before the horizon's
+        position was drawn, and answers still, shows that the server has not crashed since.
+        """
+        assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         with connection.cursor() as cursor:
-            while (position := horizon.advance(cursor)) is None:
+            while True:
+                with self._looking:
+                    position, as_of = self._horizon.advance(cursor), self._horizon.as_of
+                if position is not None and as_of is not None and connection.opened < as_of:
+                    return position
+                if time.monotonic() > deadline:
+                    raise OperationalError(
+                        f"writers of {self._horizon.table} have not ended within {_PATIENCE_SECONDS} seconds:"
+                        " look for old transactions in pg_stat_activity and end them"
+                    )
                 time.sleep(0.002)
-            return position
 
     def select_notifications(
         self,
