@@ -1,0 +1,92 @@
+"""The faults that the nemesis chooses from: every module of this package adds its own.
+
+A fault is a generator function. What stands before its `yield` injects; it yields the target in words; what
+stands behind it heals::
+
+    @fault("SIGSTOP of a service", weight=2, seconds=(1, 25))
+    def pause_service(system: System, chance: Random) -> Iterator[str]:
+        name = chance.choice(system.fleet.names("service"))
+        system.fleet.signal(name, signal.SIGSTOP)
+        yield name
+        system.fleet.signal(name, signal.SIGCONT)
+
+All choices come from `chance`, so that a seed repeats them. Healing must work whatever has happened to the
+target meanwhile: another fault may be active at the same time. A module is found by lying here.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from soak.system import CannotInjectError, System
+
+__all__ = ["FAULTS", "CannotInjectError", "Fault", "fault", "load"]
+
+Run = Callable[[System, Random], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault.
+
+    Attributes:
+        name: As the report and `ONLY=` have it.
+        weight: How often it comes, relative to the others.
+        seconds: The shortest and the longest time from injecting to healing.
+        run: Injects, yields the target in words, heals.
+        prepare: Is called before the store is first started, if this fault may come in the run: to set
+            variables in `system.environment`, or to mount something at `system.data`. It returns why this
+            machine does not permit the fault, or None.
+    """
+
+    name: str
+    weight: int
+    seconds: tuple[float, float]
+    run: Run
+    prepare: Callable[[System], str | None]
+
+
+FAULTS: Final[dict[str, Fault]] = {}
+"""All faults by name, once `load` has been called."""
+
+
+def fault(
+    name: str,
+    *,
+    weight: int = 1,
+    seconds: tuple[float, float] = (0.0, 0.0),
+    prepare: Callable[[System], str | None] = lambda _: None,
+) -> Callable[[Run], Run]:
+    """Add a fault to the registry.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+
+    def add(run: Run) -> Run:
+        if name in FAULTS:
+            raise ValueError(f"there are two faults {name!r}")
+        FAULTS[name] = Fault(name, weight, seconds, run, prepare)
+        return run
+
+    return add
+
+
+def load(only: Sequence[str] = ()) -> list[Fault]:
+    """Import all modules of this package; returns the faults whose names contain one of these words.
+
+    Args:
+        only: Parts of names; none for all faults.
+
+    Raises:
+        ValueError: One of the words is in no name.
+    """
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    for word in only:
+        if not any(word in name for name in FAULTS):
+            raise ValueError(f"no fault has {word!r} in its name; there are: {', '.join(sorted(FAULTS))}")
+    return [one for name, one in sorted(FAULTS.items()) if not only or any(word in name for word in only)]

@@ -1,0 +1,104 @@
+"""The nemesis: deals faults from a deck that the seed shuffles, and lets the system recover in between."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from random import Random
+from typing import Final
+
+import psycopg
+
+from soak.faults import CannotInjectError, Fault
+from soak.history import HEALED, INJECTED, SKIPPED, VIOLATION
+from soak.system import System
+
+RECOVERY_SECONDS: Final = 180.0
+"""After so long without any acknowledgement from a healed system, it counts as dead: a violation."""
+
+_TWO_AT_ONCE: Final = 0.12
+"""The share of injections that a second fault joins."""
+
+_LOOK_SECONDS: Final = 0.05
+
+
+class Nemesis:
+    """One run's faults.
+
+    Args:
+        system: What is hurt.
+        faults: The deck: each as often as its weight says, shuffled, dealt to its end, shuffled again.
+        seed: All choices come from it.
+        last_acknowledged: When any client was last answered, by the monotonic clock.
+        rest: The shortest and the longest pause after a recovery, in seconds.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        faults: Sequence[Fault],
+        seed: int,
+        last_acknowledged: Callable[[], float],
+        rest: tuple[float, float] = (0.5, 3.0),
+    ) -> None:
+        self._system = system
+        self._faults = [one for one in faults for _ in range(one.weight)]
+        self._chance = Random(f"nemesis {seed}")  # noqa: S311 - repeatable choices, no secret
+        self._last_acknowledged = last_acknowledged
+        self._rest = rest
+        self._deck: list[Fault] = []
+        self._stop = threading.Event()
+        self.active: tuple[str, ...] = ()
+        self.injected = 0
+
+    def run(self, seconds: float) -> None:
+        """Inject for so long; everything is healed when it returns."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self._stop.is_set():
+            self._once(deadline)
+            self._stop.wait(self._chance.uniform(*self._rest))
+
+    def stop(self) -> None:
+        """Heal what is injected, and inject nothing more."""
+        self._stop.set()
+
+    def _once(self, deadline: float) -> None:
+        with ExitStack() as healing:
+            lasts = self._inject(healing)
+            if self._chance.random() < _TWO_AT_ONCE:
+                lasts = max(lasts, self._inject(healing))
+            self._stop.wait(min(lasts, max(0.0, deadline - time.monotonic())))
+        self.active = ()
+        healed, silent_since = time.monotonic(), self._last_acknowledged()
+        while self._last_acknowledged() <= healed and not self._stop.is_set():
+            if time.monotonic() - healed > RECOVERY_SECONDS:
+                silence = f"no client was answered for {time.monotonic() - silent_since:.0f} s"
+                self._system.history.write(VIOLATION, check="recovery", what=silence)
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    def _inject(self, healing: ExitStack) -> float:
+        """Inject one fault; returns for how many seconds it is to last."""
+        if not self._deck:
+            self._deck = list(self._faults)
+            self._chance.shuffle(self._deck)
+        fault = self._deck.pop()
+        # Drawn in any case, and from a chance of its own: what a fault draws changes no later choice.
+        seconds = self._chance.uniform(*fault.seconds)
+        running = fault.run(self._system, Random(self._chance.random()))  # noqa: S311 - repeatable
+        history = self._system.history
+        try:
+            target = next(running)
+        except (CannotInjectError, psycopg.Error, OSError) as error:
+            history.write(SKIPPED, fault=fault.name, why=str(error))
+            return 0.0
+        self.injected += 1
+        self.active += (fault.name,)
+        history.write(INJECTED, fault=fault.name, target=target)
+
+        def heal() -> None:
+            next(running, None)
+            history.write(HEALED, fault=fault.name)
+
+        healing.callback(heal)
+        return seconds
