@@ -38,7 +38,7 @@ def await_shown(
         StoreUnavailable: The store could not be reached for that long.
     """
     reached, since = -1, time.monotonic()
-    with announced("the projections to show what was recorded") as wait:
+    with announced("the projections to show what was recorded", timeout) as wait:
         while True:
             try:
                 now_at = shown()

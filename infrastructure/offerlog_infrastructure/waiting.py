@@ -1,17 +1,24 @@
 """Saying what a wait is for, once it has lasted long enough for somebody to wonder.
 
-Loads without third-party packages, as the embedded server's modules do.
+All places where a caller may wait enter their waits here: the start of the store, locks of other processes,
+connections, answers of the server, projections. One thread looks at them. It speaks of the outermost wait
+of each thread and gives the wait inside it as the reason, so a command that waits says one thing at a time.
+
+A command shows warnings on standard error; a service writes them to its log. Loads without third-party
+packages, as the embedded server's modules do.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
 
 _FIRST_SECONDS: Final = 3.0
 """After how long a wait is spoken of."""
@@ -19,43 +26,124 @@ _FIRST_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 30.0
 """How often it is spoken of again."""
 
+_TICK_SECONDS: Final = 0.25
+"""How often the waits are looked at."""
+
 _log = logging.getLogger(__name__)
+
+_waits: dict[int, list[Wait]] = {}
+"""The waits of each thread, outermost first, by the thread's number."""
+
+_start_lock = threading.Lock()
+_speaker: threading.Thread | None = None
 
 
 class Wait:
-    """A wait in progress.
+    """A wait, which lasts as long as the block that it is the context manager of.
+
+    Cheap: it is entered for every statement.
 
     Attributes:
-        reason: Why it is not over yet; empty where that is not known. May be set at any time.
+        what: What is waited for.
+        reason: Why it is not over yet, or a function that finds out; empty where that is not known. It may be
+            set at any time.
     """
 
-    def __init__(self) -> None:
-        self.reason = ""
+    __slots__ = ("_began", "_due", "_seconds", "reason", "what")
+
+    def __init__(self, what: str, seconds: float | None) -> None:
+        self.what = what
+        self._seconds = seconds
+        self.reason: str | Callable[[], str] = ""
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        self._due = self._began + _FIRST_SECONDS
+        _waits.setdefault(threading.get_ident(), []).append(self)
+        if _speaker is None:
+            _start_speaker()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        mine = threading.get_ident()
+        waits = _waits.get(mine, [])
+        if self in waits:  # not in a child that was forked meanwhile
+            waits.remove(self)
+        if not waits:
+            _waits.pop(mine, None)
+
+    def is_due(self, now: float) -> bool:
+        """Say whether this wait is to be spoken of now, and if so, set the next time."""
+        if now < self._due:
+            return False
+        self._due = now + _AGAIN_SECONDS
+        return True
+
+    def described(self, now: float, inner: Sequence[Wait], thread: str) -> str:
+        """What is waited for, since when, until when, and why.
+
+        Args:
+            now: The time, by the monotonic clock.
+            inner: The waits inside this one, in order.
+            thread: The name of its thread; empty for one that nobody has named.
+        """
+        waited = now - self._began
+        limits = [f"{waited:.0f} seconds so far"]
+        if self._seconds is not None:
+            limits.append(f"at most {self._seconds:.0f}")
+        if thread:
+            limits.append(f"thread {thread}")
+        reasons = [self.why, *(part for wait in inner for part in (wait.what, wait.why))]
+        said = "".join(f": {reason}" for reason in reasons if reason)
+        return f"{self.what} ({', '.join(limits)}){said}"
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return self.reason if isinstance(self.reason, str) else self.reason()
 
 
-@contextmanager
-def announced(what: str) -> Iterator[Wait]:
+def announced(what: str, seconds: float | None = None) -> Wait:
     """Log a warning when a block lasts more than three seconds, and again every half minute.
-
-    A command shows warnings on standard error; a service writes them to its log.
 
     Args:
         what: What is waited for, as it goes on behind "still waiting for".
+        seconds: After how long the wait is given up; None where it may last for ever, or nobody knows.
     """
-    wait, over = Wait(), threading.Event()
+    return Wait(what, seconds)
 
-    def speak() -> None:
-        seconds, pause = 0.0, _FIRST_SECONDS
-        while not over.wait(pause):
-            seconds += pause
-            why = f": {wait.reason}" if wait.reason else ""
-            _log.warning("still waiting for %s (%.0f seconds so far)%s", what, seconds, why)
-            pause = _AGAIN_SECONDS
 
-    speaker = threading.Thread(target=speak, name="offerlog-waiting", daemon=True)
-    speaker.start()
-    try:
-        yield wait
-    finally:
-        over.set()
-        speaker.join()
+def _start_speaker() -> None:
+    global _speaker  # noqa: PLW0603 - one for the process
+    with _start_lock:
+        if _speaker is None:
+            _speaker = threading.Thread(target=_speak, name="offerlog-waiting", daemon=True)
+            _speaker.start()
+
+
+def _speak() -> None:
+    while True:
+        time.sleep(_TICK_SECONDS)
+        now = time.monotonic()
+        for number, waits in list(_waits.items()):
+            current = list(waits)
+            if current and current[0].is_due(now):
+                _log.warning("still waiting for %s", current[0].described(now, current[1:], _name(number)))
+
+
+def _name(number: int) -> str:
+    """The name of one of our threads; empty for those of the caller."""
+    names = [thread.name for thread in threading.enumerate() if thread.ident == number]
+    return "".join(name for name in names if name.startswith("offerlog-"))
+
+
+def _forget() -> None:
+    """In a forked child: the threads that waited, and the one that speaks, are the parent's."""
+    global _speaker, _start_lock
+    _waits.clear()
+    _start_lock, _speaker = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)

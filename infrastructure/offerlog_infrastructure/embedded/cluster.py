@@ -49,6 +49,7 @@ def command_line(bindir: Path, database: Path, socket_dir: Path) -> list[str | P
         f"port={PORT}",
         "logging_collector=off",
         "log_destination=stderr",
+        "lc_messages=C",  # what it says is read: whether it is starting up, or why it cannot
         "fsync=on",
         "full_page_writes=on",
         "synchronous_commit=on",

@@ -11,6 +11,7 @@ EmbeddedError
 ├── VersionMismatchError      the database was made by another major version
 ├── LockTimeoutError          another offerlog kept a lock too long
 └── ServerNotStartedError     PostgreSQL or its guard gave up, or did not answer in time
+    └── ServerRefusesError    PostgreSQL runs and takes no connection, on a full disk for instance
 
 Where a store is to be opened but not made, and there is none, `StoreMissingError` is raised
 (`offerlog_infrastructure.store_missing`), for a PostgreSQL server of the operator's own as well.
@@ -18,10 +19,20 @@ Where a store is to be opened but not made, and there is none, `StoreMissingErro
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_REMEDIES = {
+    os.strerror(errno.ENOSPC): "make room on its disk and try again",
+    os.strerror(errno.EDQUOT): "make room there or have the quota raised, and try again",
+    os.strerror(errno.EROFS): "have its file system mounted for writing",
+}
+"""What to do about an error of the system, by its words."""
 
 
 class EmbeddedError(Exception):
@@ -54,10 +65,10 @@ class FolderUnusableError(EmbeddedError):
     def __init__(self, folder: Path, reason: str) -> None:
         self.folder = folder
         self.reason = reason
-        super().__init__(
-            f"The data folder cannot be used: {folder}: {reason}; "
-            "give offerlog a data folder that you own and may write to (--data or OFFERLOG_DATA)."
+        remedy = _REMEDIES.get(
+            reason, "give offerlog a data folder that you own and may write to (--data or OFFERLOG_DATA)"
         )
+        super().__init__(f"The data folder cannot be used: {folder}: {reason}; {remedy}.")
 
 
 class FolderNotPrivateError(EmbeddedError):
@@ -197,3 +208,12 @@ class ServerNotStartedError(EmbeddedError):
         super().__init__(
             f"PostgreSQL did not start on {folder}: {reason}; the whole story is in {folder / 'server.log'}."
         )
+
+
+class ServerRefusesError(ServerNotStartedError):
+    """PostgreSQL runs, but takes no connection, for a reason that does not pass by itself."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(folder, reason)
+        log = folder / "server.log"
+        self.args = (f"PostgreSQL on {folder} takes no connection: {reason}; the whole story is in {log}.",)

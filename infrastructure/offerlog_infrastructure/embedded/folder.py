@@ -11,6 +11,8 @@ from offerlog_infrastructure.embedded.folder_checks import check_private, check_
 from offerlog_infrastructure.embedded.server_user import ServerUser
 
 LOG_LIMIT_BYTES = 10_000_000
+_NO_ROOM_BYTES = 65_536
+"""A disk with less room than this counts as full: PostgreSQL writes whole pages."""
 
 
 def default_data_dir() -> Path:
@@ -108,6 +110,15 @@ class DataFolder:
         except OSError:
             return ""
         return " ".join(part.strip() for part in re.findall(r"(?:FATAL|PANIC|HINT):  .*", text)[-2:])
+
+    def no_room(self) -> str:
+        """That the disk is full, to be added to an error that the log has no room for; empty if it is not."""
+        try:
+            disk = os.statvfs(self.path)
+        except OSError:
+            return ""
+        is_full = disk.f_bavail * disk.f_frsize < _NO_ROOM_BYTES or (disk.f_files and not disk.f_favail)
+        return f"; the disk of {self.path} is full: make room there" if is_full else ""
 
 
 def _closed(path: Path) -> Path:

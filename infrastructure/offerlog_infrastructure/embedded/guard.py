@@ -14,7 +14,9 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from offerlog_infrastructure.embedded import locks
 from offerlog_infrastructure.embedded.cluster import Cluster
@@ -85,24 +87,60 @@ def main(arguments: list[str]) -> None:
         arguments: The guard lock's descriptor, the data folder, the socket folder, the folder of the
             PostgreSQL programs, their major version, the number of the server's user.
     """
-    if os.fork():
-        os._exit(0)  # the starter waits for this one and never has a dead guard to bury
     guard_lock, data_dir, socket_dir, bindir, major, uid = arguments
+    folder = DataFolder(Path(data_dir))
+    try:
+        if os.fork():
+            os._exit(0)  # the starter waits for this one and never has a dead guard to bury
+    except OSError as error:
+        _give_up(error, folder)
     os.umask(0o077)
     for unwanted in (signal.SIGINT, signal.SIGHUP):
         # Not SIG_IGN: the server would inherit that, and SIGINT is how it is stopped.
         signal.signal(unwanted, lambda *_: None)
     try:
-        os.ftruncate(int(guard_lock), 0)
-        os.write(int(guard_lock), f"{os.getpid()}\n".encode())
+        _write_number(int(guard_lock), folder)
         os.set_inheritable(int(guard_lock), False)
         user = ServerUser.numbered(int(uid))
-        cluster = Cluster(DataFolder(Path(data_dir)), Path(bindir), int(major), user)
+        cluster = Cluster(folder, Path(bindir), int(major), user)
         Guard(cluster, Path(socket_dir)).run()
-    except (EmbeddedError, OSError) as error:
-        sys.stderr.write(f"offerlog guard {os.getpid()}: {error}\n")  # which is the log
-        _report((error.reason if isinstance(error, ServerNotStartedError) else str(error)).encode())
-        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the starter must learn of it
+        _give_up(error, folder)
+
+
+def _write_number(guard_lock: int, folder: DataFolder) -> None:
+    """Put our process number into the lock file, for people.
+
+    Raises:
+        ServerNotStartedError: It cannot be written, on a full disk for instance.
+    """
+    try:
+        os.ftruncate(guard_lock, 0)
+        os.write(guard_lock, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        reason = f"its guard cannot write {folder.guard}: {error.strerror}"
+        raise ServerNotStartedError(folder.path, reason) from error
+
+
+def _give_up(error: Exception, folder: DataFolder) -> NoReturn:
+    """Tell the starter, and then the log, which may be what cannot be written; end."""
+    match error:
+        case ServerNotStartedError(reason=reason):
+            said = reason
+        case EmbeddedError():
+            said = str(error)
+        case OSError(filename=None, strerror=str(why)):
+            said = f"its guard could not go on: {why}{folder.no_room()}"
+        case OSError(filename=name, strerror=str(why)):
+            said = f"its guard could not go on: {name}: {why}"
+        case _:
+            said = f"its guard could not go on: {error!r}"
+    _report(said.encode("utf-8", "replace"))
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"offerlog guard {os.getpid()}: {said}\n")
+        if not isinstance(error, (EmbeddedError, OSError)):
+            traceback.print_exception(error)
+    os._exit(1)
 
 
 def _report(message: bytes) -> None:

@@ -34,6 +34,8 @@ BOOT = (
 def launch_guard(folder: DataFolder, guard_lock: int, bindir: Path | None, deadline: float) -> bool:
     """Start a guard and wait for its word: True if its server takes connections, False if it was killed.
 
+    A guard that ends by itself says why, so one that says nothing was killed.
+
     Args:
         folder: The data folder.
         guard_lock: Descriptor of the guard lock, locked; the guard shares it from its first moment on, so

@@ -80,7 +80,7 @@ class Postmaster:
             if self._process.poll() is not None:
                 self.wait()
                 said = self._folder.complaints(sys.stderr.fileno(), self._log_start)
-                reason = said or f"it ended with code {self._process.returncode}"
+                reason = said or f"it ended with code {self._process.returncode}{self._folder.no_room()}"
                 raise ServerNotStartedError(self._folder.path, reason)
             time.sleep(locks.POLL_SECONDS)
 
@@ -113,7 +113,7 @@ def _server_lock(folder: DataFolder) -> int:
     try:
         return locks.take(folder.server, timeout=LEAVE_TIMEOUT)
     except LockTimeoutError:
-        running = _recorded_pid(folder.database)
+        running = recorded_pid(folder.database)
         if running is None or not _serves(running, folder.database):
             raise
         os.kill(running, signal.SIGQUIT)
@@ -126,7 +126,7 @@ def _clear_leftovers(folder: DataFolder, socket_dir: Path) -> None:
     With the server lock in hand no server of ours is alive. PostgreSQL itself would refuse to start whenever
     the recorded process number has meanwhile been given to some other process of the same user.
     """
-    recorded = _recorded_pid(folder.database)
+    recorded = recorded_pid(folder.database)
     if recorded is not None and _serves(recorded, folder.database):
         reason = f"a PostgreSQL that offerlog did not start (process {recorded}) has the database; stop it"
         raise ServerNotStartedError(folder.path, reason)
@@ -149,7 +149,8 @@ def _serves(pid: int, database: Path) -> bool:
     return "postgres" in asked.stdout
 
 
-def _recorded_pid(database: Path) -> int | None:
+def recorded_pid(database: Path) -> int | None:
+    """The process number of the server that wrote its pid file last; None where there is no such file."""
     lines = _pid_file(database)
     return int(lines[0]) if lines and lines[0].strip().isdigit() else None
 

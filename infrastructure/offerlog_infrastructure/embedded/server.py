@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Self
 
 from offerlog_infrastructure.embedded import locks, roles
 from offerlog_infrastructure.embedded.address import address, as_environment
-from offerlog_infrastructure.embedded.errors import EmbeddedError, FolderUnusableError, ServerNotStartedError
+from offerlog_infrastructure.embedded.errors import (
+    EmbeddedError,
+    FolderUnusableError,
+    ServerNotStartedError,
+    ServerRefusesError,
+)
 from offerlog_infrastructure.embedded.folder import DataFolder
+from offerlog_infrastructure.embedded.holders import keepers, starter
 from offerlog_infrastructure.embedded.launch import launch_guard
-from offerlog_infrastructure.embedded.lease import Lease
+from offerlog_infrastructure.embedded.lease import STOP_TIMEOUT, Lease
 from offerlog_infrastructure.embedded.server_user import ServerUser
 from offerlog_infrastructure.embedded.socket_folder import check_socket_folder, socket_folder
+from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.waiting import announced
 
 if TYPE_CHECKING:
@@ -26,7 +33,8 @@ if TYPE_CHECKING:
 START_TIMEOUT = 300.0
 STARTS_TRIED = 3
 LOOK_SECONDS = 0.5
-MOST_PAUSE_SECONDS = 0.25
+MOST_PAUSE_SECONDS = 1.0
+"""A server that recovers is asked as often as this at most, so that asking costs it nothing."""
 
 BUSY = ("too many clients", "remaining connection slots")
 PASSING = (
@@ -79,7 +87,8 @@ class EmbeddedServer:
             StoreMissingError: There is no store in the folder, and `create` is false.
         """
         folder = DataFolder.prepare(data_dir, create=create)
-        with announced(f"the store in {folder.path} to stop, and to be started anew"):
+        with announced(f"the store in {folder.path} to stop, and to be started anew", STOP_TIMEOUT) as wait:
+            wait.reason = lambda: f"it is still there{keepers(folder)}"
             lease = Lease.take(folder)
         try:
             return cls(lease, _running(folder, bindir), folder, bindir)
@@ -103,19 +112,23 @@ class EmbeddedServer:
         if os.getpid() == self._owner:
             self._closing.set()
             self._watch.join()
-            with announced(f"the store in {self.data_dir} to stop"):
+            with announced(f"the store in {self.data_dir} to stop", STOP_TIMEOUT) as wait:
+                wait.reason = lambda: f"it is still there{keepers(self._folder)}"
                 self._lease.release()
         else:
             self._lease.drop()  # forked: our parent still has it
 
     def _keep(self) -> None:
         """Start the server again wherever its guard has gone, and the server with it."""
+        trouble = RepeatedTrouble(_log, "the store has gone and cannot be started again yet")
         while not self._closing.wait(LOOK_SECONDS):
             try:
                 if locks.is_free(self._folder.guard):
                     _running(self._folder, self._bindir)
             except EmbeddedError as error:
-                _log.warning("the store has gone and cannot be started again yet: %s", error)
+                trouble.note(error)
+            else:
+                trouble.over()
 
     def __enter__(self) -> Self:
         return self
@@ -128,14 +141,15 @@ class EmbeddedServer:
 
 def _running(folder: DataFolder, bindir: Path | None) -> str:
     """The connection string of a server that answers; the caller has a lease, so it will go on doing so."""
-    with announced(f"the store in {folder.path}") as wait:
+    with announced(f"the store in {folder.path}", START_TIMEOUT) as wait:
+        wait.reason = lambda: f"it has not answered yet{keepers(folder)}"
         if not locks.is_free(folder.guard):
-            dsn, wait.reason = _answer(folder, hand_over=False)
+            dsn, _ = _answer(folder, hand_over=False)
             if dsn:
                 return dsn
         deadline = time.monotonic() + START_TIMEOUT
         starts, pause = 0, locks.POLL_SECONDS
-        wait.reason = wait.reason or f"another process is starting it and holds {folder.start}"
+        wait.reason = lambda: starter(folder)
         with locks.held(folder.start, timeout=START_TIMEOUT):
             while time.monotonic() < deadline:
                 guard_lock = locks.open_lock(folder.guard)
@@ -146,26 +160,17 @@ def _running(folder: DataFolder, bindir: Path | None) -> str:
                         starts += 1
                         wait.reason = "its server is being started"
                         if not launch_guard(folder, guard_lock, bindir, deadline):
-                            wait.reason = "its guard ended without a word"
+                            wait.reason = f"its guard was killed{folder.no_room()}"
                             continue
                 finally:
                     os.close(guard_lock)
-                dsn, wait.reason = _answer(folder, hand_over=True)
+                dsn, said = _answer(folder, hand_over=True)
                 if dsn:
                     return dsn
-                wait.reason += _whose(folder)
+                wait.reason = said + keepers(folder)
                 time.sleep(pause)
                 pause = min(pause * 2, MOST_PAUSE_SECONDS)
-    raise ServerNotStartedError(folder.path, wait.reason or "it has not answered in time")
-
-
-def _whose(folder: DataFolder) -> str:
-    """Which process should see to it, to be added to a reason: it may have been stopped (`kill -STOP`)."""
-    try:
-        guard = int(folder.guard.read_text("ascii"))
-    except (OSError, ValueError):
-        return ""
-    return f" (its guard is process {guard})"
+    raise ServerNotStartedError(folder.path, wait.why)
 
 
 def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
@@ -209,7 +214,9 @@ def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
             ) from error
         if any(words in said for words in PASSING):
             return None, said
-        raise ServerNotStartedError(folder.path, said + _cause_outside(said)) from error
+        if cause := _cause_outside(said):
+            raise ServerNotStartedError(folder.path, said + cause) from error
+        raise ServerRefusesError(folder.path, said) from error
     if role == roles.SUPERUSER:
         return None, "the database is being given to another role"
     return dsn, ""

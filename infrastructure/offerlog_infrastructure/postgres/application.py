@@ -9,7 +9,12 @@ from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
 from eventsourcing.utils import Environment, EnvType, strtobool
 
 from offerlog_infrastructure.postgres.codec import FactMapper
-from offerlog_infrastructure.postgres.connections import StoreConnection, StorePool, parameters
+from offerlog_infrastructure.postgres.connections import (
+    StoreConnection,
+    StorePool,
+    open_connection,
+    parameters,
+)
 from offerlog_infrastructure.postgres.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
 _LOCK_TIMEOUT = "250ms"
@@ -133,8 +138,8 @@ class OfferlogApplication(Application[UUID]):
             OperationalError: The server cannot be reached.
         """
         schema = self.log.datastore.schema
-        connection = StoreConnection.connect(**parameters(self.dsn, schema, _LOCK_TIMEOUT))
-        connection.prepare(float(_IDLE_IN_TRANSACTION_SECONDS))
+        arguments = parameters(self.dsn, schema, _LOCK_TIMEOUT)
+        connection = open_connection(arguments, float(_IDLE_IN_TRANSACTION_SECONDS))
         connection.answer_within = answer_within
         return connection
 

@@ -9,7 +9,7 @@ comes at all, so that every wait has a limit.
 import math
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -18,6 +18,8 @@ from psycopg import Connection, conninfo, pq
 from psycopg.abc import RV, PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import PoolTimeout
+
+from offerlog_infrastructure.waiting import Wait, announced
 
 CONNECT_SECONDS: Final = 5
 """How long one attempt to connect may take."""
@@ -36,6 +38,9 @@ _AWAY_SECONDS: Final = 5.0
 
 _RETRY_SECONDS: Final = 0.5
 """How often a pool tries to connect while it cannot, and so how much later than the server it is back."""
+
+_ANSWER: Final = "PostgreSQL to answer"
+"""What a statement waits for."""
 
 _LIBPQ: Final[dict[str, str | int]] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -111,15 +116,16 @@ class StoreConnection(Connection[DictRow]):
         Raises:
             OperationalError: No answer came in time; the connection is closed.
         """
-        if timeout is not None or self.answer_within is None:
-            return super().wait(gen, interval, timeout)
-        try:
-            return super().wait(gen, interval, self.answer_within)
-        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the driver has no public name for it
-            self.pgconn.finish()
-            raise psycopg.OperationalError(
-                f"the server has not answered within {self.answer_within:.0f} seconds"
-            ) from error
+        with announced(_ANSWER, self.answer_within if timeout is None else timeout):
+            if timeout is not None or self.answer_within is None:
+                return super().wait(gen, interval, timeout)
+            try:
+                return super().wait(gen, interval, self.answer_within)
+            except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the driver has no public name for it
+                self.pgconn.finish()
+                raise psycopg.OperationalError(
+                    f"the server has not answered within {self.answer_within:.0f} seconds"
+                ) from error
 
     def prepare(self, idle_in_transaction_seconds: float) -> None:
         """Set what the options of the connection cannot; in auto-commit mode afterwards."""
@@ -201,6 +207,10 @@ class StorePool(ConnectionPool[StoreConnection]):
             PoolTimeout: There was none in time; the message says why none could be made, if that is so.
         """
         patience = self.timeout if timeout is None else timeout
+        with announced("a connection to PostgreSQL", patience) as wait:
+            return self._get_alive(patience, wait)
+
+    def _get_alive(self, patience: float, wait: Wait) -> StoreConnection:
         began = time.monotonic()
         deadline = began + patience
         while True:
@@ -210,9 +220,9 @@ class StorePool(ConnectionPool[StoreConnection]):
                 connection = super().getconn(timeout=min(left, _RETRY_SECONDS))
             except PoolTimeout as error:
                 waited, trouble = time.monotonic() - began, self._trouble
+                why = wait.reason = "all connections are in use" if trouble is None else str(trouble)
                 if left > _RETRY_SECONDS and (trouble is None or waited < _AWAY_SECONDS):
                     continue
-                why = "all connections are in use" if trouble is None else str(trouble)
                 raise PoolTimeout(f"no connection in {waited:.0f} seconds: {why}") from error
             if connection.is_alive():
                 connection.answer_within = self._answer_within
@@ -242,9 +252,36 @@ def connect(dsn: str, schema: str) -> StoreConnection:
     Raises:
         OperationalError: The server cannot be reached.
     """
-    connection = StoreConnection.connect(**parameters(dsn, schema))
-    connection.prepare(0)
+    return open_connection(parameters(dsn, schema), 0)
+
+
+def open_connection(arguments: dict[str, Any], idle_in_transaction_seconds: float) -> StoreConnection:
+    """A connection apart from the pools, in auto-commit mode.
+
+    Args:
+        arguments: As `parameters` gives them.
+        idle_in_transaction_seconds: After how long the server ends a transaction in which nothing happens; 0
+            for never.
+
+    Raises:
+        OperationalError: The server cannot be reached.
+    """
+    with announced(f"a connection to PostgreSQL{_where(arguments)}", _patience(arguments)):
+        connection = StoreConnection.connect(**arguments)
+        connection.prepare(idle_in_transaction_seconds)
     return connection
+
+
+def _where(arguments: Mapping[str, Any]) -> str:
+    """The server's place, for people; without the user and the password."""
+    host = arguments.get("host")
+    return f" at {host}" if host else ""
+
+
+def _patience(arguments: Mapping[str, Any]) -> float | None:
+    """How long an attempt may take; None for ever, or where the address says what libpq will not take."""
+    said = str(arguments["connect_timeout"])
+    return float(said) or None if said.isdecimal() else None
 
 
 def unlimited(connection: Connection[Any]) -> None:

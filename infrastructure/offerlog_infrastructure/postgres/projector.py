@@ -21,6 +21,7 @@ from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.hung_sessions import Silent, end_hung_sessions
 from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
+from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
 
 PAGE: Final = 2_000
 """How many events one transaction of the projector takes."""
@@ -74,6 +75,7 @@ class Projector:
         self._stopped = threading.Event()
         self._moved = threading.Condition()
         self.error: Exception | None = None
+        self._trouble = RepeatedTrouble(_log, "the projector stopped and will try again")
         self._thread = threading.Thread(target=self._run, name="offerlog-projector", daemon=True)
         self._thread.start()
 
@@ -99,7 +101,7 @@ class Projector:
                     self._serve(connection)
             except Exception as error:  # noqa: BLE001 - the projector outlives whatever stops a page
                 self.error = error
-                _log.warning("the projector stopped and will try again: %s", error)
+                self._trouble.note(error)
                 self._stopped.wait(_STAND_BY_SECONDS)
 
     def _serve(self, connection: Connection[DictRow]) -> None:
@@ -130,6 +132,7 @@ class Projector:
                         self._moved.notify_all()
                 if safe is not None:
                     self.error = None
+                    self._trouble.over()
             stuck = len(owned) < len(self._views) or horizon.stuck_for() > _STUCK_SECONDS
             if stuck and time.monotonic() - checked >= _STUCK_SECONDS:
                 checked = time.monotonic()

@@ -19,6 +19,7 @@ from offerlog_application.projections.suppression import SuppressionKey, Suppres
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.pages import READ_PAGE, EventRow
+from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
 from offerlog_infrastructure.waiting import announced
 
@@ -65,6 +66,7 @@ class SuppressionReplica:
         self._fresh: float | None = None
         self._stopped = threading.Event()
         self.error: Exception | None = None
+        self._trouble = RepeatedTrouble(_log, "the local suppression list stands still and will try again")
         self._thread = threading.Thread(target=self._run, name="offerlog-replica", daemon=True)
         self._thread.start()
 
@@ -91,7 +93,7 @@ class SuppressionReplica:
             ReplicaFolderError: The file cannot be written, on a full disk for instance.
         """
         deadline = time.monotonic() + timeout
-        with announced("the first copy of the suppression list") as wait:
+        with announced("the first copy of the suppression list", timeout) as wait:
             while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
                 if isinstance(self.error, lmdb.Error):
                     raise ReplicaFolderError(self._store.folder, str(self.error)) from self.error
@@ -113,7 +115,7 @@ class SuppressionReplica:
                     self._follow(connection)
             except Exception as error:  # noqa: BLE001 - it goes on as soon as it can; the age says the rest
                 self.error = error
-                _log.warning("the local suppression list stands still and will try again: %s", error)
+                self._trouble.note(error)
                 self._stopped.wait(_AGAIN_SECONDS)
 
     def _follow(self, connection: Connection[DictRow]) -> None:
@@ -133,6 +135,7 @@ class SuppressionReplica:
                         self._catch_up(cursor, safe, source)
                         # Not the time of this look: behind a writer that hangs there may be newer events.
                         self._fresh, self.error = horizon.as_of, None
+                        self._trouble.over()
                     self._stopped.wait(_LOOK_SECONDS)
 
     def _catch_up(self, cursor: Cursor[Any], safe: int, source: bytes) -> None:

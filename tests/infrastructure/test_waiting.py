@@ -1,0 +1,134 @@
+"""Waits that last are spoken of: what is waited for, since when, until when, and why."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from contracts.recount import until
+from offerlog_infrastructure import waiting
+from offerlog_infrastructure.composition import SCHEMA
+from offerlog_infrastructure.postgres.connections import StorePool, connect, parameters
+from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.waiting import announced
+from support.processes import finish
+
+Said = Callable[[], list[str]]
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+    """What is said of waits, which are spoken of after a fifth of a second here."""
+    monkeypatch.setattr(waiting, "_FIRST_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "_TICK_SECONDS", 0.02)
+    name = waiting.__name__
+    with caplog.at_level(logging.WARNING, logger=name):
+        yield lambda: [record.getMessage() for record in caplog.records if record.name == name]
+
+
+def test_a_wait_says_what_it_is_for_and_until_when(said: Said) -> None:
+    """Of waits inside each other the outermost speaks, and gives the others as the reason."""
+    with announced("the ship", 60) as wait:
+        wait.reason = lambda: "the lock is shut"
+        with announced("the lock-keeper") as inner:
+            inner.reason = "it is Sunday"
+            until(said)
+            time.sleep(0.1)
+    (line,) = said()
+    assert line == (
+        "still waiting for the ship (0 seconds so far, at most 60): the lock is shut: the lock-keeper:"
+        " it is Sunday"
+    )
+
+
+def test_a_short_wait_says_nothing(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, one after the other."""
+    monkeypatch.setattr(waiting, "_FIRST_SECONDS", 1.0)
+    for _ in range(30):
+        with announced("a moment"):
+            time.sleep(0.04)
+    assert said() == []
+
+
+def test_a_thread_of_ours_is_named(said: Said) -> None:
+    """In the log of a service it says whose wait it is."""
+
+    def wait() -> None:
+        with announced("the tide"):
+            until(said)
+
+    thread = threading.Thread(target=wait, name="offerlog-projector")
+    thread.start()
+    finish(thread)
+    assert "thread offerlog-projector" in said()[0]
+
+
+def test_a_statement_that_takes_long_is_spoken_of(dsn: str, said: Said) -> None:
+    """A lock that somebody else holds, for instance; a connection waits for that in one place."""
+    with connect(dsn, SCHEMA) as holder, connect(dsn, SCHEMA) as connection:
+        connection.answer_within = 30
+        with holder.transaction():
+            holder.execute("LOCK TABLE refusals")
+            asking = threading.Thread(target=lambda: connection.execute("SELECT FROM refusals"))
+            asking.start()
+            until(said)
+        finish(asking)
+    assert said()[0].startswith("still waiting for PostgreSQL to answer (")
+    assert "at most 30" in said()[0]
+
+
+def test_a_pool_without_a_free_connection_is_spoken_of(dsn: str, said: Said) -> None:
+    """The wait for one ends, too, with an error that says what it was for."""
+    pool = StorePool(
+        parameters(dsn, SCHEMA),
+        least=1,
+        most=1,
+        patience=1.5,
+        answer_within=None,
+        prepare=lambda connection: connection.prepare(0),
+    )
+    pool.open()
+    with closing(pool), pool.connection(), pytest.raises(Exception, match="all connections are in use"):
+        pool.getconn()
+    assert "a connection to PostgreSQL (" in said()[0]
+
+
+def test_a_server_that_takes_no_connection_is_spoken_of(said: Said) -> None:
+    """A stopped server: the kernel takes the connection, and nobody answers. The password is not shown."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        port = silent.getsockname()[1]
+        address = f"postgresql://nobody:secret@127.0.0.1:{port}/none?connect_timeout=2&sslmode=disable"
+        with pytest.raises(psycopg.OperationalError, match="timeout"):
+            connect(address, SCHEMA)
+    (line,) = said()
+    assert "a connection to PostgreSQL at 127.0.0.1 (0 seconds so far, at most 2)" in line
+
+
+def test_a_forked_child_waits_for_nothing_of_its_parent() -> None:
+    """Its own waits are spoken of, and the parent's, whose threads it does not have, are not."""
+    with announced("the parent"):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if not waiting._waits and waiting._speaker is None else 1)
+        _, status = os.waitpid(child, 0)
+    assert status == 0
+
+
+def test_a_trouble_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Though it is tried many times a second, and says other numbers each time."""
+    log = logging.getLogger("a test")
+    trouble = RepeatedTrouble(log, "it stopped")
+    for n in range(5):
+        trouble.note(OSError(f"process {n} is in the way"))
+    trouble.note(OSError("no room"))
+    trouble.over()
+    trouble.note(OSError("no room"))
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["it stopped: process 0 is in the way", "it stopped: no room", "it stopped: no room"]
