@@ -214,12 +214,17 @@ def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
             ) from error
         if any(words in said for words in PASSING):
             return None, said
-        if cause := _cause_outside(said):
-            raise ServerNotStartedError(folder.path, said + cause) from error
-        raise ServerRefusesError(folder.path, said) from error
+        raise _refusal(folder, said) from error
     if role == roles.SUPERUSER:
         return None, "the database is being given to another role"
     return dsn, ""
+
+
+def _refusal(folder: DataFolder, said: str) -> ServerNotStartedError:
+    """The error for what a server says that will not change by itself."""
+    if cause := _cause_outside(said):
+        return ServerNotStartedError(folder.path, said + cause)
+    return ServerRefusesError(folder.path, said)
 
 
 def _cause_outside(said: str) -> str:
