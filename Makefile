@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run browser wrk test lint soak bench bench-full docs lock clean
+.PHONY: help setup run browser wrk test test-postgres lint soak bench bench-full docs lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,12 @@ wrk: # Debian's wrk, for one bench, which is left out without it
 
 test: lint browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	$(BIN)/pytest -n 3 --dist loadfile -q
+
+PG_BIN ?= /usr/lib/postgresql/15/bin
+test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/usr/lib/postgresql/15/bin
+	$(BIN)/python tests/support/own_server.py $(PG_BIN) $(BIN)/pytest -n 2 --dist loadfile -q \
+	  tests/contracts tests/infrastructure tests/acceptance/test_model.py \
+	  --ignore-glob='*/test_embedded*' --ignore-glob='*/test_failing_disk*'
 
 SECONDS ?= 300
 soak: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)

@@ -1,5 +1,6 @@
 """One embedded PostgreSQL a test run, one migrated template in it, one database a test."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -17,7 +18,8 @@ from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.roles import ROLE
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.service import Offerlog
-from superuser import enable, superuser
+from superuser import PASSWORD, enable, superuser
+from support.own_server import superuser_url
 
 pytest_plugins = ["support.time_limits"]
 pytest.register_assert_rewrite("http_site")
@@ -40,23 +42,34 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def service_server() -> Iterator[str]:
-    """The service's connection string for the test run's server, shared by all its worker processes."""
+    """The service's connection string for the test run's server, shared by all its worker processes.
+
+    It is an embedded one, or a throw-away server that `support.own_server` has started.
+    """
     folder = Path(os.environ[FOLDER])
     folder.chmod(0o755)
     with (folder / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "store").exists():
-            EmbeddedServer.acquire(folder / "store").close()
-            enable(folder / "store")
-        running = EmbeddedServer.acquire(folder / "store")
-        with psycopg.connect(superuser(running.dsn), autocommit=True) as connection:
+        own = superuser_url()
+        running = contextlib.nullcontext() if own else _embedded(folder / "store")
+        dsn = make_conninfo(own, user=ROLE, password=PASSWORD) if own else running.dsn
+        with psycopg.connect(superuser(dsn), autocommit=True) as connection:
             known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (TEMPLATE,))
             if known.fetchone() is None:
+                if own:
+                    connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'".encode())
                 connection.execute(f'CREATE DATABASE "{TEMPLATE}_making" OWNER {ROLE}'.encode())
-                migrate(make_conninfo(running.dsn, dbname=f"{TEMPLATE}_making"), SCHEMA)
+                migrate(make_conninfo(dsn, dbname=f"{TEMPLATE}_making"), SCHEMA)
                 connection.execute(f'ALTER DATABASE "{TEMPLATE}_making" RENAME TO "{TEMPLATE}"'.encode())
     with running:
-        yield running.dsn
+        yield dsn
+
+
+def _embedded(store: Path) -> EmbeddedServer:
+    if not store.exists():
+        EmbeddedServer.acquire(store).close()
+        enable(store)
+    return EmbeddedServer.acquire(store)
 
 
 @pytest.fixture(scope="session")

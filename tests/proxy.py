@@ -11,6 +11,15 @@ _SECONDS = 300
 """Time limit of every wait here; longer than any test."""
 
 
+def connected_to(host: str, port: object) -> socket.socket:
+    """A connection to a PostgreSQL server: by its socket where the host is a folder, else by TCP."""
+    by_tcp = not host.startswith("/")
+    server = socket.socket(socket.AF_INET if by_tcp else socket.AF_UNIX)
+    server.settimeout(_SECONDS)
+    server.connect((host, int(str(port))) if by_tcp else f"{host}/.s.PGSQL.{port}")
+    return server
+
+
 class Proxy:
     """Passes bytes on, until it is told to cut connections, to stay away, or to swallow what it gets.
 
@@ -20,7 +29,7 @@ class Proxy:
 
     def __init__(self, dsn: str) -> None:
         parts = conninfo_to_dict(dsn)
-        self._target = f"{parts['host']}/.s.PGSQL.{parts['port']}"
+        self._host, self._to_port = str(parts["host"]), parts["port"]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._passing = threading.Event()
         self._passing.set()
@@ -80,10 +89,9 @@ class Proxy:
                 client, _ = listener.accept()
             except OSError:
                 return
-            server = socket.socket(socket.AF_UNIX)
+            server = connected_to(self._host, self._to_port)
             for end in (client, server):
                 end.settimeout(_SECONDS)
-            server.connect(self._target)
             self._pairs.append((client, server))
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_infrastructure.embedded import locks, roles
 from offerlog_infrastructure.embedded.binaries import find_binaries
@@ -11,6 +11,7 @@ from offerlog_infrastructure.embedded.cluster import Cluster
 from offerlog_infrastructure.embedded.folder import DataFolder
 from offerlog_infrastructure.embedded.server_user import ServerUser
 from offerlog_infrastructure.embedded.staging import executable_bindir
+from support.own_server import superuser_url
 
 PASSWORD = "of-the-tests"  # noqa: S105 - of a store that lives as long as the tests
 
@@ -35,4 +36,7 @@ def enable(data: Path) -> None:
 
 def superuser(dsn: str) -> str:
     """The connection string of the superuser of the same database."""
+    own = superuser_url()
+    if own is not None and conninfo_to_dict(own)["host"] == conninfo_to_dict(dsn)["host"]:
+        return make_conninfo(own, dbname=conninfo_to_dict(dsn)["dbname"])
     return make_conninfo(dsn, user=roles.SUPERUSER, password=PASSWORD)

@@ -1,10 +1,8 @@
 """Connections that end, stay away or fall silent: the service replaces them, and says what is the matter."""
 
-import json
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -14,16 +12,8 @@ from offerlog_application.ports import StoreUnavailable
 from offerlog_application.reports import ReportQuery
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres import application, connections, lookups
-from offerlog_infrastructure.service import Offerlog
 from proxy import Proxy
-
-MAP = str(uuid.uuid4())
-
-
-def a_signal(customer: str = "v1", state: str = "offered") -> bytes:
-    """A signal of a new action."""
-    ids = {"actionId": str(uuid.uuid4()), "actionMapId": MAP, "sessionId": str(uuid.uuid4())}
-    return json.dumps({**ids, "customerId": customer, "actionState": state}).encode()
+from support.store_calls import a_signal, calls
 
 
 @pytest.fixture
@@ -31,35 +21,6 @@ def proxy(dsn: str) -> Iterator[Proxy]:
     """A way to the database that can fail."""
     with Proxy(dsn) as way:
         yield way
-
-
-def calls(service: Offerlog, key: str) -> dict[str, Callable[[], object]]:
-    """One call of every kind that reaches the store."""
-    customer = {"customer_id": f"v-{uuid.uuid4()}", "action_map_id": MAP}
-    return {
-        "suppressions": lambda: service.suppressions("v1"),
-        "freshness": service.freshness,
-        "report": lambda: service.report(ReportQuery("default")),
-        "history": lambda: service.history(customer_id="v1", action_map_id=MAP),
-        "eligibility": lambda: service.eligibility(**customer),
-        "refusals": lambda: list(service.refusals()),
-        "suppressed visitors": lambda: list(service.suppressed_visitors(MAP)),
-        "status": service.projections,
-        "proof": service.proof,
-        "verify": service.verify,
-        "dead letters": service.dead_letters,
-        "stored kinds": service.stored_kinds,
-        "find a key": lambda: service.keys.find(key),
-        "list keys": lambda: service.keys.all("default"),
-        "make a key": lambda: service.keys.create("default", Role.REPORTER, "another"),
-        "secret of a new organization": lambda: service.record(
-            [a_signal()], organization=f"o-{uuid.uuid4()}"
-        ),
-        "record": lambda: service.record([a_signal(f"v-{uuid.uuid4()}")]),
-        "offer": lambda: service.offer(**customer, session_id=str(uuid.uuid4())),
-        "catch up": service.catch_up,
-        "expire": service.expire,
-    }
 
 
 def end_all(dsn: str, server: str) -> None:

@@ -22,6 +22,7 @@ from offerlog_application.ports import StoreUnavailable
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.lost_commit import LostCommit
 from offerlog_infrastructure.service import Offerlog
+from proxy import connected_to
 from support.processes import finish
 
 SLOW_COMMIT = """
@@ -48,7 +49,7 @@ class Proxy:
 
     def __init__(self, dsn: str) -> None:
         parts = conninfo_to_dict(dsn)
-        self._server = f"{parts['host']}/.s.PGSQL.{parts.get('port') or 5432}"
+        self._host, self._port = str(parts["host"]), parts.get("port") or 5432
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(300)
         port = self._listener.getsockname()[1]
@@ -72,10 +73,8 @@ class Proxy:
             if time.monotonic() < self._away_until:
                 client.close()
                 continue
-            server = socket.socket(socket.AF_UNIX)
-            server.settimeout(300)
+            server = connected_to(self._host, self._port)
             client.settimeout(300)
-            server.connect(self._server)
             self._pairs.append((client, server))
             silent = threading.Event()
             threading.Thread(target=self._answers, args=(server, client, silent), daemon=True).start()

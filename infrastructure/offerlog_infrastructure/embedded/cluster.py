@@ -53,6 +53,9 @@ def command_line(bindir: Path, database: Path, socket_dir: Path) -> list[str | P
         "fsync=on",
         "full_page_writes=on",
         "synchronous_commit=on",
+        # After a crash the guard starts a new server. PostgreSQL 18 that starts anew by itself, and meets an
+        # error of the disk once more, hangs "in recovery mode" for ever: see docs/reliability.md.
+        "restart_after_crash=off",
     )
     return [bindir / "postgres", "-D", database, *(part for setting in settings for part in ("-c", setting))]
 

@@ -18,7 +18,8 @@ _KINDS: LiteralString = """
         FROM offerlog_events GROUP BY topic
     ), sampled AS (
         SELECT topic, min(notification_id) AS position
-        FROM offerlog_events, (SELECT greatest(max(notification_id) / 100, 1) AS width FROM offerlog_events)
+        FROM offerlog_events,
+            (SELECT greatest(max(notification_id) / 100, 1) AS width FROM offerlog_events) AS step
         GROUP BY topic, notification_id / width
         UNION SELECT topic, last FROM kinds
     )
