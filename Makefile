@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run browser wrk test test-postgres lint soak bench bench-full docs lock clean
+.PHONY: help setup run browser wrk test test-postgres lint soak soak-readers bench bench-full docs lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,7 +47,12 @@ test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/us
 	  --ignore-glob='*/test_embedded*' --ignore-glob='*/test_failing_disk*'
 
 SECONDS ?= 300
-soak: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
+SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)') \
+  $(if $(RESULT),--result '$(abspath $(RESULT))') $(if $(KEEP),--keep)
+soak: setup ## Processes, clients and faults for SECONDS (300), by a SEED, ONLY some faults; then a checker
+	@cd tests && ../$(BIN)/python -m soak $(SOAK)
+
+soak-readers: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
 	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/test_recorders_horizon.py -k two_readers
 
 bench: setup wrk ## All benches at up to 1 million events, a few minutes, a table at the end

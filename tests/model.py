@@ -45,7 +45,12 @@ class Model:
         offers: By customer, kind of id and map: the events, what waits, and the offers refused.
         refusals: The refusal log: reason and raw text.
         names: By map, every display name told: when, which.
+        open_action_ttl: As the service has it; so the next two.
     """
+
+    open_action_ttl = 30 * MINUTE
+    parking_time = 15 * MINUTE
+    deadline_grace = 15 * MINUTE
 
     def __init__(self) -> None:
         self.offers: dict[tuple[str, str, str], Told] = {}
@@ -94,11 +99,11 @@ class Model:
             at, seen = now, [max(event["occurred"], event["recorded"]) for event in mine]
         else:
             seen = [event["occurred"] for event in mine]
-        if self._withdrawn(last) and at >= seen[0] + self._timeout(last) + 15 * MINUTE:
+        if self._withdrawn(last) and at >= seen[0] + self._timeout(last) + self.deadline_grace:
             return "terminal_state", "timedout", last["action"], last["occurred"] + self._timeout(last)
         if last["state"] in TERMINAL:
             return "terminal_state", last["state"], last["action"], last["occurred"]
-        if last["state"] == "errored" or at - max(seen) >= 30 * MINUTE:
+        if last["state"] == "errored" or at - max(seen) >= self.open_action_ttl:
             return None
         return "already_open", last["state"], last["action"], last["occurred"]
 
@@ -120,12 +125,12 @@ class Model:
             if offer["events"]:
                 last = offer["events"][-1]
                 later = max(last["occurred"], last["recorded"])
-                if self._withdrawn(last) and now >= later + self._timeout(last) + 15 * MINUTE:
+                if self._withdrawn(last) and now >= later + self._timeout(last) + self.deadline_grace:
                     self._time_out(offer, now)
 
     def end_parking(self, offer: Told, now: datetime) -> None:
-        """Give up what has waited for a quarter of an hour."""
-        for waiting in [one for one in offer["parked"] if now - one["since"] >= 15 * MINUTE]:
+        """Give up what has waited for too long."""
+        for waiting in [one for one in offer["parked"] if now - one["since"] >= self.parking_time]:
             offer["parked"].remove(waiting)
             self.refusals.append(("never_reachable", waiting["raw"]))
 

@@ -16,7 +16,11 @@ def connected_to(host: str, port: object) -> socket.socket:
     by_tcp = not host.startswith("/")
     server = socket.socket(socket.AF_INET if by_tcp else socket.AF_UNIX)
     server.settimeout(_SECONDS)
-    server.connect((host, int(str(port))) if by_tcp else f"{host}/.s.PGSQL.{port}")
+    try:
+        server.connect((host, int(str(port))) if by_tcp else f"{host}/.s.PGSQL.{port}")
+    except OSError:
+        server.close()
+        raise
     return server
 
 
@@ -89,7 +93,11 @@ class Proxy:
                 client, _ = listener.accept()
             except OSError:
                 return
-            server = connected_to(self._host, self._to_port)
+            try:
+                server = connected_to(self._host, self._to_port)
+            except OSError:  # the server is away, and so is the proxy then
+                client.close()
+                continue
             for end in (client, server):
                 end.settimeout(_SECONDS)
             self._pairs.append((client, server))

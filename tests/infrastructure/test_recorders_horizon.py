@@ -24,7 +24,7 @@ _INSERT: Final = b"""
 """
 
 SOAK_SECONDS: Final = float(os.environ.get("OFFERLOG_SOAK_SECONDS", "4"))
-"""How long the writers write: short in CI, long in `make soak`."""
+"""How long the writers write: short in CI, long in `make soak-readers`."""
 
 Page = Callable[[int], list[int]]
 """Gives the positions that follow one."""
@@ -139,7 +139,7 @@ def test_two_readers_miss_nothing_and_double_nothing(dsn: str) -> None:
     """Ten writers, some rolling back, one hanging a second in its transaction, one killed in it."""
     with opened(dsn) as one, opened(dsn) as other:
         held, got = follow(dsn, SOAK_SECONDS, [careful(one), careful(other)])
-    print(f"{len(held):,} events, {held[-1] - len(held):,} dead positions passed")  # noqa: T201 - for make soak
+    print(f"{len(held):,} events, {held[-1] - len(held):,} dead positions passed")  # noqa: T201 - for make soak-readers
     assert len(held) > 1_000
     assert held[-1] > len(held)  # some positions are dead
     for reader in got:

@@ -29,6 +29,8 @@ SKIPPED: Final = "skipped"
 STARTED: Final = "started"
 ENDED: Final = "ended"
 """A process: `process`, `pid`; an end also has `code`, and `expected`: whether the soak itself did it."""
+OVER: Final = "over"
+"""No client begins a further request."""
 VIOLATION: Final = "violation"
 """Something was seen to be wrong while the soak ran: `check`, `what`."""
 

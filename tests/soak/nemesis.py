@@ -14,12 +14,12 @@ from soak.history import HEALED, INJECTED, SKIPPED, VIOLATION
 from soak.system import System
 
 RECOVERY_SECONDS: Final = 180.0
-"""After so long without any acknowledgement from a healed system, it counts as dead: a violation."""
+"""A healed system that does not answer, or has a process down, for so long counts as dead: a violation."""
 
 _TWO_AT_ONCE: Final = 0.12
 """The share of injections that a second fault joins."""
 
-_LOOK_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 0.1
 
 
 class Nemesis:
@@ -69,11 +69,25 @@ class Nemesis:
                 lasts = max(lasts, self._inject(healing))
             self._stop.wait(min(lasts, max(0.0, deadline - time.monotonic())))
         self.active = ()
-        healed, silent_since = time.monotonic(), self._last_acknowledged()
-        while self._last_acknowledged() <= healed and not self._stop.is_set():
-            if time.monotonic() - healed > RECOVERY_SECONDS:
-                silence = f"no client was answered for {time.monotonic() - silent_since:.0f} s"
-                self._system.history.write(VIOLATION, check="recovery", what=silence)
+        self._await_recovery(deadline)
+
+    def _await_recovery(self, deadline: float) -> None:
+        """Wait until a client has been answered and every process works again.
+
+        Behind the deadline no client sends any more, and the end of the soak waits for the system itself.
+        """
+        healed = time.monotonic()
+        while not self._stop.is_set() and time.monotonic() < deadline:
+            is_answering = self._last_acknowledged() > healed
+            down = [name for name in self._system.fleet.names() if not self._system.fleet.is_up(name)]
+            if is_answering and not down:
+                return
+            seconds = time.monotonic() - healed
+            if seconds > RECOVERY_SECONDS:
+                what = f"{', '.join(down)} down" if down else "no client was answered"
+                self._system.history.write(
+                    VIOLATION, check="recovery", what=f"{seconds:.0f} s after healing: {what}"
+                )
                 return
             time.sleep(_LOOK_SECONDS)
 

@@ -76,17 +76,20 @@ def fault(
 
 
 def load(only: Sequence[str] = ()) -> list[Fault]:
-    """Import all modules of this package; returns the faults whose names contain one of these words.
+    """Import all modules of this package; returns the faults that these words name.
 
     Args:
-        only: Parts of names; none for all faults.
+        only: Names, or parts of names, each for all faults that have it; none for all faults.
 
     Raises:
         ValueError: One of the words is in no name.
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
+    chosen: set[str] = set()
     for word in only:
-        if not any(word in name for name in FAULTS):
+        named = {word} & FAULTS.keys() or {name for name in FAULTS if word in name}
+        if not named:
             raise ValueError(f"no fault has {word!r} in its name; there are: {', '.join(sorted(FAULTS))}")
-    return [one for name, one in sorted(FAULTS.items()) if not only or any(word in name for word in only)]
+        chosen |= named
+    return [one for name, one in sorted(FAULTS.items()) if not only or name in chosen]

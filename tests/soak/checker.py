@@ -1,0 +1,132 @@
+"""The checker: every promise, one function each. What it finds is a violation."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import Any, Final
+
+from soak import fold
+from soak.evidence import Evidence, Figures, Violation
+from soak.outcomes import Ledger, acknowledged, doubled, offers, refusals, unsent
+
+_MOST_SHOWN: Final = 5
+"""Differences of one kind that are shown one by one."""
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """Check everything that was looked at."""
+    ledger = Ledger(evidence)
+    found = [one for part in _OF_HISTORIES for one in part(ledger)]
+    found += [one for part in _OF_THE_LOG for one in part(evidence)]
+    return found
+
+
+def _versions(evidence: Evidence) -> Iterator[Violation]:
+    """The versions of each stream are 1, 2, 3, ... in the order of the positions; a stream has one pair."""
+    for stream, events in fold.streams(evidence.log).items():
+        versions = [one.version for one in events]
+        if versions != list(range(1, len(versions) + 1)):
+            yield Violation("versions", "lost", f"stream {stream} has the versions {versions}")
+        if len({one.pair for one in events}) > 1:
+            yield Violation("versions", "contradicted", f"stream {stream} is about several visitor-offers")
+
+
+def _positions(evidence: Evidence) -> Iterator[Violation]:
+    """Positions increase strictly; so do those that a client is told, one request after the other."""
+    positions = [one.position for one in evidence.log]
+    if any(later <= earlier for earlier, later in pairwise(positions)):
+        yield Violation("positions", "contradicted", "the positions of the log do not increase strictly")
+    told: dict[str, int] = {}
+    for attempt in evidence.attempts:
+        client = attempt.request.rpartition("-")[0]
+        if attempt.position is None:
+            continue
+        if attempt.position <= told.get(client, 0):
+            what = f"request {attempt.request} was told {attempt.position} behind {told[client]}"
+            yield Violation("positions", "contradicted", what)
+        told[client] = attempt.position
+
+
+def _tail(evidence: Evidence) -> Iterator[Violation]:
+    """A reader that tails the log is shown every event once, in order."""
+    if evidence.tailed is None:
+        return
+    logged = [(one.position, one.stream, one.version) for one in evidence.log]
+    if evidence.tailed != logged:
+        seen, held = Counter(evidence.tailed), Counter(logged)
+        for what, some in (("missed by", held - seen), ("shown too often to", seen - held)):
+            yield from _each("tailing reader", f"{what} the reader", some, "lost")
+        if seen == held:
+            yield Violation("tailing reader", "contradicted", "the reader was shown the log in another order")
+
+
+def _projections(evidence: Evidence) -> Iterator[Violation]:
+    """Current state, parked signals and suppression lists are the brute-force fold of the log."""
+    pairs: tuple[tuple[str, Any, Any], ...] = (
+        ("current state", evidence.current, fold.current(evidence.log)),
+        ("parked signals", evidence.waiting, fold.waiting(evidence.log)),
+        ("suppression list", evidence.suppressed, fold.suppressed(evidence.log)),
+        ("local replica", evidence.replica, fold.suppressed(evidence.log)),
+    )
+    for name, shown, right in pairs:
+        if shown is not None and shown != right:
+            yield from _each(name, "not shown", right - shown, "lost")
+            yield from _each(name, "shown wrongly", shown - right, "contradicted")
+
+
+def _reports(evidence: Evidence) -> Iterator[Violation]:
+    """Reports, and what streams of changes told last, are the brute-force counts of the log."""
+    right = fold.figures(evidence.log)
+    if evidence.reports is not None:
+        for key in sorted({*right, *evidence.reports}, key=str):
+            yield from _figures(f"report {key}", evidence.reports.get(key, {}), right.get(key, {}))
+    for organization, told in (evidence.streamed or {}).items():
+        expected = right.get((organization, "actions", "event", None), {})
+        yield from _figures(f"stream of changes of {organization}", told, expected)
+
+
+def _figures(name: str, shown: Figures, right: Figures) -> Iterator[Violation]:
+    for action_map in sorted({*shown, *right}):
+        counted, expected = +shown.get(action_map, Counter()), +right.get(action_map, Counter())
+        if counted != expected:
+            kind = "lost" if expected - counted else "doubled"
+            yield Violation(name, kind, f"{action_map}: {dict(counted)} instead of {dict(expected)}")
+
+
+def _proofs(evidence: Evidence) -> Iterator[Violation]:
+    """The projections' own proofs, and a comparison of every row with tables built anew, are clean."""
+    if evidence.verified is not None and evidence.verified[0] != 0:
+        yield Violation("projections verify --contents", "other", evidence.verified[1])
+
+
+def _seen(evidence: Evidence) -> Iterator[Violation]:
+    """What was seen to be wrong while the soak ran."""
+    for name, what in evidence.seen:
+        yield Violation(name, "other", what)
+
+
+def _each(name: str, how: str, some: Iterable[Any], kind: str) -> Iterator[Violation]:
+    listed = sorted(some, key=str)
+    for one in listed[:_MOST_SHOWN]:
+        yield Violation(name, kind, f"{how}: {one}")
+    if len(listed) > _MOST_SHOWN:
+        yield Violation(name, kind, f"{how}: {len(listed) - _MOST_SHOWN} more")
+
+
+_OF_HISTORIES: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (
+    acknowledged,
+    offers,
+    doubled,
+    refusals,
+    unsent,
+)
+_OF_THE_LOG: Final[tuple[Callable[[Evidence], Iterator[Violation]], ...]] = (
+    _versions,
+    _positions,
+    _tail,
+    fold.order_violations,
+    _projections,
+    _reports,
+    _proofs,
+    _seen,
+)

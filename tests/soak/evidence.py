@@ -1,0 +1,166 @@
+"""All that the checker looks at when a soak is over: histories, a copy of the log, what readers showed."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
+from soak.log_copy import Logged, Pair
+
+
+class Suppressed(NamedTuple):
+    """One line of a suppression list."""
+
+    pair: Pair
+    state: str
+    action: str
+    since: datetime
+
+
+Figures = dict[str, Counter[str]]
+"""Counts by action map and metric (the state it counts)."""
+
+
+@dataclass
+class Attempt:
+    """One request, as its client's history has it.
+
+    Attributes:
+        request: Its number.
+        way: How it was sent.
+        signals: Its reports, as they were sent.
+        offer: The offer asked for; None for signals.
+        again: The number of the attempt before, of the same request.
+        sent: When; `ended`: when its outcome was known, by the monotonic clock.
+        fate: `answered`, `declined`, or `unknown`, also where the client died waiting.
+        outcomes: Those acknowledged, in the order of `signals`; perhaps not of all of them.
+        decision: `offered` or `blocked`; `action`: of which action; of an offer asked for and answered.
+        position: The log's position that the answer gave.
+    """
+
+    request: str
+    way: str
+    organization: str
+    sent: float
+    signals: tuple[str, ...] = ()
+    offer: dict[str, Any] | None = None
+    again: str | None = None
+    ended: float | None = None
+    fate: str = UNKNOWN
+    outcomes: tuple[tuple[str, str | None], ...] = ()
+    decision: str | None = None
+    action: str | None = None
+    position: int | None = None
+
+
+@dataclass
+class Evidence:
+    """Everything. What is None was not looked at, and is not checked.
+
+    Attributes:
+        attempts: All requests of all clients.
+        log: In order of position.
+        refusals: The refusal log: organization, reason, text.
+        tailed: What a reader was shown that tailed the log: position, stream, version, in order.
+        current: The projection of current states: stream, newest action, state, actions, lifecycle events.
+        waiting: The projection of parked signals: stream, action, state.
+        suppressed: The suppression lists.
+        replica: What the local replica answered.
+        reports: Figures by organization, `count_by`, `cohort` and hour (None: in total).
+        streamed: The last figures that a stream of changes told, by organization.
+        verified: The exit code of `offerlog projections verify --contents`, and what it said.
+        seen: What was seen to be wrong while the soak ran: check and words.
+    """
+
+    attempts: list[Attempt]
+    log: list[Logged]
+    refusals: list[tuple[str, str, str]] | None = None
+    tailed: list[tuple[int, str, int]] | None = None
+    current: set[tuple[str, str, str, int, int]] | None = None
+    waiting: set[tuple[str, str, str]] | None = None
+    suppressed: Counter[Suppressed] | None = None
+    replica: Counter[Suppressed] | None = None
+    reports: dict[tuple[str, str, str, str | None], Figures] | None = None
+    streamed: dict[str, Figures] | None = None
+    verified: tuple[int, str] | None = None
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    open_action_ttl: timedelta = timedelta(minutes=30)
+    deadline_grace: timedelta = timedelta(minutes=15)
+
+
+def attempts_of(entries: Iterable[Entry]) -> list[Attempt]:
+    """Put the histories' lines together, request by request."""
+    found: dict[str, Attempt] = {}
+    for entry in entries:
+        if entry["kind"] == SENT:
+            found[entry["request"]] = Attempt(
+                entry["request"],
+                entry["way"],
+                entry["organization"],
+                entry["at"],
+                tuple(entry.get("signals", ())),
+                entry.get("offer"),
+                entry.get("again"),
+            )
+        elif entry["kind"] in {ANSWERED, DECLINED, UNKNOWN}:
+            attempt = found[entry["request"]]
+            attempt.ended, attempt.fate = entry["at"], entry["kind"]
+            attempt.outcomes = tuple((one[0], one[1]) for one in entry.get("outcomes", ()))
+            attempt.decision, attempt.action = entry.get("decision"), entry.get("action_id")
+            attempt.position = entry.get("position")
+    return sorted(found.values(), key=lambda one: one.sent)
+
+
+class Told(NamedTuple):
+    """What a report says, as far as it can be read: what a sender and the log both know of it."""
+
+    pair: Pair
+    session: str
+    action: str
+    state: str
+    event_id: str | None
+    at: datetime | None
+
+
+def told_by(organization: str, text: str) -> Told | None:
+    """Read a report's text; None where it lacks something required, so that it can only be refused."""
+    wire = json.loads(text)
+    at = wire.get("createdDate")
+    try:
+        return Told(
+            Pair(organization, wire.get("customerIdType", "cookie"), wire["customerId"], wire["actionMapId"]),
+            wire["sessionId"],
+            wire["actionId"],
+            wire["actionState"],
+            wire.get("eventId"),
+            datetime.fromisoformat(at) if at else None,
+        )
+    except KeyError:
+        return None
+
+
+def pair_of_offer(attempt: Attempt) -> Pair:
+    """Return what an offer was asked for."""
+    offer = attempt.offer or {}
+    return Pair(attempt.organization, offer["customerIdType"], offer["customerId"], offer["actionMapId"])
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that must never be.
+
+    Attributes:
+        check: Which check found it.
+        kind: `lost`, `doubled`, `contradicted`, or `other`.
+        what: In words, with the ids that lead to it.
+    """
+
+    check: str
+    kind: str
+    what: str
+
+
+Violations = Sequence[Violation]

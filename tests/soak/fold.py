@@ -1,0 +1,177 @@
+"""A brute-force fold of a log: what each visitor-offer has become, and what projections must show of it.
+
+It shares no code with the product. Whether an offer may be made, the naive model of the tests says.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from model import LEGAL, TERMINAL, Model, reachable
+from soak.evidence import Evidence, Figures, Suppressed, Violation
+from soak.log_copy import Logged, Pair
+
+
+class Oracle(Model):
+    """The naive model with the periods of a run."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__()
+        self.open_action_ttl = evidence.open_action_ttl
+        self.deadline_grace = evidence.deadline_grace
+
+
+def streams(log: Iterable[Logged]) -> dict[str, list[Logged]]:
+    """Sort a log by streams; each keeps the log's order."""
+    found: defaultdict[str, list[Logged]] = defaultdict(list)
+    for event in log:
+        found[event.stream].append(event)
+    return found
+
+
+def order_violations(evidence: Evidence) -> Iterator[Violation]:
+    """Find what the log's own order does not allow: an offer while suppressed, an impossible step."""
+    oracle = Oracle(evidence)
+    for stream, events in streams(evidence.log).items():
+        replay = _Replay(oracle)
+        for event in events:
+            if wrong := replay.take(event):
+                where = f"stream {stream} version {event.version} (position {event.position})"
+                what = f"{where}: {event.kind} of {event.action}: {wrong}"
+                yield Violation("order of the log", "contradicted", what)
+
+
+class _Replay:
+    """One stream, event by event; each method says what the event contradicts, or None."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
+        self._told: dict[str, Any] = {"events": []}
+        self._parked: set[tuple[str, str]] = set()
+
+    def take(self, event: Logged) -> str | None:
+        """Take the next event in."""
+        if event.is_lifecycle:
+            wrong = self._offered(event) if event.kind == "offered" else self._moved(event)
+            self._parked.discard((event.action, event.state))
+            self._told["events"].append(_for_the_oracle(event))
+            return wrong
+        return {
+            "parking-ended": self._ended,
+            "signal-parked": self._waits,
+            "offer-refused": self._refused,
+        }[event.kind](event)
+
+    def _states(self, event: Logged) -> list[str]:
+        return [one["state"] for one in self._told["events"] if one["action"] == event.action]
+
+    def _blocker(self, event: Logged) -> Any:
+        return self._oracle.blocker(self._told, event.occurred if event.dated else None, event.recorded)
+
+    def _offered(self, event: Logged) -> str | None:
+        by = self._blocker(event)
+        if self._states(event):
+            return "the action was offered before"
+        return by and f"offered while {by[0]}: {by[1]} of {by[2]} since {by[3]}"
+
+    def _moved(self, event: Logged) -> str | None:
+        mine = self._states(event)
+        if not mine or event.state not in LEGAL.get(mine[-1], ()):
+            return f"it cannot follow {mine[-1] if mine else 'nothing'}"
+        if self._told["events"][-1]["action"] != event.action:
+            return "a newer action has begun"
+        stage = "invitation" if mine[-1] == "offered" else "form"
+        if event.stage not in {None, stage}:
+            return f"rejected at the stage {event.stage} behind {mine[-1]}"
+        return None
+
+    def _waits(self, event: Logged) -> str | None:
+        mine = self._states(event)
+        self._parked.add((event.action, event.state))
+        if not mine:
+            return "an offer waits for nothing" if event.state == "offered" else None
+        if event.state in LEGAL.get(mine[-1], ()) or event.state not in reachable(mine[-1]):
+            return f"{event.state} has nothing to wait for behind {mine[-1]}"
+        return None
+
+    def _refused(self, event: Logged) -> str | None:
+        self._parked = {one for one in self._parked if one[0] != event.action}
+        by = self._blocker(event)
+        if by is None or (by[0], (by[2], by[1])) != (event.reason, event.blocked_by):
+            return f"refused as {event.reason} by {event.blocked_by}, but there stands {by}"
+        return None
+
+    def _ended(self, event: Logged) -> str | None:
+        if (event.action, event.state) not in self._parked:
+            return "nothing of it was parked"
+        self._parked.discard((event.action, event.state))
+        return None
+
+
+def _for_the_oracle(event: Logged) -> dict[str, Any]:
+    return {
+        "action": event.action,
+        "state": event.state,
+        "occurred": event.occurred,
+        "recorded": event.recorded,
+        "timeout": event.timeout,
+    }
+
+
+def current(log: Iterable[Logged]) -> set[tuple[str, str, str, int, int]]:
+    """Return what the projection of current states must hold."""
+    return {
+        (stream, seen[-1].action, seen[-1].state, len({one.action for one in seen}), len(seen))
+        for stream, events in streams(log).items()
+        if (seen := [one for one in events if one.is_lifecycle])
+    }
+
+
+def waiting(log: Iterable[Logged]) -> set[tuple[str, str, str]]:
+    """Return which parked signals must wait still: stream, action, state."""
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for event in log:
+        states = found[event.stream, event.action]
+        if event.kind == "signal-parked":
+            states.add(event.state)
+        elif event.kind == "offer-refused":
+            states.clear()
+        else:
+            states.discard(event.state)
+    return {(*where, state) for where, states in found.items() for state in states}
+
+
+def suppressed(log: Iterable[Logged]) -> Counter[Suppressed]:
+    """Return what the suppression lists must hold."""
+    return Counter(
+        Suppressed(event.pair, event.state, event.action, event.occurred)
+        for event in log
+        if event.is_lifecycle and event.state in TERMINAL
+    )
+
+
+def figures(log: Iterable[Logged]) -> dict[tuple[str, str, str, str | None], Figures]:
+    """Return every report: by organization, `count_by`, `cohort`, and hour of UTC (None: in total)."""
+    reached: defaultdict[tuple[str, str, str | None], Counter[tuple[Pair, str]]] = defaultdict(Counter)
+    begun: dict[tuple[str, str], Logged] = {}
+    for event in log:
+        if not event.is_lifecycle:
+            continue
+        offered = begun.setdefault((event.stream, event.action), event)
+        for cohort, at in (("event", event.occurred), ("offered", offered.occurred)):
+            hour = (
+                at - timedelta(minutes=at.minute, seconds=at.second, microseconds=at.microsecond)
+            ).isoformat()
+            for bucket in (None, hour):
+                reached[event.pair.organization, cohort, bucket][event.pair, event.state] += 1
+    found: dict[tuple[str, str, str, str | None], Figures] = {}
+    for (organization, cohort, bucket), counts in reached.items():
+        actions: Figures = defaultdict(Counter)
+        visitors: Figures = defaultdict(Counter)
+        for (pair, state), count in counts.items():
+            actions[pair.action_map][state] += count
+            visitors[pair.action_map][state] += 1
+        found[organization, "actions", cohort, bucket] = dict(actions)
+        found[organization, "visitors", cohort, bucket] = dict(visitors)
+    return found

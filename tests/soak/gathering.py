@@ -1,0 +1,166 @@
+"""Gathering the evidence when the soak is over and everything is healed."""
+
+import http.client
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from soak import fold
+from soak.evidence import Evidence, Figures, Suppressed, attempts_of
+from soak.history import ENDED, VIOLATION, read
+from soak.listener import Listener, counted
+from soak.log_copy import READ, Logged, Pair, decoded
+from soak.system import System
+from soak.traffic import ORGANIZATIONS
+
+_ANSWER_SECONDS: Final = 120.0
+"""How long replica, tail and streams may take to come as far as the log."""
+_VERIFY_SECONDS: Final = 600.0
+
+_LAST: Final = "SELECT max(notification_id) FROM offerlog_events"
+_REFUSALS: Final = "SELECT organization, reason, raw FROM refusals"
+_OFFERS: Final = (
+    "SELECT originator_id::text, action_id::text, state, actions, lifecycle_version FROM current_offers"
+)
+_PARKED: Final = "SELECT originator_id::text, action_id::text, state FROM parked_signals"
+_SUPPRESSIONS: Final = """
+    SELECT organization, customer_id_type, customer_id, action_map_id::text, state, action_id::text, since
+    FROM suppressions
+"""
+
+
+class Gathering:
+    """Everything that is asked once the clients have ended and the projections show the whole log.
+
+    Args:
+        system: The system, healed.
+        port: Of a service.
+        keys: A key of each organization that may read reports.
+        listeners: By organization.
+        files: What the follower was given: `tail`, `question`, `answer`.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        port: int,
+        keys: Mapping[str, str],
+        listeners: Mapping[str, Listener],
+        files: Mapping[str, str],
+    ) -> None:
+        self._system = system
+        self._port = port
+        self._keys = keys
+        self._listeners = listeners
+        self._files = files
+
+    def evidence(self) -> Evidence:
+        """Ask for everything; again, if something was recorded meanwhile."""
+        while True:
+            ((before,),) = self._system.sql(_LAST)
+            found = self._once()
+            ((after,),) = self._system.sql(_LAST)
+            if before == after:
+                return found
+            Path(self._files["answer"]).unlink(missing_ok=True)
+
+    def _once(self) -> Evidence:
+        log = decoded(self._system.sql(READ, seconds=300))
+        right = fold.figures(log)
+        entries = list(read(self._system.folder / "history"))
+        found = Evidence(attempts_of(entries), log)
+        found.seen = [(one["check"], one["what"]) for one in entries if one["kind"] == VIOLATION]
+        found.seen += [
+            ("processes", f"{one['process']} ended by itself with code {one['code']}")
+            for one in entries
+            if one["kind"] == ENDED and not one["expected"]
+        ]
+        found.refusals = [
+            (organization, reason, bytes(raw).decode())
+            for organization, reason, raw in self._system.sql(_REFUSALS, seconds=300)
+        ]
+        found.current = {(*row,) for row in self._system.sql(_OFFERS, seconds=300)}  # type: ignore[misc] # as the statement says
+        found.waiting = {(*row,) for row in self._system.sql(_PARKED, seconds=300)}  # type: ignore[misc] # as the statement says
+        found.suppressed = Counter(
+            _suppressed([organization, _text(kind), _text(customer), *rest])
+            for organization, kind, customer, *rest in self._system.sql(_SUPPRESSIONS, seconds=300)
+        )
+        found.replica = self._replica(log)
+        found.tailed = self._tailed(len(log))
+        found.reports = self._reports()
+        found.streamed = self._streamed(right)
+        run = self._system.command("projections", "verify", "--contents", seconds=_VERIFY_SECONDS)
+        found.verified = run.returncode, (run.stdout + run.stderr)[-2_000:]
+        return found
+
+    def _replica(self, log: list[Logged]) -> Counter[Suppressed]:
+        visitors = sorted({(one.pair.organization, one.pair.customer_type, one.pair.customer) for one in log})
+        question, answer = Path(self._files["question"]), Path(self._files["answer"])
+        asked = {"visitors": visitors, "position": log[-1].position if log else 0}
+        question.with_suffix(".new").write_text(json.dumps(asked), encoding="utf-8")
+        question.with_suffix(".new").replace(question)
+        deadline = time.monotonic() + _ANSWER_SECONDS + len(visitors) / 1_000
+        while not answer.exists():
+            if time.monotonic() > deadline:
+                return Counter()  # every suppression counts as not shown
+            time.sleep(0.1)
+        return Counter(_suppressed(row) for row in json.loads(answer.read_text(encoding="utf-8")))
+
+    def _tailed(self, events: int) -> list[tuple[int, str, int]]:
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            lines = Path(self._files["tail"]).read_text(encoding="utf-8").splitlines()
+            if len(lines) >= events or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        rows = [line.split() for line in lines]
+        return [(int(position), stream, int(version)) for position, stream, version in rows]
+
+    def _reports(self) -> dict[tuple[str, str, str, str | None], Figures]:
+        found: dict[tuple[str, str, str, str | None], Figures] = defaultdict(dict)
+        for organization in ORGANIZATIONS:
+            for count_by in ("actions", "visitors"):
+                for cohort in ("event", "offered"):
+                    for by in ("total", "hour"):
+                        query = f"view=full&by={by}&count_by={count_by}&cohort={cohort}"
+                        told = self._get(organization, f"/v1/reports/action-map-performance?{query}")
+                        for row in told["rows"]:
+                            hour = row["bucket"] if by == "hour" else None
+                            key = organization, count_by, cohort, hour
+                            found[key][row["action_map_id"]] = counted(row["metrics"])
+        return dict(found)
+
+    def _streamed(self, right: Mapping[tuple[str, str, str, str | None], Figures]) -> dict[str, Figures]:
+        """Return what the streams told last; wait a while for them to tell the right figures."""
+        deadline = time.monotonic() + _ANSWER_SECONDS / 2
+        for organization, listener in self._listeners.items():
+            expected = right.get((organization, "actions", "event", None), {})
+            while listener.figures() != expected and time.monotonic() < deadline:
+                time.sleep(0.2)
+        return {organization: listener.figures() for organization, listener in self._listeners.items()}
+
+    def _get(self, organization: str, path: str) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._keys[organization]}"})
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise RuntimeError(f"{path}: {answer.status} {text.decode()}")
+        return json.loads(text)
+
+
+def _text(value: bytes | memoryview) -> str:
+    return bytes(value).decode()
+
+
+def _suppressed(row: list[Any]) -> Suppressed:
+    organization, kind, customer, action_map, state, action, since = row
+    at = datetime.fromisoformat(since) if isinstance(since, str) else since
+    return Suppressed(Pair(organization, kind, customer, action_map), state, action, at)

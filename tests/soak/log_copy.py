@@ -1,0 +1,120 @@
+"""A copy of the log, read and decoded without the product's code (`docs/events.md` says what events hold)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DEFAULTS: Final = (0, 0, 0, None, None, None, None, False, "webchat", None, None)
+"""What a stored array leaves out at its end."""
+
+BOOKKEEPING: Final = ("offer-refused", "signal-parked", "parking-ended")
+
+READ: Final = """
+    SELECT notification_id, originator_id, originator_version, topic, state
+    FROM offerlog_events ORDER BY notification_id
+"""
+
+
+class Pair(NamedTuple):
+    """One visitor and one action map of an organization: what one stream is about."""
+
+    organization: str
+    customer_type: str
+    customer: str
+    action_map: str
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One event of the log.
+
+    Attributes:
+        kind: A lifecycle state, or one of `BOOKKEEPING`.
+        state: The state it tells of: the kind itself, or the one that was parked or refused (`offered`).
+        dated: Whether the sender said when.
+        reason: Of an offer refused.
+        blocked_by: The action and state that stood against it.
+    """
+
+    position: int
+    stream: str
+    version: int
+    kind: str
+    pair: Pair
+    session: str
+    action: str
+    recorded: datetime
+    occurred: datetime
+    state: str
+    event_id: str | None = None
+    dated: bool = True
+    timeout: int | None = None
+    stage: str | None = None
+    reason: str | None = None
+    blocked_by: tuple[str, str] | None = None
+
+    @property
+    def is_lifecycle(self) -> bool:
+        """Whether people see it and reports count it."""
+        return self.kind not in BOOKKEEPING
+
+
+def decode(position: int, stream: UUID, version: int, topic: str, stored: bytes) -> Logged:
+    """Read one row of the log."""
+    recorded, ids, organization, who, *rest = msgspec.msgpack.decode(stored)
+    before, _, _, _, _, details, timeout, undated, *_ = (*rest, *_DEFAULTS[len(rest) :])
+    kind, _, written = topic.rpartition(".")
+    assert written == "1", topic
+    action_map, action, event_id = ids[:16], ids[16:32], ids[32:]
+    customer, session, *more = who
+    pair = Pair(
+        organization,
+        more[0] if more else "cookie",
+        _uuid(customer) if isinstance(customer, bytes) else customer,
+        _uuid(action_map),
+    )
+    state, stage, reason, blocked_by = kind, None, None, None
+    if kind == "offer-refused":
+        state, reason, blocked_by = "offered", details[0], (_uuid(details[1]), details[2])
+    elif kind in BOOKKEEPING:
+        state = details[0]
+    elif kind == "rejected":
+        stage = details[0]
+    return Logged(
+        position=position,
+        stream=str(stream),
+        version=version,
+        kind=kind,
+        pair=pair,
+        session=_uuid(session),
+        action=_uuid(action),
+        recorded=_time(recorded),
+        occurred=_time(recorded - before),
+        state=state,
+        event_id=_uuid(event_id) if event_id else None,
+        dated=not undated,
+        timeout=timeout,
+        stage=stage,
+        reason=reason,
+        blocked_by=blocked_by,
+    )
+
+
+def decoded(rows: list[tuple[Any, ...]]) -> list[Logged]:
+    """Read all rows of `READ`."""
+    return [
+        decode(position, stream, version, topic, bytes(state))
+        for position, stream, version, topic, state in rows
+    ]
+
+
+def _uuid(stored: bytes) -> str:
+    return str(UUID(bytes=bytes(stored)))
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

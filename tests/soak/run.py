@@ -1,0 +1,315 @@
+"""One soak from beginning to end."""
+
+import http.client
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from offerlog_application.keys import Role
+from offerlog_application.listings import ProjectionsBehind
+from offerlog_application.ports import StoreUnavailable
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.embedded import EmbeddedServer
+from proxy import Proxy
+from soak.checker import check
+from soak.clients import DRAIN_SECONDS, Client, Progress, Soaking
+from soak.faults import Fault
+from soak.gathering import Gathering
+from soak.history import OVER, SKIPPED, read
+from soak.listener import Listener
+from soak.nemesis import Nemesis
+from soak.options import Options
+from soak.report import ProgressLine
+from soak.result import Result, result_of
+from soak.system import COMMAND, System
+from soak.traffic import ORGANIZATIONS
+from soak.upkeep import Upkeep
+from soak.ways import CommandWay, HttpWay
+
+LIMIT_SECONDS: Final = 1_800.0
+"""How much longer than it sends a soak may take; its processes end then."""
+_UP_SECONDS: Final = 120.0
+_QUIET_SECONDS: Final = 300.0
+_LONG_SECONDS: Final = 60.0
+"""From this length on, a soak waits in its end for time-outs and parkings to be over."""
+_RULES: Final = {"OPEN_ACTION_TTL": 60, "DEADLINE_GRACE": 20, "PARKING_TIME": 30}
+"""Short enough to be over while a long soak runs, in seconds."""
+_SHORT_RULES: Final = {"OPEN_ACTION_TTL": 60, "DEADLINE_GRACE": 900, "PARKING_TIME": 900}
+"""Long enough not to be over while a short one runs."""
+_DUE: Final = """
+    SELECT FROM current_offers WHERE withdrawn_at < now() + interval '5 minutes' - %s * interval '1 second'
+    UNION ALL
+    SELECT FROM parked_signals WHERE parked_at < now() + interval '5 minutes' - %s * interval '1 second'
+"""
+_LIMITS: Final = {"WIDGET_RATE": 10_000, "WIDGET_PEER_RATE": 10_000, "REFUSAL_TEXT_QUOTA": 1 << 40}
+"""Far away: a soak is no test of limits."""
+
+
+class Soak:
+    """The parts of one run.
+
+    Args:
+        options: What was asked for.
+        folder: Empty; the server's user can pass through it.
+    """
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self._options = options
+        self.system = System(folder, options.seconds + LIMIT_SECONDS)
+        self.rules = _RULES if options.seconds >= _LONG_SECONDS else _SHORT_RULES
+        self.system.environment |= {
+            f"OFFERLOG_{name}": str(value) for name, value in (self.rules | _LIMITS).items()
+        }
+        self.system.environment["OFFERLOG_ORGANIZATION"] = ORGANIZATIONS[0]
+        self.system.environment["OFFERLOG_LOG_LEVEL"] = "warning"
+        self.private = folder / "private"
+        self.private.mkdir(mode=0o700)
+        self.progress = Progress()
+        self.keys: dict[Role, dict[str, str]] = {
+            role: {} for role in (Role.SERVICE, Role.WIDGET, Role.REPORTER)
+        }
+        self.ports = {name: _free_port() for name in ("service-1", "service-2")}
+        self.files = {
+            name: str(self.private / f"{name}.txt")
+            for name in ("tail", "question", "answer", "begin", "done")
+        }
+        self.soaking: Soaking | None = None
+
+    def start(self, held: ExitStack) -> None:
+        """Make the store and start all processes; `held` stops them."""
+        system = self.system
+        # The processes keep the store running; this one only until they do.
+        programs = system.environment.get("PG_BINDIR")  # a fault may have put its own there
+        with EmbeddedServer.acquire(system.data, Path(programs) if programs else None) as server:
+            system.dsn = server.dsn
+            with open_offerlog(database_url=server.dsn, keep_deadlines=False) as service:
+                for role, texts in self.keys.items():
+                    for organization in ORGANIZATIONS:
+                        texts[organization] = service.keys.create(organization, role, "soak", ())[1]
+            system.proxy = held.enter_context(Proxy(system.dsn))
+            held.callback(system.fleet.close)
+            self._start_services(system.proxy.dsn)
+            self._start_process("writer", {"pause": self._options.pause, "seed": self._options.seed})
+            self._start_process("follower", {"replica": str(self.private / "replica"), "dsn": system.dsn})
+            system.fleet.await_up(_UP_SECONDS)
+        system.fleet.keep()
+
+    def begin(self) -> None:
+        """Begin now: from here on the seconds count, and the writer's clients send."""
+        self.soaking = Soaking(
+            self._options.seed,
+            time.time(),
+            self.system.folder / "history",
+            time.monotonic() + self._options.seconds,
+            self._options.pause,
+            self.progress,
+        )
+        begin = Path(self.files["begin"])
+        told = {"began": self.soaking.began, "until": self.soaking.until}
+        begin.with_suffix(".new").write_text(json.dumps(told), encoding="utf-8")
+        begin.with_suffix(".new").replace(begin)
+
+    def await_writer(self) -> None:
+        """Wait until the writer's clients know what became of their last requests.
+
+        Raises:
+            TimeoutError: They still wait.
+        """
+        deadline = time.monotonic() + DRAIN_SECONDS + _UP_SECONDS
+        while not Path(self.files["done"]).exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the writer's clients wait for their last answers")
+            time.sleep(0.1)
+
+    def clients(self) -> list[Client]:
+        """Make the clients of the services, and the one that runs commands."""
+        assert self.soaking is not None
+        made: list[Client] = []
+        seed, share_of_offers = self._options.seed, 0.2
+        for name, port in self.ports.items():
+            for n in range(self._options.clients):
+                chance = Random(f"bodies {seed} {name} {n}")  # noqa: S311 - repeatable, no secret
+                way = HttpWay(name, port, self.keys[Role.SERVICE], chance)
+                made.append(Client(f"{name}-{n}", way, self.soaking, share_of_offers))
+            chance = Random(f"bodies {seed} {name} widget")  # noqa: S311 - repeatable, no secret
+            widget = HttpWay(name, port, self.keys[Role.WIDGET], chance, is_widget=True)
+            made.append(Client(f"{name}-widget", widget, self.soaking, 0.0))
+        command = CommandWay(self.system, self.private / "command")
+        return [*made, Client("command", command, self.soaking, 0.0)]
+
+    def await_quiet(self) -> None:
+        """Wait until all processes work, nothing will be due soon, and the projections show the whole log.
+
+        Raises:
+            TimeoutError: They do not.
+        """
+        deadline = time.monotonic() + _QUIET_SECONDS
+        self.system.fleet.await_up(_QUIET_SECONDS)
+        while True:
+            try:
+                with open_offerlog(
+                    database_url=self.system.dsn, keep_deadlines=False, project=False
+                ) as service:
+                    service.catch_up()
+                    if not self.system.sql(_DUE, self.rules["DEADLINE_GRACE"], self.rules["PARKING_TIME"]):
+                        return
+                what = "time-outs are due"
+            except (ProjectionsBehind, StoreUnavailable) as error:
+                what = str(error)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the system does not come to rest: {what}")
+            time.sleep(1.0)
+
+    def _start_services(self, through_proxy: str) -> None:
+        for name, port in self.ports.items():
+            environment = dict(self.system.environment)
+            if name == "service-2":
+                environment.pop("OFFERLOG_DATA")
+                environment["OFFERLOG_DATABASE_URL"] = through_proxy
+            words = (COMMAND, "serve", "--port", str(port))
+            log = self.system.folder / "logs" / f"{name}.log"
+            self.system.fleet.add(name, words, environment, log, _answers(port))
+
+    def _start_process(self, name: str, more: dict[str, object]) -> None:
+        plan = self.private / f"{name}.json"
+        up = self.private / f"{name}.up"
+        told = {
+            "histories": str(self.system.folder / "history"),
+            "data": str(self.system.data),
+            "up": str(up),
+            **self.files,
+            **more,
+        }
+        plan.write_text(json.dumps(told), encoding="utf-8")
+        log = self.system.folder / "logs" / f"{name}.log"
+        words = self.system.module(name, str(plan))
+        self.system.fleet.add(name, words, self.system.environment, log, _newer(up, name, self.system))
+
+
+def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
+    """Run a soak; everything has been stopped when it returns.
+
+    Raises:
+        TimeoutError: The system did not come up, or did not come to rest in the end.
+    """
+    parts = Soak(options, folder)
+    system = parts.system
+    with system.held, ExitStack() as held:
+        possible = _possible(system, faults)
+        parts.start(held)
+        parts.begin()
+        clients = parts.clients()
+        listeners = {
+            organization: Listener(
+                organization,
+                parts.ports["service-1"],
+                parts.keys[Role.REPORTER][organization],
+                system.history,
+            )
+            for organization in ORGANIZATIONS
+        }
+        upkeep = Upkeep(system, options.seed, _upkeep_interval(options))
+        for thread in (*clients, *listeners.values(), upkeep):
+            thread.start()
+        nemesis = Nemesis(system, possible, options.seed, lambda: parts.progress.last)
+        _follow(parts, nemesis, options.seconds)
+        system.history.write(OVER)
+        upkeep.stop()
+        for thread in (*clients, upkeep):
+            thread.join(DRAIN_SECONDS + 420)
+        parts.await_writer()
+        parts.await_quiet()
+        keys = parts.keys[Role.REPORTER]
+        evidence = Gathering(system, parts.ports["service-1"], keys, listeners, parts.files).evidence()
+        for listener in listeners.values():
+            listener.stop()
+    evidence.open_action_ttl = timedelta(seconds=parts.rules["OPEN_ACTION_TTL"])
+    evidence.deadline_grace = timedelta(seconds=parts.rules["DEADLINE_GRACE"])
+    entries = list(read(folder / "history"))
+    result = result_of(options.command, options.seconds, entries, evidence, check(evidence))
+    changes = sum(one.events for one in listeners.values())
+    connects = sum(one.connects for one in listeners.values())
+    commands = ", ".join(f"{n} x {name} ({code})" for (name, code), n in sorted(upkeep.commands.items()))
+    result.readers = [
+        f"{changes:,} changes streamed over {connects:,} connections",
+        f"commands beside (exit codes): {commands or 'none'}",
+    ]
+    return result
+
+
+def _possible(system: System, faults: Sequence[Fault]) -> list[Fault]:
+    """Prepare for the faults; returns those that this machine permits."""
+    possible: list[Fault] = []
+    for fault in faults:
+        why = fault.prepare(system)
+        if why is None:
+            possible.append(fault)
+        else:
+            system.history.write(SKIPPED, fault=fault.name, why=why)
+    return possible
+
+
+def _follow(parts: Soak, nemesis: Nemesis, seconds: float) -> None:
+    """Let the nemesis work, and show how it goes."""
+    line = ProgressLine(sys.stderr, seconds)
+    thread = threading.Thread(target=nemesis.run, args=(seconds,), name="soak-nemesis", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+            counts = parts.progress.counts
+            active = ", ".join(nemesis.active) or "-"
+            line.show(
+                f"{counts['signals']:,} acknowledged, {counts['unknown']:,} requests unknown,"
+                f" {nemesis.injected} faults; now: {active}"
+            )
+    finally:
+        nemesis.stop()
+        thread.join(60)
+        line.close()
+
+
+def _upkeep_interval(options: Options) -> tuple[float, float]:
+    longest = min(30.0, options.seconds / 4)
+    return longest / 3, longest
+
+
+def _answers(port: int) -> Callable[[], bool]:
+    def is_up() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return is_up
+
+
+def _newer(up: Path, name: str, system: System) -> Callable[[], bool]:
+    """Say that a process works once it has touched its file."""
+
+    def is_up() -> bool:
+        try:
+            started = Path(f"/proc/{system.fleet.pid(name)}").stat().st_mtime
+            return up.stat().st_mtime >= started
+        except OSError:
+            return False
+
+    return is_up
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(1)
+        return int(listening.getsockname()[1])

@@ -1,0 +1,280 @@
+"""The checker complains: each test doctors a clean run, and sees what was doctored found."""
+
+from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from soak import fold
+from soak.checker import check
+from soak.evidence import Evidence, Told, attempts_of, told_by
+from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
+from soak.log_copy import Logged
+from soak.traffic import MAPS
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+STREAMS = {"anna": str(UUID(int=1)), "bert": str(UUID(int=2))}
+FIRST, SECOND = str(UUID(int=11)), str(UUID(int=12))
+BLOCKED = str(UUID(int=13))
+
+
+def report(state: str, visitor: str = "anna", action: str = FIRST, minute: int = 0, **more: str) -> str:
+    """A report's text."""
+    at = (NOON + timedelta(minutes=minute)).isoformat()
+    wire = {"customerId": visitor, "sessionId": SESSION, "actionId": action, "actionState": state}
+    wire |= {"actionMapId": MAPS[0], "eventId": event_id(action, state), "createdDate": at, **more}
+    return str(wire).replace("'", '"')
+
+
+SESSION = str(UUID(int=5))
+
+
+def event_id(action: str, state: str) -> str:
+    """The id of the report that an action reached a state."""
+    return str(UUID(int=UUID(action).int * 1_000 + len(state)))
+
+
+def logged(position: int, version: int, text: str, kind: str | None = None) -> Logged:
+    """The event that the log holds of a report."""
+    told = told_by("alpha", text)
+    assert isinstance(told, Told)
+    assert told.at is not None
+    return Logged(
+        position,
+        STREAMS[told.pair.customer],
+        version,
+        kind or told.state,
+        told.pair,
+        told.session,
+        told.action,
+        NOON + timedelta(minutes=100 + position),
+        told.at,
+        told.state,
+        told.event_id,
+        stage="invitation" if told.state == "rejected" else None,
+        reason="terminal_state" if kind == "offer-refused" else None,
+        blocked_by=(FIRST, "rejected") if kind == "offer-refused" else None,
+    )
+
+
+OFFERED, REJECTED = report("offered"), report("rejected", minute=1)
+AGAIN = report("offered", action=SECOND, minute=50)
+BERTS, EARLY = report("offered", "bert", BLOCKED), report("started", "bert", BLOCKED, 3)
+LOST = report("accepted", "bert", BLOCKED, 2)
+
+
+def entries() -> list[Entry]:
+    """The clients' histories: signals answered in every way, one unknown and sent again, one declined."""
+    sent: list[tuple[str, list[str], str, list[list[str | None]]]] = [
+        ("a-1", [OFFERED, REJECTED], ANSWERED, [["recorded", None], ["recorded", None]]),
+        ("a-2", [REJECTED, AGAIN], ANSWERED, [["duplicate", None], ["refused", "terminal_state"]]),
+        ("b-1", [BERTS, EARLY], UNKNOWN, []),
+        ("b-2", [BERTS, EARLY], ANSWERED, [["duplicate", None], ["duplicate", None]]),
+        ("b-3", [LOST], DECLINED, []),
+        ("b-4", [LOST], ANSWERED, [["recorded", None]]),
+    ]
+    found: list[Entry] = []
+    for at, (request, signals, fate, outcomes) in enumerate(sent):
+        found.append({"at": at, "kind": SENT, "request": request, "way": "service-1"})
+        found[-1] |= {"organization": "alpha", "signals": signals}
+        found.append({"at": at + 0.5, "kind": fate, "request": request, "outcomes": outcomes})
+    return found
+
+
+@pytest.fixture
+def clean() -> Evidence:
+    """A run with two visitor-offers in which all is well: every reader shows what the log holds."""
+    log = [
+        logged(1, 1, OFFERED),
+        logged(2, 2, REJECTED),
+        logged(3, 1, BERTS),
+        logged(4, 2, EARLY, "signal-parked"),
+        logged(6, 3, AGAIN, "offer-refused"),  # position 5 was drawn and given up
+        logged(7, 3, LOST),
+        logged(8, 4, EARLY),
+    ]
+    evidence = Evidence(attempts_of(entries()), log)
+    show(evidence)
+    evidence.refusals = [("alpha", "terminal_state", AGAIN)]
+    evidence.verified = 0, "they are the same"
+    assert check(evidence) == []
+    return evidence
+
+
+def show(evidence: Evidence) -> None:
+    """Let all readers show what the log holds."""
+    log = evidence.log
+    evidence.tailed = [(one.position, one.stream, one.version) for one in log]
+    evidence.current, evidence.waiting = fold.current(log), fold.waiting(log)
+    evidence.suppressed, evidence.replica = fold.suppressed(log), fold.suppressed(log)
+    evidence.reports = deepcopy(fold.figures(log))
+    evidence.streamed = {"alpha": deepcopy(evidence.reports["alpha", "actions", "event", None])}
+
+
+def kinds(evidence: Evidence) -> set[tuple[str, str]]:
+    """What the checker found: check and kind."""
+    return {(one.check, one.kind) for one in check(evidence)}
+
+
+def test_an_acknowledged_event_that_the_log_lacks_is_lost(clean: Evidence) -> None:
+    """Also where versions have no gap: it was the last of its stream, and all readers agree with the log."""
+    # given
+    clean.log = [one for one in clean.log if one.kind != "started"]
+    show(clean)
+    clean.log[-1] = replace(clean.log[-1], event_id=event_id(FIRST, "engaged"))  # somebody else's
+    # when
+    found = check(clean)
+    # then
+    assert ("acknowledged outcomes", "lost") in {(one.check, one.kind) for one in found}
+    assert any("b-4 was answered recorded" in one.what for one in found)
+    assert ("unsent events", "contradicted") in {(one.check, one.kind) for one in found}
+
+
+def test_an_event_that_is_in_the_log_twice_is_doubled(clean: Evidence) -> None:
+    """Under another version, as two writers would do who both thought that they were first."""
+    # when
+    clean.log.append(replace(clean.log[6], position=9, version=5))
+    show(clean)
+    # then
+    assert kinds(clean) == {("doubled events", "doubled"), ("order of the log", "contradicted")}
+
+
+def test_an_offer_to_a_suppressed_visitor_is_found(clean: Evidence) -> None:
+    """By the log's own order; its own acknowledgement does not excuse it."""
+    # when
+    clean.log[4] = logged(6, 3, AGAIN)
+    show(clean)
+    # then
+    said = [one.what for one in check(clean) if one.check == "order of the log"]
+    assert len(said) == 1
+    assert f"offered while terminal_state: rejected of {FIRST}" in said[0]
+
+
+def test_a_gap_in_the_versions_is_found(clean: Evidence) -> None:
+    """And what was acknowledged in the gap."""
+    # when
+    del clean.log[1]
+    show(clean)
+    # then
+    assert {("versions", "lost"), ("acknowledged outcomes", "lost")} <= kinds(clean)
+
+
+def test_an_event_that_nobody_sent_is_found(clean: Evidence) -> None:
+    """Not even a part of a report may differ from what was sent."""
+    # when
+    clean.log[0] = replace(clean.log[0], session=FIRST)
+    # then
+    assert ("unsent events", "contradicted") in kinds(clean)
+
+
+def test_an_offer_that_was_made_must_be_in_the_log(clean: Evidence) -> None:
+    """And one that was blocked must not be."""
+    # given
+    offer = {"customerId": "bert", "customerIdType": "cookie", "actionMapId": MAPS[0], "sessionId": SESSION}
+    more = entries()
+    for n, (action, decision) in enumerate(((SECOND, "offered"), (BLOCKED, "blocked"))):
+        asked = {
+            "request": f"c-{n}",
+            "way": "",
+            "organization": "alpha",
+            "offer": offer | {"actionId": action},
+        }
+        more.append({"at": 20 + n, "kind": SENT, **asked})
+        answer = {"decision": decision, "action_id": action}
+        more.append({"at": 20.5 + n, "kind": ANSWERED, "request": f"c-{n}", **answer})
+    # when
+    clean.attempts = attempts_of(more)
+    # then
+    found = {
+        (one.kind, one.what.split(": ")[-1]) for one in check(clean) if one.check == "acknowledged offers"
+    }
+    assert ("lost", "made, and the log has no such event") in found
+    assert ("contradicted", "blocked, and in the log") in found
+
+
+def test_a_signal_that_was_acknowledged_as_recorded_twice_is_found(clean: Evidence) -> None:
+    """The second one should have been a duplicate."""
+    # when
+    clean.attempts[1].outcomes = (("recorded", None), clean.attempts[1].outcomes[1])
+    # then
+    assert kinds(clean) == {("acknowledged outcomes", "contradicted")}
+
+
+def test_a_position_that_a_client_is_told_again_is_found(clean: Evidence) -> None:
+    """One request after the other is told a later one."""
+    # when
+    clean.attempts[0].position = clean.attempts[1].position = 2
+    # then
+    assert kinds(clean) == {("positions", "contradicted")}
+
+
+DOCTORED: dict[str, tuple[Callable[[Evidence], object], tuple[str, str]]] = {
+    "a refusal is lost": (
+        lambda e: e.refusals.clear(),
+        ("acknowledged outcomes", "lost"),
+    ),
+    "a refusal is doubled": (
+        lambda e: e.refusals.extend(e.refusals * 2),
+        ("refusal log", "doubled"),
+    ),
+    "a tailing reader misses an event": (lambda e: e.tailed.pop(2), ("tailing reader", "lost")),
+    "a tailing reader is shown one twice": (
+        lambda e: e.tailed.append(e.tailed[-1]),
+        ("tailing reader", "lost"),
+    ),
+    "a tailing reader is shown another order": (
+        lambda e: e.tailed.reverse(),
+        ("tailing reader", "contradicted"),
+    ),
+    "a suppression is not shown": (lambda e: e.suppressed.clear(), ("suppression list", "lost")),
+    "the replica lacks a suppression": (lambda e: e.replica.clear(), ("local replica", "lost")),
+    "the current state is an old one": (lambda e: e.current.pop(), ("current state", "lost")),
+    "a signal waits that does not": (
+        lambda e: e.waiting.add((STREAMS["bert"], BLOCKED, "started")),
+        ("parked signals", "contradicted"),
+    ),
+    "a report counts twice": (
+        lambda e: e.reports["alpha", "actions", "event", None][MAPS[0]].update(["offered"]),
+        ("report ('alpha', 'actions', 'event', None)", "doubled"),
+    ),
+    "a report lacks an hour": (
+        lambda e: e.reports.pop(("alpha", "visitors", "offered", NOON.isoformat())),
+        (f"report {('alpha', 'visitors', 'offered', NOON.isoformat())}", "lost"),
+    ),
+    "a stream lags at its end": (
+        lambda e: e.streamed["alpha"][MAPS[0]].subtract(["offered"]),
+        ("stream of changes of alpha", "lost"),
+    ),
+    "the proofs differ": (
+        lambda e: setattr(e, "verified", (1, "they differ")),
+        ("projections verify --contents", "other"),
+    ),
+    "a process has ended by itself": (
+        lambda e: e.seen.append(("processes", "service-1 ended by itself with code 1")),
+        ("processes", "other"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DOCTORED)
+def test_what_a_reader_shows_wrongly_is_found(clean: Evidence, what: str) -> None:
+    """One thing at a time; nothing else is complained about."""
+    # given
+    doctor, expected = DOCTORED[what]
+    # when
+    doctor(clean)
+    # then
+    assert kinds(clean) == {expected}
+
+
+def test_an_empty_report_is_no_report(clean: Evidence) -> None:
+    """Nothing shown is everything lost."""
+    # when
+    clean.reports, clean.streamed = {}, {"alpha": {MAPS[0]: Counter()}}
+    # then
+    assert {kind for _, kind in kinds(clean)} == {"lost"}
+    assert len(kinds(clean)) == 9
