@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from soak import fold
 from soak.evidence import Evidence, Figures, Violation
-from soak.outcomes import Ledger, acknowledged, doubled, offers, refusals, unsent
+from soak.outcomes import Ledger, acknowledged, declined, doubled, offers, refusals, unsent
 
 _MOST_SHOWN: Final = 5
 """Differences of one kind that are shown one by one."""
@@ -116,6 +116,7 @@ def _each(name: str, how: str, some: Iterable[Any], kind: str) -> Iterator[Viola
 _OF_HISTORIES: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (
     acknowledged,
     offers,
+    declined,
     doubled,
     refusals,
     unsent,

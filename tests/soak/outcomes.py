@@ -1,7 +1,7 @@
 """Checks of the histories against the log: every acknowledged outcome is in it once, and nothing else is."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import Final
@@ -155,6 +155,35 @@ def refusals(ledger: Ledger) -> Iterator[Violation]:
         if count > sent[organization, text]:
             what = f"sent {sent[organization, text]} times, kept {count} times by {organization}: {text}"
             yield Violation("refusal log", "doubled", what)
+
+
+def declined(ledger: Ledger) -> Iterator[Violation]:
+    """Nothing was taken of a request that was declined: sent again, its signals are no duplicates.
+
+    Signals that anybody else sent too are left out, and time-outs, which the service records by itself.
+    """
+    by_request = {one.request: one for one in ledger.evidence.attempts}
+    senders: defaultdict[Key, list[str]] = defaultdict(list)
+    for attempt, _, told, _ in ledger.signals():
+        if told is not None and attempt.again is None:
+            senders[told.pair, told.action, told.state].append(attempt.request)
+    for attempt, text, told, outcome in ledger.signals():
+        if told is None or outcome is None or outcome[0] != "duplicate" or told.state == "timedout":
+            continue
+        before = _before(attempt, by_request)
+        is_alone = len(senders[told.pair, told.action, told.state]) == 1
+        if before and is_alone and all(one.fate == DECLINED for one in before):
+            what = f"declined {len(before)} times, then a duplicate in request {attempt.request}: {text}"
+            yield Violation("declined requests", "contradicted", what)
+
+
+def _before(attempt: Attempt, by_request: Mapping[str, Attempt]) -> list[Attempt]:
+    """List the attempts before this one of the same request."""
+    found: list[Attempt] = []
+    while attempt.again is not None:
+        attempt = by_request[attempt.again]
+        found.append(attempt)
+    return found
 
 
 def unsent(ledger: Ledger) -> Iterator[Violation]:

@@ -79,7 +79,8 @@ def entries() -> list[Entry]:
     ]
     found: list[Entry] = []
     for at, (request, signals, fate, outcomes) in enumerate(sent):
-        found.append({"at": at, "kind": SENT, "request": request, "way": "service-1"})
+        again = {"b-2": "b-1", "b-4": "b-3"}.get(request)
+        found.append({"at": at, "kind": SENT, "request": request, "way": "service-1", "again": again})
         found[-1] |= {"organization": "alpha", "signals": signals}
         found.append({"at": at + 0.5, "kind": fate, "request": request, "outcomes": outcomes})
     return found
@@ -202,6 +203,14 @@ def test_a_signal_that_was_acknowledged_as_recorded_twice_is_found(clean: Eviden
     clean.attempts[1].outcomes = (("recorded", None), clean.attempts[1].outcomes[1])
     # then
     assert kinds(clean) == {("acknowledged outcomes", "contradicted")}
+
+
+def test_a_declined_request_that_was_taken_all_the_same_is_found(clean: Evidence) -> None:
+    """Sent again, its signal should have been recorded; behind an unknown outcome a duplicate is right."""
+    # when
+    clean.attempts[5].outcomes = (("duplicate", None),)
+    # then
+    assert kinds(clean) == {("declined requests", "contradicted")}
 
 
 def test_a_position_that_a_client_is_told_again_is_found(clean: Evidence) -> None:
