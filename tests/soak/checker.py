@@ -54,8 +54,8 @@ def _tail(evidence: Evidence) -> Iterator[Violation]:
     logged = [(one.position, one.stream, one.version) for one in evidence.log]
     if evidence.tailed != logged:
         seen, held = Counter(evidence.tailed), Counter(logged)
-        for what, some in (("missed by", held - seen), ("shown too often to", seen - held)):
-            yield from _each("tailing reader", f"{what} the reader", some, "lost")
+        yield from _each("tailing reader", "missed", held - seen, "lost")
+        yield from _each("tailing reader", "shown too often", seen - held, "doubled")
         if seen == held:
             yield Violation("tailing reader", "contradicted", "the reader was shown the log in another order")
 

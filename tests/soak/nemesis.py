@@ -104,7 +104,7 @@ class Nemesis:
         try:
             target = next(running)
         except (CannotInjectError, psycopg.Error, OSError) as error:
-            history.write(SKIPPED, fault=fault.name, why=str(error))
+            history.write(SKIPPED, fault=fault.name, why=_in_short(error))
             return 0.0
         self.injected += 1
         self.active += (fault.name,)
@@ -116,3 +116,10 @@ class Nemesis:
 
         healing.callback(heal)
         return seconds
+
+
+def _in_short(error: Exception) -> str:
+    """Say why a fault could not be injected; what libpq says of a connection has many lines and paths."""
+    if isinstance(error, psycopg.OperationalError):
+        return "the store could not be reached then"
+    return str(error)

@@ -233,7 +233,7 @@ DOCTORED: dict[str, tuple[Callable[[Evidence], object], tuple[str, str]]] = {
     "a tailing reader misses an event": (lambda e: e.tailed.pop(2), ("tailing reader", "lost")),
     "a tailing reader is shown one twice": (
         lambda e: e.tailed.append(e.tailed[-1]),
-        ("tailing reader", "lost"),
+        ("tailing reader", "doubled"),
     ),
     "a tailing reader is shown another order": (
         lambda e: e.tailed.reverse(),
