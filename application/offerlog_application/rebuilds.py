@@ -19,10 +19,60 @@ class RebuildProgress(NamedTuple):
 
 
 class RebuildRunning(Exception):  # noqa: N818 - says what is the case
-    """Another rebuild is at work on this log."""
+    """Another rebuild, or a verification of contents, is at work on this log."""
 
     def __init__(self) -> None:
-        super().__init__("another rebuild of this log is at work; wait until it has ended")
+        super().__init__(
+            "another rebuild or verification of this log is at work, and nothing was compared; try again when"
+            " it has ended"
+        )
+
+
+class TablesInUseError(Exception):
+    """The live tables could not be compared with, or replaced: somebody else kept them locked.
+
+    Args:
+        tries: How often it was tried.
+        cause: What the store said last.
+    """
+
+    def __init__(self, tries: int, cause: str) -> None:
+        super().__init__(
+            f"the live projections are in use, by a backup or a long query for instance, and were not free in"
+            f" {tries} tries ({cause}); they stay in place: try again later"
+        )
+
+
+class EndedWorker(NamedTuple):
+    """A process of a rebuild that ended before its work was done.
+
+    Attributes:
+        process: Its number.
+        how: How it ended, such as "was ended by SIGKILL".
+        said: Its last words; empty where there are none.
+    """
+
+    process: int
+    how: str
+    said: str
+
+
+class RebuildWorkersError(Exception):
+    """The processes that load a rebuild have ended before the last slice; the live projections stay in place.
+
+    Attributes:
+        workers: Those processes.
+    """
+
+    def __init__(self, workers: Sequence[EndedWorker], events: int, total: int) -> None:
+        ended = "; ".join(
+            f"process {one.process} {one.how}" + (f" ({one.said})" if one.said else "") for one in workers
+        )
+        super().__init__(
+            f"the rebuild has stopped after {events:,} events, up to position {total:,}: {ended}; the live"
+            " projections stay in place: run the same command again, and it goes on from there"
+        )
+        self.workers = workers
 
 
 class ProjectionsDiffer(Exception):  # noqa: N818 - says what is the case

@@ -6,6 +6,7 @@ from offerlog_application.listings import DeadLetter, Proof
 from offerlog_application.rebuilds import RebuildProgress
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
+from offerlog_infrastructure.postgres.log import server_reached, store_reached
 from offerlog_infrastructure.postgres.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.rebuild import rebuild
 from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
@@ -42,11 +43,16 @@ class ProjectionUpkeep:
             KeyError: There is no projection of that name.
             RebuildRunning: Another one is at work.
             ProjectionsDiffer: Old and new differ at the same position; the old one stays.
+            NotProjected: The live projection does not move.
+            TablesInUseError: Somebody else keeps the live tables locked.
+            RebuildWorkersError: The processes that load were killed, or failed.
+            StoreUnavailable: The store cannot be reached.
         """
         views = [view for view in VIEWS if name in {None, view.name}]
         if not views:
             raise KeyError(name)
-        rebuild(self._application, views, told=told, accept_difference=accept_difference, switch=switch)
+        with store_reached(), server_reached():
+            rebuild(self._application, views, told=told, accept_difference=accept_difference, switch=switch)
 
     def verify(self, name: str | None = None) -> Sequence[Proof]:
         """Compare what each projection has folded in with the log, up to its position; reads the whole log.

@@ -16,6 +16,7 @@ import pytest
 from contracts.given import journeys
 from contracts.recount import recounted, rows, shown, until
 from infrastructure.test_projector import contents
+from offerlog_application.ports import StoreUnavailable
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
 from offerlog_application.reports import ReportQuery
 from offerlog_infrastructure.postgres.rebuild import switch, workshop
@@ -222,7 +223,7 @@ def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: 
             offerlog.wait(offerlog.record(journeys(140)).position, timeout=10)
         finally:
             over.set()
-        with pytest.raises(psycopg.Error):
+        with pytest.raises(StoreUnavailable):
             switching.result(60)
 
 

@@ -1,6 +1,6 @@
 """The command `offerlog`: its commands, and how an error ends it.
 
-Exit codes: 0 done (refused signals are not a failure), 2 wrong usage, 1 anything else, 130 Ctrl-C.
+The exit codes stand in `exit_codes`.
 """
 
 import gc
@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from importlib.metadata import version
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -26,10 +26,9 @@ from offerlog_infrastructure.cli import (
     simulate,
 )
 from offerlog_infrastructure.cli.everywhere import Group, hand_down
+from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.cli.output import OneLine
 from offerlog_infrastructure.escaping import spell_out
-
-_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="offerlog",
@@ -105,20 +104,20 @@ def _run() -> int:
         code: int | None = app(standalone_mode=False)
         sys.stdout.flush()
     except (Abort, KeyboardInterrupt):
-        code = _INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except SystemExit as ended:  # how typer ends when whoever read the output has enough of it
         if not isinstance(ended.__context__, BrokenPipeError):
             raise
-        return 0
+        return ExitCode.DONE
     except BrokenPipeError:
-        return 0
+        return ExitCode.DONE
     except TyperException as error:
         return _end_of_usage(error)
     except Exception as error:
         if os.environ.get("OFFERLOG_DEBUG"):
             raise
         return _end_of(error)
-    if code == _INTERRUPTED:  # typer catches Ctrl-C itself and returns this
+    if code == ExitCode.INTERRUPTED:  # typer catches Ctrl-C itself and returns this
         _say("interrupted; what was recorded stays recorded")
     return code or 0
 
@@ -126,7 +125,7 @@ def _run() -> int:
 def _end_of_usage(error: TyperException) -> int:
     """Say in one line what was wrong with the call; returns the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed in its stead
-        return 0
+        return ExitCode.DONE
     where = getattr(error, "ctx", None)
     hint = f" (see `{where.command_path} --help`)" if where is not None else ""
     text = " ".join(error.format_message().split())
@@ -146,10 +145,10 @@ def _end_of(error: Exception) -> int:
     match error:
         case MalformedSignal():
             _say(f"{OPTION_OF.get(error.field or '', error.field)}: {error.cause}")
-            return 2
+            return ExitCode.USAGE
         case CalendarError():
             _say(f"--{error}")
-            return 2
+            return ExitCode.USAGE
         case ValidationError(title="Settings"):
             first = error.errors(include_url=False)[0]
             bounds = "timedelta" in first["msg"]
@@ -161,18 +160,18 @@ def _end_of(error: Exception) -> int:
             name = str(first["loc"][0]).upper()
             variable = name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}"
             _say(f"the environment variable {variable}: {why}")
-            return 2
+            return ExitCode.USAGE
         case OrganizationName():
             _say(f"--organization: {error}")
-            return 2
+            return ExitCode.USAGE
         case OSError(filename=name, strerror=str(why)):
             _say(f"{name}: {why}" if isinstance(name, str) else why)
-            return 1
+            return ExitCode.FAILED
         case _:
             text = " ".join(str(error).split()) or type(error).__name__
             known = type(error).__module__.startswith("offerlog") or isinstance(error, OSError)
             _say(text if known else f"{type(error).__name__}: {text} (OFFERLOG_DEBUG=1 shows where)")
-            return 1
+            return code_of(error)
 
 
 def _say(text: str) -> None:

@@ -6,6 +6,7 @@ import typer
 from rich.text import Text
 
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
+from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table
@@ -41,7 +42,7 @@ def check(
     """Say which kinds of events the log holds, and whether this build can read them all.
 
     Run it with a new build before the build is put to work. Reads a sample
-    of each kind. Exit code 1 if there is an event that cannot be read.
+    of each kind. Exit code 3 if there is an event that cannot be read.
     """
     with open_service(data, organization, Access.MAINTAIN, project=False) as service:
         kinds = service.stored_kinds()
@@ -68,4 +69,4 @@ def check(
     for kind in unreadable:
         typer.echo(f"offerlog: this build cannot read {spell_out(kind.error or '')}", err=True)
     if unreadable:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FOUND_WRONG)

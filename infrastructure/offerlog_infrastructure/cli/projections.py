@@ -10,6 +10,7 @@ from rich.text import Text
 
 from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
+from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import (
@@ -77,8 +78,8 @@ def verify(
 ) -> None:
     """Prove that no event was skipped or taken twice: compare what was folded in with the log.
 
-    Reads the whole log. Exit code 1 where they differ, with the first
-    difference.
+    Reads the whole log. Exit code 3 where they differ, with the first
+    difference; 4 where another rebuild or verification is at work.
     """
     with open_service(data, organization, Access.MAINTAIN) as service:
         _known(service, name)
@@ -96,18 +97,18 @@ def verify(
             rows.add_row(one.view, "no" if one.differences else "yes", *figures)
         if form is Form.TABLE:
             out.print(rows)
+        for one in proofs:
+            for first in one.differences[:1]:
+                typer.echo(
+                    f"offerlog: {one.view}: of the streams that begin with {first.slice:x}, {first.events:,}"
+                    f" events were folded in where the log holds {first.expected:,}; build it anew:"
+                    f" offerlog projections rebuild {one.view}",
+                    err=True,
+                )
+        if any(one.differences for one in proofs):  # which no comparison of rows makes less true
+            raise typer.Exit(ExitCode.FOUND_WRONG)
         if contents:
             _rebuild(service, name, switch=False, accept_difference=False)
-    for one in proofs:
-        for first in one.differences[:1]:
-            typer.echo(
-                f"offerlog: {one.view}: of the streams that begin with {first.slice:x}, {first.events:,}"
-                f" events were folded in where the log holds {first.expected:,}; build it anew:"
-                f" offerlog projections rebuild {one.view}",
-                err=True,
-            )
-    if any(one.differences for one in proofs):
-        raise typer.Exit(1)
 
 
 def rebuild(
@@ -122,7 +123,8 @@ def rebuild(
 
     Readers go on with the old one until then. If the two differ, as they
     will where the code was changed on purpose, it shows where and asks.
-    Interrupted, it goes on where it was the next time.
+    Interrupted, it goes on where it was the next time. Exit code 3 where the
+    two differ, 4 where another rebuild or verification is at work.
     """
     with open_service(data, organization, Access.MAINTAIN) as service:
         _known(service, name)

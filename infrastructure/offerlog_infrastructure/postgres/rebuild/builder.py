@@ -19,6 +19,7 @@ from offerlog_infrastructure.postgres.rebuild.loading import load
 from offerlog_infrastructure.postgres.rebuild.switch import catch_up, prove_and_switch
 from offerlog_infrastructure.postgres.rebuild.workshop import Workshop
 from offerlog_infrastructure.postgres.views import View, prepare
+from offerlog_infrastructure.waiting import announced
 
 _LOCK_NUMBER: Final = 100
 """The second key of the advisory lock that keeps rebuilds apart."""
@@ -45,6 +46,8 @@ def rebuild(
         RebuildRunning: Another one is at work.
         ProjectionsDiffer: Old and new differ at the same position.
         NotProjected: The live projection does not move.
+        TablesInUseError: Somebody else keeps the live tables locked.
+        RebuildWorkersError: The processes that load ended before the last slice.
         SchemaNotMade: The database's user may not make the schema that it takes.
     """
     workshop = Workshop(application.log.datastore.schema)
@@ -103,7 +106,7 @@ def _indexed(application: OfferlogApplication, workshop: Workshop, views: Sequen
             work.append(pool.submit(workshop.keep_vacuum_off, cursor, views))
             for done in work:
                 done.result()
-        with application.connect() as connection:
+        with application.connect() as connection, announced("the rebuilt tables to be vacuumed"):
             # Behind all of it: while a transaction that began before is under way, no page is visible to all.
             for view in views:
                 workshop.vacuum(connection, view)
@@ -112,7 +115,7 @@ def _indexed(application: OfferlogApplication, workshop: Workshop, views: Sequen
 
 def _finish(application: OfferlogApplication, workshop: Workshop, view: View) -> None:
     """Sum up what the slices have loaded, and index it; once."""
-    with application.connect() as connection:
+    with application.connect() as connection, announced(f"the indexes of the rebuilt {view.name}"):
         workshop.enter(connection)
         with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
             cursor.execute("SELECT loaded FROM steps WHERE view = %s FOR UPDATE", (view.name,))

@@ -2,22 +2,27 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from offerlog_application.rebuilds import RebuildProgress
+from offerlog_application.rebuilds import EndedWorker, RebuildProgress, RebuildWorkersError
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.rebuild.slices import load_slices
 from offerlog_infrastructure.postgres.rebuild.workshop import Workshop
 from offerlog_infrastructure.postgres.views import View
+from offerlog_infrastructure.waiting import announced
 
 _LOOK_SECONDS: Final = 0.1
+_LAST_WORDS: Final = 400
+"""How many characters of a worker's last words are shown."""
+
 _ALONE: Final = 2
 """Fewer slices than this are loaded without processes for it."""
 
@@ -31,34 +36,91 @@ def load(
     views: Sequence[View],
     told: Callable[[RebuildProgress], None],
 ) -> None:
-    """Load what is left; `told` hears how far it is, several times a second."""
-    left = _left(connection, told)
+    """Load what is left; `told` hears how far it is, several times a second.
+
+    Raises:
+        RebuildWorkersError: All processes that load were killed, or have failed.
+    """
+    left = _left(connection, told).slices
     if left < _ALONE:
-        while left:  # it may still be held by a process of an earlier rebuild, which is about to end
-            load_slices(connection, views)
-            if left := _left(connection, told):
-                time.sleep(_LOOK_SECONDS)
+        with announced("a process of an earlier rebuild to let go of the last slice"):
+            while left:
+                load_slices(connection, views)
+                if left := _left(connection, told).slices:
+                    time.sleep(_LOOK_SECONDS)
         return
     # One more than there are cores: each waits for the server a third of its time.
     with _workers(application, workshop, views, min(left, (os.cpu_count() or 1) + 1)) as workers:
         while left:
+            left = _await_slice(connection, workers, left, told)
+            if left and all(worker.returncode == 0 for worker in workers):
+                break  # what is left was held by somebody who has let go of it since
+    if left:
+        load(application, connection, workshop, views, told)
+
+
+def _await_slice(
+    connection: Connection[DictRow],
+    workers: Sequence["subprocess.Popen[str]"],
+    before: int,
+    told: Callable[[RebuildProgress], None],
+) -> int:
+    """Wait until one more slice has been loaded; returns how many are left.
+
+    Raises:
+        RebuildWorkersError: All workers have ended, and slices are left.
+    """
+    numbers = ", ".join(str(worker.pid) for worker in workers)
+    with announced(f"the processes of the rebuild ({numbers}) to load the next part of the log"):
+        while True:
             time.sleep(_LOOK_SECONDS)
             ended = [worker for worker in workers if worker.poll() is not None]
             left = _left(connection, told)
-            if left and len(ended) == len(workers):
-                said = " ".join((workers[0].stderr.read() if workers[0].stderr else "").split()[-40:])
-                raise RuntimeError(f"the processes of the rebuild ended before the last slice: {said}")
+            failed = [worker for worker in ended if worker.returncode]
+            if left.slices and len(ended) == len(workers) and failed:
+                raise RebuildWorkersError([_ended(worker) for worker in failed], left.events, left.goal)
+            if left.slices < before or len(ended) == len(workers):
+                return left.slices
 
 
-def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], None]) -> int:
-    """How many slices are still to be loaded."""
+def _ended(worker: "subprocess.Popen[str]") -> EndedWorker:
+    """How a worker ended, in words."""
+    said = " ".join((worker.stderr.read() if worker.stderr else "").split())[-_LAST_WORDS:]
+    if worker.returncode >= 0:
+        return EndedWorker(worker.pid, f"ended with exit code {worker.returncode}", said)
+    try:
+        name = signal.Signals(-worker.returncode).name
+    except ValueError:
+        name = f"signal {-worker.returncode}"
+    memory = (
+        ", perhaps for want of memory (see the system's log)" if -worker.returncode == signal.SIGKILL else ""
+    )
+    return EndedWorker(worker.pid, f"was ended by {name}{memory}", said)
+
+
+class _Left(NamedTuple):
+    """What is still to be loaded.
+
+    Attributes:
+        slices: How many slices.
+        events: How many events have been loaded.
+        goal: Up to which position they are loaded.
+    """
+
+    slices: int
+    events: int
+    goal: int
+
+
+def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], None]) -> _Left:
+    """How much is still to be loaded."""
     row = connection.execute(
         "SELECT count(*) FILTER (WHERE NOT done) AS left, sum(events)::bigint AS events,"
         " (SELECT goal FROM plan) AS goal FROM slices"
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     told(RebuildProgress("loading", row["events"] or 0, row["goal"]))
-    return int(row["left"])
+    return _Left(int(row["left"]), int(row["events"] or 0), int(row["goal"]))
 
 
 @contextlib.contextmanager

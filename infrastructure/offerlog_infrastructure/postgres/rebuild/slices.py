@@ -4,6 +4,7 @@ A slice is taken, loaded and marked in one transaction: a process that dies leav
 """
 
 import gc
+import logging
 import os
 import sys
 import threading
@@ -73,13 +74,17 @@ def main() -> None:
     """A process of its own: the connection string, the live schema and the views come on standard input."""
     dsn, schema, *names = sys.stdin.readline().split("\t")
     gc.disable()  # facts and rows make no cycles
+    logging.disable()  # the starter speaks, also of what is waited for here
     threading.Thread(target=_end_with_starter, daemon=True).start()
     wanted = {name.strip() for name in names}
-    with connect(dsn, schema) as connection:
-        Workshop(schema).enter(connection)
-        # What a crash of the server takes away is loaded again; the switch at the end waits for the disk.
-        connection.execute("SET synchronous_commit TO off")
-        load_slices(connection, [view for view in VIEWS if view.name in wanted])
+    try:
+        with connect(dsn, schema) as connection:
+            Workshop(schema).enter(connection)
+            # What a crash of the server takes away is loaded again; the switch at the end waits for the disk.
+            connection.execute("SET synchronous_commit TO off")
+            load_slices(connection, [view for view in VIEWS if view.name in wanted])
+    except Exception as error:  # noqa: BLE001 - whatever it is, the starter shows it
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 def _end_with_starter() -> None:

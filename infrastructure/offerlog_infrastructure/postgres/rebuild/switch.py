@@ -7,13 +7,15 @@ from typing import Any, Final
 import psycopg
 from psycopg import Cursor
 
-from offerlog_application.rebuilds import NotProjected, ProjectionsDiffer
+from offerlog_application.ports import StoreUnavailable
+from offerlog_application.rebuilds import NotProjected, ProjectionsDiffer, TablesInUseError
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.projector import PAGE
 from offerlog_infrastructure.postgres.rebuild.workshop import Workshop
 from offerlog_infrastructure.postgres.views import View
+from offerlog_infrastructure.waiting import announced
 
 _LOOK_SECONDS: Final = 0.1
 _SWITCHES_TRIED: Final = 20
@@ -25,17 +27,33 @@ _HANGS_SECONDS: Final = 10
 def catch_up(application: OfferlogApplication, cursor: Cursor[Any], views: Sequence[View]) -> None:
     """Take in what the live views have taken in since; waits for those that are not as far as we are."""
     for view in views:
-        stood, since = -1, time.monotonic()
         while True:
             ours, live = _positions(cursor, view)
             if live < ours:
-                if live > stood:
-                    stood, since = live, time.monotonic()
-                elif time.monotonic() - since > _STALLED_SECONDS:
-                    raise NotProjected(view.name, live)
-                time.sleep(_LOOK_SECONDS)
+                _await_live(cursor, view)
             elif not _take_in(application, cursor, view, ours, live):
                 break
+
+
+def _await_live(cursor: Cursor[Any], view: View) -> None:
+    """Wait until the live view is as far as the new one.
+
+    Raises:
+        NotProjected: It does not move.
+    """
+    stood, since = -1, time.monotonic()
+    what = f"the live projection {view.name} to come as far as the rebuilt one"
+    with announced(what, _STALLED_SECONDS) as wait:
+        while True:
+            ours, live = _positions(cursor, view)
+            if live >= ours:
+                return
+            if live > stood:
+                stood, since = live, time.monotonic()
+            elif time.monotonic() - since > _STALLED_SECONDS:
+                raise NotProjected(view.name, live)
+            wait.reason = f"it stands at position {live:,} of {ours:,}"
+            time.sleep(_LOOK_SECONDS)
 
 
 def _positions(cursor: Cursor[Any], view: View) -> tuple[int, int]:
@@ -93,34 +111,53 @@ def prove_and_switch(
 
     Raises:
         ProjectionsDiffer: They differ, and that was not accepted.
-        LockNotAvailable: Somebody held a live table all the while.
-        QueryCanceled: As above.
+        TablesInUseError: Somebody held a live table all the while.
+        StoreUnavailable: This process was stopped meanwhile, so the server has ended its connection.
     """
-    for attempt in range(1, _SWITCHES_TRIED + 1):
-        try:
-            with cursor.connection.transaction():
-                cursor.execute("SET LOCAL lock_timeout = '2s'")
-                # All projectors wait for this transaction: one that hangs is ended by the server.
-                hangs = f"SET LOCAL idle_in_transaction_session_timeout = '{_HANGS_SECONDS}s'"
-                cursor.execute(hangs.encode())
-                cursor.execute(
-                    "SELECT FROM offerlog_tracking WHERE application_name = ANY(%s)"
-                    " ORDER BY application_name FOR UPDATE",
-                    ([view.name for view in views],),
-                )
-                workshop.keep_vacuum_off(cursor, views)
-                catch_up(application, cursor, views)
-                found = [one for view in views for one in workshop.differences(cursor, view)]
-                if found and not accept:
-                    raise ProjectionsDiffer(found)
-                if switch:
-                    _lock_out_readers(cursor, workshop, views)
-                    for view in views:
-                        workshop.move_in(cursor, view)
-                workshop.close(cursor)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
-            if attempt == _SWITCHES_TRIED:
-                raise
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return
+    with announced("the live projections and the rebuilt ones to be compared") as wait:
+        for attempt in range(1, _SWITCHES_TRIED + 1):
+            try:
+                _try_to_switch(application, cursor, workshop, views, accept=accept, switch=switch)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
+                if attempt == _SWITCHES_TRIED:
+                    raise TablesInUseError(attempt, str(error)) from error
+                wait.reason = f"try {attempt} of {_SWITCHES_TRIED} failed ({error})"
+                time.sleep(_LOOK_SECONDS)
+            except psycopg.errors.IdleInTransactionSessionTimeout as error:
+                raise StoreUnavailable(
+                    f"the rebuild stood still for {_HANGS_SECONDS} seconds while projections waited for it,"
+                    " so the server ended it; the live ones stay in place: run the same command again"
+                ) from error
+            else:
+                return
+
+
+def _try_to_switch(
+    application: OfferlogApplication,
+    cursor: Cursor[Any],
+    workshop: Workshop,
+    views: Sequence[View],
+    *,
+    accept: bool,
+    switch: bool,
+) -> None:
+    with cursor.connection.transaction():
+        cursor.execute("SET LOCAL lock_timeout = '2s'")
+        # All projectors wait for this transaction: one that hangs is ended by the server.
+        hangs = f"SET LOCAL idle_in_transaction_session_timeout = '{_HANGS_SECONDS}s'"
+        cursor.execute(hangs.encode())
+        cursor.execute(
+            "SELECT FROM offerlog_tracking WHERE application_name = ANY(%s)"
+            " ORDER BY application_name FOR UPDATE",
+            ([view.name for view in views],),
+        )
+        workshop.keep_vacuum_off(cursor, views)
+        catch_up(application, cursor, views)
+        found = [one for view in views for one in workshop.differences(cursor, view)]
+        if found and not accept:
+            raise ProjectionsDiffer(found)
+        if switch:
+            _lock_out_readers(cursor, workshop, views)
+            for view in views:
+                workshop.move_in(cursor, view)
+        workshop.close(cursor)
