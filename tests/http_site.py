@@ -50,25 +50,34 @@ def served(
     clock: Clock | None = None,
 ) -> Iterator[Site]:
     """The service, its application prepared for a test; stopped at the end as SIGTERM stops it."""
-    with open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False, trace=trace) as service:
-        app = create_app(service, service.keys, Settings())
-        prepare(app)
-        listening = listen("127.0.0.1", 0)
-        ready = threading.Event()
+    with (
+        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False, trace=trace) as service,
+        serving(service, prepare) as site,
+    ):
+        yield site
 
-        def serve() -> None:
-            run(app, listening, ready.set, stop_when=stopped)
 
-        stopped = threading.Event()
-        thread = threading.Thread(target=serve)
-        thread.start()
-        assert ready.wait(10)
-        try:
-            yield Site(f"http://127.0.0.1:{listening.getsockname()[1]}", service)
-        finally:
-            stopped.set()
-            thread.join(30)
-        assert not thread.is_alive()
+@contextmanager
+def serving(service: Offerlog, prepare: Callable[[FastAPI], object] = lambda _: None) -> Iterator[Site]:
+    """An open service, served as `served` does it."""
+    app = create_app(service, service.keys, Settings())
+    prepare(app)
+    listening = listen("127.0.0.1", 0)
+    ready = threading.Event()
+
+    def serve() -> None:
+        run(app, listening, ready.set, stop_when=stopped)
+
+    stopped = threading.Event()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield Site(f"http://127.0.0.1:{listening.getsockname()[1]}", service)
+    finally:
+        stopped.set()
+        thread.join(30)
+    assert not thread.is_alive()
 
 
 @pytest.fixture

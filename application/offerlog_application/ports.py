@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer
@@ -26,7 +27,37 @@ class VersionConflict(Exception):  # noqa: N818 - says what is the case
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - says what is the case
-    """The store cannot be reached; nothing of the request was stored."""
+    """The store cannot do its work now; nothing of the request was stored.
+
+    Attributes:
+        trouble: The reason.
+        table: The table that is locked, where that is known; None for any other reason.
+        holder: Who locks it, where that is known: a process of the database server, and its command.
+        detail: The words of the server or the driver. They may name hosts and files.
+        summary: What is wrong and what to do next, without those words: anybody may read it.
+    """
+
+    def __init__(
+        self,
+        detail: str = "",
+        trouble: StoreTrouble = StoreTrouble.UNREACHABLE,
+        *,
+        table: str | None = None,
+        holder: str = "",
+    ) -> None:
+        sentence = f"the table {table} is locked" if table else trouble.sentence
+        self.trouble = trouble
+        self.table = table
+        self.holder = holder
+        self.detail = detail
+        self.summary = f"{sentence}; {trouble.advice}"
+        by = f" ({holder})" if holder else ""
+        words = f": {detail}" if detail else ""
+        super().__init__(f"{sentence}{by}{words}; {trouble.advice}")
+
+
+class RefusalsLocked(StoreUnavailable):
+    """A table of the refusal log is locked; nothing was stored, but facts without refusals could be."""
 
 
 class Closed(Exception):  # noqa: N818 - says what is the case
@@ -43,14 +74,19 @@ class OutcomeUnknown(Exception):  # noqa: N818 - says what is the case
 
     Attributes:
         transaction: The store's id of the transaction.
+        because: Why the store is away, where that is known.
     """
 
-    def __init__(self, transaction: str) -> None:
+    because: StoreUnavailable | None = None
+
+    def __init__(self, transaction: str, because: StoreUnavailable | None = None) -> None:
+        why = "" if because is None else f" ({because.summary})"
         super().__init__(
-            f"the store went away while committing transaction {transaction}; send the same signals again:"
-            " what was recorded is recognised"
+            f"the store went away while committing transaction {transaction}{why}; send the same signals"
+            " again: what was recorded is recognised"
         )
         self.transaction = transaction
+        self.because = because
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +137,7 @@ class EventLog(Protocol):
 
         Raises:
             VersionConflict: Nothing was stored; load that stream again.
+            RefusalsLocked: Nothing was stored; without refusals it could be.
             StoreUnavailable: Nothing was stored.
             OutcomeUnknown: It may or may not have been stored.
         """

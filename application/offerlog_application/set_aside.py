@@ -22,6 +22,9 @@ _HOLD_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, *[2.0] * 12)
 """How long a submission is set aside, time after time, while another writer stands in its way; a writer
 that hangs is ended by the store well before the last of these."""
 
+_LONGEST_DELAY: Final = 2
+"""Which of these pauses is the longest between two looks at a locked table: half a second."""
+
 _ROUND: Final = 200
 """Most submissions that are tried again together."""
 
@@ -96,6 +99,7 @@ class Submission:
             where that is more.
         future: Gets the caller's result.
         missed: How often it was set aside although nobody was found to hold it.
+        arrived: When it was handed in, by the monotonic clock.
     """
 
     cases: Sequence[Case]
@@ -108,7 +112,9 @@ class Submission:
     future: CancellableFuture = field(default_factory=CancellableFuture)
     _streams: frozenset[UUID] | None = None
     missed: int = 0
+    arrived: float = field(default_factory=time.monotonic)
     _holds: int = 0
+    _delays: int = 0
     _first_held: float = 0.0
     _not_before: float = 0.0
 
@@ -131,8 +137,8 @@ class Submission:
 
     @property
     def tries(self) -> int:
-        """How often it was set aside for itself: as held by another writer, or as perhaps held."""
-        return self._holds + self.missed
+        """How often it was set aside for itself: as held, or perhaps held, or in need of a locked table."""
+        return self._holds + self.missed + self._delays
 
     def start(self) -> bool:
         """Say that its writing begins; False if its caller has cancelled it. Again is no harm."""
@@ -158,6 +164,12 @@ class Submission:
         self._not_before = now + _HOLD_SECONDS[self._holds]
         self._holds += 1
         return True
+
+    def delay(self) -> None:
+        """Put it off as it needs a table that is locked."""
+        seconds = _HOLD_SECONDS[min(self._delays, _LONGEST_DELAY)]
+        self._delays += 1
+        self._not_before = time.monotonic() + seconds
 
     def wait(self, now: float) -> float:
         """Seconds for which it is still put off; 0 or less where it is not."""

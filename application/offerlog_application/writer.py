@@ -8,30 +8,32 @@ alone does not wait for company: whatever is there when the writer is free is th
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
+from offerlog_application.decided import Decided
 from offerlog_application.ports import (
     EventLog,
     HeldStreams,
     OutcomeUnknown,
+    RefusalsLocked,
     StoreUnavailable,
     VersionConflict,
 )
 from offerlog_application.set_aside import Answer, Case, Submission, split_by_streams
+from offerlog_application.store_trouble import StoreTrouble
+from offerlog_application.store_watch import ATTEMPTS, STORE_PATIENCE, StoreWatch, pause
 from offerlog_application.submissions import Group, Submissions
 from offerlog_application.traces import UNTRACED, Commit, Trace
 from offerlog_domain.decision import Judgement
 from offerlog_domain.facts import Fact
 from offerlog_domain.outcomes import Refusal
-from offerlog_domain.visitor_offer import VisitorOffer
 
-_ATTEMPTS: Final = 8
-"""How often a group is decided and appended again at once, because another writer got there first or
-because the connection broke before the commit."""
+_LATE: Final = 1.0
+"""Submissions whose patience ends within this time of the first one's are given up with it."""
 
 _FIND_SECONDS: Final = 0.25
 """How long to look for what else another writer holds, once it has made a group wait."""
@@ -62,6 +64,15 @@ class _HeldByOthers(Exception):  # noqa: N818 - says what is the case
         self.streams = streams
 
 
+class _RefusalsWait(Exception):  # noqa: N818 - says what is the case
+    """The refusal log is locked, and these submissions need it; nothing was stored."""
+
+    def __init__(self, submissions: set[Submission], error: RefusalsLocked) -> None:
+        super().__init__(f"{len(submissions)} submissions need the refusal log")
+        self.submissions = submissions
+        self.error = error
+
+
 class WriterFailedError(OutcomeUnknown):
     """The writer broke off a group for a reason nobody foresaw; the group may or may not be stored.
 
@@ -85,12 +96,14 @@ class WriterHealth:
         stalled_seconds: Age of the group that is being written; 0 while none is.
         waiting: Cases that wait, those set aside included.
         incidents: Groups that failed for a reason nobody foresaw, since the start.
+        trouble: Why the store could not be written to within the last seconds; None where it can be.
     """
 
     alive: bool
     stalled_seconds: float
     waiting: int
     incidents: int
+    trouble: StoreUnavailable | None = None
 
 
 class GroupCommitWriter:
@@ -115,6 +128,7 @@ class GroupCommitWriter:
         self._log = log
         self._trace = trace
         self._submissions = Submissions(group_limit, queue_limit)
+        self._watch = StoreWatch()
         self._group_since: float | None = None
         self._incidents = 0
         self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
@@ -146,7 +160,9 @@ class GroupCommitWriter:
         """Whether the writer works now; asks nobody and waits for nothing."""
         since = self._group_since
         stalled = 0.0 if since is None else time.monotonic() - since
-        return WriterHealth(self._thread.is_alive(), stalled, self.depth, self._incidents)
+        return WriterHealth(
+            self._thread.is_alive(), stalled, self.depth, self._incidents, self._watch.trouble
+        )
 
     def close(self) -> None:
         """Take no more, finish what waits, stop."""
@@ -179,13 +195,13 @@ class GroupCommitWriter:
             finally:
                 self._group_since = None
 
-    def _write(self, group: Group) -> bool:
+    def _write(self, group: Group) -> bool:  # noqa: C901 - a table of what may befall a group
         """Write a group; what fails for a reason of its own fails alone.
 
         Returns whether other writers stood in its way.
         """
         parts: list[Sequence[Submission]] = [group.submissions]
-        waits, first = 0, True
+        waits, first, met_others = 0, True, False
         while parts:
             part = parts.pop() if first else self._submissions.not_overtaking(parts.pop())
             if not part:
@@ -205,8 +221,14 @@ class GroupCommitWriter:
                 parts.append(rest)
             except VersionConflict as conflict:
                 parts.append(self._set_aside(part, HeldStreams(frozenset({conflict.stream}))))
+            except _RefusalsWait as wait:
+                met_others = True
+                parts.append(self._set_aside_refusing(part, wait))
             except (StoreUnavailable, OutcomeUnknown) as error:
-                _fail(part, error)  # all of it, undecided: deciding again would call its own work a repeat
+                if isinstance(error, OutcomeUnknown) and error.because is not None:
+                    self._watch.note_failure(error.because, is_final=True)
+                # Undecided: deciding again would call what was perhaps stored a repeat.
+                parts.append(_fail_late(part, error))
             except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
                 if len(part) == 1:
                     _fail(part, error)
@@ -216,7 +238,7 @@ class GroupCommitWriter:
                         "a group of %d submissions failed (%s): writing its halves apart", count, error
                     )
                     parts += [part[half:], part[:half]]
-        return waits > 0
+        return met_others or waits > 0
 
     def _set_aside(self, part: Sequence[Submission], found: HeldStreams) -> list[Submission]:
         """Set aside what other writers hold, or may hold, and what must not overtake it; the rest remains."""
@@ -232,6 +254,16 @@ class GroupCommitWriter:
         self._submissions.set_aside(aside)
         return rest
 
+    def _set_aside_refusing(self, part: Sequence[Submission], wait: _RefusalsWait) -> list[Submission]:
+        """Set aside what needs the locked refusal log, or give it up; the rest remains."""
+        give_up_before = time.monotonic() - STORE_PATIENCE
+        _fail([one for one in wait.submissions if one.arrived < give_up_before], wait.error)
+        aside = [one for one in part if one in wait.submissions and not one.future.done()]
+        for submission in aside:
+            submission.delay()
+        self._submissions.set_aside(aside)
+        return [one for one in part if one not in wait.submissions]
+
     def _commit(self, part: Sequence[Submission], group: Group) -> None:
         """Decide and append submissions of a group as one.
 
@@ -240,47 +272,44 @@ class GroupCommitWriter:
             VersionConflict: Another writer has got to a visitor-offer first time and again.
             StoreUnavailable: The store stays away.
         """
-        cases = [case for submission in part for case in submission.cases]
-        decided = _Decided(cases)
-        with self._trace.commit([submission.origin for submission in part], len(cases)) as commit:
-            offers = dict(self._load({case.stream for case in cases})) if cases else {}
-            decided.decide(range(len(cases)), offers)
-            given = [refusal for submission in part for refusal in submission.refusals]
-            self._append(decided, offers, given, commit, group)
+        decided = Decided(part)
+        with self._trace.commit([one.origin for one in part], len(decided.cases)) as commit:
+            if decided.cases:
+                self._decide(decided)
+            try:
+                self._append(decided, commit, group)
+            except RefusalsLocked as error:
+                self._watch.note_failure(error)
+                raise _RefusalsWait(decided.refusing(), error) from error
         self._answer(part, decided.judgements, commit.position)
 
-    def _append(
-        self,
-        decided: "_Decided",
-        offers: dict[UUID, VisitorOffer],
-        given: list[Refusal],
-        commit: Commit,
-        group: Group,
-    ) -> None:
+    def _append(self, decided: Decided, commit: Commit, group: Group) -> None:
         """Append what was decided, deciding again where another writer got there first."""
         hurried = group.was_set_aside or self._submissions.hung_writer
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 0
+        while True:
             facts, refusals = decided.facts(), decided.refusals()
-            if not facts and not refusals and not given:
+            if not facts and not refusals:
                 return
             try:
-                commit.position = self._log.append(
-                    facts, [*given, *refusals], decided.offers.values(), hurried=hurried
-                )
+                commit.position = self._log.append(facts, refusals, decided.offers.values(), hurried=hurried)
             except VersionConflict as conflict:
                 if conflict.waiting:
                     raise _HeldByOthers(self._find_held(facts, conflict.stream, group)) from conflict
-                if attempt == _ATTEMPTS:
+                attempt += 1
+                if attempt == ATTEMPTS:
                     raise
-            except StoreUnavailable:
-                if attempt == _ATTEMPTS:
-                    raise
+                pause(attempt)
+            except RefusalsLocked:
+                raise
+            except StoreUnavailable as error:
+                attempt = self._watch.wait(error, attempt, decided.until)
             else:
                 commit.events = len(facts)
+                self._watch.note_success()
                 return
-            commit.retries = attempt
-            _pause(attempt)
-            self._decide_again(decided, offers)
+            commit.retries += 1
+            self._decide(decided)
 
     def _find_held(self, facts: Sequence[Fact], known: UUID, group: Group) -> HeldStreams:
         """Find out which visitor-offers of these facts other writers hold, beside the one that is known."""
@@ -299,22 +328,17 @@ class GroupCommitWriter:
             return HeldStreams(held)
         return HeldStreams(held | found.held, found.unknown)
 
-    def _load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
-        """Ask for visitor-offers, again if the connection turns out to be gone."""
-        for attempt in range(1, _ATTEMPTS):
+    def _decide(self, decided: Decided) -> None:
+        """Load what the group touches and decide; again, only where that has moved: the rest stands."""
+        attempt = 0
+        while True:
             try:
-                return self._log.load(streams)
-            except StoreUnavailable:
-                _pause(attempt)
-        return self._log.load(streams)
-
-    def _decide_again(self, decided: "_Decided", offers: dict[UUID, VisitorOffer]) -> None:
-        """Load what the group touches again and decide anew where it has moved; the rest stands."""
-        fresh = self._load(offers)
-        moved = {stream for stream, offer in fresh.items() if offer.version != offers[stream].version}
-        for stream in moved:
-            offers[stream] = fresh[stream]
-        decided.decide([n for n, case in enumerate(decided.cases) if case.stream in moved], offers)
+                loaded = self._log.load(decided.streams)
+            except StoreUnavailable as error:
+                attempt = self._watch.wait(error, attempt, decided.until)
+            else:
+                decided.decide(loaded)
+                return
 
     def _answer(self, group: Sequence[Submission], judgements: list[Judgement], position: int | None) -> None:
         """Give every caller its answer; an answer, or a callback, that fails harms no other."""
@@ -331,39 +355,15 @@ class GroupCommitWriter:
             start = end
 
 
-class _Decided:
-    """The judgements of a group, and what must be stored for them."""
-
-    def __init__(self, cases: Sequence[Case]) -> None:
-        self.cases = cases
-        self.judgements: list[Any] = [None] * len(cases)
-        self.offers: dict[UUID, VisitorOffer] = {}
-
-    def decide(self, numbers: Sequence[int], offers: dict[UUID, VisitorOffer]) -> None:
-        """Judge these cases, in order, each on what the one before it left."""
-        for n in numbers:
-            self.offers[self.cases[n].stream] = offers[self.cases[n].stream]
-        for n in numbers:
-            case = self.cases[n]
-            judgement = case.decide(self.offers[case.stream])
-            self.offers[case.stream] = judgement.offer
-            self.judgements[n] = judgement
-
-    def facts(self) -> list[Fact]:
-        """What the log gets, in order."""
-        return [fact for judgement in self.judgements for fact in judgement.facts]
-
-    def refusals(self) -> list[Refusal]:
-        """What the refusal log gets."""
-        return [
-            refusal
-            for case, judgement in zip(self.cases, self.judgements, strict=True)
-            for refusal in case.refusals(judgement)
-        ]
-
-
-def _pause(attempt: int) -> None:
-    time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)
+def _fail_late(part: Sequence[Submission], error: Exception) -> list[Submission]:
+    """Fail all that an error concerns; of a lock, those that have waited long enough. The rest remains."""
+    rest: list[Submission] = []
+    if isinstance(error, StoreUnavailable) and error.trouble is StoreTrouble.LOCKED:
+        late = min(submission.arrived for submission in part) + _LATE
+        rest = [submission for submission in part if submission.arrived > late]
+    waiting = set(rest)
+    _fail([submission for submission in part if submission not in waiting], error)
+    return rest
 
 
 def _fail(group: Iterable[Submission], error: Exception) -> None:

@@ -14,8 +14,8 @@ from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.forking import guard_against_fork
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import server_reached
 from offerlog_infrastructure.postgres.migrations import migrate
+from offerlog_infrastructure.postgres.store_errors import server_reached
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
 from offerlog_infrastructure.service import Offerlog
@@ -86,6 +86,7 @@ def open_offerlog(
     if data is not None and database_url is not None:
         raise ValueError("give data or database_url, not both")
     server: EmbeddedServer | None = None
+    folder: Path | None = None
     with ExitStack() as held:
         if database_url is None:
             folder = default_data_dir() if data is None else Path(data)
@@ -94,7 +95,7 @@ def open_offerlog(
         check_address(database_url)
         with server_reached():
             migrate(database_url, SCHEMA, create=create)
-        application = OfferlogApplication(database_url, SCHEMA, library_settings)
+        application = OfferlogApplication(database_url, SCHEMA, library_settings, folder=folder)
         held.callback(application.close)
         local = None
         if replica is not None:

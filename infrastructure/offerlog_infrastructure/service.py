@@ -16,8 +16,9 @@ from offerlog_application.listings import (
     ProjectionStatus,
 )
 from offerlog_application.offers import Eligibility, OfferService
-from offerlog_application.ports import Clock
+from offerlog_application.ports import Clock, StoreUnavailable
 from offerlog_application.refusal_policy import RefusalPolicy
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_application.traces import UNTRACED, Trace
 from offerlog_application.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
@@ -326,6 +327,20 @@ class Offerlog(StoredReads, RefusalAccess):
     def writer_health(self) -> WriterHealth:
         """Whether this process's writer works now; asks nobody."""
         return self._writer.health
+
+    def store_trouble(self) -> StoreUnavailable | None:
+        """Why the store cannot be written to now, as far as this process knows; None where it can be.
+
+        As its writer has found within the last seconds, or its projector at its last page. Asks nobody.
+        """
+        if (trouble := self._writer.health.trouble) is not None:
+            return trouble
+        error = self._projector.error if self._projector is not None else None
+        return error if isinstance(error, StoreUnavailable) else None
+
+    def store_failures(self) -> Mapping[StoreTrouble, int]:
+        """How many calls of the store have failed in this process, by reason."""
+        return self._application.troubles.totals()
 
     def blocked_offers(self) -> Mapping[Reason, int]:
         """How many offers this process has blocked, by reason."""

@@ -11,6 +11,8 @@ import pytest
 from http_site import Site, served
 from memory_log import StoppedClock
 from offerlog_application.keys import Role
+from offerlog_application.ports import StoreUnavailable
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_application.submissions import Overloaded
 from offerlog_infrastructure.http import examples
 
@@ -115,6 +117,7 @@ def test_every_problem_shown_is_true(
             "TooManyRequests": often(),
             "InternalServerError": failing(ZeroDivisionError()),
             "ServiceUnavailable": failing(Overloaded(1.0)),
+            "InsufficientStorage": failing(StoreUnavailable("53100", StoreTrouble.DISK_FULL)),
         }
     responses = document["components"]["responses"]
     assert provoked.keys() == responses.keys()

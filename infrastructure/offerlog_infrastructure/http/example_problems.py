@@ -40,5 +40,11 @@ PROBLEMS: Final[dict[int, dict[str, Any]]] = {
         "internal", 500, "Internal Server Error", "an error of the service itself; its log says which"
     ),
     503: _problem("overloaded", 503, "Service Unavailable", OVERLOADED),
+    507: _problem(
+        "store-disk-full",
+        507,
+        "Insufficient Storage",
+        "the disk of the database is full; free space on it; the service goes on by itself",
+    ),
 }
 """One answer of each status that is an error."""

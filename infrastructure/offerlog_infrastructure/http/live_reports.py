@@ -58,7 +58,7 @@ class LiveReport:
         mark: What a stream that is up to date gives as `Last-Event-ID`.
         position: The position of the log that the rows show.
         number: How many changes there have been; None until the report has been read.
-        is_hindered: Whether the store has failed the last look.
+        hindrance: Why the last look at the store has failed; empty where it has not.
         is_over: Whether nothing will follow: an error of the service itself.
     """
 
@@ -67,7 +67,7 @@ class LiveReport:
         self.mark = ""
         self.position = 0
         self.number: int | None = None
-        self.is_hindered = False
+        self.hindrance = ""
         self.is_over = False
         self.streams = 0
         self._rows: dict[str, bytes] = {}
@@ -103,16 +103,17 @@ class LiveReport:
         self._news.set()
         self._news = asyncio.Event()
 
-    def hinder(self) -> None:
-        """Note that the store cannot be asked."""
-        if not self.is_hindered:
-            self.is_hindered = True
+    def hinder(self, error: Exception) -> None:
+        """Note that the report cannot be read, and why."""
+        why = error.summary if isinstance(error, StoreUnavailable) else "the report cannot be read now"
+        if why != self.hindrance:
+            self.hindrance = why
             self.tell()
 
     def recover(self) -> None:
         """Note that the store can be asked again; where something is outdated, its next report shows it."""
         if not self._is_outdated:
-            self.is_hindered = False
+            self.hindrance = ""
 
     def refresh(self, service: Offerlog, threads: FairThreads, proof: Proof) -> None:
         """Read the report again if it is outdated, has rested long enough, and is not being read."""
@@ -125,9 +126,9 @@ class LiveReport:
         began = time.monotonic()
         try:
             fresh = await threads.run(self.organization, lambda: self._read(service, wanted))
-        except _HINDRANCES:
+        except _HINDRANCES as error:
             self.note(wanted)
-            self.hinder()
+            self.hinder(error)
             return
         except Exception:  # noqa: BLE001 - logged; its streams end, and begin anew
             _log.exception("the live report of an organization ends")
@@ -136,7 +137,7 @@ class LiveReport:
             return
         finally:
             self._not_before = time.monotonic() + _REST * (time.monotonic() - began)
-        was_hindered, self.is_hindered = self.is_hindered, False
+        was_hindered, self.hindrance = bool(self.hindrance), ""
         changed = [one for one, row in fresh.items() if self._rows.get(one) != row]
         if changed or self.number is None:
             self._rows |= fresh
@@ -211,9 +212,9 @@ class LiveReports:
             while self._live:
                 try:
                     await self._look()
-                except _HINDRANCES:
+                except _HINDRANCES as error:
                     for live in self._live.values():
-                        live.hinder()
+                        live.hinder(error)
                 await asyncio.sleep(_LOOK_SECONDS)
         except Exception:  # noqa: BLE001 - logged; the streams end, and begin anew
             _log.exception("live reports end; the next stream begins them anew")

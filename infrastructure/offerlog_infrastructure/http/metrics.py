@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from offerlog_application.ports import StoreUnavailable
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_infrastructure.service import Offerlog
 
@@ -68,20 +69,41 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The gauges; asked for by the registry."""
+        blocked = GaugeMetricFamily("offerlog_offers_blocked", "Offers blocked", labels=["reason"])
+        for reason, count in self._service.blocked_offers().items():
+            blocked.add_metric([reason.value], count)
+        return [*self._projection_gauges(), *self._writer_gauges(), *self._store_metrics(), blocked]
+
+    def _projection_gauges(self) -> list[Metric]:
+        """Gauges read from the store; none while it cannot be asked."""
         lag = GaugeMetricFamily(
             "offerlog_projection_lag_seconds", "Age of what is missing", labels=["projection"]
         )
         behind = GaugeMetricFamily("offerlog_projection_lag_events", "Events missing", labels=["projection"])
         dead = GaugeMetricFamily("offerlog_dead_letter_events", "Events that wait", labels=["projection"])
-        for one in self._service.projections():
+        try:
+            found = self._service.projections()
+        except StoreUnavailable:  # counted with its reason, below
+            return []
+        for one in found:
             lag.add_metric([one.name], one.lag_seconds if one.lag_seconds is not None else float("nan"))
             behind.add_metric([one.name], one.lag_events)
             dead.add_metric([one.name], one.short_by)
-        writer = self._writer_gauges()
-        blocked = GaugeMetricFamily("offerlog_offers_blocked", "Offers blocked", labels=["reason"])
-        for reason, count in self._service.blocked_offers().items():
-            blocked.add_metric([reason.value], count)
-        return [lag, behind, dead, *writer, blocked]
+        return [lag, behind, dead]
+
+    def _store_metrics(self) -> list[Metric]:
+        """Calls of the store that failed, and what is wrong with it now."""
+        failures = CounterMetricFamily(
+            "offerlog_store_failures", "Calls of the store that failed", labels=["reason"]
+        )
+        now = GaugeMetricFamily(
+            "offerlog_store_trouble", "1 for the reason why nothing can be written now", labels=["reason"]
+        )
+        current = self._service.store_trouble()
+        for trouble, count in self._service.store_failures().items():
+            failures.add_metric([trouble.value], count)
+            now.add_metric([trouble.value], current is not None and current.trouble is trouble)
+        return [failures, now]
 
     def _writer_gauges(self) -> list[Metric]:
         """Gauges of this process's writer."""

@@ -49,7 +49,10 @@ _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
     "ready": {"application/json": ref("Ready")},
 }
 _OPEN: Final = frozenset({"alive", "ready"})
-_HEADERS: Final[dict[int, str]] = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+_HEADERS: Final[dict[int, str]] = {
+    401: "WWW-Authenticate",
+    **dict.fromkeys((429, 503, 507), "Retry-After"),
+}
 _TAG: Final = {"ETag": {"description": "The position that the report is of.", "schema": {"type": "string"}}}
 _IF_NONE_MATCH: Final = {
     "name": "If-None-Match",
@@ -145,7 +148,7 @@ def _errors(name: str, operation: dict[str, Any]) -> Iterator[int]:
         yield 429
     yield 500
     if name != "alive":
-        yield 503
+        yield from (503, 507)
 
 
 def _name(status: int) -> str:

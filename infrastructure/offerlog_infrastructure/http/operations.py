@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_infrastructure.documents import status_document
 from offerlog_infrastructure.http import metrics_port
 from offerlog_infrastructure.http.access import Reporter
 from offerlog_infrastructure.http.metrics import Metrics
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import Problem, of_store
 from offerlog_infrastructure.http.shared_reads import SharedRead
 from offerlog_infrastructure.service import Offerlog
 
@@ -19,8 +20,8 @@ router = APIRouter(tags=["operations"])
 
 _FRESH_SECONDS: Final = 0.1
 _METRICS_FRESH_SECONDS: Final = 1.0
-_PATIENCE_SECONDS: Final = 5.0
-"""How long readiness and metrics wait for a store that does not answer."""
+_PATIENCE_SECONDS: Final = 7.0
+"""How long readiness and metrics wait for a store that is silent: longer than a read waits for a lock."""
 
 
 class Operations:
@@ -63,12 +64,16 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz", operation_id="ready", summary="Can it serve, and are the projections near?")
 async def ready(request: Request) -> Response:
-    """503 while the store cannot be reached, a projection lags, the writer is stuck, or the service stops."""
+    """503 or 507 while the store fails, a projection lags, the writer is stuck, or the service stops."""
     if request.app.state.stopping.is_set():
         raise Problem(503, "unavailable", "the service is stopping")
     writer, most = request.app.state.service.writer_health(), request.app.state.settings.ready_lag
     if not writer.alive:
         raise Problem(503, "unavailable", "the writer has ended: restart the service")
+    trouble = request.app.state.service.store_trouble()
+    # A lock of some seconds is waited for: no reason to send the traffic elsewhere, where it is locked too.
+    if trouble is not None and (trouble.trouble is not StoreTrouble.LOCKED or writer.stalled_seconds > most):
+        raise of_store(trouble)
     if writer.stalled_seconds > most:
         raise Problem(503, "unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s")
     found = await request.app.state.operations.statuses.now()

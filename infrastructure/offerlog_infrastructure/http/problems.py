@@ -14,6 +14,7 @@ from offerlog_application.listings import TooManySuppressionsError
 from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
 from offerlog_application.reads import ReadTimeoutError
 from offerlog_application.reports import ReportTooLargeError
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_application.submissions import Overloaded
 from offerlog_application.writer import Contended
 from offerlog_domain.signals import MalformedSignal
@@ -38,6 +39,13 @@ SLUGS = {
     "unavailable": 503,
     "read-timeout": 503,
     "outcome-unknown": 503,
+    "store-storage-failed": 503,
+    "store-locked": 503,
+    "store-too-many-connections": 503,
+    "store-read-only": 503,
+    "store-restarting": 503,
+    "store-failed": 503,
+    "store-disk-full": 507,
 }
 """Every kind of problem, and the status it comes with."""
 
@@ -72,6 +80,9 @@ class Problem(Exception):  # noqa: N818 - the RFC's name for it
         self.headers = headers
 
 
+_RETRY_AFTER: Final = "2"
+"""Seconds, where the store cannot do its work."""
+
 _PARAMETER_OF: Final = {
     "customerId": "customer_id",
     "customerIdType": "customer_id_type",
@@ -103,7 +114,7 @@ def answer(problem: Problem) -> EscapedJSONResponse:
     return EscapedJSONResponse(told, problem.status, problem.headers, MEDIA_TYPE)
 
 
-def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
+def of(error: Exception) -> Problem:  # noqa: C901, PLR0911 - a table
     """The problem that an error of the application is."""
     match error:
         case Problem():
@@ -118,21 +129,30 @@ def of(error: Exception) -> Problem:  # noqa: PLR0911 - a table
             return Problem(503, "overloaded", OVERLOADED, headers=after)
         case ReadTimeoutError():
             return Problem(503, "read-timeout", str(error), headers={"Retry-After": "10"})
-        case StoreUnavailable() | Contended():
-            return Problem(
-                503, "unavailable", "the store cannot be reached now", headers={"Retry-After": "2"}
-            )
+        case StoreUnavailable():
+            return of_store(error)
+        case Contended():
+            return Problem(503, "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER})
         case ClientDisconnect():
             return malformed(None, "the connection was closed before the body had come")
         case Closed():
             return Problem(503, "unavailable", "the service is stopping", headers={"Retry-After": "5"})
         case OutcomeUnknown():
+            why = "" if error.because is None else f" ({error.because.summary})"
             detail = (
-                "the store went away while committing; send the same again: what is recorded is recognised"
+                f"the store went away while committing{why};"
+                " send the same again: what is recorded is recognised"
             )
             return Problem(503, "outcome-unknown", detail, headers={"Retry-After": "2"})
         case _:
             return Problem(500, "internal", "an error of the service itself; its log says which")
+
+
+def of_store(error: StoreUnavailable) -> Problem:
+    """The problem that says why the store cannot do its work: a type for each reason."""
+    known = error.trouble is not StoreTrouble.UNREACHABLE
+    slug = f"store-{error.trouble}" if known else "unavailable"
+    return Problem(SLUGS[slug], slug, error.summary, headers={"Retry-After": _RETRY_AFTER})
 
 
 def handle(app: FastAPI) -> None:

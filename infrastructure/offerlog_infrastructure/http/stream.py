@@ -60,7 +60,7 @@ class _Stream(StreamingResponse):
 
 async def _events(request: Request, live: LiveReport, last: str | None) -> AsyncIterator[bytes]:
     stopping: asyncio.Event = request.app.state.stopping
-    ends, pulse, was_hindered = time.monotonic() + STREAM_SECONDS, time.monotonic(), False
+    ends, pulse, hindrance = time.monotonic() + STREAM_SECONDS, time.monotonic(), ""
     sent: int | None = None
     yield b"retry: 2000\n\n"
     while not stopping.is_set() and not live.is_over and await is_still_allowed(request):
@@ -72,9 +72,9 @@ async def _events(request: Request, live: LiveReport, last: str | None) -> Async
                 for piece in _pieces(live.mark, live.position, rows):
                     yield piece
                 pulse = time.monotonic()
-        if live.is_hindered and not was_hindered:
-            yield b": the store cannot be reached now; changes follow when it can\n\n"
-        was_hindered = live.is_hindered
+        if live.hindrance and live.hindrance != hindrance:
+            yield f": {live.hindrance}; changes follow when that is over\n\n".encode()
+        hindrance = live.hindrance
         if time.monotonic() - pulse > _PULSE_SECONDS:
             yield b": still here\n\n"
             pulse = time.monotonic()

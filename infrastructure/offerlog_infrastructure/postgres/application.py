@@ -1,5 +1,6 @@
 """The eventsourcing `Application` over PostgreSQL: our mapper, our recorders, our tables."""
 
+from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from eventsourcing.persistence import InfrastructureFactory, Mapper, Programming
 from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
 from eventsourcing.utils import Environment, EnvType, strtobool
 
+from offerlog_application.store_trouble import TroubleCounts
 from offerlog_infrastructure.postgres.codec import FactMapper
 from offerlog_infrastructure.postgres.connections import (
     StoreConnection,
@@ -15,6 +17,7 @@ from offerlog_infrastructure.postgres.connections import (
     open_connection,
     parameters,
 )
+from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from offerlog_infrastructure.postgres.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
 _LOCK_TIMEOUT = "250ms"
@@ -51,6 +54,9 @@ class LogFactory(PostgresFactory):
         dsn: str,
         lock_timeout: str,
         answer_within: float,
+        *,
+        troubles: TroubleCounts,
+        disk: LocalDisk,
     ) -> None:
         super().__init__(env)
         datastore = self.datastore
@@ -63,6 +69,8 @@ class LogFactory(PostgresFactory):
             patience=asked.timeout,
             answer_within=answer_within,
             prepare=lambda connection: connection.prepare(idle_in_transaction),
+            troubles=troubles,
+            disk=disk,
         )
         datastore.pool = pool  # type: ignore[assignment] # it lends a subclass of what the library expects
 
@@ -70,9 +78,16 @@ class LogFactory(PostgresFactory):
 class OfferlogApplication(Application[UUID]):
     """The log as the library sees it: events, repository, notification log, in tables we migrate.
 
+    Args:
+        dsn: The connection string.
+        schema: The schema of the tables.
+        env: Settings of the library.
+        folder: The folder of the database, where it is on this machine and known.
+
     Attributes:
         dsn: The connection string, password included: do not log it.
         reading: A pool of its own for reports and lists: however slow they are, the writer waits for none.
+        troubles: Calls of the store that failed, by reason.
     """
 
     name = "offerlog"
@@ -83,11 +98,22 @@ class OfferlogApplication(Application[UUID]):
         "POSTGRES_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": _IDLE_IN_TRANSACTION_SECONDS,
     }
 
-    def __init__(self, dsn: str, schema: str, env: EnvType | None = None) -> None:
+    def __init__(
+        self, dsn: str, schema: str, env: EnvType | None = None, *, folder: Path | None = None
+    ) -> None:
         self.dsn = dsn
+        self._disk = LocalDisk(folder)
+        self.troubles = TroubleCounts()
         super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
         reading = Environment(self.name, {**self.env, **_READING})
-        self.reading = LogFactory(reading, dsn, READERS_LOCK_TIMEOUT, _READERS_ANSWER_SECONDS).datastore
+        self.reading = LogFactory(
+            reading,
+            dsn,
+            READERS_LOCK_TIMEOUT,
+            _READERS_ANSWER_SECONDS,
+            troubles=self.troubles,
+            disk=self._disk,
+        ).datastore
         for datastore in (self.log.datastore, self.reading):
             datastore.pool.open(wait=False)  # one never opened would open at the first call after `close`
 
@@ -120,7 +146,9 @@ class OfferlogApplication(Application[UUID]):
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory[PostgresTrackingRecorder]:  # type: ignore[override] # the library narrows it so
         """Our factory over the connection string."""
-        return LogFactory(env, self.dsn, _LOCK_TIMEOUT, _WRITERS_ANSWER_SECONDS)
+        return LogFactory(
+            env, self.dsn, _LOCK_TIMEOUT, _WRITERS_ANSWER_SECONDS, troubles=self.troubles, disk=self._disk
+        )
 
     def construct_mapper(self) -> Mapper[UUID]:
         """Stable names and versions instead of import paths."""

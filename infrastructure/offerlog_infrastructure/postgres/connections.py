@@ -19,6 +19,9 @@ from psycopg.abc import RV, PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import PoolTimeout
 
+from offerlog_application.store_trouble import StoreTrouble, TroubleCounts
+from offerlog_infrastructure.postgres.local_disk import LocalDisk
+from offerlog_infrastructure.postgres.store_errors import trouble_of
 from offerlog_infrastructure.waiting import Wait, announced
 
 CONNECT_SECONDS: Final = 5
@@ -175,6 +178,12 @@ class StorePool(ConnectionPool[StoreConnection]):
         patience: How long a caller waits for one while all are in use, in seconds.
         answer_within: Sets `StoreConnection.answer_within` whenever one is lent.
         prepare: Sets up a new connection.
+        troubles: Counts the calls that fail.
+        disk: The disk of the database.
+
+    Attributes:
+        troubles: As given.
+        disk: As given.
     """
 
     def __init__(
@@ -186,9 +195,14 @@ class StorePool(ConnectionPool[StoreConnection]):
         patience: float,
         answer_within: float | None,
         prepare: Callable[[StoreConnection], None],
+        troubles: TroubleCounts,
+        disk: LocalDisk,
     ) -> None:
+        self.troubles = troubles
+        self.disk = disk
         self._answer_within = answer_within
         self._trouble: Exception | None = None
+        self._trouble_at = 0.0
         super().__init__(
             kwargs=arguments,
             connection_class=StoreConnection,
@@ -221,14 +235,19 @@ class StorePool(ConnectionPool[StoreConnection]):
             except PoolTimeout as error:
                 waited, trouble = time.monotonic() - began, self._trouble
                 why = wait.reason = "all connections are in use" if trouble is None else str(trouble)
-                if left > _RETRY_SECONDS and (trouble is None or waited < _AWAY_SECONDS):
+                has_no_room = self._trouble_at > began and self._has_no_room(trouble)
+                away = 0.0 if has_no_room else _AWAY_SECONDS
+                if left > _RETRY_SECONDS and (trouble is None or waited < away):
                     continue
-                raise PoolTimeout(f"no connection in {waited:.0f} seconds: {why}") from error
+                raise PoolTimeout(f"no connection in {waited:.0f} seconds: {why}") from trouble or error
             if connection.is_alive():
                 connection.answer_within = self._answer_within
                 return connection
             connection.close()
             self.putconn(connection)  # which has the pool make another one
+
+    def _has_no_room(self, trouble: Exception | None) -> bool:
+        return trouble is not None and (trouble_of(trouble) is StoreTrouble.DISK_FULL or self.disk.is_full)
 
     def putconn(self, conn: StoreConnection) -> None:
         """Take a connection back."""
@@ -239,7 +258,7 @@ class StorePool(ConnectionPool[StoreConnection]):
         try:
             connection = super()._connect(timeout)
         except Exception as error:
-            self._trouble = error
+            self._trouble, self._trouble_at = error, time.monotonic()
             raise
         self._trouble = None
         connection.used = time.monotonic()

@@ -9,8 +9,8 @@ from psycopg.rows import tuple_row
 from offerlog_application.listings import DeadLetter
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.feeding import feed
-from offerlog_infrastructure.postgres.log import store_reached
 from offerlog_infrastructure.postgres.pages import EVENT_COLUMNS, read_page
+from offerlog_infrastructure.postgres.store_errors import store_reached
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 
 _LIST: LiteralString = """
@@ -41,12 +41,12 @@ class PostgresDeadLetters:
 
     def all(self) -> Sequence[DeadLetter]:
         """Every one, by projection and position."""
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return [DeadLetter(**row) for row in cursor.execute(_LIST).fetchall()]
 
     def short_by(self, view: str, organization: str, action_maps: Sequence[str] = ()) -> int:
         """How many events a projection lacks of what is asked for; those of unknown origin always count."""
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             maps = list(action_maps)
             row = cursor.execute(_SHORT_BY, (view, organization, maps, maps), prepare=True).fetchone()
             return int(row["events"]) if row else 0
@@ -64,7 +64,7 @@ class PostgresDeadLetters:
         return lifted
 
     def _retry(self, view: View, stream: UUID) -> bool:
-        with store_reached(), self._application.connect() as connection:
+        with store_reached(self._application.reading), self._application.connect() as connection:
             prepare(connection)
             with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
                 # Whoever holds the view's position writes it: the projector waits for us, or we for it.

@@ -37,6 +37,7 @@ _TRY_KEYS: LiteralString = """
         held int[] := '{}';
         tried int := 0;
     BEGIN
+        LOCK TABLE offerlog_events IN ROW EXCLUSIVE MODE; -- else a locked table would look like held keys
         WHILE tried < cardinality(ids) AND clock_timestamp() < until LOOP
             tried := tried + 1;
             BEGIN

@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString
 from offerlog_application.keys import Key, NoSuchKey, Role
 from offerlog_application.organizations import check_organization
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import ask_again, store_reached
+from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached
 
 _REMEMBERED_SECONDS: Final = 3.0
 """How long a key is good after it has been looked up. Requests refuse a revoked key within it; what is
@@ -57,7 +57,7 @@ class PostgresKeys:
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         text = f"ofl_{role.value}_{key_id}_{secret}"
         asked = (key_id, _digest(text), organization, role.value, name, list(origins))
-        with store_reached(), self._datastore.transaction(commit=True) as cursor:
+        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
             row = cursor.execute(_CREATE, asked).fetchone()
         assert row is not None  # noqa: S101 - INSERT returns what it made
         return _key(row), text
@@ -135,12 +135,12 @@ class PostgresKeys:
                 self._unknown.popitem(last=False)
 
     def _row(self, key_id: str) -> dict[str, Any] | None:
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return cursor.execute(_FIND, (key_id,)).fetchone()
 
     def all(self, organization: str) -> Sequence[Key]:
         """The organization's keys, revoked ones too, in order of making."""
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return [_key(row) for row in cursor.execute(_ALL, (organization,)).fetchall()]
 
     def revoke(self, organization: str, key_id: str) -> Key:
@@ -149,7 +149,7 @@ class PostgresKeys:
         Raises:
             NoSuchKey: The organization has none of that id.
         """
-        with store_reached(), self._datastore.transaction(commit=True) as cursor:
+        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
             row = cursor.execute(_REVOKE, (organization, key_id)).fetchone()
         if row is None:
             raise NoSuchKey(key_id)

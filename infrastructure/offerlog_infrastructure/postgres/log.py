@@ -2,17 +2,14 @@
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, LiteralString, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, LiteralString
 from uuid import UUID
 
-import psycopg
-from eventsourcing.persistence import InterfaceError, OperationalError
 from psycopg.rows import tuple_row
-from psycopg_pool import PoolClosed, PoolTimeout
 
-from offerlog_application.ports import Closed, HeldStreams, StoreUnavailable
+from offerlog_application.ports import HeldStreams, RefusalsLocked, StoreUnavailable
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_domain.events import LifecycleEvent, Offered
 from offerlog_domain.facts import Fact
 from offerlog_domain.lifecycle import LONGEST_ACTION
@@ -21,12 +18,12 @@ from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.cache import OfferCache
 from offerlog_infrastructure.postgres.codec import EventRow
+from offerlog_infrastructure.postgres.copying import REFUSAL_TABLES
 from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.text_quota import TextQuota
-
-_Answer = TypeVar("_Answer")
 
 _LOAD: LiteralString = """
     SELECT e.originator_id, e.originator_version, e.topic, e.state
@@ -56,41 +53,6 @@ _MAKE_KEY: LiteralString = """
     INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
 """
 _READ_KEY: Final[LiteralString] = "SELECT secret FROM organizations WHERE organization = %s"
-
-
-@contextmanager
-def store_reached() -> Iterator[None]:
-    """Turn the driver's ways of saying "no connection" into the application's."""
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        if isinstance(error.__cause__, PoolClosed):
-            raise Closed from error
-        raise StoreUnavailable(f"the store cannot be reached: {error}") from error
-
-
-@contextmanager
-def server_reached() -> Iterator[None]:
-    """As `store_reached`, for connections made without the library."""
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(f"the store cannot be reached: {error}") from error
-
-
-def ask_again(ask: Callable[[], _Answer]) -> _Answer:
-    """Ask, and once more where the connection ended meanwhile: for what may be done twice.
-
-    Raises:
-        StoreUnavailable: The store cannot be reached.
-    """
-    try:
-        return ask()
-    except StoreUnavailable as error:
-        cause = error.__cause__.__cause__ if error.__cause__ else None
-        if isinstance(cause, PoolTimeout):  # there was no connection, for as long as a caller waits for one
-            raise
-        return ask()
 
 
 class PostgresLog:
@@ -148,7 +110,10 @@ class PostgresLog:
         # As text: the driver takes arrays apart in Python, which costs more than the look-up itself.
         ids = ",".join([f"{stream.int:032x}" for stream in offers])
         versions = ",".join([str(offer.version) for offer in offers.values()])
-        with store_reached(), self._application.log.datastore.get_connection() as connection:
+        with (
+            store_reached(self._application.log.datastore),
+            self._application.log.datastore.get_connection() as connection,
+        ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             return cursor.execute(_LOAD, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True).fetchall()
 
@@ -164,6 +129,7 @@ class PostgresLog:
 
         Raises:
             VersionConflict: Nothing was stored; load that stream again.
+            RefusalsLocked: Nothing was stored; without refusals it could be.
             StoreUnavailable: Nothing was stored.
             OutcomeUnknown: It may or may not have been stored.
         """
@@ -173,12 +139,14 @@ class PostgresLog:
         rows = sorted(map(self._mapper.row, facts), key=_stream_order)
         try:
             if refusals and self._quota is not None:
-                refusals = self._quota.apply(refusals)
-            with store_reached():
+                refusals = self._within_quota(refusals, self._quota)
+            with store_reached(self._application.log.datastore):
                 position = self._application.log.append(rows, refusals, hurried=hurried)
-        except BaseException:
+        except BaseException as error:
             if self._quota is not None:
                 self._quota.forget()
+            if isinstance(error, StoreUnavailable) and error.table in REFUSAL_TABLES:
+                raise _refusals_locked(error) from error
             raise
         last = {row.originator_id: row.state for row in rows}
         for offer in offers:
@@ -186,13 +154,22 @@ class PostgresLog:
                 self._cache.put(offer, last[offer.id])
         return position
 
+    @staticmethod
+    def _within_quota(refusals: Sequence[Refusal], quota: "TextQuota") -> Sequence[Refusal]:
+        try:
+            return quota.apply(refusals)
+        except StoreUnavailable as error:
+            if error.trouble is StoreTrouble.LOCKED:  # it reads nothing but tables of the refusal log
+                raise _refusals_locked(error) from error
+            raise
+
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
         """Find out which visitor-offers another writer holds, without waiting for that writer.
 
         Raises:
             StoreUnavailable: The store cannot be reached.
         """
-        with server_reached():
+        with store_reached(self._application.log.datastore):
             return self._finder.find(versions, seconds, urgent=urgent)
 
     def last(self) -> int:
@@ -204,7 +181,7 @@ class PostgresLog:
         return ask_again(self._last)
 
     def _last(self) -> int:
-        with store_reached():
+        with store_reached(self._application.log.datastore):
             return int(self._application.log.max_notification_id() or 0)
 
     def newest_action(self, stream: UUID) -> Action | None:
@@ -217,7 +194,10 @@ class PostgresLog:
             UnreadableEvent: A stored event is unknown to this build.
         """
         topics = self._mapper.topics(LifecycleEvent)
-        with store_reached(), self._application.reading.get_connection() as connection:
+        with (
+            store_reached(self._application.reading),
+            self._application.reading.get_connection() as connection,
+        ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             stored = cursor.execute(_NEWEST, (stream, topics, LONGEST_ACTION), prepare=True).fetchall()
         events: list[LifecycleEvent] = []
@@ -247,11 +227,20 @@ class PostgresLog:
             return secret
 
     def _made_secret(self, organization: str) -> bytes:
-        with store_reached(), self._application.log.datastore.cursor() as cursor:
+        with (
+            store_reached(self._application.log.datastore),
+            self._application.log.datastore.cursor() as cursor,
+        ):
             cursor.execute(_MAKE_KEY, (organization, secrets.token_bytes(32)))
             row = cursor.execute(_READ_KEY, (organization,)).fetchone()
             assert row is not None  # noqa: S101 - the statement before made it
             return bytes(row["secret"])
+
+
+def _refusals_locked(error: StoreUnavailable) -> RefusalsLocked:
+    known = error.table in REFUSAL_TABLES
+    table, holder = (error.table, error.holder) if known else (None, "")
+    return RefusalsLocked(error.detail, error.trouble, table=table, holder=holder)
 
 
 def _stream_order(row: EventRow) -> int:

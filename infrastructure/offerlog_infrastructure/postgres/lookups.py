@@ -14,10 +14,12 @@ import psycopg
 from psycopg import Cursor
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports import Closed, StoreUnavailable
+from offerlog_application.ports import Closed
 from offerlog_application.reads import ReadTimeoutError
 from offerlog_infrastructure.postgres.application import READERS_LOCK_TIMEOUT, OfferlogApplication
 from offerlog_infrastructure.postgres.connections import StoreConnection
+from offerlog_infrastructure.postgres.lock_gate import LockGate
+from offerlog_infrastructure.postgres.store_errors import store_reached
 
 _KEPT: Final = 8
 """Connections that are kept between look-ups; more are made while more than so many threads ask."""
@@ -36,15 +38,21 @@ class Lookups:
         self._application = application
         self._idle: deque[Cursor[tuple[Any, ...]]] = deque()
         self._closed = threading.Event()
+        self._gate = LockGate()
 
     def rows(self, statement: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of a statement that only reads.
 
         Raises:
             ReadTimeoutError: It took longer than a look-up may.
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailable: The store cannot do its work; where a table is locked, after five seconds, or at
+                once while another look-up of the kind waits for the lock.
             Closed: The service has been closed.
         """
+        with self._gate.passing(statement), store_reached(self._application.reading):
+            return self._rows(statement, parameters)
+
+    def _rows(self, statement: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         while self._idle:
             try:
                 cursor = self._idle.pop()
@@ -55,19 +63,16 @@ class Lookups:
                 continue
             try:
                 return self._ask(cursor, statement, parameters)
-            except psycopg.OperationalError as error:
+            except psycopg.OperationalError:
                 if not cursor.connection.broken:
-                    raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+                    raise
                 break  # it ended meanwhile: a statement that only reads may be asked again
         if self._closed.is_set():
             raise Closed
-        try:
-            connection = self._application.connect(answer_within=_ANSWER_SECONDS)
-            limits = f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'; SET statement_timeout = '%d s'"
-            connection.execute(limits.encode() % _STATEMENT_SECONDS)
-            return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
-        except psycopg.OperationalError as error:
-            raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+        connection = self._application.connect(answer_within=_ANSWER_SECONDS)
+        limits = f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'; SET statement_timeout = '%d s'"
+        connection.execute(limits.encode() % _STATEMENT_SECONDS)
+        return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
 
     def close(self) -> None:
         """Close all connections."""
@@ -83,16 +88,22 @@ class Lookups:
         except psycopg.errors.QueryCanceled as error:
             cursor.connection.close()
             raise ReadTimeoutError(_STATEMENT_SECONDS) from error
+        except psycopg.errors.LockNotAvailable:
+            self._keep(cursor)  # nothing is wrong with the connection
+            raise
         except BaseException:
             if not cursor.connection.broken:
                 cursor.connection.close()
             raise
+        self._keep(cursor)
+        return found
+
+    def _keep(self, cursor: Cursor[tuple[Any, ...]]) -> None:
         _connection(cursor).used = time.monotonic()
         if len(self._idle) < _KEPT and not self._closed.is_set():
             self._idle.append(cursor)
         else:
             cursor.connection.close()
-        return found
 
 
 def _connection(cursor: Cursor[tuple[Any, ...]]) -> StoreConnection:

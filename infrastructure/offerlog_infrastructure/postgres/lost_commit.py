@@ -7,17 +7,22 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from eventsourcing.persistence import DataError, InterfaceError, OperationalError
+from eventsourcing.persistence import DataError
 from eventsourcing.postgres import PostgresDatastore
 from psycopg import Cursor, sql
 from psycopg.rows import DictRow
 
-from offerlog_application.ports import OutcomeUnknown
+from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.codec import EventRow
+from offerlog_infrastructure.postgres.store_errors import store_reached
 
 _SECONDS: Final = 60.0
 """How long to ask."""
+
+_FULL_DISK_SECONDS: Final = 5.0
+"""The same where the server is away as its disk is full: somebody has to hear of it to make room."""
 
 
 class LostCommit:
@@ -40,12 +45,13 @@ class LostCommit:
         """Whether the transaction was committed; asks until there is an answer.
 
         Raises:
-            OutcomeUnknown: There was none in a minute.
+            OutcomeUnknown: There was none in a minute; in five seconds, where the disk is full.
         """
-        deadline = time.monotonic() + _SECONDS
+        began = time.monotonic()
+        because: StoreUnavailable | None = None
         while True:
             try:
-                with self._datastore.cursor() as cursor:
+                with store_reached(self._datastore), self._datastore.cursor() as cursor:
                     cursor.execute("SELECT pg_xact_status(%s::xid8) AS status", (xid,))
                     row = cursor.fetchone()
                     status = row["status"] if row else None
@@ -53,12 +59,15 @@ class LostCommit:
                         return False
                     if status == "committed":
                         return self._stored(cursor, events, refusals)
-            except (OperationalError, InterfaceError):  # still away, or away again: ask again
+            except StoreUnavailable as error:  # still away, or away again: ask again
+                because = error
+            except Closed:  # which would say that nothing was stored
                 pass
             except DataError:  # "in the future": the server crashed before anything of it was on disk
                 return False
-            if time.monotonic() > deadline:
-                raise OutcomeUnknown(xid)
+            is_full = because is not None and because.trouble is StoreTrouble.DISK_FULL
+            if time.monotonic() - began > (_FULL_DISK_SECONDS if is_full else _SECONDS):
+                raise OutcomeUnknown(xid, because) from because
             time.sleep(0.05)
 
     def _stored(

@@ -20,6 +20,7 @@ from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.hung_sessions import Silent, end_hung_sessions
 from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
+from offerlog_infrastructure.postgres.store_errors import store_reached
 from offerlog_infrastructure.postgres.views import VIEWS, View, prepare
 from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
 
@@ -97,7 +98,10 @@ class Projector:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with self._application.connect(answer_within=_ANSWER_SECONDS) as connection:
+                with (
+                    store_reached(self._application.reading),
+                    self._application.connect(answer_within=_ANSWER_SECONDS) as connection,
+                ):
                     self._serve(connection)
             except Exception as error:  # noqa: BLE001 - the projector outlives whatever stops a page
                 self.error = error

@@ -8,7 +8,7 @@ from psycopg.rows import DictRow
 from offerlog_application.listings import Proof, SliceDifference
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.connections import unlimited
-from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.store_errors import store_reached
 from offerlog_infrastructure.postgres.views import VIEWS
 
 _PROOFS: LiteralString = """
@@ -54,7 +54,7 @@ class PostgresProofs:
         Raises:
             KeyError: There is no such projection.
         """
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             row = cursor.execute(_PROOFS, _asked(view)).fetchone()
         if row is None:
             raise KeyError(view)
@@ -66,7 +66,7 @@ class PostgresProofs:
         Raises:
             KeyError: There is no such projection.
         """
-        with store_reached(), self._datastore.transaction() as cursor:
+        with store_reached(self._datastore), self._datastore.transaction() as cursor:
             unlimited(cursor.connection)  # it reads the whole log
             # One snapshot: position, proof and log as of the same moment.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

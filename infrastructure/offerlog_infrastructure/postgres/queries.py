@@ -22,8 +22,8 @@ from offerlog_application.listings import (
 from offerlog_application.ports import Clock
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
-from offerlog_infrastructure.postgres.log import store_reached
 from offerlog_infrastructure.postgres.lookups import Lookups
+from offerlog_infrastructure.postgres.store_errors import store_reached
 from offerlog_infrastructure.postgres.streaming import stream_rows
 
 _PAGE: Final = 2_000
@@ -171,14 +171,14 @@ class PostgresReadSide:
         besides: Collection[UUID] = (),
     ) -> Sequence[tuple[UUID, str]]:
         """Streams on which the passing of time may have an effect."""
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             asked = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
             rows = cursor.execute(_DUE, asked | {"besides": list(besides)})
             return [(row["originator_id"], row["organization"]) for row in rows]
 
     def status(self) -> Sequence[ProjectionStatus]:
         """How far every projection has come."""
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             rows = cursor.execute(_STATUS).fetchall()
         return [
             ProjectionStatus(
@@ -193,7 +193,7 @@ class PostgresReadSide:
 
     def position(self) -> int:
         """How far all projections have come."""
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             row = cursor.execute(
                 "SELECT min(notification_id) AS position FROM offerlog_tracking"
                 " WHERE application_name <> '__migration__'",

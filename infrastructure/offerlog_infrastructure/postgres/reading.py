@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 
 from offerlog_application.reads import ReadBudget, ReadCancelledError, ReadTimeoutError, current_budget
 from offerlog_infrastructure.postgres.connections import unlimited
-from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.store_errors import store_reached
 
 STATEMENT_SECONDS: Final = 30.0
 """How long a statement may take where no `ReadBudget` says otherwise."""
@@ -33,7 +33,7 @@ def read(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
         StoreUnavailable: The store cannot be reached.
     """
     budget = current_budget() or ReadBudget(STATEMENT_SECONDS)
-    with store_reached(), datastore.get_connection() as connection:
+    with store_reached(datastore), datastore.get_connection() as connection:
         try:
             with (
                 budget.stoppable(lambda: _stop(connection)),

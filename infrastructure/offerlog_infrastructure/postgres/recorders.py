@@ -35,6 +35,7 @@ from offerlog_infrastructure.postgres.copying import copy_events, copy_refusals
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.lost_commit import LostCommit
 from offerlog_infrastructure.postgres.refusal_tallies import insert_tallies
+from offerlog_infrastructure.postgres.store_errors import naming_table
 from offerlog_infrastructure.postgres.subscription import TimedSubscription
 
 _HURRY: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
@@ -126,15 +127,21 @@ class LogRecorder(PostgresApplicationRecorder):
                     if hurried:
                         cursor.execute(_HURRY)
                     if events:
-                        copy_events(cursor, self._table, events)
+                        with naming_table(self.events_table_name):
+                            copy_events(cursor, self._table, events)
                     if refusals:
-                        copy_refusals(cursor, self._refusals, refusals)
-                        insert_tallies(cursor, self._tallies, refusals)
+                        with naming_table("refusals"):
+                            copy_refusals(cursor, self._refusals, refusals)
+                        with naming_table("refusal_tallies"):
+                            insert_tallies(cursor, self._tallies, refusals)
                     drawn = self._drawn if events else sql.SQL("NULL::bigint")
                     row = cursor.execute(self._told.format(drawn)).fetchone()
                     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
                     xid, position = row["xid"], row["position"]
             except psycopg.Error as error:
+                if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                    connection.close()  # the next one may find the primary
+                    raise
                 if not connection.closed:
                     raise
                 # However the driver calls it (a time-out of the server's is an InternalError): it is gone.

@@ -13,9 +13,9 @@ from offerlog_application.instants import at_slot
 from offerlog_application.listings import RefusalCounts
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import store_reached
 from offerlog_infrastructure.postgres.reading import read
 from offerlog_infrastructure.postgres.refusal_tallies import slot_of
+from offerlog_infrastructure.postgres.store_errors import store_reached
 
 FOLDED_AT_ONCE: Final = 5_000
 """Tallies that one transaction folds."""
@@ -85,7 +85,7 @@ class RefusalCounter:
         Raises:
             StoreUnavailable: The store cannot be reached.
         """
-        with store_reached(), self._datastore.transaction(commit=True) as cursor:
+        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
             row = cursor.execute("SELECT pg_try_advisory_xact_lock(%s) AS mine", (_LOCK_KEY,)).fetchone()
             if row is None or not row["mine"]:
                 return 0

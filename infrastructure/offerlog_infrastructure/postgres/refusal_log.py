@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 from offerlog_application.listings import KeptSignal, Order
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.store_errors import store_reached
 from offerlog_infrastructure.postgres.streaming import stream_rows
 
 _PAGE: Final = 250
@@ -120,7 +120,7 @@ class RefusalLog:
         Raises:
             StoreUnavailable: The store cannot be reached.
         """
-        with store_reached(), self._datastore.transaction(commit=True) as cursor:
+        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
             return cursor.execute(_PRUNE, {"before": before, "limit": limit}).rowcount
 
 

@@ -9,7 +9,7 @@ from psycopg.rows import tuple_row
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.codec import UnreadableEvent
 from offerlog_infrastructure.postgres.connections import unlimited
-from offerlog_infrastructure.postgres.log import store_reached
+from offerlog_infrastructure.postgres.store_errors import store_reached
 
 # Each kind's first and last event, and one from each hundredth of the log's positions.
 _KINDS: LiteralString = """
@@ -52,7 +52,7 @@ class StoredKind:
 
 def stored_kinds(application: OfferlogApplication) -> Sequence[StoredKind]:
     """Every kind in the log, each with a sample of up to a hundred events read."""
-    with store_reached(), application.reading.get_connection() as connection:
+    with store_reached(application.reading), application.reading.get_connection() as connection:
         unlimited(connection)  # it reads the whole log
         rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_KINDS).fetchall()
     found: dict[str, StoredKind] = {}

@@ -9,8 +9,8 @@ from typing import Final, LiteralString
 from offerlog_application.instants import DAY_SLOTS
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import store_reached
 from offerlog_infrastructure.postgres.refusal_tallies import slot_of
+from offerlog_infrastructure.postgres.store_errors import store_reached
 
 _FRESH_SECONDS: Final = 10.0
 """How long the sum of a day holds that was read from the store: other processes write texts meanwhile."""
@@ -88,6 +88,6 @@ class TextQuota:
     def _text_bytes(self, organization: str, day: date) -> int:
         first = slot_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
         asked = {"organization": organization, "first": first, "end": first + DAY_SLOTS}
-        with store_reached(), self._datastore.cursor() as cursor:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
             row = cursor.execute(_TEXT_BYTES, asked, prepare=True).fetchone()
             return int(row["text_bytes"]) if row else 0

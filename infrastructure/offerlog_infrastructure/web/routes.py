@@ -8,8 +8,9 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 
 from offerlog_application.keys import Role
+from offerlog_application.ports import StoreUnavailable
 from offerlog_infrastructure.http.bodies import form
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import Problem, of_store
 from offerlog_infrastructure.http.sessions import delete_cookie, keeps_no_cookie, set_cookie
 
 router = APIRouter(include_in_schema=False)
@@ -40,8 +41,12 @@ def _page(request: Request, template: str, status: int = 200, **told: object) ->
 @router.get("/visitors")
 @router.get("/health")
 async def page(request: Request) -> Response:
-    """A page, or the log-in where nobody is logged in."""
-    found = await request.app.state.sessions.of(request)
+    """A page, or the log-in where nobody is logged in; without the store, the reason."""
+    try:
+        found = await request.app.state.sessions.of(request)
+    except StoreUnavailable as error:
+        status, here = of_store(error).status, _with_query(request.url.path, request.url.query)
+        return _page(request, "trouble", status, page=here, reason=error.summary)
     if found is None:
         return _page(request, "login", page=_with_query(request.url.path, request.url.query))
     key, session = found

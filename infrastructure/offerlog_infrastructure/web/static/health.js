@@ -1,4 +1,4 @@
-import { ask, attempt, fill, number } from "/static/asking.js";
+import { ask, attempt, fill, number, plain } from "/static/asking.js";
 
 /** The newest refusals that are listed, and how many characters of a text are. */
 const [MOST, MOST_TEXT] = [100, 500];
@@ -17,6 +17,22 @@ async function projections() {
       number(one.short_by),
     ]),
   );
+}
+
+/** Whether signals and offers can be recorded now, and if not, the reason: as load balancers are told. */
+async function store() {
+  const line = document.querySelector("#store");
+  let text = "Ready: signals and offers are recorded.";
+  let ready = true;
+  try {
+    const answer = await fetch("/readyz", { headers: { Accept: "application/json" } });
+    const told = await answer.json().catch(() => ({}));
+    if (!answer.ok) [ready, text] = [false, `Not ready: ${told.detail ?? `the service answers ${answer.status}`}`];
+  } catch {
+    [ready, text] = [false, "The service cannot be reached."];
+  }
+  line.classList.toggle("wrong", !ready);
+  if (line.textContent !== plain(text)) line.textContent = plain(text);
 }
 
 /** A text as the list shows it: the beginning of a long one, with the length that it had when it came. */
@@ -59,7 +75,7 @@ async function refusals() {
   }
 }
 
-const show = () => Promise.all([projections(), refusals()]);
+const show = () => Promise.all([store(), projections(), refusals()]);
 
 attempt(show);
 setInterval(() => document.visibilityState === "visible" && attempt(show, { quiet: true }), 10_000);

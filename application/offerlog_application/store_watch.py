@@ -1,0 +1,99 @@
+"""How long the writer waits for a store that cannot do its work, and what it says meanwhile."""
+
+import logging
+import time
+from typing import Final
+
+from offerlog_application.ports import StoreUnavailable
+from offerlog_application.store_trouble import StoreTrouble
+
+STORE_PATIENCE: Final = 120.0
+"""Seconds after its hand-in for which a submission may wait for a table that is locked."""
+
+ATTEMPTS: Final = 8
+"""How often a group is tried at once: because the trouble may be over in the next moment, or because another
+writer got there first."""
+
+_LOCK_PAUSE: Final = 0.05
+"""Seconds between two attempts at a table that is locked, each of which waits for the lock itself."""
+
+_LASTING: Final = frozenset({StoreTrouble.DISK_FULL, StoreTrouble.STORAGE_FAILED})
+
+_FIRST_SECONDS: Final = 3.0
+"""After how long a wait is spoken of."""
+
+_AGAIN_SECONDS: Final = 30.0
+"""How often it is spoken of again."""
+
+_FRESH_SECONDS: Final = 10.0
+"""How long a failure counts as the state of the store, where nothing has been written since."""
+
+_log = logging.getLogger(__name__)
+
+
+class StoreWatch:
+    """What the writer knows of the store. All but `trouble` is for the writer's thread alone."""
+
+    def __init__(self) -> None:
+        self._last: tuple[StoreUnavailable, float] | None = None
+        self._since = 0.0
+        self._speak_at = 0.0
+        self._has_spoken = False
+
+    @property
+    def trouble(self) -> StoreUnavailable | None:
+        """Why the store cannot be written to now; None where it can, as far as is known."""
+        last = self._last
+        return None if last is None or time.monotonic() - last[1] > _FRESH_SECONDS else last[0]
+
+    def note_success(self) -> None:
+        """Note that a group has been written."""
+        if self._last is not None:
+            if self._has_spoken:
+                _log.warning("the store works again, after %.0f seconds", time.monotonic() - self._since)
+            self._last, self._has_spoken = None, False
+
+    def note_failure(self, error: StoreUnavailable, *, is_final: bool = False) -> None:
+        """Note that the store has failed a call, and say so in the log.
+
+        Args:
+            error: What it has failed with.
+            is_final: Whether the callers are given this error; a wait is spoken of when it has lasted.
+        """
+        now = time.monotonic()
+        if self._last is None:
+            self._since, self._speak_at = now, now + _FIRST_SECONDS
+        self._last = error, now
+        if now >= self._speak_at or (is_final and not self._has_spoken):
+            self._speak_at, self._has_spoken = now + _AGAIN_SECONDS, True
+            _log.warning("writes wait for the store (%.0f seconds so far): %s", now - self._since, error)
+
+    def wait(self, error: StoreUnavailable, attempt: int, until: float) -> int:
+        """Note a failure, and rest before the next attempt; returns how many attempts count so far.
+
+        Args:
+            error: What the store has failed with.
+            attempt: The attempts before this one that count: those that failed for anything but a lock.
+            until: How long to wait for a lock, by the monotonic clock.
+
+        Raises:
+            StoreUnavailable: That same error, where no attempt is left.
+        """
+        is_locked = error.trouble is StoreTrouble.LOCKED
+        # The next moment changes nothing about a disk, and somebody has to hear of it.
+        is_final = (
+            time.monotonic() >= until if is_locked else error.trouble in _LASTING or attempt + 1 == ATTEMPTS
+        )
+        self.note_failure(error, is_final=is_final)
+        if is_final:
+            raise error
+        if is_locked:
+            time.sleep(_LOCK_PAUSE)
+            return attempt
+        pause(attempt + 1)
+        return attempt + 1
+
+
+def pause(attempt: int) -> None:
+    """Rest after so many attempts; not at all after the first."""
+    time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)

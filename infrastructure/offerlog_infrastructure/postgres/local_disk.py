@@ -1,0 +1,30 @@
+"""Whether the disk of a database on this machine is full: a server that cannot start does not say so."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+_LEAST_BYTES: Final = 16 << 20
+"""A segment of PostgreSQL's write-ahead log: without room for one the server ends, and does not start."""
+
+
+class LocalDisk:
+    """The disk that holds a folder.
+
+    Args:
+        folder: A folder of the database; None where it is on another machine, or nobody knows where.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    @property
+    def is_full(self) -> bool:
+        """Whether PostgreSQL has too little room on it to go on; False where that cannot be told."""
+        if self._folder is None:
+            return False
+        try:
+            room = os.statvfs(self._folder)
+        except OSError:
+            return False
+        return room.f_bavail * room.f_frsize < _LEAST_BYTES

@@ -1,0 +1,69 @@
+"""Who locks a table of the store: asked after a statement has waited for it in vain."""
+
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+_FIND: LiteralString = """
+    WITH strong AS (
+        SELECT coalesce(i.indrelid, l.relation) AS relation, l.pid, l.granted,
+            array_position(%(modes)s::text[], l.mode) AS strength
+        FROM pg_locks l JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_index i ON i.indexrelid = c.oid
+        WHERE l.locktype = 'relation' AND l.mode = ANY(%(modes)s) AND l.pid <> pg_backend_pid()
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND c.relnamespace = current_schema()::regnamespace
+    )
+    SELECT c.relname::text, s.pid, s.granted, coalesce(a.query, '')
+    FROM strong s JOIN pg_class c ON c.oid = s.relation LEFT JOIN pg_stat_activity a ON a.pid = s.pid
+    WHERE %(table)s::text IS NULL OR c.relname = %(table)s
+    ORDER BY s.granted DESC, s.strength LIMIT 1
+"""
+_MODES: Final = ["AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"]
+"""Locks that stop writes of others, the strongest first; that one stops reads as well."""
+
+_LIMIT: Final = b"SET LOCAL statement_timeout = '1s'"
+
+
+@dataclass(frozen=True, slots=True)
+class TableLock:
+    """A lock that stops others.
+
+    Attributes:
+        table: The table's name.
+        holder: The process of the database server, and the first words of its statement.
+    """
+
+    table: str
+    holder: str
+
+
+def find_lock(connection: Connection[Any], table: str | None) -> TableLock | None:
+    """Find the strongest lock on a table of the store; None where there is none now.
+
+    Args:
+        connection: In auto-commit mode.
+        table: The table; None for any.
+
+    Raises:
+        psycopg.Error: The server does not say it within a second.
+    """
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(_LIMIT)
+        row = cursor.execute(_FIND, {"modes": _MODES, "table": table}).fetchone()
+    if row is None:
+        return None
+    name, pid, is_granted, statement = row
+    does = "holds it" if is_granted else "waits for it, and others wait behind"
+    return TableLock(name, f"process {pid} of the server, {_command(statement)}, {does}")
+
+
+def _command(statement: str) -> str:
+    """The words that a statement begins with, such as VACUUM FULL; no name and no value of it."""
+    words: list[str] = []
+    for word in statement.split():
+        if not word.isalpha() or not word.isupper() or len(words) == 2:  # noqa: PLR2004 - two say what it does
+            break
+        words.append(word)
+    return " ".join(words) or "doing something else now"
