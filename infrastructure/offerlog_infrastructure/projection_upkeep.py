@@ -6,9 +6,9 @@ from offerlog_application.listings import DeadLetter, Proof
 from offerlog_application.rebuilds import RebuildProgress
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
-from offerlog_infrastructure.postgres.log import server_reached, store_reached
 from offerlog_infrastructure.postgres.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.rebuild import rebuild
+from offerlog_infrastructure.postgres.store_errors import store_reached
 from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
 from offerlog_infrastructure.postgres.views import VIEWS
 
@@ -51,7 +51,7 @@ class ProjectionUpkeep:
         views = [view for view in VIEWS if name in {None, view.name}]
         if not views:
             raise KeyError(name)
-        with store_reached(), server_reached():
+        with store_reached(self._application.reading):
             rebuild(self._application, views, told=told, accept_difference=accept_difference, switch=switch)
 
     def verify(self, name: str | None = None) -> Sequence[Proof]:
