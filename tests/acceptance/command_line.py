@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from support.preloaded import preloaded
 from support.processes import LimitedProcess
 
 COMMAND = str(Path(sys.executable).with_name("offerlog"))
+_ENTRY = "offerlog_infrastructure.cli.main:main"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,12 @@ class CommandLine:
     def __call__(self, *words: str, given: bytes = b"", code: int = 0) -> Answer:
         """Run it, and expect that exit code."""
         run = subprocess.run(
-            [COMMAND, *words], input=given, capture_output=True, env=self.environment, timeout=60, check=False
+            [*preloaded(_ENTRY), *words],
+            input=given,
+            capture_output=True,
+            env=self.environment,
+            timeout=60,
+            check=False,
         )
         answer = Answer(run.stdout, run.stderr.decode())
         assert run.returncode == code, (words, run)

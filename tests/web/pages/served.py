@@ -1,14 +1,13 @@
 """The service in a process of its own, to be stopped, killed and started again."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server import listen, run
 from offerlog_infrastructure.settings import Settings
+from support.preloaded import preloaded
 from support.processes import LimitedProcess
 
 
@@ -21,9 +20,8 @@ class Served:
 
     def start(self) -> None:
         """Serve on a free port; returns when it does."""
-        command = [sys.executable, __file__, self.dsn]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        self.process = LimitedProcess(command, env=environment, stdout=subprocess.PIPE, text=True)
+        command = [*preloaded("web.pages.served:main"), self.dsn]
+        self.process = LimitedProcess(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
 
@@ -43,13 +41,9 @@ class Served:
         self.process.stdout.close()
 
 
-def main(dsn: str) -> None:
-    """Serve until told to stop, and print the port first."""
-    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
+def main() -> None:
+    """Serve the database that the command line names until told to stop, and print the port first."""
+    with open_offerlog(database_url=sys.argv[1], keep_deadlines=False) as service:
         listening = listen("127.0.0.1", 0)
         app = create_app(service, service.keys, Settings(widget_peer_rate=100, widget_new_maps=10_000))
         run(app, listening, lambda: print(listening.getsockname()[1], flush=True))  # noqa: T201 - whoever started this reads it
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
