@@ -136,7 +136,7 @@ def _become(
         )
         for number, errors in ((1, "strict"), (2, "backslashreplace"))
     )
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc] # a test may
     getattr(importlib.import_module(module), function)()
 
 
