@@ -27,7 +27,7 @@ def test_schemathesis_finds_nothing(site: Site, role: Role, tmp_path: Path) -> N
     with site.client() as admin:  # so that the stream has an event from the start
         admin.post("/v1/signals", json=examples.REQUESTS["recordSignals"]["several"])
         site.service.catch_up()
-    options = os.environ.get("OFFERLOG_CONTRACT", "-n 20 --generation-deterministic").split()
+    options = os.environ.get("OFFERLOG_CONTRACT", "-n 10 --generation-deterministic").split()
     schemathesis = [
         sys.executable,
         "-m",

@@ -18,6 +18,8 @@ from web.pages.gateway import Gateway
 from web.pages.served import Served
 from web.pages.site import Site
 
+CHAT = ("offered", "accepted", "started", "engaged")
+
 Journeys = Mapping[str, tuple[str, ...]]
 """What became of each action. In these tests every action is of a map of its own, with the same id."""
 
@@ -124,3 +126,23 @@ def eventually(tab: Page, what: Callable[[], bool]) -> None:
         if time.monotonic() > end:
             raise TimeoutError
         tab.wait_for_timeout(10)
+
+
+def some(number: int = 3, states: tuple[str, ...] = CHAT) -> Journeys:
+    """Actions nobody has heard of, and what is to become of them."""
+    return {an_action(): states for _ in range(number)}
+
+
+def posted(shop: Shop, number: int = 1) -> None:
+    """Wait until so many requests have come to the gateway."""
+    eventually(shop.context.pages[0], lambda: len(shop.gateway.posts) >= number)
+
+
+def hide(tab: Page) -> None:
+    """What a browser does when a tab goes to the background, which a headless one never does by itself."""
+    tab.evaluate(
+        """() => {
+            Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )

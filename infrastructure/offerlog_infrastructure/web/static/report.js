@@ -156,19 +156,23 @@ function offerMaps(found) {
 /** Fill the form in as the page's address says; what it cannot say is left as it is. */
 function readAddress() {
   for (const [name, value] of new URLSearchParams(location.search)) {
-    const box = [...maps.querySelectorAll("input")].find((one) => name === "action_map" && one.value === value);
     const field = asked.elements[name];
     const known = field instanceof HTMLSelectElement ? [...field.options].some((one) => one.value === value) : true;
-    if (box) box.checked = true;
-    else if ((field instanceof HTMLSelectElement || field instanceof HTMLInputElement) && known) field.value = value;
+    if ((field instanceof HTMLSelectElement || field instanceof HTMLInputElement) && known) field.value = value;
   }
 }
 
-async function begin() {
-  offerMaps(await countedMaps());
-  asked.elements.zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+/** Fill the form in before anything is awaited: what somebody types meanwhile stays. */
+function fillIn() {
   document.querySelector("#zones").append(...Intl.supportedValuesOf("timeZone").map((zone) => made("option", "", { value: zone })));
   readAddress();
+  asked.elements.zone.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+}
+
+async function begin() {
+  const chosen = new Set(new URLSearchParams(location.search).getAll("action_map")); // a submission changes the address
+  offerMaps(await countedMaps());
+  for (const box of maps.querySelectorAll("input")) box.checked = chosen.has(box.value);
   await submit();
   follow();
 }
@@ -228,4 +232,5 @@ asked.addEventListener("submit", (event) => {
 });
 addEventListener("resize", () => chart?.setSize({ width: document.querySelector("#course").clientWidth, height: 260 }));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart?.redraw());
+fillIn();
 attempt(begin);
