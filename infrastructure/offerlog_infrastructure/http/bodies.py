@@ -116,20 +116,19 @@ def _checked(first: bytes) -> bytes:
     return first.removeprefix(UTF_8_MARK)
 
 
-async def whole(request: Request, most: int = MOST_BYTES) -> bytes:
+async def whole(request: Request, most: int = MOST_BYTES, *, advice: str = "") -> bytes:
     """The whole body, unpacked and without a byte order mark.
 
     Args:
         request: Whose body.
         most: The most bytes, unpacked.
+        advice: What somebody with a longer one can do.
 
     Raises:
         Problem: It is too long, or what is held of all bodies is too much.
     """
     reading = Reading(request)
-    too_long = Problem(
-        413, "payload-too-large", f"at most {_size(most)} at once with this key; NDJSON may be longer"
-    )
+    too_long = Problem(413, "payload-too-large", f"at most {_size(most)} at once with this key{advice}")
     if reading.unpacker is None and int(request.headers.get("content-length") or 0) > most:
         raise too_long
     parts, size = [], 0

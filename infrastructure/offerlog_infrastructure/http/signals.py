@@ -93,8 +93,11 @@ async def record_signals(request: Request) -> Response:
             f"{kind} is not understood: send application/json, application/x-ndjson or text/plain",
             field="Content-Type",
         )
-    most_bytes = MOST_WIDGET_BYTES if key.role is Role.WIDGET else MOST_BYTES
-    body = await whole(while_key_is_good(request), most_bytes)
+    reading = while_key_is_good(request)
+    if key.role is Role.WIDGET:
+        body = await whole(reading, MOST_WIDGET_BYTES, advice="; send several")
+    else:
+        body = await whole(reading, MOST_BYTES, advice="; NDJSON may be longer")
     if not body.strip():
         raise malformed(None, "the body is empty")
     signals = await signals_in(body, _most(key) or MOST_SIGNALS)
