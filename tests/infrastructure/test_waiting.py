@@ -12,9 +12,11 @@ import psycopg
 import pytest
 
 from contracts.recount import until
+from offerlog_application.store_trouble import TroubleCounts
 from offerlog_infrastructure import waiting
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.connections import StorePool, connect, parameters
+from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.waiting import announced
 from support.processes import finish
@@ -91,6 +93,8 @@ def test_a_pool_without_a_free_connection_is_spoken_of(dsn: str, said: Said) -> 
         patience=1.5,
         answer_within=None,
         prepare=lambda connection: connection.prepare(0),
+        troubles=TroubleCounts(),
+        disk=LocalDisk(None),
     )
     pool.open()
     with closing(pool), pool.connection(), pytest.raises(Exception, match="all connections are in use"):
