@@ -93,7 +93,7 @@ def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    question, answer = Path(plan["question"]), Path(plan["answer"])
+    question = Path(plan["question"])
     with open_offerlog(
         data=plan["data"],
         create=False,
@@ -105,8 +105,9 @@ def main() -> None:
         tail.start()
         Path(plan["up"]).touch()
         while not ended.wait(_LOOK_SECONDS):
-            if question.exists() and not answer.exists():
-                told = answered(service, json.loads(question.read_text(encoding="utf-8")))
+            asked = json.loads(question.read_text(encoding="utf-8")) if question.exists() else None
+            if asked is not None and not (answer := Path(asked["answer"])).exists():
+                told = answered(service, asked)
                 answer.with_suffix(".new").write_text(json.dumps(told), encoding="utf-8")
                 answer.with_suffix(".new").replace(answer)
         tail.join(30)

@@ -57,6 +57,7 @@ class Gathering:
         self._keys = keys
         self._listeners = listeners
         self._files = files
+        self._questions = 0
 
     def evidence(self) -> Evidence:
         """Ask for everything; again, if something was recorded meanwhile."""
@@ -66,7 +67,7 @@ class Gathering:
             ((after,),) = self._system.sql(_LAST)
             if before == after:
                 return found
-            Path(self._files["answer"]).unlink(missing_ok=True)
+            self._system.history.write("recorded meanwhile", behind=before, up_to=after)
 
     def _once(self) -> Evidence:
         log = decoded(self._system.sql(READ, seconds=300))
@@ -99,8 +100,10 @@ class Gathering:
 
     def _replica(self, log: list[Logged]) -> Counter[Suppressed]:
         visitors = sorted({(one.pair.organization, one.pair.customer_type, one.pair.customer) for one in log})
-        question, answer = Path(self._files["question"]), Path(self._files["answer"])
-        asked = {"visitors": visitors, "position": log[-1].position if log else 0}
+        self._questions += 1
+        question, answer = Path(self._files["question"]), Path(f"{self._files['answer']}-{self._questions}")
+        position = log[-1].position if log else 0
+        asked = {"visitors": visitors, "position": position, "answer": str(answer)}
         question.with_suffix(".new").write_text(json.dumps(asked), encoding="utf-8")
         question.with_suffix(".new").replace(question)
         deadline = time.monotonic() + _ANSWER_SECONDS + len(visitors) / 1_000
