@@ -31,11 +31,13 @@ class ExitCode(IntEnum):
 
 def code_of(error: BaseException) -> ExitCode:
     """The exit code of an error that ends a command and is not a mistake in the call."""
+    from offerlog_application.ports import StoreUnavailable  # noqa: PLC0415 - as above
     from offerlog_application.rebuilds import (  # noqa: PLC0415 - only an error needs it
         ProjectionsDiffer,
         RebuildRunning,
         TablesInUseError,
     )
+    from offerlog_application.store_trouble import StoreTrouble  # noqa: PLC0415 - as above
     from offerlog_application.submissions import Overloaded  # noqa: PLC0415 - as above
     from offerlog_application.writer import Contended  # noqa: PLC0415 - as above
     from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - as above
@@ -44,6 +46,8 @@ def code_of(error: BaseException) -> ExitCode:
         case ProjectionsDiffer():
             return ExitCode.FOUND_WRONG
         case RebuildRunning() | TablesInUseError() | LockTimeoutError() | Contended() | Overloaded():
+            return ExitCode.BUSY
+        case StoreUnavailable(trouble=StoreTrouble.LOCKED):
             return ExitCode.BUSY
         case _:
             return ExitCode.FAILED

@@ -157,7 +157,7 @@ ANSWERS: Final[dict[str, Schema]] = {
         )
     ),
     "Alive": closed(status={"const": "ok"}),
-    "Ready": closed(status={"const": "ok"}, lag_seconds=SECONDS),
+    "Ready": closed(status={"const": "ok"}, lag_seconds=SECONDS, waits_for=or_null(TEXT)),
     "Problem": closed(
         {"field": TEXT, "cause": TEXT},
         type={"enum": [f"/problems/{slug}" for slug in SLUGS]},

@@ -195,7 +195,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
         }
     },
     "alive": {"alive": {"status": "ok"}},
-    "ready": {"ready": {"status": "ok", "lag_seconds": 0.0}},
+    "ready": {"ready": {"status": "ok", "lag_seconds": 0.0, "waits_for": None}},
 }
 """What is answered with 200, or 201 to an offer made, by operation and name."""
 

@@ -80,7 +80,13 @@ async def ready(request: Request) -> Response:
     lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
     if lag > most:
         raise Problem(503, "unavailable", f"the projections are {lag:,.0f} s behind")
-    return JSONResponse({"status": "ok", "lag_seconds": round(lag, 3)})
+    return JSONResponse(
+        {
+            "status": "ok",
+            "lag_seconds": round(lag, 3),
+            "waits_for": None if trouble is None else trouble.summary,
+        }
+    )
 
 
 @router.get("/metrics", operation_id="metrics", summary="For Prometheus", include_in_schema=False)

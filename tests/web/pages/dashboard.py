@@ -31,8 +31,9 @@ def page(context: BrowserContext, site: Site) -> Iterator[Page]:
     page = context.new_page()
 
     def hear(message: ConsoleMessage) -> None:
-        # A question that cannot be answered, and one still under way when the session ends, are no faults.
-        if message.type == "error" and not re.search(r"status of 40[01]", message.text):
+        # A question that cannot be answered, also for trouble of the store, and one still under way when the
+        # session ends, are no faults.
+        if message.type == "error" and not re.search(r"status of (40[01]|50[37])", message.text):
             said.append(message.text)
 
     page.on("console", hear)

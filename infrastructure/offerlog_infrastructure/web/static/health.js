@@ -27,6 +27,7 @@ async function store() {
   try {
     const answer = await fetch("/readyz", { headers: { Accept: "application/json" } });
     const told = await answer.json().catch(() => ({}));
+    if (told.waits_for) text = `Ready, but some writes wait: ${told.waits_for}`;
     if (!answer.ok) [ready, text] = [false, `Not ready: ${told.detail ?? `the service answers ${answer.status}`}`];
   } catch {
     [ready, text] = [false, "The service cannot be reached."];
