@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from offerlog_infrastructure import waiting
 from offerlog_infrastructure.embedded import EmbeddedError, EmbeddedServer
 from offerlog_infrastructure.embedded.holders import _holders
 from support.processes import LimitedProcess, finish
+from support.small_disks import filled, small_disk
 
 HOLD = """
 import fcntl, os, sys
@@ -47,16 +47,8 @@ Said = Callable[[], list[str]]
 @pytest.fixture(scope="module")
 def disk() -> Iterator[Path]:
     """A disk of 120 MB with nothing on it."""
-    place = Path(tempfile.mkdtemp(prefix="small-disk-", dir="/tmp"))
-    place.chmod(0o755)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=120m,mode=755", "tmpfs", place]
-    mounted = subprocess.run(mount, capture_output=True, text=True, timeout=30, check=False)
-    if mounted.returncode != 0:
-        place.rmdir()
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", place], timeout=30, check=True)
-    place.rmdir()
+    with small_disk("120m") as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +66,6 @@ def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> S
     monkeypatch.setattr(waiting, "_TICK_SECONDS", 0.02)
     caplog.set_level(logging.WARNING, logger=waiting.__name__)
     return lambda: [record.getMessage() for record in caplog.records if record.name == waiting.__name__]
-
-
-@contextmanager
-def full(disk: Path) -> Iterator[None]:
-    """The disk has no room for a single byte."""
-    filler = disk / "filler"
-    try:
-        with filler.open("wb", buffering=0) as file:
-            for size in (1 << 20, 1 << 12):
-                while True:
-                    try:
-                        if file.write(bytes(size)) < size:
-                            break
-                    except OSError:
-                        break
-        yield
-    finally:
-        filler.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -183,7 +157,7 @@ def test_a_full_disk_under_a_running_server_is_said_at_once(disk: Path, store: P
     with EmbeddedServer.acquire(store):
         for cache in (store / "postgres").rglob("pg_internal.init"):
             cache.unlink()
-        with full(disk):
+        with filled(disk):
             told = refusal(store)
     assert "could not write init file: No space left on device" in told
     assert f"{store} takes no connection" in told
@@ -192,7 +166,7 @@ def test_a_full_disk_under_a_running_server_is_said_at_once(disk: Path, store: P
 def test_a_full_disk_on_which_no_server_starts_is_said_at_once(disk: Path, store: Path) -> None:
     """The log has no room either for what PostgreSQL says of it."""
     (store / "server.log").unlink()
-    with full(disk):
+    with filled(disk):
         told = refusal(store)
     assert f"the disk of {store} is full: make room there" in told
     EmbeddedServer.acquire(store).close()

@@ -6,13 +6,12 @@ import os
 import re
 from pathlib import Path
 
+from offerlog_infrastructure.disk_room import no_room
 from offerlog_infrastructure.embedded.errors import FolderUnusableError
 from offerlog_infrastructure.embedded.folder_checks import check_private, check_store, check_unused
 from offerlog_infrastructure.embedded.server_user import ServerUser
 
 LOG_LIMIT_BYTES = 10_000_000
-_NO_ROOM_BYTES = 65_536
-"""A disk with less room than this counts as full: PostgreSQL writes whole pages."""
 
 
 def default_data_dir() -> Path:
@@ -113,12 +112,7 @@ class DataFolder:
 
     def no_room(self) -> str:
         """That the disk is full, to be added to an error that the log has no room for; empty if it is not."""
-        try:
-            disk = os.statvfs(self.path)
-        except OSError:
-            return ""
-        is_full = disk.f_bavail * disk.f_frsize < _NO_ROOM_BYTES or (disk.f_files and not disk.f_favail)
-        return f"; the disk of {self.path} is full: make room there" if is_full else ""
+        return no_room(self.path)
 
 
 def _closed(path: Path) -> Path:

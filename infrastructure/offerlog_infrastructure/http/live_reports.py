@@ -27,6 +27,7 @@ from offerlog_infrastructure.documents import report_document
 from offerlog_infrastructure.http.escaped import encode_escaped
 from offerlog_infrastructure.http.fair_threads import FairThreads
 from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.service import Offerlog
 
 STREAMS_OF_A_KEY: Final = 20
@@ -77,6 +78,7 @@ class LiveReport:
         self._is_outdated = True
         self._not_before = 0.0
         self._reading: asyncio.Task[None] | None = None
+        self._trouble = RepeatedTrouble(_log, "a live report cannot be read and will be tried again")
 
     async def wait(self, seconds: float) -> None:
         """Wait for news, at most so long."""
@@ -129,6 +131,7 @@ class LiveReport:
         except _HINDRANCES as error:
             self.note(wanted)
             self.hinder(error)
+            self._trouble.note(error)
             return
         except Exception:  # noqa: BLE001 - logged; its streams end, and begin anew
             _log.exception("the live report of an organization ends")
@@ -137,6 +140,7 @@ class LiveReport:
             return
         finally:
             self._not_before = time.monotonic() + _REST * (time.monotonic() - began)
+        self._trouble.over()
         was_hindered, self.hindrance = bool(self.hindrance), ""
         changed = [one for one, row in fresh.items() if self._rows.get(one) != row]
         if changed or self.number is None:
@@ -170,6 +174,7 @@ class LiveReports:
         self._of_key: Counter[str] = Counter()
         self._proof: Proof | None = None
         self._following: asyncio.Task[None] | None = None
+        self._trouble = RepeatedTrouble(_log, "changes cannot be looked for and will be again")
 
     def listen(self, key: Key) -> LiveReport:
         """Begin a stream; `leave` must follow.
@@ -213,8 +218,11 @@ class LiveReports:
                 try:
                     await self._look()
                 except _HINDRANCES as error:
+                    self._trouble.note(error)
                     for live in self._live.values():
                         live.hinder(error)
+                else:
+                    self._trouble.over()
                 await asyncio.sleep(_LOOK_SECONDS)
         except Exception:  # noqa: BLE001 - logged; the streams end, and begin anew
             _log.exception("live reports end; the next stream begins them anew")

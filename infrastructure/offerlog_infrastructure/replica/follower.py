@@ -16,6 +16,7 @@ from psycopg.rows import DictRow, tuple_row
 from offerlog_application.listings import Lookup, ReplicaStale
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
+from offerlog_infrastructure.disk_room import no_room
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.pages import READ_PAGE, EventRow
@@ -95,8 +96,8 @@ class SuppressionReplica:
         deadline = time.monotonic() + timeout
         with announced("the first copy of the suppression list", timeout) as wait:
             while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
-                if isinstance(self.error, lmdb.Error):
-                    raise ReplicaFolderError(self._store.folder, str(self.error)) from self.error
+                if isinstance(self.error, ReplicaFolderError):
+                    raise self.error
                 if time.monotonic() > deadline:
                     raise ReplicaStale(None, self._max_age, self.error)
                 wait.reason = str(self.error or "")
@@ -113,7 +114,10 @@ class SuppressionReplica:
             try:
                 with self._application.connect(answer_within=_ANSWER_SECONDS) as connection:
                     self._follow(connection)
-            except Exception as error:  # noqa: BLE001 - it goes on as soon as it can; the age says the rest
+            except Exception as raised:  # noqa: BLE001 - it goes on as soon as it can; the age says the rest
+                error: Exception = raised
+                if isinstance(raised, lmdb.Error):  # which names no file
+                    error = ReplicaFolderError(self._store.folder, f"{raised}{no_room(self._store.folder)}")
                 self.error = error
                 self._trouble.note(error)
                 self._stopped.wait(_AGAIN_SECONDS)

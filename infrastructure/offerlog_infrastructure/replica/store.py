@@ -21,6 +21,7 @@ import lmdb
 from offerlog_application.listings import Suppression
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.lifecycle import State
+from offerlog_infrastructure.disk_room import no_room
 
 _MAP_BYTES: Final = 1 << 36
 """How far the file may grow; it takes no more disk than it holds."""
@@ -112,7 +113,7 @@ class ReplicaStore:
                 "this process may not use 64 GiB of address space; raise the limit (`ulimit -v unlimited`)",
             ) from error
         except (lmdb.Error, OSError) as error:
-            raise ReplicaFolderError(parent, _words(error)) from error
+            raise ReplicaFolderError(parent, f"{_words(error)}{no_room(parent)}") from error
 
     @classmethod
     def _opened(cls, folder: Path, lock: int) -> Self:
