@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from offerlog_application.audit import History, history
 from offerlog_application.batches import Receipt
@@ -36,6 +36,9 @@ from offerlog_infrastructure.refusal_upkeep import RefusalKeeper
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.showing import await_shown
 from offerlog_infrastructure.stored_reads import StoredReads
+from offerlog_infrastructure.waiting import announced
+
+T = TypeVar("T")
 
 
 class Offerlog(StoredReads, RefusalAccess):
@@ -113,7 +116,7 @@ class Offerlog(StoredReads, RefusalAccess):
 
     def record(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Receipt:
         """As `submit`, and wait until it is durable."""
-        return self.submit(signals, organization=organization).result()
+        return self.answer_of(self.submit(signals, organization=organization))
 
     def offer(
         self,
@@ -135,7 +138,7 @@ class Offerlog(StoredReads, RefusalAccess):
             MalformedSignal: Saying which argument, by its wire name, and why.
             Overloaded: Too much is waiting; nothing was taken.
         """
-        return self.submit_offer(
+        deciding = self.submit_offer(
             customer_id=customer_id,
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
@@ -144,7 +147,14 @@ class Offerlog(StoredReads, RefusalAccess):
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
             organization=organization,
-        ).result()
+        )
+        return self.answer_of(deciding)
+
+    def answer_of(self, submitted: Future[T]) -> T:
+        """Wait for the answer to what was submitted; a wait that lasts is spoken of, with its reason."""
+        with announced("PostgreSQL to store what was submitted") as wait:
+            wait.reason = lambda: str(self.store_trouble() or "")
+            return submitted.result()
 
     def submit_offer(
         self,

@@ -203,12 +203,12 @@ def _recorded(service: "Offerlog", source: Source, batch_size: int) -> "Iterator
             waiting.append((batch, _submit(service, batch)))
             if len(waiting) >= _IN_FLIGHT:
                 first, future = waiting.popleft()
-                yield first, future.result()
+                yield first, service.answer_of(future)
     except OSError as error:
         broken = error
     while waiting:
         first, future = waiting.popleft()
-        yield first, future.result()
+        yield first, service.answer_of(future)
     if broken is not None:
         raise broken
 
