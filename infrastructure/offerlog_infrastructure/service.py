@@ -151,9 +151,8 @@ class Offerlog(StoredReads, RefusalAccess):
         return self.answer_of(deciding)
 
     def answer_of(self, submitted: Future[T]) -> T:
-        """Wait for the answer to what was submitted; a wait that lasts is spoken of, with its reason."""
-        with announced("PostgreSQL to store what was submitted") as wait:
-            wait.reason = lambda: str(self.store_trouble() or "")
+        """Wait for the answer to what was submitted; a wait that lasts is spoken of."""
+        with announced("what was submitted to be stored"):
             return submitted.result()
 
     def submit_offer(

@@ -11,6 +11,7 @@ packages, as the embedded server's modules do.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -26,6 +27,9 @@ _FIRST_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 30.0
 """How often it is spoken of again."""
 
+_MOST_SAID: Final = 1_000
+"""How many kinds of waits are remembered."""
+
 _TICK_SECONDS: Final = 0.25
 """How often the waits are looked at."""
 
@@ -33,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 _waits: dict[int, list[Wait]] = {}
 """The waits of each thread, outermost first, by the thread's number."""
+
+_said: dict[str, float] = {}
+"""When each kind of wait was spoken of last."""
 
 _start_lock = threading.Lock()
 _speaker: threading.Thread | None = None
@@ -129,8 +136,18 @@ def _speak() -> None:
         now = time.monotonic()
         for number, waits in list(_waits.items()):
             current = list(waits)
-            if current and current[0].is_due(now):
+            if current and current[0].is_due(now) and _is_news(current[0].what, now):
                 _log.warning("still waiting for %s", current[0].described(now, current[1:], _name(number)))
+
+
+def _is_news(what: str, now: float) -> bool:
+    """Say whether no other thread has just said the same: in an outage, all requests wait for one thing."""
+    if now - _said.get(what, -math.inf) < _AGAIN_SECONDS:
+        return False
+    if len(_said) > _MOST_SAID:
+        _said.clear()
+    _said[what] = now
+    return True
 
 
 def _name(number: int) -> str:

@@ -100,7 +100,7 @@ def test_a_port_that_is_taken_is_an_error(dsn: str) -> None:
             check=False,
         )
     # then
-    assert run.returncode != 0
+    assert run.returncode == 1
     assert f"port {port}" in run.stderr
     assert "taken" in run.stderr
 

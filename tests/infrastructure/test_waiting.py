@@ -27,6 +27,7 @@ Said = Callable[[], list[str]]
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     """What is said of waits, which are spoken of after a fifth of a second here."""
+    monkeypatch.setattr(waiting, "_said", {})
     monkeypatch.setattr(waiting, "_FIRST_SECONDS", 0.2)
     monkeypatch.setattr(waiting, "_TICK_SECONDS", 0.02)
     name = waiting.__name__
@@ -56,6 +57,24 @@ def test_a_short_wait_says_nothing(said: Said, monkeypatch: pytest.MonkeyPatch) 
         with announced("a moment"):
             time.sleep(0.04)
     assert said() == []
+
+
+def test_many_that_wait_for_one_thing_say_it_once(said: Said) -> None:
+    """In an outage, each request of a service waits for a connection."""
+    over = threading.Event()
+
+    def wait() -> None:
+        with announced("the bus"):
+            over.wait(30)
+
+    threads = [threading.Thread(target=wait) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    until(said)
+    time.sleep(0.2)
+    over.set()
+    finish(*threads)
+    assert len(said()) == 1
 
 
 def test_a_thread_of_ours_is_named(said: Said) -> None:

@@ -154,7 +154,9 @@ def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "so
         return made
     made.close()
     is_ours = port == listening.getsockname()[1]
-    raise usage(f"--metrics-port: port {port} is taken" + (", by the service itself" if is_ours else ""))
+    if is_ours:
+        raise usage(f"--metrics-port: port {port} is taken, by the service itself")
+    raise OSError(f"--metrics-port: port {port} of {host} is taken by another program")
 
 
 def _has_keys(service: "Offerlog", settings: "Settings", data: Path | None) -> bool:
