@@ -22,6 +22,8 @@ HTTP_SECONDS: Final = 20.0
 IN_PROCESS_SECONDS: Final = 150.0
 
 _NOTHING_TAKEN: Final = {"/problems/overloaded", "/problems/unavailable", "/problems/rate-limited"}
+_STORE_FAILED: Final = "/problems/store-"
+"""How the types of all failures of the store begin, of which nothing was taken either."""
 _UNKNOWN: Final = {"/problems/outcome-unknown"}
 
 
@@ -63,7 +65,7 @@ class HttpWay:
         kind = told.get("type")
         if kind in _UNKNOWN or status == 500:
             raise UnknownError(f"{status} {kind}")
-        if kind in _NOTHING_TAKEN:
+        if kind in _NOTHING_TAKEN or str(kind).startswith(_STORE_FAILED):
             raise DeclinedError(f"{status} {kind}: {told.get('detail')}")
         raise WrongAnswerError(f"{status}: {told}")
 

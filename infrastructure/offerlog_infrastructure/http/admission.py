@@ -73,6 +73,10 @@ class Admission:
         self._open[peer] += 1
         return self._open[peer] <= self._per_peer or host in self._proxies
 
+    def number(self, peer: str) -> int:
+        """How many connections a peer has."""
+        return self._open[peer]
+
     def leave(self, host: str | None) -> None:
         """Forget a connection that was counted."""
         if host is None:

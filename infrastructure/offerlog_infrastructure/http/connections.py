@@ -14,13 +14,15 @@ waits for ever in several states. Here a connection is always in one of these st
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from offerlog_infrastructure.http.admission import Admission, TrustedProxies
+from offerlog_infrastructure.http.making_room import Room
 from offerlog_infrastructure.http.old_clients import without_chunks
+from offerlog_infrastructure.http.rates import peer_of_address
 
 MOST_HEADER_BYTES: Final = 64 << 10
 """First line and headers; also trailers, and whatever else stands around the bytes of a chunked body."""
@@ -50,8 +52,8 @@ _SLICE: Final = 8 << 10
 _MOST_HELD_BYTES: Final = 1 << 20
 """Bytes behind a request that is being answered; reading stops long before."""
 
-_BUSY_SECONDS: Final = 1.0
-"""How long a new connection is safe from being closed in favour of a newer one."""
+_SLOW_SECONDS: Final = 5.0
+"""How long a client may send no body, or take nothing of its answer, before it may have to make room."""
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -66,9 +68,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     Attributes:
         admission: Counts all connections of the server; set for each server.
+        room: Chooses which connection ends when there are as many as there may be; set for each server.
+        peer: Whose connection it is; empty for a socket without addresses.
     """
 
     admission: ClassVar[Admission] = Admission(1_000, 1_000, TrustedProxies(""))
+    room: ClassVar[Room] = Room()
+    peer: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -92,9 +98,11 @@ class BoundedConnection(HttpToolsProtocol):
         """Let the connection in, or answer 503 and close it."""
         super().connection_made(transport)
         admission = self.admission
+        self.peer = peer_of_address(self.client[0]) if self.client else ""
         let_in = admission.enter(self.client[0] if self.client else None)
         if let_in and len(self.connections) > admission.most:
-            let_in = self._make_room()
+            guests = cast("Collection[BoundedConnection]", self.connections)  # of one server, so of one class
+            let_in = self.room.make(self, admission.number(self.peer), guests, self.loop.time())
         if not let_in:
             transport.write(_FULL)
             transport.close()
@@ -189,10 +197,29 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def idle_since(self) -> float | None:
-        """When it last did anything (the loop's seconds); None while a request is under way."""
-        if self._in_body or self._held or self.pipeline or self._is_answering():
+        """When it last did anything that somebody waits for (the loop's seconds); None while it does.
+
+        A client that does not go on counts as idle: with a body that comes too slowly, or whose answer it has
+        got already, and with an answer that it does not take.
+        """
+        if self.transport.is_closing():
             return None
-        return max(self._began, self._answered)
+        now = self.loop.time()
+        if not self._is_answering():
+            waits = (self._held or self.pipeline) and not self._in_body
+            return None if waits else max(self._began, self._answered)
+        if self.transport.get_write_buffer_size():
+            return self._written if now - self._written > _SLOW_SECONDS else None
+        coming = self._in_body and not self.flow.read_paused
+        is_slow = coming and self._body_bytes < _BYTES_A_SECOND * (now - self._began - _SLOW_SECONDS)
+        return self._began if is_slow else None
+
+    def make_room(self) -> None:
+        """End in favour of a new connection."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -218,20 +245,6 @@ class BoundedConnection(HttpToolsProtocol):
             self._written = now
         self._unwritten = unwritten
         return now - self._written > _WRITE_SECONDS
-
-    def _make_room(self) -> bool:
-        """Close the connection that has been idle for longest; false if all are busy."""
-        idle: list[tuple[float, BoundedConnection]] = []
-        for one in self.connections:
-            if one is not self and isinstance(one, BoundedConnection) and not one.transport.is_closing():
-                since = one.idle_since()
-                if since is not None:
-                    idle.append((since, one))
-        since, oldest = min(idle, key=lambda found: found[0], default=(0.0, None))
-        if oldest is None or self.loop.time() - since < _BUSY_SECONDS:
-            return False
-        oldest.transport.close()
-        return True
 
     def _parse(self, data: bytes) -> None:
         for at in range(0, len(data), _SLICE):

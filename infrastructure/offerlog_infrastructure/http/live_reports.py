@@ -164,11 +164,15 @@ class LiveReports:
     Args:
         service: Where reports are read.
         threads: The threads of reports: an organization's live report is one of its own.
+
+    Attributes:
+        most: Most streams at once; less than `STREAMS_IN_ALL` where the server takes few connections.
     """
 
     def __init__(self, service: Offerlog, threads: FairThreads) -> None:
         self._service = service
         self._threads = threads
+        self.most = STREAMS_IN_ALL
         self._limiter = CapacityLimiter(1)
         self._live: dict[str, LiveReport] = {}
         self._of_key: Counter[str] = Counter()
@@ -186,7 +190,7 @@ class LiveReports:
         for open_now, most, whose in (
             (self._of_key[key.id], STREAMS_OF_A_KEY, "with this key"),
             (live.streams if live else 0, STREAMS_OF_AN_ORGANIZATION, "for this organization"),
-            (sum(self._of_key.values()), STREAMS_IN_ALL, "here"),
+            (sum(self._of_key.values()), min(self.most, STREAMS_IN_ALL), "here"),
         ):
             if open_now >= most:
                 detail = f"{most} streams are open {whose}, and no more can be: close one"

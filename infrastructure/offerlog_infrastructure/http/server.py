@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from offerlog_infrastructure.http import metrics_port
 from offerlog_infrastructure.http.admission import Admission, TrustedProxies, max_connections
 from offerlog_infrastructure.http.connections import BoundedConnection, end_late
+from offerlog_infrastructure.http.making_room import Room
 from offerlog_infrastructure.settings import Settings
 
 _PORTS_TRIED: Final = 50
@@ -94,9 +95,11 @@ def run(
         metrics: Where to serve `/metrics` instead; closed at the end.
     """
     settings: Settings = app.state.settings
+    most = max_connections(settings.max_connections)
+    app.state.live_reports.most = min(app.state.live_reports.most, most // 2)
     config = uvicorn.Config(
         app,
-        http=_connections(settings, max_connections(settings.max_connections)),
+        http=_connections(settings, most),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=settings.keep_alive,
         ws="none",
@@ -149,6 +152,7 @@ def _connections(settings: Settings, most: int) -> type[BoundedConnection]:
         admission = Admission(
             most, settings.max_connections_per_peer, TrustedProxies(settings.trusted_proxies)
         )
+        room = Room()
 
     return Served
 
