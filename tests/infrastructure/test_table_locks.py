@@ -14,11 +14,12 @@ import pytest
 from contracts.given import an_id, signal
 from contracts.recount import event_ids, rows, until
 from offerlog_application import store_watch, writer
+from offerlog_application.keys import Role
 from offerlog_application.ports import StoreUnavailable
 from offerlog_application.store_trouble import StoreTrouble
 from offerlog_domain.outcomes import Offered
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.postgres import lookups
+from offerlog_infrastructure.postgres import lookups, store_errors
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.store_errors import store_reached
@@ -152,6 +153,31 @@ def test_look_ups_wait_for_a_lock_together_and_not_one_after_the_other(
     assert all(isinstance(one, StoreUnavailable) for one in troubles), troubles
     assert {one.table for one in troubles if isinstance(one, StoreUnavailable)} == {"suppressions"}
     assert seconds < 10  # one after the other, in two lines: 20 seconds
+
+
+def test_keys_are_waited_for_as_long_as_readers_wait_and_together(
+    dsn: str, offerlog: Offerlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read on connections that wait for a quarter of a second only; every request needs one."""
+    _, text = offerlog.keys.create("default", Role.REPORTER, "one")
+    find = offerlog.keys.find
+    with ThreadPoolExecutor(2) as pool:
+        with locked(dsn, "api_keys"):
+            asked = pool.submit(find, text)
+            until(lambda: offerlog.store_failures()[StoreTrouble.LOCKED] >= 4)  # two attempts were too few
+            assert not asked.done()
+        found = asked.result(timeout=30)
+        assert found is not None
+        # and where the lock lasts, a line of requests is not kept for the time of one lock for each of them
+        monkeypatch.setattr(store_errors, "LOCK_SECONDS", 1.0)
+        offerlog.keys._known.clear()
+        with locked(dsn, "api_keys"):
+            began = time.monotonic()
+            troubles = [pool.submit(find, text).exception(timeout=60) for _ in range(2)]
+            troubles += [one.exception(timeout=60) for one in [pool.submit(find, text) for _ in range(30)]]
+            assert time.monotonic() - began < 10
+    assert {one.table for one in troubles if isinstance(one, StoreUnavailable)} == {"api_keys"}
+    assert all(isinstance(one, StoreUnavailable) for one in troubles)
 
 
 def test_a_locked_log_is_not_mistaken_for_a_writer_that_hangs(dsn: str, offerlog: Offerlog) -> None:

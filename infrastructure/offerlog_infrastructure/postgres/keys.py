@@ -12,7 +12,8 @@ from typing import Any, Final, LiteralString
 from offerlog_application.keys import Key, NoSuchKey, Role
 from offerlog_application.organizations import check_organization
 from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached
+from offerlog_infrastructure.postgres.lock_gate import LockGate
+from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached, wait_for_lock
 
 _REMEMBERED_SECONDS: Final = 3.0
 """How long a key is good after it has been looked up. Requests refuse a revoked key within it; what is
@@ -44,6 +45,7 @@ class PostgresKeys:
         self._known: dict[bytes | str, tuple[Key, float]] = {}
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
+        self._gate = LockGate()
 
     def create(
         self, organization: str, role: Role, name: str, origins: Sequence[str] = ()
@@ -57,8 +59,7 @@ class PostgresKeys:
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         text = f"ofl_{role.value}_{key_id}_{secret}"
         asked = (key_id, _digest(text), organization, role.value, name, list(origins))
-        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
-            row = cursor.execute(_CREATE, asked).fetchone()
+        row = wait_for_lock(lambda: self._written(_CREATE, asked))
         assert row is not None  # noqa: S101 - INSERT returns what it made
         return _key(row), text
 
@@ -114,9 +115,11 @@ class PostgresKeys:
 
     def _look_up(self, key_id: str) -> tuple[Key, bytes] | None:
         """Return a good key and the digest of its text."""
-        row = ask_again(lambda: self._row(key_id))
-        if row is None:
+        with self._gate.passing(_FIND):
+            rows = ask_again(lambda: self._rows(_FIND, key_id))
+        if not rows:
             return None
+        row = rows[0]
         digest = bytes(row.pop("digest"))
         return _key(row), digest
 
@@ -134,14 +137,17 @@ class PostgresKeys:
             if len(self._unknown) > _MOST_REMEMBERED:
                 self._unknown.popitem(last=False)
 
-    def _row(self, key_id: str) -> dict[str, Any] | None:
+    def _rows(self, statement: LiteralString, asked: str) -> list[dict[str, Any]]:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            return cursor.execute(_FIND, (key_id,)).fetchone()
+            return cursor.execute(statement, (asked,)).fetchall()
+
+    def _written(self, statement: LiteralString, asked: Sequence[Any]) -> dict[str, Any] | None:
+        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
+            return cursor.execute(statement, asked).fetchone()
 
     def all(self, organization: str) -> Sequence[Key]:
         """The organization's keys, revoked ones too, in order of making."""
-        with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            return [_key(row) for row in cursor.execute(_ALL, (organization,)).fetchall()]
+        return [_key(row) for row in ask_again(lambda: self._rows(_ALL, organization))]
 
     def revoke(self, organization: str, key_id: str) -> Key:
         """Take a key back; it is refused everywhere within seconds.
@@ -149,8 +155,7 @@ class PostgresKeys:
         Raises:
             NoSuchKey: The organization has none of that id.
         """
-        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
-            row = cursor.execute(_REVOKE, (organization, key_id)).fetchone()
+        row = wait_for_lock(lambda: self._written(_REVOKE, (organization, key_id)))
         if row is None:
             raise NoSuchKey(key_id)
         with self._lock:

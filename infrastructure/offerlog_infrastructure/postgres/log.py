@@ -20,6 +20,7 @@ from offerlog_infrastructure.postgres.cache import OfferCache
 from offerlog_infrastructure.postgres.codec import EventRow
 from offerlog_infrastructure.postgres.copying import REFUSAL_TABLES
 from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class PostgresLog:
         self._finder = HeldStreamsFinder(application.connect)
         self._secrets: dict[str, bytes] = {}
         self._secrets_lock = threading.Lock()
+        self._gate = LockGate()
 
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
         """Every visitor-offer asked for, as stored now; an unknown one is at version 0.
@@ -195,6 +197,7 @@ class PostgresLog:
         """
         topics = self._mapper.topics(LifecycleEvent)
         with (
+            self._gate.passing(_NEWEST),
             store_reached(self._application.reading),
             self._application.reading.get_connection() as connection,
         ):

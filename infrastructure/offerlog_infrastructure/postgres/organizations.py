@@ -5,7 +5,7 @@ from typing import LiteralString
 
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log import PostgresLog
-from offerlog_infrastructure.postgres.store_errors import store_reached
+from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached
 
 _KNOWN: LiteralString = """
     SELECT organization FROM organizations UNION SELECT organization FROM api_keys
@@ -59,5 +59,8 @@ class PostgresOrganizations:
         self._log.secret(organization)
 
     def _select(self, statement: LiteralString) -> Sequence[str]:
+        return ask_again(lambda: self._names(statement))
+
+    def _names(self, statement: LiteralString) -> Sequence[str]:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return [row["organization"] for row in cursor.execute(statement).fetchall()]

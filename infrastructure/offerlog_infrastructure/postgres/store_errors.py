@@ -4,6 +4,7 @@ This is the only place that knows. An SQLSTATE decides where there is one. An at
 server turns down brings none to the driver, only the server's words: those are looked into.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
@@ -57,6 +58,9 @@ _STORE_CLASSES: Final = (
     psycopg.InterfaceError,
 )
 """Errors of the library and the driver that are about the store, and not about a statement."""
+
+LOCK_SECONDS: Final = 5.0
+"""How long a reader waits for a table: longer than a rebuild ever takes to switch tables."""
 
 _ASK_SECONDS: Final = 1.0
 """How long to wait for a connection to ask who locks a table."""
@@ -136,18 +140,33 @@ def server_reached() -> Iterator[None]:
         raise StoreUnavailable(_words(error), found) from error
 
 
+def wait_for_lock(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask until no lock is in the way, for as long as readers wait: on connections that wait for a moment.
+
+    Raises:
+        StoreUnavailable: The store cannot do its work.
+    """
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return ask()
+        except StoreUnavailable as error:
+            if error.trouble is not StoreTrouble.LOCKED or time.monotonic() >= until:
+                raise
+
+
 def ask_again(ask: Callable[[], _Answer]) -> _Answer:
-    """Ask, and once more where the connection ended meanwhile: for what may be done twice.
+    """Ask as `wait_for_lock` does, and once more where the connection ended: for what may be done twice.
 
     Raises:
         StoreUnavailable: The store cannot do its work.
     """
     try:
-        return ask()
+        return wait_for_lock(ask)
     except StoreUnavailable as error:
         if error.trouble in _LASTING or any(isinstance(one, PoolTimeout) for one in _chain(error)):
             raise
-        return ask()
+        return wait_for_lock(ask)
 
 
 _MAY_HIDE_FULL_DISK: Final = frozenset({StoreTrouble.UNREACHABLE, StoreTrouble.RESTARTING})
