@@ -106,8 +106,9 @@ def test_a_busy_pool_is_not_called_a_server_out_of_reach(
 
 def test_a_read_only_server_costs_the_connection(offerlog: Offerlog) -> None:
     """The next connection may find the primary, where an address names several servers."""
+    offerlog.record([b"the first line makes the organization known"])
     pool = offerlog._application.log.datastore.pool
-    lent = [pool.getconn() for _ in range(2)]
+    lent = [pool.getconn() for _ in range(pool.max_size)]  # all that there can be
     for connection in lent:
         connection.execute("SET default_transaction_read_only TO on")
         pool.putconn(connection)
