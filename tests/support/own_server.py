@@ -8,6 +8,7 @@ takes its databases from that server then.
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -89,6 +90,7 @@ def _free_port() -> int:
 
 def main(bindir: str, *command: str) -> int:
     """Run the command beside such a server; its exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the server ends with us
     programs = Path(bindir).absolute()
     version = subprocess.run(
         [programs / "postgres", "--version"], check=True, capture_output=True, text=True, timeout=_SECONDS
