@@ -1,9 +1,11 @@
 """`python -m soak`, from the folder `tests`; `make soak` runs it."""
 
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 from soak.faults import load
 from soak.options import parse
@@ -12,7 +14,9 @@ from soak.run import soak
 
 
 def main(words: list[str]) -> int:
-    """Run a soak; returns the exit code."""
+    """Run a soak; returns the exit code. SIGINT and SIGTERM end it, and its processes."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     options, is_list = parse(words)
     try:
         faults = load(options.only)
@@ -38,6 +42,10 @@ def main(words: list[str]) -> int:
     if options.result is not None:
         options.result.write_text(result.json(), encoding="utf-8")
     return 1 if result.violations else 0
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

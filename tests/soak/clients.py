@@ -128,6 +128,9 @@ class Client(threading.Thread):
             while time.monotonic() < self._until:
                 self._settle(self._traffic.next())
                 time.sleep(self._chance.random() * self._pause)
+        except Exception as error:
+            self._history.write(VIOLATION, check="clients", what=f"{self._client} has ended: {error!r}")
+            raise
         finally:
             self._way.close()
             self._history.close()
