@@ -31,7 +31,7 @@ class ProgressLine:
         self._seconds = seconds
         self._began = time.monotonic()
         self._printed = self._began
-        console = Console(file=stream, no_color="NO_COLOR" in os.environ)
+        console = Console(file=stream, no_color="NO_COLOR" in os.environ, highlight=False)
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = (BarColumn(30), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
@@ -58,9 +58,9 @@ class ProgressLine:
 
 def show(result: Result, stream: TextIO) -> None:
     """Print the result."""
-    console = Console(file=stream, no_color="NO_COLOR" in os.environ)
+    console = Console(file=stream, no_color="NO_COLOR" in os.environ, highlight=False)
     if not console.is_terminal:
-        console = Console(file=stream, no_color=True, width=110)
+        console = Console(file=stream, no_color=True, width=110, highlight=False)
     table = Table(title="Faults injected", title_justify="left", box=None, header_style="bold")
     table.add_column("fault")
     for name in ("times", "silence, median", "longest"):
