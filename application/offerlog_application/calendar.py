@@ -1,8 +1,8 @@
 """The calendar of reports: time cut into hours, days, weeks and months as the clocks of any zone show them.
 
-Pure, and exact in every zone of the IANA database: a zone's offset is looked up once a day, each shift of
-its clocks found by halving that day, and between shifts the cutting is integer arithmetic. The rules are
-told in docs/command-line.md under "report".
+Pure, and exact to a quarter of an hour in every zone of the IANA database: a zone's offset is looked up
+once a day, each shift of its clocks found by halving that day, and between shifts the cutting is integer
+arithmetic. The rules stand in docs/command-line.md under "report".
 """
 
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ _UNITS: Final = {
 }
 
 # The shortest time between two shifts of any zone's clocks is four days (Africa/Freetown, 1939), so
-# that looking once a day misses none; a test holds the installed database to it.
+# that looking once a day misses none; a test holds the installed database to two days, which is enough.
 _LOOK_SLOTS: Final = DAY_SLOTS
 
 # No clocks were ever set by more than a day (Pacific/Kwajalein, 1993); twice that leaves no doubt.

@@ -13,6 +13,6 @@ class StoreMissingError(Exception):
     def __init__(self, where: str) -> None:
         self.where = where
         super().__init__(
-            f"there is no store at {where}; correct --data, OFFERLOG_DATA or OFFERLOG_DATABASE_URL, "
-            "or make a store there with `offerlog record` or `offerlog serve`"
+            f"there is no store at {where}; set --data, OFFERLOG_DATA or OFFERLOG_DATABASE_URL to an existing"
+            " one, or make one with `offerlog sample`, `offerlog record` or `offerlog serve`"
         )

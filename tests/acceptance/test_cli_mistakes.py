@@ -86,15 +86,15 @@ def test_a_command_that_reads_knows_its_organization(offerlog: CommandLine, word
     # when
     said = offerlog.fails(*words, "--organization", misspelled)
     # then
-    assert f"does not know an organization '{misspelled}': did you mean '{offerlog.organization}'?" in said
+    assert f"has no organization '{misspelled}'; did you mean '{offerlog.organization}'?" in said
 
 
 def test_an_unknown_organization_is_told_the_known_ones(small_store: CommandLine) -> None:
     """Also where the name comes from the environment, and where it is the usual one."""
     said = small_store.fails("report", "--organization", "default")
-    assert "does not know an organization 'default': It has: acme" in said
+    assert "has no organization 'default'; it has: acme" in said
     misspelled = small_store.with_settings(OFFERLOG_ORGANIZATION="amce")
-    assert "did you mean 'acme'? It has: acme" in misspelled.fails("report")
+    assert "did you mean 'acme'? it has: acme" in misspelled.fails("report")
     assert small_store.fails("report", "--organization", "amce") == misspelled.fails("report")
 
 
@@ -119,7 +119,7 @@ def test_a_name_that_differs_only_in_case_is_asked_about(offerlog: CommandLine) 
     seen = offerlog.on_a_terminal(*words, typed=b"n\n", code=2, columns=300)
     # then
     assert f"differs only in case from {offerlog.organization}. Go on?" in seen
-    assert "does not know an organization" in offerlog.fails("report", "--organization", variant)
+    assert "has no organization" in offerlog.fails("report", "--organization", variant)
     assert f"differs only in case from {offerlog.organization}" in offerlog(*words).errors
 
 
@@ -142,7 +142,7 @@ def test_the_sample_asks_before_it_joins_real_signals(small_store: CommandLine) 
     assert "give --yes" in piped.errors
     assert "in organization 'sample'. Go on? [y/N]" in seen
     assert "nothing was recorded" in seen
-    assert "does not know an organization 'sample'" in small_store.fails("report", "--organization", "sample")
+    assert "has no organization 'sample'" in small_store.fails("report", "--organization", "sample")
     # when it is told to join them in their own organization
     assert "give --yes" in small_store("sample", "--organization", "acme", code=2).errors
     # then

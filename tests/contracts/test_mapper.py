@@ -189,8 +189,8 @@ UNREADABLE: list[dict[str, Any]] = [
     {"topic": "rejected.1"},
     {"topic": "offer-refused.1"},
 ]
-"""What a stored `Accepted` may not turn into; two are of the year 146,138 and of an id
-that is none, and the last two lack what such a fact must tell."""
+"""Changes that make a stored `Accepted` unreadable: a time in the year 148,108, an id that is not a UUID;
+the last two lack what their class requires."""
 
 
 @pytest.mark.parametrize("change", UNREADABLE, ids=repr)

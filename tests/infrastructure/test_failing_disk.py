@@ -39,7 +39,7 @@ def disk() -> Iterator[FailingDisk]:
 
 @contextmanager
 def recording(service: Offerlog) -> Iterator[list[str]]:
-    """Three clients, each of which records one offer after the other; yields what was answered `recorded`.
+    """Three clients, each of which records one offer after the other; yields the acknowledged event ids.
 
     A client whose call failed sends the same signal again, as the docs tell it to.
     """
@@ -68,10 +68,10 @@ def recording(service: Offerlog) -> Iterator[list[str]]:
         finish(*clients, seconds=150)
 
 
-def test_a_disk_that_loses_writes_loses_no_event_and_stops_nothing_for_longer_than_it_fails(
+def test_failing_fsync_loses_no_acknowledged_event_and_recording_goes_on_after_it(
     disk: FailingDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """PostgreSQL ends at a failed fsync by design. Guard and leases bring it back, and say what failed."""
+    """PostgreSQL ends at a failed fsync by design. Guard and clients restart it, and log the reason."""
     folder = disk.folder / "store"
     with open_offerlog(data=folder, keep_deadlines=False) as service:
         store = EmbeddedServer.acquire(folder)

@@ -166,13 +166,19 @@ def threading_timer(act: Callable[[], None]) -> Iterator[None]:
     finish(timer)
 
 
+def is_settled(application: OfferlogApplication) -> bool:
+    """Whether every connection of the pool has been made and is free."""
+    stats = application.log.datastore.pool.get_stats()
+    return stats["pool_size"] == stats["pool_available"]
+
+
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])
 def test_a_reader_goes_on_once_the_writer_has_decided(dsn: str, end: str) -> None:
     """However a transaction ends, readers get everything that is there, on whichever connection they read."""
     with opened(dsn) as application:
-        application.log.datastore.pool.wait(30)  # a connection made behind a look has to look itself
         page = careful(application)
         application.log.insert_events([event()])
+        until(lambda: is_settled(application))  # a connection made behind a look has to look itself
         assert page(0) == [1]
         hanging = connect(dsn)
         hanging.execute(_INSERT, (2,))

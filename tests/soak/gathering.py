@@ -18,7 +18,9 @@ from soak.system import System
 from soak.traffic import ORGANIZATIONS
 
 _ANSWER_SECONDS: Final = 120.0
-"""How long replica, tail and streams may take to come as far as the log."""
+"""Time limit for the tail; the replica gets a second more for each 1,000 visitors, the streams half of it."""
+_ROUNDS: Final = 5
+"""How often to ask for everything, where something was recorded meanwhile."""
 _VERIFY_SECONDS: Final = 600.0
 
 _LAST: Final = "SELECT max(notification_id) FROM offerlog_events"
@@ -61,13 +63,14 @@ class Gathering:
 
     def evidence(self) -> Evidence:
         """Ask for everything; again, if something was recorded meanwhile."""
-        while True:
+        for _ in range(_ROUNDS):
             ((before,),) = self._system.sql(_LAST)
             found = self._once()
             ((after,),) = self._system.sql(_LAST)
             if before == after:
                 return found
             self._system.history.write("recorded meanwhile", behind=before, up_to=after)
+        raise TimeoutError(f"events are still being recorded: position {before:,}, then {after:,}")
 
     def _once(self) -> Evidence:
         log = decoded(self._system.sql(READ, seconds=300))

@@ -1,4 +1,4 @@
-"""The suppression list: who must not be offered what, because they took it or turned it down."""
+"""The suppression list: which visitors must not be offered which maps, as an earlier action has ended."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -43,9 +43,10 @@ def suppressions(
         str | None, typer.Option(metavar="ID", help="To whom must this map not offer?")
     ] = None,
 ) -> None:
-    """List who must not be offered what, because they took it or turned it down.
+    """List which visitors must not be offered which maps again.
 
-    Give either a visitor or an action map. One JSON object a line.
+    An earlier action ended as engaged, abandoned, rejected, ignored or
+    timedout. Give either a visitor or an action map. One JSON object a line.
     """
     if (customer is None) == (action_map is None):
         raise usage("give either --customer or --action-map")

@@ -54,15 +54,13 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 @app.callback()
 def _offerlog(
     context: typer.Context,
-    data: Annotated[
-        str | None, typer.Option(metavar="DIR", help="As behind every command: the embedded store's folder.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(metavar="DIR", help="Same as --data of each command.")] = None,
     organization: Annotated[
-        str | None, typer.Option(metavar="NAME", help="As behind every command: whose data.")
+        str | None, typer.Option(metavar="NAME", help="Same as --organization of each command.")
     ] = None,
     customer_type: Annotated[
         str | None,
-        typer.Option(metavar="TYPE", help="As behind every command: what kind of id the customer's is."),
+        typer.Option(metavar="TYPE", help="Same as --customer-type of each command."),
     ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")

@@ -121,13 +121,16 @@ def _check_organization(service: "Offerlog", access: Access) -> None:
 
 def _unknown(name: str, known: Sequence[str]) -> str:
     if not known:
-        return f"the store does not know an organization {name!r}, nor any other: nothing was recorded yet"
+        return (
+            f"the store has no organization {name!r}, nor any other: nothing was recorded yet; start with"
+            " `offerlog record` or `offerlog sample`"
+        )
     close = difflib.get_close_matches(name.casefold(), [one.casefold() for one in known], 1)
     meant = [one for one in known if one.casefold() in close][:1]
-    hint = f"did you mean {meant[0]!r}? " if meant else ""
+    hint = f"; did you mean {meant[0]!r}?" if meant else ";"
     return (
-        f"the store does not know an organization {name!r}: {hint}It has: {listed(known)};"
-        " choose with --organization"
+        f"the store has no organization {name!r}{hint} it has: {listed(known)}."
+        " Choose one with --organization or OFFERLOG_ORGANIZATION"
     )
 
 

@@ -47,7 +47,9 @@ def check(
     with open_service(data, organization, Access.MAINTAIN, project=False) as service:
         kinds = service.stored_kinds()
     out = console()
-    rows = table(out, ["stored as", "readable", "events", "first", "last", "read"], numbers=4)
+    rows = table(
+        out, ["stored as", "readable", "events", "first position", "last position", "sampled"], numbers=4
+    )
     for kind in kinds:
         if form is Form.JSON:
             print_json(

@@ -28,7 +28,7 @@ Data = Annotated[
         "--data",
         parser=_folder,
         metavar="DIR",
-        help="The embedded store's folder. [dim]OFFERLOG_DATA; else the platform's place for it[/]",
+        help="The embedded store's folder. [dim]Default: $OFFERLOG_DATA, else your data folder[/]",
         show_default=False,
     ),
 ]
@@ -38,7 +38,7 @@ Organization = Annotated[
         "--organization",
         parser=organization_name,
         metavar="NAME",
-        help="Whose data. [dim]OFFERLOG_ORGANIZATION; else default[/]",
+        help="Organization whose data it is. [dim]Default: $OFFERLOG_ORGANIZATION, else `default`[/]",
         show_default=False,
     ),
 ]

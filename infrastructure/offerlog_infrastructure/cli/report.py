@@ -79,7 +79,11 @@ def report(
     ] = Cohort.EVENT,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
     with_proof: Annotated[
-        bool, typer.Option("--proof", help="Add up to where it counts, and a digest of the events counted.")
+        bool,
+        typer.Option(
+            "--proof",
+            help="Add the log position that it covers, and number and digest of its events.",
+        ),
     ] = False,
     unlimited: Annotated[
         bool,
@@ -133,7 +137,9 @@ def report(
         case Format.TABLE:
             show_report(made)
             if proof:
-                console().print(f"up to position {proof.position:,}: {proof.events:,} events, {proof.digest}")
+                console().print(
+                    f"proof: position {proof.position:,}, {proof.events:,} events, digest {proof.digest}"
+                )
     if made.short_by and form is not Format.JSON:
         console(stderr=True).print(_short(made))
 

@@ -141,7 +141,7 @@ def _show_commands(out: Console, example: "Suppression", where: str) -> None:
         f"{offerlog} eligibility {pair}",
         f"{offerlog} suppressions {visitor}{where}",
         f"{offerlog} refusals --reason terminal_state{where}",
-        f"{offerlog} sample{where}",
+        f"{offerlog} serve{where}",
         f"{offerlog} --help",
     ):
         out.print(f"  {spell_out(command)}", soft_wrap=True, markup=False)

@@ -2,8 +2,8 @@
 
 Three things can befall a connection that lies idle. The server or a proxy ends it: the end lies in its
 socket, and one look without a message shows it. A firewall forgets it: the first message fails, so that
-a connection that has been idle for a while is asked for nothing first. The other end vanishes: no answer
-comes at all, so that every wait has a limit.
+a connection that has been idle for a while is first tested with an empty query. The other end vanishes:
+no answer comes at all, so that every wait has a limit.
 """
 
 import math
@@ -31,7 +31,7 @@ _UNACKNOWLEDGED_MS: Final = 15_000
 """After how long sent data that the other machine does not acknowledge ends a connection, on both sides."""
 
 _PING_SECONDS: Final = 5.0
-"""How long a connection may take to answer the question for nothing."""
+"""How long the answer to the empty query may take."""
 
 _FRESH_SECONDS: Final = 1.0
 """A connection that was used this recently is not asked first."""

@@ -187,7 +187,8 @@ class LogRecorder(PostgresApplicationRecorder):
         """As `safe_position`, for what is read on this connection afterwards.
 
         All readers share one horizon. A crash ends every connection: one that was open before the horizon's
-        position was drawn, and answers still, shows that the server has not crashed since.
+        position was drawn, and answers still, shows that the server has not crashed since. A younger one
+        waits until the horizon has moved.
         """
         assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
         deadline = time.monotonic() + _PATIENCE_SECONDS
