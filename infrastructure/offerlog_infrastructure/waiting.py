@@ -137,7 +137,15 @@ def _speak() -> None:
         for number, waits in list(_waits.items()):
             current = list(waits)
             if current and current[0].is_due(now) and _is_news(current[0].what, now):
-                _log.warning("still waiting for %s", current[0].described(now, current[1:], _name(number)))
+                _log.warning("still waiting for %s", _described(current, now, number))
+
+
+def _described(waits: Sequence[Wait], now: float, number: int) -> str:
+    """The words for the waits of a thread; a reason that cannot be found out silences nobody."""
+    try:
+        return waits[0].described(now, waits[1:], _name(number))
+    except Exception as error:  # noqa: BLE001 - the next waits have to be spoken of
+        return f"{waits[0].what} (why is not known: {error})"
 
 
 def _is_news(what: str, now: float) -> bool:

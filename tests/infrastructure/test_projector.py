@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from contracts.given import journeys, signal
 from contracts.recount import recounted, rows, shown, until
@@ -142,3 +143,22 @@ def test_two_services_share_the_work_and_either_may_leave(make_dsn: Callable[[],
         finally:
             second.close()
     until(lambda: not rows(dsn, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
+
+
+def test_a_process_that_owns_no_view_is_well_again_after_a_lost_connection(dsn: str, server: str) -> None:
+    """Its service would be called not ready for as long as another one owns the views."""
+    with (
+        open_offerlog(database_url=dsn, keep_deadlines=False) as owner,
+        open_offerlog(database_url=dsn, keep_deadlines=False) as other,
+    ):
+        owner.wait(recorded(owner, journeys(35)))
+        # when all connections are ended
+        rows(
+            server,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            conninfo_to_dict(dsn)["dbname"],
+        )
+        until(lambda: other.store_trouble() is not None)
+        # then both have forgotten it soon
+        until(lambda: owner.store_trouble() is None and other.store_trouble() is None)
+        owner.wait(recorded(other, journeys(70)))

@@ -21,6 +21,8 @@ STATES = {
     "25006": StoreTrouble.READ_ONLY,
     "57P01": StoreTrouble.RESTARTING,
     "57P03": StoreTrouble.RESTARTING,
+    "57P05": StoreTrouble.RESTARTING,
+    "25P03": StoreTrouble.RESTARTING,
     "08006": StoreTrouble.UNREACHABLE,
     "40P01": StoreTrouble.FAILED,
     "53200": StoreTrouble.FAILED,

@@ -18,7 +18,7 @@ from offerlog_application.keys import Role
 from offerlog_application.ports import StoreUnavailable
 from offerlog_application.store_trouble import StoreTrouble
 from offerlog_domain.outcomes import Offered
-from offerlog_infrastructure.composition import SCHEMA
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres import lookups, store_errors
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
@@ -178,6 +178,19 @@ def test_keys_are_waited_for_as_long_as_readers_wait_and_together(
             assert time.monotonic() - began < 10
     assert {one.table for one in troubles if isinstance(one, StoreUnavailable)} == {"api_keys"}
     assert all(isinstance(one, StoreUnavailable) for one in troubles)
+
+
+def test_an_index_that_is_made_on_organizations_holds_up_only_new_ones(dsn: str, offerlog: Offerlog) -> None:
+    """Their keys for stream ids are read by every process, and written once."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as other:
+        other.record([signal("offered")], organization="known")
+        with ThreadPoolExecutor(1) as pool:
+            with locked(dsn, "organizations", "SHARE"):
+                new = pool.submit(offerlog.prepare, "new")
+                receipt = offerlog.record([signal("accepted")], organization="known")
+                assert not new.done()
+            new.result(timeout=30)
+    assert receipt.outcomes[0].kind == "recorded"
 
 
 def test_a_locked_log_is_not_mistaken_for_a_writer_that_hangs(dsn: str, offerlog: Offerlog) -> None:

@@ -50,6 +50,20 @@ def test_a_wait_says_what_it_is_for_and_until_when(said: Said) -> None:
     )
 
 
+def test_a_reason_that_cannot_be_found_out_silences_nobody(said: Said) -> None:
+    """Neither its own wait nor the next one."""
+
+    def unknown() -> str:
+        raise OSError("no such file")
+
+    with announced("the ship") as wait:
+        wait.reason = unknown
+        until(lambda: len(said()) == 1)
+    with announced("the tide"):
+        until(lambda: len(said()) == 2)
+    assert said()[0] == "still waiting for the ship (why is not known: no such file)"
+
+
 def test_a_short_wait_says_nothing(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, one after the other."""
     monkeypatch.setattr(waiting, "_FIRST_SECONDS", 1.0)

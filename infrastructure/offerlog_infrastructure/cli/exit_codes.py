@@ -31,8 +31,8 @@ class ExitCode(IntEnum):
 
 def code_of(error: BaseException) -> ExitCode:
     """The exit code of an error that ends a command and is not a mistake in the call."""
-    from offerlog_application.ports import StoreUnavailable  # noqa: PLC0415 - as above
-    from offerlog_application.rebuilds import (  # noqa: PLC0415 - only an error needs it
+    from offerlog_application.ports import StoreUnavailable  # noqa: PLC0415 - only an error needs it
+    from offerlog_application.rebuilds import (  # noqa: PLC0415 - as above
         ProjectionsDiffer,
         RebuildRunning,
         TablesInUseError,

@@ -41,6 +41,8 @@ class LockGate:
             with self._lock:
                 if error.trouble is StoreTrouble.LOCKED:
                     self._locked[statement] = error
+                else:  # the lock is no longer what is in the way
+                    self._locked.pop(statement, None)
             raise
         else:
             if self._locked:

@@ -1,7 +1,6 @@
 """The log behind the application's ports: whole groups loaded by one query, appended by one COPY."""
 
 import secrets
-import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, LiteralString
 from uuid import UUID
@@ -75,7 +74,6 @@ class PostgresLog:
         self._cache = OfferCache(_REMEMBERED)
         self._finder = HeldStreamsFinder(application.connect)
         self._secrets: dict[str, bytes] = {}
-        self._secrets_lock = threading.Lock()
         self._gate = LockGate()
 
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
@@ -225,9 +223,22 @@ class PostgresLog:
         known = self._secrets.get(organization)
         if known is not None:
             return known
-        with self._secrets_lock:
-            secret = self._secrets[organization] = ask_again(lambda: self._made_secret(organization))
-            return secret
+        # No lock of ours: several threads may find, or make, the same one.
+        with self._gate.passing(_READ_KEY):
+            secret = ask_again(lambda: self._stored_secret(organization))
+        if secret is None:
+            with self._gate.passing(_MAKE_KEY):
+                secret = ask_again(lambda: self._made_secret(organization))
+        self._secrets[organization] = secret
+        return secret
+
+    def _stored_secret(self, organization: str) -> bytes | None:
+        with (
+            store_reached(self._application.log.datastore),
+            self._application.log.datastore.cursor() as cursor,
+        ):
+            row = cursor.execute(_READ_KEY, (organization,)).fetchone()
+            return None if row is None else bytes(row["secret"])
 
     def _made_secret(self, organization: str) -> bytes:
         with (

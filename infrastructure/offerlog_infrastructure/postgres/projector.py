@@ -123,7 +123,7 @@ class Projector:
             if len(owned) < len(self._views) and time.monotonic() - looked >= _STAND_BY_SECONDS:
                 looked = time.monotonic()
                 owned += self._claim(connection, owned)
-            moved = False
+            moved, works = False, not owned
             if owned:
                 with connection.cursor() as cursor:
                     safe = horizon.advance(cursor)
@@ -134,9 +134,10 @@ class Projector:
                     moved = True
                     with self._moved:
                         self._moved.notify_all()
-                if safe is not None:
-                    self.error = None
-                    self._trouble.over()
+                works = safe is not None
+            if works:
+                self.error = None
+                self._trouble.over()
             stuck = len(owned) < len(self._views) or horizon.stuck_for() > _STUCK_SECONDS
             if stuck and time.monotonic() - checked >= _STUCK_SECONDS:
                 checked = time.monotonic()

@@ -174,8 +174,9 @@ class LogRecorder(PostgresApplicationRecorder):
     def safe_position(self) -> int:
         """The position up to which the log is complete now.
 
-        Waits only where none has been established yet and writers are at work. A later crash of the server
-        makes it worthless (see `SafeHorizon`), so what is read up to it is read on the same connection.
+        Waits only while writers are at work and none has been established since its connection was opened.
+        A later crash of the server makes it worthless (see `SafeHorizon`), so what is read up to it is read
+        on the same connection.
 
         Raises:
             OperationalError: A writer that was at work at the first look has not ended within a minute.

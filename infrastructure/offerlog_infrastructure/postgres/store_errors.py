@@ -32,6 +32,8 @@ _BY_STATE: Final[Mapping[str, StoreTrouble]] = {
     "57P01": StoreTrouble.RESTARTING,
     "57P02": StoreTrouble.RESTARTING,
     "57P03": StoreTrouble.RESTARTING,
+    "57P05": StoreTrouble.RESTARTING,  # idle for longer than a session may be
+    "25P03": StoreTrouble.RESTARTING,  # the same, in a transaction
 }
 _BY_WORDS: Final[Mapping[str, StoreTrouble]] = {
     "No space left on device": StoreTrouble.DISK_FULL,

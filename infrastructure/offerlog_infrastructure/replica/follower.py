@@ -96,8 +96,9 @@ class SuppressionReplica:
         deadline = time.monotonic() + timeout
         with announced("the first copy of the suppression list", timeout) as wait:
             while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
-                if isinstance(self.error, ReplicaFolderError):
-                    raise self.error
+                error = self.error  # another thread sets it
+                if isinstance(error, ReplicaFolderError):
+                    raise error
                 if time.monotonic() > deadline:
                     raise ReplicaStale(None, self._max_age, self.error)
                 wait.reason = str(self.error or "")

@@ -41,22 +41,18 @@ def load(
     Raises:
         RebuildWorkersError: All processes that load were killed, or have failed.
     """
-    left = _left(connection, told).slices
-    if left < _ALONE:
-        with announced("a process of an earlier rebuild to let go of the last slice"):
+    while (left := _left(connection, told).slices) >= _ALONE:
+        # One more than there are cores: each waits for the server a third of its time.
+        with _workers(application, workshop, views, min(left, (os.cpu_count() or 1) + 1)) as workers:
             while left:
-                load_slices(connection, views)
-                if left := _left(connection, told).slices:
-                    time.sleep(_LOOK_SECONDS)
-        return
-    # One more than there are cores: each waits for the server a third of its time.
-    with _workers(application, workshop, views, min(left, (os.cpu_count() or 1) + 1)) as workers:
+                left = _await_slice(connection, workers, left, told)
+                if all(worker.returncode == 0 for worker in workers):
+                    break  # what is left was held by somebody who has let go of it since
+    with announced("a process of an earlier rebuild to let go of the last slice"):
         while left:
-            left = _await_slice(connection, workers, left, told)
-            if left and all(worker.returncode == 0 for worker in workers):
-                break  # what is left was held by somebody who has let go of it since
-    if left:
-        load(application, connection, workshop, views, told)
+            load_slices(connection, views)
+            if left := _left(connection, told).slices:
+                time.sleep(_LOOK_SECONDS)
 
 
 def _await_slice(

@@ -9,6 +9,7 @@ from psycopg import Cursor
 
 from offerlog_application.ports import StoreUnavailable
 from offerlog_application.rebuilds import NotProjected, ProjectionsDiffer, TablesInUseError
+from offerlog_application.store_trouble import StoreTrouble
 from offerlog_infrastructure.postgres.application import OfferlogApplication
 from offerlog_infrastructure.postgres.feeding import feed
 from offerlog_infrastructure.postgres.pages import READ_PAGE, read_page
@@ -126,7 +127,8 @@ def prove_and_switch(
             except psycopg.errors.IdleInTransactionSessionTimeout as error:
                 raise StoreUnavailable(
                     f"the rebuild stood still for {_HANGS_SECONDS} seconds while projections waited for it,"
-                    " so the server ended it; the live ones stay in place: run the same command again"
+                    " so the server ended it; the live ones stay in place: run the same command again",
+                    StoreTrouble.RESTARTING,
                 ) from error
             else:
                 return
