@@ -20,9 +20,10 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from offerlog_infrastructure.http.admission import Admission, TrustedProxies
-from offerlog_infrastructure.http.making_room import Room
+from offerlog_infrastructure.http.making_room import RoomMaker
 from offerlog_infrastructure.http.old_clients import without_chunks
 from offerlog_infrastructure.http.rates import peer_of_address
+from offerlog_infrastructure.http.socket_state import WriteProgress, unread_bytes
 
 MOST_HEADER_BYTES: Final = 64 << 10
 """First line and headers; also trailers, and whatever else stands around the bytes of a chunked body."""
@@ -55,6 +56,9 @@ _MOST_HELD_BYTES: Final = 1 << 20
 _SLOW_SECONDS: Final = 5.0
 """How long a client may send no body, or take nothing of its answer, before it may have to make room."""
 
+_HEADERS_SAFE_SECONDS: Final = 1.0
+"""How long a request's headers may take to come before their connection may have to make room."""
+
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -73,7 +77,7 @@ class BoundedConnection(HttpToolsProtocol):
     """
 
     admission: ClassVar[Admission] = Admission(1_000, 1_000, TrustedProxies(""))
-    room: ClassVar[Room] = Room()
+    room: ClassVar[RoomMaker] = RoomMaker()
     peer: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,8 +95,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._stopping = False
         self._began = self._heard = self._answered = self._looked = now
         self._waited = 0.0
-        self._unwritten = 0
-        self._written = now
+        self._progress = WriteProgress(now)
+        self._makes_room = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its class
         """Let the connection in, or answer 503 and close it."""
@@ -101,8 +105,8 @@ class BoundedConnection(HttpToolsProtocol):
         self.peer = peer_of_address(self.client[0]) if self.client else ""
         let_in = admission.enter(self.client[0] if self.client else None)
         if let_in and len(self.connections) > admission.most:
-            guests = cast("Collection[BoundedConnection]", self.connections)  # of one server, so of one class
-            let_in = self.room.make(self, admission.number(self.peer), guests, self.loop.time())
+            others = cast("Collection[BoundedConnection]", self.connections)  # of one server, so of one class
+            let_in = self.room.make(self, admission.number(self.peer), others, self.loop.time())
         if not let_in:
             transport.write(_FULL)
             transport.close()
@@ -180,7 +184,7 @@ class BoundedConnection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Note that the client takes what is sent to it."""
         super().resume_writing()
-        self._written = self.loop.time()
+        self._progress.at = self.loop.time()
 
     def shutdown(self) -> None:
         """End with the request that is being answered, as the service is told to stop."""
@@ -197,29 +201,41 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def idle_since(self) -> float | None:
-        """When it last did anything that somebody waits for (the loop's seconds); None while it does.
+        """Time since when no caller has been waiting for it, by the monotonic clock; None while one is.
 
-        A client that does not go on counts as idle: with a body that comes too slowly, or whose answer it has
-        got already, and with an answer that it does not take.
+        An answer is waited for until its last byte has left: the server calls it complete as soon as it is
+        buffered. A client that does not go on counts as idle: with its headers, with a body that comes too
+        slowly, with the rest of a body that is answered already, and with an answer that it does not take.
         """
-        if self.transport.is_closing():
+        if self._makes_room:
             return None
         now = self.loop.time()
+        written = self._progress.note(self.transport, now)
+        if self.transport.get_write_buffer_size():  # closing or not: it is closed when all is sent
+            return written if now - written > _SLOW_SECONDS else None
+        if self.transport.is_closing():
+            return None
         if not self._is_answering():
             waits = (self._held or self.pipeline) and not self._in_body
-            return None if waits else max(self._began, self._answered)
-        if self.transport.get_write_buffer_size():
-            return self._written if now - self._written > _SLOW_SECONDS else None
+            begins = self._in_headers and self._requests and now - self._began <= _HEADERS_SAFE_SECONDS
+            return None if waits or begins else max(self._began, self._answered)
         coming = self._in_body and not self.flow.read_paused
         is_slow = coming and self._body_bytes < _BYTES_A_SECOND * (now - self._began - _SLOW_SECONDS)
         return self._began if is_slow else None
 
-    def make_room(self) -> None:
-        """End in favour of a new connection."""
+    def make_room(self) -> bool:
+        """End in favour of a new connection; false if a request has just come that is not read yet.
+
+        Unsent bytes are dropped: their client has taken none for `_SLOW_SECONDS`, and would hold the place.
+        """
         if self.transport.get_write_buffer_size():
             self.transport.abort()
+        elif not self._in_body and not self.flow.read_paused and unread_bytes(self.transport):
+            return False
         else:
             self.transport.close()
+        self._makes_room = True
+        return True
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -240,11 +256,7 @@ class BoundedConnection(HttpToolsProtocol):
         return not self._is_answering() and now - self._answered > self.timeout_keep_alive
 
     def _is_stuck(self, now: float) -> bool:
-        unwritten = self.transport.get_write_buffer_size()
-        if unwritten == 0 or unwritten < self._unwritten or self._unwritten == 0:
-            self._written = now
-        self._unwritten = unwritten
-        return now - self._written > _WRITE_SECONDS
+        return now - self._progress.note(self.transport, now) > _WRITE_SECONDS
 
     def _parse(self, data: bytes) -> None:
         for at in range(0, len(data), _SLICE):

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from offerlog_infrastructure.http import metrics_port
 from offerlog_infrastructure.http.admission import Admission, TrustedProxies, max_connections
 from offerlog_infrastructure.http.connections import BoundedConnection, end_late
-from offerlog_infrastructure.http.making_room import Room
+from offerlog_infrastructure.http.making_room import RoomMaker
 from offerlog_infrastructure.settings import Settings
 
 _PORTS_TRIED: Final = 50
@@ -152,7 +152,7 @@ def _connections(settings: Settings, most: int) -> type[BoundedConnection]:
         admission = Admission(
             most, settings.max_connections_per_peer, TrustedProxies(settings.trusted_proxies)
         )
-        room = Room()
+        room = RoomMaker()
 
     return Served
 
