@@ -1,8 +1,8 @@
-"""Submissions that wait for another writer, and those that wait behind them.
+"""Submissions that wait for another writer or for the refusal log, and those that wait behind them.
 
-A submission is set aside when another writer holds one of its visitor-offers and does not decide. It is
-tried again in rounds of its own, never together with fresh submissions: whoever has nothing to do with the
-held visitor-offers does not share the wait.
+A submission is set aside when another writer holds one of its visitor-offers and does not decide, or when it
+needs the refusal log and that is locked. It is tried again in rounds of its own, never together with fresh
+submissions: whoever has nothing to do with either does not share the wait.
 """
 
 import time
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,9 @@ _LONGEST_DELAY: Final = 2
 
 _ROUND: Final = 200
 """Most submissions that are tried again together."""
+
+_ROUND_WEIGHT: Final = 1_000
+"""Most weight of those that need a locked table in a round: fresh submissions wait while it is decided."""
 
 _FIRST_ROUND: Final = 1_000
 """The same of submissions that have never been looked at: most of them may have nothing to wait for."""
@@ -100,6 +104,7 @@ class Submission:
         future: Gets the caller's result.
         missed: How often it was set aside although nobody was found to hold it.
         arrived: When it was handed in, by the monotonic clock.
+        is_delayed: Whether it was last set aside because it needs a table that is locked.
     """
 
     cases: Sequence[Case]
@@ -113,6 +118,7 @@ class Submission:
     _streams: frozenset[UUID] | None = None
     missed: int = 0
     arrived: float = field(default_factory=time.monotonic)
+    is_delayed: bool = False
     _holds: int = 0
     _delays: int = 0
     _first_held: float = 0.0
@@ -137,8 +143,13 @@ class Submission:
 
     @property
     def tries(self) -> int:
-        """How often it was set aside for itself: as held, or perhaps held, or in need of a locked table."""
-        return self._holds + self.missed + self._delays
+        """How often it was set aside because another writer holds it, or may hold it."""
+        return self._holds + self.missed
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether it was never looked at: it was set aside because it stands behind another."""
+        return not (self._holds or self.missed or self._delays)
 
     def start(self) -> bool:
         """Say that its writing begins; False if its caller has cancelled it. Again is no harm."""
@@ -168,6 +179,7 @@ class Submission:
     def delay(self) -> None:
         """Put it off as it needs a table that is locked."""
         seconds = _HOLD_SECONDS[min(self._delays, _LONGEST_DELAY)]
+        self.is_delayed = True
         self._delays += 1
         self._not_before = time.monotonic() + seconds
 
@@ -189,7 +201,7 @@ class SetAside:
     def add(self, submissions: Sequence[Submission]) -> None:
         """Set aside some more, to be tried when their time has come."""
         self._insert(submissions)
-        self._some_untried = self._some_untried or any(one.tries == 0 for one in submissions)
+        self._some_untried = self._some_untried or any(one.is_untried for one in submissions)
         self._next_look = 0.0
 
     def add_behind(self, submission: Submission) -> None:
@@ -204,7 +216,7 @@ class SetAside:
         """Take out those never tried that stand behind none that stays; at most a round of them."""
         if not self._some_untried:
             return []
-        untried = _by_turns(self._not_behind([one for one in self.submissions if one.tries == 0]))[
+        untried = _by_turns(self._not_behind([one for one in self.submissions if one.is_untried]))[
             :_FIRST_ROUND
         ]
         self._some_untried = bool(untried)
@@ -214,8 +226,10 @@ class SetAside:
     def take_due(self, now: float) -> list[Submission]:
         """Take out those whose time has come and that stand behind none that stays.
 
-        At most a round of them: those tried least often first, so that every one has its turn. Where it could
-        not be found out who is held, rounds become smaller, down to a single submission.
+        At most a round of them. Of those that other writers hold, those tried least often come first, so that
+        every one has its turn. Those that need a locked table wait for one and the same thing: the oldest
+        come first, and leave half of the round to the others. Where it could not be found out who is held,
+        rounds become smaller, down to a single submission.
         """
         if not self.submissions or now < max(self._next_look, self._rest_until):
             return []
@@ -223,12 +237,32 @@ class SetAside:
         if not ready:  # whoever is due stands behind one that is not
             self._next_look = now + min(wait for one in self.submissions if (wait := one.wait(now)) > 0)
             return []
-        first = min(ready, key=_tried)
+        delayed, held = _by_cause(ready)
+        first = held[0] if held else delayed[0]
         most = max(1, _ROUND >> first.missed)
-        if len(ready) > most:
-            ready = self._not_behind(sorted(ready, key=_tried)[:most])
+        delayed = _oldest(delayed, max(most // 2, most - len(held)))
+        chosen = [*delayed, *held[: most - len(delayed)]]
+        if len(chosen) < len(ready):
+            ready = self._not_behind(chosen)
         self._remove(ready)
         return _by_turns(ready)
+
+    def take_late(self, before: float) -> list[Submission]:
+        """Take out what needs a locked table, and what stands behind that; only what arrived before a moment.
+
+        Costs a look at each submission that arrived before it, and at all only where some are taken out.
+        """
+        late: list[Submission] = []
+        behind = set[UUID]()
+        for submission in self.submissions:
+            if submission.arrived >= before:
+                break
+            if submission.is_delayed or not behind.isdisjoint(submission.streams):
+                late.append(submission)
+                behind |= submission.streams
+        if late:
+            self._remove(late)
+        return late
 
     def seconds_until_due(self, now: float) -> float | None:
         """Seconds until some may be due; None where nothing is set aside."""
@@ -265,9 +299,14 @@ class SetAside:
     def _not_behind(self, wanted: Sequence[Submission]) -> list[Submission]:
         """Those of the wanted that stand behind none that is not wanted, in order of arrival."""
         chosen, behind = set(wanted), set[UUID]()
+        left = len(chosen)
         found: list[Submission] = []
         for submission in self.submissions:
-            if submission in chosen and behind.isdisjoint(submission.streams):
+            if left == 0:
+                break
+            is_chosen = submission in chosen
+            left -= is_chosen
+            if is_chosen and behind.isdisjoint(submission.streams):
                 found.append(submission)
             else:
                 behind |= submission.streams
@@ -276,7 +315,11 @@ class SetAside:
     def _remove(self, submissions: Sequence[Submission]) -> None:
         gone = set(submissions)
         self.submissions = [one for one in self.submissions if one not in gone]
-        self._streams -= Counter(stream for one in submissions for stream in one.streams)
+        self._streams.subtract(stream for one in submissions for stream in one.streams)
+        for one in submissions:
+            for stream in one.streams:
+                if self._streams[stream] == 0:
+                    del self._streams[stream]  # a look at a missing one is 0, and no error
 
 
 def split_by_streams(
@@ -300,6 +343,18 @@ def came(submission: Submission) -> int:
     return submission.number
 
 
+def _oldest(submissions: Sequence[Submission], most: int) -> list[Submission]:
+    """The first of them, up to a number and to a weight; at least one where the number allows it."""
+    found: list[Submission] = []
+    weight = 0
+    for submission in submissions[:most]:
+        weight += submission.weight
+        if found and weight > _ROUND_WEIGHT:
+            break
+        found.append(submission)
+    return found
+
+
 def _by_turns(submissions: Sequence[Submission]) -> list[Submission]:
     """In order of arrival within an organization, one of each organization at a time."""
     turns: Counter[str] = Counter()
@@ -310,5 +365,24 @@ def _by_turns(submissions: Sequence[Submission]) -> list[Submission]:
     return [submission for _, _, submission in sorted(keyed, key=lambda one: one[:2])]
 
 
-def _tried(submission: Submission) -> tuple[int, int]:
-    return submission.tries, submission.number
+def _by_cause(ready: Sequence[Submission]) -> tuple[list[Submission], list[Submission]]:
+    """Those that need a locked table, in order of arrival; and the others, those tried least often first.
+
+    Whatever stands behind another counts as that one does: it never takes the place of what it waits for.
+
+    Args:
+        ready: In order of arrival.
+    """
+    delayed: list[Submission] = []
+    held: list[tuple[int, int, Submission]] = []
+    behind_delayed, tries_before = set[UUID](), dict[UUID, int]()
+    for one in ready:
+        streams = one.streams
+        if one.is_delayed or not behind_delayed.isdisjoint(streams):
+            delayed.append(one)
+            behind_delayed |= streams
+        else:
+            tries = max([one.tries, *(tries_before.get(stream, 0) for stream in streams)])
+            tries_before.update(dict.fromkeys(streams, tries))
+            held.append((tries, one.number, one))
+    return delayed, [one for _, _, one in nsmallest(_ROUND, held)]

@@ -165,6 +165,11 @@ class Submissions:
                 self._count(submission, 1)
             self._aside.add(submissions)
 
+    def take_late(self, before: float) -> list[Submission]:
+        """Take out what has waited for a locked table, or behind such, since before a moment."""
+        with self._ready:
+            return self._started(self._aside.take_late(before))
+
     def not_overtaking(self, group: Sequence[Submission]) -> list[Submission]:
         """Those of a group that nothing set aside stands before; the others are set aside too."""
         rest, late = self._aside.split_late(group)

@@ -129,6 +129,7 @@ class GroupCommitWriter:
         self._trace = trace
         self._submissions = Submissions(group_limit, queue_limit)
         self._watch = StoreWatch()
+        self._refusals_watch = StoreWatch("refused signals", "the refusal log")
         self._group_since: float | None = None
         self._incidents = 0
         self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
@@ -160,9 +161,8 @@ class GroupCommitWriter:
         """Whether the writer works now; asks nobody and waits for nothing."""
         since = self._group_since
         stalled = 0.0 if since is None else time.monotonic() - since
-        return WriterHealth(
-            self._thread.is_alive(), stalled, self.depth, self._incidents, self._watch.trouble
-        )
+        trouble = self._watch.trouble or self._refusals_watch.trouble
+        return WriterHealth(self._thread.is_alive(), stalled, self.depth, self._incidents, trouble)
 
     def close(self) -> None:
         """Take no more, finish what waits, stop."""
@@ -216,6 +216,7 @@ class GroupCommitWriter:
                     left = [*rest, *(one for part in parts for one in part)]
                     for submission in left:
                         submission.missed += 1
+                        submission.is_delayed = False
                     self._submissions.set_aside(left)
                     return True
                 parts.append(rest)
@@ -245,6 +246,7 @@ class GroupCommitWriter:
         apart, rest = split_by_streams(part, found.held | found.unknown)
         aside: list[Submission] = []
         for submission in apart:
+            submission.is_delayed = False
             if found.held.isdisjoint(submission.streams) or submission.hold():
                 aside.append(submission)
             else:
@@ -255,13 +257,17 @@ class GroupCommitWriter:
         return rest
 
     def _set_aside_refusing(self, part: Sequence[Submission], wait: _RefusalsWait) -> list[Submission]:
-        """Set aside what needs the locked refusal log, or give it up; the rest remains."""
-        give_up_before = time.monotonic() - STORE_PATIENCE
-        _fail([one for one in wait.submissions if one.arrived < give_up_before], wait.error)
-        aside = [one for one in part if one in wait.submissions and not one.future.done()]
-        for submission in aside:
+        """Set aside what needs the locked refusal log; the rest remains.
+
+        Gives up all that has waited for it too long, whether or not its turn has come, and with it what has
+        stood behind for as long.
+        """
+        for submission in wait.submissions:
             submission.delay()
-        self._submissions.set_aside(aside)
+        self._submissions.set_aside([one for one in part if one in wait.submissions])
+        late = self._submissions.take_late(time.monotonic() - STORE_PATIENCE)
+        self._refusals_watch.note_failure(wait.error, is_final=bool(late))
+        _fail(late, wait.error)
         return [one for one in part if one not in wait.submissions]
 
     def _commit(self, part: Sequence[Submission], group: Group) -> None:
@@ -279,8 +285,11 @@ class GroupCommitWriter:
             try:
                 self._append(decided, commit, group)
             except RefusalsLocked as error:
-                self._watch.note_failure(error)
-                raise _RefusalsWait(decided.refusing(), error) from error
+                refusing = decided.refusing()
+                if not refusing:  # to set nothing aside would be to try the same for ever
+                    self._refusals_watch.note_failure(error, is_final=True)
+                    raise
+                raise _RefusalsWait(refusing, error) from error
         self._answer(part, decided.judgements, commit.position)
 
     def _append(self, decided: Decided, commit: Commit, group: Group) -> None:
@@ -291,6 +300,7 @@ class GroupCommitWriter:
             facts, refusals = decided.facts(), decided.refusals()
             if not facts and not refusals:
                 return
+            began = time.monotonic()
             try:
                 commit.position = self._log.append(facts, refusals, decided.offers.values(), hurried=hurried)
             except VersionConflict as conflict:
@@ -303,10 +313,12 @@ class GroupCommitWriter:
             except RefusalsLocked:
                 raise
             except StoreUnavailable as error:
-                attempt = self._watch.wait(error, attempt, decided.until)
+                attempt = self._watch.wait(error, attempt, decided.until, began=began)
             else:
                 commit.events = len(facts)
-                self._watch.note_success()
+                self._watch.note_success(began=began)
+                if refusals:
+                    self._refusals_watch.note_success(began=began)
                 return
             commit.retries += 1
             self._decide(decided)
@@ -332,11 +344,13 @@ class GroupCommitWriter:
         """Load what the group touches and decide; again, only where that has moved: the rest stands."""
         attempt = 0
         while True:
+            began = time.monotonic()
             try:
                 loaded = self._log.load(decided.streams)
             except StoreUnavailable as error:
-                attempt = self._watch.wait(error, attempt, decided.until)
+                attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
             else:
+                self._watch.note_success(began=began, is_load=True)
                 decided.decide(loaded)
                 return
 
