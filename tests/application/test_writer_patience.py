@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 from uuid import UUID
@@ -63,6 +63,15 @@ class Clock:
 def log() -> LockableLog:
     """An empty log whose refusal log is locked."""
     return LockableLog()
+
+
+@pytest.fixture
+def writer(log: LockableLog) -> Iterator[GroupCommitWriter]:
+    """A writer over it; the lock ends before the writer is closed."""
+    writer = GroupCommitWriter(log)
+    yield writer
+    log.is_locked = log.is_always_locked = False
+    writer.close()
 
 
 @pytest.fixture
