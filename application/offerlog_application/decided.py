@@ -59,11 +59,11 @@ class Decided:
                 self.judgements[n] = judgement
 
     def facts(self) -> list[Fact]:
-        """What the log gets, in order."""
+        """The facts for the log, in order."""
         return [fact for judgement in self.judgements for fact in judgement.facts]
 
     def refusals(self) -> list[Refusal]:
-        """What the refusal log gets."""
+        """The refusals for the refusal log."""
         decided = [
             refusal
             for case, judgement in zip(self.cases, self.judgements, strict=True)

@@ -24,12 +24,12 @@ class StoreTrouble(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What is wrong."""
+        """The fault, as a sentence."""
         return _TEXTS[self][0]
 
     @property
     def advice(self) -> str:
-        """What to do next."""
+        """Advice on what to do next."""
         return _TEXTS[self][1]
 
 

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class StoreWatch:
-    """What the writer knows of the store. All but `trouble` is for the writer's thread alone.
+    """The writer's knowledge of the store. All but `trouble` is for the writer's thread alone.
 
     A trouble lasts from the first failure to the next success. It is over, too, where nothing has been tried
     for ten seconds after a failure: the next failure begins another one. A load that succeeds ends a trouble
@@ -63,7 +63,7 @@ class StoreWatch:
 
     @property
     def trouble(self) -> StoreUnavailable | None:
-        """Why the store cannot be written to now; None where it can, as far as is known."""
+        """The reason why the store cannot be written to now; None where it can, as far as is known."""
         last = self._last
         return None if last is None or self._clock() - last[1] > _FRESH_SECONDS else last[0]
 

@@ -17,7 +17,7 @@ _NO_ROOM_BYTES: Final = 65_536
 
 
 def no_room(place: Path) -> str:
-    """That the disk is full, to be added to an error; empty if it is not, or if nobody knows.
+    """Words for a full disk, to be added to an error; empty if it is not, or if nobody knows.
 
     Args:
         place: A folder on that disk.

@@ -338,7 +338,7 @@ class Offerlog(StoredReads, RefusalAccess):
         return self._writer.health
 
     def store_trouble(self) -> StoreUnavailable | None:
-        """Why the store cannot be written to now, as far as this process knows; None where it can be.
+        """The reason why the store cannot be written to now, as this process knows; None where it can be.
 
         As its writer has found within the last seconds, or its projector at its last page. Asks nobody.
         """
@@ -348,7 +348,7 @@ class Offerlog(StoredReads, RefusalAccess):
         return error if isinstance(error, StoreUnavailable) else None
 
     def store_failures(self) -> Mapping[StoreTrouble, int]:
-        """How many calls of the store have failed in this process, by reason."""
+        """Number of calls of the store that failed in this process, by reason."""
         return self._application.troubles.totals()
 
     def blocked_offers(self) -> Mapping[Reason, int]:

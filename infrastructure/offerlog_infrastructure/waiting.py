@@ -89,7 +89,7 @@ class Wait:
         return True
 
     def described(self, now: float, inner: Sequence[Wait], thread: str) -> str:
-        """What is waited for, since when, until when, and why.
+        """The wait in words: for what, since when, until when, and why.
 
         Args:
             now: The time, by the monotonic clock.

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code tells a script.
+    """Exit codes of commands, for scripts.
 
     A script that runs a check needs to tell three things apart: the check has found something wrong, the
     check could not be made, and the check cannot be made right now as something else is at work.

@@ -111,7 +111,7 @@ class DataFolder:
         return " ".join(part.strip() for part in re.findall(r"(?:FATAL|PANIC|HINT):  .*", text)[-2:])
 
     def no_room(self) -> str:
-        """That the disk is full, to be added to an error that the log has no room for; empty if it is not."""
+        """Words for a full disk, to be added to an error that the log has no room for; empty if it is not."""
         return no_room(self.path)
 
 

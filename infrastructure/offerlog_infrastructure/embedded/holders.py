@@ -19,7 +19,7 @@ _LOCKS: Final = Path("/proc/locks")
 
 
 def starter(folder: DataFolder) -> str:
-    """Who is starting the server, as a reason to wait."""
+    """The process that is starting the server, as a reason to wait."""
     who = " and ".join(_named("process", pid) for pid in _holders(folder.start)) or "another process"
     return f"{who} is starting it and holds {folder.start}"
 

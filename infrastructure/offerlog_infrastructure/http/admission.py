@@ -74,7 +74,7 @@ class Admission:
         return self._open[peer] <= self._per_peer or host in self._proxies
 
     def number(self, peer: str) -> int:
-        """How many connections a peer has."""
+        """Number of connections of a peer."""
         return self._open[peer]
 
     def leave(self, host: str | None) -> None:

@@ -298,7 +298,7 @@ def _where(arguments: Mapping[str, Any]) -> str:
 
 
 def _patience(arguments: Mapping[str, Any]) -> float | None:
-    """How long an attempt may take; None for ever, or where the address says what libpq will not take."""
+    """The time limit of an attempt; None for ever, or where the address says what libpq will not take."""
     said = str(arguments["connect_timeout"])
     return float(said) or None if said.isdecimal() else None
 

@@ -20,7 +20,7 @@ class LocalDisk:
 
     @property
     def is_full(self) -> bool:
-        """Whether PostgreSQL has too little room on it to go on; False where that cannot be told."""
+        """True if PostgreSQL has too little room on it to go on; False also where that is not known."""
         if self._folder is None:
             return False
         try:

@@ -191,7 +191,7 @@ def _unavailable(error: Exception, found: StoreTrouble, datastore: PostgresDatas
 
 
 def _words(error: Exception) -> str:
-    """What the server or the driver says, in one line and without what is added about rows."""
+    """The words of the server or the driver, in one line and without details about rows."""
     stated = (
         one.diag.message_primary for one in _chain(error) if isinstance(one, psycopg.Error) and one.sqlstate
     )

@@ -80,7 +80,7 @@ def _await_slice(
 
 
 def _ended(worker: "subprocess.Popen[str]") -> EndedWorker:
-    """How a worker ended, in words."""
+    """The end of a worker, in words."""
     said = " ".join((worker.stderr.read() if worker.stderr else "").split())[-_LAST_WORDS:]
     if worker.returncode >= 0:
         return EndedWorker(worker.pid, f"ended with exit code {worker.returncode}", said)
@@ -95,7 +95,7 @@ def _ended(worker: "subprocess.Popen[str]") -> EndedWorker:
 
 
 class _Left(NamedTuple):
-    """What is still to be loaded.
+    """The part of the log that is still to be loaded.
 
     Attributes:
         slices: How many slices.
@@ -109,7 +109,7 @@ class _Left(NamedTuple):
 
 
 def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], None]) -> _Left:
-    """How much is still to be loaded."""
+    """The amount that is still to be loaded."""
     row = connection.execute(
         "SELECT count(*) FILTER (WHERE NOT done) AS left, sum(events)::bigint AS events,"
         " (SELECT goal FROM plan) AS goal FROM slices"
