@@ -20,7 +20,7 @@ from offerlog_infrastructure.postgres import hung_sessions
 from support.processes import LimitedProcess
 
 STOPS = """
-import json, os, signal, sys
+import json, os, signal, sys, threading
 from collections import Counter
 import psycopg
 from offerlog_infrastructure.composition import open_offerlog
@@ -34,7 +34,7 @@ def write_and_stop(copy, row):
     if table in copy.cursor._query.query.decode():
         written += 1
         if written == rows:
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # at once: this thread takes it
 
 psycopg.Copy.write_row = write_and_stop
 """
@@ -102,7 +102,7 @@ def test_an_owner_of_the_projections_that_is_stopped_is_replaced_and_applies_not
             # given an owner that was stopped in its COPY, with its locks and half a page
             until(lambda: is_stopped(owner.pid), 60)
             ((stopped,),) = rows(dsn, OWNERS)
-            until(lambda: rows(dsn, COPYING) == [(stopped,)])  # the server may still be reading what was sent
+            until(lambda: rows(dsn, COPYING) == [(stopped,)])
             assert rows(dsn, "SELECT max(notification_id) FROM offerlog_tracking") == [(0,)]
             with open_offerlog(database_url=dsn, keep_deadlines=False) as standing_by:
                 # then another process shows everything within seconds
