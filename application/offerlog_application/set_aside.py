@@ -24,7 +24,7 @@ _HOLD_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, *[2.0] * 12)
 that hangs is ended by the store well before the last of these."""
 
 _LONGEST_DELAY: Final = 2
-"""Which of these pauses is the longest between two looks at a locked table: half a second."""
+"""Index of the longest pause between two looks at a locked table: half a second."""
 
 _ROUND: Final = 200
 """Most submissions that are tried again together."""
@@ -143,12 +143,12 @@ class Submission:
 
     @property
     def tries(self) -> int:
-        """How often it was set aside because another writer holds it, or may hold it."""
+        """Number of times it was set aside because another writer holds it, or may hold it."""
         return self._holds + self.missed
 
     @property
     def is_untried(self) -> bool:
-        """Whether it was never looked at: it was set aside because it stands behind another."""
+        """True if it was set aside only because it stands behind another submission."""
         return not (self._holds or self.missed or self._delays)
 
     def start(self) -> bool:

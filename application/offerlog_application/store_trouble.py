@@ -1,4 +1,4 @@
-"""Why the store cannot do its work: the reasons, in words for people and for programs."""
+"""The reasons why the store cannot do its work, in words for people and for programs."""
 
 import threading
 from collections import Counter

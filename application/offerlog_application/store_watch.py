@@ -1,4 +1,4 @@
-"""How long the writer waits for a store that cannot do its work, and what it says meanwhile."""
+"""The writer's patience with a store that cannot do its work, and its log lines meanwhile."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ STORE_PATIENCE: Final = 120.0
 """Seconds after its hand-in for which a submission may wait for a table that is locked."""
 
 ATTEMPTS: Final = 8
-"""How often a group is tried at once: because the trouble may be over in the next moment, or because another
+"""Number of tries of a group at once: because the trouble may be over in the next moment, or because another
 writer got there first."""
 
 _LOCK_PAUSE: Final = 0.05
@@ -24,10 +24,10 @@ _FIRST_SECONDS: Final = 3.0
 """After how long a wait is spoken of."""
 
 _AGAIN_SECONDS: Final = 30.0
-"""How often it is spoken of again."""
+"""Seconds between two log lines about the same wait."""
 
 _FRESH_SECONDS: Final = 10.0
-"""How long a failure counts as the state of the store, where nothing has been tried since."""
+"""Seconds for which a failure counts as the state of the store, where nothing has been tried since."""
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class StoreWatch:
             )
 
     def _is_stale(self, began: float | None) -> bool:
-        """Whether no failure is known from shortly before that moment (None: now)."""
+        """True if no failure is known from shortly before that moment (None: now)."""
         if self._last is None:
             return True
         return (self._clock() if began is None else began) - self._last[1] > _FRESH_SECONDS

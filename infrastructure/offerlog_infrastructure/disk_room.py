@@ -1,4 +1,4 @@
-"""Whether a disk is full, for errors that do not say so by themselves.
+"""Words for a full disk, for errors that do not say so by themselves.
 
 A program that cannot write its log ends without a word; LMDB calls a write that was cut short an input/output
 error. Loads without third-party packages, as the embedded server's modules do.

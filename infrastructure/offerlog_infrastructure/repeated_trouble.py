@@ -11,7 +11,7 @@ import time
 from typing import Final
 
 _AGAIN_SECONDS: Final = 30.0
-"""How often a trouble that lasts is logged."""
+"""Seconds between two log lines about a trouble that lasts."""
 
 
 _NUMBERS: Final = re.compile(r"\d+")

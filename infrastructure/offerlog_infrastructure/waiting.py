@@ -25,13 +25,13 @@ _FIRST_SECONDS: Final = 3.0
 """After how long a wait is spoken of."""
 
 _AGAIN_SECONDS: Final = 30.0
-"""How often it is spoken of again."""
+"""Seconds between two log lines about the same wait."""
 
 _MOST_SAID: Final = 1_000
-"""How many kinds of waits are remembered."""
+"""Number of kinds of waits that are remembered."""
 
 _TICK_SECONDS: Final = 0.25
-"""How often the waits are looked at."""
+"""Seconds between two looks at the waits."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _waits: dict[int, list[Wait]] = {}
 """The waits of each thread, outermost first, by the thread's number."""
 
 _said: dict[str, float] = {}
-"""When each kind of wait was spoken of last."""
+"""Time of the last log line about each kind of wait."""
 
 _start_lock = threading.Lock()
 _speaker: threading.Thread | None = None

@@ -73,6 +73,7 @@ def checked(text: bytes, piece: int = HEAD_BYTES) -> None:
         (b"actionId\tactionState\n", "CSV or another table"),
         (b"<!doctype html>\n<html>\n", "XML or HTML"),
         (b"\x7fELF\x02\x01\x01" + b"\0" * 300, "binary data"),
+        (b"\x8a\x93\xff\n{\x01\xfe\0\n\xfe\n", "binary data"),
         (b"no such report\n", "none of the first lines is a JSON object"),
         (b"null\n1\n", "none of the first lines is a JSON object"),
     ],

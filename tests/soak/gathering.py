@@ -20,7 +20,7 @@ from soak.traffic import ORGANIZATIONS
 _ANSWER_SECONDS: Final = 120.0
 """Time limit for the tail; the replica gets a second more for each 1,000 visitors, the streams half of it."""
 _ROUNDS: Final = 5
-"""How often to ask for everything, where something was recorded meanwhile."""
+"""Number of rounds of questions, where something was recorded meanwhile."""
 _VERIFY_SECONDS: Final = 600.0
 
 _LAST: Final = "SELECT max(notification_id) FROM offerlog_events"

@@ -1,4 +1,4 @@
-"""What the clients send: widgets' reports, good and bad, and requests for offers. All of it from a seed."""
+"""The clients' requests: widgets' reports, good and bad, and requests for offers. All of it from a seed."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What goes on beside the clients: `expire`, whole rebuilds, proofs, and cheap checks on the way."""
+"""Work beside the clients: `expire`, whole rebuilds, proofs, and cheap checks on the way."""
 
 import subprocess
 import threading
@@ -20,7 +20,7 @@ _LAST: Final = "SELECT coalesce(max(notification_id), 0) FROM offerlog_events"
 _WORDS: Final = (("expire",), ("projections", "rebuild"), ("projections", "verify"), ("expire",))
 _LOOK_SECONDS: Final = 2.0
 _SILENCE: Final = 150.0
-"""How long a command may take while faults are injected."""
+"""Time limit of a command while faults are injected."""
 _BEHIND: Final = 20_000
 """So many of the last positions are looked at for gaps on the way."""
 

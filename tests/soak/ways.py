@@ -18,7 +18,7 @@ from soak.system import System
 from soak.traffic import Request
 
 HTTP_SECONDS: Final = 20.0
-"""How long a client waits for an answer before it gives the request up as unknown."""
+"""Seconds after which a client gives a request up as unknown."""
 IN_PROCESS_SECONDS: Final = 150.0
 
 _NOTHING_TAKEN: Final = {"/problems/overloaded", "/problems/unavailable", "/problems/rate-limited"}

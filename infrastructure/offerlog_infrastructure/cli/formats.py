@@ -141,7 +141,7 @@ def _text_format(text: bytes) -> tuple[str, str] | None:
         return "a JSON array", "jq -c '.[]' {file} | offerlog record -"
     if lines[0].startswith(b"{"):
         return _json_format(text, lines)
-    if any(line.startswith(b"{") for line in lines):
+    if any(line.startswith(b"{") for line in lines) and not _OTHER_CONTROLS.search(text):
         return None
     return _other_text(text, lines), _ONE_A_LINE
 

@@ -32,7 +32,7 @@ _REMEDIES = {
     os.strerror(errno.EDQUOT): "make room there or have the quota raised, and try again",
     os.strerror(errno.EROFS): "have its file system mounted for writing",
 }
-"""What to do about an error of the system, by its words."""
+"""Remedies for errors of the system, by their words."""
 
 
 class EmbeddedError(Exception):

@@ -1,4 +1,4 @@
-"""Which processes a store waits for, and whether they have been stopped (`kill -STOP`, a debugger).
+"""The processes that a store waits for, and those of them that have been stopped (`kill -STOP`, a debugger).
 
 For messages alone: Linux tells, and elsewhere the answers are empty.
 """

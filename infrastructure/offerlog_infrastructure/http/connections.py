@@ -54,10 +54,10 @@ _MOST_HELD_BYTES: Final = 1 << 20
 """Bytes behind a request that is being answered; reading stops long before."""
 
 _SLOW_SECONDS: Final = 5.0
-"""How long a client may send no body, or take nothing of its answer, before it may have to make room."""
+"""Seconds without body sent or answer taken, after which a client may have to make room."""
 
 _HEADERS_SAFE_SECONDS: Final = 1.0
-"""How long a request's headers may take to come before their connection may have to make room."""
+"""Seconds that a request's headers may take to come before their connection may have to make room."""
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

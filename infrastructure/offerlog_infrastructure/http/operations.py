@@ -21,7 +21,7 @@ router = APIRouter(tags=["operations"])
 _FRESH_SECONDS: Final = 0.1
 _METRICS_FRESH_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 7.0
-"""How long readiness and metrics wait for a store that is silent: longer than a read waits for a lock."""
+"""Seconds that readiness and metrics wait for a silent store: longer than a read waits for a lock."""
 
 
 class Operations:

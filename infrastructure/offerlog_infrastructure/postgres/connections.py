@@ -31,7 +31,7 @@ _UNACKNOWLEDGED_MS: Final = 15_000
 """After how long sent data that the other machine does not acknowledge ends a connection, on both sides."""
 
 _PING_SECONDS: Final = 5.0
-"""How long the answer to the empty query may take."""
+"""Time limit for the answer to the empty query."""
 
 _FRESH_SECONDS: Final = 1.0
 """A connection that was used this recently is not asked first."""
@@ -43,7 +43,7 @@ _RETRY_SECONDS: Final = 0.5
 """How often a pool tries to connect while it cannot, and so how much later than the server it is back."""
 
 _ANSWER: Final = "PostgreSQL to answer"
-"""What a statement waits for."""
+"""The words for the wait of a statement."""
 
 _LIBPQ: Final[dict[str, str | int]] = {
     "connect_timeout": CONNECT_SECONDS,

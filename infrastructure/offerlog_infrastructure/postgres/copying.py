@@ -14,7 +14,7 @@ from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.codec import EventRow
 
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
-"""What the refusal log consists of; no fact goes there."""
+"""The tables of the refusal log; no fact goes there."""
 
 _LINE: Final = re.compile(r"COPY \w+\D+(\d+)")
 """Where an error's context names the row at fault, in whatever language the server speaks."""

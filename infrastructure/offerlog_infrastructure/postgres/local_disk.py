@@ -1,4 +1,4 @@
-"""Whether the disk of a database on this machine is full: a server that cannot start does not say so."""
+"""A look at the disk of a database on this machine: a server that cannot start says nothing of a full one."""
 
 import os
 from pathlib import Path

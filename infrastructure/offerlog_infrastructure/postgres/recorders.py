@@ -42,7 +42,7 @@ _HURRY: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a writer which is known to hang: others are waiting already."""
 
 _PATIENCE_SECONDS: Final = 60
-"""How long a reader waits for the first safe position."""
+"""Time limit for the first safe position of a reader."""
 
 _PAGE: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM {}

@@ -47,7 +47,7 @@ _BY_WORDS: Final[Mapping[str, StoreTrouble]] = {
     "server is in hot standby mode": StoreTrouble.READ_ONLY,
     "the database system is": StoreTrouble.RESTARTING,
 }
-"""What a server that speaks English says; where it speaks another language, it counts as out of reach."""
+"""Words of a server that speaks English; where it speaks another language, it counts as out of reach."""
 
 _FILE_STATES: Final = frozenset({"42501", "XX000", None})
 """States under which PostgreSQL reports errors of the system that have no state of their own."""
@@ -62,10 +62,10 @@ _STORE_CLASSES: Final = (
 """Errors of the library and the driver that are about the store, and not about a statement."""
 
 LOCK_SECONDS: Final = 5.0
-"""How long a reader waits for a table: longer than a rebuild ever takes to switch tables."""
+"""Seconds for which a reader waits for a table: longer than a rebuild ever takes to switch tables."""
 
 _ASK_SECONDS: Final = 1.0
-"""How long to wait for a connection to ask who locks a table."""
+"""Time limit for a connection on which to ask who locks a table."""
 
 
 class TableLockedError(OperationalError):

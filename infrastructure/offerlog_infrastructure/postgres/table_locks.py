@@ -1,4 +1,4 @@
-"""Who locks a table of the store: asked after a statement has waited for it in vain."""
+"""The session that locks a table of the store: asked for after a statement has waited for it in vain."""
 
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString

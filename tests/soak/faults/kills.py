@@ -76,45 +76,41 @@ def kill_rebuild(system: System, chance: Random) -> Iterator[str]:
                 os.killpg(rebuild.pid, signal.SIGKILL)
 
 
+def _signalled(system: System, number: signal.Signals, **processes: int) -> str:
+    """Send a signal to processes of the store; returns their names and numbers."""
+    for process in processes.values():
+        system.kill(process, number)
+    return ", ".join(f"{name} {process}" for name, process in processes.items())
+
+
 @fault("kill -9 postmaster", weight=2)
 def kill_postmaster(system: System, _: Random) -> Iterator[str]:
     """Its backends notice and end; the guard starts it again."""
-    pid = system.postmaster()
-    system.kill(pid, signal.SIGKILL)
-    yield f"postmaster {pid}"
+    yield _signalled(system, signal.SIGKILL, postmaster=system.postmaster())
 
 
 @fault("SIGQUIT postmaster")
 def quit_postmaster(system: System, _: Random) -> Iterator[str]:
     """An immediate stop: nothing is written out, the next start recovers."""
-    pid = system.postmaster()
-    system.kill(pid, signal.SIGQUIT)
-    yield f"postmaster {pid}"
+    yield _signalled(system, signal.SIGQUIT, postmaster=system.postmaster())
 
 
 @fault("kill -9 guard", weight=2)
 def kill_guard(system: System, _: Random) -> Iterator[str]:
     """The kernel ends the server with it; a holder of a lease starts both again."""
-    pid = system.guard()
-    system.kill(pid, signal.SIGKILL)
-    yield f"guard {pid}"
+    yield _signalled(system, signal.SIGKILL, guard=system.guard())
 
 
 @fault("SIGTERM guard")
 def end_guard(system: System, _: Random) -> Iterator[str]:
     """It stops its server; a holder of a lease starts both again."""
-    pid = system.guard()
-    system.kill(pid, signal.SIGTERM)
-    yield f"guard {pid}"
+    yield _signalled(system, signal.SIGTERM, guard=system.guard())
 
 
 @fault("kill -9 guard and postmaster")
 def kill_guard_and_postmaster(system: System, _: Random) -> Iterator[str]:
     """Both at once."""
-    guard, postmaster = system.guard(), system.postmaster()
-    system.kill(guard, signal.SIGKILL)
-    system.kill(postmaster, signal.SIGKILL)
-    yield f"guard {guard}, postmaster {postmaster}"
+    yield _signalled(system, signal.SIGKILL, guard=system.guard(), postmaster=system.postmaster())
 
 
 @fault("kill -9 backend", weight=2)

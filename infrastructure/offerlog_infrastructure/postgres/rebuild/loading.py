@@ -21,7 +21,7 @@ from offerlog_infrastructure.waiting import announced
 
 _LOOK_SECONDS: Final = 0.1
 _LAST_WORDS: Final = 400
-"""How many characters of a worker's last words are shown."""
+"""Number of characters that are shown of a worker's last words."""
 
 _ALONE: Final = 2
 """Fewer slices than this are loaded without processes for it."""
