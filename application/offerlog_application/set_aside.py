@@ -19,7 +19,7 @@ from offerlog_domain.decision import Judgement
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
-_HOLD_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, *[2.0] * 12)
+_HOLD_SECONDS: Final = (0.2, 0.3, 0.5, 1.0, *[2.0] * 12)
 """How long a submission is set aside, time after time, while another writer stands in its way; a writer
 that hangs is ended by the store well before the last of these."""
 

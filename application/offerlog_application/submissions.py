@@ -24,6 +24,9 @@ __all__ = ["Answer", "Case", "Group", "Overloaded", "Submission", "Submissions"]
 _SHARED_GROUP: Final = 1_000
 """Most cases in a group while several organizations send: the next one's turn comes soon."""
 
+_HUNG_GROUP: Final = 3_000
+"""The same while another writer hangs: one search finds what it holds of so many, and the rest passes by."""
+
 _SHARED_SECONDS: Final = 1.0
 """How long after another organization's turn the queue counts as shared."""
 
@@ -220,7 +223,8 @@ class Submissions:
     def _limit(self, now: float) -> int:
         """How many cases the next group may hold."""
         shared = self._queue.lines > 1 or now < self._shared_until
-        return min(self._paced_limit, _SHARED_GROUP) if shared else self._paced_limit
+        most = _HUNG_GROUP if self.hung_writer else _SHARED_GROUP
+        return min(self._paced_limit, most) if shared else self._paced_limit
 
     def _started(self, submissions: Sequence[Submission]) -> list[Submission]:
         return [submission for submission in submissions if self._start(submission)]

@@ -38,7 +38,7 @@ _LATE: Final = 1.0
 _FIND_SECONDS: Final = 0.25
 """How long to look for what else another writer holds, once it has made a group wait."""
 
-_RETRY_FIND_SECONDS: Final = 0.05
+_RETRY_FIND_SECONDS: Final = 0.02
 """The same in a round of submissions that were set aside before."""
 
 _WAITS: Final = 2

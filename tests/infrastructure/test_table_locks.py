@@ -159,7 +159,7 @@ def test_look_ups_wait_for_a_lock_together_and_not_one_after_the_other(
 def test_keys_are_waited_for_as_long_as_readers_wait_and_together(
     dsn: str, offerlog: Offerlog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are read on connections that wait for a quarter of a second only; every request needs one."""
+    """They are read on connections that wait for a tenth of a second only; every request needs one."""
     _, text = offerlog.keys.create("default", Role.REPORTER, "one")
     find = offerlog.keys.find
     with ThreadPoolExecutor(2) as pool:

@@ -20,7 +20,7 @@ from offerlog_infrastructure.postgres.connections import (
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from offerlog_infrastructure.postgres.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
-_LOCK_TIMEOUT = "250ms"
+_LOCK_TIMEOUT = "100ms"
 """How long an append waits for another writer that holds the same visitor-offer's next version; whoever
 else is in the group waits with it, so it is short, and the one concerned is tried again by itself."""
 

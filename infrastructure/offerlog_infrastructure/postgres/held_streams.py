@@ -17,10 +17,10 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports import HeldStreams
 
-_A_CONNECTION: Final = 50
+_A_CONNECTION: Final = 25
 """How many keys are tried on one connection before another one is worth its making."""
 
-_MOST_CONNECTIONS: Final = 12
+_MOST_CONNECTIONS: Final = 16
 
 _ARGUMENTS: LiteralString = """
     SELECT set_config('lock_timeout', '1ms', true),
