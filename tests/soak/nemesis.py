@@ -64,9 +64,9 @@ class Nemesis:
 
     def _once(self, deadline: float) -> None:
         with ExitStack() as healing:
-            lasts = self._inject(healing)
-            if self._chance.random() < _TWO_AT_ONCE:
-                lasts = max(lasts, self._inject(healing))
+            lasts, alone = self._inject(healing)
+            if self._chance.random() < _TWO_AT_ONCE and not alone:
+                lasts = max(lasts, self._inject(healing)[0])
             self._stop.wait(min(lasts, max(0.0, deadline - time.monotonic())))
         self.active = ()
         self._await_recovery(deadline)
@@ -91,8 +91,8 @@ class Nemesis:
                 return
             time.sleep(_LOOK_SECONDS)
 
-    def _inject(self, healing: ExitStack) -> float:
-        """Inject one fault; returns for how many seconds it is to last."""
+    def _inject(self, healing: ExitStack) -> tuple[float, bool]:
+        """Inject one fault; returns for how many seconds it is to last, and whether it must stay alone."""
         if not self._deck:
             self._deck = list(self._faults)
             self._chance.shuffle(self._deck)
@@ -105,7 +105,7 @@ class Nemesis:
             target = next(running)
         except (CannotInjectError, psycopg.Error, OSError) as error:
             history.write(SKIPPED, fault=fault.name, why=_in_short(error))
-            return 0.0
+            return 0.0, False
         self.injected += 1
         self.active += (fault.name,)
         history.write(INJECTED, fault=fault.name, target=target)
@@ -115,7 +115,7 @@ class Nemesis:
             history.write(HEALED, fault=fault.name)
 
         healing.callback(heal)
-        return seconds
+        return seconds, fault.alone
 
 
 def _in_short(error: Exception) -> str:

@@ -46,6 +46,31 @@ def test_a_seed_repeats_the_faults_and_their_targets(tmp_path: Path) -> None:
     assert {one[0] for one in first} == {"injected", "skipped"}
 
 
+def test_a_fault_that_others_would_wait_for_stays_alone(tmp_path: Path) -> None:
+    """Two at once come now and then, but never on top of that one."""
+    # given a fault during which nothing else may begin
+    active: list[str] = []
+
+    def recorded(name: str, *, alone: bool) -> Fault:
+        def run(_: System, __: Random) -> Iterator[str]:
+            assert "alone" not in active
+            active.append(name)
+            pairs.append(len(active))
+            yield name
+            active.remove(name)
+
+        return Fault(name, 1, (0.0, 0.0), run, lambda _: None, alone)
+
+    pairs: list[int] = []
+    system = System(tmp_path, 60)
+    # when many are injected
+    faults = [recorded("alone", alone=True), recorded("other", alone=False), recorded("third", alone=False)]
+    Nemesis(system, faults, 7, time.monotonic, rest=(0.0, 0.0)).run(0.5)
+    system.history.close()
+    # then some were two at once, and the assertion above held
+    assert 2 in pairs
+
+
 def test_a_fault_is_chosen_by_a_part_of_its_name() -> None:
     """A word that is in no name is a mistake."""
     assert {one.name for one in load(["kill -9 guard"])} == {"kill -9 guard"}

@@ -40,6 +40,7 @@ class Fault:
         prepare: Is called before the store is first started, if this fault may come in the run: to set
             variables in `system.environment`, or to mount something at `system.data`. It returns why this
             machine does not permit the fault, or None.
+        alone: Whether no other fault comes while it lasts, as the injection itself could wait for its end.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Fault:
     seconds: tuple[float, float]
     run: Run
     prepare: Callable[[System], str | None]
+    alone: bool = False
 
 
 FAULTS: Final[dict[str, Fault]] = {}
@@ -59,6 +61,7 @@ def fault(
     weight: int = 1,
     seconds: tuple[float, float] = (0.0, 0.0),
     prepare: Callable[[System], str | None] = lambda _: None,
+    alone: bool = False,
 ) -> Callable[[Run], Run]:
     """Add a fault to the registry.
 
@@ -69,7 +72,7 @@ def fault(
     def add(run: Run) -> Run:
         if name in FAULTS:
             raise ValueError(f"there are two faults {name!r}")
-        FAULTS[name] = Fault(name, weight, seconds, run, prepare)
+        FAULTS[name] = Fault(name, weight, seconds, run, prepare, alone)
         return run
 
     return add

@@ -26,7 +26,7 @@ def _mount_and_freezer(system: System) -> str | None:
     return mount(system)
 
 
-@fault("file system frozen", seconds=(1.0, 8.0), prepare=_mount_and_freezer)
+@fault("file system frozen", seconds=(1.0, 8.0), prepare=_mount_and_freezer, alone=True)
 def freeze(system: System, _: Random) -> Iterator[str]:
     """Every write and fsync waits, as beside a snapshot of the storage, and none fails."""
     _run("fsfreeze", "--freeze", str(system.data))
