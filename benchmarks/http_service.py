@@ -17,11 +17,11 @@ from ground import database, say, server, settle, timed
 from ingest_bulk import record
 from traffic import day
 
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_domain.wire import read_signal
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
-from offerlog_infrastructure.http.server import listen, run
+from offerlog_infrastructure.http.server.server import listen, run
 from offerlog_infrastructure.settings import Settings
 
 CONNECTIONS, SECONDS = 256, 8

@@ -12,7 +12,7 @@ from children import END_SECONDS, limited
 from ground import database, percentile, say, server, settle
 from traffic import lifecycles
 
-from offerlog_application.batches import Receipt
+from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
 

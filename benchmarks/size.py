@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from traffic import day
 
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.codec import FactMapper
+from offerlog_infrastructure.postgres.log.mapper import FactMapper
 
 _SIZES = """
     SELECT count(*), avg(octet_length(state)), pg_table_size('offerlog_events') / count(*),

@@ -7,8 +7,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from offerlog_domain.event_fields import Fact, Visitor
 from offerlog_domain.events import FACTS, LifecycleEvent
-from offerlog_domain.facts import Fact, Visitor
 from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State
 from offerlog_domain.metrics import METRICS, View
 
@@ -64,7 +64,8 @@ def events_page() -> str:
         "The log holds one stream for each visitor-offer (one visitor x one action map). A stream holds",
         "*lifecycle events*, which people see and reports count, and *bookkeeping facts*, which make",
         "sure that any signal may be repeated at will. Each is stored under a name and a version that",
-        "never change; how the bytes lie is in `infrastructure/offerlog_infrastructure/postgres/layout.py`.",
+        "never change; how the bytes lie is in",
+        "`infrastructure/offerlog_infrastructure/postgres/log/event_encoding.py`.",
         "",
         "| stored as | meaning | kind |",
         "|---|---|---|",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
-from offerlog_application.reports import ReportQuery
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort, CountBy
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from offerlog_application.ports import HeldStreams, VersionConflict
-from offerlog_domain.facts import Fact
+from offerlog_application.ports.event_log import HeldStreams, VersionConflict
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, fold
 

@@ -6,9 +6,9 @@ from itertools import product
 
 from model import Model
 from model_signals import MAPS, VISITORS
-from offerlog_application.batches import Receipt
-from offerlog_application.calendar import Granularity
-from offerlog_application.reports import ReportQuery
+from offerlog_application.reading.calendar import Granularity
+from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.recording.batches import Receipt
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
 from offerlog_domain.outcomes import Blocker

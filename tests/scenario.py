@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from offerlog_domain.context import Circumstances, Rules
 from offerlog_domain.decision import Judgement, expire, judge
+from offerlog_domain.event_fields import Fact, Visitor
 from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, ParkingEnded, SignalParked
-from offerlog_domain.facts import Fact, Visitor
 from offerlog_domain.lifecycle import State
+from offerlog_domain.offer_rule import blocker
 from offerlog_domain.outcomes import Blocker
-from offerlog_domain.rules import Circumstances, Rules, blocker
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 

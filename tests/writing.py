@@ -5,11 +5,11 @@ from concurrent.futures import Future
 from uuid import UUID
 
 from memory_log import MemoryLog
-from offerlog_application.cases import SignalCase
-from offerlog_application.writer import GroupCommitWriter
+from offerlog_application.recording.commands import SignalCase
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.context import Circumstances
 from offerlog_domain.decision import Judgement
 from offerlog_domain.outcomes import OutcomeKind
-from offerlog_domain.rules import Circumstances
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import RAW, START, signal
 

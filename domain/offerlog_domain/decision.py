@@ -8,6 +8,8 @@
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from offerlog_domain.context import Circumstances
+from offerlog_domain.event_fields import REPORT_FIELDS, Fact, Report, Visitor
 from offerlog_domain.events import (
     LIFECYCLE_EVENTS,
     OfferRefused,
@@ -16,16 +18,9 @@ from offerlog_domain.events import (
     SignalParked,
     TimedOut,
 )
-from offerlog_domain.facts import REPORT_FIELDS, Fact, Report, Visitor
 from offerlog_domain.lifecycle import Lifecycle, State
+from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, blocker, overdue
 from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason, cut_text
-from offerlog_domain.rules import (
-    MAX_PARKED_SIGNALS,
-    MAX_REFUSED_OFFERS,
-    Circumstances,
-    blocker,
-    overdue,
-)
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 

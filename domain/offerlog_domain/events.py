@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from pydantic.dataclasses import dataclass
 
-from offerlog_domain.facts import Fact, Report
+from offerlog_domain.event_fields import Fact, Report
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 

@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from offerlog_domain.event_fields import Fact, Report
 from offerlog_domain.events import LifecycleEvent, Offered, OfferRefused, ParkingEnded, SignalParked
-from offerlog_domain.facts import Fact, Report
 from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, Stage, State
 from offerlog_domain.persistent_map import PersistentMap
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Final
 
 from offerlog_application.organizations import check_organization
-from offerlog_application.ports import Clock
-from offerlog_application.refusal_policy import RefusalPolicy
-from offerlog_application.traces import UNTRACED, Trace
-from offerlog_domain.rules import Rules
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.tracing import UNTRACED, Trace
+from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_domain.context import Rules
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.forking import guard_against_fork
-from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.errors import server_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.migrations import migrate
-from offerlog_infrastructure.postgres.store_errors import server_reached
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
 from offerlog_infrastructure.service import Offerlog

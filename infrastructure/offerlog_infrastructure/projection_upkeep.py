@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from offerlog_application.listings import DeadLetter, Proof
-from offerlog_application.rebuilds import RebuildProgress
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.dead_letters import PostgresDeadLetters
-from offerlog_infrastructure.postgres.proofs import PostgresProofs
-from offerlog_infrastructure.postgres.rebuild import rebuild
-from offerlog_infrastructure.postgres.store_errors import store_reached
-from offerlog_infrastructure.postgres.stored_kinds import StoredKind, stored_kinds
-from offerlog_infrastructure.postgres.views import VIEWS
+from offerlog_application.projections.rebuilds import RebuildProgress
+from offerlog_application.reading.read_models import DeadLetter, Proof
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_kinds import StoredKind, stored_kinds
+from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
+from offerlog_infrastructure.postgres.projections.proofs import PostgresProofs
+from offerlog_infrastructure.postgres.projections.rebuild import rebuild
+from offerlog_infrastructure.postgres.projections.tables import VIEWS
 
 
 class ProjectionUpkeep:

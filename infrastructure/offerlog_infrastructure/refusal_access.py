@@ -3,14 +3,14 @@
 from collections.abc import Generator
 from datetime import datetime
 
-from offerlog_application.listings import KeptSignal, Order, RefusalCounts
-from offerlog_application.ports import Clock
-from offerlog_application.refusal_policy import RefusalPolicy
+from offerlog_application.ports.clock import Clock
+from offerlog_application.reading.read_models import KeptSignal, Order, RefusalCounts
+from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.outcomes import Reason
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
-from offerlog_infrastructure.postgres.refusal_log import RefusalLog
-from offerlog_infrastructure.postgres.text_quota import TextQuota
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
+from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 from offerlog_infrastructure.refusal_upkeep import RefusalUpkeep
 
 

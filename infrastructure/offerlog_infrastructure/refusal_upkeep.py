@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from offerlog_application.ports import Clock
-from offerlog_application.refusal_policy import RefusalPolicy
-from offerlog_infrastructure.postgres.refusal_counts import FOLDED_AT_ONCE, RefusalCounter
-from offerlog_infrastructure.postgres.refusal_log import RefusalLog
+from offerlog_application.ports.clock import Clock
+from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_infrastructure.postgres.refusals.counts import FOLDED_AT_ONCE, RefusalCounter
+from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
 
 _UPKEEP_SECONDS: Final = 30.0
 """How often to look for what there is to do."""

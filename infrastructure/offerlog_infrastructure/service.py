@@ -7,36 +7,34 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
-from offerlog_application.audit import History, history
-from offerlog_application.batches import Receipt
-from offerlog_application.batches import Report as SignalReport
-from offerlog_application.expiry import Expired, Expiry
-from offerlog_application.listings import (
-    Freshness,
-    ProjectionStatus,
-)
-from offerlog_application.offers import Eligibility, OfferService
-from offerlog_application.ports import Clock, StoreUnavailable
-from offerlog_application.refusal_policy import RefusalPolicy
-from offerlog_application.store_trouble import StoreTrouble
-from offerlog_application.traces import UNTRACED, Trace
-from offerlog_application.writer import GroupCommitWriter, WriterHealth
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.ports.tracing import UNTRACED, Trace
+from offerlog_application.reading.audit import History, history
+from offerlog_application.reading.read_models import Freshness, ProjectionStatus
+from offerlog_application.recording.batches import Receipt
+from offerlog_application.recording.batches import Report as SignalReport
+from offerlog_application.recording.expiry import Expired, Expiry
+from offerlog_application.recording.offers import Eligibility, OfferService
+from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
+from offerlog_domain.context import Rules
 from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
-from offerlog_domain.rules import Rules
-from offerlog_infrastructure.deadlines import DeadlineKeeper
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.changes import PostgresChanges
-from offerlog_infrastructure.postgres.histories import StreamReader
+from offerlog_infrastructure.deadline_worker import DeadlineKeeper
+from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.keys import PostgresKeys
-from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.postgres.log.stream_reader import StreamReader
 from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
-from offerlog_infrastructure.postgres.projector import Projector
+from offerlog_infrastructure.postgres.projections.projector import Projector
+from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
 from offerlog_infrastructure.refusal_access import RefusalAccess
 from offerlog_infrastructure.refusal_upkeep import RefusalKeeper
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.showing import await_shown
 from offerlog_infrastructure.stored_reads import StoredReads
-from offerlog_infrastructure.waiting import announced
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from eventsourcing.utils import strtobool
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from offerlog_application.refusal_policy import RefusalPolicy
-from offerlog_domain.rules import Rules
+from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_domain.context import Rules
 from offerlog_infrastructure.server_address import add_password
 
 _DEVELOPERS: Final = ("OFFERLOG_DEBUG", "OFFERLOG_TEST_FOLDER", "OFFERLOG_SOAK_SECONDS", "OFFERLOG_CONTRACT")

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from offerlog_application.listings import ProjectionsBehind
-from offerlog_application.ports import StoreUnavailable
-from offerlog_infrastructure.waiting import announced
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.reading.read_models import ProjectionsBehind
+from offerlog_infrastructure.observability.waiting import announced
 
 _AGAIN_SECONDS: Final = 0.2
 """How soon a store that cannot be reached is asked again."""

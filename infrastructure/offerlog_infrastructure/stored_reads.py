@@ -4,18 +4,20 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from offerlog_application.listings import (
-    KeptSignal,
-    Lookup,
-    Suppression,
+from offerlog_application.ports.clock import Clock
+from offerlog_application.reading.performance_report import (
+    DEFAULT_LIMITS,
+    Report,
+    ReportLimits,
+    ReportQuery,
+    report,
 )
-from offerlog_application.ports import Clock
-from offerlog_application.reads import ReadBudget, current_budget
-from offerlog_application.reports import DEFAULT_LIMITS, Report, ReportLimits, ReportQuery, report
+from offerlog_application.reading.read_budget import ReadBudget, current_budget
+from offerlog_application.reading.read_models import KeptSignal, Lookup, Suppression
 from offerlog_domain.wire import read_pair
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.performance import PostgresPerformance
-from offerlog_infrastructure.postgres.queries import PostgresReadSide
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
+from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
 from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
 from offerlog_infrastructure.replica import SuppressionReplica
 

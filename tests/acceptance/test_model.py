@@ -16,7 +16,7 @@ from memory_log import StoppedClock
 from model import MINUTE, Model
 from model_answers import against, compare_projections, said
 from model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
-from offerlog_application.batches import Receipt
+from offerlog_application.recording.batches import Receipt
 from offerlog_domain.outcomes import Blocked, Offered
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog

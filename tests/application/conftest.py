@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from memory_log import MemoryLog, StoppedClock
-from offerlog_application.expiry import Expiry
-from offerlog_application.offers import OfferService
-from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.facts import Fact
+from offerlog_application.recording.expiry import Expiry
+from offerlog_application.recording.offers import OfferService
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.context import Rules
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.outcomes import Outcome
-from offerlog_domain.rules import Rules
 from scenario import CUSTOMER, MAP, START, uuid
 
 

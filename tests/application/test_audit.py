@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from offerlog_application.audit import History, history
-from offerlog_domain.facts import Fact
+from offerlog_application.reading.audit import History, history
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import STREAM, event, facts_of, minute, parked, refused

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from offerlog_application.offers import OfferService
+from offerlog_application.recording.offers import OfferService
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_domain.signals import Signal
 from scenario import MAP, minute, signal, uuid

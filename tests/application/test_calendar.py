@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offerlog_application.calendar import (
+from offerlog_application.reading.calendar import (
     SLOT_SECONDS,
     Bucket,
     CalendarError,

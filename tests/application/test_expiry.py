@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from offerlog_application.expiry import Expired
+from offerlog_application.recording.expiry import Expired
 from scenario import signal
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from offerlog_application.keys import NoOrigin, checked_origin
+from offerlog_application.ports.keys import NoOrigin, checked_origin
 
 
 @pytest.mark.parametrize(

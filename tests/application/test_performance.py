@@ -13,10 +13,10 @@ import pytest
 from hypothesis import strategies as st
 
 from memory_counts import MemoryCounts
-from offerlog_application.calendar import Granularity, slot
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
-from offerlog_application.reports import ReportQuery, report
+from offerlog_application.reading.calendar import Granularity, slot
+from offerlog_application.reading.performance_report import ReportQuery, report
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View

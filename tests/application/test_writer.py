@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports import Closed
-from offerlog_application.submissions import Overloaded
-from offerlog_application.writer import GroupCommitWriter
+from offerlog_application.ports.event_log import Closed
+from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Judgement
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
 from scenario import RAW, START, signal

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports import OutcomeUnknown, StoreUnavailable, VersionConflict
-from offerlog_application.submissions import Overloaded
-from offerlog_application.writer import Contended, GroupCommitWriter
-from offerlog_domain.facts import Fact
+from offerlog_application.ports.event_log import OutcomeUnknown, StoreUnavailable, VersionConflict
+from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.writer import Contended, GroupCommitWriter
+from offerlog_domain.event_fields import Fact
 from scenario import RAW, signal
 from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
 
@@ -163,7 +163,7 @@ def test_conflicts_without_end_are_given_up(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bounded number of attempts, then the caller is told; nothing was stored."""
-    monkeypatch.setattr("offerlog_application.set_aside._HOLD_SECONDS", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("offerlog_application.recording.set_aside._HOLD_SECONDS", (0.0, 0.01, 0.01))
 
     def interfere(_: Sequence[Fact]) -> None:
         raise VersionConflict(ONE, waiting=True)
@@ -179,7 +179,7 @@ def test_a_lost_connection_is_tried_again(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was stored, so the same can be appended; not for ever."""
-    monkeypatch.setattr("offerlog_application.writer.time.sleep", abs)
+    monkeypatch.setattr("offerlog_application.recording.writer.time.sleep", abs)
     lost = iter([StoreUnavailable("gone")] * 2)
 
     def interfere(_: Sequence[Fact]) -> None:
@@ -237,7 +237,7 @@ def test_who_comes_due_between_two_looks_at_the_clock_is_not_forgotten(
 ) -> None:
     """Nobody else need send anything for it to be tried again."""
     seconds = count(step=0.03)  # at every look
-    monkeypatch.setattr("offerlog_application.writer.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("offerlog_application.recording.writer.time.monotonic", lambda: next(seconds))
     conflicts = iter([VersionConflict(ONE, waiting=True)])
 
     def interfere(_: Sequence[Fact]) -> None:

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.fair_queue import FairQueue
-from offerlog_application.ports import Closed
-from offerlog_application.set_aside import Submission
-from offerlog_application.submissions import Group, Overloaded, Submissions
-from offerlog_application.writer import GroupCommitWriter
+from offerlog_application.ports.event_log import Closed
+from offerlog_application.recording.fair_queue import FairQueue
+from offerlog_application.recording.set_aside import Submission
+from offerlog_application.recording.submissions import Group, Overloaded, Submissions
+from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.outcomes import Reason, Refusal
 from scenario import RAW, START, signal
 from writing import CIRCUMSTANCES, Answers, Counted, case, held, kinds, send

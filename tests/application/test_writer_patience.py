@@ -10,14 +10,14 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application import set_aside, store_watch
-from offerlog_application import writer as writers
-from offerlog_application.ports import RefusalsLocked, StoreUnavailable
-from offerlog_application.set_aside import Case, SetAside, Submission
-from offerlog_application.store_trouble import StoreTrouble
-from offerlog_application.store_watch import StoreWatch
-from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.facts import Fact
+from offerlog_application.ports.event_log import RefusalsLocked, StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.recording import set_aside, store_watch
+from offerlog_application.recording import writer as writers
+from offerlog_application.recording.set_aside import Case, SetAside, Submission
+from offerlog_application.recording.store_watch import StoreWatch
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import START

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports import HeldStreams, VersionConflict
-from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.facts import Fact
+from offerlog_application.ports.event_log import HeldStreams, VersionConflict
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.event_fields import Fact
 from writing import THREE, case, held, send
 
 HUNG = [UUID(int=n) for n in range(1_000, 2_100)]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports import OutcomeUnknown
-from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.facts import Fact
+from offerlog_application.ports.event_log import OutcomeUnknown
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.event_fields import Fact
 from writing import ONE, THREE, TWO, case, held, send
 
 

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 import offerlog_domain
-from offerlog_application.ports import Closed, StoreUnavailable
+from offerlog_application.ports.event_log import Closed, StoreUnavailable
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure import composition
 from offerlog_infrastructure.cli.main import app

@@ -9,12 +9,12 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
-from offerlog_application.reports import ReportQuery
+from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
-from offerlog_domain.facts import Fact
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.postgres.codec import FactMapper
+from offerlog_infrastructure.postgres.log.mapper import FactMapper
 from offerlog_infrastructure.service import Offerlog
 
 TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from offerlog_domain.event_fields import Fact, Visitor
 from offerlog_domain.events import FACTS, Accepted, Offered, Rejected
-from offerlog_domain.facts import Fact, Visitor
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.codec import FactMapper, UnreadableEvent
-from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.postgres.log.mapper import FactMapper, UnreadableEvent
 
 STORED_NAMES = [
     "offered.1", "accepted.1", "started.1", "rejected.1", "ignored.1", "errored.1", "timedout.1",

@@ -10,8 +10,8 @@ from eventsourcing.tests import persistence as library
 
 from contracts.recount import rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.recorders import LogRecorder, PositionRecorder, StreamRecorder
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
 _STREAMS = """
     CREATE TABLE streams (originator_id uuid, originator_version integer, topic text NOT NULL,

@@ -6,12 +6,13 @@ from uuid import UUID
 
 import pytest
 
+from offerlog_domain.context import Circumstances
 from offerlog_domain.decision import expire, judge
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.events import OfferRefused, SignalParked
-from offerlog_domain.facts import Fact
 from offerlog_domain.lifecycle import State
+from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS
 from offerlog_domain.outcomes import OutcomeKind, Reason
-from offerlog_domain.rules import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, Circumstances
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from scenario import ORGANIZATION, RAW, START, STREAM, event, given, minute, parked, refused, signal
 from support.crowds import crowded

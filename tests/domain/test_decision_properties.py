@@ -7,11 +7,12 @@ from datetime import timedelta
 import hypothesis
 from hypothesis import strategies as st
 
+from offerlog_domain.context import Circumstances, Rules
 from offerlog_domain.decision import Judgement, expire, judge
 from offerlog_domain.events import SignalParked
 from offerlog_domain.lifecycle import State
+from offerlog_domain.offer_rule import blocker
 from offerlog_domain.outcomes import OutcomeKind, Reason
-from offerlog_domain.rules import Circumstances, Rules, blocker
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from scenario import CUSTOMER, ORGANIZATION, RAW, STREAM, minute, signal, uuid

@@ -11,8 +11,9 @@ from fastapi import FastAPI
 
 from contracts.recount import rows, until
 from http_site import Site, served
-from offerlog_infrastructure.http.thread_pools import REPORTS_EACH
-from offerlog_infrastructure.postgres import performance, refusal_log
+from offerlog_infrastructure.http.threads.thread_pools import REPORTS_EACH
+from offerlog_infrastructure.postgres.reads import performance
+from offerlog_infrastructure.postgres.refusals import refusal_log
 from offerlog_infrastructure.settings import Settings
 
 pytest_plugins = ("http_site",)

@@ -13,7 +13,7 @@ import pytest
 
 from contracts.recount import rows, until
 from http_site import Site
-from offerlog_application.keys import NoSuchKey, Role
+from offerlog_application.ports.keys import NoSuchKey, Role
 from offerlog_infrastructure.composition import open_offerlog
 from support.processes import LimitedProcess
 
@@ -139,7 +139,7 @@ def test_a_widgets_key_is_held_to_its_origins_and_rate(site: Site, monkeypatch: 
     answer = httpx.post(url, json={}, headers=headers)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
     assert httpx.post(url, json={}, headers=headers | {"Origin": "https://evil.example"}).status_code == 403
-    monkeypatch.setattr("offerlog_infrastructure.http.rates.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("offerlog_infrastructure.http.requests.rates.time.monotonic", lambda: 1000.0)
     with httpx.Client(headers=headers) as client:
         found = [client.post(url, json={}) for _ in range(201)]
     assert found[-1].status_code == 429

@@ -10,10 +10,11 @@ import pytest
 
 from contracts.given import journeys
 from http_site import Site
-from offerlog_application.keys import Role
-from offerlog_application.submissions import Overloaded
-from offerlog_application.writer import WriterHealth
-from offerlog_infrastructure.http import bodies, examples
+from offerlog_application.ports.keys import Role
+from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.writer import WriterHealth
+from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.requests import bodies
 
 pytest_plugins = ("http_site",)
 

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from offerlog_infrastructure.http.arrivals import Arrivals
+from offerlog_infrastructure.http.threads.arrivals import Arrivals
 from support.processes import finish
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from http_site import Site, served
 from loop_latency import TOLERABLE, watched
-from offerlog_application.keys import Role
-from offerlog_infrastructure.http import examples, held_bodies
+from offerlog_application.ports.keys import Role
+from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.requests import held_bodies
 from raw_http import connected, with_settings
 
 pytest_plugins = ("http_site",)

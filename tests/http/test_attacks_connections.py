@@ -9,8 +9,8 @@ import pytest
 
 from http_site import Site, served
 from loop_latency import TOLERABLE, watched
-from offerlog_infrastructure.http import connections
-from offerlog_infrastructure.http.admission import RESERVED_FILES, max_connections
+from offerlog_infrastructure.http.server import connections
+from offerlog_infrastructure.http.server.admission import RESERVED_FILES, max_connections
 from raw_http import answer_of, connected, rest_of, seconds_until_closed, with_settings
 
 MIB = 1 << 20

@@ -13,7 +13,7 @@ import psycopg
 from contracts.recount import rows, until
 from http_site import Site
 from loop_latency import TOLERABLE, watched
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.http.live_reports import STREAMS_OF_A_KEY
 from raw_http import answer_of, connected

@@ -12,13 +12,13 @@ import pytest
 
 from http_site import Site, served
 from loop_latency import TOLERABLE, watched
-from offerlog_application.calendar import Granularity
-from offerlog_application.keys import Role
-from offerlog_application.reports import ReportQuery
+from offerlog_application.ports.keys import Role
+from offerlog_application.reading.calendar import Granularity
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.documents import report_document, report_table
-from offerlog_infrastructure.http import reports
-from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.http.routes import reports
+from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.presentation.documents import report_document, report_table
 from scenario import signal
 from support.crowds import crowded
 from support.many_clients import Answer, ask_all, fresh_addresses, not_reading, request

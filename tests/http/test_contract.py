@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from http_site import Site
-from offerlog_application.keys import Role
-from offerlog_infrastructure.http import examples
+from offerlog_application.ports.keys import Role
+from offerlog_infrastructure.http.openapi import examples
 
 pytest_plugins = ("http_site",)
 

@@ -10,11 +10,11 @@ import pytest
 
 from http_site import Site, served
 from memory_log import StoppedClock
-from offerlog_application.keys import Role
-from offerlog_application.ports import StoreUnavailable
-from offerlog_application.store_trouble import StoreTrouble
-from offerlog_application.submissions import Overloaded
-from offerlog_infrastructure.http import examples
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.keys import Role
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.recording.submissions import Overloaded
+from offerlog_infrastructure.http.openapi import examples
 
 pytest_plugins = ("http_site",)
 
@@ -103,7 +103,7 @@ def test_every_problem_shown_is_true(
 
     def often() -> httpx.Response:
         with monkeypatch.context() as patched, site.client(Role.WIDGET) as widget:
-            patched.setattr("offerlog_infrastructure.http.rates.time.monotonic", lambda: 1000.0)
+            patched.setattr("offerlog_infrastructure.http.requests.rates.time.monotonic", lambda: 1000.0)
             return [widget.post("/v1/signals", json={}) for _ in range(201)][-1]
 
     with site.client(Role.WIDGET) as widget:

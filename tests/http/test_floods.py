@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from http_site import Site
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import SCHEMA
 
 pytest_plugins = ("http_site",)

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from http_site import Site, served
-from offerlog_infrastructure.http import examples
-from offerlog_infrastructure.http.connections import MOST_HEADER_BYTES
+from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.server.connections import MOST_HEADER_BYTES
 
 pytest_plugins = ("http_site",)
 
@@ -233,8 +233,8 @@ def test_headers_are_bounded(site: Site) -> None:
 
 def test_silence_ends(site: Site, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing sent, half a header, half a body: the connection is closed; a stream that is read is not."""
-    monkeypatch.setattr("offerlog_infrastructure.http.connections._REQUEST_SECONDS", 0.5)
-    monkeypatch.setattr("offerlog_infrastructure.http.connections._SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("offerlog_infrastructure.http.server.connections._REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr("offerlog_infrastructure.http.server.connections._SILENCE_SECONDS", 0.5)
     site.service.wait(admin.post("/v1/signals", json=examples.SIGNAL).json()["position"])
     with admin.stream("GET", "/v1/stream") as stream:
         lines = stream.iter_lines()
@@ -253,7 +253,7 @@ def test_silence_ends(site: Site, admin: httpx.Client, monkeypatch: pytest.Monke
 
 def test_half_a_body_does_not_hold_up_the_end(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to stop, the service waits a little for what has begun to come, not as long as it can."""
-    monkeypatch.setattr("offerlog_infrastructure.http.connections._PARTING_SECONDS", 0.5)
+    monkeypatch.setattr("offerlog_infrastructure.http.server.connections._PARTING_SECONDS", 0.5)
     with served(dsn) as site:
         host, port = site.url.removeprefix("http://").split(":")
         head = f"POST /v1/signals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key()}\r\n"

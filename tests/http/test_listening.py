@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from offerlog_infrastructure.http.server import listen
+from offerlog_infrastructure.http.server.server import listen
 
 
 def test_a_busy_port_means_the_next_free_one() -> None:

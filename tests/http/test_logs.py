@@ -16,11 +16,11 @@ import psycopg
 import pytest
 
 from http_site import Site
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.http import examples
-from offerlog_infrastructure.http.signal_log import event_id
-from offerlog_infrastructure.json_log import log_as_json
+from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.routes.signal_log import event_id
+from offerlog_infrastructure.observability.json_log import log_as_json
 from support.processes import LimitedProcess, finish
 
 pytest_plugins = ("http_site",)
@@ -206,15 +206,15 @@ def test_threads_log_as_requests_do(
         raise OSError(LATE)
 
     lines = journal("info")
-    monkeypatch.setattr("offerlog_infrastructure.postgres.projector.feed", broken)
-    monkeypatch.setattr("offerlog_infrastructure.deadlines._EXPIRY_SECONDS", 0.01)
+    monkeypatch.setattr("offerlog_infrastructure.postgres.projections.projector.feed", broken)
+    monkeypatch.setattr("offerlog_infrastructure.deadline_worker._EXPIRY_SECONDS", 0.01)
     monkeypatch.setattr(site.service._expiry, "expire", late)
     site.service.record([json.dumps(SIGNAL)])
     told = "the projector stopped and will try again: no room"
-    soon(lines, logger="offerlog_infrastructure.postgres.projector", event=told, level="warning")
+    soon(lines, logger="offerlog_infrastructure.postgres.projections.projector", event=told, level="warning")
     site.service.keep_deadlines()
     told = "deadlines could not be kept and will be tried again: no time"
-    soon(lines, logger="offerlog_infrastructure.deadlines", event=told, level="warning")
+    soon(lines, logger="offerlog_infrastructure.deadline_worker", event=told, level="warning")
     thread = threading.Thread(target=late, name="a-thread")
     thread.start()
     finish(thread)

@@ -12,8 +12,8 @@ import pytest
 
 from contracts.recount import rows
 from http_site import Site
-from offerlog_infrastructure.http import paging
-from offerlog_infrastructure.postgres import refusal_log
+from offerlog_infrastructure.http.requests import paging
+from offerlog_infrastructure.postgres.refusals import refusal_log
 
 pytest_plugins = ("http_site",)
 

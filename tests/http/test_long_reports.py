@@ -7,7 +7,7 @@ import pytest
 
 from contracts.recount import rows
 from loop_latency import TOLERABLE, watched
-from offerlog_infrastructure.http import reports
+from offerlog_infrastructure.http.routes import reports
 
 pytest_plugins = ("http_site",)
 

@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from contracts.recount import until
 from http_site import Site, served
-from offerlog_infrastructure.http import connections
-from offerlog_infrastructure.http.making_room import FRESH_SECONDS, RoomMaker
+from offerlog_infrastructure.http.server import connections
+from offerlog_infrastructure.http.server.making_room import FRESH_SECONDS, RoomMaker
 from raw_http import answer_of, connected, with_settings
 
 SILENT = b""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from http_site import Site
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 
 pytest_plugins = ("http_site",)
 

@@ -14,7 +14,7 @@ import pytest
 from contracts.recount import rows
 from http_site import Site, served
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.http.thread_pools import REPORTS_EACH
+from offerlog_infrastructure.http.threads.thread_pools import REPORTS_EACH
 
 pytest_plugins = ("http_site",)
 

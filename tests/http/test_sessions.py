@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from http_site import Site
-from offerlog_application.keys import Role
-from offerlog_infrastructure.http import sessions
+from offerlog_application.ports.keys import Role
+from offerlog_infrastructure.http.requests import sessions
 
 pytest_plugins = ("http_site",)
 

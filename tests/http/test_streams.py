@@ -13,9 +13,9 @@ import pytest
 
 from contracts.recount import rows, until
 from http_site import Site
-from offerlog_application.keys import Role
-from offerlog_application.ports import StoreUnavailable
-from offerlog_application.reports import ReportQuery
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.keys import Role
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.http import live_reports
 
 pytest_plugins = ("http_site",)
@@ -204,7 +204,7 @@ def test_trouble_of_the_store_is_told_and_passes(site: Site, monkeypatch: pytest
 
 def test_a_stream_ends_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its place is free again."""
-    monkeypatch.setattr("offerlog_infrastructure.http.stream.STREAM_SECONDS", 0.5)
+    monkeypatch.setattr("offerlog_infrastructure.http.routes.stream.STREAM_SECONDS", 0.5)
     with site.client() as admin, admin.stream("GET", "/v1/stream") as stream:
         told = list(stream.iter_lines())
     assert any("come again" in line for line in told)

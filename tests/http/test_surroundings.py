@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from http_site import Site, served
-from offerlog_application.keys import Role
-from offerlog_infrastructure.http import connections, examples
+from offerlog_application.ports.keys import Role
+from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.server import connections
 from raw_http import answer_of, connected, rest_of
 
 pytest_plugins = ("http_site",)

@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from http_site import Site, served
-from offerlog_infrastructure.http import examples
-from offerlog_infrastructure.http.traced_requests import TracedRequests
-from offerlog_infrastructure.tracing import Tracing
+from offerlog_infrastructure.http.middleware.traced_requests import TracedRequests
+from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.observability.tracing import Tracing
 from support.processes import finish
 
 pytest_plugins = ("http_site",)

@@ -8,8 +8,9 @@ import pytest
 
 from contracts.recount import rows, until
 from http_site import Site
-from offerlog_application.keys import Role
-from offerlog_infrastructure.http import examples, signals
+from offerlog_application.ports.keys import Role
+from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.routes import signals
 from raw_http import connected, rest_of
 
 pytest_plugins = ("http_site",)

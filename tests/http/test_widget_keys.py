@@ -11,7 +11,7 @@ import pytest
 
 from contracts.recount import rows
 from http_site import Site, served
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.settings import Settings
 
 pytest_plugins = ("http_site",)

@@ -8,7 +8,7 @@ from psycopg.conninfo import make_conninfo
 
 from contracts.given import an_id, signal
 from contracts.recount import recounted, shown
-from offerlog_application.reports import ReportQuery
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog

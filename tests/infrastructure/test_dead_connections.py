@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from offerlog_application.keys import Role
-from offerlog_application.ports import StoreUnavailable
-from offerlog_application.reports import ReportQuery
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.keys import Role
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres import application, connections, lookups
+from offerlog_infrastructure.postgres import connections
+from offerlog_infrastructure.postgres.log import application
+from offerlog_infrastructure.postgres.reads import lookups
 from proxy import Proxy
 from support.store_calls import a_signal, calls
 

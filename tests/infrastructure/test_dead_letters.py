@@ -9,13 +9,13 @@ import pytest
 
 from contracts.given import journeys
 from contracts.recount import recounted, rows, shown
-from offerlog_application.listings import ProjectionsBehind
 from offerlog_application.projections.page import Page
-from offerlog_application.reports import ReportQuery
+from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.reading.read_models import ProjectionsBehind
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres import projector
-from offerlog_infrastructure.postgres.views import VIEWS
+from offerlog_infrastructure.postgres.projections import projector
+from offerlog_infrastructure.postgres.projections.tables import VIEWS
 from offerlog_infrastructure.service import Offerlog
 
 MAP = str(uuid.uuid4())

@@ -6,7 +6,12 @@ from typing import Final
 
 import pytest
 
-from offerlog_infrastructure.escaping import escape_json, escape_json_bytes, guard_formulas, spell_out
+from offerlog_infrastructure.presentation.escaping import (
+    escape_json,
+    escape_json_bytes,
+    guard_formulas,
+    spell_out,
+)
 
 EVERYTHING: Final = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x11000))))
 STEERING: Final = {"\u2028", "\u2029", "\u061c", "\u200e", "\u200f"} | {

@@ -13,7 +13,7 @@ import pytest
 
 from contracts.given import signal
 from contracts.recount import event_ids, recounted, rows, shown, until
-from offerlog_application.ports import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailable
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.errors import ServerNotStartedError

@@ -14,8 +14,8 @@ import pytest
 from contracts.given import signal
 from contracts.recount import event_ids, until
 from http_site import Site, serving
-from offerlog_application.ports import OutcomeUnknown, StoreUnavailable
-from offerlog_application.store_trouble import StoreTrouble
+from offerlog_application.ports.event_log import OutcomeUnknown, StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
 

@@ -11,8 +11,8 @@ import pytest
 from contracts.given import journeys
 from contracts.recount import recounted, shown, until
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres import hung_sessions
-from offerlog_infrastructure.postgres.projector import LOCK_SPACE
+from offerlog_infrastructure.postgres.log import hung_sessions
+from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
 
 COPY_EVENTS = "COPY offerlog_events (originator_version, originator_id, topic, state) FROM STDIN"
 COPY_STAGE = "COPY stage FROM STDIN"

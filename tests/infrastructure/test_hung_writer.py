@@ -11,8 +11,8 @@ import pytest
 from contracts.given import signal
 from contracts.recount import event_ids, rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.service import Offerlog
 
 NEXT = (

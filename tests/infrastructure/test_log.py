@@ -10,15 +10,15 @@ import psycopg
 import pytest
 
 from contracts.recount import rows
-from offerlog_application.ports import StoreUnavailable, VersionConflict
+from offerlog_application.ports.event_log import StoreUnavailable, VersionConflict
+from offerlog_domain.event_fields import Fact, Visitor
 from offerlog_domain.events import Offered
-from offerlog_domain.facts import Fact, Visitor
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import fold
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.histories import StreamReader
-from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.postgres.log.stream_reader import StreamReader
 
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
 

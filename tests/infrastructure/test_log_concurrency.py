@@ -13,7 +13,7 @@ import pytest
 
 from contracts.given import journeys, signal
 from contracts.recount import event_ids, facts, recounted, rows, shown, until
-from offerlog_application.batches import Receipt
+from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.service import Offerlog
 

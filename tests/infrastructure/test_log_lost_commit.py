@@ -17,10 +17,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contracts.given import signal
 from contracts.recount import event_ids, rows
-from offerlog_application.batches import Receipt
-from offerlog_application.ports import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.lost_commit import LostCommit
+from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
 from offerlog_infrastructure.service import Offerlog
 from proxy import connected_to
 from support.processes import finish

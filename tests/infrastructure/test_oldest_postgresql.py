@@ -8,7 +8,7 @@ from psycopg.conninfo import make_conninfo
 
 from contracts.given import journeys
 from contracts.recount import recounted, shown
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from support.own_server import running
 from support.store_calls import calls

@@ -18,7 +18,7 @@ import pytest
 
 from contracts.recount import rows, until
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 
 SEQUENCE = "offerlog.offerlog_events_notification_id_seq"
 MAP = str(uuid.uuid4())

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from contracts.given import journeys, signal
 from contracts.recount import recounted, rows, shown, until
-from offerlog_application.listings import ProjectionsBehind
+from offerlog_application.reading.read_models import ProjectionsBehind
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.service import Offerlog
 

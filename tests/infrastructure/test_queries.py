@@ -11,13 +11,15 @@ import pytest
 
 from contracts.recount import rows, until
 from memory_log import StoppedClock
-from offerlog_application.calendar import Granularity
 from offerlog_application.organizations import OrganizationName
-from offerlog_application.ports import Closed
-from offerlog_application.reports import ReportQuery
+from offerlog_application.ports.event_log import Closed
+from offerlog_application.reading.calendar import Granularity
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres import performance, queries, refusal_log
+from offerlog_infrastructure.postgres.reads import lists as queries
+from offerlog_infrastructure.postgres.reads import performance
+from offerlog_infrastructure.postgres.refusals import refusal_log
 from offerlog_infrastructure.service import Offerlog
 from support.old_dates import record_with_any_date
 

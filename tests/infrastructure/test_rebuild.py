@@ -16,11 +16,12 @@ import pytest
 from contracts.given import journeys
 from contracts.recount import recounted, rows, shown, until
 from infrastructure.test_projector import contents
-from offerlog_application.ports import StoreUnavailable
-from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
-from offerlog_application.reports import ReportQuery
-from offerlog_infrastructure.postgres.rebuild import switch, workshop
-from offerlog_infrastructure.postgres.views import VIEWS
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.projections.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
+from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_infrastructure.postgres.projections.rebuild import stage as workshop
+from offerlog_infrastructure.postgres.projections.rebuild import swap as switch
+from offerlog_infrastructure.postgres.projections.tables import VIEWS
 from offerlog_infrastructure.service import Offerlog
 from superuser import superuser
 from support.processes import LimitedProcess, finish

@@ -15,7 +15,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 
 from contracts.recount import rows, until
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from support.processes import finish
 
 _INSERT: Final = b"""

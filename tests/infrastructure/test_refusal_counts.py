@@ -13,7 +13,7 @@ from contracts.recount import rows
 from memory_log import StoppedClock
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.refusal_counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
 from offerlog_infrastructure.service import Offerlog
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

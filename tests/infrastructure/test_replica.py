@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contracts.given import journeys
 from contracts.recount import rows, until
-from offerlog_application.listings import ReplicaStale, Suppression
+from offerlog_application.reading.read_models import ReplicaStale, Suppression
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore
 from offerlog_infrastructure.service import Offerlog

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from contracts.recount import rows
-from offerlog_application.calendar import Granularity
-from offerlog_application.reports import ReportQuery, ReportRow
+from offerlog_application.reading.calendar import Granularity
+from offerlog_application.reading.performance_report import ReportQuery, ReportRow
 from offerlog_domain.metrics import Cohort, CountBy, View
 from offerlog_infrastructure import postgres
-from offerlog_infrastructure.postgres import performance
+from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.service import Offerlog
 from support.old_dates import record_with_any_date
 

@@ -8,11 +8,16 @@ import psycopg
 import pytest
 
 from contracts.recount import rows
-from offerlog_application.calendar import Granularity
-from offerlog_application.reads import ReadBudget, ReadCancelledError, ReadTimeoutError
-from offerlog_application.reports import UNLIMITED, ReportLimits, ReportQuery, ReportTooLargeError
+from offerlog_application.reading.calendar import Granularity
+from offerlog_application.reading.performance_report import (
+    UNLIMITED,
+    ReportLimits,
+    ReportQuery,
+    ReportTooLargeError,
+)
+from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
 from offerlog_domain.metrics import CountBy
-from offerlog_infrastructure.postgres import performance
+from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.service import Offerlog
 from support.old_dates import OLD_DAYS, count_old_days
 

@@ -15,12 +15,12 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from offerlog_domain.context import Circumstances
 from offerlog_domain.decision import expire, judge
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.events import TimedOut
-from offerlog_domain.facts import Fact
 from offerlog_domain.lifecycle import WEBCHAT, State
 from offerlog_domain.outcomes import OutcomeKind, Reason
-from offerlog_domain.rules import Circumstances
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import read_signal
 from offerlog_infrastructure.simulation import Traffic, simulate

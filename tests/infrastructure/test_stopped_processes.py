@@ -16,7 +16,7 @@ import pytest
 from contracts.given import journeys, signal
 from contracts.recount import event_ids, recounted, rows, shown, until
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres import hung_sessions
+from offerlog_infrastructure.postgres.log import hung_sessions
 from support.processes import LimitedProcess
 
 STOPS = """

@@ -5,10 +5,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from contracts.recount import until
-from offerlog_application.ports import StoreUnavailable
-from offerlog_application.store_trouble import StoreTrouble
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.store_errors import store_reached, trouble_of
+from offerlog_infrastructure.postgres.errors import store_reached, trouble_of
 from offerlog_infrastructure.service import Offerlog
 
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'as the server says it' USING ERRCODE = '{}'; END $$"

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from contracts.recount import until
-from offerlog_infrastructure import waiting
 from offerlog_infrastructure.embedded import EmbeddedError, EmbeddedServer
 from offerlog_infrastructure.embedded.holders import _holders
+from offerlog_infrastructure.observability import waiting
 from support.processes import LimitedProcess, finish
 from support.small_disks import filled, small_disk
 

@@ -13,16 +13,17 @@ import pytest
 
 from contracts.given import an_id, signal
 from contracts.recount import event_ids, rows, until
-from offerlog_application import store_watch, writer
-from offerlog_application.keys import Role
-from offerlog_application.ports import StoreUnavailable
-from offerlog_application.store_trouble import StoreTrouble
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.keys import Role
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.recording import store_watch, writer
 from offerlog_domain.outcomes import Offered
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres import lookups, store_errors
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.held_streams import HeldStreamsFinder
-from offerlog_infrastructure.postgres.store_errors import store_reached
+from offerlog_infrastructure.postgres import errors as store_errors
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.reads import lookups
 from offerlog_infrastructure.service import Offerlog
 
 REFUSED = "SELECT convert_from(raw, 'UTF8') FROM refusals ORDER BY id"
@@ -72,7 +73,7 @@ def test_a_lock_that_outlasts_the_patience_of_a_write_is_the_reason_of_its_end(
     dsn: str, offerlog: Offerlog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each submission waits its own time from when it was handed in; nothing of it is stored."""
-    monkeypatch.setattr("offerlog_application.decided.STORE_PATIENCE", 2.0)
+    monkeypatch.setattr("offerlog_application.recording.decided.STORE_PATIENCE", 2.0)
     monkeypatch.setattr(writer, "_LATE", 0.2)
     offerlog.record([signal("offered")])
     with locked(dsn, "offerlog_events"):

@@ -10,11 +10,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, TraceFlags, use_span
 
 from memory_log import MemoryLog
-from offerlog_application.ports import StoreUnavailable, VersionConflict
-from offerlog_application.traces import ViewedPage
-from offerlog_application.writer import GroupCommitWriter
-from offerlog_domain.facts import Fact
-from offerlog_infrastructure.tracing import Tracing
+from offerlog_application.ports.event_log import StoreUnavailable, VersionConflict
+from offerlog_application.ports.tracing import ViewedPage
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.event_fields import Fact
+from offerlog_infrastructure.observability.tracing import Tracing
 from writing import ONE, THREE, TWO, Answers, case, held, other_writer, send
 
 UNSAMPLED = NonRecordingSpan(SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(0)))

@@ -12,13 +12,13 @@ import psycopg
 import pytest
 
 from contracts.recount import until
-from offerlog_application.store_trouble import TroubleCounts
-from offerlog_infrastructure import waiting
+from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_infrastructure.composition import SCHEMA
+from offerlog_infrastructure.observability import waiting
+from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.connections import StorePool, connect, parameters
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
-from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
-from offerlog_infrastructure.waiting import announced
 from support.processes import finish
 
 Said = Callable[[], list[str]]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.given import signal
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from soak.crowd import KEYS, KINDS
 from support.processes import LimitedProcess

@@ -18,10 +18,10 @@ from typing import Any, Final
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
-from offerlog_application.listings import ReplicaStale
-from offerlog_application.ports import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.reading.read_models import ReplicaStale
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.service import Offerlog
 
 _LOOK_SECONDS: Final = 0.1

@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from offerlog_application.keys import Role
-from offerlog_application.listings import ProjectionsBehind
-from offerlog_application.ports import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.keys import Role
+from offerlog_application.reading.read_models import ProjectionsBehind
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from proxy import Proxy

@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
-from offerlog_application.submissions import Overloaded
-from offerlog_application.writer import Contended
-from offerlog_infrastructure.documents import offer_document
+from offerlog_application.ports.event_log import Closed, OutcomeUnknown, StoreUnavailable
+from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.writer import Contended
+from offerlog_infrastructure.presentation.documents import offer_document
 from offerlog_infrastructure.service import Offerlog
 from soak.clients import DeclinedError, UnknownError, WrongAnswerError
 from soak.system import System

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from uuid import UUID
 
-from offerlog_domain.facts import Fact
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.visitor_offer import VisitorOffer
 
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from contracts.recount import rows
+from offerlog_domain.context import Circumstances
 from offerlog_domain.decision import judge
-from offerlog_domain.facts import Fact
-from offerlog_domain.rules import Circumstances
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import signal_from_document
-from offerlog_infrastructure.postgres.log import PostgresLog
+from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.service import Offerlog
 
 OLD_DAYS = 2_024

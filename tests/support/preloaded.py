@@ -29,7 +29,7 @@ _TESTS: Final = Path(__file__).parents[1]
 _LOADED: Final = (
     "offerlog_infrastructure.cli.main",
     "offerlog_infrastructure.http.app",
-    "offerlog_infrastructure.http.server",
+    "offerlog_infrastructure.http.server.server",
 )
 
 

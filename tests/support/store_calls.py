@@ -4,8 +4,8 @@ import json
 import uuid
 from collections.abc import Callable
 
-from offerlog_application.keys import Role
-from offerlog_application.reports import ReportQuery
+from offerlog_application.ports.keys import Role
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.service import Offerlog
 
 MAP = str(uuid.uuid4())

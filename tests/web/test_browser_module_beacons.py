@@ -2,7 +2,7 @@
 
 import json
 
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from web.pages.gateway import Canned, Fault
 from web.pages.shop import Shop, an_action, answered, eventually, report
 

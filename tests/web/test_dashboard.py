@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from contracts.given import journeys
 from http_site import Site
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 
 pytest_plugins = ("http_site", "web.pages.dashboard")
 

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from contracts.given import signal
 from contracts.recount import until
 from http_site import Site
-from offerlog_application.ports import StoreUnavailable
-from offerlog_application.store_trouble import StoreTrouble
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import SCHEMA
 
 pytest_plugins = ("http_site", "web.pages.dashboard")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
+from offerlog_domain.event_fields import Fact
 from offerlog_domain.events import LifecycleEvent
-from offerlog_domain.facts import Fact
 
 
 class Positioned(NamedTuple):

@@ -13,8 +13,8 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from offerlog_application.instants import DAY_SLOTS, counted_slot
 from offerlog_application.projections.page import Page
+from offerlog_application.reading.instants import DAY_SLOTS, counted_slot
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort

@@ -7,15 +7,13 @@ import typer
 
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import (
-    ActionMap,
-    Customer,
-    CustomerType,
-    Data,
-    Organization,
-)
+from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
 from offerlog_infrastructure.cli.output import print_json, usage
-from offerlog_infrastructure.documents import eligibility_document, offer_document, suppression_document
+from offerlog_infrastructure.presentation.documents import (
+    eligibility_document,
+    offer_document,
+    suppression_document,
+)
 
 _ANY_MAP: Final = "00000000-0000-0000-0000-000000000000"
 

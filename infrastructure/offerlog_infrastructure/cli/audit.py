@@ -12,20 +12,18 @@ from rich.text import Text
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import open_service
-from offerlog_infrastructure.cli.options import (
-    ActionMap,
-    Customer,
-    CustomerType,
-    Data,
-    Organization,
-)
+from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
-from offerlog_infrastructure.documents import history_document, kept_document, refusal_counts_document
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.presentation.documents import (
+    history_document,
+    kept_document,
+    refusal_counts_document,
+)
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_application.audit import History
-    from offerlog_application.listings import KeptSignal, RefusalCounts
+    from offerlog_application.reading.audit import History
+    from offerlog_application.reading.read_models import KeptSignal, RefusalCounts
     from offerlog_domain.events import LifecycleEvent
 
 

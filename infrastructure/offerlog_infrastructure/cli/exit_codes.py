@@ -31,15 +31,11 @@ class ExitCode(IntEnum):
 
 def code_of(error: BaseException) -> ExitCode:
     """The exit code of an error that ends a command and is not a mistake in the call."""
-    from offerlog_application.ports import StoreUnavailable  # noqa: PLC0415 - only an error needs it
-    from offerlog_application.rebuilds import (  # noqa: PLC0415 - as above
-        ProjectionsDiffer,
-        RebuildRunning,
-        TablesInUseError,
-    )
-    from offerlog_application.store_trouble import StoreTrouble  # noqa: PLC0415 - as above
-    from offerlog_application.submissions import Overloaded  # noqa: PLC0415 - as above
-    from offerlog_application.writer import Contended  # noqa: PLC0415 - as above
+    from offerlog_application.ports.event_log import StoreUnavailable  # noqa: PLC0415 - only an error needs it
+    from offerlog_application.ports.store_trouble import StoreTrouble  # noqa: PLC0415 - as above
+    from offerlog_application.projections.rebuilds import ProjectionsDiffer, RebuildRunning, TablesInUseError  # noqa: PLC0415 - as above
+    from offerlog_application.recording.submissions import Overloaded  # noqa: PLC0415 - as above
+    from offerlog_application.recording.writer import Contended  # noqa: PLC0415 - as above
     from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - as above
 
     match error:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from offerlog_infrastructure.cli import (
 from offerlog_infrastructure.cli.everywhere import Group, hand_down
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.cli.output import OneLine
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 app = typer.Typer(
     name="offerlog",
@@ -135,8 +135,8 @@ def _end_of(error: Exception) -> int:
     """Say in one line what went wrong; returns the exit code."""
     from pydantic import ValidationError  # noqa: PLC0415 - only an error needs it
 
-    from offerlog_application.calendar import CalendarError  # noqa: PLC0415 - as above
     from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - as above
+    from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - as above
     from offerlog_domain.signals import MalformedSignal  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
 

@@ -13,7 +13,7 @@ import typer
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:
-    from offerlog_application.traces import Trace
+    from offerlog_application.ports.tracing import Trace
     from offerlog_infrastructure.service import Offerlog
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def open_service(
         StoreMissingError: There is no store, and this command makes none.
     """
     from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - see below
-    from offerlog_application.traces import UNTRACED  # noqa: PLC0415 - see below
+    from offerlog_application.ports.tracing import UNTRACED  # noqa: PLC0415 - see below
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.
     from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above

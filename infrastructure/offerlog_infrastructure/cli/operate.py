@@ -10,7 +10,7 @@ from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 
 def add_to(app: typer.Typer) -> None:

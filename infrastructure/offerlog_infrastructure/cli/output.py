@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from offerlog_infrastructure.escaping import escape_json, spell_out
+from offerlog_infrastructure.presentation.escaping import escape_json, spell_out
 
 _UNBOUNDED = 1_000
 """Columns of what is no terminal."""

@@ -8,20 +8,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from offerlog_application.rebuilds import ProjectionsDiffer, RebuildProgress
+from offerlog_application.projections.rebuilds import ProjectionsDiffer, RebuildProgress
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
-from offerlog_infrastructure.cli.output import (
-    Form,
-    console,
-    print_json,
-    table,
-    usage,
-)
-from offerlog_infrastructure.documents import proof_document, stamp, status_document
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.presentation.documents import proof_document, stamp, status_document
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.service import Offerlog

@@ -19,11 +19,11 @@ from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, json_line, table, usage
-from offerlog_infrastructure.documents import outcome_document
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.presentation.documents import outcome_document
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_application.batches import Receipt
+    from offerlog_application.recording.batches import Receipt
     from offerlog_domain.outcomes import Outcome
     from offerlog_infrastructure.service import Offerlog
 
@@ -230,7 +230,7 @@ def _batches(source: Source, batch_size: int) -> Iterator[list[Line]]:
 
 
 def _submit(service: "Offerlog", batch: list[Line]) -> "Future[Receipt]":
-    from offerlog_application.submissions import Overloaded  # noqa: PLC0415 - loaded with the service
+    from offerlog_application.recording.submissions import Overloaded  # noqa: PLC0415 - loaded with the service
 
     while True:
         try:

@@ -7,24 +7,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from offerlog_application.calendar import Granularity, instant, zone
+from offerlog_application.reading.calendar import Granularity, instant, zone
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import Data, Organization
-from offerlog_infrastructure.cli.output import (
-    console,
-    fits,
-    print_csv,
-    print_json,
-    table,
-    usage,
-)
-from offerlog_infrastructure.documents import proof_document, report_document, report_table
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.cli.output import console, fits, print_csv, print_json, table, usage
+from offerlog_infrastructure.presentation.documents import proof_document, report_document, report_table
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_application.reports import Report, ReportQuery, ReportRow
+    from offerlog_application.reading.performance_report import Report, ReportQuery, ReportRow
 
 _PREFIX = "nWebActions"
 
@@ -103,7 +96,7 @@ def report(
         raise usage("--from must be before --to")
     if with_proof and form is Format.CSV:
         raise usage("--proof has no place in CSV: give --format table or json")
-    from offerlog_application.reports import (  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_application.reading.performance_report import (  # noqa: PLC0415 - --help need not wait for it
         DEFAULT_LIMITS,
         UNLIMITED,
         ReportQuery,

@@ -19,10 +19,10 @@ from offerlog_infrastructure.cli.options import Data, organization_name
 from offerlog_infrastructure.cli.output import console, table, usage
 from offerlog_infrastructure.cli.record import Tally, record_files, show_outcomes
 from offerlog_infrastructure.cli.report import show_report
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_application.listings import Suppression
+    from offerlog_application.reading.read_models import Suppression
     from offerlog_infrastructure.service import Offerlog
 
 _BATCH: Final = 1000
@@ -68,7 +68,7 @@ def sample(
     organization of their own, `sample`. A store that holds other signals
     asks first.
     """
-    from offerlog_application.reports import ReportQuery  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_application.reading.performance_report import ReportQuery  # noqa: PLC0415 - --help need not wait for it
 
     out = console()
     shipped = resources.files("offerlog_infrastructure") / "sample" / "day.ndjson.gz"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from offerlog_application.keys import Key, NoOrigin, NoSuchKey, Role, checked_origin
+from offerlog_application.ports.keys import Key, NoOrigin, NoSuchKey, Role, checked_origin
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.first_key import make_first_key, usual_file, write_first_key
 from offerlog_infrastructure.cli.invocation import called_as, with_options
@@ -17,15 +17,15 @@ from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, print_json, usage
 from offerlog_infrastructure.cli.trial import Trial
-from offerlog_infrastructure.documents import stamp
-from offerlog_infrastructure.escaping import spell_out
+from offerlog_infrastructure.presentation.documents import stamp
+from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
     import socket
 
+    from offerlog_infrastructure.observability.tracing import Tracing
     from offerlog_infrastructure.service import Offerlog
     from offerlog_infrastructure.settings import Settings
-    from offerlog_infrastructure.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def serve(
     answered before it stops.
     """
     from offerlog_infrastructure.http.app import create_app  # noqa: PLC0415 - --help need not wait for it
-    from offerlog_infrastructure.http.server import listen, run  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.http.server.server import listen, run  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
 
     if not host:  # an unset variable of a script must not come to mean all addresses
@@ -114,7 +114,7 @@ def serve(
         url = f"http://{shown}:{listening.getsockname()[1]}"
         app = create_app(service, service.keys, settings)
         if tracing is not None:
-            from offerlog_infrastructure.http.traced_requests import TracedRequests  # noqa: PLC0415 - an extra
+            from offerlog_infrastructure.http.middleware.traced_requests import TracedRequests  # noqa: PLC0415 - an extra
 
             app.add_middleware(TracedRequests, tracing=tracing)
         stop_when = threading.Event() if check else None
@@ -146,7 +146,7 @@ def _say_how_to_log_in(organization: str, options: str) -> None:
 
 def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "socket.socket":
     """Open the port of the metrics: exactly this one, since whoever watches them looks there."""
-    from offerlog_infrastructure.http.server import listen  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_infrastructure.http.server.server import listen  # noqa: PLC0415 - --help need not wait for it
 
     made = listen(host, port)
     found = made.getsockname()[1]
@@ -190,13 +190,13 @@ def _give_first_key(service: "Offerlog", settings: "Settings", data: Path | None
 
 def _observed(settings: "Settings") -> "Tracing | None":
     """Begin the log; and traces, where they are asked for and their packages are there."""
-    from offerlog_infrastructure.json_log import log_as_json  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_infrastructure.observability.json_log import log_as_json  # noqa: PLC0415 - --help need not wait for it
 
     if not settings.traced:
         log_as_json(settings.log_level)
         return None
     try:
-        from offerlog_infrastructure.tracing import add_trace_id, start_tracing  # noqa: PLC0415 - an extra
+        from offerlog_infrastructure.observability.tracing import add_trace_id, start_tracing  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as missing:
         log_as_json(settings.log_level)
         _log.warning("no traces: %s is missing; install offerlog with its extra otel", missing.name)

@@ -22,8 +22,8 @@ from offerlog_infrastructure.embedded.launch import launch_guard
 from offerlog_infrastructure.embedded.lease import STOP_TIMEOUT, Lease
 from offerlog_infrastructure.embedded.server_user import ServerUser
 from offerlog_infrastructure.embedded.socket_folder import check_socket_folder, socket_folder
-from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
-from offerlog_infrastructure.waiting import announced
+from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.observability.waiting import announced
 
 if TYPE_CHECKING:
     from pathlib import Path

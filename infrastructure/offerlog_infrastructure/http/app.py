@@ -10,27 +10,35 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offerlog_application.keys import KeyStore
-from offerlog_infrastructure.http import offers, operations, problems, reports, signals, stream, visitors
-from offerlog_infrastructure.http.access import KeyChecks
-from offerlog_infrastructure.http.admission import TrustedProxies
-from offerlog_infrastructure.http.arrivals import Arrivals
-from offerlog_infrastructure.http.escaped import EscapedJSONResponse
-from offerlog_infrastructure.http.head import HeadAsGet
-from offerlog_infrastructure.http.held_bodies import HeldBodies
+from offerlog_application.ports.keys import KeyStore
+from offerlog_infrastructure.http import problems
 from offerlog_infrastructure.http.live_reports import LiveReports
 from offerlog_infrastructure.http.metrics import Metrics
-from offerlog_infrastructure.http.openapi import DescribedAPI
-from offerlog_infrastructure.http.operations import Operations
-from offerlog_infrastructure.http.rates import WidgetRates
-from offerlog_infrastructure.http.request_log import RequestLog
-from offerlog_infrastructure.http.sessions import Sessions
-from offerlog_infrastructure.http.thread_pools import ThreadPools
-from offerlog_infrastructure.http.well_formed import WellFormed
-from offerlog_infrastructure.http.widget_maps import WidgetMaps
+from offerlog_infrastructure.http.middleware.escaped import EscapedJSONResponse
+from offerlog_infrastructure.http.middleware.head import HeadAsGet
+from offerlog_infrastructure.http.middleware.request_log import RequestLog
+from offerlog_infrastructure.http.middleware.well_formed import WellFormed
+from offerlog_infrastructure.http.openapi.document import DescribedAPI
+from offerlog_infrastructure.http.requests.access import KeyChecks
+from offerlog_infrastructure.http.requests.held_bodies import HeldBodies
+from offerlog_infrastructure.http.requests.rates import WidgetRates
+from offerlog_infrastructure.http.requests.sessions import Sessions
+from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
+from offerlog_infrastructure.http.routes import (
+    dashboard,
+    offers,
+    operations,
+    reports,
+    signals,
+    stream,
+    visitors,
+)
+from offerlog_infrastructure.http.routes.operations import Operations
+from offerlog_infrastructure.http.server.admission import TrustedProxies
+from offerlog_infrastructure.http.threads.arrivals import Arrivals
+from offerlog_infrastructure.http.threads.thread_pools import ThreadPools
 from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
-from offerlog_infrastructure.web import routes as dashboard
 
 _HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),

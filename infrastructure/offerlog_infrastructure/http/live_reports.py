@@ -17,17 +17,17 @@ from typing import Final, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from offerlog_application.keys import Key
-from offerlog_application.listings import Proof
-from offerlog_application.ports import Closed, StoreUnavailable
-from offerlog_application.reads import ReadTimeoutError
-from offerlog_application.reports import ReportQuery, ReportTooLargeError
+from offerlog_application.ports.event_log import Closed, StoreUnavailable
+from offerlog_application.ports.keys import Key
+from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
+from offerlog_application.reading.read_budget import ReadTimeoutError
+from offerlog_application.reading.read_models import Proof
 from offerlog_domain.metrics import View
-from offerlog_infrastructure.documents import report_document
-from offerlog_infrastructure.http.escaped import encode_escaped
-from offerlog_infrastructure.http.fair_threads import FairThreads
+from offerlog_infrastructure.http.middleware.escaped import encode_escaped
 from offerlog_infrastructure.http.problems import Problem
-from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.http.threads.fair_threads import FairThreads
+from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.presentation.documents import report_document
 from offerlog_infrastructure.service import Offerlog
 
 STREAMS_OF_A_KEY: Final = 20

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from offerlog_application.ports import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailable
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_infrastructure.service import Offerlog
 

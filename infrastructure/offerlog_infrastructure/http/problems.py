@@ -9,16 +9,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from offerlog_application.calendar import CalendarError
-from offerlog_application.listings import TooManySuppressionsError
-from offerlog_application.ports import Closed, OutcomeUnknown, StoreUnavailable
-from offerlog_application.reads import ReadTimeoutError
-from offerlog_application.reports import ReportTooLargeError
-from offerlog_application.store_trouble import StoreTrouble
-from offerlog_application.submissions import Overloaded
-from offerlog_application.writer import Contended
+from offerlog_application.ports.event_log import Closed, OutcomeUnknown, StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.reading.calendar import CalendarError
+from offerlog_application.reading.performance_report import ReportTooLargeError
+from offerlog_application.reading.read_budget import ReadTimeoutError
+from offerlog_application.reading.read_models import TooManySuppressionsError
+from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.writer import Contended
 from offerlog_domain.signals import MalformedSignal
-from offerlog_infrastructure.http.escaped import EscapedJSONResponse
+from offerlog_infrastructure.http.middleware.escaped import EscapedJSONResponse
 
 MEDIA_TYPE = "application/problem+json"
 

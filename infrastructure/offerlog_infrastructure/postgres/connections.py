@@ -19,10 +19,10 @@ from psycopg.abc import RV, PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import PoolTimeout
 
-from offerlog_application.store_trouble import StoreTrouble, TroubleCounts
+from offerlog_application.ports.store_trouble import StoreTrouble, TroubleCounts
+from offerlog_infrastructure.observability.waiting import Wait, announced
+from offerlog_infrastructure.postgres.errors import trouble_of
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
-from offerlog_infrastructure.postgres.store_errors import trouble_of
-from offerlog_infrastructure.waiting import Wait, announced
 
 CONNECT_SECONDS: Final = 5
 """How long one attempt to connect may take."""

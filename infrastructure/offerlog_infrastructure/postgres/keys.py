@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final, LiteralString
 
-from offerlog_application.keys import Key, NoSuchKey, Role
 from offerlog_application.organizations import check_organization
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.lock_gate import LockGate
-from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached, wait_for_lock
+from offerlog_application.ports.keys import Key, NoSuchKey, Role
+from offerlog_infrastructure.postgres.errors import ask_again, store_reached, wait_for_lock
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
 
 _REMEMBERED_SECONDS: Final = 3.0
 """How long a key is good after it has been looked up. Requests refuse a revoked key within it; what is

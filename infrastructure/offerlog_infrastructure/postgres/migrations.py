@@ -7,9 +7,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.connections import connect
 from offerlog_infrastructure.store_missing import StoreMissingError
-from offerlog_infrastructure.waiting import announced
 
 _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
 """The advisory lock under which tables are made ("offerlog" in ASCII)."""

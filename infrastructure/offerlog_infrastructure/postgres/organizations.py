@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import LiteralString
 
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log import PostgresLog
-from offerlog_infrastructure.postgres.store_errors import ask_again, store_reached
+from offerlog_infrastructure.postgres.errors import ask_again, store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 
 _KNOWN: LiteralString = """
     SELECT organization FROM organizations UNION SELECT organization FROM api_keys

@@ -13,16 +13,16 @@ import lmdb
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.listings import Lookup, ReplicaStale
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
+from offerlog_application.reading.read_models import Lookup, ReplicaStale
 from offerlog_infrastructure.disk_room import no_room
-from offerlog_infrastructure.postgres.application import OfferlogApplication
-from offerlog_infrastructure.postgres.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.pages import READ_PAGE, EventRow
-from offerlog_infrastructure.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.log.pages import READ_PAGE, EventRow
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
-from offerlog_infrastructure.waiting import announced
 
 _PAGE: Final = 5_000
 _LOOK_SECONDS: Final = 0.02

@@ -18,8 +18,8 @@ from typing import Final, Self
 
 import lmdb
 
-from offerlog_application.listings import Suppression
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
+from offerlog_application.reading.read_models import Suppression
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.disk_room import no_room
 

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playw
 
 from contracts.given import journeys
 from http_site import Site
-from offerlog_application.keys import Role
+from offerlog_application.ports.keys import Role
 from web.pages.fixtures import ARGUMENTS
 
 

@@ -5,7 +5,7 @@ import sys
 
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
-from offerlog_infrastructure.http.server import listen, run
+from offerlog_infrastructure.http.server.server import listen, run
 from offerlog_infrastructure.settings import Settings
 from support.preloaded import preloaded
 from support.processes import LimitedProcess

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, Page
 
-from offerlog_application.reports import ReportQuery
+from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, View
 from offerlog_domain.outcomes import Reason

@@ -1,0 +1,1 @@
+"""Reading: histories, reports, lists and the calendar."""

@@ -1,0 +1,55 @@
+"""Audits: one visitor-offer rebuilt from the log, as it is or as it was."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+
+from offerlog_domain.event_fields import Fact
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A visitor-offer at some version.
+
+    Attributes:
+        events: Its lifecycle events in order; the version of each is its place, from 1.
+        known: Whether any event was recorded for it by now, also where `events` is empty.
+    """
+
+    events: Sequence[LifecycleEvent]
+    known: bool = True
+
+    @property
+    def version(self) -> int:
+        """How many lifecycle events there are."""
+        return len(self.events)
+
+    @property
+    def state(self) -> State | None:
+        """The state of its newest action, None where nothing was ever offered."""
+        return self.events[-1].state if self.events else None
+
+
+def history(facts: Sequence[Fact], *, version: int | None = None, as_of: datetime | None = None) -> History:
+    """The history that a stream's facts tell.
+
+    Args:
+        facts: The whole stream, in order.
+        version: Stop behind this lifecycle event.
+        as_of: Only what had been recorded by then, by the service's clock; with an offset.
+
+    Raises:
+        ValueError: There is no such version, or `as_of` has no offset.
+    """
+    if version is not None and version < 0:
+        raise ValueError(f"version: 0 or more is needed, not {version}")
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError("as_of: a time with an offset is needed")
+    known: Iterator[Fact] = iter(facts)
+    if as_of is not None:
+        known = takewhile(lambda fact: fact.recorded_at <= as_of, known)
+    events = tuple(fact for fact in known if isinstance(fact, LifecycleEvent))
+    return History(events[:version], known=any(isinstance(fact, LifecycleEvent) for fact in facts))

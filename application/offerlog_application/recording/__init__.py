@@ -1,0 +1,1 @@
+"""Recording signals and offers: batches, commands, the group commit writer, deadlines."""

@@ -1,0 +1,129 @@
+"""What the passing of time brings about: due time-outs are recorded, and parking that is over is ended."""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from uuid import UUID
+
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.deadlines import Deadlines
+from offerlog_application.recording.commands import ExpiryCase
+from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.context import Circumstances, Rules
+from offerlog_domain.decision import Judgement
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What has been ended.
+
+    Attributes:
+        timedout: Time-outs recorded.
+        never_reachable: Parked signals given up.
+        position: Up to where a projection must be to show it; None if nothing was appended.
+    """
+
+    timedout: int
+    never_reachable: int
+    position: int | None
+
+
+class Expiry:
+    """Ends what is overdue, in all organizations; thread-safe.
+
+    Any number of processes may do so at once: each deadline is recorded once.
+
+    Args:
+        writer: The log's writer in this process.
+        deadlines: Finds what may be overdue.
+        clock: The service's clock.
+        rules: The periods that an operator may set.
+        group: How many visitor-offers to look at before the projections are waited for.
+    """
+
+    def __init__(
+        self,
+        writer: GroupCommitWriter,
+        deadlines: Deadlines,
+        clock: Clock,
+        rules: Rules,
+        *,
+        group: int = 2_000,
+    ) -> None:
+        self._writer = writer
+        self._deadlines = deadlines
+        self._clock = clock
+        self._rules = rules
+        self._group = group
+
+    def expire(
+        self, wait: Callable[[int | None], None], *, goes_on: Callable[[], bool] = lambda: True
+    ) -> Expired:
+        """End all that is due. What fails stays due, and keeps nothing else from its end.
+
+        Args:
+            wait: Waits until the projections show a position: what has been ended is due until they do.
+            goes_on: Whether to look for more, asked after each group.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+            Exception: Nothing could be ended; why the last one could not.
+        """
+        timedout = ended = 0
+        position: int | None = None
+        failed: dict[UUID, Exception] = {}
+        idle: set[UUID] = set()  # nothing is due there: a projection has not been told, and may never be
+        while True:
+            now = self._clock.now()
+            due = self._deadlines.due(
+                withdrawn_before=now - self._rules.deadline_grace,
+                parked_before=now - self._rules.parking_time,
+                limit=self._group,
+                besides=failed.keys() | idle,
+            )
+            # Each a submission of its own: one that cannot be read or written harms no other.
+            futures = [
+                (stream, self._submitted(stream, Circumstances(organization, now, self._rules)))
+                for stream, organization in due
+            ]
+            for stream, future in futures:
+                try:
+                    one = future.result()
+                except Exception as error:  # noqa: BLE001 - it stays due; the others are done first
+                    failed[stream] = error
+                    continue
+                if one.position is None:
+                    idle.add(stream)
+                timedout, ended = timedout + one.timedout, ended + one.never_reachable
+                position = max(position or 0, one.position or 0) or None
+            if (
+                not due or not goes_on()
+            ):  # a short page is not the last: several of its rows may be of one stream
+                break
+            wait(position)
+        if failed:
+            last = [*failed.values()][-1]
+            if not timedout and not ended:
+                raise last
+            _log.warning("%d deadlines could not be kept and will be tried again: %s", len(failed), last)
+        return Expired(timedout, ended, position)
+
+    def _submitted(self, stream: UUID, circumstances: Circumstances) -> Future[Expired]:
+        cases = [ExpiryCase(stream, circumstances)]
+        try:
+            return self._writer.submit(cases, (), _ended_by, organization=circumstances.organization)
+        except Overloaded as error:  # its organization's share of the queue is full: those of others go on
+            refused: Future[Expired] = Future()
+            refused.set_exception(error)
+            return refused
+
+
+def _ended_by(judgements: Sequence[Judgement], position: int | None) -> Expired:
+    """What the passing of time ended of one visitor-offer."""
+    ended = sum(len(judgement.ended) for judgement in judgements)
+    facts = sum(len(judgement.facts) for judgement in judgements)
+    return Expired(facts - ended, ended, position)

@@ -1,0 +1,191 @@
+"""The application service: record what happened, decide what may be offered."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from offerlog_application.organizations import check_organization
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.event_log import Streams
+from offerlog_application.recording.batches import Batch, Receipt, Report
+from offerlog_application.recording.commands import OfferCase
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.context import Circumstances, Rules
+from offerlog_domain.decision import Judgement
+from offerlog_domain.identity import StreamKey
+from offerlog_domain.lifecycle import State
+from offerlog_domain.offer_rule import blocker
+from offerlog_domain.outcomes import Blocked, Blocker, OfferDecision, Offered, Reason
+from offerlog_domain.signals import Signal
+from offerlog_domain.visitor_offer import VisitorOffer
+from offerlog_domain.wire import read_pair, signal_from_document
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """Whether an offer may be made.
+
+    Attributes:
+        blocker: What blocks it; None where it may be made.
+        known: Whether any event was recorded for this visitor and action map. A misspelled customer id is not
+            known, nor is a visitor of whom signals are parked alone.
+    """
+
+    blocker: Blocker | None
+    known: bool
+
+
+class OfferService:
+    """The use cases of the write side; thread-safe.
+
+    Args:
+        writer: The log's writer in this process.
+        streams: Where visitor-offers live.
+        clock: The service's clock.
+        rules: The periods that an operator may set.
+
+    Attributes:
+        blocked: How many offers this process has blocked, by reason.
+    """
+
+    def __init__(self, writer: GroupCommitWriter, streams: Streams, clock: Clock, rules: Rules) -> None:
+        self._writer = writer
+        self._streams = streams
+        self._clock = clock
+        self._rules = rules
+        self._keys: dict[str, StreamKey] = {}
+        self.blocked: Counter[Reason] = Counter()
+
+    def submit(
+        self, signals: Iterable[Report], organization: str, *, from_widget: bool = False
+    ) -> Future[Receipt]:
+        """Hand in signals as one batch; the future gets the receipt once all of it is durable.
+
+        Every signal has exactly one outcome of its own; a bad one harms no other.
+
+        Args:
+            signals: The reports.
+            organization: The tenant.
+            from_widget: Whether they came with a widget key: those may not be dated far back (check 3).
+
+        Raises:
+            TypeError: This is one signal, and no list of them.
+            OrganizationName: The organization's name is no name of one.
+            Overloaded: Too much is waiting; nothing was taken.
+            Closed: The service has been closed.
+        """
+        if isinstance(signals, str | bytes | Mapping):
+            raise TypeError("signals are given as a list, also where there is one only")
+        heard = list(signals)  # before the clock is read: a slow source must not make them late
+        circumstances = self._circumstances(organization, from_widget=from_widget)
+        batch = Batch(heard, self._key(organization), circumstances)
+        return self._writer.submit(batch.cases, batch.refusals, batch.receipt, organization=organization)
+
+    def prepare(self, organization: str) -> None:
+        """Read the organization's key for stream ids, which the first call would wait for otherwise.
+
+        Raises:
+            OrganizationName: The organization's name is not valid.
+            StoreUnavailable: The store cannot be reached.
+        """
+        self._key(organization)
+
+    def record(self, signals: Iterable[Report], organization: str) -> Receipt:
+        """As `submit`, and wait until it is durable."""
+        return self.submit(signals, organization).result()
+
+    def submit_offer(
+        self,
+        organization: str,
+        *,
+        customer_id: str,
+        customer_id_type: str = "cookie",
+        action_map_id: str,
+        session_id: str,
+        action_id: str | None = None,
+        action_map_version: int | None = None,
+        timeout_seconds: int | None = None,
+    ) -> Future[OfferDecision]:
+        """Ask whether the map may offer to this visitor and record the offer if so, in one step.
+
+        With an `action_id` of the caller's own, the same id again gets the same decision.
+
+        Raises:
+            MalformedSignal: Saying which argument and why.
+            OrganizationName: The organization's name is no name of one.
+            Overloaded: Too much is waiting; nothing was taken.
+            Closed: The service has been closed.
+        """
+        circumstances = self._circumstances(organization)
+        signal = signal_from_document(
+            {
+                "actionId": str(uuid4()) if action_id is None else action_id,
+                "actionState": State.OFFERED.value,
+                "actionMapId": action_map_id,
+                "actionMapVersion": action_map_version,
+                "customerId": customer_id,
+                "customerIdType": customer_id_type,
+                "sessionId": session_id,
+                "timeoutSeconds": timeout_seconds,
+            }
+        )
+        stream = _stream(self._key(organization), signal)
+        case = OfferCase(stream, signal, circumstances, named=action_id is not None)
+
+        def answer(judgements: Sequence[Judgement], position: int | None) -> OfferDecision:
+            by = judgements[0].blocker
+            if by is None:
+                return Offered(signal.action_id, position if judgements[0].facts else None)
+            self.blocked[by.reason] += 1
+            return Blocked(signal.action_id if case.named else None, by)
+
+        return self._writer.submit([case], (), answer, organization=organization)
+
+    def eligibility(
+        self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
+    ) -> Eligibility:
+        """Find what blocks an offer now, from the log, and whether the visitor-offer is known at all.
+
+        Raises:
+            MalformedSignal: Says which argument is wrong, and why.
+            OrganizationName: The organization's name is not valid.
+        """
+        circumstances = self._circumstances(organization)
+        stream = self.stream(
+            organization,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+        )
+        newest = self._streams.newest_action(stream)
+        offer = VisitorOffer(stream, newest=newest)
+        by = blocker(offer, circumstances.now, circumstances.rules, dated=False)
+        return Eligibility(by, known=newest is not None)
+
+    def stream(
+        self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
+    ) -> UUID:
+        """The stream in which this visitor-offer lives, if it does.
+
+        Raises:
+            MalformedSignal: Saying which argument and why.
+            OrganizationName: The organization's name is no name of one.
+        """
+        pair = read_pair(customer_id, customer_id_type, action_map_id)
+        return self._key(organization).stream(*pair)
+
+    def _key(self, organization: str) -> StreamKey:
+        key = self._keys.get(organization)
+        if key is None:
+            check_organization(organization)
+            key = self._keys[organization] = StreamKey(self._streams.secret(organization))
+        return key
+
+    def _circumstances(self, organization: str, *, from_widget: bool = False) -> Circumstances:
+        return Circumstances(organization, self._clock.now(), self._rules, from_widget)
+
+
+def _stream(key: StreamKey, signal: Signal) -> UUID:
+    return key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)

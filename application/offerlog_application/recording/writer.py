@@ -1,0 +1,388 @@
+"""Group commit: many callers, one writer, each caller its own true outcome after the commit.
+
+Callers submit work and get a future. One thread takes what waits, loads every visitor-offer it needs
+in one query, decides in order, appends all of it in one transaction, and only then answers. A caller
+alone does not wait for company: whatever is there when the writer is free is the group.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from uuid import UUID
+
+from offerlog_application.ports.event_log import (
+    EventLog,
+    HeldStreams,
+    OutcomeUnknown,
+    RefusalsLocked,
+    StoreUnavailable,
+    VersionConflict,
+)
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.ports.tracing import UNTRACED, Commit, Trace
+from offerlog_application.recording.decided import Decided
+from offerlog_application.recording.set_aside import Answer, Case, Submission, split_by_streams
+from offerlog_application.recording.store_watch import ATTEMPTS, STORE_PATIENCE, StoreWatch, pause
+from offerlog_application.recording.submissions import Group, Submissions
+from offerlog_domain.decision import Judgement
+from offerlog_domain.event_fields import Fact
+from offerlog_domain.outcomes import Refusal
+
+_LATE: Final = 1.0
+"""Submissions whose patience ends within this time of the first one's are given up with it."""
+
+_FIND_SECONDS: Final = 0.25
+"""How long to look for what else another writer holds, once it has made a group wait."""
+
+_RETRY_FIND_SECONDS: Final = 0.02
+"""The same in a round of submissions that were set aside before."""
+
+_WAITS: Final = 2
+"""How often one group waits for other writers; then all that is left of it is set aside."""
+
+_INCIDENT_PAUSE: Final = 0.1
+"""Seconds of rest after a group that was broken off: a lasting cause must not keep a core busy."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Contended(Exception):  # noqa: N818 - says what is the case
+    """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
+
+
+class _HeldByOthers(Exception):  # noqa: N818 - says what is the case
+    """Other writers sit on versions that an append wanted; nothing was stored."""
+
+    def __init__(self, streams: HeldStreams) -> None:
+        super().__init__(f"{len(streams.held)} visitor-offers are held, {len(streams.unknown)} may be")
+        self.streams = streams
+
+
+class _RefusalsWait(Exception):  # noqa: N818 - says what is the case
+    """The refusal log is locked, and these submissions need it; nothing was stored."""
+
+    def __init__(self, submissions: set[Submission], error: RefusalsLocked) -> None:
+        super().__init__(f"{len(submissions)} submissions need the refusal log")
+        self.submissions = submissions
+        self.error = error
+
+
+class WriterFailedError(OutcomeUnknown):
+    """The writer broke off a group for a reason nobody foresaw; the group may or may not be stored.
+
+    Sending the same signals again is safe: what was recorded will be recognised.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        Exception.__init__(
+            self,
+            f"the writer broke off: {cause!r}; send the same signals again: what was recorded is recognised",
+        )
+        self.transaction = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterHealth:
+    """The state of a writer at one moment.
+
+    Attributes:
+        alive: Whether its thread runs. False also after `close`.
+        stalled_seconds: Age of the group that is being written; 0 while none is.
+        waiting: Cases that wait, those set aside included.
+        incidents: Groups that failed for a reason nobody foresaw, since the start.
+        trouble: Why the store could not be written to within the last seconds; None where it can be.
+    """
+
+    alive: bool
+    stalled_seconds: float
+    waiting: int
+    incidents: int
+    trouble: StoreUnavailable | None = None
+
+
+class GroupCommitWriter:
+    """The one writer of a log in this process; thread-safe.
+
+    Args:
+        log: Where it reads and appends.
+        group_limit: How many cases a group may hold before the next one waits for the next commit.
+        queue_limit: How many cases of one organization may wait (see `Submissions`); past that, `submit`
+            raises `Overloaded`.
+        trace: Is told of the commits, and whose submissions they hold.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        group_limit: int = 5_000,
+        queue_limit: int = 100_000,
+        trace: Trace = UNTRACED,
+    ) -> None:
+        self._log = log
+        self._trace = trace
+        self._submissions = Submissions(group_limit, queue_limit)
+        self._watch = StoreWatch()
+        self._refusals_watch = StoreWatch("refused signals", "the refusal log")
+        self._group_since: float | None = None
+        self._incidents = 0
+        self._thread = threading.Thread(target=self._run, name="offerlog-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        cases: Sequence[Case],
+        refusals: Sequence[Refusal],
+        answer: Answer[T],
+        *,
+        organization: str,
+    ) -> Future[T]:
+        """Hand in work of one organization; the future gets its answer once all of it is durable.
+
+        Raises:
+            Overloaded: Too much of this organization is waiting; nothing was taken.
+            Closed: The writer has been closed.
+        """
+        return self._submissions.put(cases, refusals, answer, self._trace.origin(), organization)
+
+    @property
+    def depth(self) -> int:
+        """How many cases wait to be written, those set aside too."""
+        return self._submissions.depth
+
+    @property
+    def health(self) -> WriterHealth:
+        """Whether the writer works now; asks nobody and waits for nothing."""
+        since = self._group_since
+        stalled = 0.0 if since is None else time.monotonic() - since
+        trouble = self._watch.trouble or self._refusals_watch.trouble
+        return WriterHealth(self._thread.is_alive(), stalled, self.depth, self._incidents, trouble)
+
+    def close(self) -> None:
+        """Take no more, finish what waits, stop."""
+        self._submissions.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        """Write group after group; whatever breaks one off, the next is written."""
+        while True:
+            group: Group | None = Group(())
+            try:
+                group = self._submissions.take()
+                if group is None:
+                    return
+                if group.submissions:
+                    self._group_since, cpu = time.monotonic(), time.thread_time()
+                    met_others = self._write(group)
+                    seconds, cpu = time.monotonic() - self._group_since, time.thread_time() - cpu
+                    self._submissions.note_group(group, seconds, cpu, met_others=met_others)
+            except BaseException as error:  # noqa: BLE001 - a writer that ends would leave everybody waiting
+                self._incidents += 1
+                _log.exception("a group of submissions was broken off")
+                left = group.submissions if group is not None else ()
+                aside = set(self._submissions.aside)
+                _fail(
+                    [one for one in left if not one.future.done() and one not in aside],
+                    WriterFailedError(error),
+                )
+                time.sleep(_INCIDENT_PAUSE)
+            finally:
+                self._group_since = None
+
+    def _write(self, group: Group) -> bool:  # noqa: C901 - a table of what may befall a group
+        """Write a group; what fails for a reason of its own fails alone.
+
+        Returns whether other writers stood in its way.
+        """
+        parts: list[Sequence[Submission]] = [group.submissions]
+        waits, first, met_others = 0, True, False
+        while parts:
+            part = parts.pop() if first else self._submissions.not_overtaking(parts.pop())
+            if not part:
+                continue
+            first = False
+            try:
+                self._commit(part, group)
+            except _HeldByOthers as error:
+                waits += 1
+                rest = self._set_aside(part, error.streams)
+                if waits == _WAITS:
+                    left = [*rest, *(one for part in parts for one in part)]
+                    for submission in left:
+                        submission.missed += 1
+                        submission.is_delayed = False
+                    self._submissions.set_aside(left)
+                    return True
+                parts.append(rest)
+            except VersionConflict as conflict:
+                parts.append(self._set_aside(part, HeldStreams(frozenset({conflict.stream}))))
+            except _RefusalsWait as wait:
+                met_others = True
+                parts.append(self._set_aside_refusing(part, wait))
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                if isinstance(error, OutcomeUnknown) and error.because is not None:
+                    self._watch.note_failure(error.because, is_final=True)
+                # Undecided: deciding again would call what was perhaps stored a repeat.
+                parts.append(_fail_late(part, error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
+                if len(part) == 1:
+                    _fail(part, error)
+                else:
+                    count, half = len(part), len(part) // 2
+                    _log.warning(
+                        "a group of %d submissions failed (%s): writing its halves apart", count, error
+                    )
+                    parts += [part[half:], part[:half]]
+        return met_others or waits > 0
+
+    def _set_aside(self, part: Sequence[Submission], found: HeldStreams) -> list[Submission]:
+        """Set aside what other writers hold, or may hold, and what must not overtake it; the rest remains."""
+        apart, rest = split_by_streams(part, found.held | found.unknown)
+        aside: list[Submission] = []
+        for submission in apart:
+            submission.is_delayed = False
+            if found.held.isdisjoint(submission.streams) or submission.hold():
+                aside.append(submission)
+            else:
+                submission.future.set_exception(
+                    Contended("another writer has held a visitor-offer of this request for half a minute")
+                )
+        self._submissions.set_aside(aside)
+        return rest
+
+    def _set_aside_refusing(self, part: Sequence[Submission], wait: _RefusalsWait) -> list[Submission]:
+        """Set aside what needs the locked refusal log; the rest remains.
+
+        Gives up all that has waited for it too long, whether or not its turn has come, and with it what has
+        stood behind for as long.
+        """
+        for submission in wait.submissions:
+            submission.delay()
+        self._submissions.set_aside([one for one in part if one in wait.submissions])
+        late = self._submissions.take_late(time.monotonic() - STORE_PATIENCE)
+        self._refusals_watch.note_failure(wait.error, is_final=bool(late))
+        _fail(late, wait.error)
+        return [one for one in part if one not in wait.submissions]
+
+    def _commit(self, part: Sequence[Submission], group: Group) -> None:
+        """Decide and append submissions of a group as one.
+
+        Raises:
+            _HeldByOthers: Other writers sit on versions that the group wants and do not decide.
+            VersionConflict: Another writer has got to a visitor-offer first time and again.
+            StoreUnavailable: The store stays away.
+        """
+        decided = Decided(part)
+        with self._trace.commit([one.origin for one in part], len(decided.cases)) as commit:
+            if decided.cases:
+                self._decide(decided)
+            try:
+                self._append(decided, commit, group)
+            except RefusalsLocked as error:
+                refusing = decided.refusing()
+                if not refusing:  # to set nothing aside would be to try the same for ever
+                    self._refusals_watch.note_failure(error, is_final=True)
+                    raise
+                raise _RefusalsWait(refusing, error) from error
+        self._answer(part, decided.judgements, commit.position)
+
+    def _append(self, decided: Decided, commit: Commit, group: Group) -> None:
+        """Append what was decided, deciding again where another writer got there first."""
+        hurried = group.was_set_aside or self._submissions.hung_writer
+        attempt = 0
+        while True:
+            facts, refusals = decided.facts(), decided.refusals()
+            if not facts and not refusals:
+                return
+            began = time.monotonic()
+            try:
+                commit.position = self._log.append(facts, refusals, decided.offers.values(), hurried=hurried)
+            except VersionConflict as conflict:
+                if conflict.waiting:
+                    raise _HeldByOthers(self._find_held(facts, conflict.stream, group)) from conflict
+                attempt += 1
+                if attempt == ATTEMPTS:
+                    raise
+                pause(attempt)
+            except RefusalsLocked:
+                raise
+            except StoreUnavailable as error:
+                attempt = self._watch.wait(error, attempt, decided.until, began=began)
+            else:
+                commit.events = len(facts)
+                self._watch.note_success(began=began)
+                if refusals:
+                    self._refusals_watch.note_success(began=began)
+                return
+            commit.retries += 1
+            self._decide(decided)
+
+    def _find_held(self, facts: Sequence[Fact], known: UUID, group: Group) -> HeldStreams:
+        """Find out which visitor-offers of these facts other writers hold, beside the one that is known."""
+        versions: dict[UUID, int] = {}
+        for fact in facts:
+            versions.setdefault(fact.originator_id, fact.originator_version)
+        versions.pop(known, None)
+        held = frozenset({known})
+        if not versions:
+            return HeldStreams(held)
+        urgent = group.untried or not group.was_set_aside
+        seconds = _FIND_SECONDS if urgent else _RETRY_FIND_SECONDS
+        try:
+            found = self._log.find_held(versions, seconds, urgent=urgent)
+        except StoreUnavailable:  # the next append finds out, and tries again for longer
+            return HeldStreams(held)
+        return HeldStreams(held | found.held, found.unknown)
+
+    def _decide(self, decided: Decided) -> None:
+        """Load what the group touches and decide; again, only where that has moved: the rest stands."""
+        attempt = 0
+        while True:
+            began = time.monotonic()
+            try:
+                loaded = self._log.load(decided.streams)
+            except StoreUnavailable as error:
+                attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
+            else:
+                self._watch.note_success(began=began, is_load=True)
+                decided.decide(loaded)
+                return
+
+    def _answer(self, group: Sequence[Submission], judgements: list[Judgement], position: int | None) -> None:
+        """Give every caller its answer; an answer, or a callback, that fails harms no other."""
+        start = 0
+        for submission in group:
+            end = start + len(submission.cases)
+            try:
+                submission.future.set_result(submission.answer(judgements[start:end], position))
+            except Exception as error:  # noqa: BLE001 - belongs to this caller; the others get theirs
+                submission.future.set_exception(error)
+            except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
+                self._incidents += 1
+                _log.exception("a callback of a submission failed")
+            start = end
+
+
+def _fail_late(part: Sequence[Submission], error: Exception) -> list[Submission]:
+    """Fail all that an error concerns; of a lock, those that have waited long enough. The rest remains."""
+    rest: list[Submission] = []
+    if isinstance(error, StoreUnavailable) and error.trouble is StoreTrouble.LOCKED:
+        late = min(submission.arrived for submission in part) + _LATE
+        rest = [submission for submission in part if submission.arrived > late]
+    waiting = set(rest)
+    _fail([submission for submission in part if submission not in waiting], error)
+    return rest
+
+
+def _fail(group: Iterable[Submission], error: Exception) -> None:
+    for submission in group:
+        try:
+            submission.future.set_exception(error)
+        except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
+            _log.exception("a callback of a submission failed")

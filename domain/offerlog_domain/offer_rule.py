@@ -1,0 +1,71 @@
+"""The offer rule: what blocks a new offer; and the limits of one visitor-offer."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from offerlog_domain.context import Circumstances, Rules
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.lifecycle import State
+from offerlog_domain.outcomes import Blocker, Reason
+from offerlog_domain.visitor_offer import Action, VisitorOffer
+
+MAX_REFUSED_OFFERS: Final = 64
+"""Refused offers that one visitor-offer remembers (domain rule "Crowded")."""
+
+MAX_PARKED_SIGNALS: Final = 64
+"""Parked signals that one visitor-offer holds (domain rule "Crowded")."""
+
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""A signal from before this moment is refused as too old, whoever sends it."""
+
+
+def timing_fault(occurred_at: datetime | None, circumstances: Circumstances) -> Reason | None:
+    """The reason to refuse a signal for its time alone (check 3); None where its time is fine."""
+    if occurred_at is None:
+        return None
+    age = circumstances.now - occurred_at
+    if -age > circumstances.rules.future_tolerance:
+        return Reason.FROM_THE_FUTURE
+    if occurred_at < EARLIEST or (circumstances.from_widget and age > circumstances.rules.widget_max_age):
+        return Reason.TOO_OLD
+    return None
+
+
+def blocker(offer: VisitorOffer, at: datetime, rules: Rules, *, dated: bool) -> Blocker | None:
+    """What stands against a new offer at `at`; None where it may be made (the offer rule).
+
+    Args:
+        offer: The visitor-offer.
+        at: When the new offer is made.
+        rules: The periods that an operator may set.
+        dated: Whether `at` is the time that the sender gave; False where it is the service's own clock.
+            The events of the open action are then compared by the same clock (domain rule "Lapse").
+    """
+    newest = offer.newest
+    if newest is None:
+        return None
+    if overdue(newest, at, rules, dated=dated) and newest.withdrawn_at is not None:
+        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, newest.id, newest.withdrawn_at)
+    if newest.state in newest.lifecycle.terminal:
+        return Blocker(Reason.TERMINAL_STATE, newest.state, newest.id, newest.since)
+    if newest.lifecycle.final(newest.state) or _lapsed(newest, at, rules, dated=dated):
+        return None
+    return Blocker(Reason.ALREADY_OPEN, newest.state, newest.id, newest.since)
+
+
+def overdue(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
+    """Whether an offer at `at` finds this invitation timed out (domain rule "Deadline", case b)."""
+    seconds = action.events[0].timeout_seconds
+    if seconds is None or action.state is not State.OFFERED:
+        return False
+    return at - _moment(action.events[0], dated=dated) >= timedelta(seconds=seconds) + rules.deadline_grace
+
+
+def _lapsed(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
+    """Whether an open action has been silent for long enough (domain rule "Lapse")."""
+    return at - max(_moment(event, dated=dated) for event in action.events) >= rules.open_action_ttl
+
+
+def _moment(event: LifecycleEvent, *, dated: bool) -> datetime:
+    """The time of an event by the clock that the new offer is dated by."""
+    return event.occurred_at if dated else max(event.occurred_at, event.recorded_at)

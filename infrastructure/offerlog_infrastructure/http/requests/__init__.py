@@ -1,0 +1,1 @@
+"""What a request says: who asks, the body, parameters, pages and limits."""

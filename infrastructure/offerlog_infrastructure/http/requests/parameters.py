@@ -1,0 +1,60 @@
+"""Parameters of several routes, with the schemas that the document shows.
+
+What each may hold is judged where it is read, by the rules that the command line has too; here it is told.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from starlette.convertors import StringConvertor, register_url_convertor
+
+from offerlog_infrastructure.http.openapi.shapes import NAME, UUID
+
+
+class _AnyText(StringConvertor):
+    """Any text in a path, line feeds and slashes too; the framework's own `path` ends at a line feed."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("text", _AnyText())
+
+_UUID = {"format": UUID["format"]}
+_NAME = {limit: NAME[limit] for limit in ("minLength", "maxLength")}
+
+CustomerId = Annotated[str, Path(description="Who; percent-encoded.", json_schema_extra=_NAME)]
+CustomerType = Annotated[
+    str, Query(description="What kind of id the customer's is.", json_schema_extra=_NAME)
+]
+ActionMapId = Annotated[str, Path(json_schema_extra=_UUID)]
+AskedCustomerId = Annotated[
+    str, Query(alias="customer_id", description="Who; any id, percent-encoded.", json_schema_extra=_NAME)
+]
+AskedActionMapId = Annotated[str, Query(alias="action_map_id", json_schema_extra=_UUID)]
+Limit = Annotated[int, Query(ge=1, le=10_000, description="The most rows of a page.")]
+
+
+def cursor_of_page(listing: str) -> Any:
+    """Where a page of this list goes on; the format is this list's own."""
+    told = "`next_cursor` of the page before."
+    return Query(description=told, json_schema_extra={"format": f"{listing}-cursor"})
+
+
+def calendar_time(name: str, description: str) -> Any:
+    """A date or time of a report, on a quarter of an hour."""
+    return Query(alias=name, description=description, json_schema_extra={"format": "calendar-time"})
+
+
+def zone_of_calendar(name: str, description: str) -> Any:
+    """A time zone's IANA name."""
+    return Query(alias=name, description=description, json_schema_extra={"format": "time-zone"})
+
+
+def only_maps(description: str) -> Any:
+    """Action maps' ids."""
+    return Query(description=description, json_schema_extra={"items": {"type": "string"} | _UUID})
+
+
+def moment_of(description: str) -> Any:
+    """An instant."""
+    return Query(description=description, json_schema_extra={"format": "date-time"})

@@ -1,0 +1,118 @@
+"""The dashboard's pages: logging in by key, and templates whose scripts ask the API."""
+
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.templating import Jinja2Templates
+
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.keys import Role
+from offerlog_infrastructure.http.problems import Problem, of_store
+from offerlog_infrastructure.http.requests.bodies import form
+from offerlog_infrastructure.http.requests.sessions import delete_cookie, keeps_no_cookie, set_cookie
+
+router = APIRouter(include_in_schema=False)
+
+_TEMPLATES: Final = Jinja2Templates(directory=Path(__file__).parents[2] / "web" / "templates")
+_POLICY: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",  # a form's Origin would be sent as null else
+}
+PAGES: Final = {"": "report", "visitors": "visitors", "health": "health"}
+"""Path and template of each page behind the log-in."""
+_NEEDS_TLS: Final = (
+    "Logging in needs HTTPS: over plain HTTP a browser keeps no session, except on this machine itself."
+    " Put a reverse proxy with TLS before the service, have it send X-Forwarded-Proto, and name its address"
+    " in OFFERLOG_TRUSTED_PROXIES."
+)
+
+
+def _page(request: Request, template: str, status: int = 200, **told: object) -> Response:
+    return _TEMPLATES.TemplateResponse(request, f"{template}.html", told, status, _POLICY)
+
+
+@router.get("/")
+@router.get("/visitors")
+@router.get("/health")
+async def page(request: Request) -> Response:
+    """A page, or the log-in where nobody is logged in; without the store, the reason."""
+    try:
+        found = await request.app.state.sessions.of(request)
+    except StoreUnavailable as error:
+        status, here = of_store(error).status, _with_query(request.url.path, request.url.query)
+        return _page(request, "trouble", status, page=here, reason=error.summary)
+    if found is None:
+        return _page(request, "login", page=_with_query(request.url.path, request.url.query))
+    key, session = found
+    name = PAGES[request.url.path.strip("/")]
+    return _page(
+        request, name, organization=key.organization, role=key.role.value, csrf=session.csrf, name=name
+    )
+
+
+@router.post("/login")
+async def log_in(request: Request) -> Response:
+    """Exchange a key for a session; the key itself goes no further."""
+    _same_origin(request)
+    fields = await form(request)
+    text, wanted = fields.get("key", ""), _one_of_ours(fields.get("page", "/"))
+    if keeps_no_cookie(request):
+        return _page(request, "login", 403, page=wanted, wrong=_NEEDS_TLS)
+    key = await request.app.state.sessions.key_to_log_in(request, text.strip())
+    if key is None:
+        return _page(request, "login", 401, page=wanted, wrong="This key is not known, or has been revoked.")
+    if key.role not in {Role.REPORTER, Role.ADMIN}:
+        wrong = f"A {key.role} key opens no reports: use a reporter or admin key."
+        return _page(request, "login", 403, page=wanted, wrong=wrong)
+    answer = RedirectResponse(wanted, 303)
+    set_cookie(answer, request, request.app.state.sessions.open(key))
+    return answer
+
+
+@router.post("/logout")
+async def log_out(request: Request) -> Response:
+    """End the session."""
+    _same_origin(request)
+    found = await request.app.state.sessions.of(request)
+    if found is not None:
+        if (await form(request)).get("csrf") != found[1].csrf:
+            raise Problem(403, "forbidden", "this form is not from a page of ours; load the page again")
+        request.app.state.sessions.close(request)
+    answer = RedirectResponse("/", 303)
+    delete_cookie(answer, request)
+    return answer
+
+
+def _with_query(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path
+
+
+def _one_of_ours(page: str) -> str:
+    """A page behind the log-in, with what is asked of it; the first one for anything else."""
+    path, _, query = page.partition("?")
+    return _with_query(path, query) if path.removeprefix("/") in PAGES and path.startswith("/") else "/"
+
+
+def _same_origin(request: Request) -> None:
+    """Refuse a form that another site has sent.
+
+    Raises:
+        Problem: It comes from elsewhere.
+    """
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        raise Problem(403, "forbidden", "this form was sent from another site")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Problem(
+            403,
+            "forbidden",
+            f"this form was sent from another site: its Origin is {origin}, and the Host that has reached the"
+            f" service is {host}. If a reverse proxy in between has changed Host, let it pass Host on (nginx:"
+            " proxy_set_header Host $http_host)",
+        )

@@ -1,0 +1,79 @@
+"""Look-ups that name the visitor in the query: any customer id can be asked for, `.` and `..` too.
+
+Browsers, curl and proxies take the steps `.` and `..` out of a path before they send it, even percent-encoded
+(https://url.spec.whatwg.org/#double-dot-path-segment). A query they leave as it is.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from offerlog_infrastructure.http.requests.access import Reader
+from offerlog_infrastructure.http.requests.parameters import (
+    AskedActionMapId,
+    AskedCustomerId,
+    CustomerType,
+    Limit,
+    cursor_of_page,
+    moment_of,
+)
+from offerlog_infrastructure.http.requests.urls import said_plainly
+from offerlog_infrastructure.http.routes import offers, reports
+
+router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
+
+
+@router.get(
+    "/v1/suppressions", operation_id="suppressions", summary="Which maps must not offer to a visitor?"
+)
+async def suppressions(
+    request: Request, key: Reader, customer_id: AskedCustomerId, customer_id_type: CustomerType = "cookie"
+) -> Response:
+    """As `suppressionsOfVisitor`, for every customer id."""
+    return await offers.suppressions_of_visitor(request, key, customer_id, customer_id_type)
+
+
+@router.get(
+    "/v1/eligibility",
+    operation_id="eligibilityOf",
+    summary="May a map offer to a visitor now, and if not, why?",
+)
+async def eligibility(
+    request: Request,
+    key: Reader,
+    customer_id: AskedCustomerId,
+    action_map_id: AskedActionMapId,
+    customer_id_type: CustomerType = "cookie",
+) -> dict[str, Any]:
+    """As `eligibility`, for every customer id."""
+    return await offers.eligibility(request, key, customer_id, action_map_id, customer_id_type)
+
+
+@router.get(
+    "/v1/history", operation_id="historyOf", summary="A visitor-offer, as it is or was", tags=["reports"]
+)
+async def history(
+    request: Request,
+    key: Reader,
+    customer_id: AskedCustomerId,
+    action_map_id: AskedActionMapId,
+    customer_id_type: CustomerType = "cookie",
+    version: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")
+    ] = None,
+    as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
+    cursor: Annotated[str | None, cursor_of_page("history")] = None,
+    limit: Limit = 10_000,
+) -> Response:
+    """As `history`, for every customer id."""
+    return await reports.history(
+        request,
+        key,
+        customer_id,
+        action_map_id,
+        customer_id_type,
+        version=version,
+        as_of=as_of,
+        cursor=cursor,
+        limit=limit,
+    )

@@ -1,0 +1,1 @@
+"""The server below the application: its port, connections and their limits."""

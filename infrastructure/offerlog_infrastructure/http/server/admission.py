@@ -1,0 +1,87 @@
+"""Caps on connections: on all of them, below the limit of open files, and on those of one peer."""
+
+import ipaddress
+import resource
+from collections import Counter
+from typing import Final
+
+from offerlog_infrastructure.http.requests.rates import peer_of_address
+
+RESERVED_FILES: Final = 100
+"""Open files that are kept for the store, the log and the files that are served."""
+
+_MAX_CONNECTIONS: Final = 10_000
+_FEWEST: Final = 16
+
+
+def max_connections(wanted: int | None) -> int:
+    """Most connections at once: the number wanted, as far as the limit of open files allows it.
+
+    Args:
+        wanted: The operator's number; None for as many as the limit of open files leaves, 10,000 at most.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(soft - RESERVED_FILES, _FEWEST)
+    return min(wanted or _MAX_CONNECTIONS, possible)
+
+
+class TrustedProxies:
+    """Addresses and networks of the reverse proxies whose `X-Forwarded-For` and `-Proto` are believed.
+
+    Args:
+        text: Addresses and networks, separated by commas; `*` for every peer.
+
+    Raises:
+        ValueError: One of them is neither an address nor a network.
+    """
+
+    def __init__(self, text: str) -> None:
+        named = [one.strip() for one in text.split(",") if one.strip()]
+        self._all = "*" in named
+        self._networks = [ipaddress.ip_network(one) for one in named if one != "*"]
+
+    def __contains__(self, host: str) -> bool:
+        if self._all:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+class Admission:
+    """Counts the connections of each peer.
+
+    Args:
+        most: Most connections at once.
+        per_peer: Most connections of one peer; a trusted proxy may take up all, as it speaks for many.
+        proxies: The trusted proxies.
+    """
+
+    def __init__(self, most: int, per_peer: int, proxies: TrustedProxies) -> None:
+        self.most = most
+        self._per_peer = per_peer
+        self._proxies = proxies
+        self._open: Counter[str] = Counter()
+
+    def enter(self, host: str | None) -> bool:
+        """Count a new connection; false if its peer has as many as it may have."""
+        if host is None:  # a socket without addresses
+            return True
+        peer = peer_of_address(host)
+        self._open[peer] += 1
+        return self._open[peer] <= self._per_peer or host in self._proxies
+
+    def number(self, peer: str) -> int:
+        """Number of connections of a peer."""
+        return self._open[peer]
+
+    def leave(self, host: str | None) -> None:
+        """Forget a connection that was counted."""
+        if host is None:
+            return
+        peer = peer_of_address(host)
+        self._open[peer] -= 1
+        if self._open[peer] <= 0:
+            del self._open[peer]

@@ -1,0 +1,1 @@
+"""Threads and the event loop: which work runs where, and how answers come back."""

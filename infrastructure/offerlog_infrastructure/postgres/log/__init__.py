@@ -1,0 +1,1 @@
+"""The event log in PostgreSQL: encoding, appends, reads and the safe horizon of readers."""

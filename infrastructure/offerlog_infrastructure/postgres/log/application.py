@@ -1,0 +1,191 @@
+"""The eventsourcing `Application` over PostgreSQL: our mapper, our recorders, our tables."""
+
+from pathlib import Path
+from typing import ClassVar
+from uuid import UUID
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import InfrastructureFactory, Mapper, ProgrammingError
+from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
+from eventsourcing.utils import Environment, EnvType, strtobool
+
+from offerlog_application.ports.store_trouble import TroubleCounts
+from offerlog_infrastructure.postgres.connections import (
+    StoreConnection,
+    StorePool,
+    open_connection,
+    parameters,
+)
+from offerlog_infrastructure.postgres.local_disk import LocalDisk
+from offerlog_infrastructure.postgres.log.mapper import FactMapper
+from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
+
+_LOCK_TIMEOUT = "100ms"
+"""How long an append waits for another writer that holds the same visitor-offer's next version; whoever
+else is in the group waits with it, so it is short, and the one concerned is tried again by itself."""
+
+_WRITERS_ANSWER_SECONDS = 30.0
+"""How long the server may be silent towards a writer, before it is asked what became of the transaction."""
+
+_READERS_ANSWER_SECONDS = 120.0
+"""How long the server may be silent towards a reader, before the connection counts as lost."""
+
+_IDLE_IN_TRANSACTION_SECONDS = "10"
+"""After which the server ends a writer that hangs inside its transaction and so delays readers."""
+
+
+READERS_LOCK_TIMEOUT = "5s"
+"""How long a reader waits for the tables while a rebuild switches them: longer than a switch ever takes."""
+
+_READING = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "10"}
+"""As many as there are threads that read in the HTTP service, so that no kind of read waits for another."""
+
+
+class LogFactory(PostgresFactory):
+    """Makes our recorders over a pool that takes a whole connection string."""
+
+    aggregate_recorder_class = StreamRecorder
+    application_recorder_class = LogRecorder
+    tracking_recorder_class = PositionRecorder
+
+    def __init__(
+        self,
+        env: Environment,
+        dsn: str,
+        lock_timeout: str,
+        answer_within: float,
+        *,
+        troubles: TroubleCounts,
+        disk: LocalDisk,
+    ) -> None:
+        super().__init__(env)
+        datastore = self.datastore
+        asked = datastore.pool  # never opened: made by the library of what the environment says
+        idle_in_transaction = datastore.idle_in_transaction_session_timeout
+        pool = StorePool(
+            parameters(dsn, datastore.schema, lock_timeout),
+            least=asked.min_size,
+            most=asked.max_size,
+            patience=asked.timeout,
+            answer_within=answer_within,
+            prepare=lambda connection: connection.prepare(idle_in_transaction),
+            troubles=troubles,
+            disk=disk,
+        )
+        datastore.pool = pool  # type: ignore[assignment] # it lends a subclass of what the library expects
+
+
+class OfferlogApplication(Application[UUID]):
+    """The log as the library sees it: events, repository, notification log, in tables we migrate.
+
+    Args:
+        dsn: The connection string.
+        schema: The schema of the tables.
+        env: Settings of the library.
+        folder: The folder of the database, where it is on this machine and known.
+
+    Attributes:
+        dsn: The connection string, password included: do not log it.
+        reading: A pool of its own for reports and lists: however slow they are, the writer waits for none.
+        troubles: Calls of the store that failed, by reason.
+    """
+
+    name = "offerlog"
+    env: ClassVar[dict[str, str]] = {
+        "CREATE_TABLE": "n",
+        "POSTGRES_POOL_SIZE": "3",
+        "POSTGRES_MAX_OVERFLOW": "2",
+        "POSTGRES_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": _IDLE_IN_TRANSACTION_SECONDS,
+    }
+
+    def __init__(
+        self, dsn: str, schema: str, env: EnvType | None = None, *, folder: Path | None = None
+    ) -> None:
+        self.dsn = dsn
+        self._disk = LocalDisk(folder)
+        self.troubles = TroubleCounts()
+        super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
+        reading = Environment(self.name, {**self.env, **_READING})
+        self.reading = LogFactory(
+            reading,
+            dsn,
+            READERS_LOCK_TIMEOUT,
+            _READERS_ANSWER_SECONDS,
+            troubles=self.troubles,
+            disk=self._disk,
+        ).datastore
+        for datastore in (self.log.datastore, self.reading):
+            datastore.pool.open(wait=False)  # one never opened would open at the first call after `close`
+
+    def close(self) -> None:
+        """Close both pools."""
+        super().close()
+        self.reading.close()
+
+    def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
+        """Only what the code says: the process environment is `settings`' to read.
+
+        Raises:
+            ProgrammingError: Somebody asks for the library's database functions, which let a tailing
+                reader pass over events.
+        """
+        merged = {
+            # The pool takes the whole connection string; these only satisfy the library's checks.
+            "POSTGRES_DBNAME": "-",
+            "POSTGRES_HOST": "-",
+            "POSTGRES_USER": "-",
+            "POSTGRES_PASSWORD": "-",
+            **type(self).env,
+            **(env or {}),
+        }
+        if strtobool(merged.get("POSTGRES_ENABLE_DB_FUNCTIONS") or "no"):
+            raise ProgrammingError(
+                "POSTGRES_ENABLE_DB_FUNCTIONS must stay off: with it, readers of the log miss events"
+            )
+        return Environment(name, merged)
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[PostgresTrackingRecorder]:  # type: ignore[override] # the library narrows it so
+        """Our factory over the connection string."""
+        return LogFactory(
+            env, self.dsn, _LOCK_TIMEOUT, _WRITERS_ANSWER_SECONDS, troubles=self.troubles, disk=self._disk
+        )
+
+    def construct_mapper(self) -> Mapper[UUID]:
+        """Stable names and versions instead of import paths."""
+        return FactMapper()
+
+    def connect(self, answer_within: float | None = None) -> StoreConnection:
+        """A connection apart from the pools, set up as theirs are, in auto-commit mode.
+
+        A process that is stopped in the middle of a transaction loses it, and with it its locks.
+
+        Args:
+            answer_within: How long the server may be silent when asked, in seconds; None for ever.
+
+        Raises:
+            OperationalError: The server cannot be reached.
+        """
+        schema = self.log.datastore.schema
+        arguments = parameters(self.dsn, schema, _LOCK_TIMEOUT)
+        connection = open_connection(arguments, float(_IDLE_IN_TRANSACTION_SECONDS))
+        connection.answer_within = answer_within
+        return connection
+
+    @property
+    def log(self) -> LogRecorder:  # type: ignore[override] # the library's `log` is a deprecated alias
+        """The recorder, typed as what it is."""
+        assert isinstance(self.recorder, LogRecorder)  # noqa: S101 - LogFactory makes no other
+        return self.recorder
+
+    @property
+    def facts(self) -> FactMapper:
+        """The mapper, typed as what it is."""
+        assert isinstance(self.mapper, FactMapper)  # noqa: S101 - construct_mapper makes no other
+        return self.mapper
+
+    @property
+    def positions(self) -> PositionRecorder:
+        """How far each view has come."""
+        recorder = self.factory.tracking_recorder()
+        assert isinstance(recorder, PositionRecorder)  # noqa: S101 - LogFactory makes no other
+        return recorder

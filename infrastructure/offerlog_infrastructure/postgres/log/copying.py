@@ -1,0 +1,65 @@
+"""Appends by binary COPY: the fastest way in, and one that says which row another writer stood before."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import IntegrityError
+from psycopg import Cursor, sql
+
+from offerlog_application.ports.event_log import VersionConflict
+from offerlog_domain.outcomes import Refusal
+from offerlog_infrastructure.postgres.log.mapper import EventRow
+
+REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
+"""The tables of the refusal log; no fact goes there."""
+
+_LINE: Final = re.compile(r"COPY \w+\D+(\d+)")
+"""Where an error's context names the row at fault, in whatever language the server speaks."""
+
+
+class StreamConflict(IntegrityError, VersionConflict):  # noqa: N818 - says what is the case
+    """Another writer holds or has taken a version that this append wanted."""
+
+    def __init__(self, originator_id: UUID, *, waiting: bool) -> None:
+        VersionConflict.__init__(self, originator_id, waiting=waiting)
+
+
+def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[EventRow]) -> None:
+    """Copy events into a table of the log's shape.
+
+    Raises:
+        StreamConflict: A version is taken or being taken; the transaction is lost.
+    """
+    statement = sql.SQL(
+        "COPY {} (originator_version, originator_id, topic, state) FROM STDIN (FORMAT BINARY)"
+    ).format(table)
+    try:
+        with cursor.copy(statement) as copy:
+            copy.set_types(["int4", "uuid", "text", "bytea"])
+            write = copy.write_row
+            for row in rows:
+                write(row)
+    except (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable) as error:
+        line = _LINE.search(error.diag.context or "")
+        if line is None:
+            raise
+        at_fault = rows[int(line[1]) - 1].originator_id
+        waiting = isinstance(error, psycopg.errors.LockNotAvailable)
+        raise StreamConflict(at_fault, waiting=waiting) from error
+
+
+def copy_refusals(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:
+    """Copy lines into the refusal log."""
+    statement = sql.SQL(
+        "COPY {} (organization, recorded_at, reason, field, cause, raw, raw_length)"
+        " FROM STDIN (FORMAT BINARY)"
+    ).format(table)
+    with cursor.copy(statement) as copy:
+        copy.set_types(["text", "timestamptz", "text", "text", "text", "bytea", "int4"])
+        for r in refusals:
+            copy.write_row(
+                (r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw, r.raw_length)
+            )

@@ -1,0 +1,262 @@
+"""How a fact's state lies in the log: a short MessagePack array, trailing defaults left out.
+
+Ids are 16 bytes instead of 36 characters, the second and third time of a fact are kept as distances, and
+what is nearly always the same (a cookie, a web chat) is not written. What identifies the visitor is one
+sub-array of its own, `who`, so that it can be sealed as a whole under a new stored version.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from offerlog_domain.event_fields import Fact, Report, Visitor
+from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, Rejected, SignalParked
+from offerlog_domain.lifecycle import WEBCHAT, Stage, State
+from offerlog_domain.outcomes import Reason
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_COOKIE: Final = "cookie"
+_ID_BYTES: Final = 16
+
+
+class Who(msgspec.Struct, array_like=True, frozen=True):
+    """What identifies the visitor; `customer_id` is text, or the 16 bytes of a lower-case UUID."""
+
+    customer_id: Any
+    session_id: bytes
+    customer_id_type: str = _COOKIE
+    raw: bytes | None = None
+
+
+class Stored(msgspec.Struct, array_like=True, frozen=True):
+    """The array; times are microseconds, `recorded` since 1970, the others before it.
+
+    Attributes:
+        ids: Action map, action and, if there is one, event id.
+        details: What only one kind of fact tells: a stage, a state, or a refusal's blocker.
+    """
+
+    recorded: int
+    ids: bytes
+    organization: str
+    who: Who
+    occurred_before: int = 0
+    action_number: int = 0
+    offered_before: int = 0
+    action_map_version: int | None = None
+    action_map_name: str | None = None
+    details: tuple[Any, ...] | None = None
+    timeout_seconds: int | None = None
+    undated: bool = False
+    media_type: str = WEBCHAT.media_type
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+_DEFAULTS: Final = Stored.__struct_defaults__
+_REQUIRED: Final = len(Stored.__struct_fields__) - len(_DEFAULTS)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Stored).decode
+
+
+class _Shape(NamedTuple):
+    """What a kind of fact tells."""
+
+    report: bool
+    lifecycle: bool
+    details: Callable[[Any], tuple[Any, ...] | None]
+    read_details: Callable[[tuple[Any, ...]], dict[str, Any]] | None
+
+
+class _Whose(msgspec.Struct, array_like=True, frozen=True):
+    """The first fields of `Stored`; the others are passed over."""
+
+    recorded: int
+    ids: bytes
+    organization: str
+
+
+_decode_whose = msgspec.msgpack.Decoder(_Whose).decode
+
+
+def map_of_state(state: bytes) -> tuple[str, str]:
+    """Return organization and action map of a stored event, for a fraction of what reading it whole costs.
+
+    Raises:
+        msgspec.MsgspecError: The bytes are not a stored event.
+    """
+    whose = _decode_whose(state)
+    return whose.organization, _hyphenated(whose.ids[:_ID_BYTES])
+
+
+def state_of(fact: Fact) -> bytes:
+    """The fact as stored, without its stream, version and name."""
+    who, recorded = fact.visitor, fact.recorded_at
+    visitor: list[Any] = [_compact_id(who.customer_id), _id_bytes(who.session_id)]
+    if who.raw is not None:
+        visitor += who.customer_id_type, who.raw
+    elif who.customer_id_type != _COOKIE:
+        visitor.append(who.customer_id_type)
+    details = _shape(type(fact)).details(fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    ids = fact.action_map_id + fact.action_id
+    values: list[Any] = [(recorded - _EPOCH) // _MICROSECOND, b"", fact.organization, visitor]
+    if isinstance(fact, Report):
+        ids += fact.event_id or ""
+        values.append((recorded - fact.occurred_at) // _MICROSECOND)
+        if isinstance(fact, LifecycleEvent):
+            values += fact.action_number, (recorded - fact.offered_at) // _MICROSECOND
+        else:
+            values += 0, 0
+        values += (
+            fact.action_map_version,
+            fact.action_map_name,
+            details,
+            fact.timeout_seconds,
+            not fact.dated,
+            fact.media_type,
+            fact.error_code,
+            fact.error_message,
+        )
+        _trim(values)
+    elif details is not None:
+        values += (*_DEFAULTS[:5], details)
+    values[1] = _id_bytes(ids)
+    return _encode(values)
+
+
+def told_by(state: bytes, fact: type[Fact]) -> dict[str, Any]:
+    """Every field of a stored fact but its stream and version.
+
+    Raises:
+        msgspec.DecodeError: The bytes are no such array.
+        ValueError: A detail is not what this kind of fact tells.
+    """
+    stored, shape = _decode(state), _shape(fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    recorded, ids = _EPOCH + stored.recorded * _MICROSECOND, stored.ids
+    told: dict[str, Any]
+    if shape.report:  # in one go: a dictionary that grows costs more than all of its values
+        before, event_id = stored.occurred_before, ids[2 * _ID_BYTES :]
+        occurred = recorded - before * _MICROSECOND if before else recorded
+        told = {
+            "organization": stored.organization,
+            "visitor": _visitor(stored.who),
+            "action_map_id": _id_text(ids[:_ID_BYTES]),
+            "action_id": _id_text(ids[_ID_BYTES : 2 * _ID_BYTES]),
+            "recorded_at": recorded,
+            "media_type": stored.media_type,
+            "action_map_version": stored.action_map_version,
+            "action_map_name": stored.action_map_name,
+            "event_id": _hyphenated(event_id) if event_id else None,
+            "occurred_at": occurred,
+            "dated": not stored.undated,
+            "error_code": stored.error_code,
+            "error_message": stored.error_message,
+            "timeout_seconds": stored.timeout_seconds,
+        }
+        if shape.lifecycle:
+            told["action_number"] = stored.action_number
+            told["offered_at"] = (
+                occurred
+                if stored.offered_before == before
+                else recorded - stored.offered_before * _MICROSECOND
+            )
+    else:
+        told = {
+            "organization": stored.organization,
+            "visitor": _visitor(stored.who),
+            "action_map_id": _id_text(ids[:_ID_BYTES]),
+            "action_id": _id_text(ids[_ID_BYTES:]),
+            "recorded_at": recorded,
+        }
+    if shape.read_details is not None:
+        told |= shape.read_details(stored.details or ())
+    return told
+
+
+def _visitor(who: Who) -> Visitor:
+    customer_id = who.customer_id
+    return Visitor.of(
+        {
+            "customer_id": _id_text(customer_id) if isinstance(customer_id, bytes) else str(customer_id),
+            "customer_id_type": who.customer_id_type,
+            "session_id": _id_text(who.session_id),
+            "raw": who.raw,
+        }
+    )
+
+
+@cache
+def _shape(fact: type[Any]) -> _Shape:
+    details: Callable[[Any], tuple[Any, ...] | None] = lambda _: None  # noqa: E731 - one of five values
+    read: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
+    if issubclass(fact, Rejected):
+        details, read = (lambda f: (f.rejected_stage,)), (lambda d: {"rejected_stage": Stage(*d)})
+    elif issubclass(fact, SignalParked):
+        details, read = _parked_details, _read_parked_details
+    elif issubclass(fact, ParkingEnded):
+        details, read = (lambda f: (f.parked_state,)), (lambda d: {"parked_state": State(*d)})
+    elif issubclass(fact, OfferRefused):
+        details, read = _refusal_details, _read_refusal_details
+    return _Shape(issubclass(fact, Report), issubclass(fact, LifecycleEvent), details, read)
+
+
+def _parked_details(fact: SignalParked) -> tuple[Any, ...]:
+    state = fact.parked_state
+    return (state,) if fact.raw_length is None else (state, fact.raw_length)
+
+
+def _read_parked_details(details: tuple[Any, ...]) -> dict[str, Any]:
+    state, *length = details
+    return {"parked_state": State(state), "raw_length": int(length[0]) if length else None}
+
+
+def _refusal_details(fact: OfferRefused) -> tuple[Any, ...]:
+    since = (fact.blocking_since - _EPOCH) // _MICROSECOND
+    return fact.reason, _id_bytes(fact.blocking_action_id), fact.blocking_state, since
+
+
+def _read_refusal_details(details: tuple[Any, ...]) -> dict[str, Any]:
+    reason, action_id, state, since = details
+    return {
+        "reason": Reason(reason),
+        "blocking_action_id": _id_text(action_id),
+        "blocking_state": State(state),
+        "blocking_since": _EPOCH + since * _MICROSECOND,
+    }
+
+
+def _trim(values: list[Any]) -> None:
+    """Leave out what the reader will fill in."""
+    while values[-1] == _DEFAULTS[len(values) - _REQUIRED - 1]:
+        values.pop()
+
+
+def _id_bytes(ids: str) -> bytes:
+    return bytes.fromhex(ids.replace("-", ""))
+
+
+def _hyphenated(id_: bytes) -> str:
+    text = id_.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+_id_text: Final = lru_cache(maxsize=1_000)(_hyphenated)
+"""For ids that come again: of maps, and within a stream those of its visitor, session and action. To look
+among more than the processor's own memory holds costs more than making them again."""
+
+
+def _compact_id(customer_id: str) -> bytes | str:
+    """The 16 bytes of a UUID that reads back byte for byte; any other id as it is."""
+    if len(customer_id) == 36:  # noqa: PLR2004 - the length of a hyphenated UUID
+        try:
+            compact = _id_bytes(customer_id)
+        except ValueError:
+            return customer_id
+        if len(compact) == _ID_BYTES and _hyphenated(compact) == customer_id:
+            return compact
+    return customer_id

@@ -1,0 +1,68 @@
+"""What kinds of events a log holds, and whether this build can read them: before it is put to work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg.rows import tuple_row
+
+from offerlog_infrastructure.postgres.connections import unlimited
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.mapper import UnreadableEvent
+
+# Each kind's first and last event, and one from each hundredth of the log's positions.
+_KINDS: LiteralString = """
+    WITH kinds AS (
+        SELECT topic, count(*) AS events, min(notification_id) AS first, max(notification_id) AS last
+        FROM offerlog_events GROUP BY topic
+    ), sampled AS (
+        SELECT topic, min(notification_id) AS position
+        FROM offerlog_events,
+            (SELECT greatest(max(notification_id) / 100, 1) AS width FROM offerlog_events) AS step
+        GROUP BY topic, notification_id / width
+        UNION SELECT topic, last FROM kinds
+    )
+    SELECT k.topic, k.events, k.first, k.last, e.originator_id, e.originator_version, e.state
+    FROM kinds k JOIN sampled s USING (topic) JOIN offerlog_events e ON e.notification_id = s.position
+    ORDER BY k.topic, s.position
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKind:
+    """One stored name and version.
+
+    Attributes:
+        topic: The name and the version.
+        events: How many events the log holds of it.
+        first: The position of the first of them.
+        last: The position of the last.
+        sampled: How many of them were read.
+        error: Why this build cannot read one of those; None where it can read all.
+    """
+
+    topic: str
+    events: int
+    first: int
+    last: int
+    sampled: int
+    error: str | None
+
+
+def stored_kinds(application: OfferlogApplication) -> Sequence[StoredKind]:
+    """Every kind in the log, each with a sample of up to a hundred events read."""
+    with store_reached(application.reading), application.reading.get_connection() as connection:
+        unlimited(connection)  # it reads the whole log
+        rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_KINDS).fetchall()
+    found: dict[str, StoredKind] = {}
+    for topic, events, first, last, stream, version, state in rows:
+        before = found.get(topic)
+        error = before.error if before else None
+        try:
+            application.facts.fact(stream, version, topic, state)
+        except UnreadableEvent as unreadable:
+            error = error or str(unreadable)
+        sampled = (before.sampled if before else 0) + 1
+        found[topic] = StoredKind(topic, events, first, last, sampled, error)
+    return list(found.values())

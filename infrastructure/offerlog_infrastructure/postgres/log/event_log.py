@@ -1,0 +1,261 @@
+"""The log behind the application's ports: whole groups loaded by one query, appended by one COPY."""
+
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, LiteralString
+from uuid import UUID
+
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.event_log import HeldStreams, RefusalsLocked, StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_domain.event_fields import Fact
+from offerlog_domain.events import LifecycleEvent, Offered
+from offerlog_domain.lifecycle import LONGEST_ACTION
+from offerlog_domain.outcomes import Refusal
+from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
+from offerlog_infrastructure.postgres.errors import ask_again, store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.cache import OfferCache
+from offerlog_infrastructure.postgres.log.copying import REFUSAL_TABLES
+from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
+
+if TYPE_CHECKING:
+    from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
+
+_LOAD: LiteralString = """
+    SELECT e.originator_id, e.originator_version, e.topic, e.state
+    FROM unnest(%s::text::uuid[], %s::text::int[]) AS known (id, version)
+    CROSS JOIN LATERAL (
+        SELECT * FROM offerlog_events
+        WHERE originator_id = known.id AND originator_version >= known.version ORDER BY originator_version
+    ) AS e
+"""
+"""What is newer than what is known, and the last event that is known: it must still be there."""
+
+_NEWEST: LiteralString = """
+    SELECT originator_version, topic, state FROM offerlog_events
+    WHERE originator_id = %s AND topic = ANY(%s)
+    ORDER BY originator_version DESC LIMIT %s
+"""
+"""Only the newest action moves, so the last lifecycle events of a stream are all of it."""
+
+_REMEMBERED: Final = 50_000
+"""How many events the visitor-offers that a process remembers may hold; each takes about a kilobyte."""
+
+_LONG: Final = 100
+"""A load that reads so many events of a visitor-offer is remembered, also where no event follows from it: a
+crowded one may refuse signals for ever without any."""
+
+_MAKE_KEY: LiteralString = """
+    INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
+"""
+_READ_KEY: Final[LiteralString] = "SELECT secret FROM organizations WHERE organization = %s"
+
+
+class PostgresLog:
+    """The application's `EventLog` and `Streams`; what `EventLog` has is for one writer alone.
+
+    Args:
+        application: The log.
+        quota: Takes texts off refusals before they are stored; None to keep all.
+    """
+
+    def __init__(
+        self,
+        application: OfferlogApplication,
+        quota: "TextQuota | None" = None,
+    ) -> None:
+        self._application = application
+        self._quota = quota
+        self._mapper = application.facts
+        self._cache = OfferCache(_REMEMBERED)
+        self._finder = HeldStreamsFinder(application.connect)
+        self._secrets: dict[str, bytes] = {}
+        self._gate = LockGate()
+
+    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
+        """Every visitor-offer asked for, as stored now; an unknown one is at version 0.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+            UnreadableEvent: A stored event is unknown to this build.
+        """
+        known = {stream: self._cache.get(stream) for stream in streams}
+        offers = {stream: offer for stream, (offer, _) in known.items()}
+        missing = {stream for stream, offer in offers.items() if offer.version}
+        states: dict[UUID, bytes] = {}
+        fact = self._mapper.fact
+        for stream, version, topic, state in self._newer(offers):
+            offer = offers[stream]
+            if version != offer.version:
+                offers[stream] = evolve(offer, fact(stream, version, topic, state))
+                states[stream] = state
+            elif known[stream][1] == state:
+                missing.discard(stream)
+        if missing:  # the store has lost, or never had, what this process remembers
+            offers |= {stream: VisitorOffer(stream) for stream in missing}
+            for stream, version, topic, state in self._newer({stream: offers[stream] for stream in missing}):
+                offers[stream] = evolve(offers[stream], fact(stream, version, topic, state))
+                states[stream] = state
+        for stream, state in states.items():
+            if offers[stream].version - known[stream][0].version >= _LONG or stream in missing:
+                self._cache.put(offers[stream], state)
+        return offers
+
+    def _newer(self, offers: Mapping[UUID, VisitorOffer]) -> Sequence[tuple[UUID, int, str, bytes]]:
+        """The events of these streams from the version that each is at, stream by stream in order."""
+        # As text: the driver takes arrays apart in Python, which costs more than the look-up itself.
+        ids = ",".join([f"{stream.int:032x}" for stream in offers])
+        versions = ",".join([str(offer.version) for offer in offers.values()])
+        with (
+            store_reached(self._application.log.datastore),
+            self._application.log.datastore.get_connection() as connection,
+        ):
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            return cursor.execute(_LOAD, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True).fetchall()
+
+    def append(
+        self,
+        facts: Sequence[Fact],
+        refusals: Sequence[Refusal],
+        offers: Iterable[VisitorOffer] = (),
+        *,
+        hurried: bool = False,
+    ) -> int | None:
+        """Store both in one transaction; returns the last position drawn, None without facts.
+
+        Raises:
+            VersionConflict: Nothing was stored; load that stream again.
+            RefusalsLocked: Nothing was stored; without refusals it could be.
+            StoreUnavailable: Nothing was stored.
+            OutcomeUnknown: It may or may not have been stored.
+        """
+        if not hurried:
+            self._finder.release()  # whoever made it necessary is gone
+        # All writers take streams in one order, so that no two ever wait for each other.
+        rows = sorted(map(self._mapper.row, facts), key=_stream_order)
+        try:
+            if refusals and self._quota is not None:
+                refusals = self._within_quota(refusals, self._quota)
+            with store_reached(self._application.log.datastore):
+                position = self._application.log.append(rows, refusals, hurried=hurried)
+        except BaseException as error:
+            if self._quota is not None:
+                self._quota.forget()
+            if isinstance(error, StoreUnavailable) and error.table in REFUSAL_TABLES:
+                raise _refusals_locked(error) from error
+            raise
+        last = {row.originator_id: row.state for row in rows}
+        for offer in offers:
+            if offer.id in last:
+                self._cache.put(offer, last[offer.id])
+        return position
+
+    @staticmethod
+    def _within_quota(refusals: Sequence[Refusal], quota: "TextQuota") -> Sequence[Refusal]:
+        try:
+            return quota.apply(refusals)
+        except StoreUnavailable as error:
+            if error.trouble is StoreTrouble.LOCKED:  # it reads nothing but tables of the refusal log
+                raise _refusals_locked(error) from error
+            raise
+
+    def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
+        """Find out which visitor-offers another writer holds, without waiting for that writer.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        with store_reached(self._application.log.datastore):
+            return self._finder.find(versions, seconds, urgent=urgent)
+
+    def last(self) -> int:
+        """The last position in the log; 0 where it is empty.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        return ask_again(self._last)
+
+    def _last(self) -> int:
+        with store_reached(self._application.log.datastore):
+            return int(self._application.log.max_notification_id() or 0)
+
+    def newest_action(self, stream: UUID) -> Action | None:
+        """The action that began last, None where none has begun.
+
+        Reads the stream from its end, and no further back than where that action began.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+            UnreadableEvent: A stored event is unknown to this build.
+        """
+        topics = self._mapper.topics(LifecycleEvent)
+        with (
+            self._gate.passing(_NEWEST),
+            store_reached(self._application.reading),
+            self._application.reading.get_connection() as connection,
+        ):
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            stored = cursor.execute(_NEWEST, (stream, topics, LONGEST_ACTION), prepare=True).fetchall()
+        events: list[LifecycleEvent] = []
+        for version, topic, state in stored:
+            event = self._mapper.fact(stream, version, topic, state)
+            assert isinstance(event, LifecycleEvent)  # noqa: S101 - the topics are theirs
+            events.insert(0, event)
+            if isinstance(event, Offered):
+                return Action(tuple(events))
+        return None
+
+    def close(self) -> None:
+        """Let go of what `find_held` keeps; for its one writer."""
+        self._finder.release()
+
+    def secret(self, organization: str) -> bytes:
+        """The organization's key for stream ids, made at first use; 32 bytes.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        known = self._secrets.get(organization)
+        if known is not None:
+            return known
+        # No lock of ours: several threads may find, or make, the same one.
+        with self._gate.passing(_READ_KEY):
+            secret = ask_again(lambda: self._stored_secret(organization))
+        if secret is None:
+            with self._gate.passing(_MAKE_KEY):
+                secret = ask_again(lambda: self._made_secret(organization))
+        self._secrets[organization] = secret
+        return secret
+
+    def _stored_secret(self, organization: str) -> bytes | None:
+        with (
+            store_reached(self._application.log.datastore),
+            self._application.log.datastore.cursor() as cursor,
+        ):
+            row = cursor.execute(_READ_KEY, (organization,)).fetchone()
+            return None if row is None else bytes(row["secret"])
+
+    def _made_secret(self, organization: str) -> bytes:
+        with (
+            store_reached(self._application.log.datastore),
+            self._application.log.datastore.cursor() as cursor,
+        ):
+            cursor.execute(_MAKE_KEY, (organization, secrets.token_bytes(32)))
+            row = cursor.execute(_READ_KEY, (organization,)).fetchone()
+            assert row is not None  # noqa: S101 - the statement before made it
+            return bytes(row["secret"])
+
+
+def _refusals_locked(error: StoreUnavailable) -> RefusalsLocked:
+    known = error.table in REFUSAL_TABLES
+    table, holder = (error.table, error.holder) if known else (None, "")
+    return RefusalsLocked(error.detail, error.trouble, table=table, holder=holder)
+
+
+def _stream_order(row: EventRow) -> int:
+    return row.originator_id.int

@@ -1,0 +1,120 @@
+"""Which versions other writers are about to take, found out without waiting for those writers.
+
+PostgreSQL tells nobody what an open transaction has inserted; an insert of the same key waits for it. So each
+key is tried with the shortest lock timeout there is (1 ms), in a subtransaction that is always rolled back.
+A held key costs a little over a millisecond, a free one a tenth of that. Where many must be tried while
+others wait, several connections share them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.event_log import HeldStreams
+
+_A_CONNECTION: Final = 25
+"""How many keys are tried on one connection before another one is worth its making."""
+
+_MOST_CONNECTIONS: Final = 16
+
+_ARGUMENTS: LiteralString = """
+    SELECT set_config('lock_timeout', '1ms', true),
+        set_config('offerlog.ids', %s, true), set_config('offerlog.versions', %s, true),
+        set_config('offerlog.seconds', %s, true)
+"""
+
+_TRY_KEYS: LiteralString = """
+    DO $$
+    DECLARE
+        ids uuid[] := current_setting('offerlog.ids')::uuid[];
+        versions int[] := current_setting('offerlog.versions')::int[];
+        until timestamptz := clock_timestamp() + current_setting('offerlog.seconds')::float8 * interval '1 s';
+        held int[] := '{}';
+        tried int := 0;
+    BEGIN
+        LOCK TABLE offerlog_events IN ROW EXCLUSIVE MODE; -- else a locked table would look like held keys
+        WHILE tried < cardinality(ids) AND clock_timestamp() < until LOOP
+            tried := tried + 1;
+            BEGIN
+                INSERT INTO offerlog_events (originator_version, originator_id, topic, state)
+                VALUES (versions[tried], ids[tried], '', '');
+                RAISE EXCEPTION USING ERRCODE = 'OFREE'; -- the row must go
+            EXCEPTION
+                WHEN lock_not_available THEN held := held || tried;
+                WHEN unique_violation OR SQLSTATE 'OFREE' THEN NULL;
+            END;
+        END LOOP;
+        PERFORM set_config('offerlog.held', array_to_string(held, ','), true);
+        PERFORM set_config('offerlog.tried', tried::text, true);
+    END $$
+"""
+
+_ANSWERS: LiteralString = "SELECT current_setting('offerlog.tried'), current_setting('offerlog.held')"
+
+
+class HeldStreamsFinder:
+    """Tries the next versions of streams; for one thread.
+
+    Args:
+        connect: Makes a connection in auto-commit mode.
+    """
+
+    def __init__(self, connect: Callable[[], Connection[Any]]) -> None:
+        self._connect = connect
+        self._connections: list[Connection[Any]] = []
+
+    def find(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
+        """Try the next version of each stream.
+
+        Args:
+            versions: By stream; tried in this order.
+            seconds: How long to try, once connected.
+            urgent: Whether to share the work among several connections where there is much to try.
+
+        Raises:
+            psycopg.OperationalError: The server cannot be reached, or has no connection left.
+        """
+        keys = list(versions.items())
+        most = min(_MOST_CONNECTIONS, 1 + len(keys) // _A_CONNECTION) if urgent else 1
+        with ThreadPoolExecutor(most, "offerlog-find-held") as pool:
+            self._connections += pool.map(lambda _: self._connect(), range(most - len(self._connections)))
+            try:
+                shares = [keys[n::most] for n in range(most)]
+                found = list(
+                    pool.map(lambda n: _try_keys(self._connections[n], shares[n], seconds), range(most))
+                )
+            except psycopg.Error:
+                self.release()
+                raise
+        return HeldStreams(
+            frozenset().union(*(one.held for one in found)),
+            frozenset().union(*(one.unknown for one in found)),
+        )
+
+    def release(self) -> None:
+        """Close its connections; the next look makes new ones."""
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+
+
+def _try_keys(connection: Connection[Any], keys: Sequence[tuple[UUID, int]], seconds: float) -> HeldStreams:
+    """Try keys on one connection, one after the other."""
+    ids = ",".join([str(stream) for stream, _ in keys])
+    versions = ",".join([str(version) for _, version in keys])
+    with (
+        connection.transaction(force_rollback=True),
+        connection.cursor(row_factory=tuple_row) as cursor,
+    ):
+        cursor.execute(_ARGUMENTS, (f"{{{ids}}}", f"{{{versions}}}", f"{seconds:f}"))
+        cursor.execute(_TRY_KEYS)
+        row = cursor.execute(_ANSWERS).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    tried = int(row[0])
+    held = frozenset(keys[int(n) - 1][0] for n in row[1].split(",") if n)
+    return HeldStreams(held, frozenset(stream for stream, _ in keys[tried:]))

@@ -1,0 +1,105 @@
+"""A page of the log as it is read for projections: what can be read of it, and what cannot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import Cursor
+
+from offerlog_application.projections.page import Positioned, streams_with_repeats
+from offerlog_application.projections.proof import SliceProof, prove
+from offerlog_domain.event_fields import Fact
+from offerlog_domain.events import LifecycleEvent
+from offerlog_infrastructure.postgres.log.mapper import FactMapper, UnreadableEvent
+
+EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
+
+READ_PAGE: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events
+    WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
+"""
+"""A page of the log: behind one position, up to another, at most so many."""
+
+_EARLIER: LiteralString = f"""
+    SELECT e.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+        SELECT {EVENT_COLUMNS} FROM offerlog_events
+        WHERE originator_id = wanted.id AND notification_id <= %s ORDER BY originator_version
+    ) AS e
+"""
+EventRow = tuple[int, UUID, int, str, bytes]
+"""Position, stream, version, topic and state: `EVENT_COLUMNS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An event that this build cannot read."""
+
+    position: int
+    stream: UUID
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """Consecutive events of the log, or of whole streams, as far as they can be read.
+
+    Attributes:
+        rows: All of them, as stored.
+        facts: Those that can be read.
+        unreadable: Those that cannot.
+        earlier: As in `Page`.
+        proof: What all of them together add to the proof of each slice.
+    """
+
+    rows: Sequence[EventRow]
+    facts: Sequence[Positioned]
+    unreadable: Sequence[Unreadable]
+    earlier: Mapping[UUID, Sequence[LifecycleEvent]]
+    proof: Mapping[int, SliceProof]
+
+
+def read_page(
+    cursor: Cursor[Any], mapper: FactMapper, rows: Sequence[EventRow], *, whole_streams: bool = False
+) -> ReadPage:
+    """Read stored events; the cursor gives binary tuples.
+
+    Args:
+        cursor: Where to ask for earlier events of streams with repeats.
+        mapper: Knows the facts of this build.
+        rows: In order of position, or stream by stream.
+        whole_streams: Whether the rows hold every event of their streams, so that there are none earlier.
+    """
+    facts: list[Positioned] = []
+    unreadable: list[Unreadable] = []
+    read = mapper.fact
+    for position, stream, version, topic, state in rows:
+        try:
+            facts.append(Positioned(position, read(stream, version, topic, state)))
+        except UnreadableEvent as error:
+            unreadable.append(Unreadable(position, stream, error))
+    repeating = streams_with_repeats(facts)
+    earlier: dict[UUID, list[LifecycleEvent]] = {stream: [] for stream in repeating}
+    if whole_streams:
+        found = [one.fact for one in facts if one.fact.originator_id in repeating]
+    else:
+        found = _earlier(cursor, mapper, repeating, rows) if repeating else []
+    for fact in found:
+        if isinstance(fact, LifecycleEvent):
+            earlier[fact.originator_id].append(fact)
+    proof = prove((row[0], row[1]) for row in rows)
+    return ReadPage(rows, facts, unreadable, earlier, proof)
+
+
+def _earlier(
+    cursor: Cursor[Any], mapper: FactMapper, streams: set[UUID], rows: Sequence[EventRow]
+) -> list[Fact]:
+    """All events of some streams up to the end of these rows, as far as they can be read."""
+    facts = []
+    last = max(row[0] for row in rows)
+    for _, stream, version, topic, state in cursor.execute(_EARLIER, (list(streams), last), prepare=True):
+        try:
+            facts.append(mapper.fact(stream, version, topic, state))
+        except UnreadableEvent:
+            continue  # the stream is a dead letter from there on, or becomes one with this page
+    return facts

@@ -1,0 +1,242 @@
+"""The library's recorders, made safe and fast: COPY for appends, no table lock, no gaps for readers.
+
+What the stock PostgreSQL recorders do and these do not: lock the whole table for every append, notify
+inside the appending transaction, try again after a lost connection without asking whether the first
+try was committed, and rescan the log for a topic filter that matches nothing.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import (
+    Notification,
+    OperationalError,
+    StoredEvent,
+    Subscription,
+    Tracking,
+)
+from eventsourcing.postgres import (
+    PostgresAggregateRecorder,
+    PostgresApplicationRecorder,
+    PostgresDatastore,
+    PostgresTrackingRecorder,
+)
+from psycopg import Connection, sql
+from psycopg.rows import DictRow
+
+from offerlog_domain.outcomes import Refusal
+from offerlog_infrastructure.postgres.connections import StoreConnection
+from offerlog_infrastructure.postgres.errors import naming_table
+from offerlog_infrastructure.postgres.log.copying import copy_events, copy_refusals
+from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
+from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.log.subscription import TimedSubscription
+from offerlog_infrastructure.postgres.refusals.tallies import insert_tallies
+
+_HURRY: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
+"""For an append that may meet a writer which is known to hang: others are waiting already."""
+
+_PATIENCE_SECONDS: Final = 60
+"""Time limit for the first safe position of a reader."""
+
+_PAGE: LiteralString = """
+    SELECT notification_id, originator_id, originator_version, topic, state FROM {}
+    WHERE notification_id BETWEEN %s AND %s AND (%s::text[] IS NULL OR topic = ANY(%s::text[]))
+    ORDER BY notification_id LIMIT %s
+"""
+
+
+def _notification(row: DictRow) -> Notification:
+    return Notification(
+        row["originator_id"],
+        row["originator_version"],
+        row["topic"],
+        bytes(row["state"]),
+        row["notification_id"],
+    )
+
+
+def _rows(events: Sequence[StoredEvent]) -> list[EventRow]:
+    rows = []
+    for event in events:
+        assert isinstance(event.originator_id, UUID)  # noqa: S101 - our streams are UUIDs
+        rows.append(EventRow(event.originator_version, event.originator_id, event.topic, event.state))
+    return rows
+
+
+class StreamRecorder(PostgresAggregateRecorder):
+    """Streams without a global order: the library's aggregate recorder by COPY."""
+
+    def create_table(self) -> None:
+        """Nothing to do: tables are made by migrations."""
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        """Append all or nothing.
+
+        Raises:
+            IntegrityError: A version is taken.
+        """
+        if stored_events:
+            table = sql.Identifier(self.datastore.schema, self.events_table_name)
+            with self.datastore.transaction(commit=True) as cursor:
+                copy_events(cursor, table, _rows(stored_events))
+        return None
+
+
+class LogRecorder(PostgresApplicationRecorder):
+    """The log: streams with a global position, read without gaps."""
+
+    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "stored_events") -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        self._table = sql.Identifier(datastore.schema, events_table_name)
+        self._refusals = sql.Identifier(datastore.schema, "refusals")
+        self._tallies = sql.Identifier(datastore.schema, "refusal_tallies")
+        self._lost = LostCommit(datastore, self._table, self._refusals)
+        self._horizon = SafeHorizon(datastore.schema, events_table_name)
+        self._looking = threading.Lock()
+        self._told = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
+        sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
+        self._drawn = sql.SQL("currval({})").format(sql.Literal(sequence))
+
+    def create_table(self) -> None:
+        """Nothing to do: tables are made by migrations."""
+
+    def append(
+        self, events: Sequence[EventRow], refusals: Sequence[Refusal] = (), *, hurried: bool = False
+    ) -> int | None:
+        """Append events and refusals in one transaction; returns the last position drawn, if any.
+
+        A connection lost during the commit is no answer: the server is asked what became of the
+        transaction, and the true outcome is returned or raised.
+
+        Raises:
+            StreamConflict: A version is taken or being taken; nothing was stored.
+            OperationalError: The server could not be reached; nothing was stored.
+            OutcomeUnknown: The server stayed away for a minute after the commit was sent.
+        """
+        xid: str | None = None
+        position: int | None = None
+        with self.datastore.get_connection() as connection:
+            try:
+                with connection.transaction(), connection.cursor() as cursor:
+                    if hurried:
+                        cursor.execute(_HURRY)
+                    if events:
+                        with naming_table(self.events_table_name):
+                            copy_events(cursor, self._table, events)
+                    if refusals:
+                        with naming_table("refusals"):
+                            copy_refusals(cursor, self._refusals, refusals)
+                        with naming_table("refusal_tallies"):
+                            insert_tallies(cursor, self._tallies, refusals)
+                    drawn = self._drawn if events else sql.SQL("NULL::bigint")
+                    row = cursor.execute(self._told.format(drawn)).fetchone()
+                    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+                    xid, position = row["xid"], row["position"]
+            except psycopg.Error as error:
+                if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                    connection.close()  # the next one may find the primary
+                    raise
+                if not connection.closed:
+                    raise
+                # However the driver calls it (a time-out of the server's is an InternalError): it is gone.
+                if xid is None:  # COMMIT was never sent
+                    raise OperationalError(str(error)) from error
+                lost = error
+            else:
+                return position
+        if self._lost.committed(xid, events, refusals):
+            return position
+        raise OperationalError(str(lost)) from lost
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        """The library's way in: as `append`, returning every event's position.
+
+        Raises:
+            IntegrityError: A version is taken.
+        """
+        if not stored_events:
+            return None
+        self.append(_rows(stored_events))
+        statement = sql.SQL(
+            "SELECT notification_id FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS k (id, version, n)"
+            " JOIN {} ON originator_id = k.id AND originator_version = k.version ORDER BY k.n"
+        ).format(self._table)
+        keys = [e.originator_id for e in stored_events], [e.originator_version for e in stored_events]
+        with self.datastore.cursor() as cursor:
+            return [row["notification_id"] for row in cursor.execute(statement, keys)]
+
+    def safe_position(self) -> int:
+        """The position up to which the log is complete now.
+
+        Waits only while writers are at work and none has been established since its connection was opened.
+        A later crash of the server makes it worthless (see `SafeHorizon`), so what is read up to it is read
+        on the same connection.
+
+        Raises:
+            OperationalError: A writer that was at work at the first look has not ended within a minute.
+        """
+        with self.datastore.get_connection() as connection:
+            return self._safe_position(connection)
+
+    def _safe_position(self, connection: Connection[DictRow]) -> int:
+        """As `safe_position`, for what is read on this connection afterwards.
+
+        All readers share one horizon. A crash ends every connection: one that was open before the horizon's
+        position was drawn, and answers still, shows that the server has not crashed since. A younger one
+        waits until the horizon has moved.
+        """
+        assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        with connection.cursor() as cursor:
+            while True:
+                with self._looking:
+                    position, as_of = self._horizon.advance(cursor), self._horizon.as_of
+                if position is not None and as_of is not None and connection.opened < as_of:
+                    return position
+                if time.monotonic() > deadline:
+                    raise OperationalError(
+                        f"writers of {self._horizon.table} have not ended within {_PATIENCE_SECONDS} seconds:"
+                        " look for old transactions in pg_stat_activity and end them"
+                    )
+                time.sleep(0.002)
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """A page of the log, never past the safe position of the connection that reads it."""
+        statement = sql.SQL(_PAGE).format(self._table)
+        begin = 0 if start is None else start if inclusive_of_start else start + 1
+        with self.datastore.get_connection() as connection:
+            safe = self._safe_position(connection)
+            wanted = list(topics) or None
+            where = begin, safe if stop is None else min(stop, safe), wanted, wanted, limit
+            return [_notification(row) for row in connection.execute(statement, where, prepare=True)]
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["LogRecorder"]:
+        """Follow the log; looks every few hundredths of a second, so that nothing hangs on a message."""
+        return TimedSubscription(self, gt=gt, topics=topics)
+
+
+class PositionRecorder(PostgresTrackingRecorder):
+    """Positions of projections, stored in the transaction of the view they belong to."""
+
+    def advance(self, connection: Connection[DictRow], view: str, position: int) -> None:
+        """Store a view's position in the transaction that a connection is in.
+
+        Raises:
+            IntegrityError: The view is there already.
+        """
+        with connection.cursor() as cursor:
+            self._insert_tracking(cursor, Tracking(view, position))

@@ -1,0 +1,49 @@
+"""Whole streams, read to show what happened: within the time of a read, and only while somebody waits."""
+
+from collections.abc import Sequence
+from typing import Final, LiteralString
+from uuid import UUID
+
+from psycopg.rows import tuple_row
+
+from offerlog_application.reading.read_budget import check_read
+from offerlog_domain.event_fields import Fact
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.reads.reading import read
+
+_STREAM: LiteralString = """
+    SELECT originator_version, topic, state FROM offerlog_events WHERE originator_id = %s
+    ORDER BY originator_version
+"""
+
+_STEP: Final = 1_000
+"""After so many events the read asks whether it may go on."""
+
+
+class StreamReader:
+    """Reads streams; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.reading
+        self._mapper = application.facts
+
+    def facts(self, stream: UUID) -> Sequence[Fact]:
+        """The whole stream, in order.
+
+        Raises:
+            ReadTimeoutError: It takes longer than a read may.
+            ReadCancelledError: Nobody waits for it any more.
+            StoreUnavailable: The store cannot be reached.
+            UnreadableEvent: A stored event is unknown to this build.
+        """
+        with (
+            read(self._datastore) as whole,
+            whole.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+        ):
+            stored = cursor.execute(_STREAM, (stream,)).fetchall()
+        facts: list[Fact] = []
+        for version, topic, state in stored:
+            if version % _STEP == 0:
+                check_read()
+            facts.append(self._mapper.fact(stream, version, topic, state))
+        return facts

@@ -1,0 +1,1 @@
+"""Projections in PostgreSQL: the projector, its tables, rebuilds and proofs."""

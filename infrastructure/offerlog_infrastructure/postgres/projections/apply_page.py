@@ -1,0 +1,170 @@
+"""Feeding one page to one view: what cannot be applied stops its own visitor-offer, and nothing else.
+
+An event that this build cannot read, or that the view cannot take, becomes a *dead letter*: from it on, the
+events of that stream wait, in order, and the view goes on without them. All of it happens in the
+transaction that moves the view's position, and so does the view's running proof.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import Cursor
+
+from offerlog_application.projections.page import Page, Positioned
+from offerlog_application.projections.proof import prove
+from offerlog_domain.events import LifecycleEvent
+from offerlog_infrastructure.postgres.log.pages import ReadPage, Unreadable
+
+Write = Callable[[Cursor[Any], Page], None]
+"""Writes the change that a page brings about; for a given view."""
+
+_DEAD: LiteralString = "SELECT originator_id FROM dead_letters WHERE view = %s"
+_DIE: LiteralString = """
+    INSERT INTO dead_letters (view, originator_id, position, originator_version, topic, error, organization,
+        action_map_id, waiting)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_WAIT: LiteralString = "UPDATE dead_letters SET waiting = waiting + %s WHERE view = %s AND originator_id = %s"
+_PROVE: LiteralString = """
+    INSERT INTO projection_proofs AS p (view, slice, events, digest)
+    SELECT %s, * FROM unnest(%s::int[], %s::bigint[], %s::numeric[])
+    ON CONFLICT (view, slice) DO UPDATE SET
+        events = p.events + excluded.events, digest = p.digest + excluded.digest
+"""
+
+_LONGEST_ERROR: Final = 2_000
+
+_POISON: Final = 8
+"""With more streams than this in a page and every one of them failing, it is not the events."""
+
+
+def feed(cursor: Cursor[Any], view: str, write: Write, page: ReadPage) -> None:
+    """Write a page to a view, with its proof and its dead letters, in the cursor's transaction.
+
+    Raises:
+        psycopg.Error: The store is in trouble; nothing was written.
+        Exception: Not one of many visitor-offers can be written; nothing was.
+    """
+    dead = {row[0] for row in cursor.execute(_DEAD, (view,), prepare=True).fetchall()}
+    broken = {one.stream: one for one in reversed(page.unreadable) if one.stream not in dead}
+    facts = page.facts
+    if dead or broken:
+        facts = [
+            one
+            for one in facts
+            if one.fact.originator_id not in dead
+            and (
+                one.fact.originator_id not in broken or one.position < broken[one.fact.originator_id].position
+            )
+        ]
+    refused = _write(cursor, write, facts, page.earlier) if facts else []
+    if len(refused) > _POISON and len(refused) == len({one.fact.originator_id for one in facts}):
+        raise refused[0].error  # nothing at all can be written: that is no matter of single events
+    broken |= {one.stream: one for one in refused}
+    slices = page.proof
+    if dead or broken:
+        slices = prove(
+            (position, stream)
+            for position, stream, *_ in page.rows
+            if stream not in dead and (stream not in broken or position < broken[stream].position)
+        )
+        _bury(cursor, view, page, dead, broken)
+    if slices:
+        counts, digests = [one.events for one in slices.values()], [one.digest for one in slices.values()]
+        cursor.execute(_PROVE, (view, list(slices), counts, digests), prepare=True)
+
+
+def _write(
+    cursor: Cursor[Any],
+    write: Write,
+    facts: Sequence[Positioned],
+    earlier: Mapping[UUID, Sequence[LifecycleEvent]],
+) -> list[Unreadable]:
+    """Write facts, as far as they can be written.
+
+    Returns:
+        For each stream with an event that cannot be written, the first such event.
+    """
+    try:
+        with cursor.connection.transaction():
+            write(cursor, Page(facts, earlier))
+    except psycopg.Error as error:
+        if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+            raise  # the store's trouble, not an event's
+        return _write_apart(cursor, write, facts, earlier, error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to one visitor-offer
+        return _write_apart(cursor, write, facts, earlier, error)
+    return []
+
+
+def _write_apart(
+    cursor: Cursor[Any],
+    write: Write,
+    facts: Sequence[Positioned],
+    earlier: Mapping[UUID, Sequence[LifecycleEvent]],
+    error: Exception,
+) -> list[Unreadable]:
+    """After a failure: halve the streams until one that fails stands alone."""
+    streams = sorted({one.fact.originator_id for one in facts})
+    if len(streams) == 1:
+        return [_write_prefix(cursor, write, facts, earlier, error)]
+    first = set(streams[: len(streams) // 2])
+    halves = (
+        [one for one in facts if one.fact.originator_id in first],
+        [one for one in facts if one.fact.originator_id not in first],
+    )
+    return [failed for half in halves for failed in _write(cursor, write, half, earlier)]
+
+
+def _write_prefix(
+    cursor: Cursor[Any],
+    write: Write,
+    facts: Sequence[Positioned],
+    earlier: Mapping[UUID, Sequence[LifecycleEvent]],
+    error: Exception,
+) -> Unreadable:
+    """As much of one stream as can be written, at one go: a rebuild writes every stream only once.
+
+    Returns:
+        Its first event that cannot be.
+    """
+    written, failing = 0, len(facts)  # so many of them can be written; so many cannot
+    while failing - written > 1:
+        middle = (written + failing) // 2
+        try:
+            with cursor.connection.transaction(force_rollback=True):
+                write(cursor, Page(facts[:middle], earlier))
+        except psycopg.Error as trouble:
+            if not isinstance(trouble, psycopg.DataError | psycopg.IntegrityError):
+                raise  # the store's trouble, not an event's
+            failing, error = middle, trouble
+        except Exception as trouble:  # noqa: BLE001 - whatever it is, it belongs to an event
+            failing, error = middle, trouble
+        else:
+            written = middle
+    if written:
+        write(cursor, Page(facts[:written], earlier))
+    return Unreadable(facts[written].position, facts[written].fact.originator_id, error)
+
+
+def _bury(
+    cursor: Cursor[Any], view: str, page: ReadPage, dead: set[UUID], broken: Mapping[UUID, Unreadable]
+) -> None:
+    """Note the new dead letters, and how many more events wait behind old ones."""
+    waiting: dict[UUID, int] = {}
+    for position, stream, *_ in page.rows:
+        if stream in dead or (stream in broken and position >= broken[stream].position):
+            waiting[stream] = waiting.get(stream, 0) + 1
+    known = {one.fact.originator_id: one.fact for one in page.facts}
+    rows = {(row[0], row[1]): row for row in page.rows}
+    for stream, count in waiting.items():
+        if stream in dead:
+            cursor.execute(_WAIT, (count, view, stream))
+            continue
+        one, fact = broken[stream], known.get(stream)
+        _, _, version, topic, _ = rows[one.position, stream]
+        where = (fact.organization, fact.action_map_id) if fact is not None else (None, None)
+        error = f"{type(one.error).__name__}: {one.error}".replace("\0", "")[:_LONGEST_ERROR]
+        cursor.execute(_DIE, (view, stream, one.position, version, topic, error, *where, count))

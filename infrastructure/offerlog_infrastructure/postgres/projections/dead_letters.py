@@ -1,0 +1,84 @@
+"""Dead letters: which visitor-offers a projection goes on without, and taking them in again."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+from uuid import UUID
+
+from psycopg.rows import tuple_row
+
+from offerlog_application.reading.read_models import DeadLetter
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, read_page
+from offerlog_infrastructure.postgres.projections.apply_page import feed
+from offerlog_infrastructure.postgres.projections.tables import VIEWS, View, prepare
+
+_LIST: LiteralString = """
+    SELECT view, originator_id AS stream, position, originator_version AS version, topic, error, dead_at,
+        waiting
+    FROM dead_letters ORDER BY view, position
+"""
+_SHORT_BY: LiteralString = """
+    SELECT coalesce(sum(waiting), 0)::bigint AS events FROM dead_letters
+    WHERE view = %s AND (organization IS NULL OR organization = %s)
+      AND (action_map_id IS NULL OR cardinality(%s::uuid[]) = 0 OR action_map_id = ANY(%s))
+"""
+_LIFT: LiteralString = """
+    DELETE FROM dead_letters WHERE view = %s AND originator_id = %s RETURNING position
+"""
+_WAITING: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events
+    WHERE originator_id = %s AND notification_id BETWEEN %s AND %s ORDER BY originator_version
+"""
+
+
+class PostgresDeadLetters:
+    """The dead letters of all projections; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._application = application
+        self._datastore = application.reading
+
+    def all(self) -> Sequence[DeadLetter]:
+        """Every one, by projection and position."""
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            return [DeadLetter(**row) for row in cursor.execute(_LIST).fetchall()]
+
+    def short_by(self, view: str, organization: str, action_maps: Sequence[str] = ()) -> int:
+        """How many events a projection lacks of what is asked for; those of unknown origin always count."""
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            maps = list(action_maps)
+            row = cursor.execute(_SHORT_BY, (view, organization, maps, maps), prepare=True).fetchone()
+            return int(row["events"]) if row else 0
+
+    def retry(self) -> int:
+        """Take in again, in order, what waits; what still cannot be applied stays a dead letter.
+
+        Returns:
+            How many visitor-offers are dead letters no more.
+        """
+        lifted = 0
+        by_name = {view.name: view for view in VIEWS}
+        for letter in self.all():
+            lifted += self._retry(by_name[letter.view], letter.stream)
+        return lifted
+
+    def _retry(self, view: View, stream: UUID) -> bool:
+        with store_reached(self._application.reading), self._application.connect() as connection:
+            prepare(connection)
+            with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+                # Whoever holds the view's position writes it: the projector waits for us, or we for it.
+                cursor.execute("SET LOCAL lock_timeout = 0")
+                position = cursor.execute(
+                    "SELECT notification_id FROM offerlog_tracking WHERE application_name = %s FOR UPDATE",
+                    (view.name,),
+                ).fetchone()
+                lifted = cursor.execute(_LIFT, (view.name, stream)).fetchone()
+                if position is None or lifted is None:
+                    return False
+                rows = cursor.execute(_WAITING, (stream, lifted[0], position[0])).fetchall()
+                feed(cursor, view.name, view.apply, read_page(cursor, self._application.facts, rows))
+                still = cursor.execute(
+                    "SELECT FROM dead_letters WHERE view = %s AND originator_id = %s", (view.name, stream)
+                ).fetchone()
+                return still is None

@@ -1,0 +1,188 @@
+"""The projector: feeds the views from the log, page by page, exactly once.
+
+Any number of processes may run one; for each view one of them is active, by an advisory lock that its
+connection holds, and the others stand by. Each page and the position it reaches are written in one
+transaction, on that same connection: whoever loses the connection loses both.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final, LiteralString
+
+from psycopg import Connection, Cursor
+from psycopg.rows import DictRow, tuple_row
+
+from offerlog_application.ports.tracing import UNTRACED, Trace, ViewedPage
+from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.log.hung_sessions import Silent, end_hung_sessions
+from offerlog_infrastructure.postgres.log.pages import READ_PAGE, read_page
+from offerlog_infrastructure.postgres.projections.apply_page import feed
+from offerlog_infrastructure.postgres.projections.tables import VIEWS, View, prepare
+
+PAGE: Final = 2_000
+"""How many events one transaction of the projector takes."""
+
+_LOOK_SECONDS: Final = 0.02
+"""How often the log is looked at; rarer looks cost readers time, more frequent ones cost writers."""
+
+_STAND_BY_SECONDS: Final = 0.5
+"""How often a projector that stands by tries to become active."""
+
+_STUCK_SECONDS: Final = 2.0
+"""How often a projector that cannot go on, or that stands by, looks for sessions that hang."""
+
+_ANSWER_SECONDS: Final = 120.0
+"""How long the server may be silent before the connection counts as lost: longer than a rebuild compares."""
+
+LOCK_SPACE: Final = 0x6F66_6C67
+"""The first key of the advisory locks ("oflg" in ASCII); the second is the view's number."""
+
+_ANYTHING_NEW: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM offerlog_events WHERE notification_id <= %s AND notification_id > (
+            SELECT min(notification_id) FROM offerlog_tracking WHERE application_name = ANY(%s)
+        )
+    ) AS new
+"""
+"""Asked before any lock is taken: a lock on a row is a write, and an idle service writes nothing."""
+
+_POSITIONS: LiteralString = """
+    SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
+    WHERE application_name = ANY(%s) ORDER BY application_name FOR UPDATE
+"""
+_log = logging.getLogger(__name__)
+
+
+class Projector:
+    """One process's projector: a thread that keeps the views it owns up with the log.
+
+    Attributes:
+        error: What stopped the last page, None while all is well; it is tried again all the time.
+    """
+
+    def __init__(
+        self, application: OfferlogApplication, views: Sequence[View] = VIEWS, *, trace: Trace = UNTRACED
+    ) -> None:
+        self._application = application
+        self._trace = trace
+        self._views = views
+        self._recorder = application.positions
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._moved = threading.Condition()
+        self.error: Exception | None = None
+        self._trouble = RepeatedTrouble(_log, "the projector stopped and will try again")
+        self._thread = threading.Thread(target=self._run, name="offerlog-projector", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have a look at the log now: somebody waits for it to show."""
+        self._woken.set()
+
+    def await_move(self, timeout: float) -> None:
+        """Wait until this process's projector has moved, at most `timeout` seconds."""
+        with self._moved:
+            self._moved.wait(timeout)
+
+    def close(self) -> None:
+        """Stop after the page in hand and stand back for others."""
+        self._stopped.set()
+        self._woken.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with (
+                    store_reached(self._application.reading),
+                    self._application.connect(answer_within=_ANSWER_SECONDS) as connection,
+                ):
+                    self._serve(connection)
+            except Exception as error:  # noqa: BLE001 - the projector outlives whatever stops a page
+                self.error = error
+                self._trouble.note(error)
+                self._stopped.wait(_STAND_BY_SECONDS)
+
+    def _serve(self, connection: Connection[DictRow]) -> None:
+        """Feed the views this connection owns, until stopped or until something fails."""
+        # It looks many times a second; one that does not is stopped or hung, and another one takes over.
+        connection.execute("SET idle_session_timeout = '10s'")
+        connection.execute("SET lock_timeout = 0")  # a rebuild that switches holds the positions for a while
+        prepare(connection)
+        owned: list[View] = []
+        looked = checked = 0.0
+        silent: Silent = frozenset()
+        log = self._application.log
+        horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
+        while not self._stopped.is_set():
+            if len(owned) < len(self._views) and time.monotonic() - looked >= _STAND_BY_SECONDS:
+                looked = time.monotonic()
+                owned += self._claim(connection, owned)
+            moved, works = False, not owned
+            if owned:
+                with connection.cursor() as cursor:
+                    safe = horizon.advance(cursor)
+                    new = safe is not None and self._anything_new(cursor, owned, safe)
+                while new and safe is not None and not self._stopped.is_set():
+                    if not self._turn(connection, owned, safe):
+                        break
+                    moved = True
+                    with self._moved:
+                        self._moved.notify_all()
+                works = safe is not None
+            if works:
+                self.error = None
+                self._trouble.over()
+            stuck = len(owned) < len(self._views) or horizon.stuck_for() > _STUCK_SECONDS
+            if stuck and time.monotonic() - checked >= _STUCK_SECONDS:
+                checked = time.monotonic()
+                with connection.cursor() as cursor:
+                    silent = end_hung_sessions(cursor, horizon.table, LOCK_SPACE, silent)
+            if not moved:
+                self._woken.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
+                self._woken.clear()
+
+    @staticmethod
+    def _anything_new(cursor: Cursor[DictRow], owned: Sequence[View], safe: int) -> bool:
+        """Whether the log holds anything that one of these views lacks."""
+        row = cursor.execute(_ANYTHING_NEW, (safe, [view.name for view in owned]), prepare=True).fetchone()
+        return row is not None and bool(row["new"])
+
+    def _claim(self, connection: Connection[DictRow], owned: Sequence[View]) -> list[View]:
+        claimed = []
+        for number, view in enumerate(self._views):
+            if view not in owned:
+                row = connection.execute(
+                    "SELECT pg_try_advisory_lock(%s, %s) AS mine", (LOCK_SPACE, number)
+                ).fetchone()
+                if row is not None and row["mine"]:
+                    claimed.append(view)
+        return claimed
+
+    def _turn(self, connection: Connection[DictRow], owned: Sequence[View], safe: int) -> bool:
+        """One page for the views that are furthest behind; returns whether there was one."""
+        fed: list[ViewedPage] = []
+        with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            cursor.execute(_POSITIONS, ([view.name for view in owned],), prepare=True)
+            positions: dict[str, int] = dict(cursor.fetchall())
+            behind = min(positions.values())
+            ahead = [position for position in positions.values() if position > behind]
+            found = cursor.execute(READ_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
+            last = found[-1][0] if found else min(ahead, default=0)
+            if not behind < last <= safe:
+                return False
+            page = read_page(cursor, self._application.facts, found)
+            for view in owned:
+                if positions[view.name] == behind:
+                    began = time.time_ns()
+                    feed(cursor, view.name, view.apply, page)
+                    self._recorder.advance(connection, view.name, last)
+                    fed.append(ViewedPage(view.name, behind, last, len(found), began, time.time_ns()))
+        for shown in fed:  # it is durable; and so the writer has heard of the commits in it
+            self._trace.page(shown)
+        return True

@@ -1,0 +1,94 @@
+"""Whether the projections have folded in every event of the log once: their proofs beside the log's."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+
+from psycopg.rows import DictRow
+
+from offerlog_application.reading.read_models import Proof, SliceDifference
+from offerlog_infrastructure.postgres.connections import unlimited
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.projections.tables import VIEWS
+
+_PROOFS: LiteralString = """
+    SELECT t.application_name AS view, t.notification_id AS position,
+        coalesce(sum(p.events), 0)::bigint AS events, coalesce(sum(p.digest), 0) AS digest,
+        (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
+            AS waiting,
+        to_regclass(asked.one_table)::oid::bigint AS edition
+    FROM unnest(%s::text[], %s::text[]) AS asked (view, one_table)
+    JOIN offerlog_tracking t ON t.application_name = asked.view
+    LEFT JOIN projection_proofs p ON p.view = asked.view
+    GROUP BY 1, 2, asked.one_table ORDER BY 1
+"""
+"""A rebuild puts new tables in the place of the old: what has been built anew is known by their number."""
+_DIFFERENCES: LiteralString = """
+    WITH log AS (
+        SELECT get_byte(uuid_send(e.originator_id), 0) >> 4 AS slice, count(*) AS events,
+            sum(e.notification_id::numeric * e.notification_id) AS digest
+        FROM offerlog_events e LEFT JOIN dead_letters d
+            ON d.view = %(view)s AND d.originator_id = e.originator_id AND d.position <= e.notification_id
+        WHERE e.notification_id <= %(position)s AND d.view IS NULL
+        GROUP BY 1
+    ), folded AS (
+        SELECT slice, events, digest FROM projection_proofs WHERE view = %(view)s
+    )
+    SELECT slice, coalesce(log.events, 0) AS expected, coalesce(folded.events, 0) AS events
+    FROM log FULL JOIN folded USING (slice)
+    WHERE (coalesce(log.events, 0), coalesce(log.digest, 0))
+        <> (coalesce(folded.events, 0), coalesce(folded.digest, 0))
+    ORDER BY slice
+"""
+
+
+class PostgresProofs:
+    """The proofs of all projections; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.reading
+
+    def proof(self, view: str) -> Proof:
+        """What a projection has folded in by now; costs one small query.
+
+        Raises:
+            KeyError: There is no such projection.
+        """
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            row = cursor.execute(_PROOFS, _asked(view)).fetchone()
+        if row is None:
+            raise KeyError(view)
+        return _proof(row, ())
+
+    def verify(self, view: str | None = None) -> Sequence[Proof]:
+        """Every projection's proof compared with the log's own at its position; reads the whole log.
+
+        Raises:
+            KeyError: There is no such projection.
+        """
+        with store_reached(self._datastore), self._datastore.transaction() as cursor:
+            unlimited(cursor.connection)  # it reads the whole log
+            # One snapshot: position, proof and log as of the same moment.
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            rows = cursor.execute(_PROOFS, _asked(view)).fetchall()
+            if not rows:
+                raise KeyError(view)
+            found = []
+            for row in rows:
+                at = {"view": row["view"], "position": row["position"]}
+                differences = cursor.execute(_DIFFERENCES, at).fetchall()
+                found.append(_proof(row, tuple(SliceDifference(**one) for one in differences)))
+            return found
+
+
+def _asked(view: str | None) -> tuple[list[str], list[str]]:
+    """That projection, or all of them: their names, and one table of each."""
+    asked = [one for one in VIEWS if view in (None, one.name)]
+    return [one.name for one in asked], [one.tables[0] for one in asked]
+
+
+def _proof(row: DictRow, differences: tuple[SliceDifference, ...]) -> Proof:
+    digest = str(row["digest"])
+    return Proof(
+        row["view"], row["position"], row["events"], digest, row["waiting"], row["edition"], differences
+    )

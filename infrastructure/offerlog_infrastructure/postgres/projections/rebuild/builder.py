@@ -1,0 +1,126 @@
+"""The way of a rebuild: load in slices, catch up with the live log, prove, switch.
+
+Readers and the projector go on with the live tables all the while. At the end the projector waits, for as
+long as it takes to compare old and new at one position; then the new tables take the place of the old.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from psycopg import Connection
+from psycopg.rows import DictRow, tuple_row
+
+from offerlog_application.projections.rebuilds import RebuildProgress, RebuildRunning
+from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
+from offerlog_infrastructure.postgres.projections.rebuild.loading import load
+from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
+from offerlog_infrastructure.postgres.projections.rebuild.swap import catch_up, prove_and_switch
+from offerlog_infrastructure.postgres.projections.tables import View, prepare
+
+_LOCK_NUMBER: Final = 100
+"""The second key of the advisory lock that keeps rebuilds apart."""
+
+
+def rebuild(
+    application: OfferlogApplication,
+    views: Sequence[View],
+    *,
+    told: Callable[[RebuildProgress], None] = lambda _: None,
+    accept_difference: bool = False,
+    switch: bool = True,
+) -> None:
+    """Build views anew and put them in the place of the live ones; an interrupted one is gone on with.
+
+    Args:
+        application: The log.
+        views: Which; each event is read once for all of them.
+        told: Is told how far it is, several times a second.
+        accept_difference: Whether to switch although old and new differ.
+        switch: False to compare only.
+
+    Raises:
+        RebuildRunning: Another one is at work.
+        ProjectionsDiffer: Old and new differ at the same position.
+        NotProjected: The live projection does not move.
+        TablesInUseError: Somebody else keeps the live tables locked.
+        RebuildWorkersError: The processes that load ended before the last slice.
+        SchemaNotMade: The database's user may not make the schema that it takes.
+    """
+    workshop = Workshop(application.log.datastore.schema)
+    with application.connect() as connection, _alone(connection):
+        goal = workshop.goal(connection, views)
+        if goal is None:
+            goal = _last_event(connection, application.log.safe_position())
+            workshop.open(connection, views, goal)
+        workshop.enter(connection)
+        load(application, connection, workshop, views, told)
+        told(RebuildProgress("indexing", goal, goal))
+        with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            with _indexed(application, workshop, views):
+                prepare(connection)
+                told(RebuildProgress("catching up", goal, goal))
+                catch_up(application, cursor, views)
+            told(RebuildProgress("proving", goal, goal))
+            prove_and_switch(application, cursor, workshop, views, accept=accept_difference, switch=switch)
+
+
+@contextlib.contextmanager
+def _alone(connection: Connection[DictRow]) -> Iterator[None]:
+    """Keep other rebuilds away; given back at once, as the server notices the end of a connection later."""
+    lock = (LOCK_SPACE, _LOCK_NUMBER)
+    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS mine", lock).fetchone()
+    if row is None or not row["mine"]:
+        raise RebuildRunning
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
+
+
+def _last_event(connection: Connection[DictRow], safe: int) -> int:
+    """The last event up to there: what was drawn behind it and given up moves no live projection."""
+    row = connection.execute(
+        "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events WHERE notification_id <= %s",
+        (safe,),
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return int(row["last"])
+
+
+@contextlib.contextmanager
+def _indexed(application: OfferlogApplication, workshop: Workshop, views: Sequence[View]) -> Iterator[None]:
+    """Finish the tables, and keep the server's vacuum off the live ones from then on.
+
+    It takes a second at each table to make way: the switch, and all readers with it, need not wait for that.
+    """
+    with application.connect() as guard, guard.transaction(), guard.cursor() as cursor:
+        workshop.enter(guard)
+        with ThreadPoolExecutor(len(views) + 1) as pool:
+            # The server does the work: each view on a core of its own.
+            work = [pool.submit(_finish, application, workshop, view) for view in views]
+            work.append(pool.submit(workshop.keep_vacuum_off, cursor, views))
+            for done in work:
+                done.result()
+        with application.connect() as connection, announced("the rebuilt tables to be vacuumed"):
+            # Behind all of it: while a transaction that began before is under way, no page is visible to all.
+            for view in views:
+                workshop.vacuum(connection, view)
+        yield
+
+
+def _finish(application: OfferlogApplication, workshop: Workshop, view: View) -> None:
+    """Sum up what the slices have loaded, and index it; once."""
+    with application.connect() as connection, announced(f"the indexes of the rebuilt {view.name}"):
+        workshop.enter(connection)
+        with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute("SELECT loaded FROM steps WHERE view = %s FOR UPDATE", (view.name,))
+            if cursor.fetchone() == (False,):
+                if view.finish:
+                    cursor.execute(view.finish)
+                workshop.index(cursor, view)
+                cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (view.name,))

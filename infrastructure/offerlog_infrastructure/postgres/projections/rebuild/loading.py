@@ -1,0 +1,144 @@
+"""Loading all slices: a process a core and one more, or this one where there is little to do."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from psycopg import Connection
+from psycopg.rows import DictRow
+
+from offerlog_application.projections.rebuilds import EndedWorker, RebuildProgress, RebuildWorkersError
+from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.projections.rebuild.slices import load_slices
+from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
+from offerlog_infrastructure.postgres.projections.tables import View
+
+_LOOK_SECONDS: Final = 0.1
+_LAST_WORDS: Final = 400
+"""Number of characters that are shown of a worker's last words."""
+
+_ALONE: Final = 2
+"""Fewer slices than this are loaded without processes for it."""
+
+_WORKER: Final = "from offerlog_infrastructure.postgres.projections.rebuild.slices import main; main()"
+
+
+def load(
+    application: OfferlogApplication,
+    connection: Connection[DictRow],
+    workshop: Workshop,
+    views: Sequence[View],
+    told: Callable[[RebuildProgress], None],
+) -> None:
+    """Load what is left; `told` hears how far it is, several times a second.
+
+    Raises:
+        RebuildWorkersError: All processes that load were killed, or have failed.
+    """
+    while (left := _left(connection, told).slices) >= _ALONE:
+        # One more than there are cores: each waits for the server a third of its time.
+        with _workers(application, workshop, views, min(left, (os.cpu_count() or 1) + 1)) as workers:
+            while left:
+                left = _await_slice(connection, workers, left, told)
+                if all(worker.returncode == 0 for worker in workers):
+                    break  # what is left was held by somebody who has let go of it since
+    with announced("a process of an earlier rebuild to let go of the last slice"):
+        while left:
+            load_slices(connection, views)
+            if left := _left(connection, told).slices:
+                time.sleep(_LOOK_SECONDS)
+
+
+def _await_slice(
+    connection: Connection[DictRow],
+    workers: Sequence["subprocess.Popen[str]"],
+    before: int,
+    told: Callable[[RebuildProgress], None],
+) -> int:
+    """Wait until one more slice has been loaded; returns how many are left.
+
+    Raises:
+        RebuildWorkersError: All workers have ended, and slices are left.
+    """
+    numbers = ", ".join(str(worker.pid) for worker in workers)
+    with announced(f"the processes of the rebuild ({numbers}) to load the next part of the log"):
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            ended = [worker for worker in workers if worker.poll() is not None]
+            left = _left(connection, told)
+            failed = [worker for worker in ended if worker.returncode]
+            if left.slices and len(ended) == len(workers) and failed:
+                raise RebuildWorkersError([_ended(worker) for worker in failed], left.events, left.goal)
+            if left.slices < before or len(ended) == len(workers):
+                return left.slices
+
+
+def _ended(worker: "subprocess.Popen[str]") -> EndedWorker:
+    """The end of a worker, in words."""
+    said = " ".join((worker.stderr.read() if worker.stderr else "").split())[-_LAST_WORDS:]
+    if worker.returncode >= 0:
+        return EndedWorker(worker.pid, f"ended with exit code {worker.returncode}", said)
+    try:
+        name = signal.Signals(-worker.returncode).name
+    except ValueError:
+        name = f"signal {-worker.returncode}"
+    memory = (
+        ", perhaps for want of memory (see the system's log)" if -worker.returncode == signal.SIGKILL else ""
+    )
+    return EndedWorker(worker.pid, f"was ended by {name}{memory}", said)
+
+
+class _Left(NamedTuple):
+    """The part of the log that is still to be loaded.
+
+    Attributes:
+        slices: How many slices.
+        events: How many events have been loaded.
+        goal: Up to which position they are loaded.
+    """
+
+    slices: int
+    events: int
+    goal: int
+
+
+def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], None]) -> _Left:
+    """The amount that is still to be loaded."""
+    row = connection.execute(
+        "SELECT count(*) FILTER (WHERE NOT done) AS left, sum(events)::bigint AS events,"
+        " (SELECT goal FROM plan) AS goal FROM slices"
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    told(RebuildProgress("loading", row["events"] or 0, row["goal"]))
+    return _Left(int(row["left"]), int(row["events"] or 0), int(row["goal"]))
+
+
+@contextlib.contextmanager
+def _workers(
+    application: OfferlogApplication, workshop: Workshop, views: Sequence[View], count: int
+) -> Iterator[list[subprocess.Popen[str]]]:
+    workers: list[subprocess.Popen[str]] = []
+    task = "\t".join([application.dsn, workshop.live, *(view.name for view in views)])
+    try:
+        for _ in range(count):
+            worker = subprocess.Popen(  # noqa: S603 - our own code, in another process
+                [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            workers.append(worker)
+            assert worker.stdin is not None  # noqa: S101 - asked for above
+            worker.stdin.write(task + "\n")
+            worker.stdin.flush()
+        yield workers
+    finally:
+        for worker in workers:
+            if worker.stdin is not None:
+                worker.stdin.close()  # which ends it, if it has not ended
+            worker.wait()
+            if worker.stderr is not None:
+                worker.stderr.close()

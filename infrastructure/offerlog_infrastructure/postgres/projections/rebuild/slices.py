@@ -1,0 +1,96 @@
+"""Loading slices of the streams into the workshop; run by several processes side by side.
+
+A slice is taken, loaded and marked in one transaction: a process that dies leaves nothing behind but work.
+"""
+
+import gc
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, LiteralString
+
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from offerlog_infrastructure.postgres.connections import connect
+from offerlog_infrastructure.postgres.log.mapper import FactMapper
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, EventRow, read_page
+from offerlog_infrastructure.postgres.projections.apply_page import feed
+from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
+from offerlog_infrastructure.postgres.projections.tables import VIEWS, View
+
+_PAGE: Final = 5_000
+
+_TAKE: LiteralString = """
+    SELECT number, low, high, goal FROM slices, plan WHERE NOT done
+    ORDER BY number LIMIT 1 FOR UPDATE OF slices SKIP LOCKED
+"""
+_READ: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events
+    WHERE originator_id BETWEEN %s AND %s AND notification_id <= %s
+    ORDER BY originator_id, originator_version
+"""
+_DONE: LiteralString = "UPDATE slices SET done = true, events = %s WHERE number = %s"
+
+
+def load_slices(connection: Connection[Any], views: Sequence[View]) -> None:
+    """Load slice after slice until none is left; the connection is in the workshop, in auto-commit mode."""
+    mapper = FactMapper()
+    while True:
+        with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            taken = cursor.execute(_TAKE).fetchone()
+            if taken is None:
+                return
+            number, low, high, goal = taken
+            events = 0
+            for rows in _whole_streams(connection, (low, high, goal)):
+                page = read_page(cursor, mapper, rows, whole_streams=True)
+                for view in views:
+                    feed(cursor, view.name, view.load, page)
+                events += len(rows)
+            cursor.execute(_DONE, (events, number))
+
+
+def _whole_streams(connection: Connection[Any], bounds: tuple[Any, ...]) -> Iterator[list[EventRow]]:
+    """Pages of a slice that end where a stream ends."""
+    with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
+        cursor.execute(_READ, bounds)
+        rest: list[EventRow] = []
+        while page := cursor.fetchmany(_PAGE):
+            rows = rest + page
+            end = len(rows)
+            while end and rows[end - 1][1] == rows[-1][1]:
+                end -= 1  # the last stream may go on
+            rest = rows[end:]
+            if end:
+                yield rows[:end]
+        if rest:
+            yield rest
+
+
+def main() -> None:
+    """A process of its own: the connection string, the live schema and the views come on standard input."""
+    dsn, schema, *names = sys.stdin.readline().split("\t")
+    gc.disable()  # facts and rows make no cycles
+    logging.disable()  # the starter speaks, also of what is waited for here
+    threading.Thread(target=_end_with_starter, daemon=True).start()
+    wanted = {name.strip() for name in names}
+    try:
+        with connect(dsn, schema) as connection:
+            Workshop(schema).enter(connection)
+            # What a crash of the server takes away is loaded again; the switch at the end waits for the disk.
+            connection.execute("SET synchronous_commit TO off")
+            load_slices(connection, [view for view in VIEWS if view.name in wanted])
+    except Exception as error:  # noqa: BLE001 - whatever it is, the starter shows it
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _end_with_starter() -> None:
+    sys.stdin.read()
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""Where a rebuild works: a schema of its own beside the live one, with what is needed to go on later.
+
+Its tables have the names of the live ones. A connection that looks there first runs every statement of the
+views unchanged; what is not there (the log) is found in the live schema.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection, Cursor, sql
+from psycopg.rows import DictRow, tuple_row
+
+from offerlog_infrastructure.postgres.migrations import SchemaNotMade
+from offerlog_infrastructure.postgres.projections.tables import View
+
+_EVENTS_A_SLICE: Final = 20_000
+_MOST_SLICES: Final = 256
+
+_BOOKS: LiteralString = """
+    CREATE TABLE plan (code text NOT NULL, goal bigint NOT NULL);
+    CREATE TABLE steps (
+        view text PRIMARY KEY, position bigint NOT NULL, loaded boolean NOT NULL DEFAULT false
+    );
+    CREATE TABLE slices (
+        number integer PRIMARY KEY, low uuid NOT NULL, high uuid NOT NULL,
+        events bigint NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false
+    );
+"""
+
+_GRANTS: LiteralString = """
+    SELECT acl.privilege_type, CASE WHEN acl.grantee <> 0 THEN pg_get_userbyid(acl.grantee) END,
+        acl.is_grantable
+    FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS acl
+    WHERE oid = %s::regclass AND acl.grantee <> relowner
+"""
+
+
+class Workshop:
+    """The schema beside the live one.
+
+    Attributes:
+        live: The live schema's name.
+        name: Its own.
+    """
+
+    def __init__(self, live: str) -> None:
+        self.live = live
+        self.name = f"{live}_rebuild"
+
+    def enter(self, connection: Connection[Any]) -> None:
+        """Make a connection look here first, and let its transactions take their time."""
+        path = sql.SQL(", ").join([sql.Identifier(self.name), sql.Identifier(self.live)])
+        connection.execute(sql.SQL("SET search_path TO {}").format(path))
+        connection.execute("SET idle_in_transaction_session_timeout = 0")
+        # The server's own vacuum may be at a table that is being indexed; it makes way after a second.
+        connection.execute("SET lock_timeout = 0")
+
+    def goal(self, connection: Connection[Any], views: Sequence[View]) -> int | None:
+        """Up to where an earlier, interrupted rebuild of the same views by the same code was to load."""
+        here = self._name_of("plan")
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            if cursor.execute("SELECT to_regclass(%s)", (here.as_string(connection),)).fetchone() == (None,):
+                return None
+            row = cursor.execute(
+                sql.SQL("SELECT goal FROM {} WHERE code = %s").format(here), (_code(views),)
+            ).fetchone()
+            return None if row is None else int(row[0])
+
+    def open(self, connection: Connection[Any], views: Sequence[View], goal: int) -> None:
+        """Begin anew: bare copies of the views' tables, and the slices still to be loaded.
+
+        Raises:
+            SchemaNotMade: The user may not make a schema.
+        """
+        with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+            self.close(cursor)
+            try:
+                cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.name)))
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise SchemaNotMade(self.name, connection.info.user) from error
+            cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(self.name)))
+            cursor.execute(_BOOKS)
+            cursor.execute("INSERT INTO plan VALUES (%s, %s)", (_code(views), goal))
+            for view in views:
+                cursor.execute("INSERT INTO steps (view, position) VALUES (%s, %s)", (view.name, goal))
+                for table in view.tables:
+                    self._copy_bare(cursor, table)
+            for table in ("projection_proofs", "dead_letters"):
+                cursor.execute(
+                    sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
+                        sql.Identifier(table), self._live_name_of(table)
+                    )
+                )
+            cursor.executemany("INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)", _slices(goal))
+
+    def close(self, cursor: Cursor[Any]) -> None:
+        """Remove it and all that is in it."""
+        cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.name)))
+
+    def index(self, cursor: Cursor[Any], view: View) -> None:
+        """Give the copies the keys and indexes that the live tables have."""
+        for table in view.tables:
+            live = self._live_name_of(table).as_string(cursor)
+            cursor.execute(
+                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass"
+                " AND contype IN ('p', 'u')",
+                (live,),
+            )
+            for name, definition in cursor.fetchall():
+                cursor.execute(
+                    sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
+                        self._name_of(table), sql.Identifier(name), sql.SQL(definition)
+                    )
+                )
+            cursor.execute(
+                "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = %s::regclass"
+                " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)",
+                (live,),
+            )
+            for (definition,) in cursor.fetchall():
+                head, _, rest = definition.partition(f" ON {self.live}.")
+                cursor.execute(f"{head} ON {self.name}.{rest}".encode())
+
+    def vacuum(self, connection: Connection[Any], view: View) -> None:
+        """Outside a transaction: the first look-ups, too, are then answered from an index alone."""
+        for table in view.tables:
+            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self._name_of(table)))
+
+    def keep_vacuum_off(self, cursor: Cursor[Any], views: Sequence[View]) -> None:
+        """Until the transaction ends; who reads or writes the live tables goes on."""
+        self._lock(cursor, views, sql.SQL("SHARE UPDATE EXCLUSIVE"))
+
+    def lock_out_readers(self, cursor: Cursor[Any], views: Sequence[View]) -> None:
+        """Until the transaction ends."""
+        self._lock(cursor, views, sql.SQL("ACCESS EXCLUSIVE"))
+
+    def _lock(self, cursor: Cursor[Any], views: Sequence[View], mode: sql.SQL) -> None:
+        tables = [self._live_name_of(table) for view in views for table in view.tables]
+        cursor.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), mode))
+
+    def move_in(self, cursor: Cursor[Any], view: View) -> None:
+        """Put the new tables, their proof and their dead letters in the place of the live ones."""
+        for table in view.tables:
+            self._copy_grants(cursor, table)
+            cursor.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(self._name_of(table)))
+            self._copy_options(cursor, table)
+            cursor.execute(sql.SQL("DROP TABLE {}").format(self._live_name_of(table)))
+            cursor.execute(
+                sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(
+                    self._name_of(table), sql.Identifier(self.live)
+                )
+            )
+        for table in ("projection_proofs", "dead_letters"):
+            live, ours = self._live_name_of(table), self._name_of(table)
+            cursor.execute(sql.SQL("DELETE FROM {} WHERE view = %s").format(live), (view.name,))
+            cursor.execute(
+                sql.SQL("INSERT INTO {} SELECT * FROM {} WHERE view = %s").format(live, ours), (view.name,)
+            )
+
+    def differences(self, cursor: Cursor[Any], view: View) -> Iterable[str]:
+        """Where the live tables and the new ones do not hold the same rows; for people."""
+        for table in view.tables:
+            live, ours = self._live_name_of(table), self._name_of(table)
+            if _content(cursor, live) == _content(cursor, ours):
+                continue
+            for said, one, other in (("only live", live, ours), ("only rebuilt", ours, live)):
+                cursor.execute(
+                    sql.SQL(
+                        "SELECT x::text FROM (SELECT * FROM {} EXCEPT SELECT * FROM {}) AS x LIMIT 3"
+                    ).format(one, other)
+                )
+                for (row,) in cursor.fetchall():
+                    yield f"{table}, {said}: {row}"
+
+    def _copy_bare(self, cursor: Cursor[Any], table: str) -> None:
+        """A table of the same columns, without keys and indexes: those are made faster when it is full."""
+        live = self._live_name_of(table)
+        cursor.execute(
+            sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING STORAGE)").format(
+                sql.Identifier(table), live
+            )
+        )
+        self._copy_options(cursor, table)
+        # The server's own vacuum at a new table would keep the switch waiting, and all readers with it.
+        cursor.execute(sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(self._name_of(table)))
+
+    def _copy_options(self, cursor: Cursor[Any], table: str) -> None:
+        cursor.execute(
+            "SELECT unnest(reloptions) FROM pg_class WHERE oid = %s::regclass",
+            (self._live_name_of(table).as_string(cursor),),
+        )
+        for (option,) in cursor.fetchall():
+            cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(self._name_of(table), sql.SQL(option)))
+
+    def _copy_grants(self, cursor: Cursor[Any], table: str) -> None:
+        """Whoever was let read the old table, a reporting tool for instance, may read the new one."""
+        cursor.execute(_GRANTS, (self._live_name_of(table).as_string(cursor),))
+        for privilege, grantee, handed_on in cursor.fetchall():
+            cursor.execute(
+                sql.SQL("GRANT {} ON {} TO {}{}").format(
+                    sql.SQL(privilege),
+                    self._name_of(table),
+                    sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC"),
+                    sql.SQL(" WITH GRANT OPTION" if handed_on else ""),
+                )
+            )
+
+    def _name_of(self, table: str) -> sql.Identifier:
+        return sql.Identifier(self.name, table)
+
+    def _live_name_of(self, table: str) -> sql.Identifier:
+        return sql.Identifier(self.live, table)
+
+
+def _content(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] | DictRow | None:
+    """How many rows, and a digest of them that does not depend on their order."""
+    return cursor.execute(
+        sql.SQL("SELECT count(*), sum(hash_record_extended(t, 0)) FROM {} AS t").format(table)
+    ).fetchone()
+
+
+def _slices(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
+    """Ranges of stream ids, so many that each has a modest number of events."""
+    count = 1
+    while count < _MOST_SLICES and goal > count * _EVENTS_A_SLICE:
+        count *= 2
+    width = (1 << 128) // count
+    return [(n, UUID(int=n * width), UUID(int=(n + 1) * width - 1)) for n in range(count)]
+
+
+def _code(views: Sequence[View]) -> str:
+    """What tells one build's way to the views from another's: all source that leads there, and the tables."""
+    digest = sha256(" ".join(sorted(view.name for view in views)).encode())
+    for package in ("offerlog_domain", "offerlog_application", "offerlog_infrastructure.postgres"):
+        for file in _sources(resources.files(package)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(folder: Traversable) -> Iterator[Traversable]:
+    """All source files of a package and the packages in it, in a fixed order."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _sources(entry)
+        elif entry.name.endswith((".py", ".sql")):
+            yield entry

@@ -1,0 +1,165 @@
+"""The end of a rebuild: catch up with the live views, prove that both are the same, take their place."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg import Cursor
+
+from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.projections.rebuilds import NotProjected, ProjectionsDiffer, TablesInUseError
+from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.pages import READ_PAGE, read_page
+from offerlog_infrastructure.postgres.projections.apply_page import feed
+from offerlog_infrastructure.postgres.projections.projector import PAGE
+from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
+from offerlog_infrastructure.postgres.projections.tables import View
+
+_LOOK_SECONDS: Final = 0.1
+_SWITCHES_TRIED: Final = 20
+_LOCKS_TRIED: Final = 20
+_STALLED_SECONDS: Final = 60.0
+_HANGS_SECONDS: Final = 10
+
+
+def catch_up(application: OfferlogApplication, cursor: Cursor[Any], views: Sequence[View]) -> None:
+    """Take in what the live views have taken in since; waits for those that are not as far as we are."""
+    for view in views:
+        while True:
+            ours, live = _positions(cursor, view)
+            if live < ours:
+                _await_live(cursor, view)
+            elif not _take_in(application, cursor, view, ours, live):
+                break
+
+
+def _await_live(cursor: Cursor[Any], view: View) -> None:
+    """Wait until the live view is as far as the new one.
+
+    Raises:
+        NotProjected: It does not move.
+    """
+    stood, since = -1, time.monotonic()
+    what = f"the live projection {view.name} to come as far as the rebuilt one"
+    with announced(what, _STALLED_SECONDS) as wait:
+        while True:
+            ours, live = _positions(cursor, view)
+            if live >= ours:
+                return
+            if live > stood:
+                stood, since = live, time.monotonic()
+            elif time.monotonic() - since > _STALLED_SECONDS:
+                raise NotProjected(view.name, live)
+            wait.reason = f"it stands at position {live:,} of {ours:,}"
+            time.sleep(_LOOK_SECONDS)
+
+
+def _positions(cursor: Cursor[Any], view: View) -> tuple[int, int]:
+    row = cursor.execute(
+        "SELECT s.position, t.notification_id FROM steps s JOIN offerlog_tracking t"
+        " ON t.application_name = s.view WHERE s.view = %s",
+        (view.name,),
+    ).fetchone()
+    assert row is not None  # noqa: S101 - the workshop was opened for it
+    return row[0], row[1]
+
+
+def _take_in(application: OfferlogApplication, cursor: Cursor[Any], view: View, ours: int, live: int) -> bool:
+    """One page from our position up to the live one; False where there is none."""
+    if ours == live:
+        return False
+    with cursor.connection.transaction():
+        rows = cursor.execute(READ_PAGE, (ours, live, PAGE), prepare=True).fetchall()
+        last = rows[-1][0] if rows else live
+        feed(cursor, view.name, view.apply, read_page(cursor, application.facts, rows))
+        cursor.execute("UPDATE steps SET position = %s WHERE view = %s", (last, view.name))
+    return True
+
+
+def _lock_out_readers(cursor: Cursor[Any], workshop: Workshop, views: Sequence[View]) -> None:
+    """Get the live tables alone. Readers queue behind who waits for that, so it waits for moments only.
+
+    Raises:
+        QueryCanceled: Somebody goes on reading them, a backup for instance.
+    """
+    for attempt in range(1, _LOCKS_TRIED + 1):
+        try:
+            with cursor.connection.transaction():
+                cursor.execute("SET LOCAL statement_timeout = '100ms'")
+                workshop.lock_out_readers(cursor, views)
+                cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+        except psycopg.errors.QueryCanceled:
+            if attempt == _LOCKS_TRIED:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def prove_and_switch(
+    application: OfferlogApplication,
+    cursor: Cursor[Any],
+    workshop: Workshop,
+    views: Sequence[View],
+    *,
+    accept: bool,
+    switch: bool,
+) -> None:
+    """Hold the projector, compare old and new at one position, and put the new in the place of the old.
+
+    Raises:
+        ProjectionsDiffer: They differ, and that was not accepted.
+        TablesInUseError: Somebody held a live table all the while.
+        StoreUnavailable: This process was stopped meanwhile, so the server has ended its connection.
+    """
+    with announced("the live projections and the rebuilt ones to be compared") as wait:
+        for attempt in range(1, _SWITCHES_TRIED + 1):
+            try:
+                _try_to_switch(application, cursor, workshop, views, accept=accept, switch=switch)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
+                if attempt == _SWITCHES_TRIED:
+                    raise TablesInUseError(attempt, str(error)) from error
+                wait.reason = f"try {attempt} of {_SWITCHES_TRIED} failed ({error})"
+                time.sleep(_LOOK_SECONDS)
+            except psycopg.errors.IdleInTransactionSessionTimeout as error:
+                raise StoreUnavailable(
+                    f"the rebuild stood still for {_HANGS_SECONDS} seconds while projections waited for it,"
+                    " so the server ended it; the live ones stay in place: run the same command again",
+                    StoreTrouble.RESTARTING,
+                ) from error
+            else:
+                return
+
+
+def _try_to_switch(
+    application: OfferlogApplication,
+    cursor: Cursor[Any],
+    workshop: Workshop,
+    views: Sequence[View],
+    *,
+    accept: bool,
+    switch: bool,
+) -> None:
+    with cursor.connection.transaction():
+        cursor.execute("SET LOCAL lock_timeout = '2s'")
+        # All projectors wait for this transaction: one that hangs is ended by the server.
+        hangs = f"SET LOCAL idle_in_transaction_session_timeout = '{_HANGS_SECONDS}s'"
+        cursor.execute(hangs.encode())
+        cursor.execute(
+            "SELECT FROM offerlog_tracking WHERE application_name = ANY(%s)"
+            " ORDER BY application_name FOR UPDATE",
+            ([view.name for view in views],),
+        )
+        workshop.keep_vacuum_off(cursor, views)
+        catch_up(application, cursor, views)
+        found = [one for view in views for one in workshop.differences(cursor, view)]
+        if found and not accept:
+            raise ProjectionsDiffer(found)
+        if switch:
+            _lock_out_readers(cursor, workshop, views)
+            for view in views:
+                workshop.move_in(cursor, view)
+        workshop.close(cursor)

@@ -1,0 +1,122 @@
+"""The tables of current state."""
+
+from typing import Final, LiteralString
+
+from offerlog_application.projections.current_state import CurrentStateChange, current_state
+from offerlog_infrastructure.postgres.projections.tables.table import (
+    Load,
+    Merge,
+    Rows,
+    View,
+    id_bytes,
+    names_of,
+)
+
+_OFFERS: LiteralString = (
+    "originator_id uuid, organization text, customer_id_type bytea, customer_id bytea, action_map_id uuid,"
+    " action_id uuid, state text, stage text, since timestamptz, actions int4, lifecycle_version int4,"
+    " withdrawn_at timestamptz"
+)
+_ACTIONS: LiteralString = (
+    "originator_id uuid, action_id uuid, number int4, state text, stage text, since timestamptz,"
+    " offered_at timestamptz"
+)
+_PARKED: LiteralString = (
+    "originator_id uuid, action_id uuid, state text, organization text, parked_at timestamptz,"
+    " position int8, raw bytea, raw_length int4"
+)
+
+
+def _offers(change: CurrentStateChange) -> Rows:
+    return [
+        (stream.bytes, organization, kind, customer, id_bytes(action_map), id_bytes(action), *rest)
+        for stream, (organization, kind, customer, action_map, action, *rest) in change.offers.items()
+    ]
+
+
+def _actions(change: CurrentStateChange) -> Rows:
+    return [(stream.bytes, id_bytes(action), *row) for (stream, action), row in change.actions.items()]
+
+
+def _refused(change: CurrentStateChange) -> Rows:
+    return [(stream.bytes, id_bytes(action)) for stream, action in change.refused_actions]
+
+
+def _over(change: CurrentStateChange) -> Rows:
+    return [(stream.bytes, id_bytes(action), state) for stream, action, state in change.over]
+
+
+def _parked(change: CurrentStateChange) -> Rows:
+    return [
+        (stream.bytes, id_bytes(action), state, *row)
+        for (stream, action, state), row in change.parked.items()
+    ]
+
+
+CURRENT_STATE: Final = View(
+    "current_state",
+    ("current_offers", "current_actions", "parked_signals"),
+    current_state,
+    (
+        Merge(
+            "stage_offers",
+            _OFFERS,
+            f"""
+            INSERT INTO current_offers AS c ({names_of(_OFFERS)})
+            SELECT * FROM stage_offers
+            ON CONFLICT (originator_id) DO UPDATE SET
+                action_id = excluded.action_id, state = excluded.state, stage = excluded.stage,
+                since = excluded.since, actions = excluded.actions, withdrawn_at = excluded.withdrawn_at,
+                lifecycle_version = c.lifecycle_version + excluded.lifecycle_version
+            """,
+            _offers,
+        ),
+        Merge(
+            "stage_actions",
+            _ACTIONS,
+            f"""
+            INSERT INTO current_actions ({names_of(_ACTIONS)})
+            SELECT * FROM stage_actions
+            ON CONFLICT (originator_id, action_id) DO UPDATE SET
+                state = excluded.state, stage = excluded.stage, since = excluded.since
+            """,
+            _actions,
+        ),
+        Merge(
+            "stage_refused",
+            "originator_id uuid, action_id uuid",
+            """
+            DELETE FROM parked_signals AS p USING stage_refused AS gone
+            WHERE p.originator_id = gone.originator_id AND p.action_id = gone.action_id
+            """,
+            _refused,
+        ),
+        Merge(
+            "stage_over",
+            "originator_id uuid, action_id uuid, state text",
+            """
+            DELETE FROM parked_signals AS p USING stage_over AS gone
+            WHERE p.originator_id = gone.originator_id AND p.action_id = gone.action_id
+              AND p.state = gone.state
+            """,
+            _over,
+        ),
+        Merge(
+            "stage_parked",
+            _PARKED,
+            f"""
+            INSERT INTO parked_signals ({names_of(_PARKED)})
+            SELECT * FROM stage_parked
+            ON CONFLICT (originator_id, action_id, state) DO UPDATE SET
+                parked_at = excluded.parked_at, position = excluded.position, raw = excluded.raw,
+                raw_length = excluded.raw_length
+            """,
+            _parked,
+        ),
+    ),
+    (
+        Load("current_offers", _OFFERS, _offers),
+        Load("current_actions", _ACTIONS, _actions),
+        Load("parked_signals", _PARKED, _parked),
+    ),
+)

@@ -1,0 +1,63 @@
+"""Which action maps of which organizations the newest events are about."""
+
+from collections.abc import Collection, Mapping
+from typing import Final, LiteralString
+
+import msgspec
+from psycopg.rows import tuple_row
+
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_encoding import map_of_state
+from offerlog_infrastructure.postgres.reads.reading import read
+
+_MOST_EVENTS: Final = 5_000
+"""Beyond so many events it is cheaper to suppose that everything has changed than to read them."""
+
+_STATES: LiteralString = """
+    SELECT state FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s LIMIT %s
+"""
+_KNOWN_MAPS: LiteralString = """
+    SELECT asked.action_map_id::text FROM unnest(%s::text[]::uuid[]) AS asked (action_map_id)
+    WHERE EXISTS (
+        SELECT FROM performance_days AS d
+        WHERE d.organization = %s AND d.cohort = 'event' AND d.action_map_id = asked.action_map_id
+    )
+"""
+
+
+class PostgresChanges:
+    """What changes, by organization and action map; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.reading
+
+    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[str]] | None:
+        """Return the maps of the events in (behind, position], by organization.
+
+        None where there are too many events to look at, or one that cannot be read: anything may have
+        changed then.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        with read(self._datastore) as cursor, cursor.connection.cursor(row_factory=tuple_row) as rows:
+            states = rows.execute(_STATES, (behind, position, _MOST_EVENTS + 1)).fetchall()
+        if len(states) > _MOST_EVENTS:
+            return None
+        changed: dict[str, set[str]] = {}
+        try:
+            for (state,) in states:
+                organization, action_map = map_of_state(state)
+                changed.setdefault(organization, set()).add(action_map)
+        except msgspec.MsgspecError:
+            return None
+        return changed
+
+    def known_maps(self, organization: str, action_maps: Collection[str]) -> set[str]:
+        """Return which of these maps the organization has events of.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        with read(self._datastore) as cursor, cursor.connection.cursor(row_factory=tuple_row) as rows:
+            return {one for (one,) in rows.execute(_KNOWN_MAPS, (list(action_maps), organization))}

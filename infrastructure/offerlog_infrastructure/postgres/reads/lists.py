@@ -1,0 +1,229 @@
+"""Reading the projections' tables and the refusal log.
+
+Long lists are streamed page by page, each page a query of its own that goes on behind the last row: a slow
+reader holds neither a transaction nor a connection.
+"""
+
+from collections.abc import Collection, Generator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from psycopg.rows import DictRow
+
+from offerlog_application.ports.clock import Clock
+from offerlog_application.reading.read_models import (
+    MOST_SUPPRESSIONS,
+    Freshness,
+    KeptSignal,
+    ProjectionStatus,
+    Suppression,
+    TooManySuppressionsError,
+)
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.mapper import UnreadableEvent
+from offerlog_infrastructure.postgres.reads.lookups import Lookups
+from offerlog_infrastructure.postgres.reads.streaming import stream_rows
+
+_PAGE: Final = 2_000
+"""Suppressions that a streamed list fetches at a time."""
+
+_PARKED_PAGE: Final = 250
+"""Parked signals that it fetches at a time: with the longest texts, a megabyte."""
+
+_BY_VISITOR: LiteralString = """
+    SELECT action_map_id::text, state, action_id::text, since FROM suppressions
+    WHERE organization = %s AND customer_id_type = %s AND customer_id = %s ORDER BY action_map_id
+"""
+_BY_VISITORS: LiteralString = """
+    SELECT s.customer_id_type, s.customer_id, s.action_map_id::text, s.state, s.action_id::text, s.since
+    FROM (SELECT DISTINCT * FROM unnest(%s::bytea[], %s::bytea[])) AS asked (customer_id_type, customer_id)
+    JOIN suppressions s USING (customer_id_type, customer_id)
+    WHERE s.organization = %s ORDER BY s.action_map_id LIMIT %s
+"""
+_BY_ACTION_MAP: LiteralString = """
+    SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
+    WHERE organization = %(organization)s AND action_map_id = %(action_map_id)s
+      AND (customer_id_type, customer_id) > (%(customer_id_type)s, %(customer_id)s)
+    ORDER BY customer_id_type, customer_id LIMIT %(limit)s
+"""
+_PARKED: LiteralString = """
+    SELECT position, parked_at AS recorded_at,
+        substring(raw FOR 4096) AS raw, coalesce(raw_length, octet_length(raw)) AS raw_length
+    FROM parked_signals WHERE organization = %(organization)s AND position > %(position)s
+    ORDER BY position LIMIT %(limit)s
+"""
+_DUE: LiteralString = """
+    (
+        SELECT originator_id, organization FROM current_offers
+        WHERE withdrawn_at <= %(withdrawn)s AND originator_id <> ALL (%(besides)s)
+        ORDER BY withdrawn_at LIMIT %(limit)s
+    )
+    UNION
+    (
+        SELECT originator_id, organization FROM parked_signals
+        WHERE parked_at <= %(parked)s AND originator_id <> ALL (%(besides)s)
+        ORDER BY parked_at LIMIT %(limit)s
+    )
+    LIMIT %(limit)s
+"""
+"""An import can make very many invitations due at once: each look reads no more of them than it takes."""
+_COUNTED: Final = 10_000
+"""So many missing events are counted; of more, the positions are: some of those may hold no event."""
+
+_NEXT: LiteralString = """
+    SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
+    ORDER BY e.notification_id LIMIT 1
+"""
+_STATUS: LiteralString = f"""
+    SELECT application_name AS name, t.notification_id AS position,
+        (
+            SELECT count(*) FROM (
+                SELECT FROM offerlog_events e WHERE e.notification_id > t.notification_id LIMIT {_COUNTED + 1}
+            ) AS newer
+        ) AS behind,
+        (SELECT max(notification_id) FROM offerlog_events) AS last,
+        (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
+            AS waiting,
+        next.originator_id, next.originator_version, next.topic, next.state
+    FROM offerlog_tracking t LEFT JOIN LATERAL ({_NEXT}) AS next ON true
+    WHERE application_name <> '__migration__' ORDER BY 1
+"""
+"""Costs the same however far a projection is behind."""
+_FRESHNESS: LiteralString = f"""
+    SELECT t.notification_id, (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters WHERE view = %s),
+        next.originator_id, next.originator_version, next.topic, next.state
+    FROM offerlog_tracking t LEFT JOIN LATERAL ({_NEXT}) AS next ON true WHERE application_name = %s
+"""
+"""Counts nothing: it is asked at page views, also while an import has left the projections far behind."""
+
+
+class PostgresReadSide:
+    """Lists of read models and of the log's side tables, and the `Deadlines`; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication, clock: Clock) -> None:
+        self._application = application
+        self._clock = clock
+        self._datastore = application.reading
+        self._lookups = Lookups(application)
+
+    def close(self) -> None:
+        """Let go of the connections of its own."""
+        self._lookups.close()
+
+    def suppressions_of_visitor(
+        self, organization: str, customer_id: str, customer_id_type: str
+    ) -> Sequence[Suppression]:
+        """Which maps must not offer to this visitor, sorted by map."""
+        keys = organization, customer_id_type.encode(), customer_id.encode()
+        rows = self._lookups.rows(_BY_VISITOR, keys)
+        return [Suppression(customer_id, customer_id_type, *row) for row in rows]
+
+    def suppressions_of_visitors(
+        self, organization: str, visitors: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
+        """The same for many visitors, each an id type and an id, in one query; none is left out.
+
+        Raises:
+            TooManySuppressionsError: They have more than 10,000 together.
+            ReadTimeoutError: It took longer than a look-up may.
+            StoreUnavailable: The store cannot be reached.
+        """
+        kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
+        found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
+        for kind, who, *row in self._lookups.rows(
+            _BY_VISITORS, (kinds, ids, organization, MOST_SUPPRESSIONS + 1)
+        ):
+            visitor = bytes(kind).decode(), bytes(who).decode()
+            found[visitor].append(Suppression(visitor[1], visitor[0], *row))
+        if sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS:  # of one named twice, twice
+            raise TooManySuppressionsError
+        return found
+
+    def freshness(self, view: str = "suppression") -> Freshness:
+        """How far look-ups go."""
+        ((position, waiting, *event),) = self._lookups.rows(_FRESHNESS, (view, view))
+        return Freshness(position, self._age(event), waiting)
+
+    def suppressions_of_action_map(
+        self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
+    ) -> Generator[Suppression]:
+        """Whom this map must not offer to; streamed, sorted by visitor, behind one of them if given."""
+        where = {"organization": organization, "action_map_id": action_map_id}
+        kind, who = (part.encode() for part in behind or ("", ""))
+        places = {"customer_id_type": kind, "customer_id": who}
+        for row in stream_rows(self._datastore, _BY_ACTION_MAP, where, places, page=_PAGE):
+            yield _suppression(row)
+
+    def parked(self, organization: str) -> Generator[KeptSignal]:
+        """What waits for its action, in order of arrival; streamed."""
+        where = {"organization": organization}
+        for row in stream_rows(self._datastore, _PARKED, where, {"position": 0}, page=_PARKED_PAGE):
+            yield _kept(row)
+
+    def due(
+        self,
+        *,
+        withdrawn_before: datetime,
+        parked_before: datetime,
+        limit: int,
+        besides: Collection[UUID] = (),
+    ) -> Sequence[tuple[UUID, str]]:
+        """Streams on which the passing of time may have an effect."""
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            asked = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
+            rows = cursor.execute(_DUE, asked | {"besides": list(besides)})
+            return [(row["originator_id"], row["organization"]) for row in rows]
+
+    def status(self) -> Sequence[ProjectionStatus]:
+        """How far every projection has come."""
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            rows = cursor.execute(_STATUS).fetchall()
+        return [
+            ProjectionStatus(
+                row["name"],
+                row["position"],
+                row["behind"] if row["behind"] <= _COUNTED else row["last"] - row["position"],
+                self._age([row[name] for name in ("originator_id", "originator_version", "topic", "state")]),
+                row["waiting"],
+            )
+            for row in rows
+        ]
+
+    def position(self) -> int:
+        """How far all projections have come."""
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            row = cursor.execute(
+                "SELECT min(notification_id) AS position FROM offerlog_tracking"
+                " WHERE application_name <> '__migration__'",
+                prepare=True,
+            ).fetchone()
+            assert row is not None  # noqa: S101 - an aggregate has one row
+            return int(row["position"] or 0)
+
+    def _age(self, event: Sequence[Any]) -> float | None:
+        """Seconds since the oldest event that a projection lacks was recorded; 0 where it lacks none."""
+        stream, version, topic, state = event
+        if stream is None:
+            return 0.0
+        try:
+            fact = self._application.facts.fact(stream, version, topic, bytes(state))
+        except UnreadableEvent:
+            return None
+        return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
+
+
+def _suppression(row: DictRow) -> Suppression:
+    return Suppression(
+        bytes(row["customer_id"]).decode(),
+        bytes(row["customer_id_type"]).decode(),
+        str(row["action_map_id"]),
+        row["state"],
+        str(row["action_id"]),
+        row["since"],
+    )
+
+
+def _kept(row: DictRow) -> KeptSignal:
+    return KeptSignal(row["recorded_at"], None, None, None, bytes(row["raw"]), row["raw_length"])

@@ -1,0 +1,111 @@
+"""Look-ups at every page view: connections of their own, lent without ceremony.
+
+The pool's care for each loan (locks, transactions, checks) costs more than the look-up itself; and a burst
+of page views must not take the writer's connections.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import Cursor
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.event_log import Closed
+from offerlog_application.reading.read_budget import ReadTimeoutError
+from offerlog_infrastructure.postgres.connections import StoreConnection
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import READERS_LOCK_TIMEOUT, OfferlogApplication
+from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
+
+_KEPT: Final = 8
+"""Connections that are kept between look-ups; more are made while more than so many threads ask."""
+
+_ANSWER_SECONDS: Final = 15.0
+"""How long the server may be silent before a look-up counts as failed."""
+
+_STATEMENT_SECONDS: Final = 10
+"""How long a look-up may take: far longer than it does, and time for a rebuild to switch tables."""
+
+
+class Lookups:
+    """Prepared statements on connections in auto-commit mode; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._application = application
+        self._idle: deque[Cursor[tuple[Any, ...]]] = deque()
+        self._closed = threading.Event()
+        self._gate = LockGate()
+
+    def rows(self, statement: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a statement that only reads.
+
+        Raises:
+            ReadTimeoutError: It took longer than a look-up may.
+            StoreUnavailable: The store cannot do its work; where a table is locked, after five seconds, or at
+                once while another look-up of the kind waits for the lock.
+            Closed: The service has been closed.
+        """
+        with self._gate.passing(statement), store_reached(self._application.reading):
+            return self._rows(statement, parameters)
+
+    def _rows(self, statement: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        while self._idle:
+            try:
+                cursor = self._idle.pop()
+            except IndexError:  # another thread took the last one
+                break
+            if not _connection(cursor).is_alive():  # the server has ended it since; perhaps all of them
+                cursor.connection.close()
+                continue
+            try:
+                return self._ask(cursor, statement, parameters)
+            except psycopg.OperationalError:
+                if not cursor.connection.broken:
+                    raise
+                break  # it ended meanwhile: a statement that only reads may be asked again
+        if self._closed.is_set():
+            raise Closed
+        connection = self._application.connect(answer_within=_ANSWER_SECONDS)
+        limits = f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'; SET statement_timeout = '%d s'"
+        connection.execute(limits.encode() % _STATEMENT_SECONDS)
+        return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._closed.set()
+        while self._idle:
+            self._idle.pop().connection.close()
+
+    def _ask(
+        self, cursor: Cursor[tuple[Any, ...]], statement: LiteralString, parameters: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        try:
+            found = cursor.execute(statement, parameters, prepare=True).fetchall()
+        except psycopg.errors.QueryCanceled as error:
+            cursor.connection.close()
+            raise ReadTimeoutError(_STATEMENT_SECONDS) from error
+        except psycopg.errors.LockNotAvailable:
+            self._keep(cursor)  # nothing is wrong with the connection
+            raise
+        except BaseException:
+            if not cursor.connection.broken:
+                cursor.connection.close()
+            raise
+        self._keep(cursor)
+        return found
+
+    def _keep(self, cursor: Cursor[tuple[Any, ...]]) -> None:
+        _connection(cursor).used = time.monotonic()
+        if len(self._idle) < _KEPT and not self._closed.is_set():
+            self._idle.append(cursor)
+        else:
+            cursor.connection.close()
+
+
+def _connection(cursor: Cursor[tuple[Any, ...]]) -> StoreConnection:
+    assert isinstance(cursor.connection, StoreConnection)  # noqa: S101 - `connect` makes no other
+    return cursor.connection

@@ -1,0 +1,230 @@
+"""The counts behind the Action Map Performance report."""
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Final, LiteralString
+
+from psycopg.rows import tuple_row
+
+from offerlog_application.reading.instants import DAY_SLOTS
+from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_domain.lifecycle import State
+from offerlog_domain.metrics import METRICS, Cohort, CountBy
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.reads.reading import read, set_time
+
+_FEWEST_DAYS: Final = 2
+"""A bucket with fewer whole days than this is read by quarter-hours throughout."""
+
+_MAPS_AT_ONCE: Final = 1_000
+
+_SLOTS: LiteralString = """
+    SELECT coalesce(min(day) * 96, 0) AS first, coalesce((max(day) + 1) * 96, 0) AS end_slot
+    FROM performance_days
+    WHERE organization = %(organization)s AND cohort = %(cohort)s
+      AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+"""
+# Gaps of more days than are asked for part two spans.
+_SPANS: LiteralString = """
+    SELECT greatest(min(day) * 96, %(first)s) AS first, least((max(day) + 1) * 96, %(end)s) AS end_slot
+    FROM (
+        SELECT day, sum(apart::int) OVER (ORDER BY day) AS span FROM (
+            SELECT day, day - lag(day, 1, day) OVER (ORDER BY day) > %(gap_days)s AS apart FROM (
+                SELECT DISTINCT day FROM performance_days
+                WHERE organization = %(organization)s AND cohort = %(cohort)s
+                  AND (day + 1) * 96 > %(first)s AND day * 96 < %(end)s
+                  AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+            ) AS occupied
+        ) AS gaps
+    ) AS spans GROUP BY span ORDER BY 1
+"""
+_SUMS: LiteralString = """
+    sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged),
+    sum(ignored), sum(errored), sum(timedout)
+"""
+"""In the order of `METRICS`."""
+_COUNTS: LiteralString = f"""
+    SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
+    FROM performance_counts
+    WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
+      AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+    GROUP BY action_map_id, bucket LIMIT %(most)s
+"""
+# Whole days where a bucket holds them, quarter-hours of the days at its ends; bucket -1: of no use here.
+# (With NULL instead, PostgreSQL would walk through the array for every row.)
+_COUNTS_BY_DAYS: LiteralString = f"""
+    WITH days AS MATERIALIZED (
+        SELECT * FROM performance_days
+        WHERE organization = %(organization)s AND cohort = %(cohort)s
+          AND day >= %(first_day)s AND day < %(end_day)s
+          AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+    ), parts AS (
+        SELECT (%(day_numbers)s::int[])[width_bucket(day, %(day_edges)s::int[])] AS bucket, days.*
+        FROM days
+        UNION ALL
+        SELECT (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])], counts.*
+        FROM days CROSS JOIN LATERAL (
+            SELECT * FROM performance_counts AS c
+            WHERE c.organization = days.organization AND c.cohort = days.cohort
+              AND c.action_map_id = days.action_map_id
+              AND c.slot >= days.day * 96 AND c.slot < days.day * 96 + 96
+        ) AS counts
+        WHERE days.day = ANY (%(cut_days)s) AND slot >= %(first)s AND slot < %(end)s
+    )
+    SELECT action_map_id::text, bucket, {_SUMS} FROM parts WHERE bucket >= 0
+    GROUP BY action_map_id, bucket LIMIT %(most)s
+"""
+# What a visitor-offer counts beyond once in the same bucket. Every repeat carries its own slot and the
+# first one's, so the second row of a visitor-offer stands for the first time too.
+_SURPLUS: LiteralString = """
+    WITH times AS (
+        SELECT action_map_id, state, originator_id,
+            unnest(CASE WHEN ordinal = 2 THEN ARRAY[again, once] ELSE ARRAY[again] END) AS slot
+        FROM (
+            SELECT *, CASE WHEN %(cohort)s = 'offered' THEN offered_slot ELSE slot END AS again,
+                CASE WHEN %(cohort)s = 'offered' THEN first_offered_slot ELSE first_slot END AS once
+            FROM performance_repeats
+            WHERE organization = %(organization)s
+              AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+        ) AS repeats
+    )
+    SELECT action_map_id::text, bucket, state, sum(times - 1)::bigint
+    FROM (
+        SELECT action_map_id, state, originator_id, count(*) AS times,
+            (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket
+        FROM times WHERE slot >= %(first)s AND slot < %(end)s GROUP BY 1, 2, 3, 5
+    ) AS counted
+    WHERE times > 1 GROUP BY action_map_id, bucket, state
+"""
+_NAMES: LiteralString = """
+    SELECT action_map_id::text, substring(name FOR %s) AS name FROM action_map_names
+    WHERE organization = %s AND action_map_id = ANY (%s::uuid[])
+"""
+_NAME_CHARACTERS: Final = 256
+_NAME_BYTES: Final = 4 * _NAME_CHARACTERS
+"""Names are no longer than that; in older stores they may be, and a report must not grow with them."""
+
+# The maps of an organization one after the other, without reading all that was counted of each.
+_MAPS: LiteralString = """
+    WITH RECURSIVE maps AS (
+        (
+            SELECT action_map_id FROM performance_days
+            WHERE organization = %(organization)s AND cohort = 'event' AND action_map_id > %(behind)s::uuid
+            ORDER BY action_map_id LIMIT 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT action_map_id FROM performance_days
+            WHERE organization = %(organization)s AND cohort = 'event'
+                AND action_map_id > maps.action_map_id
+            ORDER BY action_map_id LIMIT 1
+        )
+        FROM maps WHERE maps.action_map_id IS NOT NULL
+    )
+    SELECT action_map_id::text FROM maps WHERE action_map_id IS NOT NULL LIMIT %(limit)s
+"""
+_BEFORE_ALL: Final = "00000000-0000-0000-0000-000000000000"
+
+
+class PostgresPerformance:
+    """The application's `PerformanceCounts`; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.reading
+
+    def slots(self, query: ReportQuery) -> tuple[int, int]:
+        """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""
+        with read(self._datastore) as cursor:
+            row = cursor.execute(_SLOTS, _asked(query)).fetchone()
+            return (row["first"], row["end_slot"]) if row else (0, 0)
+
+    def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
+        """The parts of [first, end) with anything in them, ascending; gaps of more days part two."""
+        asked = _asked(query) | {"first": first, "end": end, "gap_days": gap_days}
+        with read(self._datastore) as cursor:
+            return [(row["first"], row["end_slot"]) for row in cursor.execute(_SPANS, asked)]
+
+    def counts(
+        self,
+        query: ReportQuery,
+        first: int,
+        end: int,
+        stretches: Sequence[tuple[int, int]],
+        most: int | None,
+    ) -> Mapping[tuple[str, int], Mapping[State, int]]:
+        """Counts of [first, end) by map and bucket number; at most `most` of them and one more."""
+        asked = _asked(query) | _cut(first, end, stretches)
+        asked["most"] = None if most is None else most + 1
+        statement = _COUNTS_BY_DAYS if asked["day_edges"] else _COUNTS
+        with (
+            read(self._datastore) as whole,
+            whole.connection.cursor(row_factory=tuple_row) as cursor,
+        ):
+            # One snapshot for both, so that a page applied in between cannot come apart.
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            found = {
+                (action_map, bucket): dict(zip(METRICS, sums, strict=True))
+                for action_map, bucket, *sums in cursor.execute(statement, asked)
+            }
+            if query.count_by is CountBy.VISITORS and (most is None or len(found) <= most):
+                set_time(cursor)
+                for action_map, bucket, state, surplus in cursor.execute(_SURPLUS, asked):
+                    found[action_map, bucket][State(state)] -= surplus
+        return found
+
+    def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
+        """The newest known display names of these maps, each cut at 256 characters."""
+        with read(self._datastore) as cursor:
+            rows = cursor.execute(_NAMES, (_NAME_BYTES, organization, list(action_maps)))
+            return {row["action_map_id"]: _name(bytes(row["name"])) for row in rows}
+
+    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+        """The maps that have been counted, by id, with their newest known names; streamed."""
+        while True:
+            asked = {"organization": organization, "behind": behind or _BEFORE_ALL, "limit": _MAPS_AT_ONCE}
+            with read(self._datastore) as cursor:
+                found = [row["action_map_id"] for row in cursor.execute(_MAPS, asked)]
+            names = self.names(organization, found)
+            yield from ((one, names.get(one)) for one in found)
+            if len(found) < _MAPS_AT_ONCE:
+                return
+            behind = found[-1]
+
+
+def _name(stored: bytes) -> str:
+    """A name as it is shown; the last character of a cut one may be cut in two."""
+    return stored.decode(errors="ignore")[:_NAME_CHARACTERS]
+
+
+def _asked(query: ReportQuery) -> dict[str, Any]:
+    return {
+        "organization": query.organization,
+        "cohort": Cohort(query.cohort).value,
+        "maps": list(query.action_maps) or None,
+    }
+
+
+def _cut(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Where buckets begin, in slots; the days of UTC that lie whole in one bucket; and those that do not."""
+    starts = [start for start, _ in stretches]
+    day_edges: list[int] = []
+    day_numbers: list[int] = []
+    cut_days: set[int] = set()
+    for (start, number), stop in zip(stretches, (*starts[1:], end), strict=True):
+        whole, behind = -(-start // DAY_SLOTS), stop // DAY_SLOTS
+        if behind - whole >= _FEWEST_DAYS:
+            day_edges += [whole, behind]
+            day_numbers += [number, -1]
+            cut_days.update(range(start // DAY_SLOTS, whole), range(behind, -(-stop // DAY_SLOTS)))
+        else:
+            cut_days.update(range(start // DAY_SLOTS, -(-stop // DAY_SLOTS)))
+    return {
+        "first": first,
+        "end": end,
+        "edges": starts,
+        "numbers": [number for _, number in stretches],
+        "first_day": first // DAY_SLOTS,
+        "end_day": -(-end // DAY_SLOTS),
+        "day_edges": day_edges,
+        "day_numbers": day_numbers,
+        "cut_days": sorted(cut_days),
+    }

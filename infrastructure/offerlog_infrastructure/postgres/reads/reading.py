@@ -1,0 +1,78 @@
+"""Reads of what the store holds: each within its time, and stopped when nobody waits for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from eventsourcing.postgres import PostgresDatastore
+from psycopg import Connection, Cursor
+from psycopg.rows import DictRow
+
+from offerlog_application.reading.read_budget import (
+    ReadBudget,
+    ReadCancelledError,
+    ReadTimeoutError,
+    current_budget,
+)
+from offerlog_infrastructure.postgres.connections import unlimited
+from offerlog_infrastructure.postgres.errors import store_reached
+
+STATEMENT_SECONDS: Final = 30.0
+"""How long a statement may take where no `ReadBudget` says otherwise."""
+
+_CANCEL_SECONDS: Final = 5.0
+"""How long the server may take to hear that a statement is not wanted any more."""
+
+
+@contextmanager
+def read(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
+    """Open a transaction for one read and set the time of its first statement.
+
+    Where the current `ReadBudget` is cancelled, the server is asked to stop the statement. The connection is
+    given up then: the request to stop might otherwise hit whoever uses it next.
+
+    Raises:
+        ReadTimeoutError: The time is over.
+        ReadCancelledError: Nobody waits for the answer any more.
+        StoreUnavailable: The store cannot be reached.
+    """
+    budget = current_budget() or ReadBudget(STATEMENT_SECONDS)
+    with store_reached(datastore), datastore.get_connection() as connection:
+        try:
+            with (
+                budget.stoppable(lambda: _stop(connection)),
+                connection.transaction(),
+                connection.cursor() as cursor,
+            ):
+                set_time(cursor)
+                if budget.seconds is None:
+                    unlimited(connection)
+                yield cursor
+        except psycopg.errors.QueryCanceled as error:
+            if budget.is_cancelled:
+                raise ReadCancelledError from error
+            raise ReadTimeoutError(budget.seconds) from error
+        finally:
+            if budget.is_cancelled:
+                connection.close()
+
+
+def set_time(cursor: Cursor[Any]) -> None:
+    """Let the next statements of this transaction take the time that the current budget has left.
+
+    Raises:
+        ReadTimeoutError: None is left.
+        ReadCancelledError: Nobody waits for the answer any more.
+    """
+    budget = current_budget()
+    left = STATEMENT_SECONDS if budget is None else budget.remaining()
+    milliseconds = 0 if left is None else max(1, round(left * 1_000))
+    cursor.execute(f"SET LOCAL statement_timeout = {milliseconds:d}".encode())
+
+
+def _stop(connection: Connection[Any]) -> None:
+    try:
+        connection.cancel_safe(timeout=_CANCEL_SECONDS)
+    except psycopg.Error:  # the statement or the server has ended by itself: the read will notice
+        return

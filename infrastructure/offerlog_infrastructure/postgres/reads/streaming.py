@@ -1,0 +1,40 @@
+"""Long lists, fetched page by page: a slow reader holds neither a transaction nor a connection."""
+
+from collections.abc import Generator, Mapping
+from typing import Any, LiteralString
+
+from eventsourcing.postgres import PostgresDatastore
+from psycopg.rows import DictRow
+
+from offerlog_infrastructure.postgres.reads.reading import read
+
+
+def stream_rows(
+    datastore: PostgresDatastore,
+    statement: LiteralString,
+    where: Mapping[str, Any],
+    behind: Mapping[str, Any],
+    *,
+    page: int,
+) -> Generator[DictRow]:
+    """Yield the rows of a statement in the order of some columns, each page by a query of its own.
+
+    Args:
+        datastore: The pool to read with.
+        statement: Orders by the columns of `behind`, starts behind them, and takes at most `limit` rows.
+        where: Its other parameters.
+        behind: The columns, and the values that the first page starts behind.
+        page: The most rows to hold at a time.
+
+    Raises:
+        ReadTimeoutError: A page took longer than it may.
+        ReadCancelledError: Nobody waits for the list any more.
+        StoreUnavailable: The store cannot be reached.
+    """
+    while True:
+        with read(datastore) as cursor:
+            rows = cursor.execute(statement, {**where, **behind, "limit": page}).fetchall()
+        yield from rows
+        if len(rows) < page:
+            return
+        behind = {column: rows[-1][column] for column in behind}

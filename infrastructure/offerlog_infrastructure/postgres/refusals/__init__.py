@@ -1,0 +1,1 @@
+"""The refusal log in PostgreSQL: lines, counts and the daily quota of texts."""

@@ -1,0 +1,137 @@
+"""The refusal log: its pages in both directions, and its retention."""
+
+from collections.abc import Generator
+from datetime import UTC, datetime
+from typing import Final, LiteralString
+
+from psycopg.rows import DictRow
+
+from offerlog_application.reading.read_models import KeptSignal, Order
+from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.reads.streaming import stream_rows
+
+_PAGE: Final = 250
+"""Rows fetched at a time: with the longest texts, a megabyte."""
+
+_COLUMNS: LiteralString = """
+    id, recorded_at, reason, field, cause, substring(raw FOR 4096) AS raw,
+    coalesce(raw_length, octet_length(raw)) AS raw_length
+"""
+"""Texts are cut where they come in, but not those of older stores."""
+_OF_ONE_REASON: LiteralString = " AND reason = %(reason)s"
+_OLDEST: LiteralString = """
+    AND (recorded_at, id) > (%(recorded_at)s, %(id)s) AND recorded_at < %(until)s
+    ORDER BY recorded_at, id LIMIT %(limit)s
+"""
+_NEWEST: LiteralString = """
+    AND (recorded_at, id) < (%(recorded_at)s, %(id)s) AND recorded_at >= %(since)s
+    ORDER BY recorded_at DESC, id DESC LIMIT %(limit)s
+"""
+_ALL: LiteralString = f"SELECT {_COLUMNS} FROM refusals WHERE organization = %(organization)s"
+_STATEMENTS: Final[dict[tuple[Order, bool], LiteralString]] = {
+    (Order.OLDEST, False): _ALL + _OLDEST,
+    (Order.OLDEST, True): _ALL + _OF_ONE_REASON + _OLDEST,
+    (Order.NEWEST, False): _ALL + _NEWEST,
+    (Order.NEWEST, True): _ALL + _OF_ONE_REASON + _NEWEST,
+}
+"""By order, and by whether one reason is asked for. Each reads as many rows of its index as it gives."""
+
+# One organization after the other, each by its own index: however many refusals are younger, a step reads
+# and deletes at most so many rows.
+_PRUNE: LiteralString = """
+    WITH RECURSIVE known AS (
+        (SELECT organization FROM refusals ORDER BY organization LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT organization FROM refusals WHERE refusals.organization > known.organization
+            ORDER BY organization LIMIT 1
+        )
+        FROM known WHERE known.organization IS NOT NULL
+    ), old AS (
+        SELECT refused.id FROM known CROSS JOIN LATERAL (
+            SELECT id FROM refusals
+            WHERE refusals.organization = known.organization AND recorded_at < %(before)s
+            ORDER BY recorded_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        ) AS refused
+        LIMIT %(limit)s
+    )
+    DELETE FROM refusals WHERE id IN (SELECT id FROM old)
+"""
+_PRUNED_AT_ONCE: Final = 2_000
+"""Rows that one transaction deletes: some hundredths of a second, and it locks these rows alone."""
+
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+_END: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class RefusalLog:
+    """The refusal log of all organizations; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.reading
+
+    def refusals(
+        self,
+        organization: str,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Order = Order.OLDEST,
+        behind: tuple[datetime, int] | None = None,
+    ) -> Generator[KeptSignal]:
+        """List the refusals of [since, until); streamed.
+
+        Args:
+            organization: The tenant.
+            reason: Only these; None for all.
+            since: The first instant that counts; None for the beginning.
+            until: The first instant that counts no longer; None for the end.
+            order: Oldest or newest first.
+            behind: Go on behind the line of this time and number, in that order.
+
+        Raises:
+            ReadTimeoutError: A page took longer than it may.
+            StoreUnavailable: The store cannot be reached.
+        """
+        first, end = since or _BEGINNING, until or _END
+        where = {
+            "organization": organization,
+            "reason": reason.value if reason else None,
+            "since": first,
+            "until": end,
+        }
+        at, number = behind or ((first, 0) if order is Order.OLDEST else (end, 0))
+        statement = _STATEMENTS[order, reason is not None]
+        places = {"recorded_at": at, "id": number}
+        for row in stream_rows(self._datastore, statement, where, places, page=_PAGE):
+            yield _kept(row)
+
+    def prune(self, before: datetime, limit: int = _PRUNED_AT_ONCE) -> int:
+        """Delete refusals that were recorded before an instant, the oldest of each organization first.
+
+        Rows that another process is deleting are left to it.
+
+        Returns:
+            How many were deleted, at most `limit`.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
+            return cursor.execute(_PRUNE, {"before": before, "limit": limit}).rowcount
+
+
+def _kept(row: DictRow) -> KeptSignal:
+    raw = bytes(row["raw"])
+    return KeptSignal(
+        row["recorded_at"],
+        Reason(row["reason"]),
+        row["field"],
+        row["cause"],
+        raw,
+        row["raw_length"],
+        row["id"],
+    )

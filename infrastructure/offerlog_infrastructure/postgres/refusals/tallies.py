@@ -1,0 +1,41 @@
+"""Tallies of refusals by reason and quarter-hour, appended in the transaction that stores the refusals.
+
+Reading and folding them is `refusal_counts`' work.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, LiteralString
+
+from psycopg import Cursor, sql
+
+from offerlog_application.reading.instants import SLOT_SECONDS
+from offerlog_domain.outcomes import Refusal
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SLOT: Final = timedelta(seconds=SLOT_SECONDS)
+
+_INSERT_TALLIES: LiteralString = """
+    INSERT INTO {} (organization, slot, reason, refusals, text_bytes)
+    SELECT * FROM unnest(%s::text[], %s::integer[], %s::text[], %s::bigint[], %s::bigint[])
+"""
+
+
+def insert_tallies(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:
+    """Append the tallies of refusals that the same transaction stores."""
+    tallies: dict[tuple[str, int, str], list[int]] = {}
+    for refusal in refusals:
+        key = refusal.organization, slot_of(refusal.recorded_at), refusal.reason.value
+        tally = tallies.setdefault(key, [0, 0])
+        tally[0] += 1
+        tally[1] += len(refusal.raw)
+    columns: list[list[Any]] = [[], [], [], [], []]
+    for (organization, slot, reason), (count, text_bytes) in tallies.items():
+        for column, value in zip(columns, (organization, slot, reason, count, text_bytes), strict=True):
+            column.append(value)
+    cursor.execute(sql.SQL(_INSERT_TALLIES).format(table), columns, prepare=True)
+
+
+def slot_of(moment: datetime, *, round_up: bool = False) -> int:
+    """The quarter-hour of UTC that holds an instant; rounded up, the first that begins at it or later."""
+    return -((_EPOCH - moment) // _SLOT) if round_up else (moment - _EPOCH) // _SLOT

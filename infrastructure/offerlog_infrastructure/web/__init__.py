@@ -1,1 +1,0 @@
-"""The dashboard: pages over the API, and the module for the browsers of a site's visitors."""
