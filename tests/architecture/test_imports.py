@@ -10,6 +10,9 @@ import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+A = "application/offerlog_application"
+I = "infrastructure/offerlog_infrastructure"
+
 BITES = [
     ("layers", "domain/offerlog_domain/events.py", "import offerlog_application.ports"),
     ("layers", "domain/offerlog_domain/events.py", "import offerlog_infrastructure.settings"),
@@ -23,7 +26,7 @@ BITES = [
     ("application-packages", "application/offerlog_application/ports/event_log.py", "from typer import Typer"),
     ("wiring", "infrastructure/offerlog_infrastructure/cli/__init__.py",
      "from offerlog_infrastructure.postgres.log.event_log import PostgresLog"),
-    ("tracing", "infrastructure/offerlog_infrastructure/deadline_worker.py", "from opentelemetry import trace"),
+    ("tracing", f"{I}/deadline_worker.py", "from opentelemetry import trace"),
     ("application-packages", "application/offerlog_application/recording/writer.py", "import opentelemetry.trace"),
     ("application-packages", "application/offerlog_application/recording/writer.py", "import structlog"),
     ("embedded", "infrastructure/offerlog_infrastructure/embedded/server.py",
