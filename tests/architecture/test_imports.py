@@ -10,28 +10,28 @@ import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-A = "application/offerlog_application"
-I = "infrastructure/offerlog_infrastructure"
+INNER = "application/offerlog_application"
+OUTER = "infrastructure/offerlog_infrastructure"
 
 BITES = [
     ("layers", "domain/offerlog_domain/events.py", "import offerlog_application.ports"),
     ("layers", "domain/offerlog_domain/events.py", "import offerlog_infrastructure.settings"),
-    ("layers", "application/offerlog_application/recording/offers.py", "import offerlog_infrastructure.clock"),
+    ("layers", f"{INNER}/recording/offers.py", "import offerlog_infrastructure.clock"),
     ("pure-domain", "domain/offerlog_domain/decision.py", "import time"),
     ("pure-domain", "domain/offerlog_domain/decision.py", "from random import choice"),
     ("domain-packages", "domain/offerlog_domain/events.py", "import eventsourcing.domain"),
     ("domain-packages", "domain/offerlog_domain/events.py", "from psycopg import sql"),
-    ("application-packages", "application/offerlog_application/ports/event_log.py", "import eventsourcing.persistence"),
-    ("application-packages", "application/offerlog_application/ports/event_log.py", "import psycopg"),
-    ("application-packages", "application/offerlog_application/ports/event_log.py", "from typer import Typer"),
-    ("wiring", "infrastructure/offerlog_infrastructure/cli/__init__.py",
+    ("application-packages", f"{INNER}/ports/event_log.py", "import eventsourcing.persistence"),
+    ("application-packages", f"{INNER}/ports/event_log.py", "import psycopg"),
+    ("application-packages", f"{INNER}/ports/event_log.py", "from typer import Typer"),
+    ("wiring", f"{OUTER}/cli/__init__.py",
      "from offerlog_infrastructure.postgres.log.event_log import PostgresLog"),
-    ("tracing", f"{I}/deadline_worker.py", "from opentelemetry import trace"),
-    ("application-packages", "application/offerlog_application/recording/writer.py", "import opentelemetry.trace"),
-    ("application-packages", "application/offerlog_application/recording/writer.py", "import structlog"),
-    ("embedded", "infrastructure/offerlog_infrastructure/embedded/server.py",
+    ("tracing", f"{OUTER}/deadline_worker.py", "from opentelemetry import trace"),
+    ("application-packages", f"{INNER}/recording/writer.py", "import opentelemetry.trace"),
+    ("application-packages", f"{INNER}/recording/writer.py", "import structlog"),
+    ("embedded", f"{OUTER}/embedded/server.py",
      "from offerlog_infrastructure.postgres import migrations"),
-    ("simulation", "infrastructure/offerlog_infrastructure/simulation/traffic.py",
+    ("simulation", f"{OUTER}/simulation/traffic.py",
      "from offerlog_infrastructure.service import Offerlog"),
 ]  # fmt: skip
 """A contract, and an import that breaks it: in which file, and how."""
