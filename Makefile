@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 
 .PHONY: help setup run browser wrk test test-postgres lint soak soak-readers bench bench-full docs lock clean
 
-help: ## What can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+help: ## List every target with its meaning
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
+	  | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv with the command offerlog in it
 
@@ -31,10 +32,10 @@ lint: setup ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-browser: # Debian's Chromium, for the tests of the browser module and the dashboard
+browser: ## Install Debian's Chromium, for the tests of the browser module and the dashboard
 	@tools/install chromium chromium "make test, for its tests in a browser,"
 
-wrk: # Debian's wrk, for one bench, which is left out without it
+wrk: ## Install Debian's wrk, for the bench http-service, which is left out without it
 	@tools/install wrk wrk "the bench http_service" || true
 
 test: lint browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
@@ -63,7 +64,7 @@ bench-full: setup wrk ## As bench, up to 10 million events; keeps the results in
 
 bench-http-service: wrk
 
-bench-%: setup
+bench-%: setup ## One bench, by the name of its file in benchmarks/, with - for _
 	$(BIN)/python benchmarks/$(subst -,_,$*).py
 
 docs: setup ## Write the generated pages of docs/ anew from the code

@@ -10,6 +10,7 @@ LOCKED = re.compile(r"^([a-z0-9.-]+)==(\S+)(?: ; (.+?))?(?: \\)?$", re.MULTILINE
 NOT_IN_PRODUCTION = {
     *("pytest", "pytest-xdist", "hypothesis", "schemathesis", "playwright", "mypy", "ruff", "import-linter"),
     *("werkzeug", "build", "hatchling", "httpx", "uv", "pip"),
+    *("coverage", "pytest-cov", "pre-commit", "virtualenv", "mutmut", "cosmic-ray"),
     *("websockets", "watchfiles", "pyyaml"),
 }
 """Tools, and the extras of uvicorn that nothing here uses."""
