@@ -221,6 +221,30 @@ def test_no_path_leads_elsewhere(site: Site, admin: httpx.Client) -> None:
     assert problem(httpx.get(f"{site.url}/healthz/"))[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("head", "status", "slug"),
+    [
+        (b"GET /healthz?a=" + b"a" * 63_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "url-too-long"),
+        (b"GET http://x/healthz?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "url-too-long"),
+        (b"GET /" + b"a" * (MOST_HEADER_BYTES + 8_000), 414, "url-too-long"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * (MOST_HEADER_BYTES + 8_000), 431, "headers-too-large"),
+        (b"no request at all\r\n\r\n", 400, "malformed-request"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_server_itself_rejects_is_a_problem_too(
+    site: Site, head: bytes, status: int, slug: str
+) -> None:
+    """Below the application; the connection ends."""
+    # when
+    headers, _, body = exchanged(site, head).partition(b"\r\n\r\n")
+    # then
+    assert headers.startswith(b"HTTP/1.1 %d " % status)
+    assert b"content-type: application/problem+json" in headers
+    assert b"connection: close" in headers.lower()
+    assert json.loads(body)["type"] == f"/problems/{slug}"
+
+
 def test_headers_are_bounded(site: Site) -> None:
     """Without a key one can send no more than this."""
     endless = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (8 * MOST_HEADER_BYTES)

@@ -31,6 +31,7 @@ SLUGS = {
     "not-found": 404,
     "method-not-allowed": 405,
     "payload-too-large": 413,
+    "url-too-long": 414,
     "unsupported-media-type": 415,
     "rate-limited": 429,
     "headers-too-large": 431,

@@ -20,13 +20,18 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from offerlog_infrastructure.http.middleware.old_clients import without_chunks
+from offerlog_infrastructure.http.problems import Problem, answer
 from offerlog_infrastructure.http.requests.rates import peer_of_address
 from offerlog_infrastructure.http.server.admission import Admission, TrustedProxies
+from offerlog_infrastructure.http.server.last_answers import last_answer
 from offerlog_infrastructure.http.server.making_room import RoomMaker
 from offerlog_infrastructure.http.server.socket_state import WriteProgress, unread_bytes
 
 MOST_HEADER_BYTES: Final = 64 << 10
 """First line and headers; also trailers, and whatever else stands around the bytes of a chunked body."""
+
+MOST_URL_BYTES: Final = 60 << 10
+"""The URL of a request, as it is sent. The server cannot take one apart from 64 KiB on."""
 
 _REQUEST_SECONDS: Final = 20.0
 """How long a request's first line and headers may take to come."""
@@ -59,11 +64,11 @@ _SLOW_SECONDS: Final = 5.0
 _HEADERS_SAFE_SECONDS: Final = 1.0
 """Seconds that a request's headers may take to come before their connection may have to make room."""
 
-_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-)
-_FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n"
+_TOO_LARGE: Final = last_answer(Problem(431, "headers-too-large", "at most 64 KiB around a request's body"))
+_LONG_URL: Final = Problem(414, "url-too-long", "at most 60 KiB", headers={"Connection": "close"})
+_NOT_HTTP: Final = last_answer(Problem(400, "malformed-request", "not a request of HTTP/1.1"))
+_FULL: Final = last_answer(
+    Problem(503, "overloaded", "all connections are in use", headers={"Retry-After": "5"})
 )
 
 
@@ -86,6 +91,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_headers = True
         self._in_body = False
         self._header_bytes = 0
+        self._url_bytes = 0
         self._body_bytes = 0
         self._framing_bytes = 0
         self._bytes_without_body = 0
@@ -135,9 +141,22 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_begin()
         self._requests += 1
         self._in_headers, self._in_body = True, False
-        self._header_bytes = self._body_bytes = self._framing_bytes = self._bytes_without_body = 0
+        self._header_bytes = self._url_bytes = self._body_bytes = self._framing_bytes = (
+            self._bytes_without_body
+        ) = 0
         self._waited = 0.0
         self._began = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the URL; of one that is too long, keep the beginning."""
+        self._url_bytes += len(url)
+        super().on_url(url[: max(0, MOST_URL_BYTES - len(self.url))])
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not a request, and close the connection; the parser calls this."""
+        del msg
+        self.transport.write(_NOT_HTTP)
+        self.transport.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; drop a trailer, which nobody reads."""
@@ -151,6 +170,8 @@ class BoundedConnection(HttpToolsProtocol):
         served = self.app
         if self.parser.get_http_version() == "1.0":
             self.app = without_chunks(served)
+        if self._url_bytes > MOST_URL_BYTES:
+            self.app = answer(_LONG_URL)
         try:
             super().on_headers_complete()
         finally:
@@ -284,7 +305,8 @@ class BoundedConnection(HttpToolsProtocol):
             or self._framing_bytes > MOST_HEADER_BYTES + self._body_bytes
         ):
             if self._in_headers or not self.cycle.response_started:
-                self.transport.write(_TOO_LARGE)
+                is_long_url = self._in_headers and self._url_bytes > MOST_URL_BYTES
+                self.transport.write(last_answer(_LONG_URL) if is_long_url else _TOO_LARGE)
             self.transport.close()
 
     def _hold(self, data: bytes) -> None:
