@@ -20,7 +20,7 @@ from support.preloaded import preloaded
 from support.processes import LimitedProcess
 
 COMMAND = str(Path(sys.executable).with_name("offerlog"))
-_ENTRY = "offerlog_infrastructure.cli.main:main"
+COMMAND_ENTRY = "offerlog_infrastructure.cli.main:main"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class CommandLine:
     def __call__(self, *words: str, given: bytes = b"", code: int = 0) -> Answer:
         """Run it, and expect that exit code."""
         run = subprocess.run(
-            [*preloaded(_ENTRY), *words],
+            [*preloaded(COMMAND_ENTRY), *words],
             input=given,
             capture_output=True,
             env=self.environment,

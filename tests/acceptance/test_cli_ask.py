@@ -140,7 +140,7 @@ def test_a_customer_id_is_any_text(offerlog: CommandLine, customer: str) -> None
         (("suppressions",), "give either --customer or --action-map"),
         (("suppressions", "--customer", "v", "--action-map", SESSION), "give either --customer"),
         (("suppressions", "--customer", ""), "--customer: "),
-        (("suppressions", "--customer", "\udcff"), "--customer: "),
+        (("suppressions", "--customer", "\udcff"), "'--customer': "),
         (("suppressions", "--action-map", "7"), "--action-map: "),
     ],
 )

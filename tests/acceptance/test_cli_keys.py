@@ -85,7 +85,7 @@ def test_a_widget_key_names_its_origins(offerlog: CommandLine) -> None:
     assert offerlog(*widget, "--origin", "https://shop.example").json["origins"] == ["https://shop.example"]
     never = offerlog.fails(*widget, "--origin", "https://shop.example/")
     assert "'--origin': 'https://shop.example/' is no web origin" in never
-    assert "is no name" in offerlog.fails(*widget, "--any-origin", "--name", "\udcff")
+    assert "is no name" in offerlog.fails(*widget, "--any-origin", "--name", "two\nlines")
 
 
 def test_keys_are_listed_and_revoked(offerlog: CommandLine) -> None:

@@ -235,7 +235,7 @@ def test_output_that_cannot_be_written_is_an_error(offerlog: CommandLine) -> Non
             timeout=60,
         )
     assert run.returncode == 1
-    assert run.stderr == b"offerlog: No space left on device\n"
+    assert run.stderr == b"offerlog: standard output cannot be written: No space left on device\n"
 
 
 def test_wrong_words_are_wrong_usage(offerlog: CommandLine) -> None:

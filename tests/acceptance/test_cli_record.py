@@ -206,8 +206,14 @@ def test_recording_goes_on_when_nobody_reads_the_outcomes(offerlog: CommandLine,
     assert rows[0]["metrics"]["nWebActionsOffered"] == 3000
 
 
-def test_an_interrupt_keeps_what_was_recorded(offerlog: CommandLine) -> None:
-    """Ctrl-C: exit code 130, one line, and the batches before it are there."""
+@pytest.mark.parametrize(
+    ("number", "code", "told_how"),
+    [(posix.SIGINT, 130, "interrupted"), (posix.SIGTERM, 143, "ended by SIGTERM")],
+)
+def test_an_interrupt_keeps_what_was_recorded(
+    offerlog: CommandLine, number: posix.Signals, code: int, told_how: str
+) -> None:
+    """Ctrl-C and SIGTERM: an exit code, one line, and the batches before it are there."""
     run = LimitedProcess(
         [COMMAND, "record", "-", "--batch-size", "1", "--outcomes", "-"],
         stdin=subprocess.PIPE,
@@ -222,10 +228,11 @@ def test_an_interrupt_keeps_what_was_recorded(offerlog: CommandLine) -> None:
         run.stdin.write(ndjson(*(told("offered", an_id(), an_id(), AT) for _ in range(150))))
         run.stdin.flush()
         assert json.loads(run.stdout.readline())["outcome"] == "recorded"
-        run.send_signal(posix.SIGINT)
+        run.send_signal(number)
         _, errors = run.communicate(timeout=30)
-    assert run.returncode == 130
-    assert errors == b"offerlog: interrupted; what was recorded stays recorded\n"
+    assert run.returncode == code
+    said = f"offerlog: {told_how}; what was recorded stays recorded, and sending signals again is safe\n"
+    assert errors.decode() == said
     assert offerlog("report", "--format", "json").json["rows"]
 
 

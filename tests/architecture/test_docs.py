@@ -18,7 +18,7 @@ import offerlog_domain
 from offerlog_application.ports.event_log import Closed, StoreUnavailable
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure import composition
-from offerlog_infrastructure.cli.main import app
+from offerlog_infrastructure.cli.commands import app
 from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 MAY_READ = {
-    "infrastructure/offerlog_infrastructure/cli/main.py": {"OFFERLOG_DEBUG"},
+    "infrastructure/offerlog_infrastructure/cli/commands.py": {"OFFERLOG_DEBUG"},
     "infrastructure/offerlog_infrastructure/embedded/binaries.py": {"PG_BINDIR"},
 }
 """Beside the settings, which read by pydantic, only these read the environment, and only this of it."""

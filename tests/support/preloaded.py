@@ -27,7 +27,7 @@ from support.processes import LimitedProcess
 
 _TESTS: Final = Path(__file__).parents[1]
 _LOADED: Final = (
-    "offerlog_infrastructure.cli.main",
+    "offerlog_infrastructure.cli.commands",
     "offerlog_infrastructure.http.app",
     "offerlog_infrastructure.http.server.server",
 )

@@ -1,7 +1,7 @@
 """Who may call: API keys, each of one organization and with one role."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -84,9 +84,19 @@ class KeyStore(Protocol):
     """Where keys are kept; only digests of them."""
 
     def create(
-        self, organization: str, role: Role, name: str, origins: Sequence[str] = ()
+        self,
+        organization: str,
+        role: Role,
+        name: str,
+        origins: Sequence[str] = (),
+        *,
+        hand_over: Callable[[Key, str], None] | None = None,
     ) -> tuple[Key, str]:
-        """Make a key; returns it and its text, which can never be had again."""
+        """Make a key; returns it and its text, which can never be had again.
+
+        `hand_over` gives the key to whoever asked for it, before it is kept. If it raises an error, no key is
+        made.
+        """
 
     def remembered(self, text: str) -> Key | None:
         """The good key with this text if it was looked up just now; asks nobody."""

@@ -9,6 +9,7 @@ from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
 from offerlog_infrastructure.cli.output import print_json, usage
+from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import (
     eligibility_document,
     offer_document,
@@ -109,4 +110,5 @@ def offer(
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
         )
-    print_json(offer_document(decision))
+    with telling(f"the decision is recorded, and `--action {decision.action_id}` gives the same one again"):
+        print_json(offer_document(decision))

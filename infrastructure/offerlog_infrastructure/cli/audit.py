@@ -14,6 +14,7 @@ from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import (
     history_document,
     kept_document,
@@ -148,7 +149,9 @@ def refusals(
         raise usage("--prune goes by the age of refusals alone: leave the other options out")
     with open_service(data, organization) as service:
         if prune:
-            print_json({"pruned": service.prune_refusals()})
+            pruned = service.prune_refusals()
+            with telling("the refusals are deleted"):
+                print_json({"pruned": pruned})
         elif count:
             _print_counts(service.refusal_counts(since=start, until=end), form)
         else:

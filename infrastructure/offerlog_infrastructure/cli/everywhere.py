@@ -1,9 +1,16 @@
 """What all commands share: three options, before a command's name or behind it, and how help shows flags."""
 
-from typing import Annotated, Any
+import os
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from offerlog_infrastructure.cli.output import usage
+
+_FILES: Final = frozenset({"data", "files", "outcomes"})
+"""Parameters that name files, which may have any bytes."""
 
 
 class Group(TyperGroup):
@@ -24,10 +31,39 @@ class Command(TyperCommand):
         super().__init__(name, **told)
         known = {parameter.name for parameter in self.params}
         self.params += [one for one in _unused_options() if one.name not in known]
+        for one in self.params:
+            if one.name not in _FILES:
+                one.process_value = _checking(one)  # type: ignore[assignment, method-assign] # the way in to all its values
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Its options and arguments."""
         return _typeless_flags(super().get_params(ctx))
+
+
+def _checking(parameter: Any) -> Callable[[Any, Any], Any]:
+    """Read a parameter as it does itself, and reject bytes that are not UTF-8 first."""
+    read: Callable[[Any, Any], Any] = parameter.process_value
+
+    def checked(context: Any, value: Any) -> Any:
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str):
+                _check_text(text)
+        return read(context, value)
+
+    return checked
+
+
+def _check_text(text: str) -> None:
+    """Make sure that an argument is text.
+
+    Raises:
+        typer.BadParameter: It holds bytes that are not UTF-8. Python reads those as lone surrogates.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+        raise usage(f"'{shown}' is not UTF-8: give text in UTF-8") from None
 
 
 def _typeless_flags(params: list[Any]) -> list[Any]:

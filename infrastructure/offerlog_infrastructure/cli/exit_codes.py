@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
     """Something else is at work on the same thing; the same call may succeed later."""
 
     INTERRUPTED = 130
-    """Ended by Ctrl-C; what was recorded stays recorded."""
+    """Ended by Ctrl-C; what was recorded stays recorded. SIGHUP and SIGTERM end with 129 and 143 likewise."""
 
 
 def code_of(error: BaseException) -> ExitCode:

@@ -1,6 +1,7 @@
 """The admin key of a first start: to a person at a terminal, or into a file that only they can read."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
 _MODE: Final = 0o600
 
 
-def make_first_key(service: "Offerlog") -> str:
-    """Make the first admin key of an organization and return its text, for a terminal."""
-    _, text = service.keys.create(service.organization, Role.ADMIN, "first start")
-    return text
+def make_first_key(service: "Offerlog", show: Callable[[str], None]) -> None:
+    """Make the first admin key of an organization.
+
+    Args:
+        service: The service and its organization.
+        show: Shows the key's text, once. If it raises an error, no key is made.
+    """
+    service.keys.create(service.organization, Role.ADMIN, "first start", hand_over=lambda _, text: show(text))
 
 
 def write_first_key(service: "Offerlog", file: Path) -> bool:
@@ -42,7 +47,12 @@ def write_first_key(service: "Offerlog", file: Path) -> bool:
         ) from None
     try:
         with open(made, "w", encoding="ascii") as stream:  # noqa: PTH123 - the descriptor has the private mode
-            stream.write(make_first_key(service) + "\n")
+
+            def write(text: str) -> None:
+                stream.write(text + "\n")
+                stream.flush()  # a full disk shows before the key is kept
+
+            make_first_key(service, write)
     except BaseException:
         file.unlink(missing_ok=True)
         raise

@@ -1,5 +1,6 @@
 """Reading signals from files: line by line, compressed or not, never more than a line in memory."""
 
+import errno
 import gzip
 import io
 import sys
@@ -57,7 +58,12 @@ class Source:
         """
         if self._stream is not None:
             return
-        head = _Head(self._unpacked())
+        try:
+            head = _Head(self._unpacked())
+            if head.broken is not None and not head.text:
+                raise head.broken
+        except (EOFError, OSError, zlib.error) as error:
+            raise OSError(_unreadable(self.path, error)) from error
         self._stream = io.BufferedReader(head, _READ_AHEAD)
         if head.broken is None:
             check_head(head.text, None if self.path == STDIN else str(self.path))
@@ -98,6 +104,15 @@ class Source:
         """Let go of the file."""
         if self.path != STDIN:
             self._file.close()
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Say why a file of which nothing could be read is not read, and what to do."""
+    if path == STDIN and isinstance(error, OSError) and error.errno == errno.EBADF:
+        return "standard input is closed, so nothing of it was recorded; give it NDJSON, or name a file"
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    name = "standard input" if path == STDIN else str(path)
+    return f"{name}: it cannot be read ({why}), so nothing of it was recorded"
 
 
 class _Head(io.RawIOBase):

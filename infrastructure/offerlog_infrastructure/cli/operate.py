@@ -10,6 +10,7 @@ from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table
+from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 
@@ -31,7 +32,8 @@ def expire(data: Data = None, organization: Organization = None) -> None:
     """
     with open_service(data, organization, Access.MAINTAIN) as service:
         ended = service.expire()
-    print_json({"timedout": ended.timedout, "never_reachable": ended.never_reachable})
+    with telling("what was due is recorded"):
+        print_json({"timedout": ended.timedout, "never_reachable": ended.never_reachable})
 
 
 def check(

@@ -14,6 +14,7 @@ from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import proof_document, stamp, status_document
 from offerlog_infrastructure.presentation.escaping import spell_out
 
@@ -131,7 +132,8 @@ def rebuild(
                 raise
             _rebuild(service, name, switch=True, accept_difference=True)
         reached = service.position()
-    console().print(f"{name or 'all projections'} rebuilt, proved and switched, at position {reached:,}")
+    with telling("the projections are rebuilt, proved and switched"):
+        console().print(f"{name or 'all projections'} rebuilt, proved and switched, at position {reached:,}")
 
 
 def dead_letters(

@@ -19,6 +19,7 @@ from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, json_line, table, usage
+from offerlog_infrastructure.cli.streams import OutputLostError, check_output, drop_output, telling
 from offerlog_infrastructure.presentation.documents import outcome_document
 from offerlog_infrastructure.presentation.escaping import spell_out
 
@@ -60,6 +61,32 @@ def record(
     enough, or refused with a reason. A bad line never ends the run, and
     sending a file twice changes nothing. Returns when the reports show it.
     """
+    _check_call(files, outcomes)
+    tally: Tally = Counter()
+    to_stderr = outcomes == STDIN
+    with ExitStack() as held:
+        opened = _checked(files, held)
+        service = held.enter_context(open_service(data, organization, Access.WRITE))
+        written: TextIO | None = sys.stdout if to_stderr else None
+        if outcomes is not None and not to_stderr:
+            written = held.enter_context(_opened(outcomes))
+        try:
+            record_files(service, files, batch_size, written, tally, opened)
+        except (OSError, OutputLostError):  # a file broke off: what came before it counts
+            if tally:
+                show_outcomes(tally, to_stderr=to_stderr)
+            raise
+    with telling("what the files hold is recorded"):
+        show_outcomes(tally, to_stderr=to_stderr)
+
+
+def _check_call(files: list[Path], outcomes: Path | None) -> None:
+    """Make sure that the files can be read, and the outcomes printed.
+
+    Raises:
+        typer.BadParameter: A file is missing, is a folder, may not be read or would be overwritten.
+        OutputError: The outcomes go to standard output, which is closed.
+    """
     for path in files:
         if path != STDIN and not path.exists():
             raise usage(f"{path}: there is no such file")
@@ -71,21 +98,8 @@ def record(
             raise usage(f"--outcomes {outcomes} would overwrite the signals in it")
     if files.count(STDIN) > 1:
         raise usage("standard input can be read only once: give - once")
-    tally: Tally = Counter()
-    to_stderr = outcomes == STDIN
-    with ExitStack() as held:
-        opened = _checked(files, held)
-        service = held.enter_context(open_service(data, organization, Access.WRITE))
-        written: TextIO | None = sys.stdout if to_stderr else None
-        if outcomes is not None and not to_stderr:
-            written = held.enter_context(_opened(outcomes))
-        try:
-            record_files(service, files, batch_size, written, tally, opened)
-        except OSError:  # a file broke off: what came before it counts
-            if tally:
-                show_outcomes(tally, to_stderr=to_stderr)
-            raise
-    show_outcomes(tally, to_stderr=to_stderr)
+    if outcomes == STDIN:
+        check_output()
 
 
 def _checked(files: list[Path], held: ExitStack) -> dict[Path, Source]:
@@ -129,6 +143,7 @@ def record_files(
 
     Raises:
         OSError: A file cannot be read on; what came before is recorded, and the projections show it.
+        OutputLostError: The outcomes cannot be printed; what came before is recorded likewise.
     """
     position = 0
     with Progress(
@@ -156,7 +171,7 @@ def record_files(
                             written = None
                         rate = seen / (time.monotonic() - began)
                         progress.update(task, completed=source.read_so_far(), signals=seen, rate=rate)
-        except OSError:
+        except (OSError, OutputLostError):
             service.wait(position)
             raise
     # What was known already may come from a run that was killed before the projections showed it.
@@ -180,16 +195,21 @@ def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str |
 
     Raises:
         OSError: They cannot be written; it names the file.
+        OutputLostError: Standard output cannot be written.
     """
     try:
         judged = zip(batch, receipt.outcomes, strict=True)
         written.writelines(json_line(_judged(line, outcome, file)) + "\n" for line, outcome in judged)
         written.flush()
     except BrokenPipeError:
+        if written is sys.stdout:
+            drop_output()
         return False
     except OSError as error:
         if written is sys.stdout:
-            raise
+            raise OutputLostError(
+                error, "what came so far is recorded, and sending it again is safe"
+            ) from error
         raise OSError(error.errno, error.strerror, written.name) from error
     return True
 

@@ -16,6 +16,7 @@ from offerlog_infrastructure.cli.invocation import called_as, with_options
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, print_json, usage
+from offerlog_infrastructure.cli.streams import check_output, drop_output, telling
 from offerlog_infrastructure.cli.trial import Trial
 from offerlog_infrastructure.presentation.documents import stamp
 from offerlog_infrastructure.presentation.escaping import spell_out
@@ -107,7 +108,6 @@ def serve(
             held.callback(tracing.close)
         service = held.enter_context(open_service(data, organization, Access.WRITE, trace=tracing))
         service.keep_deadlines()
-        out = console()
         service.organizations.register(service.organization)
         has_keys = _has_keys(service, settings, data)
         shown = f"[{host}]" if ":" in host else host
@@ -121,9 +121,9 @@ def serve(
         trial = Trial(f"{url}/readyz")
 
         def started() -> None:
-            out.print(f"Serving at {url}" + ("" if check else " until Ctrl-C"), soft_wrap=True)
+            _announce(f"Serving at {url}" + ("" if check else " until Ctrl-C"))
             if metrics is not None:
-                out.print(f"Metrics at http://{shown}:{metrics.getsockname()[1]}/metrics", soft_wrap=True)
+                _announce(f"Metrics at http://{shown}:{metrics.getsockname()[1]}/metrics")
             if has_keys and not check:
                 _say_how_to_log_in(service.organization, with_options(data, organization))
             if stop_when is not None:
@@ -132,7 +132,17 @@ def serve(
         run(app, listening, started, stop_when, metrics)
     if check:
         trial.prove()
-    out.print("ready, and stopped again" if check else "stopped; all that was accepted is recorded")
+    _announce("ready, and stopped again" if check else "stopped; all that was accepted is recorded")
+
+
+def _announce(text: str) -> None:
+    """Print a line for people. A service runs on where it cannot be printed, and logs it instead."""
+    try:
+        sys.stdout.write(f"{spell_out(text)}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        _log.warning("%s, so this was not printed: %s", error.strerror, text)
+        drop_output()
 
 
 def _say_how_to_log_in(organization: str, options: str) -> None:
@@ -173,8 +183,7 @@ def _give_first_key(service: "Offerlog", settings: "Settings", data: Path | None
 
     file = settings.admin_key_file
     if file is None and sys.stdout.isatty():
-        text = make_first_key(service)
-        typer.echo(f"The admin key of organization {service.organization}, shown this once: {text}")
+        make_first_key(service, lambda text: _show_first_key(service.organization, text))
         return
     if file is None and (data is not None or settings.database_url is None):
         file = usual_file(data or settings.data or default_data_dir(), service.organization)
@@ -185,7 +194,12 @@ def _give_first_key(service: "Offerlog", settings: "Settings", data: Path | None
             service.organization,
         )
     elif write_first_key(service, file):
-        typer.echo(f"The admin key of organization {service.organization} is in {spell_out(str(file))}")
+        _announce(f"The admin key of organization {service.organization} is in {file}")
+
+
+def _show_first_key(organization: str, text: str) -> None:
+    with telling("no key was made"):
+        typer.echo(f"The admin key of organization {organization}, shown this once: {text}")
 
 
 def _observed(settings: "Settings") -> "Tracing | None":
@@ -213,7 +227,7 @@ def _origin(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if not text.isprintable():  # bytes that are no UTF-8 too, which cannot be stored
+    if not text.isprintable():
         raise usage(f"{text!r} is no name: give text on one line")
     return text
 
@@ -243,10 +257,16 @@ def create(
             "a widget key stands in public pages: say with --origin https://shop.example from which sites"
             " browsers may use it, or --any-origin"
         )
+    check_output()
     with open_service(data, organization, Access.ADD, project=False) as service:
         service.organizations.register(service.organization)
-        key, text = service.keys.create(service.organization, role, name, origin or ())
-    print_json(_document(key) | {"key": text})
+        service.keys.create(service.organization, role, name, origin or (), hand_over=_print_key)
+
+
+def _print_key(key: Key, text: str) -> None:
+    """Print a key before it is kept: one that nobody has seen is of no use, and could be revoked only."""
+    with telling("no key was made"):
+        print_json(_document(key) | {"key": text})
 
 
 def list_(data: Data = None, organization: Organization = None) -> None:
@@ -264,7 +284,7 @@ def revoke(
     """Take a key back; running services refuse it within seconds."""
     with open_service(data, organization, project=False) as service:
         try:
-            print_json(_document(service.keys.revoke(service.organization, key_id)))
+            revoked = service.keys.revoke(service.organization, key_id)
         except NoSuchKey:
             owners = [
                 name
@@ -277,6 +297,8 @@ def revoke(
                 f"key {key_id!r} is of organization {owners[0]}, not {service.organization}:"
                 f" give --organization {owners[0]}"
             ) from None
+    with telling("the key is revoked"):
+        print_json(_document(revoked))
 
 
 def _document(key: Key) -> dict[str, object]:

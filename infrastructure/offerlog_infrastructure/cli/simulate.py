@@ -2,12 +2,19 @@
 
 import sys
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.output import usage
+
+_MOST_VISITORS: Final = 10_000_000
+"""Some ten minutes of work."""
+
+_MOST_MAPS: Final = 10_000
+_MOST_DAYS: Final = 36_600
+"""A hundred years. All days and maps are made before the first line: these take a second at most."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,9 +34,9 @@ def _day(text: str) -> date:
 
 
 def simulate(
-    visitors: Annotated[int, typer.Option(min=0, help="How many visitors come in all.")],
-    action_maps: Annotated[int, typer.Option(min=1, help="How many maps make offers.")],
-    days: Annotated[int, typer.Option(min=1, help="Over how many days.")],
+    visitors: Annotated[int, typer.Option(min=0, max=_MOST_VISITORS, help="How many visitors come in all.")],
+    action_maps: Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="How many maps make offers.")],
+    days: Annotated[int, typer.Option(min=1, max=_MOST_DAYS, help="Over how many days.")],
     start: Annotated[
         date, typer.Option(parser=_day, metavar="DATE", help="The first day, in UTC: 2026-11-16.")
     ],

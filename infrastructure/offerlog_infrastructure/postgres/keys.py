@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, Final, LiteralString
 
@@ -48,9 +48,23 @@ class PostgresKeys:
         self._gate = LockGate()
 
     def create(
-        self, organization: str, role: Role, name: str, origins: Sequence[str] = ()
+        self,
+        organization: str,
+        role: Role,
+        name: str,
+        origins: Sequence[str] = (),
+        *,
+        hand_over: Callable[[Key, str], None] | None = None,
     ) -> tuple[Key, str]:
         """Make a key; returns it and its text, which can never be had again.
+
+        Args:
+            organization: The organization whose data it opens.
+            role: What its holder may do.
+            name: What it is for.
+            origins: From which web origins a browser may use it; empty for any.
+            hand_over: Gives the key to whoever asked for it, before it is kept. If it raises an error, no
+                key is made.
 
         Raises:
             OrganizationName: The organization's name is no name of one.
@@ -59,7 +73,12 @@ class PostgresKeys:
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         text = f"ofl_{role.value}_{key_id}_{secret}"
         asked = (key_id, _digest(text), organization, role.value, name, list(origins))
-        row = wait_for_lock(lambda: self._written(_CREATE, asked))
+
+        def made(row: dict[str, Any]) -> None:
+            if hand_over is not None:
+                hand_over(_key(row), text)
+
+        row = wait_for_lock(lambda: self._written(_CREATE, asked, made))
         assert row is not None  # noqa: S101 - INSERT returns what it made
         return _key(row), text
 
@@ -141,9 +160,17 @@ class PostgresKeys:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return cursor.execute(statement, (asked,)).fetchall()
 
-    def _written(self, statement: LiteralString, asked: Sequence[Any]) -> dict[str, Any] | None:
+    def _written(
+        self,
+        statement: LiteralString,
+        asked: Sequence[Any],
+        before_commit: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any] | None:
         with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
-            return cursor.execute(statement, asked).fetchone()
+            row = cursor.execute(statement, asked).fetchone()
+            if row is not None and before_commit is not None:
+                before_commit(row)
+            return row
 
     def all(self, organization: str) -> Sequence[Key]:
         """The organization's keys, revoked ones too, in order of making."""

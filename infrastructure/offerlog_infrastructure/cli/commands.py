@@ -1,0 +1,176 @@
+"""All commands of `offerlog`, and how an error ends one.
+
+The exit codes stand in `exit_codes`.
+"""
+
+import gc
+import logging
+import os
+import re
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from offerlog_infrastructure.cli import (
+    ask,
+    audit,
+    ending,
+    operate,
+    projections,
+    record,
+    report,
+    sample,
+    serve,
+    simulate,
+    streams,
+)
+from offerlog_infrastructure.cli.everywhere import Group, hand_down
+from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
+from offerlog_infrastructure.cli.output import OneLine
+from offerlog_infrastructure.presentation.escaping import spell_out
+
+app = typer.Typer(
+    name="offerlog",
+    cls=Group,
+    help="The log of web chat offers: what was offered, what became of it, what must not be offered again."
+    "\n\nStart with [bold]offerlog sample[/], which records a simulated day and shows what became of it.",
+    epilog="[dim]Every command explains itself:[/] offerlog record --help",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for family in (sample, record, report, ask, audit, operate, projections, serve, simulate):
+    family.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        typer.echo(f"offerlog {version('offerlog')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _offerlog(
+    context: typer.Context,
+    data: Annotated[str | None, typer.Option(metavar="DIR", help="Same as --data of each command.")] = None,
+    organization: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Same as --organization of each command.")
+    ] = None,
+    customer_type: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="Same as --customer-type of each command."),
+    ] = None,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del show_version  # its callback has done all
+    hand_down(context, {"data": data, "organization": organization, "customer_type": customer_type})
+
+
+def run() -> NoReturn:
+    """Run the command line and exit."""
+    ending.end_in_order()
+    # What is loaded now stays; a stream of signals makes no cycles worth looking for often.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+    if logging.lastResort is not None:  # what a thread in the background has to say, as all trouble is said
+        logging.lastResort.setFormatter(OneLine("offerlog: %(message)s"))
+    streams.open_all()
+    try:
+        code = _run()
+    except KeyboardInterrupt:  # one more signal, while the first one was spoken of
+        code = ending.exit_code()
+    ending.end_silently()
+    streams.close_output()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run it; returns the exit code."""
+    try:
+        code: int | None = app(standalone_mode=False)
+        sys.stdout.flush()
+    except (Abort, KeyboardInterrupt):
+        code = ExitCode.INTERRUPTED
+    except SystemExit as ended:  # how typer ends when whoever read the output has enough of it
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return ExitCode.DONE
+    except BrokenPipeError:
+        return ExitCode.DONE
+    except TyperException as error:
+        return _end_of_usage(error)
+    except Exception as error:
+        if os.environ.get("OFFERLOG_DEBUG"):
+            raise
+        return _end_of(error)
+    if code == ExitCode.INTERRUPTED:  # typer catches Ctrl-C itself and returns this
+        _say(f"{ending.name()}; what was recorded stays recorded, and sending signals again is safe")
+        return ending.exit_code()
+    return code or 0
+
+
+def _end_of_usage(error: TyperException) -> int:
+    """Say in one line what was wrong with the call; returns the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed in its stead
+        return ExitCode.DONE
+    where = getattr(error, "ctx", None)
+    hint = f" (see `{where.command_path} --help`)" if where is not None else ""
+    text = " ".join(error.format_message().split())
+    _say(text.replace("Value error, ", "").removeprefix("Invalid value: ") + hint)
+    return error.exit_code
+
+
+def _end_of(error: Exception) -> int:
+    """Say in one line what went wrong; returns the exit code."""
+    from pydantic import ValidationError  # noqa: PLC0415 - only an error needs it
+
+    from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - as above
+    from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - as above
+    from offerlog_domain.signals import MalformedSignal  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
+
+    match error:
+        case MalformedSignal():
+            _say(f"{OPTION_OF.get(error.field or '', error.field)}: {error.cause}")
+            return ExitCode.USAGE
+        case CalendarError():
+            _say(f"--{error}")
+            return ExitCode.USAGE
+        case ValidationError(title="Settings"):
+            first = error.errors(include_url=False)[0]
+            bounds = "timedelta" in first["msg"]
+            why = (
+                "0 to 316224000 seconds (ten years) are needed"
+                if bounds
+                else first["msg"].removeprefix("Value error, ")
+            )
+            name = str(first["loc"][0]).upper()
+            variable = name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}"
+            _say(f"the environment variable {variable}: {why}")
+            return ExitCode.USAGE
+        case OrganizationName():
+            _say(f"--organization: {error}")
+            return ExitCode.USAGE
+        case OSError(filename=name, strerror=str(why)):
+            _say(f"{name}: {why}" if isinstance(name, str) else why)
+            return ExitCode.FAILED
+        case _:
+            text = " ".join(str(error).split()) or type(error).__name__
+            known = type(error).__module__.startswith("offerlog") or isinstance(error, OSError)
+            _say(text if known else f"{type(error).__name__}: {text} (OFFERLOG_DEBUG=1 shows where)")
+            return code_of(error)
+
+
+def _say(text: str) -> None:
+    text = re.sub(
+        "[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:x}", text
+    )  # bytes of a file's name
+    with suppress(OSError):  # standard error may be full, or a terminal that has gone: the exit code tells
+        typer.echo(f"offerlog: {spell_out(text)}", err=True)
