@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from traffic import day
 
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.log.mapper import FactMapper
+from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 _SIZES = """
     SELECT count(*), avg(octet_length(state)), pg_table_size('offerlog_events') / count(*),
@@ -28,13 +28,13 @@ def main(visitors: int) -> None:
         with psycopg.connect(ours) as connection:
             found = connection.execute(_SIZES).fetchone()
             assert found is not None
-            read = FactMapper().fact
+            read = EventMapper().event
             rows = connection.execute(
                 "SELECT originator_id, originator_version, topic, state FROM offerlog_events LIMIT 5000"
             ).fetchall()
-    facts = [read(*row[:3], bytes(row[3])) for row in rows]
+    events = [read(*row[:3], bytes(row[3])) for row in rows]
     skip = {"originator_id", "originator_version"}
-    plain = sum(len(TypeAdapter(type(f)).dump_json(f, exclude=skip)) for f in facts) / len(facts)
+    plain = sum(len(TypeAdapter(type(f)).dump_json(f, exclude=skip)) for f in events) / len(events)
     names = ("events", "state, bytes", "row, bytes", "indexes, bytes", "all in, bytes")
     figures = dict(zip(names, map(float, found), strict=True)) | {"state as plain JSON, bytes": plain}
     say("size", figures, {"state vs_json": figures["state, bytes"] / plain})

@@ -7,10 +7,10 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from offerlog_domain.event_fields import Fact, Visitor
-from offerlog_domain.events import FACTS, LifecycleEvent
+from offerlog_domain.event_fields import Event, EventVisitor
+from offerlog_domain.events import EVENTS, LifecycleEvent
 from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State
-from offerlog_domain.metrics import METRICS, View
+from offerlog_domain.metrics import METRICS, MetricSet
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Made from the code by docs/generate.py (`make docs`); do not edit. -->\n"
@@ -47,7 +47,7 @@ def lifecycle_page(lifecycle: Lifecycle) -> str:
         "|---|---|---|---|---|",
         *(
             f"| {state} | {_yes(lifecycle.final(state))} | {_yes(state in lifecycle.terminal)} "
-            f"| `{METRICS[state]}` | {_yes(state in View.REPORT.states)} |"
+            f"| `{METRICS[state]}` | {_yes(state in MetricSet.REPORT.states)} |"
             for state in lifecycle.states
         ),
         "",
@@ -56,13 +56,13 @@ def lifecycle_page(lifecycle: Lifecycle) -> str:
 
 
 def events_page() -> str:
-    """Every fact that a stream may hold, with its stored name, version and fields."""
+    """Every event that a stream may hold, with its stored name, version and fields."""
     lines = [
         NOTICE,
         "# Events catalogue",
         "",
         "The log holds one stream for each visitor-offer (one visitor x one action map). A stream holds",
-        "*lifecycle events*, which people see and reports count, and *bookkeeping facts*, which make",
+        "*lifecycle events*, which people see and reports count, and *bookkeeping events*, which make",
         "sure that any signal may be repeated at will. Each is stored under a name and a version that",
         "never change; how the bytes lie is in",
         "`infrastructure/offerlog_infrastructure/postgres/log/event_encoding.py`.",
@@ -70,25 +70,30 @@ def events_page() -> str:
         "| stored as | meaning | kind |",
         "|---|---|---|",
     ]
-    for fact in FACTS:
-        kind = "lifecycle event" if issubclass(fact, LifecycleEvent) else "bookkeeping fact"
-        lines.append(f"| `{fact.stored_name}.{fact.stored_version}` | {_first_line(fact)} | {kind} |")
-    lines += ["", "## What they say", "", "Every fact:", "", *_fields(Fact, set())]
-    lines += ["", "`visitor` is the one place for what identifies a visitor:", "", *_fields(Visitor, set())]
-    shown = {field.name for field in fields(Fact)}
-    report = next(base for base in LifecycleEvent.__mro__ if base.__name__ == "Report")
-    lines += ["", "Every fact made from a signal also:", "", *_fields(report, shown)]
+    for event in EVENTS:
+        kind = "lifecycle event" if issubclass(event, LifecycleEvent) else "bookkeeping fact"
+        lines.append(f"| `{event.stored_name}.{event.stored_version}` | {_first_line(event)} | {kind} |")
+    lines += ["", "## What they say", "", "Every event:", "", *_fields(Event, set())]
+    lines += [
+        "",
+        "`visitor` is the one place for what identifies a visitor:",
+        "",
+        *_fields(EventVisitor, set()),
+    ]
+    shown = {field.name for field in fields(Event)}
+    report = next(base for base in LifecycleEvent.__mro__ if base.__name__ == "SignalEvent")
+    lines += ["", "Every event made from a signal also:", "", *_fields(report, shown)]
     shown |= {field.name for field in fields(report)}
     lines += ["", "Every lifecycle event also:", "", *_fields(LifecycleEvent, shown)]
     shown |= {field.name for field in fields(LifecycleEvent)}
-    for fact in FACTS:
-        own = _fields(fact, shown)
+    for event in EVENTS:
+        own = _fields(event, shown)
         if own:
-            lines += ["", f"`{fact.stored_name}` also:", "", *own]
+            lines += ["", f"`{event.stored_name}` also:", "", *own]
     return "\n".join([*lines, ""])
 
 
-def _fields(model: type[Fact] | type[Visitor], without: set[str]) -> list[str]:
+def _fields(model: type[Event] | type[EventVisitor], without: set[str]) -> list[str]:
     meanings = _attributes(model.__doc__ or "")
     return [
         f"- `{field.name}` ({_type(field.type)}): {meanings.get(field.name, '')}".rstrip(": ")
@@ -112,8 +117,8 @@ def _type(annotation: object) -> str:
     return named if named and "|" not in str(annotation) else str(annotation).replace("None", "nothing")
 
 
-def _first_line(fact: type[Fact]) -> str:
-    return (fact.__doc__ or "").strip().splitlines()[0]
+def _first_line(event: type[Event]) -> str:
+    return (event.__doc__ or "").strip().splitlines()[0]
 
 
 def _yes(value: bool) -> str:  # noqa: FBT001 - a cell of a table

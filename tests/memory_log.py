@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from offerlog_application.ports.event_log import HeldStreams, VersionConflict
-from offerlog_domain.event_fields import Fact
+from offerlog_application.ports.event_log import HeldStreams, VersionConflictError
+from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, fold
 
@@ -28,7 +28,7 @@ class MemoryLog:
     Attributes:
         facts_of: Every stream, in order.
         refused: The refusal log.
-        appends: How many facts and refusals each append brought, also where it then failed.
+        appends: How many events and refusals each append brought, also where it then failed.
         loads: Which streams each load asked for.
         held: What `find_held` finds, beside what `before_append` shows.
         looks: How many visitor-offers each `find_held` was asked about.
@@ -37,26 +37,26 @@ class MemoryLog:
     """
 
     def __init__(self) -> None:
-        self.facts_of: dict[UUID, list[Fact]] = {}
+        self.facts_of: dict[UUID, list[Event]] = {}
         self.refused: list[Refusal] = []
         self.appends: list[tuple[int, int]] = []
         self.loads: list[set[UUID]] = []
         self.held: set[UUID] = set()
         self.looks: list[int] = []
-        self.before_append: Callable[[Sequence[Fact]], object] = len
+        self.before_append: Callable[[Sequence[Event]], object] = len
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
         self._secrets: dict[str, bytes] = {}
 
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
-        """Every visitor-offer asked for, folded from its facts."""
+        """Every visitor-offer asked for, folded from its events."""
         self.loads.append(set(streams))
-        return {stream: fold(self.facts(stream), VisitorOffer(stream)) for stream in streams}
+        return {stream: fold(self.events(stream), VisitorOffer(stream)) for stream in streams}
 
     def append(
         self,
-        facts: Sequence[Fact],
+        events: Sequence[Event],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
         *,
@@ -64,16 +64,16 @@ class MemoryLog:
     ) -> int | None:
         """Store both, or neither where a version is taken."""
         del hurried
-        self.appends.append((len(facts), len(refusals)))
+        self.appends.append((len(events), len(refusals)))
         self.entered.set()
         assert self.open.wait(10)
-        self.before_append(facts)
-        self.write(facts)
+        self.before_append(events)
+        self.write(events)
         self.refused.extend(refusals)
         known = {offer.id: offer for offer in offers}
-        for stream in {fact.originator_id for fact in facts} & known.keys():
-            assert known[stream] == fold(self.facts(stream), VisitorOffer(stream))
-        return sum(map(len, self.facts_of.values())) if facts else None
+        for stream in {event.originator_id for event in events} & known.keys():
+            assert known[stream] == fold(self.events(stream), VisitorOffer(stream))
+        return sum(map(len, self.facts_of.values())) if events else None
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
         """Those of the visitor-offers that a test says are held."""
@@ -81,22 +81,22 @@ class MemoryLog:
         self.looks.append(len(versions))
         return HeldStreams(frozenset(versions.keys() & self.held))
 
-    def write(self, facts: Sequence[Fact]) -> None:
+    def write(self, events: Sequence[Event]) -> None:
         """As another writer would."""
         sizes = {stream: len(known) for stream, known in self.facts_of.items()}
-        for fact in facts:
-            version = sizes.get(fact.originator_id, 0) + 1
-            if fact.originator_version != version:
-                raise VersionConflict(fact.originator_id, waiting=False)
-            sizes[fact.originator_id] = version
-        for fact in facts:
-            self.facts_of.setdefault(fact.originator_id, []).append(fact)
+        for event in events:
+            version = sizes.get(event.originator_id, 0) + 1
+            if event.originator_version != version:
+                raise VersionConflictError(event.originator_id, waiting=False)
+            sizes[event.originator_id] = version
+        for event in events:
+            self.facts_of.setdefault(event.originator_id, []).append(event)
 
     def newest_action(self, stream: UUID) -> Action | None:
         """The action that began last."""
-        return fold(self.facts(stream), VisitorOffer(stream)).newest
+        return fold(self.events(stream), VisitorOffer(stream)).newest
 
-    def facts(self, stream: UUID) -> Sequence[Fact]:
+    def events(self, stream: UUID) -> Sequence[Event]:
         """The whole stream, in order."""
         return tuple(self.facts_of.get(stream, ()))
 
@@ -115,10 +115,10 @@ class MemoryLog:
         """Every stream that waits for anything at all; deciding is not its business."""
         del withdrawn_before, parked_before
         waiting = [
-            (stream, facts[0].organization)
-            for stream, facts in self.facts_of.items()
+            (stream, events[0].organization)
+            for stream, events in self.facts_of.items()
             if stream not in besides
-            if (offer := fold(facts, VisitorOffer(stream))).parked
+            if (offer := fold(events, VisitorOffer(stream))).parked
             or (offer.newest is not None and offer.newest.withdrawn_at is not None)
         ]
         return waiting[:limit]

@@ -10,7 +10,7 @@ from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_application.recording.batches import Receipt
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_domain.outcomes import Blocker
 from offerlog_infrastructure.service import Offerlog
 
@@ -44,7 +44,7 @@ def compare_projections(service: Offerlog, organization: str, model: Model) -> N
     refusals = [(one.reason, one.raw) for one in service.refusals(organization=organization)]
     assert sorted(refusals, key=repr) == sorted(model.refusals, key=repr)
     for cohort, count_by, by in product(Cohort, CountBy, (Granularity.TOTAL, Granularity.HOUR)):
-        query = ReportQuery(organization, view=View.FULL, by=by, count_by=count_by, cohort=cohort)
+        query = ReportQuery(organization, view=MetricSet.FULL, by=by, count_by=count_by, cohort=cohort)
         compare_report(service, model, query)
 
 

@@ -1,6 +1,6 @@
-"""The grammar of the domain's tests: `given(facts).at(minute).when(signal).then(outcome, facts)`.
+"""The grammar of the domain's tests: `given(events).at(minute).when(signal).then(outcome, events)`.
 
-Times are minutes from `START`; actions, sessions and report ids are single letters. Facts are compared
+Times are minutes from `START`; actions, sessions and report ids are single letters. Events are compared
 whole, so a test that names one states every field of it.
 """
 
@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from offerlog_domain.context import Circumstances, Rules
-from offerlog_domain.decision import Judgement, expire, judge
-from offerlog_domain.event_fields import Fact, Visitor
+from offerlog_domain.context import DecisionContext, Rules
+from offerlog_domain.decision import Decision, decide, expire
+from offerlog_domain.event_fields import Event, EventVisitor
 from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import blocker
@@ -41,7 +41,7 @@ def uuid(letter: str) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """A fact in short: what it is, of which action, when; the rest of the stream fills in the others."""
+    """A event in short: what it is, of which action, when; the rest of the stream fills in the others."""
 
     kind: str
     action: str
@@ -114,19 +114,19 @@ class Given:
 
     def when(self, heard: Signal, *, remember: bool = True) -> "Then":
         """A signal comes."""
-        return Then(self, judge(self.offer, heard, RAW, self._circumstances, remember=remember))
+        return Then(self, decide(self.offer, heard, RAW, self._context, remember=remember))
 
     def when_time_passes(self) -> "Then":
         """Nothing comes; the service looks at what is due."""
-        return Then(self, expire(self.offer, self._circumstances))
+        return Then(self, expire(self.offer, self._context))
 
     def blocker(self, at: float, *, dated: bool = False) -> Blocker | None:
         """What is answered to somebody who asks whether an offer may be made at that minute."""
         return blocker(self.offer, minute(at), self.rules, dated=dated)
 
     @property
-    def _circumstances(self) -> Circumstances:
-        return Circumstances(ORGANIZATION, self.now, self.rules)
+    def _context(self) -> DecisionContext:
+        return DecisionContext(ORGANIZATION, self.now, self.rules)
 
 
 @dataclass(frozen=True)
@@ -134,55 +134,55 @@ class Then:
     """What was decided."""
 
     before: Given
-    judgement: Judgement
+    decision: Decision
 
-    def then(self, outcome: str | None, *facts: Told) -> "Then":
-        """Exactly this outcome (`refused: <reason>`), exactly these facts."""
-        kind, reason = self.judgement.outcome, self.judgement.reason
+    def then(self, outcome: str | None, *events: Told) -> "Then":
+        """Exactly this outcome (`refused: <reason>`), exactly these events."""
+        kind, reason = self.decision.outcome, self.decision.reason
         said = None if kind is None else f"{kind}: {reason}" if reason else str(kind)
         assert said == outcome
-        expected = facts_of(self.before.offer, facts, self.before.now)
-        assert list(self.judgement.facts) == expected
-        assert self.judgement.offer == fold(expected, self.before.offer)
+        expected = facts_of(self.before.offer, events, self.before.now)
+        assert list(self.decision.events) == expected
+        assert self.decision.offer == fold(expected, self.before.offer)
         return self
 
     def ending(self, *parked: str) -> "Then":
         """These parked signals end unrecorded, each written `action state: reason`."""
         names = {uuid(letter): letter for letter in "abcdefgh"}
-        assert [f"{names[p.action_id]} {p.parked_state}: {reason}" for p, reason in self.judgement.ended] == [
+        assert [f"{names[p.action_id]} {p.parked_state}: {reason}" for p, reason in self.decision.ended] == [
             *parked
         ]
         return self
 
     def blocked_by(self, expected: Blocker | None) -> "Then":
         """This stands against the offer."""
-        assert self.judgement.blocker == expected
+        assert self.decision.blocker == expected
         return self
 
     def and_then(self) -> Given:
         """The visitor-offer as the decision left it."""
-        return replace(self.before, offer=self.judgement.offer)
+        return replace(self.before, offer=self.decision.offer)
 
 
-def given(*facts: Told) -> Given:
-    """A visitor-offer with that past; each fact was recorded when it occurred, unless it says otherwise."""
+def given(*events: Told) -> Given:
+    """A visitor-offer with that past; each event was recorded when it occurred, unless it says otherwise."""
     empty = VisitorOffer(STREAM)
-    past = facts_of(empty, facts, None)
-    return Given(fold(past, empty), max((fact.recorded_at for fact in past), default=START))
+    past = facts_of(empty, events, None)
+    return Given(fold(past, empty), max((event.recorded_at for event in past), default=START))
 
 
-def facts_of(offer: VisitorOffer, facts: Sequence[Told], now: datetime | None) -> list[Fact]:
-    """The facts in full, as they continue a stream."""
-    made: list[Fact] = []
-    for told in facts:
+def facts_of(offer: VisitorOffer, events: Sequence[Told], now: datetime | None) -> list[Event]:
+    """The events in full, as they continue a stream."""
+    made: list[Event] = []
+    for told in events:
         made.append(_fact(offer, told, told.recorded or now or told.at))
         offer = fold(made[-1:], offer)
     return made
 
 
-def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> Fact:
+def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> Event:
     fields = dict(told.fields)
-    visitor = Visitor(
+    visitor = EventVisitor(
         customer_id=CUSTOMER, customer_id_type="cookie", session_id=fields.pop("session_id", uuid("s"))
     )
     common: dict[str, Any] = {

@@ -5,34 +5,34 @@ from concurrent.futures import Future
 from uuid import UUID
 
 from memory_log import MemoryLog
-from offerlog_application.recording.commands import SignalCase
+from offerlog_application.recording.commands import RecordSignal
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.context import Circumstances
-from offerlog_domain.decision import Judgement
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import RAW, START, signal
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
-CIRCUMSTANCES = Circumstances("acme", START)
+CIRCUMSTANCES = DecisionContext("acme", START)
 Answers = Future[list[OutcomeKind | None]]
 
 
-class Counted(SignalCase):
+class Counted(RecordSignal):
     """A case that counts how often it was decided."""
 
     decided = 0
 
-    def decide(self, offer: VisitorOffer) -> Judgement:
+    def decide(self, offer: VisitorOffer) -> Decision:
         """As its class does."""
         self.decided += 1
         return super().decide(offer)
 
 
-class Broken(SignalCase):
+class Broken(RecordSignal):
     """A case that cannot be decided."""
 
-    def decide(self, offer: VisitorOffer) -> Judgement:
+    def decide(self, offer: VisitorOffer) -> Decision:
         """Never."""
         raise ArithmeticError(offer.id)
 
@@ -42,13 +42,13 @@ def case(stream: UUID, state: str = "offered", action: str = "a") -> Counted:
     return Counted(stream, signal(state, action), RAW, CIRCUMSTANCES)
 
 
-def kinds(judgements: Sequence[Judgement], position: int | None) -> list[OutcomeKind | None]:
+def kinds(decisions: Sequence[Decision], position: int | None) -> list[OutcomeKind | None]:
     """The answer: what became of each."""
     del position
-    return [judgement.outcome for judgement in judgements]
+    return [decision.outcome for decision in decisions]
 
 
-def send(writer: GroupCommitWriter, *cases: SignalCase, organization: str = "acme") -> Answers:
+def send(writer: GroupCommitWriter, *cases: RecordSignal, organization: str = "acme") -> Answers:
     """Hand in cases as one submission."""
     return writer.submit(cases, (), kinds, organization=organization)
 
@@ -64,4 +64,4 @@ def held(writer: GroupCommitWriter, log: MemoryLog) -> Answers:
 
 def other_writer(log: MemoryLog, stream: UUID, state: str = "offered", action: str = "a") -> None:
     """Somebody else records something there."""
-    log.write(case(stream, state, action).decide(log.load([stream])[stream]).facts)
+    log.write(case(stream, state, action).decide(log.load([stream])[stream]).events)

@@ -6,7 +6,7 @@ from typing import Final
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
-class OrganizationName(ValueError):  # noqa: N818 - says what is at fault
+class OrganizationNameError(ValueError):
     """An organization's name that cannot be one.
 
     Attributes:
@@ -24,7 +24,7 @@ def check_organization(name: str) -> None:
     """Make sure that this can be an organization's name.
 
     Raises:
-        OrganizationName: It cannot.
+        OrganizationNameError: It cannot.
     """
     if _NAME.fullmatch(name) is None:
-        raise OrganizationName(name)
+        raise OrganizationNameError(name)

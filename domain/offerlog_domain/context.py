@@ -24,7 +24,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class DecisionContext:
     """Tenant, current time (UTC) and rules of one decision.
 
     Attributes:

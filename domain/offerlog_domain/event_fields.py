@@ -1,6 +1,6 @@
-"""What every fact of a visitor-offer's stream says, and what one made from a signal says besides.
+"""What every event of a visitor-offer's stream says, and what one made from a signal says besides.
 
-The kinds of facts are in `events`.
+The kinds of events are in `events`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Value:
     def of(cls, told: Mapping[str, Any]) -> Self:
         """Make one of values known to be right, every field given, without validating them again.
 
-        Facts are made of a signal that was validated when it came in; doing so again for each fact
+        Events are made of a signal that was validated when it came in; doing so again for each event
         costs more than deciding it.
         """
         value = _new(cls)
@@ -34,14 +34,14 @@ class Value:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visitor(Value):
-    """What identifies a visitor; kept in one place of every fact, so that it can be sealed there.
+class EventVisitor(Value):
+    """What identifies a visitor; kept in one place of every event, so that it can be sealed there.
 
     Attributes:
         customer_id: Who is on the site.
         customer_id_type: What kind of id that is.
         session_id: The visit.
-        raw: The text that came, where the fact keeps it.
+        raw: The text that came, where the event keeps it.
     """
 
     customer_id: str
@@ -49,15 +49,15 @@ class Visitor(Value):
     session_id: str
     raw: bytes | None = None
 
-    def keeping(self, raw: bytes | None) -> "Visitor":
+    def keeping(self, raw: bytes | None) -> "EventVisitor":
         """The same with another text kept."""
         told = {"customer_id": self.customer_id, "customer_id_type": self.customer_id_type}
-        return Visitor.of(told | {"session_id": self.session_id, "raw": raw})
+        return EventVisitor.of(told | {"session_id": self.session_id, "raw": raw})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact(Value):
-    """What every fact of a stream says.
+class Event(Value):
+    """What every event of a stream says.
 
     Attributes:
         originator_id: The visitor-offer's stream (see `identity`).
@@ -75,15 +75,15 @@ class Fact(Value):
     originator_id: UUID
     originator_version: int
     organization: str
-    visitor: Visitor
+    visitor: EventVisitor
     action_map_id: str
     action_id: str
     recorded_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(Fact):
-    """A fact made from a signal; it keeps what tells a repeat from a contradiction.
+class SignalEvent(Event):
+    """A event made from a signal; it keeps what tells a repeat from a contradiction.
 
     Attributes:
         media_type: The vendor's `actionMediaType`.
@@ -128,5 +128,5 @@ class Report(Fact):
         )
 
 
-REPORT_FIELDS: Final = tuple(field.name for field in fields(Report))
-"""What every fact made from a signal says."""
+SIGNAL_EVENT_FIELDS: Final = tuple(field.name for field in fields(SignalEvent))
+"""What every event made from a signal says."""

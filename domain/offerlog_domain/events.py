@@ -1,8 +1,8 @@
-"""The immutable facts that a visitor-offer's stream holds, in the past tense.
+"""The immutable events that a visitor-offer's stream holds, in the past tense.
 
-Nine *lifecycle events* tell what became of an action; three *bookkeeping facts* (an offer refused, a
+Nine *lifecycle events* tell what became of an action; three *bookkeeping events* (an offer refused, a
 signal parked, a parking ended) stand in the same stream, so that the stream's version guards them
-too and the aggregate is rebuilt from one source (docs/decisions/0001). Every fact has a stored name
+too and the aggregate is rebuilt from one source (docs/decisions/0001). Every event has a stored name
 and a version that never change with the code; import paths are not stored.
 """
 
@@ -11,13 +11,13 @@ from typing import ClassVar, Final
 
 from pydantic.dataclasses import dataclass
 
-from offerlog_domain.event_fields import Fact, Report
+from offerlog_domain.event_fields import Event, SignalEvent
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 
 
 @dataclass(frozen=True, kw_only=True)
-class LifecycleEvent(Report):
+class LifecycleEvent(SignalEvent):
     """An action reached a state.
 
     Attributes:
@@ -125,7 +125,7 @@ class Engaged(LifecycleEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfferRefused(Report):
+class OfferRefused(SignalEvent):
     """An `offered` was refused, or an offer asked for was blocked; remembered for its action id.
 
     Attributes:
@@ -149,7 +149,7 @@ class OfferRefused(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignalParked(Report):
+class SignalParked(SignalEvent):
     """A signal came before its action was far enough; it waits. Its `visitor` keeps the text that came.
 
     Attributes:
@@ -169,7 +169,7 @@ class SignalParked(Report):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParkingEnded(Fact):
+class ParkingEnded(Event):
     """A parked signal's time was over before its action came far enough.
 
     Attributes:
@@ -187,5 +187,10 @@ LIFECYCLE_EVENTS: Final[dict[State, type[LifecycleEvent]]] = {
 }
 """The event that records each state."""
 
-FACTS: Final[tuple[type[Fact], ...]] = (*LIFECYCLE_EVENTS.values(), OfferRefused, SignalParked, ParkingEnded)
-"""Every fact that a stream may hold."""
+EVENTS: Final[tuple[type[Event], ...]] = (
+    *LIFECYCLE_EVENTS.values(),
+    OfferRefused,
+    SignalParked,
+    ParkingEnded,
+)
+"""Every event that a stream may hold."""

@@ -24,7 +24,7 @@ METRICS: Final[Mapping[State, str]] = {
 """The metric that counts each state, in the order reports show them."""
 
 
-class View(StrEnum):
+class MetricSet(StrEnum):
     """Which metrics a report shows: the vendor's six, or all nine."""
 
     REPORT = "report"
@@ -33,7 +33,7 @@ class View(StrEnum):
     @property
     def states(self) -> tuple[State, ...]:
         """The states this view counts, in the order it shows them."""
-        return tuple(METRICS) if self is View.FULL else tuple(METRICS)[:6]
+        return tuple(METRICS) if self is MetricSet.FULL else tuple(METRICS)[:6]
 
 
 class CountBy(StrEnum):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from offerlog_domain.context import Circumstances, Rules
+from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocker, Reason
@@ -19,14 +19,14 @@ EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """A signal from before this moment is refused as too old, whoever sends it."""
 
 
-def timing_fault(occurred_at: datetime | None, circumstances: Circumstances) -> Reason | None:
+def timing_fault(occurred_at: datetime | None, context: DecisionContext) -> Reason | None:
     """The reason to refuse a signal for its time alone (check 3); None where its time is fine."""
     if occurred_at is None:
         return None
-    age = circumstances.now - occurred_at
-    if -age > circumstances.rules.future_tolerance:
+    age = context.now - occurred_at
+    if -age > context.rules.future_tolerance:
         return Reason.FROM_THE_FUTURE
-    if occurred_at < EARLIEST or (circumstances.from_widget and age > circumstances.rules.widget_max_age):
+    if occurred_at < EARLIEST or (context.from_widget and age > context.rules.widget_max_age):
         return Reason.TOO_OLD
     return None
 

@@ -75,7 +75,7 @@ class Blocker:
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class OfferMade:
     """The offer may be shown: it is recorded.
 
     Attributes:
@@ -88,7 +88,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class OfferBlocked:
     """The offer must not be shown.
 
     Attributes:
@@ -100,7 +100,7 @@ class Blocked:
     by: Blocker
 
 
-OfferDecision = Offered | Blocked
+OfferOutcome = OfferMade | OfferBlocked
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ _RFC3339: Final = re.compile(
 )
 
 
-class MalformedSignal(ValueError):  # noqa: N818 - the name is the refusal's reason
+class MalformedSignalError(ValueError):
     """A report that cannot be read as a signal.
 
     Attributes:
@@ -59,7 +59,7 @@ class MalformedSignal(ValueError):  # noqa: N818 - the name is the refusal's rea
         self.cause = cause
 
 
-class UntrackedEvent(ValueError):  # noqa: N818 - the name is the refusal's reason
+class UntrackedEventError(ValueError):
     """An event of the vendor that reports no state of an action, so that no lifecycle can take it.
 
     Attributes:

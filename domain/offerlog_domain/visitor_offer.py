@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from offerlog_domain.event_fields import Fact, Report
+from offerlog_domain.event_fields import Event, SignalEvent
 from offerlog_domain.events import LifecycleEvent, Offered, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, Stage, State
 from offerlog_domain.persistent_map import PersistentMap
@@ -83,7 +83,7 @@ class VisitorOffer(NamedTuple):
     past: PersistentMap[str, Action] = PersistentMap()
     waiting: PersistentMap[ParkedKey, SignalParked] = PersistentMap()
     refused: PersistentMap[str, OfferRefused] = PersistentMap()
-    reports: PersistentMap[str, Report] = PersistentMap()
+    reports: PersistentMap[str, SignalEvent] = PersistentMap()
     parked_since: datetime | None = None
 
     @property
@@ -134,7 +134,7 @@ class VisitorOffer(NamedTuple):
         found = (self.waiting.get((action_id, state)) for state in State)
         return tuple(sorted((parked for parked in found if parked is not None), key=_version))
 
-    def report(self, event_id: str) -> Report | None:
+    def report(self, event_id: str) -> SignalEvent | None:
         """The recorded, parked or refused report that came under that event id."""
         if self.newest is not None:
             for event in self.newest.events:
@@ -143,67 +143,67 @@ class VisitorOffer(NamedTuple):
         return self.reports.get(event_id)
 
 
-def evolve(offer: VisitorOffer, fact: Fact) -> VisitorOffer:
+def evolve(offer: VisitorOffer, event: Event) -> VisitorOffer:
     """The visitor-offer after one more event.
 
     Raises:
         ValueError: The event does not come next in this stream, or moves an action that cannot move.
         TypeError: The event is of a kind that this code does not know.
     """
-    if fact.originator_version != offer.version + 1:
-        raise ValueError(f"fact {fact.originator_version} does not follow version {offer.version}")
-    return _step(type(fact))(offer, fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    if event.originator_version != offer.version + 1:
+        raise ValueError(f"fact {event.originator_version} does not follow version {offer.version}")
+    return _step(type(event))(offer, event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
 
 
-def fold(facts: Iterable[Fact], offer: VisitorOffer) -> VisitorOffer:
-    """The visitor-offer after all `facts`, in stream order."""
-    for fact in facts:
-        offer = evolve(offer, fact)
+def fold(events: Iterable[Event], offer: VisitorOffer) -> VisitorOffer:
+    """The visitor-offer after all `events`, in stream order."""
+    for event in events:
+        offer = evolve(offer, event)
     return offer
 
 
-def _begin(offer: VisitorOffer, fact: Offered) -> VisitorOffer:
-    begun, before = Action((fact,)), offer.newest
+def _begin(offer: VisitorOffer, event: Offered) -> VisitorOffer:
+    begun, before = Action((event,)), offer.newest
     if before is None:
-        return offer._replace(version=fact.originator_version, newest=begun)
+        return offer._replace(version=event.originator_version, newest=begun)
     reported = {event.event_id: event for event in before.events if event.event_id is not None}
     return offer._replace(
-        version=fact.originator_version,
+        version=event.originator_version,
         newest=begun,
         past=offer.past.with_entry(before.id, before),
         reports=offer.reports.with_entries(reported),
     )
 
 
-def _move(offer: VisitorOffer, fact: LifecycleEvent) -> VisitorOffer:
+def _move(offer: VisitorOffer, event: LifecycleEvent) -> VisitorOffer:
     newest = offer.newest
-    if newest is None or newest.id != fact.action_id:
-        raise ValueError(f"fact {fact.originator_version} moves an action that is not the newest")
-    moved = offer._replace(version=fact.originator_version, newest=Action((*newest.events, fact)))
-    return _unpark(moved, fact.action_id, fact.state)
+    if newest is None or newest.id != event.action_id:
+        raise ValueError(f"fact {event.originator_version} moves an action that is not the newest")
+    moved = offer._replace(version=event.originator_version, newest=Action((*newest.events, event)))
+    return _unpark(moved, event.action_id, event.state)
 
 
-def _park(offer: VisitorOffer, fact: SignalParked) -> VisitorOffer:
+def _park(offer: VisitorOffer, event: SignalParked) -> VisitorOffer:
     since = offer.parked_since
     return offer._replace(
-        version=fact.originator_version,
-        waiting=offer.waiting.with_entry((fact.action_id, fact.parked_state), fact),
-        reports=_reported(offer.reports, fact),
-        parked_since=fact.recorded_at if since is None else min(since, fact.recorded_at),
+        version=event.originator_version,
+        waiting=offer.waiting.with_entry((event.action_id, event.parked_state), event),
+        reports=_reported(offer.reports, event),
+        parked_since=event.recorded_at if since is None else min(since, event.recorded_at),
     )
 
 
-def _end_parking(offer: VisitorOffer, fact: ParkingEnded) -> VisitorOffer:
-    ended = offer._replace(version=fact.originator_version)
-    return _unpark(ended, fact.action_id, fact.parked_state)
+def _end_parking(offer: VisitorOffer, event: ParkingEnded) -> VisitorOffer:
+    ended = offer._replace(version=event.originator_version)
+    return _unpark(ended, event.action_id, event.parked_state)
 
 
-def _refuse(offer: VisitorOffer, fact: OfferRefused) -> VisitorOffer:
-    waiting = offer.parked_of(fact.action_id)
+def _refuse(offer: VisitorOffer, event: OfferRefused) -> VisitorOffer:
+    waiting = offer.parked_of(event.action_id)
     refused = offer._replace(
-        version=fact.originator_version,
-        refused=offer.refused.with_entry(fact.action_id, fact),
-        reports=_reported(offer.reports, fact),
+        version=event.originator_version,
+        refused=offer.refused.with_entry(event.action_id, event),
+        reports=_reported(offer.reports, event),
     )
     for parked in waiting:
         refused = _unpark(refused, parked.action_id, parked.parked_state)
@@ -223,15 +223,17 @@ def _unpark(offer: VisitorOffer, action_id: str, state: State) -> VisitorOffer:
     return offer._replace(waiting=waiting, reports=reports, parked_since=since)
 
 
-def _reported(reports: PersistentMap[str, Report], report: Report) -> PersistentMap[str, Report]:
+def _reported(
+    reports: PersistentMap[str, SignalEvent], report: SignalEvent
+) -> PersistentMap[str, SignalEvent]:
     return reports if report.event_id is None else reports.with_entry(report.event_id, report)
 
 
-def _version(fact: Fact) -> int:
-    return fact.originator_version
+def _version(event: Event) -> int:
+    return event.originator_version
 
 
-_STEPS: Final[Mapping[type[Fact], Callable[[VisitorOffer, Any], VisitorOffer]]] = {
+_STEPS: Final[Mapping[type[Event], Callable[[VisitorOffer, Any], VisitorOffer]]] = {
     Offered: _begin,
     LifecycleEvent: _move,
     SignalParked: _park,
@@ -241,9 +243,9 @@ _STEPS: Final[Mapping[type[Fact], Callable[[VisitorOffer, Any], VisitorOffer]]] 
 
 
 @cache
-def _step(fact: type[Any]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
+def _step(event: type[Any]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
     """The function that takes in this kind of event."""
-    for kind in fact.__mro__:
+    for kind in event.__mro__:
         if kind in _STEPS:
             return _STEPS[kind]
-    raise TypeError(f"a visitor-offer knows no {fact.__name__}")
+    raise TypeError(f"a visitor-offer knows no {event.__name__}")

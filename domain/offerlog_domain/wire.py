@@ -11,10 +11,10 @@ from pydantic_core import ArgsKwargs
 from offerlog_domain.signals import (
     MAX_LINE_BYTES,
     SIGNAL,
-    MalformedSignal,
+    MalformedSignalError,
     Name,
     Signal,
-    UntrackedEvent,
+    UntrackedEventError,
     Uuid,
 )
 
@@ -50,11 +50,11 @@ def read_signal(text: bytes) -> Signal:
     """Read one signal in either wire form.
 
     Raises:
-        MalformedSignal: Saying which field and why.
-        UntrackedEvent: It is another event of the vendor.
+        MalformedSignalError: Saying which field and why.
+        UntrackedEventError: It is another event of the vendor.
     """
     if len(text) > MAX_LINE_BYTES:
-        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
+        raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
     # The stored form, and numbers that are no JSON but that the fast reading takes, go the slow way.
     if not (b"ebActionEvent" in text or b"NaN" in text or b"Infinity" in text):
         try:
@@ -68,11 +68,11 @@ def signal_from_document(document: object) -> Signal:
     """Read a signal from decoded JSON in either wire form.
 
     Raises:
-        MalformedSignal: Saying which field and why.
-        UntrackedEvent: It is another event of the vendor.
+        MalformedSignalError: Saying which field and why.
+        UntrackedEventError: It is another event of the vendor.
     """
     if not isinstance(document, Mapping):
-        raise MalformedSignal(None, "a JSON object is needed")
+        raise MalformedSignalError(None, "a JSON object is needed")
     event_type = document.get("eventType")
     stored_form = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
     if not stored_form and document.get("actionId") is None:
@@ -92,7 +92,7 @@ def signal_from_document(document: object) -> Signal:
         field = str(first["loc"][0])
         if stored_form:
             field = ".".join(_STORED_FORM_PATHS.get(field, (field,)))
-        raise MalformedSignal(field, _cause(first)) from None
+        raise MalformedSignalError(field, _cause(first)) from None
     return signal
 
 
@@ -107,9 +107,9 @@ def _check_kind(document: Mapping[str, object], event_type: object) -> None:
     """Tell another event of the vendor, or a wrapper around events, from a signal that lacks its action."""
     for field, cause in _WRAPPERS.items():
         if isinstance(document.get(field), Mapping | list):
-            raise MalformedSignal(field, cause)
+            raise MalformedSignalError(field, cause)
     if isinstance(event_type, str) and event_type:
-        raise UntrackedEvent(event_type)
+        raise UntrackedEventError(event_type)
 
 
 class _Pair(BaseModel):
@@ -126,14 +126,14 @@ def read_pair(customer_id: str, customer_id_type: str, action_map_id: str) -> tu
     """Check what names a visitor-offer; returns id type, id and map as they are stored.
 
     Raises:
-        MalformedSignal: Saying which one and why.
+        MalformedSignalError: Saying which one and why.
     """
     named = {"customerId": customer_id, "customerIdType": customer_id_type, "actionMapId": action_map_id}
     try:
         pair = _Pair.model_validate(named)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise MalformedSignal(str(first["loc"][0]), _cause(first)) from None
+        raise MalformedSignalError(str(first["loc"][0]), _cause(first)) from None
     return pair.customer_id_type, pair.customer_id, pair.action_map_id
 
 
@@ -145,7 +145,7 @@ def _flattened(document: Mapping[str, object]) -> dict[str, object]:
             if value is None:
                 break
             if not isinstance(value, Mapping):
-                raise MalformedSignal(".".join(path[:depth]), "a JSON object is needed")
+                raise MalformedSignalError(".".join(path[:depth]), "a JSON object is needed")
             value = value.get(step)
         if value is not None:
             fields[name] = value
@@ -168,7 +168,7 @@ def nesting(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
 def _check_depth(text: str) -> None:
     brackets = text.count("[") + text.count("{")
     if brackets > _DEEPEST and any(depth > _DEEPEST for _, depth in nesting(text)):
-        raise MalformedSignal(None, "nested too deeply")
+        raise MalformedSignalError(None, "nested too deeply")
 
 
 def _document(text: bytes) -> object:
@@ -177,13 +177,13 @@ def _document(text: bytes) -> object:
         _check_depth(decoded)
         return json.loads(decoded, parse_float=_Fraction, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise MalformedSignal(None, f"not UTF-8 at byte {error.start}") from None
+        raise MalformedSignalError(None, f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise MalformedSignal(None, f"not JSON: {error.msg} at character {error.pos}") from None
-    except MalformedSignal:
+        raise MalformedSignalError(None, f"not JSON: {error.msg} at character {error.pos}") from None
+    except MalformedSignalError:
         raise
     except ValueError:  # the one that is left: Python reads no integer of more than 4,300 digits
-        raise MalformedSignal(None, "a number has too many digits") from None
+        raise MalformedSignalError(None, "a number has too many digits") from None
 
 
 class _Fraction:
@@ -196,7 +196,7 @@ class _Fraction:
 
 
 def _no_constant(name: str) -> Never:
-    raise MalformedSignal(None, f"not JSON: {name} is no JSON value")
+    raise MalformedSignalError(None, f"not JSON: {name} is no JSON value")
 
 
 _CAUSES: Final[Mapping[str, str]] = {

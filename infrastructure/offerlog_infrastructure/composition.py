@@ -71,16 +71,16 @@ def open_offerlog(
 
     Raises:
         ValueError: Both `data` and `database_url` are given.
-        OrganizationName: The organization's name is no name of one.
+        OrganizationNameError: The organization's name is no name of one.
         StoreMissingError: There is no store, and `create` is false.
         ForeignFolderError: There is no store, and the folder holds other files (an `EmbeddedError`).
         FolderNotPrivateError: Others can write to the folder (an `EmbeddedError`).
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
         ServerAddress: `database_url` cannot be read; the message does not quote it.
-        StoreUnavailable: The server of one's own cannot be reached.
-        SchemaTooNew: The database was made by a newer offerlog.
+        StoreUnavailableError: The server of one's own cannot be reached.
+        SchemaTooNewError: The database was made by a newer offerlog.
         ReplicaFolderError: The folder `replica` is not private, cannot be written, or is full.
-        ReplicaStale: The local copy could not be made in five minutes.
+        ReplicaStaleError: The local copy could not be made in five minutes.
     """
     check_organization(organization)
     if data is not None and database_url is not None:

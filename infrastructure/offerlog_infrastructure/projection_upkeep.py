@@ -10,7 +10,7 @@ from offerlog_infrastructure.postgres.log.event_kinds import StoredKind, stored_
 from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
 from offerlog_infrastructure.postgres.projections.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.projections.rebuild import rebuild
-from offerlog_infrastructure.postgres.projections.tables import VIEWS
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 
 
 class ProjectionUpkeep:
@@ -41,14 +41,14 @@ class ProjectionUpkeep:
 
         Raises:
             KeyError: There is no projection of that name.
-            RebuildRunning: Another one is at work.
-            ProjectionsDiffer: Old and new differ at the same position; the old one stays.
-            NotProjected: The live projection does not move.
+            RebuildRunningError: Another one is at work.
+            ProjectionsDifferError: Old and new differ at the same position; the old one stays.
+            NotProjectedError: The live projection does not move.
             TablesInUseError: Somebody else keeps the live tables locked.
             RebuildWorkersError: The processes that load were killed, or failed.
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
-        views = [view for view in VIEWS if name in {None, view.name}]
+        views = [view for view in PROJECTIONS if name in {None, view.name}]
         if not views:
             raise KeyError(name)
         with store_reached(self._application.reading):

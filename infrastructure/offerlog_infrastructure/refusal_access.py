@@ -50,7 +50,7 @@ class RefusalAccess:
         A process that keeps deadlines does so by itself. Also folds the tallies behind `refusal_counts`.
 
         Raises:
-            StoreUnavailable: The store cannot be reached. What was deleted stays so.
+            StoreUnavailableError: The store cannot be reached. What was deleted stays so.
         """
         return self._refusal_upkeep.run()
 
@@ -69,7 +69,7 @@ class RefusalAccess:
             organization: The tenant; None for the one that the service was opened for.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         return self._refusal_counter.counts(self._tenant(organization), since, until)
 

@@ -48,7 +48,7 @@ class RefusalUpkeep:
             How many refusals were deleted.
 
         Raises:
-            StoreUnavailable: The store cannot be reached. What was done stays done.
+            StoreUnavailableError: The store cannot be reached. What was done stays done.
         """
         while self._counter.fold() >= FOLDED_AT_ONCE:  # fewer: what comes meanwhile is left for the next time
             if pause():

@@ -6,7 +6,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
-class ServerAddress(ValueError):  # noqa: N818 - says what is at fault
+class ServerAddressError(ValueError):
     """The address of a server that libpq cannot read; says why, without quoting it."""
 
 
@@ -21,12 +21,12 @@ def check_address(database_url: str) -> None:
     except ProgrammingError as error:
         # Of its words, those that quote the address may show a password.
         why = re.sub(r'(?s)".*"', '"..."', str(error).strip().replace('"="', "'='"))
-        raise ServerAddress(f"{why}; give postgresql://user@host/database") from None
+        raise ServerAddressError(f"{why}; give postgresql://user@host/database") from None
     if "@" in str(parts.get("host") or ""):
         # What stands before it is the end of a password, which errors about the host would show.
-        raise ServerAddress("there is an @ in user or password: write it as %40")
+        raise ServerAddressError("there is an @ in user or password: write it as %40")
     if not re.fullmatch(r"[0-9,]*", str(parts.get("port") or "")):
-        raise ServerAddress("the port is no number; give postgresql://user@host:5432/database")
+        raise ServerAddressError("the port is no number; give postgresql://user@host:5432/database")
 
 
 def add_password(database_url: str, password: str) -> str:
@@ -40,9 +40,9 @@ def add_password(database_url: str, password: str) -> str:
     except ProgrammingError:
         return database_url
     if parts.get("password"):
-        raise ServerAddress("it has a password already: take it out, or OFFERLOG_DATABASE_PASSWORD away")
+        raise ServerAddressError("it has a password already: take it out, or OFFERLOG_DATABASE_PASSWORD away")
     if not password:
-        raise ServerAddress("the password given beside it is empty")
+        raise ServerAddressError("the password given beside it is empty")
     if "@" in str(parts.get("host") or ""):
         return database_url  # as above
     return make_conninfo(database_url, password=password)

@@ -8,19 +8,19 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.reading.audit import History, history
 from offerlog_application.reading.read_models import Freshness, ProjectionStatus
 from offerlog_application.recording.batches import Receipt
-from offerlog_application.recording.batches import Report as SignalReport
+from offerlog_application.recording.batches import SignalInput as SignalReport
 from offerlog_application.recording.expiry import Expired, Expiry
 from offerlog_application.recording.offers import Eligibility, OfferService
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.context import Rules
-from offerlog_domain.outcomes import Blocker, OfferDecision, Reason
+from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
 from offerlog_infrastructure.deadline_worker import DeadlineKeeper
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.keys import PostgresKeys
@@ -97,7 +97,7 @@ class Offerlog(StoredReads, RefusalAccess):
                 `too_old` when they are dated further back than `Rules.widget_max_age`.
 
         Raises:
-            OrganizationName: The organization's name is no name of one.
+            OrganizationNameError: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
@@ -107,8 +107,8 @@ class Offerlog(StoredReads, RefusalAccess):
         """Read what `submit` needs of an organization, so that it does not wait for the store later.
 
         Raises:
-            OrganizationName: The organization's name is not valid.
-            StoreUnavailable: The store cannot be reached.
+            OrganizationNameError: The organization's name is not valid.
+            StoreUnavailableError: The store cannot be reached.
         """
         self._service.prepare(organization)
 
@@ -127,13 +127,13 @@ class Offerlog(StoredReads, RefusalAccess):
         action_map_version: int | None = None,
         timeout_seconds: int | None = None,
         organization: str | None = None,
-    ) -> OfferDecision:
+    ) -> OfferOutcome:
         """Ask whether a map may offer to a visitor, and record the offer if so, in one step.
 
         With an `action_id` of your own, the same id again gets the same decision.
 
         Raises:
-            MalformedSignal: Saying which argument, by its wire name, and why.
+            MalformedSignalError: Saying which argument, by its wire name, and why.
             Overloaded: Too much is waiting; nothing was taken.
         """
         deciding = self.submit_offer(
@@ -164,11 +164,11 @@ class Offerlog(StoredReads, RefusalAccess):
         action_map_version: int | None = None,
         timeout_seconds: int | None = None,
         organization: str | None = None,
-    ) -> Future[OfferDecision]:
+    ) -> Future[OfferOutcome]:
         """Ask as `offer` does; the future gets the decision once it is durable.
 
         Raises:
-            MalformedSignal: Saying which argument, by its wire name, and why.
+            MalformedSignalError: Saying which argument, by its wire name, and why.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
@@ -194,7 +194,7 @@ class Offerlog(StoredReads, RefusalAccess):
         """What stands against an offer to this visitor now, read from the log; None where it may be made.
 
         Raises:
-            MalformedSignal: Saying which argument, by its wire name, and why.
+            MalformedSignalError: Saying which argument, by its wire name, and why.
         """
         return self.check_eligibility(
             customer_id=customer_id,
@@ -214,7 +214,7 @@ class Offerlog(StoredReads, RefusalAccess):
         """As `eligibility`, and say whether the visitor and map are known.
 
         Raises:
-            MalformedSignal: Says which argument is wrong, by its wire name, and why.
+            MalformedSignalError: Says which argument is wrong, by its wire name, and why.
         """
         return self._service.eligibility(
             self._of(organization),
@@ -236,7 +236,7 @@ class Offerlog(StoredReads, RefusalAccess):
         """One visitor-offer rebuilt from the log: as it is, at a version, or as it was at a time.
 
         Raises:
-            MalformedSignal: Saying which argument, by its wire name, and why.
+            MalformedSignalError: Saying which argument, by its wire name, and why.
             ValueError: A negative version, or a time without an offset.
         """
         stream = self._service.stream(
@@ -245,7 +245,7 @@ class Offerlog(StoredReads, RefusalAccess):
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
         )
-        return history(self._streams.facts(stream), version=version, as_of=as_of)
+        return history(self._streams.events(stream), version=version, as_of=as_of)
 
     def expire(self) -> Expired:
         """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
@@ -262,8 +262,8 @@ class Offerlog(StoredReads, RefusalAccess):
             timeout: Seconds without any progress.
 
         Raises:
-            ProjectionsBehind: They made no progress for that long.
-            StoreUnavailable: The store could not be reached for that long.
+            ProjectionsBehindError: They made no progress for that long.
+            StoreUnavailableError: The store could not be reached for that long.
         """
         if position is None:
             return
@@ -284,7 +284,7 @@ class Offerlog(StoredReads, RefusalAccess):
         """Wait until every projection shows all that is in the log now.
 
         Raises:
-            ProjectionsBehind: They made no progress for a minute.
+            ProjectionsBehindError: They made no progress for a minute.
         """
         self.wait(self._log.last())
 
@@ -335,7 +335,7 @@ class Offerlog(StoredReads, RefusalAccess):
         """Whether this process's writer works now; asks nobody."""
         return self._writer.health
 
-    def store_trouble(self) -> StoreUnavailable | None:
+    def store_trouble(self) -> StoreUnavailableError | None:
         """The reason why the store cannot be written to now, as this process knows; None where it can be.
 
         As its writer has found within the last seconds, or its projector at its last page. Asks nobody.
@@ -343,7 +343,7 @@ class Offerlog(StoredReads, RefusalAccess):
         if (trouble := self._writer.health.trouble) is not None:
             return trouble
         error = self._projector.error if self._projector is not None else None
-        return error if isinstance(error, StoreUnavailable) else None
+        return error if isinstance(error, StoreUnavailableError) else None
 
     def store_failures(self) -> Mapping[StoreTrouble, int]:
         """Number of calls of the store that failed in this process, by reason."""

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from offerlog_application.ports.event_log import StoreUnavailable
-from offerlog_application.reading.read_models import ProjectionsBehind
+from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_infrastructure.observability.waiting import announced
 
 _AGAIN_SECONDS: Final = 0.2
@@ -34,15 +34,15 @@ def await_shown(
         trouble: What keeps the projector, if anything.
 
     Raises:
-        ProjectionsBehind: There was no progress for that long.
-        StoreUnavailable: The store could not be reached for that long.
+        ProjectionsBehindError: There was no progress for that long.
+        StoreUnavailableError: The store could not be reached for that long.
     """
     reached, since = -1, time.monotonic()
     with announced("the projections to show what was recorded", timeout) as wait:
         while True:
             try:
                 now_at = shown()
-            except StoreUnavailable as error:
+            except StoreUnavailableError as error:
                 if time.monotonic() - since > timeout:
                     raise
                 wait.reason = str(error)
@@ -53,6 +53,6 @@ def await_shown(
             if now_at > reached:
                 reached, since = now_at, time.monotonic()
             elif time.monotonic() - since > timeout:
-                raise ProjectionsBehind(position, reached, trouble())
+                raise ProjectionsBehindError(position, reached, trouble())
             wait.reason = str(trouble() or "")
             pause(_LOOK_SECONDS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from offerlog_application.ports.clock import Clock
 from offerlog_application.reading.performance_report import (
     DEFAULT_LIMITS,
-    Report,
+    PerformanceReport,
     ReportLimits,
     ReportQuery,
     report,
@@ -61,7 +61,7 @@ class StoredReads(ProjectionUpkeep):
         """Which maps must not offer to this visitor, from this process's own copy, which asks nobody.
 
         Raises:
-            ReplicaStale: The copy is older than it may be; ask `suppressions`, or offer nothing.
+            ReplicaStaleError: The copy is older than it may be; ask `suppressions`, or offer nothing.
             RuntimeError: The service was opened without a copy.
         """
         if self._replica is None:
@@ -83,11 +83,11 @@ class StoredReads(ProjectionUpkeep):
         """An action map's id as it is stored.
 
         Raises:
-            MalformedSignal: It is none.
+            MalformedSignalError: It is none.
         """
         return read_pair("-", "-", text)[2]
 
-    def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> Report:
+    def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
         """The Action Map Performance report, from the projection; says by how many events it is short.
 
         Raises:

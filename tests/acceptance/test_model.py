@@ -17,7 +17,7 @@ from model import MINUTE, Model
 from model_answers import against, compare_projections, said
 from model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
 from offerlog_application.recording.batches import Receipt
-from offerlog_domain.outcomes import Blocked, Offered
+from offerlog_domain.outcomes import OfferBlocked, OfferMade
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
 from scenario import START
@@ -126,7 +126,7 @@ class Comparison(RuleBasedStateMachine):
             "organization": self.organization,
         }
 
-    def decided(self, ask: dict[str, Any], decision: Offered | Blocked, own: str | None) -> None:
+    def decided(self, ask: dict[str, Any], decision: OfferMade | OfferBlocked, own: str | None) -> None:
         """The model decides the same, under the same action id."""
         signal = {
             "customer": ask["customer_id"], "kind": ask["customer_id_type"], "map": ask["action_map_id"],
@@ -135,7 +135,7 @@ class Comparison(RuleBasedStateMachine):
             "timeout": ask["timeout_seconds"], "name": None, "raw": b"",
         }  # fmt: skip
         expected = self.model.decide(signal, self.clock.time, named=own is not None)
-        if isinstance(decision, Offered):
+        if isinstance(decision, OfferMade):
             assert expected is None
             assert own is None or decision.action_id == own
         else:
@@ -175,7 +175,7 @@ class Comparison(RuleBasedStateMachine):
         ask = self.asked(visitor, action_map, 60)
         futures = [self.threads.submit(service.offer, **ask) for service in self.services]
         decisions = [future.result(60) for future in futures]
-        for decision in sorted(decisions, key=lambda decision: isinstance(decision, Blocked)):
+        for decision in sorted(decisions, key=lambda decision: isinstance(decision, OfferBlocked)):
             self.decided(ask, decision, None)
 
     @rule(wait=st.sampled_from(WAITS), expire=st.booleans())

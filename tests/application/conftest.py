@@ -11,7 +11,7 @@ from offerlog_application.recording.expiry import Expiry
 from offerlog_application.recording.offers import OfferService
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import Rules
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Outcome
 from scenario import CUSTOMER, MAP, START, uuid
 
@@ -40,14 +40,14 @@ class Desk:
         action_id = None if action is None else uuid(action)
         return self.service.submit_offer("acme", action_id=action_id, **told).result(10)
 
-    def stream(self) -> list[Fact]:
-        """The facts of the scenario's visitor-offer."""
+    def stream(self) -> list[Event]:
+        """The events of the scenario's visitor-offer."""
         stream = self.service.stream("acme", customer_id=CUSTOMER, action_map_id=MAP)
-        return list(self.log.facts(stream))
+        return list(self.log.events(stream))
 
     def told(self) -> list[str]:
-        """Those facts in short: what, of which action."""
-        return [f"{fact.stored_name} {chr(int(fact.action_id[-2:], 16))}" for fact in self.stream()]
+        """Those events in short: what, of which action."""
+        return [f"{event.stored_name} {chr(int(event.action_id[-2:], 16))}" for event in self.stream()]
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from offerlog_application.reading.audit import History, history
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import STREAM, event, facts_of, minute, parked, refused
 
-FACTS: Sequence[Fact] = facts_of(
+FACTS: Sequence[Event] = facts_of(
     VisitorOffer(STREAM),
     [
         parked("accepted", at=9, recorded=1),
@@ -68,6 +68,6 @@ def test_what_is_no_version_and_no_moment() -> None:
 
 def test_nothing_ever_offered() -> None:
     """No version and no state."""
-    for facts in ([], FACTS[:1]):
-        told = history(facts)
+    for events in ([], FACTS[:1]):
+        told = history(events)
         assert (told.version, told.state) == (0, None)

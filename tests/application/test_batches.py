@@ -205,8 +205,8 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
         line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
     )
     assert told == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
-    facts = max(desk.log.facts_of.values(), key=lambda facts: facts[0].visitor.customer_id)
-    assert [fact.stored_name for fact in facts] == ["signal-parked", "offered"]
+    events = max(desk.log.facts_of.values(), key=lambda events: events[0].visitor.customer_id)
+    assert [event.stored_name for event in events] == ["signal-parked", "offered"]
 
 
 def test_places_are_those_of_one_visitor_offer(desk: Any) -> None:
@@ -233,7 +233,7 @@ def test_organizations_share_nothing(desk: Any) -> None:
     """The same signal is another one in another organization."""
     assert desk.record(line("offered")) == desk.record(line("offered"), organization="other") == ["recorded"]
     assert len(desk.log.facts_of) == 2
-    assert {facts[0].organization for facts in desk.log.facts_of.values()} == {"acme", "other"}
+    assert {events[0].organization for events in desk.log.facts_of.values()} == {"acme", "other"}
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "é", "a" * 65, "a\n", "../a"])
@@ -270,7 +270,7 @@ def expected_order(batch: list[Signal]) -> list[Signal]:
 def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
     desk: Any, data: st.DataObject
 ) -> None:
-    """Another visitor hears them one by one and comes to the same outcomes and the same facts."""
+    """Another visitor hears them one by one and comes to the same outcomes and the same events."""
     states = st.sampled_from(["offered", "accepted", "started", "rejected", "errored", "engaged"])
     told = st.lists(st.tuples(states, st.sampled_from("ab"), st.sampled_from([0, 1, 40])), max_size=8)
     desk.clock.time = minute(60)
@@ -288,5 +288,7 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
         assert desk.record(alone) == [together[id(heard)]]
     service: OfferService = desk.service
     streams = [service.stream("acme", customer_id=one, action_map_id=MAP) for one in customers]
-    told_of = [[(fact.stored_name, fact.action_id) for fact in desk.log.facts(stream)] for stream in streams]
+    told_of = [
+        [(event.stored_name, event.action_id) for event in desk.log.events(stream)] for stream in streams
+    ]
     assert told_of[0] == told_of[1]

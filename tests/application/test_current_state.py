@@ -1,4 +1,4 @@
-"""From a page of facts to where every visitor-offer and action stands, and who is suppressed."""
+"""From a page of events to where every visitor-offer and action stands, and who is suppressed."""
 
 from collections.abc import Sequence
 
@@ -33,9 +33,9 @@ from scenario import refused as refused_offer
 
 
 def page(*told: Told, first: int = 1) -> Page:
-    """A page that holds these facts, at positions 10, 20, 30 …; `first` leaves out those before."""
-    facts = facts_of(VisitorOffer(STREAM), told, None)
-    return Page([Positioned(10 * n, fact) for n, fact in enumerate(facts, 1)][first - 1 :])
+    """A page that holds these events, at positions 10, 20, 30 …; `first` leaves out those before."""
+    events = facts_of(VisitorOffer(STREAM), told, None)
+    return Page([Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :])
 
 
 def offer_row(change: CurrentStateChange) -> OfferRow:
@@ -68,7 +68,7 @@ def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
 
 
 def test_a_page_counts_only_its_own_events() -> None:
-    """What earlier pages brought is there already; bookkeeping facts are no events."""
+    """What earlier pages brought is there already; bookkeeping events are no events."""
     told = (event("offered"), parked("engaged"), event("accepted", at=1), event("started", at=2))
     assert offer_row(current_state(page(*told, first=2))).events_added == 2
     assert not current_state(page(parked("engaged"))).offers

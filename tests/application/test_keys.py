@@ -2,7 +2,7 @@
 
 import pytest
 
-from offerlog_application.ports.keys import NoOrigin, checked_origin
+from offerlog_application.ports.keys import NotAnOriginError, checked_origin
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_what_a_browser_sends_is_an_origin(origin: str) -> None:
 )
 def test_what_no_browser_sends_is_none(text: str) -> None:
     """A key for it could be used from nowhere, and nobody would know why."""
-    with pytest.raises(NoOrigin):
+    with pytest.raises(NotAnOriginError):
         checked_origin(text)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from offerlog_domain.lifecycle import State
-from offerlog_domain.outcomes import Blocked, Blocker, Offered, Reason
-from offerlog_domain.signals import MalformedSignal
+from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, Reason
+from offerlog_domain.signals import MalformedSignalError
 from scenario import CUSTOMER, MAP, minute, signal, uuid
 
 OPEN = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(0))
@@ -24,7 +24,7 @@ def test_an_offer_is_recorded_as_it_is_decided(desk: Any) -> None:
     """At the time of asking, with a new action id; no report said when."""
     decision = desk.offer(timeout_seconds=45, action_map_version=3)
     (event,) = desk.stream()
-    assert decision == Offered(event.action_id)
+    assert decision == OfferMade(event.action_id)
     assert (event.stored_name, event.occurred_at, event.dated) == ("offered", minute(0), False)
     assert (event.timeout_seconds, event.action_map_version, event.visitor.session_id) == (45, 3, uuid("s"))
 
@@ -37,11 +37,11 @@ def test_two_new_action_ids_are_never_the_same(desk: Any) -> None:
 def test_a_blocked_offer_tells_why_and_is_counted(desk: Any) -> None:
     """It is a decision and no refusal: nothing stands in the refusal log."""
     desk.offer("a")
-    assert desk.offer() == Blocked(None, OPEN)
-    assert desk.offer("b") == Blocked(uuid("b"), OPEN)
+    assert desk.offer() == OfferBlocked(None, OPEN)
+    assert desk.offer("b") == OfferBlocked(uuid("b"), OPEN)
     desk.record(signal("rejected", at=1))
     rejected = Blocker(Reason.TERMINAL_STATE, State.REJECTED, uuid("a"), minute(1))
-    assert desk.offer("c") == Blocked(uuid("c"), rejected)
+    assert desk.offer("c") == OfferBlocked(uuid("c"), rejected)
     assert desk.service.blocked == {Reason.ALREADY_OPEN: 2, Reason.TERMINAL_STATE: 1}
     assert not desk.log.refused
     assert desk.told() == ["offered a", "offer-refused b", "rejected a", "offer-refused c"]
@@ -49,12 +49,12 @@ def test_a_blocked_offer_tells_why_and_is_counted(desk: Any) -> None:
 
 def test_the_same_action_id_again_gets_the_same_decision(desk: Any) -> None:
     """Offered stays offered, whatever became of it; blocked stays blocked, although it would not be now."""
-    assert desk.offer("a") == Offered(uuid("a"))
-    assert desk.offer("b") == Blocked(uuid("b"), OPEN)
+    assert desk.offer("a") == OfferMade(uuid("a"))
+    assert desk.offer("b") == OfferBlocked(uuid("b"), OPEN)
     desk.record(signal("errored", at=1))
-    assert desk.offer("a") == Offered(uuid("a"))
-    assert desk.offer("b") == Blocked(uuid("b"), OPEN)
-    assert desk.offer("c") == Offered(uuid("c"))
+    assert desk.offer("a") == OfferMade(uuid("a"))
+    assert desk.offer("b") == OfferBlocked(uuid("b"), OPEN)
+    assert desk.offer("c") == OfferMade(uuid("c"))
     assert desk.told() == ["offered a", "offer-refused b", "errored a", "offered c"]
 
 
@@ -64,7 +64,7 @@ def test_an_action_id_is_the_same_in_any_case(desk: Any) -> None:
     ask = {"customer_id": CUSTOMER, "action_map_id": MAP.upper(), "session_id": uuid("s").upper()}
     for own in (shouted, shouted.lower()):
         decision = desk.service.submit_offer("acme", action_id=own, **ask).result(10)
-        assert decision == Offered(shouted.lower())
+        assert decision == OfferMade(shouted.lower())
     assert len(desk.stream()) == 1
 
 
@@ -102,7 +102,7 @@ def test_eligibility_asks_without_recording(desk: Any) -> None:
     timed_out = Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, uuid("a"), minute(1))
     assert eligibility(desk) == timed_out
     assert len(desk.log.appends) == 1
-    assert desk.offer() == Blocked(None, timed_out)
+    assert desk.offer() == OfferBlocked(None, timed_out)
     assert desk.told() == ["offered a", "timedout a"]
     assert desk.service.blocked == {Reason.TERMINAL_STATE: 1}
 
@@ -121,11 +121,11 @@ def test_eligibility_asks_without_recording(desk: Any) -> None:
 )
 def test_an_argument_that_is_wrong_is_named(desk: Any, name: str, argument: str, value: object) -> None:
     """By its name on the wire; nothing is recorded."""
-    with pytest.raises(MalformedSignal) as raised:
+    with pytest.raises(MalformedSignalError) as raised:
         desk.offer(**{argument: value})
     assert raised.value.field == name
     if argument in {"customer_id", "customer_id_type", "action_map_id"}:
-        with pytest.raises(MalformedSignal) as raised:
+        with pytest.raises(MalformedSignalError) as raised:
             eligibility(desk, **{argument: value})
         assert raised.value.field == name
     assert not desk.log.facts_of
@@ -135,7 +135,7 @@ def test_an_argument_that_is_wrong_is_named(desk: Any, name: str, argument: str,
 def test_an_action_id_of_ones_own_must_be_one(desk: Any, own: str) -> None:
     """Nor does an empty one stand for none: the same id again would not get the same decision."""
     ask = {"customer_id": CUSTOMER, "action_map_id": MAP, "session_id": uuid("s")}
-    with pytest.raises(MalformedSignal) as raised:
+    with pytest.raises(MalformedSignalError) as raised:
         desk.service.submit_offer("acme", action_id=own, **ask)
     assert raised.value.field == "actionId"
 

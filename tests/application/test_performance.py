@@ -19,7 +19,7 @@ from offerlog_application.reading.calendar import Granularity, slot
 from offerlog_application.reading.performance_report import ReportQuery, report
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import Stage, State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import MAP, START, STREAM, Told, event, facts_of, minute, parked, uuid
 
@@ -27,10 +27,10 @@ HOUR = slot(START)
 
 
 def page(*told: Told, first: int = 1) -> Page:
-    """A page that holds these facts at positions 10, 20, 30 …; `first` leaves out those before."""
-    facts = facts_of(VisitorOffer(STREAM), told, None)
-    positioned = [Positioned(10 * n, fact) for n, fact in enumerate(facts, 1)][first - 1 :]
-    events = [fact for fact in facts if isinstance(fact, LifecycleEvent)]
+    """A page that holds these events at positions 10, 20, 30 …; `first` leaves out those before."""
+    events = facts_of(VisitorOffer(STREAM), told, None)
+    positioned = [Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :]
+    events = [event for event in events if isinstance(event, LifecycleEvent)]
     return Page(positioned, dict.fromkeys(streams_with_repeats(positioned), events))
 
 
@@ -64,20 +64,20 @@ def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
     ]
     assert performance(page(*told)).repeats == expected
     assert performance(page(*told, first=4)).repeats == expected[1:]
-    assert streams_with_repeats(page(*told, first=1).facts) == {STREAM}
-    assert not streams_with_repeats(page(*told[:2]).facts)
+    assert streams_with_repeats(page(*told, first=1).events) == {STREAM}
+    assert not streams_with_repeats(page(*told[:2]).events)
 
 
 def test_very_many_repeats_of_one_visitor_are_counted_in_no_time() -> None:
     """A page takes no longer for coming late in a long stream; a projector that is slow is ended."""
-    once = page(event("offered"), event("errored")).facts
+    once = page(event("offered"), event("errored")).events
     stream = [
-        replace(fact, originator_version=2 * n + k + 1, action_number=n + 1)
+        replace(event, originator_version=2 * n + k + 1, action_number=n + 1)
         for n in range(8_000)
-        for k, (_, fact) in enumerate(once)
-        if isinstance(fact, LifecycleEvent)
+        for k, (_, event) in enumerate(once)
+        if isinstance(event, LifecycleEvent)
     ]
-    last = [Positioned(fact.originator_version, fact) for fact in stream[-2_000:]]
+    last = [Positioned(event.originator_version, event) for event in stream[-2_000:]]
     began = perf_counter()
     change = performance(Page(last, {STREAM: stream}))
     assert perf_counter() - began < 1
@@ -94,8 +94,8 @@ def test_the_newest_name_by_event_time_is_kept() -> None:
     tied = (event("offered", action_map_name="first"), event("accepted", action_map_name="second"))
     assert performance(page(*tied)).names == {("acme", MAP): NameRow(b"second", minute(0), 20)}
     same = page(event("offered", action_map_name="one"), event("accepted", action_map_name="one"))
-    for facts in (same.facts, same.facts[::-1]):  # a rebuild comes by them stream by stream
-        assert performance(Page(facts)).names == {("acme", MAP): NameRow(b"one", minute(0), 10)}
+    for events in (same.events, same.events[::-1]):  # a rebuild comes by them stream by stream
+        assert performance(Page(events)).names == {("acme", MAP): NameRow(b"one", minute(0), 10)}
 
 
 STATES = [
@@ -125,7 +125,7 @@ def staged(state: str, action: str, at: float) -> Told:
 
 def events_of(lives: Lives) -> list[Positioned]:
     """Visitor-offers with actions at any time; legal or not is not a report's business."""
-    facts: list[Positioned] = []
+    events: list[Positioned] = []
     seen: set[tuple[int, str]] = set()
     for visitor, action_map, actions in lives:
         if (visitor, action_map) in seen:
@@ -137,19 +137,19 @@ def events_of(lives: Lives) -> list[Positioned]:
             for letter, (states, at) in zip("abc", actions, strict=False)
             for n, state in enumerate(["offered", *states])
         ]
-        for fact in facts_of(VisitorOffer(STREAM), told, None):
+        for made in facts_of(VisitorOffer(STREAM), told, None):
             own = {"originator_id": stream, "action_map_id": uuid(action_map)}
-            facts.append(Positioned(len(facts) + 1, replace(fact, **own)))
-    return facts
+            events.append(Positioned(len(events) + 1, replace(made, **own)))
+    return events
 
 
-def pages_of(facts: Sequence[Positioned], size: int) -> list[Page]:
-    """The same facts in pages of that size."""
+def pages_of(events: Sequence[Positioned], size: int) -> list[Page]:
+    """The same events in pages of that size."""
     streams: defaultdict[UUID, list[LifecycleEvent]] = defaultdict(list)
-    for one in facts:
-        if isinstance(one.fact, LifecycleEvent):
-            streams[one.fact.originator_id].append(one.fact)
-    cut = [facts[start : start + size] for start in range(0, len(facts), size)]
+    for one in events:
+        if isinstance(one.event, LifecycleEvent):
+            streams[one.event.originator_id].append(one.event)
+    cut = [events[start : start + size] for start in range(0, len(events), size)]
     return [Page(part, {stream: streams[stream] for stream in streams_with_repeats(part)}) for part in cut]
 
 
@@ -158,11 +158,13 @@ def hour_of(moment: datetime, zone: ZoneInfo) -> str:
     return moment.astimezone(zone).replace(minute=0, second=0, microsecond=0).isoformat()
 
 
-def naive(query: ReportQuery, facts: Sequence[Positioned]) -> dict[tuple[str, str | None], Mapping[str, int]]:
+def naive(
+    query: ReportQuery, events: Sequence[Positioned]
+) -> dict[tuple[str, str | None], Mapping[str, int]]:
     """Count the events one by one."""
     visitors: defaultdict[tuple[str, str | None, State], list[UUID]] = defaultdict(list)
-    for one in facts:
-        told = one.fact
+    for one in events:
+        told = one.event
         assert isinstance(told, LifecycleEvent)
         at = told.occurred_at if query.cohort is Cohort.EVENT else told.offered_at
         within = (query.start is None or query.start <= at) and (query.end is None or at < query.end)
@@ -191,17 +193,17 @@ def naive(query: ReportQuery, facts: Sequence[Positioned]) -> dict[tuple[str, st
         zone=st.sampled_from([ZoneInfo("UTC"), ZoneInfo("Asia/Kathmandu")]),
         by=st.sampled_from([Granularity.TOTAL, Granularity.HOUR]),
         action_maps=st.sampled_from([(), (uuid("m"),)]),
-        view=st.sampled_from(View),
+        view=st.sampled_from(MetricSet),
         count_by=st.sampled_from(CountBy),
         cohort=st.sampled_from(Cohort),
     ),
 )
 def test_a_report_is_the_count_of_the_events(lives: Lives, size: int, query: ReportQuery) -> None:
     """In any view, cohort and zone, however the log was cut into pages; sorted by map, then bucket."""
-    facts = events_of(lives)
-    source = MemoryCounts(pages_of(facts, size))
+    events = events_of(lives)
+    source = MemoryCounts(pages_of(events, size))
     rows = report(query, source).rows
-    assert {(row.action_map_id, row.bucket): row.metrics for row in rows} == naive(query, facts)
+    assert {(row.action_map_id, row.bucket): row.metrics for row in rows} == naive(query, events)
     keys = [(row.action_map_id, datetime.fromisoformat(row.bucket) if row.bucket else None) for row in rows]
     assert keys == sorted(keys, key=lambda key: (key[0], key[1] or datetime.min.replace(tzinfo=UTC)))
 
@@ -222,7 +224,8 @@ def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
     assert row.rates == {"accepted": 1.0, "engaged": 0.0}
     assert (row.action_map_name, row.bucket) == (None, None)
     (named,) = report(
-        ReportQuery("acme", view=View.FULL), MemoryCounts([page(event("offered", action_map_name="Help"))])
+        ReportQuery("acme", view=MetricSet.FULL),
+        MemoryCounts([page(event("offered", action_map_name="Help"))]),
     ).rows
     assert (named.action_map_name, len(named.metrics), named.rates["engaged"]) == ("Help", 9, None)
 
@@ -233,5 +236,5 @@ def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
 def test_rows_of_zeros_are_left_out(query: ReportQuery) -> None:
     """Nothing in the interval, nothing of that organization, nothing that the view shows."""
     cut = event("offered", at=0), event("errored", at=1)
-    facts = [one for one in page(*cut).facts if one.fact.stored_name == "errored"]
-    assert not report(query, MemoryCounts([Page(facts)])).rows
+    events = [one for one in page(*cut).events if one.event.stored_name == "errored"]
+    assert not report(query, MemoryCounts([Page(events)])).rows

@@ -8,16 +8,16 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports.event_log import Closed
-from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.decision import Judgement
+from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
 from scenario import RAW, START, signal
 from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, send
 
 
-def _position(_: Sequence[Judgement], position: int | None) -> int | None:
+def _position(_: Sequence[Decision], position: int | None) -> int | None:
     return position
 
 
@@ -66,15 +66,15 @@ def test_a_submission_that_fails_fails_alone(writer: GroupCommitWriter, log: Mem
     with pytest.raises(ArithmeticError):
         failing.result(10)
     assert [future.result(10) for future in futures] == [["recorded"]] * 8
-    assert not log.facts(ONE)
+    assert not log.events(ONE)
 
 
 def test_an_answer_that_cannot_be_made_fails_alone(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """What was stored stays stored, and the others are answered."""
     held(writer, log)
 
-    def broken(judgements: Sequence[Judgement], position: int | None) -> None:
-        raise LookupError(judgements, position)
+    def broken(decisions: Sequence[Decision], position: int | None) -> None:
+        raise LookupError(decisions, position)
 
     failing = writer.submit([case(ONE)], (), broken, organization="acme")
     other = send(writer, case(TWO))
@@ -82,7 +82,7 @@ def test_an_answer_that_cannot_be_made_fails_alone(writer: GroupCommitWriter, lo
     with pytest.raises(LookupError):
         failing.result(10)
     assert other.result(10) == ["recorded"]
-    assert log.facts(ONE)
+    assert log.events(ONE)
 
 
 def test_a_cancelled_submission_is_not_stored(writer: GroupCommitWriter, log: MemoryLog) -> None:
@@ -95,7 +95,7 @@ def test_a_cancelled_submission_is_not_stored(writer: GroupCommitWriter, log: Me
     assert other.result(10) == ["recorded"]
     with pytest.raises(CancelledError):
         cancelled.result(10)
-    assert not log.facts(ONE)
+    assert not log.events(ONE)
 
 
 def test_a_group_of_cancelled_submissions_stores_nothing(writer: GroupCommitWriter, log: MemoryLog) -> None:
@@ -117,7 +117,7 @@ def test_a_group_has_a_limit(log: MemoryLog) -> None:
     log.open.set()
     assert busy.result(10) == ["recorded"]
     assert [len(future.result(10)) for future in futures] == sizes
-    assert [facts for facts, _ in log.appends] == [1, 3, 1, 5, 2]
+    assert [events for events, _ in log.appends] == [1, 3, 1, 5, 2]
     writer.close()
 
 
@@ -126,7 +126,7 @@ def test_more_than_the_queue_takes_is_turned_away(log: MemoryLog) -> None:
     writer = GroupCommitWriter(log, queue_limit=2)
     held(writer, log)
     waiting = send(writer, case(ONE), case(TWO))
-    with pytest.raises(Overloaded) as raised:
+    with pytest.raises(OverloadedError) as raised:
         send(writer, case(THREE))
     assert raised.value.retry_after > 0
     log.open.set()
@@ -153,7 +153,7 @@ def test_closing_finishes_what_was_taken_and_takes_no_more(log: MemoryLog) -> No
     log.open.set()
     closing.join(10)
     assert [future.result(0) for future in futures] == [["recorded"]] * 5
-    with pytest.raises(Closed):
+    with pytest.raises(ClosedError):
         send(writer, case(ONE))
     writer.close()
 

@@ -8,10 +8,14 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports.event_log import OutcomeUnknown, StoreUnavailable, VersionConflict
-from offerlog_application.recording.submissions import Overloaded
-from offerlog_application.recording.writer import Contended, GroupCommitWriter
-from offerlog_domain.event_fields import Fact
+from offerlog_application.ports.event_log import (
+    OutcomeUnknownError,
+    StoreUnavailableError,
+    VersionConflictError,
+)
+from offerlog_application.recording.submissions import OverloadedError
+from offerlog_application.recording.writer import ContendedError, GroupCommitWriter
+from offerlog_domain.event_fields import Event
 from scenario import RAW, signal
 from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
 
@@ -23,14 +27,14 @@ def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
     cases = [case(ONE), case(TWO), case(ONE, "accepted"), case(THREE)]
     conflicts = iter([ONE])
 
-    def interfere(_: Sequence[Fact]) -> None:
+    def interfere(_: Sequence[Event]) -> None:
         for stream in conflicts:
             other_writer(log, stream)
 
     log.before_append = interfere
     assert send(writer, *cases).result(10) == ["duplicate", "recorded", "recorded", "recorded"]
     assert [one.decided for one in cases] == [2, 1, 2, 1]
-    assert [len(log.facts(stream)) for stream in (ONE, TWO, THREE)] == [2, 1, 1]
+    assert [len(log.events(stream)) for stream in (ONE, TWO, THREE)] == [2, 1, 1]
 
 
 def test_a_stream_that_moves_again_and_again_is_decided_again_each_time(
@@ -39,7 +43,7 @@ def test_a_stream_that_moves_again_and_again_is_decided_again_each_time(
     """Here by one writer that is faster three times."""
     steps = iter(["offered", "accepted", "started"])
 
-    def interfere(_: Sequence[Fact]) -> None:
+    def interfere(_: Sequence[Event]) -> None:
         for state in steps:
             other_writer(log, ONE, state)
             return
@@ -56,9 +60,9 @@ def test_a_conflict_with_a_writer_that_has_not_decided_is_tried_again(
     writer: GroupCommitWriter, log: MemoryLog
 ) -> None:
     """It is set aside for a while each time, and then decided and appended anew."""
-    conflicts = iter([VersionConflict(ONE, waiting=True)] * 3)
+    conflicts = iter([VersionConflictError(ONE, waiting=True)] * 3)
 
-    def interfere(_: Sequence[Fact]) -> None:
+    def interfere(_: Sequence[Event]) -> None:
         for conflict in conflicts:
             raise conflict
 
@@ -72,9 +76,9 @@ def test_who_is_set_aside_holds_up_nobody_else(writer: GroupCommitWriter, log: M
     """One visitor-offer that another writer sits on costs its own callers time, and only them."""
     sat_on = True
 
-    def interfere(facts: Sequence[Fact]) -> None:
-        if sat_on and any(fact.originator_id == ONE for fact in facts):
-            raise VersionConflict(ONE, waiting=True)
+    def interfere(events: Sequence[Event]) -> None:
+        if sat_on and any(event.originator_id == ONE for event in events):
+            raise VersionConflictError(ONE, waiting=True)
 
     log.before_append = interfere
     stuck = send(writer, case(ONE))
@@ -89,9 +93,9 @@ def test_nothing_overtakes_at_the_same_visitor_offer(writer: GroupCommitWriter, 
     """What was sent later waits behind what is set aside, also where only a third one joins the two."""
     sat_on = True
 
-    def interfere(facts: Sequence[Fact]) -> None:
-        if sat_on and any(fact.originator_id == ONE for fact in facts):
-            raise VersionConflict(ONE, waiting=True)
+    def interfere(events: Sequence[Event]) -> None:
+        if sat_on and any(event.originator_id == ONE for event in events):
+            raise VersionConflictError(ONE, waiting=True)
 
     log.before_append = interfere
     first = send(writer, case(ONE), case(TWO))
@@ -113,9 +117,9 @@ def test_nothing_overtakes_where_a_broken_neighbour_parts_the_group(
     """The other half of a group waits behind what the first half has set aside, and a third one behind it."""
     sat_on = True
 
-    def interfere(facts: Sequence[Fact]) -> None:
-        if sat_on and any(fact.originator_id == ONE for fact in facts):
-            raise VersionConflict(ONE, waiting=True)
+    def interfere(events: Sequence[Event]) -> None:
+        if sat_on and any(event.originator_id == ONE for event in events):
+            raise VersionConflictError(ONE, waiting=True)
 
     held(writer, log)
     first, broken = send(writer, case(ONE)), send(writer, Broken(TWO, signal("offered"), RAW, CIRCUMSTANCES))
@@ -138,9 +142,9 @@ def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
     """However long another writer sits on a visitor-offer, no more waits for it than may wait."""
     sat_on = True
 
-    def interfere(facts: Sequence[Fact]) -> None:
-        if sat_on and any(fact.originator_id == ONE for fact in facts):
-            raise VersionConflict(ONE, waiting=True)
+    def interfere(events: Sequence[Event]) -> None:
+        if sat_on and any(event.originator_id == ONE for event in events):
+            raise VersionConflictError(ONE, waiting=True)
 
     log.before_append = interfere
     with closing(GroupCommitWriter(log, queue_limit=10)) as writer:
@@ -151,7 +155,7 @@ def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
             waiting.append(send(writer, case(ONE, "accepted")))
             assert send(writer).result(10) == []  # by now the writer has seen it
         assert writer.depth == 10
-        with pytest.raises(Overloaded):
+        with pytest.raises(OverloadedError):
             send(writer, case(ONE, "accepted"))
         sat_on = False
         assert [one.result(10) for one in waiting[:2]] == [["recorded"], ["recorded"]]
@@ -165,11 +169,11 @@ def test_conflicts_without_end_are_given_up(
     """A bounded number of attempts, then the caller is told; nothing was stored."""
     monkeypatch.setattr("offerlog_application.recording.set_aside._HOLD_SECONDS", (0.0, 0.01, 0.01))
 
-    def interfere(_: Sequence[Fact]) -> None:
-        raise VersionConflict(ONE, waiting=True)
+    def interfere(_: Sequence[Event]) -> None:
+        raise VersionConflictError(ONE, waiting=True)
 
     log.before_append = interfere
-    with pytest.raises(Contended):
+    with pytest.raises(ContendedError):
         send(writer, case(ONE)).result(10)
     assert 2 <= len(log.appends) <= 100
     assert not log.facts_of
@@ -180,16 +184,16 @@ def test_a_lost_connection_is_tried_again(
 ) -> None:
     """Nothing was stored, so the same can be appended; not for ever."""
     monkeypatch.setattr("offerlog_application.recording.writer.time.sleep", abs)
-    lost = iter([StoreUnavailable("gone")] * 2)
+    lost = iter([StoreUnavailableError("gone")] * 2)
 
-    def interfere(_: Sequence[Fact]) -> None:
+    def interfere(_: Sequence[Event]) -> None:
         for error in lost:
             raise error
 
     log.before_append = interfere
     assert send(writer, case(ONE)).result(10) == ["recorded"]
-    lost = iter([StoreUnavailable("gone")] * 100)
-    with pytest.raises(StoreUnavailable):
+    lost = iter([StoreUnavailableError("gone")] * 100)
+    with pytest.raises(StoreUnavailableError):
         send(writer, case(TWO)).result(10)
     assert len(log.appends) <= 20
     lost = iter([])
@@ -199,13 +203,13 @@ def test_a_lost_connection_is_tried_again(
 def test_an_unknown_outcome_is_told_to_whom_it_concerns(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """It may be stored: it is not done again behind the caller's back."""
 
-    def interfere(facts: Sequence[Fact]) -> None:
+    def interfere(events: Sequence[Event]) -> None:
         if not log.facts_of:
-            log.write(facts)
-            raise OutcomeUnknown("7")
+            log.write(events)
+            raise OutcomeUnknownError("7")
 
     log.before_append = interfere
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(OutcomeUnknownError):
         send(writer, case(ONE)).result(10)
     assert send(writer, case(ONE)).result(10) == ["duplicate"]
 
@@ -219,15 +223,15 @@ def test_an_unknown_outcome_is_told_to_everybody_whom_it_concerns(
     assert log.entered.wait(10)
     group = [send(writer, case(ONE)), send(writer, case(TWO))]
 
-    def interfere(facts: Sequence[Fact]) -> None:
-        if len(facts) > 1:
-            raise OutcomeUnknown("7")
+    def interfere(events: Sequence[Event]) -> None:
+        if len(events) > 1:
+            raise OutcomeUnknownError("7")
 
     log.before_append = interfere
     log.open.set()
     assert first.result(10) == ["recorded"]
     for caller in group:
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknownError):
             caller.result(10)
     assert len(log.appends) == 2
 
@@ -238,9 +242,9 @@ def test_who_comes_due_between_two_looks_at_the_clock_is_not_forgotten(
     """Nobody else need send anything for it to be tried again."""
     seconds = count(step=0.03)  # at every look
     monkeypatch.setattr("offerlog_application.recording.writer.time.monotonic", lambda: next(seconds))
-    conflicts = iter([VersionConflict(ONE, waiting=True)])
+    conflicts = iter([VersionConflictError(ONE, waiting=True)])
 
-    def interfere(_: Sequence[Fact]) -> None:
+    def interfere(_: Sequence[Event]) -> None:
         for conflict in conflicts:
             raise conflict
 

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports.event_log import Closed
+from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.fair_queue import FairQueue
 from offerlog_application.recording.set_aside import Submission
-from offerlog_application.recording.submissions import Group, Overloaded, Submissions
+from offerlog_application.recording.submissions import Group, OverloadedError, Submissions
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.outcomes import Reason, Refusal
 from scenario import RAW, START, signal
@@ -115,7 +115,7 @@ def test_who_fills_the_queue_is_turned_away_and_nobody_else(log: MemoryLog) -> N
         # given organizations that flood, one after the other
         for flooder in ("one", "two", "three"):
             room = 0
-            with suppress(Overloaded):
+            with suppress(OverloadedError):
                 while room < 1_000:
                     send(writer, *some(1), organization=flooder)
                     room += 1
@@ -124,7 +124,7 @@ def test_who_fills_the_queue_is_turned_away_and_nobody_else(log: MemoryLog) -> N
         assert send(writer, *some(20), organization="four")
         assert send(writer, *some(150), organization="five")
         assert writer.depth < 2 * 100 + 150
-        with pytest.raises(Overloaded):
+        with pytest.raises(OverloadedError):
             send(writer, *some(1), organization="five")
 
 
@@ -134,7 +134,7 @@ def test_one_organization_alone_may_fill_the_queue(log: MemoryLog) -> None:
         held(writer, log)
         for _ in range(100):
             send(writer, *some(1))
-        with pytest.raises(Overloaded):
+        with pytest.raises(OverloadedError):
             send(writer, *some(1))
 
 
@@ -143,7 +143,7 @@ def test_a_cancelled_submission_gives_its_room_back_at_once(log: MemoryLog) -> N
     with small_writer(log, queue_limit=10) as writer:
         held(writer, log)
         waiting = [send(writer, *some(5)) for _ in range(2)]
-        with pytest.raises(Overloaded):
+        with pytest.raises(OverloadedError):
             send(writer, *some(1))
         assert waiting[0].cancel()
         assert waiting[0].cancel()
@@ -220,5 +220,5 @@ def test_after_a_slow_group_the_next_ones_are_smaller(log: MemoryLog) -> None:
     queue.close()
     while isinstance(queue.take(), Group):
         pass
-    with pytest.raises(Closed):
+    with pytest.raises(ClosedError):
         queue.put([], (), kinds, None, "acme")

@@ -10,23 +10,23 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports.event_log import RefusalsLocked, StoreUnavailable
+from offerlog_application.ports.event_log import RefusalsLockedError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.recording import set_aside, store_watch
 from offerlog_application.recording import writer as writers
-from offerlog_application.recording.set_aside import Case, SetAside, Submission
+from offerlog_application.recording.set_aside import Command, SetAside, Submission
 from offerlog_application.recording.store_watch import StoreWatch
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 from scenario import START
 from writing import ONE, TWO, Answers, case, kinds, send
 
 REFUSAL = Refusal("acme", START, Reason.MALFORMED, None, None, b"no signal")
-LOCKED = RefusalsLocked("", StoreTrouble.LOCKED, table="refusals")
-DISK_FULL = StoreUnavailable("", StoreTrouble.DISK_FULL)
-AWAY = StoreUnavailable("")
+LOCKED = RefusalsLockedError("", StoreTrouble.LOCKED, table="refusals")
+DISK_FULL = StoreUnavailableError("", StoreTrouble.DISK_FULL)
+AWAY = StoreUnavailableError("")
 
 
 class LockableLog(MemoryLog):
@@ -37,7 +37,7 @@ class LockableLog(MemoryLog):
 
     def append(
         self,
-        facts: Sequence[Fact],
+        events: Sequence[Event],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
         *,
@@ -46,7 +46,7 @@ class LockableLog(MemoryLog):
         """As its class does, where no locked table is needed."""
         if self.is_always_locked or (refusals and self.is_locked):
             raise LOCKED
-        return super().append(facts, refusals, offers, hurried=hurried)
+        return super().append(events, refusals, offers, hurried=hurried)
 
 
 class Clock:
@@ -87,7 +87,7 @@ def watch(clock: Clock, caplog: pytest.LogCaptureFixture) -> StoreWatch:
     return StoreWatch(clock=clock)
 
 
-def refuse(writer: GroupCommitWriter, *cases: Case) -> Answers:
+def refuse(writer: GroupCommitWriter, *cases: Command) -> Answers:
     """Hand in a call with one refused signal."""
     return writer.submit(cases, [REFUSAL], kinds, organization="acme")
 
@@ -112,7 +112,7 @@ def test_the_patience_holds_while_refused_signals_keep_coming(
         later.append(refuse(writer))
         time.sleep(0.005)
     # then all of the oldest are given up, with the reason; and the others are stored when it is over
-    assert {type(one.exception(0)) for one in oldest} == {RefusalsLocked}
+    assert {type(one.exception(0)) for one in oldest} == {RefusalsLockedError}
     assert not later[-1].done()
     log.is_locked = False
     assert later[-1].result(10) == []
@@ -194,7 +194,7 @@ def test_a_locked_refusal_log_that_nothing_needs_is_an_error_and_no_endless_loop
 ) -> None:
     """The callers get the reason; the writer goes on."""
     log.is_always_locked = True
-    with pytest.raises(RefusalsLocked):
+    with pytest.raises(RefusalsLockedError):
         send(writer, case(ONE)).result(10)
     assert writer.health.trouble is LOCKED
     log.is_always_locked = False
@@ -233,7 +233,7 @@ def test_the_log_says_that_a_refused_signal_is_given_up(
     """At once, where nothing has been said of the wait."""
     caplog.set_level(logging.WARNING)
     monkeypatch.setattr(writers, "STORE_PATIENCE", 0.0)
-    with pytest.raises(RefusalsLocked):
+    with pytest.raises(RefusalsLockedError):
         refuse(writer).result(10)
     assert [line[:40] for line in caplog.messages] == ["refused signals wait for the refusal log"]
 

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports.event_log import HeldStreams, VersionConflict
+from offerlog_application.ports.event_log import HeldStreams, VersionConflictError
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from writing import THREE, case, held, send
 
 HUNG = [UUID(int=n) for n in range(1_000, 2_100)]
@@ -33,12 +33,12 @@ class HungWriter:
         """Let the log find out what this writer holds."""
         self._log.held = set(self._streams)
 
-    def _interfere(self, facts: Sequence[Fact]) -> None:
-        for fact in facts:
-            if fact.originator_id in self._streams:
+    def _interfere(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.originator_id in self._streams:
                 self.waits += 1
-                self.waits_of_many += len({one.originator_id for one in facts}) > 1
-                raise VersionConflict(fact.originator_id, waiting=True)
+                self.waits_of_many += len({one.originator_id for one in events}) > 1
+                raise VersionConflictError(event.originator_id, waiting=True)
 
 
 Hang = Callable[[Collection[UUID]], HungWriter]
@@ -113,13 +113,13 @@ def test_fresh_submissions_share_no_group_with_those_set_aside(
     while len(writer._submissions.aside) < 3:
         assert not stuck[-1].done()
     meets = log.before_append
-    together: list[Sequence[Fact]] = []
+    together: list[Sequence[Event]] = []
 
-    def look(facts: Sequence[Fact]) -> None:
-        streams = {fact.originator_id for fact in facts}
+    def look(events: Sequence[Event]) -> None:
+        streams = {event.originator_id for event in events}
         if streams & set(HUNG) and streams - set(HUNG):
-            together.append(facts)
-        meets(facts)
+            together.append(events)
+        meets(events)
 
     log.before_append = look
     for n in range(50):

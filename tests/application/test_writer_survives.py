@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from memory_log import MemoryLog
-from offerlog_application.ports.event_log import OutcomeUnknown
+from offerlog_application.ports.event_log import OutcomeUnknownError
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from writing import ONE, THREE, TWO, case, held, send
 
 
@@ -39,9 +39,9 @@ def test_callbacks_of_failed_submissions_that_ask_the_thread_to_end_harm_nobody(
 ) -> None:
     """All of a group that failed learn why, and what is sent later is written."""
 
-    def fail(_: Sequence[Fact]) -> None:
+    def fail(_: Sequence[Event]) -> None:
         log.before_append = len
-        raise OutcomeUnknown("7")
+        raise OutcomeUnknownError("7")
 
     # given a group of which nobody knows the outcome, and callbacks that raise SystemExit
     held(writer, log)
@@ -53,7 +53,7 @@ def test_callbacks_of_failed_submissions_that_ask_the_thread_to_end_harm_nobody(
     log.open.set()
     # then everybody gets that answer, and the writer goes on
     for one in (first, second):
-        with pytest.raises(OutcomeUnknown, match="transaction 7"):
+        with pytest.raises(OutcomeUnknownError, match="transaction 7"):
             one.result(10)
     assert send(writer, case(THREE)).result(10) == ["recorded"]
     assert writer.health.alive
@@ -65,7 +65,7 @@ def test_what_ends_a_group_unforeseen_is_told_its_callers_and_ends_no_other(
 ) -> None:
     """They may or may not be stored, so they are told to send again; the writer goes on."""
 
-    def interfere(_: Sequence[Fact]) -> None:
+    def interfere(_: Sequence[Event]) -> None:
         log.before_append = len
         raise cause
 
@@ -74,7 +74,7 @@ def test_what_ends_a_group_unforeseen_is_told_its_callers_and_ends_no_other(
     # when it is called
     broken_off = send(writer, case(ONE))
     # then its caller hears of it, and the writer goes on
-    with pytest.raises(OutcomeUnknown, match="send the same signals again"):
+    with pytest.raises(OutcomeUnknownError, match="send the same signals again"):
         broken_off.result(10)
     assert send(writer, case(THREE)).result(10) == ["recorded"]
     assert writer.health.alive

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 import offerlog_domain
-from offerlog_application.ports.event_log import Closed, StoreUnavailable
+from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure import composition
 from offerlog_infrastructure.cli.commands import app
@@ -112,7 +112,7 @@ def test_code_runs(
         assert capsys.readouterr().out.splitlines() == promised(code)
     assert opened
     for offerlog in opened:
-        with pytest.raises((Closed, StoreUnavailable)):
+        with pytest.raises((ClosedError, StoreUnavailableError)):
             offerlog.record([])
 
 

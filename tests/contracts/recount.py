@@ -10,11 +10,11 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.postgres.log.mapper import FactMapper
+from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.service import Offerlog
 
 TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}
@@ -35,38 +35,38 @@ def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.005)
 
 
-def facts(dsn: str) -> list[Fact]:
+def events(dsn: str) -> list[Event]:
     """Everything in the log, in order of position."""
-    mapper = FactMapper()
+    mapper = EventMapper()
     stored = rows(
         dsn,
         "SELECT originator_id, originator_version, topic, state FROM offerlog_events"
         " ORDER BY notification_id",
     )
     read = [mapper.to_domain_event(StoredEvent(*row[:3], bytes(row[3]))) for row in stored]
-    return [fact for fact in read if isinstance(fact, Fact)]
+    return [event for event in read if isinstance(event, Event)]
 
 
 def event_ids(dsn: str) -> Counter[str | None]:
     """How often each report's own id is in the log."""
-    return Counter(getattr(fact, "event_id", None) for fact in facts(dsn))
+    return Counter(getattr(event, "event_id", None) for event in events(dsn))
 
 
 def recounted(dsn: str) -> dict[str, Any]:
     """What the views must show of this log, in the form of `shown`."""
     streams: dict[UUID, list[LifecycleEvent]] = defaultdict(list)
     parked: dict[tuple[UUID, str, str], bytes | None] = {}
-    for fact in facts(dsn):
-        stream = fact.originator_id
-        if isinstance(fact, LifecycleEvent):
-            streams[stream].append(fact)
-            parked.pop((stream, fact.action_id, fact.state.value), None)
-        elif isinstance(fact, SignalParked):
-            parked[stream, fact.action_id, fact.parked_state.value] = fact.visitor.raw
-        elif isinstance(fact, ParkingEnded):
-            parked.pop((stream, fact.action_id, fact.parked_state.value), None)
-        elif isinstance(fact, OfferRefused):
-            parked = {key: raw for key, raw in parked.items() if key[:2] != (stream, fact.action_id)}
+    for event in events(dsn):
+        stream = event.originator_id
+        if isinstance(event, LifecycleEvent):
+            streams[stream].append(event)
+            parked.pop((stream, event.action_id, event.state.value), None)
+        elif isinstance(event, SignalParked):
+            parked[stream, event.action_id, event.parked_state.value] = event.visitor.raw
+        elif isinstance(event, ParkingEnded):
+            parked.pop((stream, event.action_id, event.parked_state.value), None)
+        elif isinstance(event, OfferRefused):
+            parked = {key: raw for key, raw in parked.items() if key[:2] != (stream, event.action_id)}
     told = [event for events in streams.values() for event in events]
     return {
         "offers": {
@@ -124,7 +124,7 @@ def shown(service: Offerlog, dsn: str) -> dict[str, Any]:
 
 
 def _counted(service: Offerlog, cohort: Cohort, count_by: CountBy) -> Counter[tuple[str, str]]:
-    asked = ReportQuery(service.organization, view=View.FULL, cohort=cohort, count_by=count_by)
+    asked = ReportQuery(service.organization, view=MetricSet.FULL, cohort=cohort, count_by=count_by)
     return Counter(
         {
             (row.action_map_id, metric): count

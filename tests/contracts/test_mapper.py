@@ -11,20 +11,20 @@ import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from offerlog_domain.event_fields import Fact, Visitor
-from offerlog_domain.events import FACTS, Accepted, Offered, Rejected
+from offerlog_domain.event_fields import Event, EventVisitor
+from offerlog_domain.events import EVENTS, Accepted, Offered, Rejected
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.log.mapper import FactMapper, UnreadableEvent
+from offerlog_infrastructure.postgres.log.mapper import EventMapper, UnreadableEventError
 
 STORED_NAMES = [
     "offered.1", "accepted.1", "started.1", "rejected.1", "ignored.1", "errored.1", "timedout.1",
     "abandoned.1", "engaged.1", "offer-refused.1", "signal-parked.1", "parking-ended.1",
 ]  # fmt: skip
-"""What is in the logs of those who run offerlog; a new fact adds to this list, nothing else changes it."""
+"""What is in the logs of those who run offerlog; a new event adds to this list, nothing else changes it."""
 
 AT = datetime(2025, 3, 10, 10, 0, 0, 123456, tzinfo=UTC)
 TEXTS = [
@@ -54,14 +54,14 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-def told(kind: type[Fact], text: str, *, full: bool) -> Fact:
-    """A fact of that kind with every field, or with none but those it must have."""
+def told(kind: type[Event], text: str, *, full: bool) -> Event:
+    """A event of that kind with every field, or with none but those it must have."""
     visitor = {"customer_id": text, "customer_id_type": text, "session_id": str(uuid4())}
     fields: dict[str, Any] = {
         "originator_id": uuid4(),
         "originator_version": 2**31 - 1,
         "organization": "acme",
-        "visitor": Visitor(**visitor, raw=text.encode() + b"\xff\x00" if full else None),
+        "visitor": EventVisitor(**visitor, raw=text.encode() + b"\xff\x00" if full else None),
         "action_map_id": str(uuid4()),
         "action_id": str(uuid4()),
         "recorded_at": AT,
@@ -82,30 +82,30 @@ def told(kind: type[Fact], text: str, *, full: bool) -> Fact:
     return kind(**{name: known[name] for name in kind.__dataclass_fields__ if name in known})
 
 
-@pytest.mark.parametrize("kind", FACTS)
+@pytest.mark.parametrize("kind", EVENTS)
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("full", [True, False])
-def test_every_fact_comes_back_equal(kind: type[Fact], text: str, full: bool) -> None:  # noqa: FBT001 - pytest's way
-    """Stored and read again, a fact is of the same class and equal in every field."""
-    mapper, fact = FactMapper(), told(kind, text, full=full)
-    stored = mapper.to_stored_event(fact)
+def test_every_fact_comes_back_equal(kind: type[Event], text: str, full: bool) -> None:  # noqa: FBT001 - pytest's way
+    """Stored and read again, an event is of the same class and equal in every field."""
+    mapper, event = EventMapper(), told(kind, text, full=full)
+    stored = mapper.to_stored_event(event)
     again = mapper.to_domain_event(stored)
     assert type(again) is kind
-    assert again == fact
-    assert vars(again) == vars(fact)
+    assert again == event
+    assert vars(again) == vars(event)
     assert mapper.to_stored_event(again) == stored
 
 
 def test_the_stored_names_are_these() -> None:
     """Names and versions as they are in logs that exist."""
-    mapper = FactMapper()
-    assert [mapper.to_stored_event(told(kind, "x", full=True)).topic for kind in FACTS] == STORED_NAMES
+    mapper = EventMapper()
+    assert [mapper.to_stored_event(told(kind, "x", full=True)).topic for kind in EVENTS] == STORED_NAMES
 
 
-@pytest.mark.parametrize("kind", FACTS)
-def test_no_import_path_is_ever_stored(kind: type[Fact]) -> None:
+@pytest.mark.parametrize("kind", EVENTS)
+def test_no_import_path_is_ever_stored(kind: type[Event]) -> None:
     """Neither the topic nor the state names a module or a class, so both may move."""
-    stored = FactMapper().to_stored_event(told(kind, "x", full=True))
+    stored = EventMapper().to_stored_event(told(kind, "x", full=True))
     for path in ("offerlog_", "domain", "builtins", ":"):
         assert path not in stored.topic
     assert b"offerlog_" not in stored.state
@@ -114,7 +114,7 @@ def test_no_import_path_is_ever_stored(kind: type[Fact]) -> None:
 
 def test_a_state_is_stored_by_its_wire_spelling() -> None:
     """An enumeration's member is stored as its value, not as its name."""
-    stored = FactMapper().to_stored_event(told(Rejected, "x", full=False))
+    stored = EventMapper().to_stored_event(told(Rejected, "x", full=False))
     assert b"form" in stored.state
     assert b"FORM" not in stored.state
 
@@ -141,10 +141,10 @@ def _to_3(state: bytes) -> bytes:
 
 
 def test_a_later_build_reads_what_an_earlier_one_stored(application: OfferlogApplication) -> None:
-    """Upcasters lead, version by version, from what lies in the log's table to the fact of today."""
+    """Upcasters lead, version by version, from what lies in the log's table to the event of today."""
     earlier = replace(told(Accepted, "Checkout \x00 💬", full=True), originator_version=1)
     PostgresLog(application).append([earlier], [])
-    later = FactMapper([Offered, LaterAccepted], {("accepted", 1): _to_2, ("accepted", 2): _to_3})
+    later = EventMapper([Offered, LaterAccepted], {("accepted", 1): _to_2, ("accepted", 2): _to_3})
     (stored,) = application.log.select_events(earlier.originator_id)
     assert stored.topic == "accepted.1"
     read = later.to_domain_event(stored)
@@ -155,17 +155,17 @@ def test_a_later_build_reads_what_an_earlier_one_stored(application: OfferlogApp
 
 def test_a_later_build_reads_its_own_version_as_it_is(application: OfferlogApplication) -> None:
     """What was stored by the later build passes no upcaster."""
-    later = FactMapper([LaterAccepted], {("accepted", 1): _to_2, ("accepted", 2): _to_3})
-    fact = LaterAccepted(**(vars(told(Accepted, "x", full=True)) | {"originator_version": 1}))
-    application.log.insert_events([later.to_stored_event(fact)])
-    (stored,) = application.log.select_events(fact.originator_id)
-    assert later.to_domain_event(stored) == fact
+    later = EventMapper([LaterAccepted], {("accepted", 1): _to_2, ("accepted", 2): _to_3})
+    event = LaterAccepted(**(vars(told(Accepted, "x", full=True)) | {"originator_version": 1}))
+    application.log.insert_events([later.to_stored_event(event)])
+    (stored,) = application.log.select_events(event.originator_id)
+    assert later.to_domain_event(stored) == event
 
 
 def test_a_raised_version_without_its_upcaster_is_found_at_once() -> None:
     """The mapper is not even made, so that no event is read by guesswork."""
     with pytest.raises(LookupError):
-        FactMapper([LaterAccepted], {("accepted", 1): _to_2})
+        EventMapper([LaterAccepted], {("accepted", 1): _to_2})
 
 
 UNREADABLE: list[dict[str, Any]] = [
@@ -196,11 +196,11 @@ the last two lack what their class requires."""
 @pytest.mark.parametrize("change", UNREADABLE, ids=repr)
 def test_what_cannot_be_read_is_named(change: dict[str, Any]) -> None:
     """The error names topic, stream and version of the event, and why."""
-    written = FactMapper().to_stored_event(told(Accepted, "x", full=True))
+    written = EventMapper().to_stored_event(told(Accepted, "x", full=True))
     fields = {name: getattr(written, name) for name in StoredEvent.__dataclass_fields__}
     stored = StoredEvent(**fields | change)
-    with pytest.raises(UnreadableEvent, match=r"version 2147483647\): .") as caught:
-        FactMapper().to_domain_event(stored)
+    with pytest.raises(UnreadableEventError, match=r"version 2147483647\): .") as caught:
+        EventMapper().to_domain_event(stored)
     error = caught.value
     assert (error.topic, error.originator_id) == (stored.topic, stored.originator_id)
     assert error.originator_version == stored.originator_version

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from offerlog_domain.context import Circumstances
-from offerlog_domain.decision import expire, judge
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import decide, expire
+from offerlog_domain.event_fields import Event
 from offerlog_domain.events import OfferRefused, SignalParked
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS
@@ -23,18 +23,18 @@ EMPTY = VisitorOffer(STREAM)
 
 def judged(
     states: Iterable[tuple[str, int]], offer: VisitorOffer = EMPTY
-) -> tuple[VisitorOffer, list[Fact], list[str]]:
+) -> tuple[VisitorOffer, list[Event], list[str]]:
     """The visitor-offer, the events and the outcomes that signals of numbered actions come to."""
-    facts, outcomes = list[Fact](), list[str]()
+    events, outcomes = list[Event](), list[str]()
     for state, number in states:
         one = signal(state)
         object.__setattr__(one, "action_id", str(UUID(int=number)))
         object.__setattr__(one, "event_id", str(UUID(int=number * 100 + [*State].index(State(state)))))
-        judgement = judge(offer, one, RAW, Circumstances(ORGANIZATION, START))
-        offer = judgement.offer
-        facts += judgement.facts
-        outcomes.append(judgement.reason or str(judgement.outcome))
-    return offer, facts, outcomes
+        decision = decide(offer, one, RAW, DecisionContext(ORGANIZATION, START))
+        offer = decision.offer
+        events += decision.events
+        outcomes.append(decision.reason or str(decision.outcome))
+    return offer, events, outcomes
 
 
 def old_parked(number: int) -> VisitorOffer:
@@ -45,10 +45,10 @@ def old_parked(number: int) -> VisitorOffer:
 
 def test_a_stream_of_very_many_actions_is_folded_in_no_time() -> None:
     """A widget that fails again and again makes one action after the other."""
-    offer, facts, _ = judged([(state, n) for n in range(MANY) for state in ("offered", "errored")])
+    offer, events, _ = judged([(state, n) for n in range(MANY) for state in ("offered", "errored")])
     assert len(offer.actions) == MANY
     began = time.process_time()
-    assert fold(facts, VisitorOffer(STREAM)) == offer
+    assert fold(events, VisitorOffer(STREAM)) == offer
     assert time.process_time() - began < 2
 
 
@@ -56,28 +56,28 @@ def test_every_signal_of_a_long_stream_is_recognised() -> None:
     """By its event id and by its action and state, in the first action as in the last."""
     states = [(state, n) for n in range(500) for state in ("offered", "errored")]
     offer, _, _ = judged(states)
-    _, facts, outcomes = judged(states, offer)
+    _, events, outcomes = judged(states, offer)
     assert set(outcomes) == {"duplicate"}
-    assert not facts
+    assert not events
 
 
 def test_a_visitor_offer_remembers_a_bounded_number_of_refused_offers() -> None:
     """The next one is refused for the same reason, and judged anew when it comes again."""
     suppressed = given(event("offered"), event("ignored", at=1)).offer
-    offer, facts, outcomes = judged(
+    offer, events, outcomes = judged(
         [("offered", 1000 + n) for n in range(MAX_REFUSED_OFFERS + 2)], suppressed
     )
     assert set(outcomes) == {"terminal_state"}
-    assert len(facts) == len(offer.refused_offers) == MAX_REFUSED_OFFERS
-    _, facts, outcomes = judged([("offered", 1000), ("offered", 1000 + MAX_REFUSED_OFFERS)], offer)
-    assert (outcomes, facts) == (["duplicate", "terminal_state"], [])
+    assert len(events) == len(offer.refused_offers) == MAX_REFUSED_OFFERS
+    _, events, outcomes = judged([("offered", 1000), ("offered", 1000 + MAX_REFUSED_OFFERS)], offer)
+    assert (outcomes, events) == (["duplicate", "terminal_state"], [])
 
 
 def test_a_visitor_offer_holds_a_bounded_number_of_parked_signals() -> None:
     """The next one is refused as crowded; whatever leaves makes room."""
-    offer, facts, outcomes = judged([("accepted", n) for n in range(MAX_PARKED_SIGNALS + 1)])
+    offer, events, outcomes = judged([("accepted", n) for n in range(MAX_PARKED_SIGNALS + 1)])
     assert outcomes == ["parked"] * MAX_PARKED_SIGNALS + ["crowded"]
-    assert len(facts) == len(offer.parked) == MAX_PARKED_SIGNALS
+    assert len(events) == len(offer.parked) == MAX_PARKED_SIGNALS
     offer, _, outcomes = judged([("offered", 7), ("started", 99), ("engaged", 99)], offer)
     assert outcomes == ["recorded", "parked", "crowded"]
 
@@ -94,9 +94,9 @@ def test_parked_signals_of_an_action_whose_refusal_is_not_remembered_go_on_waiti
     past = event("offered"), event("ignored", at=1)
     many = [refused(chr(1000 + n), 2, "terminal_state", "a", "ignored", 1) for n in range(MAX_REFUSED_OFFERS)]
     offer = given(*past, *many, parked("accepted", "b", 2)).offer
-    judgement = judge(offer, signal("offered", "b", 3), RAW, Circumstances(ORGANIZATION, minute(3)))
-    assert (judgement.outcome, judgement.reason) == (OutcomeKind.REFUSED, Reason.TERMINAL_STATE)
-    assert (judgement.facts, judgement.ended, len(judgement.offer.parked)) == ((), (), 1)
+    decision = decide(offer, signal("offered", "b", 3), RAW, DecisionContext(ORGANIZATION, minute(3)))
+    assert (decision.outcome, decision.reason) == (OutcomeKind.REFUSED, Reason.TERMINAL_STATE)
+    assert (decision.events, decision.ended, len(decision.offer.parked)) == ((), (), 1)
 
 
 def test_a_log_that_is_crowded_already_is_folded_and_decided_in_no_time() -> None:
@@ -118,7 +118,7 @@ def test_very_many_parked_signals_are_ended_in_no_time() -> None:
     """All of them are due at the same moment."""
     offer = old_parked(2 * MANY)
     began = time.process_time()
-    ended = expire(offer, Circumstances(ORGANIZATION, minute(15)))
+    ended = expire(offer, DecisionContext(ORGANIZATION, minute(15)))
     assert time.process_time() - began < 2
     assert (len(ended.ended), ended.offer.parked) == (2 * MANY, ())
     assert [parked.originator_version for parked, _ in ended.ended] == [*range(1, 2 * MANY + 1)]

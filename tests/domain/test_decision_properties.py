@@ -7,8 +7,8 @@ from datetime import timedelta
 import hypothesis
 from hypothesis import strategies as st
 
-from offerlog_domain.context import Circumstances, Rules
-from offerlog_domain.decision import Judgement, expire, judge
+from offerlog_domain.context import DecisionContext, Rules
+from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.events import SignalParked
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import blocker
@@ -53,7 +53,7 @@ class Life:
     rules: Rules
     offer: VisitorOffer = field(default_factory=lambda: VisitorOffer(STREAM))
     clock: float = 0
-    judgements: list[Judgement] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
 
     def live(self, steps: Steps) -> "Life":
         """Take the steps, each so many minutes after the one before."""
@@ -62,18 +62,15 @@ class Life:
             self.hear(heard)
         return self
 
-    def hear(self, heard: Signal | None) -> Judgement:
+    def hear(self, heard: Signal | None) -> Decision:
         """Take one step now."""
-        circumstances = Circumstances(ORGANIZATION, minute(self.clock), self.rules)
+        context = DecisionContext(ORGANIZATION, minute(self.clock), self.rules)
         before = self.offer
-        if heard is None:
-            judgement = expire(before, circumstances)
-        else:
-            judgement = judge(before, heard, RAW, circumstances)
-        assert judgement.offer == fold(judgement.facts, before)
-        self.judgements.append(judgement)
-        self.offer = judgement.offer
-        return judgement
+        decision = expire(before, context) if heard is None else decide(before, heard, RAW, context)
+        assert decision.offer == fold(decision.events, before)
+        self.decisions.append(decision)
+        self.offer = decision.offer
+        return decision
 
 
 @UNHURRIED
@@ -81,10 +78,10 @@ class Life:
 def test_the_facts_of_a_decision_lead_to_its_visitor_offer(steps: Steps) -> None:
     """One version after the other without a gap, and folding the whole stream gives the same."""
     life = Life(SHORT).live(steps)
-    facts = [fact for judgement in life.judgements for fact in judgement.facts]
-    assert [fact.originator_version for fact in facts] == list(range(1, len(facts) + 1))
-    assert {fact.visitor.customer_id for fact in facts} <= {CUSTOMER}
-    assert fold(facts, VisitorOffer(STREAM)) == life.offer
+    events = [event for decision in life.decisions for event in decision.events]
+    assert [event.originator_version for event in events] == list(range(1, len(events) + 1))
+    assert {event.visitor.customer_id for event in events} <= {CUSTOMER}
+    assert fold(events, VisitorOffer(STREAM)) == life.offer
 
 
 @UNHURRIED
@@ -95,7 +92,7 @@ def test_a_signal_heard_twice_at_once_changes_nothing(steps: Steps) -> None:
     for heard, wait in steps:
         life.live([(heard, wait)])
         again = life.hear(heard)
-        assert not again.facts
+        assert not again.events
         assert not again.ended
         assert again.outcome not in {OutcomeKind.RECORDED, OutcomeKind.PARKED}
 
@@ -110,10 +107,10 @@ def test_any_signal_heard_again_at_any_later_time_changes_nothing(steps: Steps) 
     """
     life = Life(PATIENT).live(steps)
     end = life.offer
-    for (heard, _), first in zip(steps, tuple(life.judgements), strict=True):
+    for (heard, _), first in zip(steps, tuple(life.decisions), strict=True):
         if heard is not None and first.reason is not Reason.CONFLICTING_DUPLICATE:
             again = life.hear(heard)
-            assert not again.facts
+            assert not again.events
             assert again.offer == end
             assert again.outcome not in {OutcomeKind.RECORDED, OutcomeKind.PARKED}
 
@@ -140,20 +137,20 @@ def test_actions_are_legal_and_follow_one_another_only_where_they_may(steps: Ste
 def test_no_parked_signal_is_lost(steps: Steps) -> None:
     """It waits still, or was recorded as it was told, or has ended with a reason."""
     life = Life(SHORT).live(steps)
-    facts = [fact for judgement in life.judgements for fact in judgement.facts]
-    over = [waiting for judgement in life.judgements for waiting, _ in judgement.ended]
+    events = [event for decision in life.decisions for event in decision.events]
+    over = [waiting for decision in life.decisions for waiting, _ in decision.ended]
     recorded = [event for action in life.offer.actions for event in action.events]
-    for fact in facts:
-        if isinstance(fact, SignalParked):
+    for event in events:
+        if isinstance(event, SignalParked):
             released = [
                 event
                 for event in recorded
-                if event.action_id == fact.action_id
-                and event.state is fact.parked_state
-                and (event.occurred_at, event.event_id) == (fact.occurred_at, fact.event_id)
+                if event.action_id == event.action_id
+                and event.state is event.parked_state
+                and (event.occurred_at, event.event_id) == (event.occurred_at, event.event_id)
             ]
-            assert (fact in life.offer.parked) + (fact in over) + bool(released) >= 1
-            assert not (fact in life.offer.parked and fact in over)
+            assert (event in life.offer.parked) + (event in over) + bool(released) >= 1
+            assert not (event in life.offer.parked and event in over)
 
 
 @UNHURRIED

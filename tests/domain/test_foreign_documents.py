@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from offerlog_domain.signals import MalformedSignal, UntrackedEvent
+from offerlog_domain.signals import MalformedSignalError, UntrackedEventError
 from offerlog_domain.wire import read_signal
 from wire import BROWSER, REQUIRED, STORED
 
@@ -25,7 +25,7 @@ WRAPPED: dict[str, dict[str, Any]] = {
 def test_another_event_of_the_vendor_is_not_tracked(kind: str) -> None:
     """It is readable; this log has no place for it."""
     told = {"id": STORED["id"], "eventType": kind, "createdDate": "2026-11-22T10:00:00Z", "customerId": "v"}
-    with pytest.raises(UntrackedEvent) as refused:
+    with pytest.raises(UntrackedEventError) as refused:
         read_signal(json.dumps(told).encode())
     assert refused.value.field == "eventType"
     assert kind in refused.value.cause
@@ -34,7 +34,7 @@ def test_another_event_of_the_vendor_is_not_tracked(kind: str) -> None:
 @pytest.mark.parametrize("field", WRAPPED)
 def test_a_wrapper_says_to_send_what_is_inside(field: str) -> None:
     """A notification of the vendor's, or a page of its API."""
-    with pytest.raises(MalformedSignal) as refused:
+    with pytest.raises(MalformedSignalError) as refused:
         read_signal(json.dumps(WRAPPED[field]).encode())
     assert refused.value.field == field
     assert "send" in refused.value.cause
@@ -50,7 +50,7 @@ def test_unknown_fields_of_a_signal_are_ignored_whatever_their_name(extra: dict[
 @pytest.mark.parametrize("moment", [1_764_000_000, 1_764_000_000_123, 1.5])
 def test_an_epoch_number_for_a_time_is_told_what_is_needed(moment: float) -> None:
     """The cause names the form and shows one."""
-    with pytest.raises(MalformedSignal) as refused:
+    with pytest.raises(MalformedSignalError) as refused:
         read_signal(json.dumps(REQUIRED | {"createdDate": moment}).encode())
     assert refused.value.field == "createdDate"
     assert "RFC 3339" in refused.value.cause
@@ -64,6 +64,6 @@ def test_names_and_codes_are_short_and_messages_are_cut() -> None:
     assert (read.action_map_name, read.error_code) == ("n" * 256, "é" * 256)
     assert read.error_message == "ü" * 4_096
     for field in ("actionMapName", "errorCode"):
-        with pytest.raises(MalformedSignal, match="at most 256 characters") as refused:
+        with pytest.raises(MalformedSignalError, match="at most 256 characters") as refused:
             read_signal(json.dumps(BROWSER | {field: "x" * 257}).encode())
         assert refused.value.field == field

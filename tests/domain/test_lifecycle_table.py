@@ -2,7 +2,7 @@
 
 import pytest
 
-from offerlog_domain.events import FACTS
+from offerlog_domain.events import EVENTS
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
 from scenario import Told, event, given, parked, signal
 
@@ -74,8 +74,8 @@ def test_what_becomes_of_each_signal_in_each_state(reached: str, state: str, out
     """A legal step is recorded, a known one is a duplicate, an early one waits, all else is refused."""
     path = PATHS[reached]
     past = [told(step, at, path[:at]) for at, step in enumerate(path)]
-    facts = {"recorded": (told(state, 5, path),), "parked": (parked(state, at=5),)}.get(outcome, ())
-    given(*past).at(5).when(signal(state, at=5)).then(outcome, *facts)
+    events = {"recorded": (told(state, 5, path),), "parked": (parked(state, at=5),)}.get(outcome, ())
+    given(*past).at(5).when(signal(state, at=5)).then(outcome, *events)
 
 
 def test_the_table_above_names_every_state_and_every_way_to_reach_one() -> None:
@@ -103,6 +103,6 @@ def test_final_states_share_the_last_place_in_lifecycle_order() -> None:
 
 def test_stored_names_of_facts_never_change() -> None:
     """What is in the log must be found again by any later version."""
-    assert {(fact.stored_name, fact.stored_version) for fact in FACTS} == {
+    assert {(event.stored_name, event.stored_version) for event in EVENTS} == {
         (name, 1) for name in (*STATES, "offer-refused", "signal-parked", "parking-ended")
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal, UntrackedEvent
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, Signal, UntrackedEventError
 from offerlog_domain.wire import read_signal, signal_from_document
 from wire import ID, REQUIRED, STORED
 
@@ -71,7 +71,7 @@ CASES = [(name, value) for name, values in WRONG.items() for value in values]
 
 def fault(text: bytes) -> tuple[str | None, str]:
     """Field and cause of a text that must be malformed."""
-    with pytest.raises(MalformedSignal) as raised:
+    with pytest.raises(MalformedSignalError) as raised:
         read_signal(text)
     return raised.value.field, raised.value.cause
 
@@ -83,7 +83,7 @@ def test_each_field_that_is_wrong_is_named(name: str, value: object) -> None:
     field, cause = fault(json.dumps(document).encode())
     assert field == name
     assert cause
-    with pytest.raises(MalformedSignal) as raised:
+    with pytest.raises(MalformedSignalError) as raised:
         signal_from_document(document)
     assert (raised.value.field, raised.value.cause) == (field, cause)
 
@@ -189,7 +189,7 @@ NAMES = st.sampled_from([*WRONG, "eventType", "webActionEvent", "session", "id",
 @example(b'{"webActionEvent": 1e-1000000000000000000}')
 def test_reading_arbitrary_bytes_raises_nothing_but_malformed(text: bytes) -> None:
     """Whatever comes in, one bad line harms no other."""
-    with pytest.raises(MalformedSignal):
+    with pytest.raises(MalformedSignalError):
         read_signal(text)
 
 
@@ -204,7 +204,7 @@ def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[
     def outcome(read: Any, given: Any) -> Signal | str | None:
         try:
             told: Signal = read(given)
-        except (MalformedSignal, UntrackedEvent) as error:
+        except (MalformedSignalError, UntrackedEventError) as error:
             return error.field
         return told
 
@@ -223,6 +223,6 @@ def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[
 )
 def test_what_python_cannot_take_is_told_in_our_words(text: str, cause: str) -> None:
     """The cause is for whoever sent it: nothing of stacks and interpreters."""
-    with pytest.raises(MalformedSignal) as raised:
+    with pytest.raises(MalformedSignalError) as raised:
         read_signal(text.encode())
     assert (raised.value.field, raised.value.cause) == (None, cause)

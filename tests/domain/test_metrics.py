@@ -1,15 +1,15 @@
 """Which metrics a view shows, and the rates."""
 
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, View, rates
+from offerlog_domain.metrics import METRICS, MetricSet, rates
 
 
 def test_the_report_view_is_the_vendors_and_the_full_view_adds_three() -> None:
     """In the order of the report, by the vendor's names."""
     report = ["Offered", "Accepted", "Rejected", "Started", "Abandoned", "Engaged"]
-    assert [METRICS[state] for state in View.REPORT.states] == [f"nWebActions{name}" for name in report]
+    assert [METRICS[state] for state in MetricSet.REPORT.states] == [f"nWebActions{name}" for name in report]
     full = [*report, "Ignored", "Errored", "Timedout"]
-    assert [METRICS[state] for state in View.FULL.states] == [f"nWebActions{name}" for name in full]
+    assert [METRICS[state] for state in MetricSet.FULL.states] == [f"nWebActions{name}" for name in full]
 
 
 def test_rates_are_unrounded() -> None:

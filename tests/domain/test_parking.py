@@ -12,7 +12,7 @@ MICROSECOND = 1 / 60_000_000
 
 
 def test_a_parked_signal_keeps_the_text_that_came() -> None:
-    """The fact holds everything that was told, and the raw text."""
+    """The event holds everything that was told, and the raw text."""
     told: dict[str, Any] = {
         "event_id": uuid("1"),
         "error_code": "7",

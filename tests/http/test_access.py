@@ -13,7 +13,7 @@ import pytest
 
 from contracts.recount import rows, until
 from http_site import Site
-from offerlog_application.ports.keys import NoSuchKey, Role
+from offerlog_application.ports.keys import Role, UnknownKeyError
 from offerlog_infrastructure.composition import open_offerlog
 from support.processes import LimitedProcess
 
@@ -112,7 +112,7 @@ def test_a_revoked_key_is_refused(site: Site) -> None:
     key, text = site.service.keys.create("default", Role.ADMIN, "")
     headers = {"Authorization": f"Bearer {text}"}
     assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 200
-    with pytest.raises(NoSuchKey):
+    with pytest.raises(UnknownKeyError):
         site.service.keys.revoke("elsewhere", key.id)
     site.service.keys.revoke("default", key.id)
     assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 401

@@ -11,7 +11,7 @@ import pytest
 from contracts.given import journeys
 from http_site import Site
 from offerlog_application.ports.keys import Role
-from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import WriterHealth
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.requests import bodies
@@ -266,7 +266,7 @@ def test_overload_says_when_to_come_back(
     """503 with Retry-After; what was accepted before is recorded."""
 
     def full(*_: object, **__: object) -> None:
-        raise Overloaded(3.0)
+        raise OverloadedError(3.0)
 
     monkeypatch.setattr(site.service, "submit", full)
     answer = admin.post("/v1/signals", json=told("offered"))

@@ -10,10 +10,10 @@ import pytest
 
 from http_site import Site, served
 from memory_log import StoppedClock
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.submissions import OverloadedError
 from offerlog_infrastructure.http.openapi import examples
 
 pytest_plugins = ("http_site",)
@@ -116,8 +116,8 @@ def test_every_problem_shown_is_true(
             "UnsupportedMediaType": admin.post("/v1/signals", headers={"Content-Type": "text/xml"}),
             "TooManyRequests": often(),
             "InternalServerError": failing(ZeroDivisionError()),
-            "ServiceUnavailable": failing(Overloaded(1.0)),
-            "InsufficientStorage": failing(StoreUnavailable("53100", StoreTrouble.DISK_FULL)),
+            "ServiceUnavailable": failing(OverloadedError(1.0)),
+            "InsufficientStorage": failing(StoreUnavailableError("53100", StoreTrouble.DISK_FULL)),
         }
     responses = document["components"]["responses"]
     assert provoked.keys() == responses.keys()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 
@@ -97,9 +97,9 @@ def test_too_many_that_wait_are_sent_away() -> None:
         taken = [asyncio.create_task(pool.run(name, lambda: work.of(""))) for name in "aaabb"]
         await reached(lambda: work.running[""] == 2 and pool.waiting == 3)
         # when one more comes, then the caller with too many is told so, and others that all is full
-        with pytest.raises(Problem) as too_many:
+        with pytest.raises(ProblemError) as too_many:
             await pool.run("a", lambda: None)
-        with pytest.raises(Problem) as full:
+        with pytest.raises(ProblemError) as full:
             await pool.run("c", lambda: None)
         assert (too_many.value.status, full.value.status) == (429, 503)
         assert too_many.value.headers == full.value.headers == {"Retry-After": "1"}

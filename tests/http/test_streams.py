@@ -13,7 +13,7 @@ import pytest
 
 from contracts.recount import rows, until
 from http_site import Site
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.http import live_reports
@@ -193,7 +193,7 @@ def test_trouble_of_the_store_is_told_and_passes(site: Site, monkeypatch: pytest
         proof = site.service.proof
 
         def gone() -> None:
-            raise StoreUnavailable
+            raise StoreUnavailableError
 
         monkeypatch.setattr(site.service, "proof", gone)
         assert "cannot be reached" in next(line for line in lines if line.startswith(":"))

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from offerlog_infrastructure.cli.trial import NotReady, Trial
+from offerlog_infrastructure.cli.trial import NotReadyError, Trial
 from support.processes import finish
 
 BEHIND = b'{"status":"behind"}'
@@ -52,6 +52,6 @@ def test_what_was_said_last_is_told(url: str) -> None:
         trial, stop = Trial(asked, patience=0.3), threading.Event()
         trial.run(stop)
         assert stop.is_set()
-        with pytest.raises(NotReady, match=asked) as raised:
+        with pytest.raises(NotReadyError, match=asked) as raised:
             trial.prove()
         assert said in str(raised.value)

@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.server_address import ServerAddress
+from offerlog_infrastructure.server_address import ServerAddressError
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from offerlog_infrastructure.server_address import ServerAddress
 )
 def test_an_address_that_cannot_be_read_is_not_quoted(address: str, why: str) -> None:
     """Also not in a traceback, which ends up in logs."""
-    with pytest.raises(ServerAddress, match=why) as raised:
+    with pytest.raises(ServerAddressError, match=why) as raised:
         open_offerlog(database_url=address)
     told = "".join(traceback.format_exception(raised.value))
     assert not {"hush", "hu%sh"} & set(told.replace(":", " ").replace("@", " ").split())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.composition import open_offerlog
@@ -103,7 +103,7 @@ def test_the_service_is_back_soon_after_an_outage_however_long(proxy: Proxy) -> 
         said: set[str] = set()
         while time.monotonic() < outage:
             for call in reading.values():
-                with pytest.raises(StoreUnavailable) as raised:
+                with pytest.raises(StoreUnavailableError) as raised:
                     call()
                 said.add(str(raised.value))
             time.sleep(0.2)
@@ -118,7 +118,7 @@ def test_the_service_is_back_soon_after_an_outage_however_long(proxy: Proxy) -> 
                 try:
                     call()
                     first.setdefault(name, time.monotonic() - back)
-                except StoreUnavailable:
+                except StoreUnavailableError:
                     time.sleep(0.05)
         waiting.join(30)
         # then reads and the writer are back at once
@@ -156,7 +156,7 @@ def test_a_way_that_swallows_everything_ends_every_call(
         proxy.swallow()
         for call in (service.freshness, service.projections, lambda: service.keys.find("ofl_reporter_a_b")):
             began = time.monotonic()
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailableError):
                 call()
             assert time.monotonic() - began < 20
         proxy.pass_on()

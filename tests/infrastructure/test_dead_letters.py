@@ -11,11 +11,11 @@ from contracts.given import journeys
 from contracts.recount import recounted, rows, shown
 from offerlog_application.projections.page import Page
 from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_application.reading.read_models import ProjectionsBehind
+from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.projections import projector
-from offerlog_infrastructure.postgres.projections.tables import VIEWS
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 from offerlog_infrastructure.service import Offerlog
 
 MAP = str(uuid.uuid4())
@@ -62,7 +62,7 @@ def test_only_its_own_visitor_offer_waits(dsn: str, spoiled: uuid.UUID) -> None:
         assert metrics(offerlog) == {"Offered": 2, "Accepted": 1, "Started": 1, "Engaged": 1}
         letters = offerlog.dead_letters()
         assert [(one.view, one.stream, one.version, one.waiting) for one in letters] == [
-            (view.name, spoiled, 2, 3) for view in sorted(VIEWS, key=lambda view: view.name)
+            (view.name, spoiled, 2, 3) for view in sorted(PROJECTIONS, key=lambda view: view.name)
         ]
         assert all("vanished.7" in one.error and one.topic == "vanished.7" for one in letters)
 
@@ -115,14 +115,18 @@ def test_after_the_fix_the_views_are_what_they_would_have_been(dsn: str, spoiled
 
 def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault in one view's own code: that view goes on without that visitor, the other views with."""
-    performance = next(view for view in VIEWS if view.name == "performance")
+    performance = next(view for view in PROJECTIONS if view.name == "performance")
 
     def choking(page: Page) -> Any:
-        if any(p.fact.visitor.customer_id == "broken" and p.fact.state is State.STARTED for p in page.facts):
+        if any(
+            p.event.visitor.customer_id == "broken" and p.event.state is State.STARTED for p in page.events
+        ):
             raise ZeroDivisionError("on purpose")
         return performance.change(page)
 
-    faulty = tuple(replace(view, change=choking) if view.name == "performance" else view for view in VIEWS)
+    faulty = tuple(
+        replace(view, change=choking) if view.name == "performance" else view for view in PROJECTIONS
+    )
     monkeypatch.setattr(projector.Projector.__init__, "__defaults__", (faulty,))
     with open_offerlog(database_url=dsn, keep_deadlines=False) as offerlog:
         offerlog.wait(offerlog.record([*life("broken"), *life("whole"), *journeys(70)[:9]]).position)
@@ -138,14 +142,16 @@ def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: 
 
 def test_a_fault_early_in_a_very_long_stream_is_found_too(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many events of the visitor-offer a page holds behind it."""
-    performance = next(view for view in VIEWS if view.name == "performance")
+    performance = next(view for view in PROJECTIONS if view.name == "performance")
 
     def choking(page: Page) -> Any:
-        if any(p.fact.originator_version == 3 for p in page.facts):
+        if any(p.event.originator_version == 3 for p in page.events):
             raise ZeroDivisionError("on purpose")
         return performance.change(page)
 
-    faulty = tuple(replace(view, change=choking) if view.name == "performance" else view for view in VIEWS)
+    faulty = tuple(
+        replace(view, change=choking) if view.name == "performance" else view for view in PROJECTIONS
+    )
     monkeypatch.setattr(projector.Projector.__init__, "__defaults__", (faulty,))
     actions = [str(uuid.uuid4()) for _ in range(700)]
     lines = [told(state, "again", action) for action in actions for state in ("offered", "errored")]
@@ -165,7 +171,7 @@ def test_trouble_of_the_store_buries_nobody(offerlog: Offerlog, dsn: str) -> Non
     offerlog.wait(offerlog.record(life("before")).position)
     rows(dsn, "ALTER TABLE suppressions RENAME TO hidden")
     position = offerlog.record([line for n in range(20) for line in life(f"visitor {n}")]).position
-    with pytest.raises(ProjectionsBehind, match="suppressions"):
+    with pytest.raises(ProjectionsBehindError, match="suppressions"):
         offerlog.wait(position, timeout=1.5)
     rows(dsn, "ALTER TABLE hidden RENAME TO suppressions")
     offerlog.wait(position)

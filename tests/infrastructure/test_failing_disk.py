@@ -13,7 +13,7 @@ import pytest
 
 from contracts.given import signal
 from contracts.recount import event_ids, recounted, rows, shown, until
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.errors import ServerNotStartedError
@@ -52,7 +52,7 @@ def recording(service: Offerlog) -> Iterator[list[str]]:
             offer = signal("offered", visitor=f"{name}-{number}")
             try:
                 outcome = service.record([json.dumps(offer).encode()]).outcomes[0]
-            except StoreUnavailable:
+            except StoreUnavailableError:
                 continue
             assert outcome.kind.value in {"recorded", "duplicate"}
             acknowledged.append(str(offer["eventId"]))

@@ -14,7 +14,7 @@ import pytest
 from contracts.given import signal
 from contracts.recount import event_ids, until
 from http_site import Site, serving
-from offerlog_application.ports.event_log import OutcomeUnknown, StoreUnavailable
+from offerlog_application.ports.event_log import OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
@@ -47,7 +47,7 @@ def fill(disk: Path, *, leave: int = 0) -> Path:
     return ballast
 
 
-def record_until_it_fails(service: Offerlog) -> tuple[list[object], StoreUnavailable]:
+def record_until_it_fails(service: Offerlog) -> tuple[list[object], StoreUnavailableError]:
     """Record batches that take room, refusals with their texts among them.
 
     Returns:
@@ -58,10 +58,10 @@ def record_until_it_fails(service: Offerlog) -> tuple[list[object], StoreUnavail
         batch = [signal("offered", visitor=f"{time.monotonic()}-{n}") for n in range(60)]
         try:
             service.record([*batch, *(os.urandom(2_000).hex().encode() for _ in range(500 if number else 0))])
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             return acknowledged, error
-        except OutcomeUnknown as error:  # the server ended in the middle of the commit
-            return acknowledged, error.because or StoreUnavailable("no reason is given")
+        except OutcomeUnknownError as error:  # the server ended in the middle of the commit
+            return acknowledged, error.because or StoreUnavailableError("no reason is given")
         acknowledged += [one["eventId"] for one in batch]
     raise AssertionError("the disk is never full")
 
@@ -117,7 +117,7 @@ def recorded_one(service: Offerlog) -> bool:
     """Whether a signal can be recorded."""
     try:
         service.record([signal("offered", visitor=f"again-{time.monotonic()}")])
-    except (StoreUnavailable, OutcomeUnknown):
+    except (StoreUnavailableError, OutcomeUnknownError):
         return False
     return True
 

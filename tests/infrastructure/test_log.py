@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from contracts.recount import rows
-from offerlog_application.ports.event_log import StoreUnavailable, VersionConflict
-from offerlog_domain.event_fields import Fact, Visitor
+from offerlog_application.ports.event_log import StoreUnavailableError, VersionConflictError
+from offerlog_domain.event_fields import Event, EventVisitor
 from offerlog_domain.events import Offered
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import fold
@@ -29,7 +29,7 @@ def offered(stream: UUID, version: int = 1) -> Offered:
         originator_id=stream,
         originator_version=version,
         organization="acme",
-        visitor=Visitor(customer_id="visitor", customer_id_type="cookie", session_id=str(uuid4())),
+        visitor=EventVisitor(customer_id="visitor", customer_id_type="cookie", session_id=str(uuid4())),
         action_map_id=str(uuid4()),
         action_id=str(uuid4()),
         recorded_at=AT,
@@ -79,15 +79,15 @@ def test_events_and_refusals_are_appended_together(log: PostgresLog, dsn: str) -
 def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogApplication) -> None:
     """By whoever wrote it and by others, also what another one has added since."""
     stream, unknown = uuid4(), uuid4()
-    facts: list[Fact] = [offered(stream, version) for version in (1, 2, 3)]
-    log.append(facts[:2], [])
-    assert log.load([stream])[stream] == fold(facts[:2], log.load([unknown])[unknown]._replace(id=stream))
-    PostgresLog(application).append(facts[2:], [])
+    events: list[Event] = [offered(stream, version) for version in (1, 2, 3)]
+    log.append(events[:2], [])
+    assert log.load([stream])[stream] == fold(events[:2], log.load([unknown])[unknown]._replace(id=stream))
+    PostgresLog(application).append(events[2:], [])
     for reader in (log, PostgresLog(application)):
         loaded = reader.load([stream, unknown])
         assert {id_: offer.version for id_, offer in loaded.items()} == {stream: 3, unknown: 0}
-    assert StreamReader(application).facts(stream) == facts
-    assert StreamReader(application).facts(unknown) == []
+    assert StreamReader(application).events(stream) == events
+    assert StreamReader(application).events(unknown) == []
 
 
 def test_a_long_stream_is_read_once_though_nothing_is_appended(
@@ -96,8 +96,8 @@ def test_a_long_stream_is_read_once_though_nothing_is_appended(
     """A crowded visitor-offer refuses signals without an event: each must not read all of it again."""
     # given a long stream that another process has written
     stream = uuid4()
-    facts: list[Fact] = [offered(stream, version) for version in range(1, 301)]
-    PostgresLog(application).append(facts, [])
+    events: list[Event] = [offered(stream, version) for version in range(1, 301)]
+    PostgresLog(application).append(events, [])
     read: list[int] = []
     newer = log._newer
     monkeypatch.setattr(log, "_newer", lambda offers: read.append(len(found := newer(offers))) or found)
@@ -117,15 +117,15 @@ def test_what_the_store_has_lost_is_not_remembered(
 ) -> None:
     """After a fail-over to a copy that was behind, say: no version is left out, and none is made up."""
     stream = uuid4()
-    facts: list[Fact] = [offered(stream, version) for version in (1, 2, 3)]
+    events: list[Event] = [offered(stream, version) for version in (1, 2, 3)]
     begun = log.load([stream])[stream]
-    log.append(facts, [], [fold(facts, begun)])
+    log.append(events, [], [fold(events, begun)])
     if loss == "other":  # and somebody has written something else in its place
         rows(dsn, "UPDATE offerlog_events SET state = (SELECT state FROM offerlog_events WHERE"
              " originator_version = 2) WHERE originator_version = 3")  # fmt: skip
     else:
         rows(dsn, loss)
-    assert log.load([stream])[stream] == fold(StreamReader(application).facts(stream), begun)
+    assert log.load([stream])[stream] == fold(StreamReader(application).events(stream), begun)
 
 
 def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
@@ -134,7 +134,7 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
     """What counts is whether it is there: the same event, or the same refusal."""
     one, other = offered(uuid4()), offered(uuid4())
     log.append([one], [refusal()])
-    row = application.facts.row
+    row = application.event_mapper.row
     with application.log.datastore.cursor() as cursor:
         there = partial(application.log._lost._stored, cursor)
         assert there([row(one)], [])
@@ -151,7 +151,7 @@ def test_a_conflict_names_the_stream_and_stores_nothing(log: PostgresLog, dsn: s
     """Wherever in the batch it is, the taken version is found and the rest is not kept."""
     streams = [uuid4() for _ in range(1_500)]
     log.append([offered(streams[at_fault])], [])
-    with pytest.raises(VersionConflict) as caught:
+    with pytest.raises(VersionConflictError) as caught:
         log.append([offered(stream) for stream in streams], [refusal()])
     assert caught.value.stream == streams[at_fault]
     assert not caught.value.waiting
@@ -163,14 +163,14 @@ def test_a_version_in_another_ones_hands_is_a_conflict_too(
 ) -> None:
     """While another transaction sits on the version, an append gives up after the lock timeout."""
     streams = [uuid4() for _ in range(20)]
-    row = application.facts.row(offered(streams[7]))
+    row = application.event_mapper.row(offered(streams[7]))
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
         other.execute(
             "INSERT INTO offerlog_events (originator_version, originator_id, topic, state)"
             " VALUES (%s, %s, %s, %s)",
             row,
         )
-        with pytest.raises(VersionConflict) as caught:
+        with pytest.raises(VersionConflictError) as caught:
             log.append([offered(stream) for stream in streams], [refusal()])
         assert caught.value.stream == streams[7]
         assert caught.value.waiting
@@ -198,5 +198,5 @@ def test_an_organizations_key_is_made_once(log: PostgresLog, application: Offerl
 
 def test_a_server_that_is_not_there_is_said_to_be_so() -> None:
     """Opening the log names the cause in the application's words."""
-    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+    with pytest.raises(StoreUnavailableError, match="cannot be reached"):
         open_offerlog(database_url="host=127.0.0.1 port=1 dbname=x user=x password=x")

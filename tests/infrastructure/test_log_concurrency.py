@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from contracts.given import journeys, signal
-from contracts.recount import event_ids, facts, recounted, rows, shown, until
+from contracts.recount import event_ids, events, recounted, rows, shown, until
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.service import Offerlog
@@ -76,7 +76,7 @@ def test_one_visitor_offer_by_ten_services_at_once(ten: list[Offerlog], dsn: str
     counted = outcomes(at_once(ten, act))
     assert len(counted) == 16
     assert all(kinds == {"recorded": 1, "duplicate": 9} for kinds in counted.values())
-    assert len(facts(dsn)) == 16
+    assert len(events(dsn)) == 16
     assert gapless(dsn)
 
 
@@ -135,7 +135,7 @@ def test_a_hanging_writer_delays_and_does_no_harm(dsn: str, offerlog: Offerlog) 
         with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
             hanging.commit()
     assert set(event_ids(dsn).values()) == {1}
-    assert len(facts(dsn)) == 22
+    assert len(events(dsn)) == 22
     assert gapless(dsn)
 
 

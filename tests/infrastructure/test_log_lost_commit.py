@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contracts.given import signal
 from contracts.recount import event_ids, rows
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
@@ -225,7 +225,7 @@ def test_a_server_that_was_restarted_is_reached_again(dsn: str, offerlog: Offerl
 
 
 def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, offerlog: Offerlog) -> None:
-    """Two hundred submits while backends are ended at random; `StoreUnavailable` means not stored."""
+    """Two hundred submits while backends are ended at random; `StoreUnavailableError` means not stored."""
     over = threading.Event()
 
     def terminate() -> None:
@@ -253,7 +253,7 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
     told = event_ids(dsn)
     refused = [text for (text,) in rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals")]
     for n, error in enumerate(errors):
-        assert error is None or isinstance(error, StoreUnavailable)
+        assert error is None or isinstance(error, StoreUnavailableError)
         times = 1 if error is None else 0
         for state in ("offered", "accepted"):
             assert told[signal(state, visitor=n)["eventId"]] == times
@@ -270,11 +270,11 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
 def _recorded(offerlog: Offerlog, visitor: int) -> Receipt:
     """As a sender does it that tries again."""
     while True:
-        with suppress(StoreUnavailable):  # a connection that was ended while it was idle
+        with suppress(StoreUnavailableError):  # a connection that was ended while it was idle
             return offerlog.record([signal(state, visitor=visitor) for state in ("offered", "accepted")])
 
 
 def _submitted(submit: Callable[[], Future[Receipt]]) -> Future[Receipt]:
     while True:
-        with suppress(StoreUnavailable):  # the organization's key could not be read
+        with suppress(StoreUnavailableError):  # the organization's key could not be read
             return submit()

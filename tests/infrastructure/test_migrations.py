@@ -12,7 +12,12 @@ from psycopg.conninfo import make_conninfo
 
 from contracts.recount import rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.postgres.migrations import SchemaNotMade, SchemaTooNew, migrate, migrations
+from offerlog_infrastructure.postgres.migrations import (
+    SchemaNotMadeError,
+    SchemaTooNewError,
+    migrate,
+    migrations,
+)
 from superuser import superuser
 from support.processes import LimitedProcess
 
@@ -105,7 +110,7 @@ def test_a_database_made_by_a_newer_build_is_left_alone(dsn: str) -> None:
     rows(dsn, "INSERT INTO migrations (number) VALUES (%s)", newest + 1)
     before = schema(dsn)
     for start in (lambda: migrate(dsn, SCHEMA), lambda: open_offerlog(database_url=dsn)):
-        with pytest.raises(SchemaTooNew, match="upgrade offerlog") as caught:
+        with pytest.raises(SchemaTooNewError, match="upgrade offerlog") as caught:
             start()
         assert (caught.value.found, caught.value.known) == (newest + 1, newest)
     assert schema(dsn) == before
@@ -128,7 +133,7 @@ def test_a_user_who_may_make_no_schema_needs_only_to_be_given_one(empty: str) ->
     rows(superuser(empty), f"CREATE ROLE {name} LOGIN PASSWORD 'known'")
     theirs = make_conninfo(empty, user=name, password="known")  # noqa: S106 - of a throw-away server
     try:
-        with pytest.raises(SchemaNotMade) as caught:
+        with pytest.raises(SchemaNotMadeError) as caught:
             migrate(theirs, SCHEMA)
         statement = str(caught.value).partition("run ")[2]
         assert statement.startswith("CREATE SCHEMA")

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from contracts.given import journeys, signal
 from contracts.recount import recounted, rows, shown, until
-from offerlog_application.reading.read_models import ProjectionsBehind
+from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.service import Offerlog
 
@@ -64,7 +64,7 @@ def test_a_page_that_cannot_be_stored_whole_leaves_no_trace(offerlog: Offerlog, 
     before = contents(dsn), rows(dsn, "TABLE offerlog_tracking")
     rows(dsn, BREAK.format(table))
     position = recorded(offerlog, journeys(70))
-    with pytest.raises(ProjectionsBehind, match="broken on purpose") as caught:
+    with pytest.raises(ProjectionsBehindError, match="broken on purpose") as caught:
         offerlog.wait(position, timeout=1.0)
     assert caught.value.position == position
     assert caught.value.reached < position
@@ -80,7 +80,7 @@ def test_waiting_ends_only_when_all_three_views_show_it(offerlog: Offerlog, dsn:
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
         other.execute("LOCK TABLE suppressions IN SHARE MODE")
         position = recorded(offerlog, journeys(70))
-        with pytest.raises(ProjectionsBehind):
+        with pytest.raises(ProjectionsBehindError):
             offerlog.wait(position, timeout=0.5)
     offerlog.wait(position)
     assert all(status.position >= position for status in offerlog.projections())
@@ -94,7 +94,7 @@ def test_waiting_is_for_the_view_that_is_furthest_behind(offerlog: Offerlog, dsn
     offerlog.wait(position)
     offerlog._projector.close()
     rows(dsn, "UPDATE offerlog_tracking SET notification_id = 0 WHERE application_name = %s", name)
-    with pytest.raises(ProjectionsBehind) as caught:
+    with pytest.raises(ProjectionsBehindError) as caught:
         offerlog.wait(position, timeout=0.2)
     assert caught.value.reached == 0
 

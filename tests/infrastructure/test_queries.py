@@ -11,8 +11,8 @@ import pytest
 
 from contracts.recount import rows, until
 from memory_log import StoppedClock
-from offerlog_application.organizations import OrganizationName
-from offerlog_application.ports.event_log import Closed
+from offerlog_application.organizations import OrganizationNameError
+from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.outcomes import Reason
@@ -82,7 +82,7 @@ def test_a_closed_service_says_so(dsn: str) -> None:
         offerlog.position,
         offerlog.catch_up,
     ):
-        with pytest.raises(Closed, match="closed"):
+        with pytest.raises(ClosedError, match="closed"):
             call()
 
 
@@ -102,7 +102,7 @@ def test_a_clock_from_another_age_breaks_no_report(offerlog: Offerlog, by: Granu
 
 def test_no_organization_is_not_the_default_one(offerlog: Offerlog) -> None:
     """An empty name, as a missing header gives it, is refused."""
-    with pytest.raises(OrganizationName):
+    with pytest.raises(OrganizationNameError):
         offerlog.record([b"no signal"], organization="")
     assert list(offerlog.refusals()) == []
 

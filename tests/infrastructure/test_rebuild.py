@@ -16,12 +16,16 @@ import pytest
 from contracts.given import journeys
 from contracts.recount import recounted, rows, shown, until
 from infrastructure.test_projector import contents
-from offerlog_application.ports.event_log import StoreUnavailable
-from offerlog_application.projections.rebuilds import ProjectionsDiffer, RebuildProgress, RebuildRunning
+from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.projections.rebuilds import (
+    ProjectionsDifferError,
+    RebuildProgress,
+    RebuildRunningError,
+)
 from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_infrastructure.postgres.projections.rebuild import stage as workshop
+from offerlog_infrastructure.postgres.projections.rebuild import staging
 from offerlog_infrastructure.postgres.projections.rebuild import swap as switch
-from offerlog_infrastructure.postgres.projections.tables import VIEWS
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 from offerlog_infrastructure.service import Offerlog
 from superuser import superuser
 from support.processes import LimitedProcess, finish
@@ -42,7 +46,7 @@ with open_offerlog(database_url=sys.argv[1], keep_deadlines=False) as service:
 
 @pytest.fixture(autouse=True)
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workshop, "_EVENTS_A_SLICE", 100)
+    monkeypatch.setattr(staging, "_EVENTS_A_SLICE", 100)
 
 
 def left_over(dsn: str) -> bool:
@@ -119,7 +123,7 @@ def test_a_difference_keeps_the_old_one_in_place(offerlog: Offerlog, dsn: str) -
     right = contents(dsn)
     rows(dsn, "UPDATE suppressions SET state = 'engaged' WHERE state = 'rejected'")
     wrong = contents(dsn)
-    with pytest.raises(ProjectionsDiffer) as caught:
+    with pytest.raises(ProjectionsDifferError) as caught:
         offerlog.rebuild()
     assert contents(dsn) == wrong
     assert any(
@@ -216,7 +220,7 @@ def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: 
         over.wait(60)
 
     monkeypatch.setattr(switch, "_HANGS_SECONDS", 1)
-    monkeypatch.setattr(workshop.Workshop, "move_in", hang)
+    monkeypatch.setattr(staging.StagingSchema, "move_in", hang)
     with ThreadPoolExecutor(1) as pool:
         switching = pool.submit(offerlog.rebuild)
         try:
@@ -224,7 +228,7 @@ def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: 
             offerlog.wait(offerlog.record(journeys(140)).position, timeout=10)
         finally:
             over.set()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             switching.result(60)
 
 
@@ -236,11 +240,11 @@ def test_one_rebuild_at_a_time(offerlog: Offerlog) -> None:
     def again(_: RebuildProgress) -> None:
         try:
             offerlog.rebuild()
-        except RebuildRunning as error:
+        except RebuildRunningError as error:
             found.append(type(error))
 
     offerlog.rebuild(told=again)
-    assert set(found) == {RebuildRunning}
+    assert set(found) == {RebuildRunningError}
 
 
 def test_killed_in_the_middle_it_goes_on_the_next_time(offerlog: Offerlog, dsn: str) -> None:
@@ -291,7 +295,7 @@ def test_a_last_slice_that_somebody_still_holds_is_waited_for(
     offerlog: Offerlog, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process of a rebuild that was killed may outlive it for a moment; nothing is left out."""
-    monkeypatch.setattr(workshop, "_EVENTS_A_SLICE", 20_000)
+    monkeypatch.setattr(staging, "_EVENTS_A_SLICE", 20_000)
     offerlog.wait(offerlog.record(journeys(70)).position)
     with pytest.raises(KeyboardInterrupt):
         offerlog.rebuild(told=_interrupt)
@@ -310,7 +314,7 @@ def test_the_tables_are_part_of_what_a_build_is_known_by(monkeypatch: pytest.Mon
     read: list[str] = []
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
-    workshop._code(VIEWS)
+    staging._code(PROJECTIONS)
     assert {"0001_log.sql", "instants.py", "builder.py", "performance.py"} <= set(read)
 
 

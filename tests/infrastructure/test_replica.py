@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from contracts.given import journeys
 from contracts.recount import rows, until
-from offerlog_application.reading.read_models import ReplicaStale, Suppression
+from offerlog_application.reading.read_models import ReplicaStaleError, Suppression
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore
 from offerlog_infrastructure.service import Offerlog
@@ -142,7 +142,7 @@ def test_what_is_read_while_it_is_emptied_is_no_answer(
 
     assert local.local_suppressions("visitor-1").suppressions
     monkeypatch.setattr(store, "look_up", emptied)
-    with pytest.raises(ReplicaStale):
+    with pytest.raises(ReplicaStaleError):
         local.local_suppressions("visitor-1")
 
 
@@ -170,7 +170,7 @@ def test_past_its_bound_it_refuses(dsn: str, folder: Path) -> None:
         rows(dsn, "INSERT INTO offerlog_events (originator_id, originator_version, topic, state)"
              " VALUES (gen_random_uuid(), 1, 'vanished.7', '?')")  # fmt: skip
         time.sleep(1.0)
-        with pytest.raises(ReplicaStale, match=r"vanished\.7") as caught:
+        with pytest.raises(ReplicaStaleError, match=r"vanished\.7") as caught:
             service.local_suppressions("x")
         assert caught.value.age is not None
         assert caught.value.age > 0.5
@@ -190,7 +190,7 @@ def test_behind_a_writer_that_hangs_it_grows_old(dsn: str, folder: Path) -> None
         hanging.execute("LOCK TABLE offerlog.offerlog_events IN ROW EXCLUSIVE MODE")
         service.record(life("visitor", "offered", "rejected"))
         time.sleep(1.0)
-        with pytest.raises(ReplicaStale):
+        with pytest.raises(ReplicaStaleError):
             service.local_suppressions("visitor")
         hanging.rollback()
         until(lambda: _answers(service))
@@ -200,7 +200,7 @@ def test_behind_a_writer_that_hangs_it_grows_old(dsn: str, folder: Path) -> None
 def _answers(service: Offerlog) -> bool:
     try:
         return service.local_suppressions("x") is not None
-    except ReplicaStale:
+    except ReplicaStaleError:
         return False
 
 

@@ -12,7 +12,7 @@ import pytest
 from contracts.recount import rows
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery, ReportRow
-from offerlog_domain.metrics import Cohort, CountBy, View
+from offerlog_domain.metrics import Cohort, CountBy, MetricSet
 from offerlog_infrastructure import postgres
 from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.service import Offerlog
@@ -61,12 +61,12 @@ def questions(seed: int, organization: str) -> list[ReportQuery]:
                     zone=ZoneInfo(zone),
                     by=by,
                     action_maps=tuple(chance.sample(MAPS, chance.randrange(3))),
-                    view=View.FULL,
+                    view=MetricSet.FULL,
                     cohort=chance.choice(list(Cohort)),
                     count_by=chance.choice(list(CountBy)),
                 )
             )
-        asked.append(ReportQuery(organization, by=by, view=View.FULL))
+        asked.append(ReportQuery(organization, by=by, view=MetricSet.FULL))
     return asked
 
 

@@ -15,9 +15,9 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
-from offerlog_domain.context import Circumstances
-from offerlog_domain.decision import expire, judge
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import decide, expire
+from offerlog_domain.event_fields import Event
 from offerlog_domain.events import TimedOut
 from offerlog_domain.lifecycle import WEBCHAT, State
 from offerlog_domain.outcomes import OutcomeKind, Reason
@@ -72,16 +72,16 @@ class Service:
 
     def __init__(self, lines: list[str]) -> None:
         self.outcomes: Counter[OutcomeKind | Reason | None] = Counter()
-        self.facts: list[Fact] = []
+        self.events: list[Event] = []
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.offers: dict[tuple[str, str], VisitorOffer] = {}
         for line in lines:
             self._take(line.encode())
-        late = Circumstances("acme", datetime(2027, 1, 1, tzinfo=UTC))
+        late = DecisionContext("acme", datetime(2027, 1, 1, tzinfo=UTC))
         for offer in self.offers.values():
-            judgement = expire(offer, late)
-            self.outcomes.update(reason for _, reason in judgement.ended)
-            self.facts += judgement.facts
+            decision = expire(offer, late)
+            self.outcomes.update(reason for _, reason in decision.ended)
+            self.events += decision.events
 
     def _take(self, raw: bytes) -> None:
         signal = read_signal(raw)
@@ -92,11 +92,11 @@ class Service:
             return
         key = (signal.customer_id, signal.action_map_id)
         offer = self.offers.get(key) or VisitorOffer(uuid5(NAMESPACE_OID, "/".join(key)))
-        judgement = judge(offer, signal, raw, Circumstances("acme", self.now))
-        self.offers[key] = judgement.offer
-        self.facts += judgement.facts
-        self.outcomes[judgement.reason or judgement.outcome] += 1
-        self.outcomes.update(reason for _, reason in judgement.ended)
+        decision = decide(offer, signal, raw, DecisionContext("acme", self.now))
+        self.offers[key] = decision.offer
+        self.events += decision.events
+        self.outcomes[decision.reason or decision.outcome] += 1
+        self.outcomes.update(reason for _, reason in decision.ended)
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +208,8 @@ def test_offers_are_made_again_after_an_error_and_after_a_lapse(service: Service
 
 def test_some_timeouts_are_left_to_the_service(service: Service) -> None:
     """Widgets report most of the time-outs; the service records the others at their deadline."""
-    timeouts = [fact for fact in service.facts if isinstance(fact, TimedOut)]
-    assert {fact.event_id is None for fact in timeouts} == {True, False}
+    timeouts = [event for event in service.events if isinstance(event, TimedOut)]
+    assert {event.event_id is None for event in timeouts} == {True, False}
 
 
 def test_disorder_delays_signals_and_changes_none(orderly: list[str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from contracts.recount import until
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.errors import store_reached, trouble_of
@@ -36,7 +36,7 @@ def test_each_state_of_the_server_has_its_reason(offerlog: Offerlog) -> None:
         before = offerlog.store_failures()[trouble]
         for datastore in (application.reading, application.log.datastore):
             with (
-                pytest.raises(StoreUnavailable) as raised,
+                pytest.raises(StoreUnavailableError) as raised,
                 store_reached(datastore),
                 datastore.cursor() as cursor,
             ):
@@ -57,7 +57,7 @@ def test_an_error_of_a_statement_is_not_the_stores_trouble(offerlog: Offerlog) -
             datastore.cursor() as cursor,
         ):
             cursor.execute(RAISE.format(state).encode())
-        assert not isinstance(raised.value, StoreUnavailable)
+        assert not isinstance(raised.value, StoreUnavailableError)
         assert trouble_of(raised.value) is None
 
 
@@ -85,7 +85,7 @@ def test_too_many_connections_are_the_reason_from_the_opening_on(dsn: str, serve
     name = conninfo_to_dict(dsn)["dbname"]
     with psycopg.connect(server, autocommit=True) as superuser:
         superuser.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0'.encode())
-        with pytest.raises(StoreUnavailable, match="no connection to the database is free") as raised:
+        with pytest.raises(StoreUnavailableError, match="no connection to the database is free") as raised:
             open_offerlog(database_url=dsn, keep_deadlines=False)
         assert raised.value.trouble is StoreTrouble.TOO_MANY_CONNECTIONS
         assert "too many connections for database" in raised.value.detail
@@ -98,7 +98,7 @@ def test_a_busy_pool_is_not_called_a_server_out_of_reach(
     datastore = offerlog._application.reading
     lent = [datastore.pool.getconn() for _ in range(datastore.pool.max_size)]
     monkeypatch.setattr(datastore.pool, "timeout", 0.5)
-    with pytest.raises(StoreUnavailable, match="all connections are in use") as raised:
+    with pytest.raises(StoreUnavailableError, match="all connections are in use") as raised:
         offerlog.proof("suppression")
     assert raised.value.trouble is StoreTrouble.TOO_MANY_CONNECTIONS
     for connection in lent:

@@ -13,11 +13,11 @@ import pytest
 
 from contracts.given import an_id, signal
 from contracts.recount import event_ids, rows, until
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.recording import store_watch, writer
-from offerlog_domain.outcomes import Offered
+from offerlog_domain.outcomes import OfferMade
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres import errors as store_errors
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -62,7 +62,7 @@ def test_writes_wait_for_a_locked_log_and_say_so(
         assert "LOCK TABLE, holds it" in trouble.holder
     # and when it is over, both are recorded, once
     assert waiting.result(timeout=30).outcomes[0].kind == "recorded"
-    assert isinstance(offer.result(timeout=30), Offered)
+    assert isinstance(offer.result(timeout=30), OfferMade)
     assert set(event_ids(dsn).values()) == {1}
     assert any("the table offerlog_events is locked" in line for line in caplog.messages)
     assert any("works again" in line for line in caplog.messages)
@@ -80,7 +80,7 @@ def test_a_lock_that_outlasts_the_patience_of_a_write_is_the_reason_of_its_end(
         early = offerlog.submit([signal("accepted")])
         time.sleep(1.0)
         later = offerlog.submit([signal("offered", visitor="later")])
-        with pytest.raises(StoreUnavailable) as raised:
+        with pytest.raises(StoreUnavailableError) as raised:
             early.result(timeout=30)
         assert not later.done()
     assert raised.value.trouble is StoreTrouble.LOCKED
@@ -109,7 +109,7 @@ def test_a_lock_on_the_refusal_log_holds_up_only_what_is_refused(
             offer = offerlog.submit_offer(customer_id="x", action_map_id=an_id("map"), session_id=an_id("s"))
         # then they are recorded while the lock lasts
         assert [one.result(timeout=10).outcomes[0].kind for one in good] == ["recorded"] * 2
-        assert isinstance(offer.result(timeout=10), Offered)
+        assert isinstance(offer.result(timeout=10), OfferMade)
         trouble = offerlog.writer_health().trouble
         assert not mixed.done()
         assert not behind.done()
@@ -129,7 +129,7 @@ def test_a_lock_on_the_refusal_log_that_does_not_end_is_said(
     monkeypatch.setattr(writer, "STORE_PATIENCE", 1.0)
     with locked(dsn, "refusals"):
         refused = offerlog.submit([b"no signal"])
-        with pytest.raises(StoreUnavailable, match="the table refusals is locked"):
+        with pytest.raises(StoreUnavailableError, match="the table refusals is locked"):
             refused.result(timeout=30)
         assert offerlog.record([signal("offered")]).outcomes[0].kind == "recorded"
     assert rows(dsn, REFUSED) == []
@@ -152,8 +152,8 @@ def test_look_ups_wait_for_a_lock_together_and_not_one_after_the_other(
             last = pool.submit(lambda: (waits.set(), offerlog.suppressions("somebody"))[1])
             waits.wait(10)
         assert last.result(timeout=30) == []
-    assert all(isinstance(one, StoreUnavailable) for one in troubles), troubles
-    assert {one.table for one in troubles if isinstance(one, StoreUnavailable)} == {"suppressions"}
+    assert all(isinstance(one, StoreUnavailableError) for one in troubles), troubles
+    assert {one.table for one in troubles if isinstance(one, StoreUnavailableError)} == {"suppressions"}
     assert seconds < 10  # one after the other, in two lines: 20 seconds
 
 
@@ -178,8 +178,8 @@ def test_keys_are_waited_for_as_long_as_readers_wait_and_together(
             troubles = [pool.submit(find, text).exception(timeout=60) for _ in range(2)]
             troubles += [one.exception(timeout=60) for one in [pool.submit(find, text) for _ in range(30)]]
             assert time.monotonic() - began < 10
-    assert {one.table for one in troubles if isinstance(one, StoreUnavailable)} == {"api_keys"}
-    assert all(isinstance(one, StoreUnavailable) for one in troubles)
+    assert {one.table for one in troubles if isinstance(one, StoreUnavailableError)} == {"api_keys"}
+    assert all(isinstance(one, StoreUnavailableError) for one in troubles)
 
 
 def test_an_index_that_is_made_on_organizations_holds_up_only_new_ones(dsn: str, offerlog: Offerlog) -> None:
@@ -202,7 +202,7 @@ def test_a_locked_log_is_not_mistaken_for_a_writer_that_hangs(dsn: str, offerlog
     with closing(OfferlogApplication(dsn, SCHEMA)) as application, locked(dsn, "offerlog_events", "SHARE"):
         finder = HeldStreamsFinder(application.connect)
         with (
-            pytest.raises(StoreUnavailable, match="the table offerlog_events is locked"),
+            pytest.raises(StoreUnavailableError, match="the table offerlog_events is locked"),
             store_reached(application.reading),
         ):
             finder.find(streams, 30, urgent=False)

@@ -10,10 +10,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, TraceFlags, use_span
 
 from memory_log import MemoryLog
-from offerlog_application.ports.event_log import StoreUnavailable, VersionConflict
-from offerlog_application.ports.tracing import ViewedPage
+from offerlog_application.ports.event_log import StoreUnavailableError, VersionConflictError
+from offerlog_application.ports.tracing import ProjectedPage
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_infrastructure.observability.tracing import Tracing
 from writing import ONE, THREE, TWO, Answers, case, held, other_writer, send
 
@@ -102,10 +102,10 @@ def test_a_commit_tells_how_often_it_was_tried(tracing: Tracing, spans: InMemory
     """Another writer got there first, once; what is a duplicate by then is no event."""
     log = MemoryLog()
 
-    def taken(_: Sequence[Fact]) -> None:
+    def taken(_: Sequence[Event]) -> None:
         log.before_append = len
         other_writer(log, ONE)
-        raise VersionConflict(ONE, waiting=False)
+        raise VersionConflictError(ONE, waiting=False)
 
     log.before_append = taken
     writer = GroupCommitWriter(log, trace=tracing)
@@ -124,16 +124,16 @@ def test_a_commit_that_fails_is_in_error(tracing: Tracing, spans: InMemorySpanEx
     """By the error's class alone: what it says may quote a row."""
     log = MemoryLog()
 
-    def away(_: Sequence[Fact]) -> None:
-        raise StoreUnavailable("visitor-1")
+    def away(_: Sequence[Event]) -> None:
+        raise StoreUnavailableError("visitor-1")
 
     log.before_append = away
     writer = GroupCommitWriter(log, trace=tracing)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         send(writer, case(ONE)).result(10)
     writer.close()
     assert last(spans).status.status_code.name == "ERROR"
-    assert (last(spans).attributes or {})["error.type"] == "StoreUnavailable"
+    assert (last(spans).attributes or {})["error.type"] == "StoreUnavailableError"
     assert "visitor-1" not in last(spans).to_json()
 
 
@@ -145,14 +145,14 @@ def test_a_page_follows_the_commits_in_it(tracing: Tracing, spans: InMemorySpanE
     with tracing.commit([], 1):
         pass  # nothing was appended
     _, *commits, _, _ = [span.context.span_id for span in spans.get_finished_spans() if span.context]
-    tracing.page(ViewedPage("performance", behind=3, position=12, events=8, began=1_000, ended=2_000))
+    tracing.page(ProjectedPage("performance", behind=3, position=12, events=8, began=1_000, ended=2_000))
     page = last(spans)
     assert page.name == "project performance"
     assert linked(page) == commits[:3]
     assert page.parent is not None
     assert page.parent.span_id == commits[0]
     assert (page.start_time, page.end_time) == (1_000, 2_000)
-    tracing.page(ViewedPage("performance", behind=16, position=20, events=4, began=1_000, ended=2_000))
+    tracing.page(ProjectedPage("performance", behind=16, position=20, events=4, began=1_000, ended=2_000))
     assert (last(spans).parent, linked(last(spans))) == (None, [])
 
 
@@ -161,7 +161,7 @@ def test_what_is_remembered_is_bounded(tracing: Tracing, spans: InMemorySpanExpo
     for position in range(1, 1_502):
         with tracing.commit([], 1) as commit:
             commit.events, commit.position = 1, position
-    tracing.page(ViewedPage("performance", behind=0, position=400, events=400, began=1, ended=2))
+    tracing.page(ProjectedPage("performance", behind=0, position=400, events=400, began=1, ended=2))
     assert linked(last(spans)) == []
-    tracing.page(ViewedPage("performance", behind=400, position=1_501, events=1_101, began=1, ended=2))
+    tracing.page(ProjectedPage("performance", behind=400, position=1_501, events=1_101, began=1, ended=2))
     assert len(linked(last(spans))) == 128

@@ -18,8 +18,8 @@ from typing import Any, Final
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
-from offerlog_application.ports.event_log import StoreUnavailable
-from offerlog_application.reading.read_models import ReplicaStale
+from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.reading.read_models import ReplicaStaleError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.service import Offerlog
@@ -46,7 +46,7 @@ class Tail(threading.Thread):
             while not self._ended.is_set():
                 try:
                     page = application.log.select_notifications(last, _PAGE, inclusive_of_start=last is None)
-                except (PersistenceError, StoreUnavailable, psycopg.Error):
+                except (PersistenceError, StoreUnavailableError, psycopg.Error):
                     page = []
                 for one in page:
                     assert isinstance(one.id, int)
@@ -75,7 +75,7 @@ def answered(service: Offerlog, asked: Mapping[str, Any]) -> list[list[str]]:
                 looked_up = service.local_suppressions(customer, customer_type, organization=organization)
                 if looked_up.position >= asked["position"]:
                     break
-            except ReplicaStale:
+            except ReplicaStaleError:
                 pass
             time.sleep(_LOOK_SECONDS)
         found += [

@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
-from offerlog_application.reading.read_models import ProjectionsBehind
+from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from proxy import Proxy
@@ -162,7 +162,7 @@ class Soak:
                     if not self.system.sql(_DUE, self.rules["DEADLINE_GRACE"], self.rules["PARKING_TIME"]):
                         return
                 what = "time-outs are due"
-            except (ProjectionsBehind, StoreUnavailable) as error:
+            except (ProjectionsBehindError, StoreUnavailableError) as error:
                 what = str(error)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the system does not come to rest: {what}")

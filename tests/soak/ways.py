@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from offerlog_application.ports.event_log import Closed, OutcomeUnknown, StoreUnavailable
-from offerlog_application.recording.submissions import Overloaded
-from offerlog_application.recording.writer import Contended
+from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+from offerlog_application.recording.submissions import OverloadedError
+from offerlog_application.recording.writer import ContendedError
 from offerlog_infrastructure.presentation.documents import offer_document
 from offerlog_infrastructure.service import Offerlog
 from soak.clients import DeclinedError, UnknownError, WrongAnswerError
@@ -111,9 +111,9 @@ class InProcessWay:
                 return self._offer(request)
             future = self._service.submit(request.signals, organization=request.organization)
             receipt = future.result(IN_PROCESS_SECONDS)
-        except (Overloaded, Contended, StoreUnavailable, Closed) as error:
+        except (OverloadedError, ContendedError, StoreUnavailableError, ClosedError) as error:
             raise DeclinedError(f"{type(error).__name__}: {error}") from error
-        except (OutcomeUnknown, FutureTimeoutError) as error:
+        except (OutcomeUnknownError, FutureTimeoutError) as error:
             raise UnknownError(f"{type(error).__name__}: {error}") from error
         outcomes = [[one.kind.value, one.reason.value if one.reason else None] for one in receipt.outcomes]
         return {"outcomes": outcomes, "position": receipt.position}

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from uuid import UUID
 
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
-def crowded(kind: Fact, number: int, offer: VisitorOffer) -> list[Fact]:
+def crowded(kind: Event, number: int, offer: VisitorOffer) -> list[Event]:
     """Events such as older versions wrote without a bound, each of another action, behind that offer."""
     return [
         replace(

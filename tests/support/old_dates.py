@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from contracts.recount import rows
-from offerlog_domain.context import Circumstances
-from offerlog_domain.decision import judge
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import decide
+from offerlog_domain.event_fields import Event
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import signal_from_document
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
@@ -34,11 +34,11 @@ def count_old_days(dsn: str, action_map: str) -> None:
 
 def record_with_any_date(offerlog: Offerlog, lines: Sequence[Mapping[str, object]]) -> int | None:
     """Append offers as versions did that took any date; the last position."""
-    log, facts = PostgresLog(offerlog._application), list[Fact]()
+    log, events = PostgresLog(offerlog._application), list[Event]()
     for line in lines:
         visitor, kind, action_map = str(line["customerId"]), "cookie", str(line["actionMapId"])
         names = {"customer_id": visitor, "customer_id_type": kind, "action_map_id": action_map}
         stream = offerlog._service.stream(offerlog.organization, **names)
-        circumstances = Circumstances(offerlog.organization, datetime.now(UTC))
-        facts += judge(VisitorOffer(stream), signal_from_document(line), b"", circumstances).facts
-    return log.append(facts, ())
+        context = DecisionContext(offerlog.organization, datetime.now(UTC))
+        events += decide(VisitorOffer(stream), signal_from_document(line), b"", context).events
+    return log.append(events, ())

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from contracts.given import signal
 from contracts.recount import until
 from http_site import Site
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import SCHEMA
 
@@ -33,7 +33,7 @@ def test_the_health_page_says_why_nothing_can_be_written(
     page.reload()
     expect(page.locator("#store")).to_have_text("Ready: signals and offers are recorded.")
     # when a write has found the disk full
-    full = StoreUnavailable("could not extend file", StoreTrouble.DISK_FULL)
+    full = StoreUnavailableError("could not extend file", StoreTrouble.DISK_FULL)
     with monkeypatch.context() as patched:
         patched.setattr(site.service, "store_trouble", lambda: full)
         page.reload()
@@ -42,7 +42,7 @@ def test_the_health_page_says_why_nothing_can_be_written(
 
     # and when nobody can be asked who is logged in
     def gone(_: str) -> Never:
-        raise StoreUnavailable("host db.internal refused")
+        raise StoreUnavailableError("host db.internal refused")
 
     with monkeypatch.context() as patched:
         patched.setattr(site.service.keys, "find_id", gone)

@@ -6,12 +6,12 @@ from typing import Protocol
 from uuid import UUID
 
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
 
-class VersionConflict(Exception):  # noqa: N818 - says what is the case
+class VersionConflictError(Exception):
     """Another writer took, or is about to take, a version that was wanted.
 
     Attributes:
@@ -25,7 +25,7 @@ class VersionConflict(Exception):  # noqa: N818 - says what is the case
         self.waiting = waiting
 
 
-class StoreUnavailable(Exception):  # noqa: N818 - says what is the case
+class StoreUnavailableError(Exception):
     """The store cannot do its work now; nothing of the request was stored.
 
     Attributes:
@@ -55,18 +55,18 @@ class StoreUnavailable(Exception):  # noqa: N818 - says what is the case
         super().__init__(f"{sentence}{by}{words}; {trouble.advice}")
 
 
-class RefusalsLocked(StoreUnavailable):
-    """A table of the refusal log is locked; nothing was stored, but facts without refusals could be."""
+class RefusalsLockedError(StoreUnavailableError):
+    """A table of the refusal log is locked; nothing was stored, but events without refusals could be."""
 
 
-class Closed(Exception):  # noqa: N818 - says what is the case
+class ClosedError(Exception):
     """The service has been closed; nothing of this request was stored."""
 
     def __init__(self) -> None:
         super().__init__("the service has been closed")
 
 
-class OutcomeUnknown(Exception):  # noqa: N818 - says what is the case
+class OutcomeUnknownError(Exception):
     """The store went away while committing and did not come back to say what became of it.
 
     Sending the same signals again is safe: what was recorded will be recognised.
@@ -76,9 +76,9 @@ class OutcomeUnknown(Exception):  # noqa: N818 - says what is the case
         because: Why the store is away, where that is known.
     """
 
-    because: StoreUnavailable | None = None
+    because: StoreUnavailableError | None = None
 
-    def __init__(self, transaction: str, because: StoreUnavailable | None = None) -> None:
+    def __init__(self, transaction: str, because: StoreUnavailableError | None = None) -> None:
         why = "" if because is None else f" ({because.summary})"
         super().__init__(
             f"the store went away while committing transaction {transaction}{why}; send the same signals"
@@ -108,30 +108,30 @@ class EventLog(Protocol):
         """Every visitor-offer asked for, as stored now; an unknown one is at version 0.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
 
     def append(
         self,
-        facts: Sequence[Fact],
+        events: Sequence[Event],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer],
         *,
         hurried: bool,
     ) -> int | None:
-        """Store both in one transaction; returns the last position drawn, None without facts.
+        """Store both in one transaction; returns the last position drawn, None without events.
 
         Args:
-            facts: In order within each stream.
+            events: In order within each stream.
             refusals: For the refusal log.
-            offers: What the facts make of their visitor-offers, to be remembered once they are stored.
+            offers: What the events make of their visitor-offers, to be remembered once they are stored.
             hurried: Whether to wait for another writer for a moment only.
 
         Raises:
-            VersionConflict: Nothing was stored; load that stream again.
-            RefusalsLocked: Nothing was stored; without refusals it could be.
-            StoreUnavailable: Nothing was stored.
-            OutcomeUnknown: It may or may not have been stored.
+            VersionConflictError: Nothing was stored; load that stream again.
+            RefusalsLockedError: Nothing was stored; without refusals it could be.
+            StoreUnavailableError: Nothing was stored.
+            OutcomeUnknownError: It may or may not have been stored.
         """
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
@@ -143,7 +143,7 @@ class EventLog(Protocol):
             urgent: Whether others wait for the answer, so that it may cost more to be had sooner.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
 
 

@@ -50,7 +50,7 @@ class Key:
     revoked_at: datetime | None = None
 
 
-class NoOrigin(ValueError):  # noqa: N818 - says what is the case
+class NotAnOriginError(ValueError):
     """A text is no web origin, as browsers send it."""
 
     def __init__(self, text: str) -> None:
@@ -65,15 +65,15 @@ def checked_origin(text: str) -> str:
     That is a scheme and a host in lower case, and the port where it is not the usual one: no path, no slash.
 
     Raises:
-        NoOrigin: It is none.
+        NotAnOriginError: It is none.
     """
     match = _ORIGIN.fullmatch(text)
     if match is None or (match[1], match[3]) in _USUAL_PORTS:
-        raise NoOrigin(text)
+        raise NotAnOriginError(text)
     return text
 
 
-class NoSuchKey(Exception):  # noqa: N818 - says what is the case
+class UnknownKeyError(Exception):
     """There is no key of that id."""
 
     def __init__(self, key_id: str) -> None:
@@ -123,5 +123,5 @@ class KeyStore(Protocol):
         """Take a key back.
 
         Raises:
-            NoSuchKey: The organization has none of that id.
+            UnknownKeyError: The organization has none of that id.
         """

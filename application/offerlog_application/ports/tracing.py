@@ -11,7 +11,7 @@ class Commit:
     """What the writer did with one group; filled in as it goes.
 
     Attributes:
-        events: How many facts were stored.
+        events: How many events were stored.
         retries: How often it was decided and appended again.
         position: The last position drawn, None where nothing was appended.
     """
@@ -22,7 +22,7 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class ViewedPage:
+class ProjectedPage:
     """A page of the log that a projection now shows.
 
     Attributes:
@@ -34,7 +34,7 @@ class ViewedPage:
         ended: When it was done.
     """
 
-    view: str
+    projection: str
     behind: int
     position: int
     events: int
@@ -48,15 +48,15 @@ class Trace(Protocol):
     def origin(self) -> object:
         """What the calling thread is at; given back with the commit of what it hands in."""
 
-    def commit(self, origins: Sequence[object], cases: int) -> AbstractContextManager[Commit]:
+    def commit(self, origins: Sequence[object], commands: int) -> AbstractContextManager[Commit]:
         """Surrounds the writing of a group, up to its being durable.
 
         Args:
             origins: Who handed in its submissions, one for each.
-            cases: How many decisions it takes.
+            commands: How many decisions it takes.
         """
 
-    def page(self, page: ViewedPage) -> None:
+    def page(self, page: ProjectedPage) -> None:
         """A projection has moved, durably."""
 
 
@@ -66,12 +66,12 @@ class Untraced:
     def origin(self) -> None:
         """Nothing."""
 
-    def commit(self, origins: Sequence[object], cases: int) -> AbstractContextManager[Commit]:
+    def commit(self, origins: Sequence[object], commands: int) -> AbstractContextManager[Commit]:
         """Nothing around it."""
-        del origins, cases
+        del origins, commands
         return nullcontext(Commit())
 
-    def page(self, page: ViewedPage) -> None:
+    def page(self, page: ProjectedPage) -> None:
         """Nothing."""
 
 

@@ -77,28 +77,32 @@ def current_state(page: Page) -> CurrentStateChange:
     refused: set[tuple[UUID, str]] = set()
     over: list[ParkedKey] = []
     parked: dict[ParkedKey, ParkedRow] = {}
-    for position, fact in page.facts:
-        stream, action = fact.originator_id, fact.action_id
-        match fact:
+    for position, event in page.events:
+        stream, action = event.originator_id, event.action_id
+        match event:
             case LifecycleEvent():
                 before = newest.get(stream)
-                newest[stream] = fact, 1 if before is None else before[1] + 1
-                actions[stream, action] = fact
-                over.append((stream, action, fact.state))
+                newest[stream] = event, 1 if before is None else before[1] + 1
+                actions[stream, action] = event
+                over.append((stream, action, event.state))
             case SignalParked():
-                parked[stream, action, fact.parked_state] = ParkedRow(
-                    fact.organization, fact.recorded_at, position, fact.visitor.raw or b"", fact.raw_length
+                parked[stream, action, event.parked_state] = ParkedRow(
+                    event.organization,
+                    event.recorded_at,
+                    position,
+                    event.visitor.raw or b"",
+                    event.raw_length,
                 )
                 continue
             case ParkingEnded():
-                over.append((stream, action, fact.parked_state))
+                over.append((stream, action, event.parked_state))
             case OfferRefused():
                 refused.add((stream, action))
                 for key in [key for key in parked if key[:2] == (stream, action)]:
                     del parked[key]
                 continue
             case _:
-                raise TypeError(f"current state knows no {type(fact).__name__}")
+                raise TypeError(f"current state knows no {type(event).__name__}")
         if parked:
             parked.pop(over[-1], None)
     return CurrentStateChange(

@@ -91,7 +91,7 @@ def performance(page: Page) -> PerformanceChange:
     repeats: list[RepeatRow] = []
     names: dict[tuple[str, str], NameRow] = {}
     times = {stream: _times(events) for stream, events in page.earlier.items()}
-    for position, event in page.facts:
+    for position, event in page.events:
         if not isinstance(event, LifecycleEvent):
             continue
         organization, action_map, state = event.organization, event.action_map_id, event.state

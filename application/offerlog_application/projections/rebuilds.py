@@ -18,7 +18,7 @@ class RebuildProgress(NamedTuple):
     total: int
 
 
-class RebuildRunning(Exception):  # noqa: N818 - says what is the case
+class RebuildRunningError(Exception):
     """Another rebuild, or a verification of contents, is at work on this log."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class RebuildWorkersError(Exception):
         self.workers = workers
 
 
-class ProjectionsDiffer(Exception):  # noqa: N818 - says what is the case
+class ProjectionsDifferError(Exception):
     """A rebuilt projection does not hold what the live one does; the live one stays in place.
 
     Attributes:
@@ -90,7 +90,7 @@ class ProjectionsDiffer(Exception):  # noqa: N818 - says what is the case
         self.differences = differences
 
 
-class NotProjected(Exception):  # noqa: N818 - says what is the case
+class NotProjectedError(Exception):
     """The live projection is behind and does not move, so that there is nothing to compare with."""
 
     def __init__(self, view: str, position: int) -> None:

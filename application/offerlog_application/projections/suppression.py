@@ -29,7 +29,7 @@ class SuppressionRow(NamedTuple):
 def suppressions(page: Page) -> Mapping[SuppressionKey, SuppressionRow]:
     """The pairs that a page adds; nothing ever leaves the list."""
     added: dict[SuppressionKey, SuppressionRow] = {}
-    for _, event in page.facts:
+    for _, event in page.events:
         if isinstance(event, LifecycleEvent) and event.state in LIFECYCLES[event.media_type].terminal:
             visitor = event.visitor
             key = SuppressionKey(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 
@@ -33,11 +33,11 @@ class History:
         return self.events[-1].state if self.events else None
 
 
-def history(facts: Sequence[Fact], *, version: int | None = None, as_of: datetime | None = None) -> History:
-    """The history that a stream's facts tell.
+def history(events: Sequence[Event], *, version: int | None = None, as_of: datetime | None = None) -> History:
+    """The history that a stream's events tell.
 
     Args:
-        facts: The whole stream, in order.
+        events: The whole stream, in order.
         version: Stop behind this lifecycle event.
         as_of: Only what had been recorded by then, by the service's clock; with an offset.
 
@@ -48,8 +48,8 @@ def history(facts: Sequence[Fact], *, version: int | None = None, as_of: datetim
         raise ValueError(f"version: 0 or more is needed, not {version}")
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError("as_of: a time with an offset is needed")
-    known: Iterator[Fact] = iter(facts)
+    known: Iterator[Event] = iter(events)
     if as_of is not None:
-        known = takewhile(lambda fact: fact.recorded_at <= as_of, known)
-    events = tuple(fact for fact in known if isinstance(fact, LifecycleEvent))
-    return History(events[:version], known=any(isinstance(fact, LifecycleEvent) for fact in facts))
+        known = takewhile(lambda event: event.recorded_at <= as_of, known)
+    reached = tuple(event for event in known if isinstance(event, LifecycleEvent))
+    return History(reached[:version], known=any(isinstance(event, LifecycleEvent) for event in events))

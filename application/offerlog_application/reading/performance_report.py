@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from offerlog_application.reading.calendar import Granularity, buckets, slot
 from offerlog_application.reading.read_budget import check_read
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, View, rates
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet, rates
 
 _WIDE_SLOTS: Final = 20 * 366 * 96
 """Twenty years: over more than that, only the parts with anything in them are cut into buckets."""
@@ -95,7 +95,7 @@ class ReportQuery:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     by: Granularity = Granularity.TOTAL
     action_maps: tuple[str, ...] = ()
-    view: View = View.REPORT
+    view: MetricSet = MetricSet.REPORT
     count_by: CountBy = CountBy.ACTIONS
     cohort: Cohort = Cohort.EVENT
 
@@ -120,7 +120,7 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PerformanceReport:
     """The answer.
 
     Attributes:
@@ -167,7 +167,9 @@ class PerformanceCounts(Protocol):
         """The newest known display names of these maps."""
 
 
-def report(query: ReportQuery, source: PerformanceCounts, limits: ReportLimits = DEFAULT_LIMITS) -> Report:
+def report(
+    query: ReportQuery, source: PerformanceCounts, limits: ReportLimits = DEFAULT_LIMITS
+) -> PerformanceReport:
     """Answer a query from the counts.
 
     Raises:
@@ -179,7 +181,7 @@ def report(query: ReportQuery, source: PerformanceCounts, limits: ReportLimits =
     first = max(first, slot(query.start)) if query.start is not None else first
     end = min(end, slot(query.end)) if query.end is not None else end
     if first >= end:
-        return Report(query, ())
+        return PerformanceReport(query, ())
     stretches, label_of = _stretches(query, _spans(query, source, first, end), limits)
     counted = source.counts(query, first, end, stretches, limits.rows)
     if limits.rows is not None and len(counted) > limits.rows:
@@ -199,7 +201,7 @@ def report(query: ReportQuery, source: PerformanceCounts, limits: ReportLimits =
             metrics = {metric: counts.get(state, 0) for state, metric in wanted}
             if any(metrics.values()):
                 rows.append(ReportRow(action_map, name, label_of[number], metrics, rates(counts)))
-    return Report(query, tuple(rows))
+    return PerformanceReport(query, tuple(rows))
 
 
 def _spans(query: ReportQuery, source: PerformanceCounts, first: int, end: int) -> Sequence[tuple[int, int]]:

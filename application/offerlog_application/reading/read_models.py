@@ -67,7 +67,7 @@ class TooManySuppressionsError(Exception):
         super().__init__(self.cause)
 
 
-class ReplicaStale(Exception):  # noqa: N818 - says what is the case
+class ReplicaStaleError(Exception):
     """The local copy is too old to offer by; ask the store, or offer nothing.
 
     Attributes:
@@ -173,7 +173,7 @@ class Proof:
     """What a projection has folded in.
 
     Attributes:
-        view: Which projection.
+        projection: Which projection.
         position: Up to which position.
         events: How many events.
         digest: The sum of the squares of their positions, in decimal.
@@ -204,7 +204,7 @@ class DeadLetter:
     """A visitor-offer that a projection could not take in from some event on; the rest went on.
 
     Attributes:
-        view: Which projection.
+        projection: Which projection.
         stream: The visitor-offer.
         position: The position of the event that could not be applied.
         version: That event's place in the stream.
@@ -214,7 +214,7 @@ class DeadLetter:
         waiting: How many events of that visitor-offer wait, that one included.
     """
 
-    view: str
+    projection: str
     stream: UUID
     position: int
     version: int
@@ -224,7 +224,7 @@ class DeadLetter:
     waiting: int
 
 
-class ProjectionsBehind(Exception):  # noqa: N818 - says what is the case
+class ProjectionsBehindError(Exception):
     """The projections did not reach a position in time.
 
     Attributes:

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from offerlog_application.recording.commands import SignalCase
-from offerlog_domain.context import Circumstances
-from offerlog_domain.decision import Judgement
+from offerlog_application.recording.commands import RecordSignal
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import Decision
 from offerlog_domain.identity import StreamKey
 from offerlog_domain.offer_rule import timing_fault
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignal, Signal, UntrackedEvent
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, Signal, UntrackedEventError
 from offerlog_domain.wire import read_signal, signal_from_document
 
-Report = bytes | str | Mapping[str, object] | Signal
+SignalInput = bytes | str | Mapping[str, object] | Signal
 """What a signal may be given as: JSON text in either wire form, the decoded object, or a `Signal`."""
 
 
@@ -44,45 +44,47 @@ class Batch:
         refusals: What goes to the refusal log of those that are refused without asking a visitor-offer.
     """
 
-    __slots__ = ("_outcomes", "cases", "refusals")
+    __slots__ = ("_outcomes", "commands", "refusals")
 
-    def __init__(self, reports: Iterable[Report], key: StreamKey, circumstances: Circumstances) -> None:
+    def __init__(self, reports: Iterable[SignalInput], key: StreamKey, context: DecisionContext) -> None:
         self.refusals: list[Refusal] = []
         self._outcomes: list[Outcome | None] = []
-        tracked: list[SignalCase] = []
+        tracked: list[RecordSignal] = []
         for report in reports:
-            case = _heard(report, key, circumstances)
-            if isinstance(case, SignalCase):
-                case.place = len(self._outcomes)
-                tracked.append(case)
+            command = _heard(report, key, context)
+            if isinstance(command, RecordSignal):
+                command.place = len(self._outcomes)
+                tracked.append(command)
                 self._outcomes.append(None)
             else:
-                self._outcomes.append(case[0])
-                self.refusals.append(case[1])
-        self.cases = [
-            case for case in _in_lifecycle_order(tracked) if not self._refused_for_time(case, circumstances)
+                self._outcomes.append(command[0])
+                self.refusals.append(command[1])
+        self.commands = [
+            command
+            for command in _in_lifecycle_order(tracked)
+            if not self._refused_for_time(command, context)
         ]
 
-    def receipt(self, judgements: Sequence[Judgement], position: int | None) -> Receipt:
+    def receipt(self, decisions: Sequence[Decision], position: int | None) -> Receipt:
         """The answer, once the cases have been judged."""
-        for case, judgement in zip(self.cases, judgements, strict=True):
-            assert judgement.outcome is not None  # noqa: S101 - a signal always gets one
-            self._outcomes[case.place] = case.outcome(judgement.outcome, judgement.reason)
+        for command, decision in zip(self.commands, decisions, strict=True):
+            assert decision.outcome is not None  # noqa: S101 - a signal always gets one
+            self._outcomes[command.place] = command.outcome(decision.outcome, decision.reason)
         return Receipt(tuple(outcome for outcome in self._outcomes if outcome is not None), position)
 
-    def _refused_for_time(self, case: SignalCase, circumstances: Circumstances) -> bool:
+    def _refused_for_time(self, command: RecordSignal, context: DecisionContext) -> bool:
         """Refuse a signal whose time is out of bounds (check 3); tell whether it was refused."""
-        fault = timing_fault(case.signal.occurred_at, circumstances)
+        fault = timing_fault(command.signal.occurred_at, context)
         if fault is None:
             return False
-        self._outcomes[case.place] = case.outcome(OutcomeKind.REFUSED, fault)
-        self.refusals.append(case.refusal(fault))
+        self._outcomes[command.place] = command.outcome(OutcomeKind.REFUSED, fault)
+        self.refusals.append(command.refusal(fault))
         return True
 
 
 def _heard(
-    report: Report, key: StreamKey, circumstances: Circumstances
-) -> SignalCase | tuple[Outcome, Refusal]:
+    report: SignalInput, key: StreamKey, context: DecisionContext
+) -> RecordSignal | tuple[Outcome, Refusal]:
     """A signal to be judged, or the refusal that reading it already is (checks 1 and 2)."""
     raw = b""
     try:
@@ -93,28 +95,26 @@ def _heard(
             signal = _from_document(report, raw)
         else:
             signal = read_signal(raw)
-    except (MalformedSignal, UntrackedEvent) as error:
-        reason = Reason.NOT_TRACKED if isinstance(error, UntrackedEvent) else Reason.MALFORMED
+    except (MalformedSignalError, UntrackedEventError) as error:
+        reason = Reason.NOT_TRACKED if isinstance(error, UntrackedEventError) else Reason.MALFORMED
         outcome = Outcome(OutcomeKind.REFUSED, reason, field=error.field, cause=error.cause)
         kept, length = cut_text(raw)
-        refusal = Refusal(
-            circumstances.organization, circumstances.now, reason, error.field, error.cause, kept, length
-        )
+        refusal = Refusal(context.organization, context.now, reason, error.field, error.cause, kept, length)
         return outcome, refusal
     stream = key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
-    case = SignalCase(stream, signal, raw, circumstances)
+    command = RecordSignal(stream, signal, raw, context)
     if signal.lifecycle is None:
-        return case.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), case.refusal(Reason.NOT_TRACKED)
-    return case
+        return command.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), command.refusal(Reason.NOT_TRACKED)
+    return command
 
 
 def _from_document(document: Mapping[str, object], raw: bytes) -> Signal:
     if len(raw) > MAX_LINE_BYTES:
-        raise MalformedSignal(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
+        raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
     return signal_from_document(document)
 
 
-def _raw(report: Report) -> bytes:
+def _raw(report: SignalInput) -> bytes:
     if isinstance(report, bytes):
         return report
     if isinstance(report, str):
@@ -124,23 +124,23 @@ def _raw(report: Report) -> bytes:
     try:
         return json.dumps(dict(report), default=str).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise MalformedSignal(None, f"no JSON object: {error}") from None
+        raise MalformedSignalError(None, f"no JSON object: {error}") from None
 
 
-def _in_lifecycle_order(cases: list[SignalCase]) -> list[SignalCase]:
+def _in_lifecycle_order(commands: list[RecordSignal]) -> list[RecordSignal]:
     """The order in which a batch is judged (domain rule "Order inside a batch").
 
     The signals of one action, in lifecycle order and ties in input order, take the places which that
     action's signals hold; all other places stay.
     """
-    if len(cases) < 2:  # noqa: PLR2004 - one alone is in order
-        return cases
+    if len(commands) < 2:  # noqa: PLR2004 - one alone is in order
+        return commands
     held: dict[tuple[UUID, str], list[int]] = {}
-    for n, case in enumerate(cases):
-        held.setdefault((case.stream, case.signal.action_id), []).append(n)
-    ordered = cases.copy()
+    for n, command in enumerate(commands):
+        held.setdefault((command.stream, command.signal.action_id), []).append(n)
+    ordered = commands.copy()
     for places in held.values():
         if len(places) > 1:
-            for place, n in zip(places, sorted(places, key=lambda n: cases[n].rank), strict=True):
-                ordered[place] = cases[n]
+            for place, n in zip(places, sorted(places, key=lambda n: commands[n].rank), strict=True):
+                ordered[place] = commands[n]
     return ordered

@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from offerlog_domain.context import Circumstances
-from offerlog_domain.decision import Judgement, expire, judge
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
-def _ended(judgement: Judgement, circumstances: Circumstances) -> list[Refusal]:
+def _ended(decision: Decision, context: DecisionContext) -> list[Refusal]:
     """The refusals of parked signals whose wait a judgement has ended."""
     refusals: list[Refusal] = []
-    for parked, reason in judgement.ended:
+    for parked, reason in decision.ended:
         kept, length = cut_text(parked.visitor.raw or b"")  # an older offerlog parked texts whole
         refusals.append(
             Refusal(
-                circumstances.organization,
-                circumstances.now,
+                context.organization,
+                context.now,
                 reason,
                 None,
                 None,
@@ -31,7 +31,7 @@ def _ended(judgement: Judgement, circumstances: Circumstances) -> list[Refusal]:
     return refusals
 
 
-class SignalCase:
+class RecordSignal:
     """A tracked signal to be judged.
 
     Attributes:
@@ -41,14 +41,14 @@ class SignalCase:
         place: Where its outcome belongs in the answer.
     """
 
-    __slots__ = ("_circumstances", "place", "raw", "signal", "stream")
+    __slots__ = ("_context", "place", "raw", "signal", "stream")
 
-    def __init__(self, stream: UUID, signal: Signal, raw: bytes, circumstances: Circumstances) -> None:
+    def __init__(self, stream: UUID, signal: Signal, raw: bytes, context: DecisionContext) -> None:
         self.stream = stream
         self.signal = signal
         self.raw = raw
         self.place = 0
-        self._circumstances = circumstances
+        self._context = context
 
     @property
     def rank(self) -> int:
@@ -56,17 +56,17 @@ class SignalCase:
         lifecycle, state = self.signal.lifecycle, self.signal.state
         return lifecycle.rank(state) if lifecycle is not None and isinstance(state, State) else 0
 
-    def decide(self, offer: VisitorOffer) -> Judgement:
+    def decide(self, offer: VisitorOffer) -> Decision:
         """What becomes of it."""
-        return judge(offer, self.signal, self.raw, self._circumstances)
+        return decide(offer, self.signal, self.raw, self._context)
 
-    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
+    def refusals(self, decision: Decision) -> Sequence[Refusal]:
         """Its own refusal, if it is one, behind those of parked signals it ended."""
-        if judgement.outcome is not OutcomeKind.REFUSED and not judgement.ended:
+        if decision.outcome is not OutcomeKind.REFUSED and not decision.ended:
             return ()
-        ended = _ended(judgement, self._circumstances)
-        if judgement.outcome is OutcomeKind.REFUSED and judgement.reason is not None:
-            ended.append(self.refusal(judgement.reason))
+        ended = _ended(decision, self._context)
+        if decision.outcome is OutcomeKind.REFUSED and decision.reason is not None:
+            ended.append(self.refusal(decision.reason))
         return ended
 
     def outcome(self, kind: OutcomeKind, reason: Reason | None = None) -> Outcome:
@@ -75,12 +75,10 @@ class SignalCase:
 
     def refusal(self, reason: Reason) -> Refusal:
         """Its line in the refusal log."""
-        return Refusal(
-            self._circumstances.organization, self._circumstances.now, reason, None, None, *cut_text(self.raw)
-        )
+        return Refusal(self._context.organization, self._context.now, reason, None, None, *cut_text(self.raw))
 
 
-class OfferCase:
+class RequestOffer:
     """An offer asked for; blocked ones are decisions, not refusals.
 
     Attributes:
@@ -88,42 +86,42 @@ class OfferCase:
         named: Whether the caller brought its own action id, so that a refusal must be remembered.
     """
 
-    __slots__ = ("_circumstances", "_signal", "named", "stream")
+    __slots__ = ("_context", "_signal", "named", "stream")
     raw: Final = b""
 
-    def __init__(self, stream: UUID, signal: Signal, circumstances: Circumstances, *, named: bool) -> None:
+    def __init__(self, stream: UUID, signal: Signal, context: DecisionContext, *, named: bool) -> None:
         self.stream = stream
         self.named = named
         self._signal = signal
-        self._circumstances = circumstances
+        self._context = context
 
-    def decide(self, offer: VisitorOffer) -> Judgement:
+    def decide(self, offer: VisitorOffer) -> Decision:
         """Offered or blocked."""
-        return judge(offer, self._signal, b"", self._circumstances, remember=self.named)
+        return decide(offer, self._signal, b"", self._context, remember=self.named)
 
-    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
+    def refusals(self, decision: Decision) -> Sequence[Refusal]:
         """Only those of parked signals it ended."""
-        return _ended(judgement, self._circumstances)
+        return _ended(decision, self._context)
 
 
-class ExpiryCase:
+class ExpireOffer:
     """A visitor-offer to be looked at because time has passed.
 
     Attributes:
         stream: The visitor-offer.
     """
 
-    __slots__ = ("_circumstances", "stream")
+    __slots__ = ("_context", "stream")
     raw: Final = b""
 
-    def __init__(self, stream: UUID, circumstances: Circumstances) -> None:
+    def __init__(self, stream: UUID, context: DecisionContext) -> None:
         self.stream = stream
-        self._circumstances = circumstances
+        self._context = context
 
-    def decide(self, offer: VisitorOffer) -> Judgement:
+    def decide(self, offer: VisitorOffer) -> Decision:
         """What is due."""
-        return expire(offer, self._circumstances)
+        return expire(offer, self._context)
 
-    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
+    def refusals(self, decision: Decision) -> Sequence[Refusal]:
         """Those of parked signals it ended."""
-        return _ended(judgement, self._circumstances)
+        return _ended(decision, self._context)

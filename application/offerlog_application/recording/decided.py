@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from offerlog_application.recording.set_aside import Case, Submission
+from offerlog_application.recording.set_aside import Command, Submission
 from offerlog_application.recording.store_watch import STORE_PATIENCE
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
-class Decided:
+class DecidedGroup:
     """The judgements of a group, and what must be stored for them.
 
     Args:
@@ -26,17 +26,19 @@ class Decided:
 
     def __init__(self, submissions: Sequence[Submission]) -> None:
         self._submissions = submissions
-        self.cases: Sequence[Case] = [case for submission in submissions for case in submission.cases]
+        self.commands: Sequence[Command] = [
+            command for submission in submissions for command in submission.commands
+        ]
         self._given = [refusal for submission in submissions for refusal in submission.refusals]
         self.until = min(submission.arrived for submission in submissions) + STORE_PATIENCE
-        self.judgements: list[Any] = [None] * len(self.cases)
+        self.decisions: list[Any] = [None] * len(self.commands)
         self._loaded: dict[UUID, VisitorOffer] = {}
         self.offers: dict[UUID, VisitorOffer] = {}
 
     @property
     def streams(self) -> set[UUID]:
         """The visitor-offers of all cases."""
-        return {case.stream for case in self.cases}
+        return {command.stream for command in self.commands}
 
     def decide(self, loaded: Mapping[UUID, VisitorOffer]) -> None:
         """Judge the cases whose visitor-offers have moved since the last time: at first, all of them.
@@ -52,22 +54,22 @@ class Decided:
         }
         for stream in moved:
             known[stream] = self.offers[stream] = loaded[stream]
-        for n, case in enumerate(self.cases):
-            if case.stream in moved:
-                judgement = case.decide(self.offers[case.stream])
-                self.offers[case.stream] = judgement.offer
-                self.judgements[n] = judgement
+        for n, command in enumerate(self.commands):
+            if command.stream in moved:
+                decision = command.decide(self.offers[command.stream])
+                self.offers[command.stream] = decision.offer
+                self.decisions[n] = decision
 
-    def facts(self) -> list[Fact]:
-        """The facts for the log, in order."""
-        return [fact for judgement in self.judgements for fact in judgement.facts]
+    def events(self) -> list[Event]:
+        """The events for the log, in order."""
+        return [event for decision in self.decisions for event in decision.events]
 
     def refusals(self) -> list[Refusal]:
         """The refusals for the refusal log."""
         decided = [
             refusal
-            for case, judgement in zip(self.cases, self.judgements, strict=True)
-            for refusal in case.refusals(judgement)
+            for command, decision in zip(self.commands, self.decisions, strict=True)
+            for refusal in command.refusals(decision)
         ]
         return [*self._given, *decided]
 
@@ -76,9 +78,9 @@ class Decided:
         found: set[Submission] = set()
         start = 0
         for submission in self._submissions:
-            end = start + len(submission.cases)
-            pairs = zip(submission.cases, self.judgements[start:end], strict=True)
-            if submission.refusals or any(case.refusals(judgement) for case, judgement in pairs):
+            end = start + len(submission.commands)
+            pairs = zip(submission.commands, self.decisions[start:end], strict=True)
+            if submission.refusals or any(command.refusals(decision) for command, decision in pairs):
                 found.add(submission)
             start = end
         return found

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.deadlines import Deadlines
-from offerlog_application.recording.commands import ExpiryCase
-from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.commands import ExpireOffer
+from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.context import Circumstances, Rules
-from offerlog_domain.decision import Judgement
+from offerlog_domain.context import DecisionContext, Rules
+from offerlog_domain.decision import Decision
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Expiry:
             goes_on: Whether to look for more, asked after each group.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
             Exception: Nothing could be ended; why the last one could not.
         """
         timedout = ended = 0
@@ -87,7 +87,7 @@ class Expiry:
             )
             # Each a submission of its own: one that cannot be read or written harms no other.
             futures = [
-                (stream, self._submitted(stream, Circumstances(organization, now, self._rules)))
+                (stream, self._submitted(stream, DecisionContext(organization, now, self._rules)))
                 for stream, organization in due
             ]
             for stream, future in futures:
@@ -112,18 +112,20 @@ class Expiry:
             _log.warning("%d deadlines could not be kept and will be tried again: %s", len(failed), last)
         return Expired(timedout, ended, position)
 
-    def _submitted(self, stream: UUID, circumstances: Circumstances) -> Future[Expired]:
-        cases = [ExpiryCase(stream, circumstances)]
+    def _submitted(self, stream: UUID, context: DecisionContext) -> Future[Expired]:
+        commands = [ExpireOffer(stream, context)]
         try:
-            return self._writer.submit(cases, (), _ended_by, organization=circumstances.organization)
-        except Overloaded as error:  # its organization's share of the queue is full: those of others go on
+            return self._writer.submit(commands, (), _ended_by, organization=context.organization)
+        except (
+            OverloadedError
+        ) as error:  # its organization's share of the queue is full: those of others go on
             refused: Future[Expired] = Future()
             refused.set_exception(error)
             return refused
 
 
-def _ended_by(judgements: Sequence[Judgement], position: int | None) -> Expired:
+def _ended_by(decisions: Sequence[Decision], position: int | None) -> Expired:
     """What the passing of time ended of one visitor-offer."""
-    ended = sum(len(judgement.ended) for judgement in judgements)
-    facts = sum(len(judgement.facts) for judgement in judgements)
-    return Expired(facts - ended, ended, position)
+    ended = sum(len(decision.ended) for decision in decisions)
+    events = sum(len(decision.events) for decision in decisions)
+    return Expired(events - ended, ended, position)

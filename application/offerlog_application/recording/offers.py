@@ -9,15 +9,15 @@ from uuid import UUID, uuid4
 from offerlog_application.organizations import check_organization
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import Streams
-from offerlog_application.recording.batches import Batch, Receipt, Report
-from offerlog_application.recording.commands import OfferCase
+from offerlog_application.recording.batches import Batch, Receipt, SignalInput
+from offerlog_application.recording.commands import RequestOffer
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.context import Circumstances, Rules
-from offerlog_domain.decision import Judgement
+from offerlog_domain.context import DecisionContext, Rules
+from offerlog_domain.decision import Decision
 from offerlog_domain.identity import StreamKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import blocker
-from offerlog_domain.outcomes import Blocked, Blocker, OfferDecision, Offered, Reason
+from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import read_pair, signal_from_document
@@ -59,7 +59,7 @@ class OfferService:
         self.blocked: Counter[Reason] = Counter()
 
     def submit(
-        self, signals: Iterable[Report], organization: str, *, from_widget: bool = False
+        self, signals: Iterable[SignalInput], organization: str, *, from_widget: bool = False
     ) -> Future[Receipt]:
         """Hand in signals as one batch; the future gets the receipt once all of it is durable.
 
@@ -72,27 +72,27 @@ class OfferService:
 
         Raises:
             TypeError: This is one signal, and no list of them.
-            OrganizationName: The organization's name is no name of one.
+            OrganizationNameError: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
         if isinstance(signals, str | bytes | Mapping):
             raise TypeError("signals are given as a list, also where there is one only")
         heard = list(signals)  # before the clock is read: a slow source must not make them late
-        circumstances = self._circumstances(organization, from_widget=from_widget)
-        batch = Batch(heard, self._key(organization), circumstances)
-        return self._writer.submit(batch.cases, batch.refusals, batch.receipt, organization=organization)
+        context = self._context(organization, from_widget=from_widget)
+        batch = Batch(heard, self._key(organization), context)
+        return self._writer.submit(batch.commands, batch.refusals, batch.receipt, organization=organization)
 
     def prepare(self, organization: str) -> None:
         """Read the organization's key for stream ids, which the first call would wait for otherwise.
 
         Raises:
-            OrganizationName: The organization's name is not valid.
-            StoreUnavailable: The store cannot be reached.
+            OrganizationNameError: The organization's name is not valid.
+            StoreUnavailableError: The store cannot be reached.
         """
         self._key(organization)
 
-    def record(self, signals: Iterable[Report], organization: str) -> Receipt:
+    def record(self, signals: Iterable[SignalInput], organization: str) -> Receipt:
         """As `submit`, and wait until it is durable."""
         return self.submit(signals, organization).result()
 
@@ -107,18 +107,18 @@ class OfferService:
         action_id: str | None = None,
         action_map_version: int | None = None,
         timeout_seconds: int | None = None,
-    ) -> Future[OfferDecision]:
+    ) -> Future[OfferOutcome]:
         """Ask whether the map may offer to this visitor and record the offer if so, in one step.
 
         With an `action_id` of the caller's own, the same id again gets the same decision.
 
         Raises:
-            MalformedSignal: Saying which argument and why.
-            OrganizationName: The organization's name is no name of one.
+            MalformedSignalError: Saying which argument and why.
+            OrganizationNameError: The organization's name is no name of one.
             Overloaded: Too much is waiting; nothing was taken.
             Closed: The service has been closed.
         """
-        circumstances = self._circumstances(organization)
+        context = self._context(organization)
         signal = signal_from_document(
             {
                 "actionId": str(uuid4()) if action_id is None else action_id,
@@ -132,16 +132,16 @@ class OfferService:
             }
         )
         stream = _stream(self._key(organization), signal)
-        case = OfferCase(stream, signal, circumstances, named=action_id is not None)
+        command = RequestOffer(stream, signal, context, named=action_id is not None)
 
-        def answer(judgements: Sequence[Judgement], position: int | None) -> OfferDecision:
-            by = judgements[0].blocker
+        def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
+            by = decisions[0].blocker
             if by is None:
-                return Offered(signal.action_id, position if judgements[0].facts else None)
+                return OfferMade(signal.action_id, position if decisions[0].events else None)
             self.blocked[by.reason] += 1
-            return Blocked(signal.action_id if case.named else None, by)
+            return OfferBlocked(signal.action_id if command.named else None, by)
 
-        return self._writer.submit([case], (), answer, organization=organization)
+        return self._writer.submit([command], (), answer, organization=organization)
 
     def eligibility(
         self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
@@ -149,10 +149,10 @@ class OfferService:
         """Find what blocks an offer now, from the log, and whether the visitor-offer is known at all.
 
         Raises:
-            MalformedSignal: Says which argument is wrong, and why.
-            OrganizationName: The organization's name is not valid.
+            MalformedSignalError: Says which argument is wrong, and why.
+            OrganizationNameError: The organization's name is not valid.
         """
-        circumstances = self._circumstances(organization)
+        context = self._context(organization)
         stream = self.stream(
             organization,
             customer_id=customer_id,
@@ -161,7 +161,7 @@ class OfferService:
         )
         newest = self._streams.newest_action(stream)
         offer = VisitorOffer(stream, newest=newest)
-        by = blocker(offer, circumstances.now, circumstances.rules, dated=False)
+        by = blocker(offer, context.now, context.rules, dated=False)
         return Eligibility(by, known=newest is not None)
 
     def stream(
@@ -170,8 +170,8 @@ class OfferService:
         """The stream in which this visitor-offer lives, if it does.
 
         Raises:
-            MalformedSignal: Saying which argument and why.
-            OrganizationName: The organization's name is no name of one.
+            MalformedSignalError: Saying which argument and why.
+            OrganizationNameError: The organization's name is no name of one.
         """
         pair = read_pair(customer_id, customer_id_type, action_map_id)
         return self._key(organization).stream(*pair)
@@ -183,8 +183,8 @@ class OfferService:
             key = self._keys[organization] = StreamKey(self._streams.secret(organization))
         return key
 
-    def _circumstances(self, organization: str, *, from_widget: bool = False) -> Circumstances:
-        return Circumstances(organization, self._clock.now(), self._rules, from_widget)
+    def _context(self, organization: str, *, from_widget: bool = False) -> DecisionContext:
+        return DecisionContext(organization, self._clock.now(), self._rules, from_widget)
 
 
 def _stream(key: StreamKey, signal: Signal) -> UUID:

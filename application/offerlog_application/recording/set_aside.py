@@ -15,7 +15,7 @@ from heapq import nsmallest
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
-from offerlog_domain.decision import Judgement
+from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -44,7 +44,7 @@ _LONGEST_REST: Final = 2.0
 T = TypeVar("T")
 
 
-class Case(Protocol):
+class Command(Protocol):
     """One decision to be made about one visitor-offer."""
 
     @property
@@ -55,14 +55,14 @@ class Case(Protocol):
     def raw(self) -> bytes:
         """The text as it came; empty where no text did."""
 
-    def decide(self, offer: VisitorOffer) -> Judgement:
+    def decide(self, offer: VisitorOffer) -> Decision:
         """The decision: pure, and made again if another writer got there first."""
 
-    def refusals(self, judgement: Judgement) -> Sequence[Refusal]:
+    def refusals(self, decision: Decision) -> Sequence[Refusal]:
         """What goes to the refusal log with that judgement."""
 
 
-Answer = Callable[[Sequence[Judgement], int | None], T]
+Answer = Callable[[Sequence[Decision], int | None], T]
 """Makes a caller's result of its judgements, in order, and the position up to which a reader must be to
 see them (None if nothing was appended)."""
 
@@ -107,7 +107,7 @@ class Submission:
         is_delayed: Whether it was last set aside because it needs a table that is locked.
     """
 
-    cases: Sequence[Case]
+    commands: Sequence[Command]
     refusals: Sequence[Refusal]
     answer: Answer[Any]
     origin: object
@@ -126,9 +126,9 @@ class Submission:
 
     def __post_init__(self) -> None:
         weight = size = 0
-        for case in self.cases:
+        for command in self.commands:
             weight += 1
-            size += len(case.raw)
+            size += len(command.raw)
         for refusal in self.refusals:
             weight += 1
             size += len(refusal.raw)
@@ -138,7 +138,7 @@ class Submission:
     def streams(self) -> frozenset[UUID]:
         """The visitor-offers that it touches."""
         if self._streams is None:
-            self._streams = frozenset([case.stream for case in self.cases])
+            self._streams = frozenset([command.stream for command in self.commands])
         return self._streams
 
     @property
@@ -163,7 +163,7 @@ class Submission:
 
     def forget(self) -> None:
         """Let go of its texts: it will not be written."""
-        self.cases, self.refusals = (), ()
+        self.commands, self.refusals = (), ()
 
     def hold(self) -> bool:
         """Put it off once more; False where it has been put off long enough."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 
 STORE_PATIENCE: Final = 120.0
@@ -55,14 +55,14 @@ class StoreWatch:
         self._waiting = waiting
         self._store = store
         self._clock = clock
-        self._last: tuple[StoreUnavailable, float] | None = None
+        self._last: tuple[StoreUnavailableError, float] | None = None
         self._only_loads = False
         self._since = 0.0
         self._speak_at = 0.0
         self._has_spoken = False
 
     @property
-    def trouble(self) -> StoreUnavailable | None:
+    def trouble(self) -> StoreUnavailableError | None:
         """The reason why the store cannot be written to now; None where it can, as far as is known."""
         last = self._last
         return None if last is None or self._clock() - last[1] > _FRESH_SECONDS else last[0]
@@ -88,7 +88,7 @@ class StoreWatch:
 
     def note_failure(
         self,
-        error: StoreUnavailable,
+        error: StoreUnavailableError,
         *,
         is_final: bool = False,
         began: float | None = None,
@@ -122,7 +122,7 @@ class StoreWatch:
         return (self._clock() if began is None else began) - self._last[1] > _FRESH_SECONDS
 
     def wait(
-        self, error: StoreUnavailable, attempt: int, until: float, *, began: float, is_load: bool = False
+        self, error: StoreUnavailableError, attempt: int, until: float, *, began: float, is_load: bool = False
     ) -> int:
         """Note a failure, and rest before the next attempt; returns how many attempts count so far.
 
@@ -134,7 +134,7 @@ class StoreWatch:
             is_load: Whether it was a load, not an append.
 
         Raises:
-            StoreUnavailable: That same error, where no attempt is left.
+            StoreUnavailableError: That same error, where no attempt is left.
         """
         is_locked = error.trouble is StoreTrouble.LOCKED
         # The next moment changes nothing about a disk, and somebody has to hear of it.

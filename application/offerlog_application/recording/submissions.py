@@ -14,12 +14,12 @@ from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
-from offerlog_application.ports.event_log import Closed
+from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.fair_queue import FairQueue
-from offerlog_application.recording.set_aside import Answer, Case, SetAside, Submission
+from offerlog_application.recording.set_aside import Answer, Command, SetAside, Submission
 from offerlog_domain.outcomes import Refusal
 
-__all__ = ["Answer", "Case", "Group", "Overloaded", "Submission", "Submissions"]
+__all__ = ["Answer", "Command", "Group", "OverloadedError", "Submission", "Submissions"]
 
 _SHARED_GROUP: Final = 1_000
 """Most cases in a group while several organizations send: the next one's turn comes soon."""
@@ -41,7 +41,7 @@ _MOST_WEIGHTS: Final = 1_000
 T = TypeVar("T")
 
 
-class Overloaded(Exception):  # noqa: N818 - says what is the case
+class OverloadedError(Exception):
     """More is waiting than the writer takes on; nothing of this request was stored.
 
     Attributes:
@@ -110,7 +110,7 @@ class Submissions:
 
     def put(
         self,
-        cases: Sequence[Case],
+        commands: Sequence[Command],
         refusals: Sequence[Refusal],
         answer: Answer[T],
         origin: object,
@@ -122,15 +122,15 @@ class Submissions:
             Overloaded: Too much of this organization is waiting; nothing was taken.
             Closed: No more is taken.
         """
-        submission = Submission(cases, refusals, answer, origin, next(self._numbers), organization)
+        submission = Submission(commands, refusals, answer, origin, next(self._numbers), organization)
         submission.future.on_cancel = partial(self._cancelled, submission)
         weight = submission.weight
         with self._ready:
             if self._closed:
-                raise Closed
+                raise ClosedError
             own = self._weights.get(organization, 0)
             if own and own + weight + (self._weight - own) // 2 > self._queue_limit:
-                raise Overloaded(retry_after=1.0)
+                raise OverloadedError(retry_after=1.0)
             self._weights[organization] = own + weight
             self._weight += weight
             self._queue.put(submission)

@@ -17,19 +17,19 @@ from uuid import UUID
 from offerlog_application.ports.event_log import (
     EventLog,
     HeldStreams,
-    OutcomeUnknown,
-    RefusalsLocked,
-    StoreUnavailable,
-    VersionConflict,
+    OutcomeUnknownError,
+    RefusalsLockedError,
+    StoreUnavailableError,
+    VersionConflictError,
 )
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Commit, Trace
-from offerlog_application.recording.decided import Decided
-from offerlog_application.recording.set_aside import Answer, Case, Submission, split_by_streams
+from offerlog_application.recording.decided import DecidedGroup
+from offerlog_application.recording.set_aside import Answer, Command, Submission, split_by_streams
 from offerlog_application.recording.store_watch import ATTEMPTS, STORE_PATIENCE, StoreWatch, pause
 from offerlog_application.recording.submissions import Group, Submissions
-from offerlog_domain.decision import Judgement
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.decision import Decision
+from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Refusal
 
 _LATE: Final = 1.0
@@ -52,11 +52,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Contended(Exception):  # noqa: N818 - says what is the case
+class ContendedError(Exception):
     """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
 
 
-class _HeldByOthers(Exception):  # noqa: N818 - says what is the case
+class _HeldByOthersError(Exception):
     """Other writers sit on versions that an append wanted; nothing was stored."""
 
     def __init__(self, streams: HeldStreams) -> None:
@@ -64,16 +64,16 @@ class _HeldByOthers(Exception):  # noqa: N818 - says what is the case
         self.streams = streams
 
 
-class _RefusalsWait(Exception):  # noqa: N818 - says what is the case
+class _RefusalsWaitError(Exception):
     """The refusal log is locked, and these submissions need it; nothing was stored."""
 
-    def __init__(self, submissions: set[Submission], error: RefusalsLocked) -> None:
+    def __init__(self, submissions: set[Submission], error: RefusalsLockedError) -> None:
         super().__init__(f"{len(submissions)} submissions need the refusal log")
         self.submissions = submissions
         self.error = error
 
 
-class WriterFailedError(OutcomeUnknown):
+class WriterFailedError(OutcomeUnknownError):
     """The writer broke off a group for a reason nobody foresaw; the group may or may not be stored.
 
     Sending the same signals again is safe: what was recorded will be recognised.
@@ -103,7 +103,7 @@ class WriterHealth:
     stalled_seconds: float
     waiting: int
     incidents: int
-    trouble: StoreUnavailable | None = None
+    trouble: StoreUnavailableError | None = None
 
 
 class GroupCommitWriter:
@@ -137,7 +137,7 @@ class GroupCommitWriter:
 
     def submit(
         self,
-        cases: Sequence[Case],
+        commands: Sequence[Command],
         refusals: Sequence[Refusal],
         answer: Answer[T],
         *,
@@ -149,7 +149,7 @@ class GroupCommitWriter:
             Overloaded: Too much of this organization is waiting; nothing was taken.
             Closed: The writer has been closed.
         """
-        return self._submissions.put(cases, refusals, answer, self._trace.origin(), organization)
+        return self._submissions.put(commands, refusals, answer, self._trace.origin(), organization)
 
     @property
     def depth(self) -> int:
@@ -209,7 +209,7 @@ class GroupCommitWriter:
             first = False
             try:
                 self._commit(part, group)
-            except _HeldByOthers as error:
+            except _HeldByOthersError as error:
                 waits += 1
                 rest = self._set_aside(part, error.streams)
                 if waits == _WAITS:
@@ -220,13 +220,13 @@ class GroupCommitWriter:
                     self._submissions.set_aside(left)
                     return True
                 parts.append(rest)
-            except VersionConflict as conflict:
+            except VersionConflictError as conflict:
                 parts.append(self._set_aside(part, HeldStreams(frozenset({conflict.stream}))))
-            except _RefusalsWait as wait:
+            except _RefusalsWaitError as wait:
                 met_others = True
                 parts.append(self._set_aside_refusing(part, wait))
-            except (StoreUnavailable, OutcomeUnknown) as error:
-                if isinstance(error, OutcomeUnknown) and error.because is not None:
+            except (StoreUnavailableError, OutcomeUnknownError) as error:
+                if isinstance(error, OutcomeUnknownError) and error.because is not None:
                     self._watch.note_failure(error.because, is_final=True)
                 # Undecided: deciding again would call what was perhaps stored a repeat.
                 parts.append(_fail_late(part, error))
@@ -251,12 +251,14 @@ class GroupCommitWriter:
                 aside.append(submission)
             else:
                 submission.future.set_exception(
-                    Contended("another writer has held a visitor-offer of this request for half a minute")
+                    ContendedError(
+                        "another writer has held a visitor-offer of this request for half a minute"
+                    )
                 )
         self._submissions.set_aside(aside)
         return rest
 
-    def _set_aside_refusing(self, part: Sequence[Submission], wait: _RefusalsWait) -> list[Submission]:
+    def _set_aside_refusing(self, part: Sequence[Submission], wait: _RefusalsWaitError) -> list[Submission]:
         """Set aside what needs the locked refusal log; the rest remains.
 
         Gives up all that has waited for it too long, whether or not its turn has come, and with it what has
@@ -274,48 +276,48 @@ class GroupCommitWriter:
         """Decide and append submissions of a group as one.
 
         Raises:
-            _HeldByOthers: Other writers sit on versions that the group wants and do not decide.
-            VersionConflict: Another writer has got to a visitor-offer first time and again.
-            StoreUnavailable: The store stays away.
+            _HeldByOthersError: Other writers sit on versions that the group wants and do not decide.
+            VersionConflictError: Another writer has got to a visitor-offer first time and again.
+            StoreUnavailableError: The store stays away.
         """
-        decided = Decided(part)
-        with self._trace.commit([one.origin for one in part], len(decided.cases)) as commit:
-            if decided.cases:
+        decided = DecidedGroup(part)
+        with self._trace.commit([one.origin for one in part], len(decided.commands)) as commit:
+            if decided.commands:
                 self._decide(decided)
             try:
                 self._append(decided, commit, group)
-            except RefusalsLocked as error:
+            except RefusalsLockedError as error:
                 refusing = decided.refusing()
                 if not refusing:  # to set nothing aside would be to try the same for ever
                     self._refusals_watch.note_failure(error, is_final=True)
                     raise
-                raise _RefusalsWait(refusing, error) from error
-        self._answer(part, decided.judgements, commit.position)
+                raise _RefusalsWaitError(refusing, error) from error
+        self._answer(part, decided.decisions, commit.position)
 
-    def _append(self, decided: Decided, commit: Commit, group: Group) -> None:
+    def _append(self, decided: DecidedGroup, commit: Commit, group: Group) -> None:
         """Append what was decided, deciding again where another writer got there first."""
         hurried = group.was_set_aside or self._submissions.hung_writer
         attempt = 0
         while True:
-            facts, refusals = decided.facts(), decided.refusals()
-            if not facts and not refusals:
+            events, refusals = decided.events(), decided.refusals()
+            if not events and not refusals:
                 return
             began = time.monotonic()
             try:
-                commit.position = self._log.append(facts, refusals, decided.offers.values(), hurried=hurried)
-            except VersionConflict as conflict:
+                commit.position = self._log.append(events, refusals, decided.offers.values(), hurried=hurried)
+            except VersionConflictError as conflict:
                 if conflict.waiting:
-                    raise _HeldByOthers(self._find_held(facts, conflict.stream, group)) from conflict
+                    raise _HeldByOthersError(self._find_held(events, conflict.stream, group)) from conflict
                 attempt += 1
                 if attempt == ATTEMPTS:
                     raise
                 pause(attempt)
-            except RefusalsLocked:
+            except RefusalsLockedError:
                 raise
-            except StoreUnavailable as error:
+            except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began)
             else:
-                commit.events = len(facts)
+                commit.events = len(events)
                 self._watch.note_success(began=began)
                 if refusals:
                     self._refusals_watch.note_success(began=began)
@@ -323,11 +325,11 @@ class GroupCommitWriter:
             commit.retries += 1
             self._decide(decided)
 
-    def _find_held(self, facts: Sequence[Fact], known: UUID, group: Group) -> HeldStreams:
-        """Find out which visitor-offers of these facts other writers hold, beside the one that is known."""
+    def _find_held(self, events: Sequence[Event], known: UUID, group: Group) -> HeldStreams:
+        """Find out which visitor-offers of these events other writers hold, beside the one that is known."""
         versions: dict[UUID, int] = {}
-        for fact in facts:
-            versions.setdefault(fact.originator_id, fact.originator_version)
+        for event in events:
+            versions.setdefault(event.originator_id, event.originator_version)
         versions.pop(known, None)
         held = frozenset({known})
         if not versions:
@@ -336,31 +338,31 @@ class GroupCommitWriter:
         seconds = _FIND_SECONDS if urgent else _RETRY_FIND_SECONDS
         try:
             found = self._log.find_held(versions, seconds, urgent=urgent)
-        except StoreUnavailable:  # the next append finds out, and tries again for longer
+        except StoreUnavailableError:  # the next append finds out, and tries again for longer
             return HeldStreams(held)
         return HeldStreams(held | found.held, found.unknown)
 
-    def _decide(self, decided: Decided) -> None:
+    def _decide(self, decided: DecidedGroup) -> None:
         """Load what the group touches and decide; again, only where that has moved: the rest stands."""
         attempt = 0
         while True:
             began = time.monotonic()
             try:
                 loaded = self._log.load(decided.streams)
-            except StoreUnavailable as error:
+            except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
             else:
                 self._watch.note_success(began=began, is_load=True)
                 decided.decide(loaded)
                 return
 
-    def _answer(self, group: Sequence[Submission], judgements: list[Judgement], position: int | None) -> None:
+    def _answer(self, group: Sequence[Submission], decisions: list[Decision], position: int | None) -> None:
         """Give every caller its answer; an answer, or a callback, that fails harms no other."""
         start = 0
         for submission in group:
-            end = start + len(submission.cases)
+            end = start + len(submission.commands)
             try:
-                submission.future.set_result(submission.answer(judgements[start:end], position))
+                submission.future.set_result(submission.answer(decisions[start:end], position))
             except Exception as error:  # noqa: BLE001 - belongs to this caller; the others get theirs
                 submission.future.set_exception(error)
             except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
@@ -372,7 +374,7 @@ class GroupCommitWriter:
 def _fail_late(part: Sequence[Submission], error: Exception) -> list[Submission]:
     """Fail all that an error concerns; of a lock, those that have waited long enough. The rest remains."""
     rest: list[Submission] = []
-    if isinstance(error, StoreUnavailable) and error.trouble is StoreTrouble.LOCKED:
+    if isinstance(error, StoreUnavailableError) and error.trouble is StoreTrouble.LOCKED:
         late = min(submission.arrived for submission in part) + _LATE
         rest = [submission for submission in part if submission.arrived > late]
     waiting = set(rest)

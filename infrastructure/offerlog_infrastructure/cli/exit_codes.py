@@ -31,19 +31,29 @@ class ExitCode(IntEnum):
 
 def code_of(error: BaseException) -> ExitCode:
     """The exit code of an error that ends a command and is not a mistake in the call."""
-    from offerlog_application.ports.event_log import StoreUnavailable  # noqa: PLC0415 - only an error needs it
+    from offerlog_application.ports.event_log import StoreUnavailableError  # noqa: PLC0415 - only an error needs it
     from offerlog_application.ports.store_trouble import StoreTrouble  # noqa: PLC0415 - as above
-    from offerlog_application.projections.rebuilds import ProjectionsDiffer, RebuildRunning, TablesInUseError  # noqa: PLC0415 - as above
-    from offerlog_application.recording.submissions import Overloaded  # noqa: PLC0415 - as above
-    from offerlog_application.recording.writer import Contended  # noqa: PLC0415 - as above
+    from offerlog_application.projections.rebuilds import (  # noqa: PLC0415 - as above
+        ProjectionsDifferError,
+        RebuildRunningError,
+        TablesInUseError,
+    )
+    from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - as above
+    from offerlog_application.recording.writer import ContendedError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - as above
 
     match error:
-        case ProjectionsDiffer():
+        case ProjectionsDifferError():
             return ExitCode.FOUND_WRONG
-        case RebuildRunning() | TablesInUseError() | LockTimeoutError() | Contended() | Overloaded():
+        case (
+            RebuildRunningError()
+            | TablesInUseError()
+            | LockTimeoutError()
+            | ContendedError()
+            | OverloadedError()
+        ):
             return ExitCode.BUSY
-        case StoreUnavailable(trouble=StoreTrouble.LOCKED):
+        case StoreUnavailableError(trouble=StoreTrouble.LOCKED):
             return ExitCode.BUSY
         case _:
             return ExitCode.FAILED

@@ -59,12 +59,12 @@ def open_service(
         typer.BadParameter: An unknown organization; an address or a name that cannot be one.
         StoreMissingError: There is no store, and this command makes none.
     """
-    from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - see below
+    from offerlog_application.organizations import OrganizationNameError  # noqa: PLC0415 - see below
     from offerlog_application.ports.tracing import UNTRACED  # noqa: PLC0415 - see below
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.
     from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.server_address import ServerAddress  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.server_address import ServerAddressError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
     from offerlog_infrastructure.store_missing import StoreMissingError  # noqa: PLC0415 - see above
 
@@ -89,9 +89,9 @@ def open_service(
                 raise
             service = open_offerlog(**asked)
             _log.warning("made a new store at %s", missing.where)
-    except ServerAddress as error:
+    except ServerAddressError as error:
         raise usage(f"the environment variable OFFERLOG_DATABASE_URL: {error}") from None
-    except OrganizationName as error:
+    except OrganizationNameError as error:
         if organization:
             raise
         raise usage(f"the environment variable OFFERLOG_ORGANIZATION: {error}") from None

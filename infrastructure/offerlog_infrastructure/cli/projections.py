@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from offerlog_application.projections.rebuilds import ProjectionsDiffer, RebuildProgress
+from offerlog_application.projections.rebuilds import ProjectionsDifferError, RebuildProgress
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
@@ -89,15 +89,15 @@ def verify(
                 ]
                 print_json({**proof_document(one), "differences": differences})
             figures = [f"{figure:,}" for figure in (one.position, one.events, one.short_by)]
-            rows.add_row(one.view, "no" if one.differences else "yes", *figures)
+            rows.add_row(one.projection, "no" if one.differences else "yes", *figures)
         if form is Form.TABLE:
             out.print(rows)
         for one in proofs:
             for first in one.differences[:1]:
                 typer.echo(
-                    f"offerlog: {one.view}: of the streams that begin with {first.slice:x}, {first.events:,}"
+                    f"offerlog: {one.projection}: of the streams that begin with {first.slice:x}, {first.events:,}"
                     f" events were folded in where the log holds {first.expected:,}; build it anew:"
-                    f" offerlog projections rebuild {one.view}",
+                    f" offerlog projections rebuild {one.projection}",
                     err=True,
                 )
         if any(one.differences for one in proofs):  # which no comparison of rows makes less true
@@ -125,7 +125,7 @@ def rebuild(
         _known(service, name)
         try:
             _rebuild(service, name, switch=True, accept_difference=accept_difference)
-        except ProjectionsDiffer as differ:
+        except ProjectionsDifferError as differ:
             for line in differ.differences[:10]:
                 typer.echo(spell_out(line), err=True)
             if not (sys.stdin.isatty() and typer.confirm("Take the rebuilt one?", err=True)):
@@ -159,7 +159,7 @@ def dead_letters(
         if form is Form.JSON:
             print_json(
                 {
-                    "projection": one.view,
+                    "projection": one.projection,
                     "stream": str(one.stream),
                     "position": one.position,
                     "version": one.version,
@@ -169,7 +169,7 @@ def dead_letters(
                     "waiting": one.waiting,
                 }
             )
-        cells = (one.view, str(one.stream), one.topic, one.error)
+        cells = (one.projection, str(one.stream), one.topic, one.error)
         rows.add_row(*(Text(spell_out(cell)) for cell in cells), f"{one.position:,}", f"{one.waiting:,}")
     if form is Form.TABLE:
         if lifted is not None:

@@ -250,12 +250,12 @@ def _batches(source: Source, batch_size: int) -> Iterator[list[Line]]:
 
 
 def _submit(service: "Offerlog", batch: list[Line]) -> "Future[Receipt]":
-    from offerlog_application.recording.submissions import Overloaded  # noqa: PLC0415 - loaded with the service
+    from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - loaded with the service
 
     while True:
         try:
             return service.submit([line.text for line in batch])
-        except Overloaded as overloaded:
+        except OverloadedError as overloaded:
             time.sleep(overloaded.retry_after)
 
 

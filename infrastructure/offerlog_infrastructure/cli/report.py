@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from offerlog_application.reading.calendar import Granularity, instant, zone
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, View
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import Data, Organization
@@ -17,7 +17,7 @@ from offerlog_infrastructure.presentation.documents import proof_document, repor
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_application.reading.performance_report import Report, ReportQuery, ReportRow
+    from offerlog_application.reading.performance_report import PerformanceReport, ReportQuery, ReportRow
 
 _PREFIX = "nWebActions"
 
@@ -62,8 +62,8 @@ def report(
         typer.Option("--action-map", metavar="ID", help="Only this map; may be given again."),
     ] = None,
     view: Annotated[
-        View, typer.Option(help="report leaves out Ignored, Errored and Timed Out.")
-    ] = View.REPORT,
+        MetricSet, typer.Option(help="report leaves out Ignored, Errored and Timed Out.")
+    ] = MetricSet.REPORT,
     count_by: Annotated[
         CountBy, typer.Option(help="Actions, or distinct visitors in the bucket.")
     ] = CountBy.ACTIONS,
@@ -137,11 +137,11 @@ def report(
         console(stderr=True).print(_short(made))
 
 
-def _short(made: "Report") -> str:
+def _short(made: "PerformanceReport") -> str:
     return f"short by {made.short_by:,} events: see offerlog projections dead-letters"
 
 
-def show_report(made: "Report") -> None:
+def show_report(made: "PerformanceReport") -> None:
     """Print a report for people."""
     out = console()
     if not made.rows:
@@ -164,7 +164,7 @@ def show_report(made: "Report") -> None:
         _show_narrow(out, made, names)
 
 
-def _show_narrow(out: Console, made: "Report", names: list[str]) -> None:
+def _show_narrow(out: Console, made: "PerformanceReport", names: list[str]) -> None:
     """Print a report under one line for each map; what is still too wide, the terminal wraps."""
     out.print(Text(_title(made.query), "bold"))
     header = ["", *names, "acc. %", "eng. %"]

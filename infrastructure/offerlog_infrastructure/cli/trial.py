@@ -9,7 +9,7 @@ from typing import Final
 _PATIENCE: Final = 30.0
 
 
-class NotReady(Exception):  # noqa: N818 - says what is the case
+class NotReadyError(Exception):
     """A service did not become ready in time.
 
     Attributes:
@@ -57,4 +57,4 @@ class Trial:
             NotReady: It was not, up to the end.
         """
         if not self._ready:
-            raise NotReady(self._url, self._answer)
+            raise NotReadyError(self._url, self._answer)

@@ -17,14 +17,14 @@ from typing import Final, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from offerlog_application.ports.event_log import Closed, StoreUnavailable
+from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_application.ports.keys import Key
 from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_application.reading.read_models import Proof
-from offerlog_domain.metrics import View
+from offerlog_domain.metrics import MetricSet
 from offerlog_infrastructure.http.middleware.escaped import encode_escaped
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.presentation.documents import report_document
@@ -44,7 +44,7 @@ _MOST_MAPS: Final = 200
 _CHANGES_KEPT: Final = 200
 """Changes that are kept for streams that have not sent them yet; one further behind sends all rows."""
 
-_HINDRANCES: Final = (StoreUnavailable, Closed, ReadTimeoutError, ReportTooLargeError, Problem)
+_HINDRANCES: Final = (StoreUnavailableError, ClosedError, ReadTimeoutError, ReportTooLargeError, ProblemError)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class LiveReport:
 
     def hinder(self, error: Exception) -> None:
         """Note that the report cannot be read, and why."""
-        why = error.summary if isinstance(error, StoreUnavailable) else "the report cannot be read now"
+        why = error.summary if isinstance(error, StoreUnavailableError) else "the report cannot be read now"
         if why != self.hindrance:
             self.hindrance = why
             self.tell()
@@ -154,7 +154,7 @@ class LiveReport:
     def _read(self, service: Offerlog, wanted: set[str] | None) -> Mapping[str, bytes]:
         is_whole = wanted is None or len(wanted) > _MOST_MAPS
         maps = () if is_whole or wanted is None else tuple(sorted(wanted))
-        made = service.report(ReportQuery(self.organization, view=View.FULL, action_maps=maps))
+        made = service.report(ReportQuery(self.organization, view=MetricSet.FULL, action_maps=maps))
         return {row["action_map_id"]: encode_escaped(row) for row in report_document(made)["rows"]}
 
 
@@ -194,7 +194,7 @@ class LiveReports:
         ):
             if open_now >= most:
                 detail = f"{most} streams are open {whose}, and no more can be: close one"
-                raise Problem(429, "rate-limited", detail, headers={"Retry-After": "10"})
+                raise ProblemError(429, "rate-limited", detail, headers={"Retry-After": "10"})
         if live is None or live.is_over:
             live = self._live[key.organization] = LiveReport(key.organization)
         live.streams += 1

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_infrastructure.service import Offerlog
 
@@ -83,7 +83,7 @@ class Metrics(Collector):
         dead = GaugeMetricFamily("offerlog_dead_letter_events", "Events that wait", labels=["projection"])
         try:
             found = self._service.projections()
-        except StoreUnavailable:  # counted with its reason, below
+        except StoreUnavailableError:  # counted with its reason, below
             return []
         for one in found:
             lag.add_metric([one.name], one.lag_seconds if one.lag_seconds is not None else float("nan"))

@@ -9,15 +9,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from offerlog_application.ports.event_log import Closed, OutcomeUnknown, StoreUnavailable
+from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.reading.calendar import CalendarError
 from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_application.reading.read_models import TooManySuppressionsError
-from offerlog_application.recording.submissions import Overloaded
-from offerlog_application.recording.writer import Contended
-from offerlog_domain.signals import MalformedSignal
+from offerlog_application.recording.submissions import OverloadedError
+from offerlog_application.recording.writer import ContendedError
+from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.middleware.escaped import EscapedJSONResponse
 
 MEDIA_TYPE = "application/problem+json"
@@ -53,7 +53,7 @@ SLUGS = {
 _SLUG_OF = {status: slug for slug, status in reversed(SLUGS.items())}
 
 
-class Problem(Exception):  # noqa: N818 - the RFC's name for it
+class ProblemError(Exception):
     """An answer that is an error.
 
     Attributes:
@@ -97,12 +97,12 @@ def title(status: int) -> str:
     return "Content Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else HTTPStatus(status).phrase
 
 
-def malformed(field: str | None, cause: str) -> Problem:
+def malformed(field: str | None, cause: str) -> ProblemError:
     """A request that cannot be understood: 400, with the field and the cause."""
-    return Problem(400, "malformed-request", cause, field=field)
+    return ProblemError(400, "malformed-request", cause, field=field)
 
 
-def answer(problem: Problem) -> EscapedJSONResponse:
+def answer(problem: ProblemError) -> EscapedJSONResponse:
     """A problem as it is sent."""
     told: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
@@ -115,45 +115,45 @@ def answer(problem: Problem) -> EscapedJSONResponse:
     return EscapedJSONResponse(told, problem.status, problem.headers, MEDIA_TYPE)
 
 
-def of(error: Exception) -> Problem:  # noqa: C901, PLR0911 - a table
+def of(error: Exception) -> ProblemError:  # noqa: C901, PLR0911 - a table
     """The problem that an error of the application is."""
     match error:
-        case Problem():
+        case ProblemError():
             return error
-        case MalformedSignal() | ReportTooLargeError() | TooManySuppressionsError():
+        case MalformedSignalError() | ReportTooLargeError() | TooManySuppressionsError():
             return malformed(error.field, error.cause)
         case CalendarError():
             field, _, cause = str(error).partition(" ")
             return malformed(field, cause)
-        case Overloaded():
+        case OverloadedError():
             after = {"Retry-After": str(max(1, round(error.retry_after)))}
-            return Problem(503, "overloaded", OVERLOADED, headers=after)
+            return ProblemError(503, "overloaded", OVERLOADED, headers=after)
         case ReadTimeoutError():
-            return Problem(503, "read-timeout", str(error), headers={"Retry-After": "10"})
-        case StoreUnavailable():
+            return ProblemError(503, "read-timeout", str(error), headers={"Retry-After": "10"})
+        case StoreUnavailableError():
             return of_store(error)
-        case Contended():
-            return Problem(503, "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER})
+        case ContendedError():
+            return ProblemError(503, "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER})
         case ClientDisconnect():
             return malformed(None, "the connection was closed before the body had come")
-        case Closed():
-            return Problem(503, "unavailable", "the service is stopping", headers={"Retry-After": "5"})
-        case OutcomeUnknown():
+        case ClosedError():
+            return ProblemError(503, "unavailable", "the service is stopping", headers={"Retry-After": "5"})
+        case OutcomeUnknownError():
             why = "" if error.because is None else f" ({error.because.summary})"
             detail = (
                 f"the store went away while committing{why};"
                 " send the same again: what is recorded is recognised"
             )
-            return Problem(503, "outcome-unknown", detail, headers={"Retry-After": "2"})
+            return ProblemError(503, "outcome-unknown", detail, headers={"Retry-After": "2"})
         case _:
-            return Problem(500, "internal", "an error of the service itself; its log says which")
+            return ProblemError(500, "internal", "an error of the service itself; its log says which")
 
 
-def of_store(error: StoreUnavailable) -> Problem:
+def of_store(error: StoreUnavailableError) -> ProblemError:
     """The problem that says why the store cannot do its work: a type for each reason."""
     known = error.trouble is not StoreTrouble.UNREACHABLE
     slug = f"store-{error.trouble}" if known else "unavailable"
-    return Problem(SLUGS[slug], slug, error.summary, headers={"Retry-After": _RETRY_AFTER})
+    return ProblemError(SLUGS[slug], slug, error.summary, headers={"Retry-After": _RETRY_AFTER})
 
 
 def handle(app: FastAPI) -> None:
@@ -162,7 +162,7 @@ def handle(app: FastAPI) -> None:
     async def known(request: Request, error: Exception) -> EscapedJSONResponse:
         problem = of(error)
         if (
-            isinstance(error, MalformedSignal) and request.method != "POST"
+            isinstance(error, MalformedSignalError) and request.method != "POST"
         ):  # what came was no field of a body
             problem.field = _PARAMETER_OF.get(problem.field or "", problem.field)
         return answer(problem)
@@ -173,7 +173,7 @@ def handle(app: FastAPI) -> None:
         if headers.get("Allow") == "GET":
             headers["Allow"] = "GET, HEAD"
         return answer(
-            Problem(error.status_code, _SLUG_OF[error.status_code], str(error.detail), headers=headers)
+            ProblemError(error.status_code, _SLUG_OF[error.status_code], str(error.detail), headers=headers)
         )
 
     async def invalid(_: Request, error: Exception) -> EscapedJSONResponse:
@@ -183,17 +183,17 @@ def handle(app: FastAPI) -> None:
         return answer(malformed(".".join(named) or str(first["loc"][0]), str(first["msg"])))
 
     for kind in (
-        Problem,
-        MalformedSignal,
+        ProblemError,
+        MalformedSignalError,
         CalendarError,
-        Overloaded,
+        OverloadedError,
         ReportTooLargeError,
         TooManySuppressionsError,
         ReadTimeoutError,
-        StoreUnavailable,
-        Contended,
-        Closed,
-        OutcomeUnknown,
+        StoreUnavailableError,
+        ContendedError,
+        ClosedError,
+        OutcomeUnknownError,
         ClientDisconnect,
     ):
         app.add_exception_handler(kind, known)

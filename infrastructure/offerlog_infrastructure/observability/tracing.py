@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, StatusCode
 from structlog.typing import EventDict, WrappedLogger
 
-from offerlog_application.ports.tracing import Commit, ViewedPage
+from offerlog_application.ports.tracing import Commit, ProjectedPage
 
 _REMEMBERED: Final = 1_000
 """To so many of the last commits a projection's page can be linked."""
@@ -49,7 +49,7 @@ class Tracing:
         return trace.get_current_span().get_span_context()
 
     @contextmanager
-    def commit(self, origins: Sequence[object], cases: int) -> Iterator[Commit]:
+    def commit(self, origins: Sequence[object], commands: int) -> Iterator[Commit]:
         """A span around the writing of a group; of an error its class alone, as its text may quote rows."""
         commit = Commit()
         span = self._follow("commit", [one for one in origins if isinstance(one, SpanContext)])
@@ -61,7 +61,7 @@ class Tracing:
             raise
         finally:
             span.set_attribute("offerlog.submissions", len(origins))
-            span.set_attribute("offerlog.cases", cases)
+            span.set_attribute("offerlog.cases", commands)
             span.set_attribute("offerlog.events", commit.events)
             span.set_attribute("offerlog.retries", commit.retries)
             if commit.position is not None:
@@ -71,10 +71,10 @@ class Tracing:
                     self._commits.append((first, commit.position, span.get_span_context()))
             span.end()
 
-    def page(self, page: ViewedPage) -> None:
+    def page(self, page: ProjectedPage) -> None:
         """A span of the time in which a projection took in a page."""
-        span = self._follow(f"project {page.view}", self._commits_of(page), page.began)
-        span.set_attribute("offerlog.view", page.view)
+        span = self._follow(f"project {page.projection}", self._commits_of(page), page.began)
+        span.set_attribute("offerlog.view", page.projection)
         span.set_attribute("offerlog.behind", page.behind)
         span.set_attribute("offerlog.position", page.position)
         span.set_attribute("offerlog.events", page.events)
@@ -84,7 +84,7 @@ class Tracing:
         """Send what has not been sent."""
         self._provider.shutdown()
 
-    def _commits_of(self, page: ViewedPage) -> list[SpanContext]:
+    def _commits_of(self, page: ProjectedPage) -> list[SpanContext]:
         found = []
         with self._lock:
             for first, last, context in reversed(self._commits):

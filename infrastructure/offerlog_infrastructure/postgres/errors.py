@@ -14,7 +14,7 @@ from eventsourcing.persistence import IntegrityError, InterfaceError, Operationa
 from eventsourcing.postgres import PostgresDatastore
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from offerlog_application.ports.event_log import Closed, StoreUnavailable
+from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.postgres.table_locks import find_lock
 
@@ -101,7 +101,7 @@ def store_reached(datastore: PostgresDatastore) -> Iterator[None]:
         datastore: The pool that the block uses; asked who locks a table.
 
     Raises:
-        StoreUnavailable: The store cannot do its work.
+        StoreUnavailableError: The store cannot do its work.
         Closed: The service has been closed.
     """
     try:
@@ -115,11 +115,11 @@ def raise_trouble(error: Exception, datastore: PostgresDatastore) -> None:
     """Raise what an error means, counted; return where it is not the store's trouble.
 
     Raises:
-        StoreUnavailable: The store cannot do its work.
+        StoreUnavailableError: The store cannot do its work.
         Closed: The service has been closed.
     """
     if any(isinstance(one, PoolClosed) for one in _chain(error)):
-        raise Closed from error
+        raise ClosedError from error
     found = trouble_of(error)
     if found is None:
         return
@@ -139,20 +139,20 @@ def server_reached() -> Iterator[None]:
         found = trouble_of(error)
         if found is None:
             raise
-        raise StoreUnavailable(_words(error), found) from error
+        raise StoreUnavailableError(_words(error), found) from error
 
 
 def wait_for_lock(ask: Callable[[], _Answer]) -> _Answer:
     """Ask until no lock is in the way, for as long as readers wait: on connections that wait for a moment.
 
     Raises:
-        StoreUnavailable: The store cannot do its work.
+        StoreUnavailableError: The store cannot do its work.
     """
     until = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             return ask()
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             if error.trouble is not StoreTrouble.LOCKED or time.monotonic() >= until:
                 raise
 
@@ -161,11 +161,11 @@ def ask_again(ask: Callable[[], _Answer]) -> _Answer:
     """Ask as `wait_for_lock` does, and once more where the connection ended: for what may be done twice.
 
     Raises:
-        StoreUnavailable: The store cannot do its work.
+        StoreUnavailableError: The store cannot do its work.
     """
     try:
         return wait_for_lock(ask)
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         if error.trouble in _LASTING or any(isinstance(one, PoolTimeout) for one in _chain(error)):
             raise
         return wait_for_lock(ask)
@@ -178,16 +178,18 @@ _LASTING: Final = frozenset({StoreTrouble.LOCKED, StoreTrouble.DISK_FULL, StoreT
 """Trouble of which the first answer has taken its time already, or that the next moment does not change."""
 
 
-def _unavailable(error: Exception, found: StoreTrouble, datastore: PostgresDatastore) -> StoreUnavailable:
+def _unavailable(
+    error: Exception, found: StoreTrouble, datastore: PostgresDatastore
+) -> StoreUnavailableError:
     if found is not StoreTrouble.LOCKED:
-        return StoreUnavailable(_words(error), found)
+        return StoreUnavailableError(_words(error), found)
     table = next((one.table for one in _chain(error) if isinstance(one, TableLockedError)), None)
     with suppress(PersistenceError, psycopg.Error):  # then the reason has to do without the holder
         with datastore.pool.connection(timeout=_ASK_SECONDS) as connection:
             lock = find_lock(connection, table)
         if lock is not None:
-            return StoreUnavailable(_words(error), found, table=lock.table, holder=lock.holder)
-    return StoreUnavailable(_words(error), found, table=table)
+            return StoreUnavailableError(_words(error), found, table=lock.table, holder=lock.holder)
+    return StoreUnavailableError(_words(error), found, table=table)
 
 
 def _words(error: Exception) -> str:

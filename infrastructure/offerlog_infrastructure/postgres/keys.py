@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Final, LiteralString
 
 from offerlog_application.organizations import check_organization
-from offerlog_application.ports.keys import Key, NoSuchKey, Role
+from offerlog_application.ports.keys import Key, Role, UnknownKeyError
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached, wait_for_lock
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
@@ -67,7 +67,7 @@ class PostgresKeys:
                 key is made.
 
         Raises:
-            OrganizationName: The organization's name is no name of one.
+            OrganizationNameError: The organization's name is no name of one.
         """
         check_organization(organization)
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
@@ -180,11 +180,11 @@ class PostgresKeys:
         """Take a key back; it is refused everywhere within seconds.
 
         Raises:
-            NoSuchKey: The organization has none of that id.
+            UnknownKeyError: The organization has none of that id.
         """
         row = wait_for_lock(lambda: self._written(_REVOKE, (organization, key_id)))
         if row is None:
-            raise NoSuchKey(key_id)
+            raise UnknownKeyError(key_id)
         with self._lock:
             self._known = {name: one for name, one in self._known.items() if one[0].id != key_id}
         return _key(row)

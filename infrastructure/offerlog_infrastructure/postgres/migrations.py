@@ -15,7 +15,7 @@ _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
 """The advisory lock under which tables are made ("offerlog" in ASCII)."""
 
 
-class SchemaTooNew(Exception):  # noqa: N818 - says what is the case
+class SchemaTooNewError(Exception):
     """The database was made by a newer offerlog.
 
     Attributes:
@@ -31,7 +31,7 @@ class SchemaTooNew(Exception):  # noqa: N818 - says what is the case
         self.known = known
 
 
-class SchemaNotMade(Exception):  # noqa: N818 - says what is the case
+class SchemaNotMadeError(Exception):
     """The database's user may not make offerlog's schema."""
 
     def __init__(self, schema: str, user: str) -> None:
@@ -60,8 +60,8 @@ def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
 
     Raises:
         StoreMissingError: The database has no store, and `create` is false.
-        SchemaTooNew: The database was made by a newer build.
-        SchemaNotMade: The user may not make the schema.
+        SchemaTooNewError: The database was made by a newer build.
+        SchemaNotMadeError: The user may not make the schema.
     """
     known = migrations()
     with (
@@ -83,7 +83,7 @@ def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
         cursor.execute("SELECT number FROM migrations")
         done = {int(row[0]) for row in cursor.fetchall()}
         if done and max(done) > max(known):
-            raise SchemaTooNew(max(done), max(known))
+            raise SchemaTooNewError(max(done), max(known))
         for number in sorted(known.keys() - done):
             cursor.execute(known[number].encode())
             cursor.execute("INSERT INTO migrations (number) VALUES (%s)", (number,))
@@ -104,4 +104,4 @@ def _make_schema(cursor: psycopg.Cursor[Any], schema: str) -> None:
     try:
         cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     except psycopg.errors.InsufficientPrivilege as error:
-        raise SchemaNotMade(schema, cursor.connection.info.user) from error
+        raise SchemaNotMadeError(schema, cursor.connection.info.user) from error

@@ -35,7 +35,7 @@ class PostgresOrganizations:
         """List all organizations, sorted.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         return self._select(_SELECT_KNOWN)
 
@@ -43,7 +43,7 @@ class PostgresOrganizations:
         """List the organizations that a signal came for, as far as the projections show; sorted.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         return self._select(_SELECT_WITH_SIGNALS)
 
@@ -54,7 +54,7 @@ class PostgresOrganizations:
             organization: A valid name (`check_organization`).
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         self._log.secret(organization)
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from offerlog_domain.metrics import METRICS
-from offerlog_domain.outcomes import Blocked
+from offerlog_domain.outcomes import OfferBlocked
 from offerlog_infrastructure.presentation.escaping import guard_formulas
 
 if TYPE_CHECKING:
     from offerlog_application.reading.audit import History
-    from offerlog_application.reading.performance_report import Report
+    from offerlog_application.reading.performance_report import PerformanceReport
     from offerlog_application.reading.read_models import (
         KeptSignal,
         ProjectionStatus,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from offerlog_application.recording.offers import Eligibility
     from offerlog_domain.events import LifecycleEvent
-    from offerlog_domain.outcomes import OfferDecision, Outcome
+    from offerlog_domain.outcomes import OfferOutcome, Outcome
 
 Document = dict[str, Any]
 
@@ -44,9 +44,9 @@ def outcome_document(outcome: Outcome) -> Document:
     return told
 
 
-def offer_document(decision: OfferDecision) -> Document:
+def offer_document(decision: OfferOutcome) -> Document:
     """What was decided about an offer."""
-    by = decision.by if isinstance(decision, Blocked) else None
+    by = decision.by if isinstance(decision, OfferBlocked) else None
     return {
         "decision": "offered" if by is None else "blocked",
         "action_id": decision.action_id,
@@ -133,7 +133,7 @@ def refusal_counts_document(found: RefusalCounts) -> Document:
     }
 
 
-def report_document(made: Report) -> Document:
+def report_document(made: PerformanceReport) -> Document:
     """Action Map Performance."""
     query = made.query
     return {
@@ -155,7 +155,7 @@ def report_document(made: Report) -> Document:
     }
 
 
-def report_table(made: Report) -> list[list[Any]]:
+def report_table(made: PerformanceReport) -> list[list[Any]]:
     """Action Map Performance as rows for CSV, the header first."""
     metrics = [METRICS[state] for state in made.query.view.states]
     header = ["action_map_id", "action_map_name", "bucket", *metrics, "accepted_rate", "engaged_rate"]

@@ -15,7 +15,7 @@ from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
-from offerlog_application.reading.read_models import Lookup, ReplicaStale
+from offerlog_application.reading.read_models import Lookup, ReplicaStaleError
 from offerlog_infrastructure.disk_room import no_room
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
@@ -75,22 +75,22 @@ class SuppressionReplica:
         """Which maps must not offer to this visitor, with the position and the age of the answer.
 
         Raises:
-            ReplicaStale: The copy is older than it may be, or has not been made yet.
+            ReplicaStaleError: The copy is older than it may be, or has not been made yet.
         """
         cleared, fresh, position = self._store.cleared, self._fresh, self._store.position
         age = None if fresh is None else time.monotonic() - fresh
         if age is None or age > self._max_age or position is None:
-            raise ReplicaStale(age, self._max_age, self.error)
+            raise ReplicaStaleError(age, self._max_age, self.error)
         found = self._store.look_up(organization, customer_id_type, customer_id)
         if self._store.cleared != cleared:
-            raise ReplicaStale(None, self._max_age, self.error)
+            raise ReplicaStaleError(None, self._max_age, self.error)
         return Lookup(position, age, found)
 
     def await_fresh(self, timeout: float) -> None:
         """Wait until look-ups are answered, at most so many seconds.
 
         Raises:
-            ReplicaStale: They are not.
+            ReplicaStaleError: They are not.
             ReplicaFolderError: The file cannot be written, on a full disk for instance.
         """
         deadline = time.monotonic() + timeout
@@ -100,7 +100,7 @@ class SuppressionReplica:
                 if isinstance(error, ReplicaFolderError):
                     raise error
                 if time.monotonic() > deadline:
-                    raise ReplicaStale(None, self._max_age, self.error)
+                    raise ReplicaStaleError(None, self._max_age, self.error)
                 wait.reason = str(self.error or "")
                 time.sleep(0.01)
 
@@ -152,10 +152,10 @@ class SuppressionReplica:
             if not rows:  # a position without an event may be drawn again after a crash: none is ever kept
                 break
             # An event that cannot be read may suppress: stand still and grow old rather than leave it out.
-            read = self._application.facts.fact
-            facts = [Positioned(place, read(*stored)) for place, *stored in rows]
+            read = self._application.event_mapper.event
+            events = [Positioned(place, read(*stored)) for place, *stored in rows]
             position = rows[-1][0]
-            self._put(cursor, suppressions(Page(facts)), position, source, _mark(rows[-1]))
+            self._put(cursor, suppressions(Page(events)), position, source, _mark(rows[-1]))
 
     def _put(
         self,

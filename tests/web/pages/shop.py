@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, View
+from offerlog_domain.metrics import METRICS, MetricSet
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.service import Offerlog
 from web.pages.gateway import Gateway
@@ -68,7 +68,7 @@ class Shop:
 
     def _recorded(self) -> Journeys:
         self.log.catch_up()
-        rows = self.log.report(ReportQuery(self.log.organization, view=View.FULL)).rows
+        rows = self.log.report(ReportQuery(self.log.organization, view=MetricSet.FULL)).rows
         found: dict[str, list[str]] = {}
         for row in rows:
             events = self.log.history(customer_id="shopper", action_map_id=row.action_map_id).events
@@ -83,7 +83,7 @@ class Shop:
         """The states that the log holds of one map, whoever the visitor is."""
         self.log.catch_up()
         rows = self.log.report(
-            ReportQuery(self.log.organization, view=View.FULL, action_maps=(action_map,))
+            ReportQuery(self.log.organization, view=MetricSet.FULL, action_maps=(action_map,))
         ).rows
         return [state for row in rows for state in State for _ in range(row.metrics[METRICS[state]])]
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offerlog_infrastructure.http.problems import Problem, answer, malformed
+from offerlog_infrastructure.http.problems import ProblemError, answer, malformed
 
 MOST_HEADERS: Final = 100
 MOST_PARAMETERS: Final = 100
@@ -31,10 +31,10 @@ class WellFormed:
         await answer(problem)(scope, receive, send)
 
 
-def _problem(scope: Scope) -> Problem | None:
+def _problem(scope: Scope) -> ProblemError | None:
     headers = scope["headers"]
     if len(headers) > MOST_HEADERS:
-        return Problem(431, "headers-too-large", f"at most {MOST_HEADERS} headers")
+        return ProblemError(431, "headers-too-large", f"at most {MOST_HEADERS} headers")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 and (hosts or scope["http_version"] not in {"1.0", "0.9"}):
         return malformed("Host", f"HTTP/1.1 needs exactly one Host header, and there are {len(hosts)}")

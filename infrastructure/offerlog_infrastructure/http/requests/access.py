@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from starlette.types import Message
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Key, KeyStore, Role
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.requests.rates import TokenBuckets, peer_of, rate_limited
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
@@ -50,7 +50,7 @@ class KeyChecks:
 
         Raises:
             Problem: 429 where this peer has asked for too many unknown keys.
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         key = self._keys.remembered(text)
         if key is not None or self._keys.is_unknown(text):
@@ -70,7 +70,7 @@ class KeyChecks:
         """Return the good key with this id: of a session, which has shown the key's text once.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         key = self._keys.remembered_id(key_id)
         return key if key is not None else await self._looked_up(key_id, f"key {key_id}", self._keys.find_id)
@@ -133,9 +133,9 @@ async def is_still_allowed(request: Request) -> bool:
     """
     try:
         await caller_of(request)
-    except Problem as problem:
+    except ProblemError as problem:
         return problem.status != 401  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
-    except StoreUnavailable:
+    except StoreUnavailableError:
         return True
     return True
 
@@ -151,10 +151,10 @@ async def check_still_good(request: Request, text: str | None = None) -> None:
         Problem: 401 where it has been revoked meanwhile.
     """
     # Without the store nothing can be recorded either, until the writer or the next look finds it again.
-    with suppress(StoreUnavailable):
+    with suppress(StoreUnavailableError):
         try:
             await key_of(request, text or bearer(request))
-        except Problem as problem:
+        except ProblemError as problem:
             if problem.status != 401:  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
                 return
             detail = (
@@ -162,7 +162,7 @@ async def check_still_good(request: Request, text: str | None = None) -> None:
                 " nothing of any other body"
             )
             headers = {**_CHALLENGE, "Connection": "close"}  # the rest of the body is not waited for
-            raise Problem(401, "unauthorized", detail, headers=headers) from None
+            raise ProblemError(401, "unauthorized", detail, headers=headers) from None
 
 
 def while_key_is_good(request: Request) -> Request:
@@ -189,8 +189,8 @@ def while_key_is_good(request: Request) -> Request:
     return Request(request.scope, receive)
 
 
-def _unauthorized(detail: str) -> Problem:
-    return Problem(401, "unauthorized", detail, headers=_CHALLENGE)
+def _unauthorized(detail: str) -> ProblemError:
+    return ProblemError(401, "unauthorized", detail, headers=_CHALLENGE)
 
 
 def bearer(request: Request) -> str | None:
@@ -207,7 +207,7 @@ def check_role(key: Key, *roles: Role) -> Key:
     """
     if key.role is not Role.ADMIN and key.role not in roles:
         needed = " or ".join(role.value for role in (*roles, Role.ADMIN))
-        raise Problem(
+        raise ProblemError(
             403, "forbidden", f"this is for a key with the role {needed}, and this one is a {key.role}'s"
         )
     return key
@@ -221,7 +221,7 @@ def check_origin(key: Key, request: Request) -> None:
     """
     origin = request.headers.get("origin")
     if origin is not None and key.origins and origin not in key.origins:
-        raise Problem(403, "forbidden", f"this key is not for use from {origin}", field="Origin")
+        raise ProblemError(403, "forbidden", f"this key is not for use from {origin}", field="Origin")
 
 
 def allowed(*roles: Role) -> Any:

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from offerlog_domain.signals import MAX_LINE_BYTES
-from offerlog_infrastructure.http.problems import Problem, malformed
+from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import while_key_is_good
 from offerlog_infrastructure.http.requests.foreign_text import FIRST_BYTES, UTF_8_MARK, foreign
 from offerlog_infrastructure.http.requests.turns import Turns
@@ -63,7 +63,7 @@ class Reading:
             cause = (
                 f"{packing} is not understood: send gzip, or plain" if packed else "this is taken plain alone"
             )
-            raise Problem(415, "unsupported-media-type", cause)
+            raise ProblemError(415, "unsupported-media-type", cause)
         self.unpacker = Unpacker() if packing == "gzip" else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -128,7 +128,7 @@ async def whole(request: Request, most: int = MOST_BYTES, *, advice: str = "") -
         Problem: It is too long, or what is held of all bodies is too much.
     """
     reading = Reading(request)
-    too_long = Problem(413, "payload-too-large", f"at most {_size(most)} at once with this key{advice}")
+    too_long = ProblemError(413, "payload-too-large", f"at most {_size(most)} at once with this key{advice}")
     if reading.unpacker is None and int(request.headers.get("content-length") or 0) > most:
         raise too_long
     parts, size = [], 0
@@ -160,7 +160,7 @@ async def form(request: Request) -> dict[str, str]:
     async for piece in Reading(request, packed=False).pieces():
         body += piece
         if len(body) > MAX_FORM_BYTES:
-            raise Problem(413, "payload-too-large", f"a form has at most {MAX_FORM_BYTES >> 10} KiB")
+            raise ProblemError(413, "payload-too-large", f"a form has at most {MAX_FORM_BYTES >> 10} KiB")
     try:
         fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_MAX_FORM_FIELDS)
     except ValueError:
@@ -181,7 +181,7 @@ def body_as(model: type[Model], most: int = MOST_QUESTION_BYTES) -> Any:
     async def read(request: Request) -> Model:
         kind = media_type(request)
         if kind not in JSON_TYPES:
-            raise Problem(
+            raise ProblemError(
                 415,
                 "unsupported-media-type",
                 f"{kind} is not understood: send application/json",
@@ -216,10 +216,12 @@ async def lines(request: Request, most_bytes: int | None = None) -> AsyncIterato
     async for piece in reading.text():
         size += len(piece)
         if most_bytes is not None and size > most_bytes:
-            raise Problem(413, "payload-too-large", f"at most {_size(most_bytes)} in a request with this key")
+            raise ProblemError(
+                413, "payload-too-large", f"at most {_size(most_bytes)} in a request with this key"
+            )
         count += piece.count(b"\n")
         if reading.unpacker and count > FREE_LINES + reading.sent // _SENT_BYTES_A_LINE:
-            raise Problem(
+            raise ProblemError(
                 413,
                 "payload-too-large",
                 f"{count:,} lines of {reading.sent:,} bytes packed: send them plain, or in parts",

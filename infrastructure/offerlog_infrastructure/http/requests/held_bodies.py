@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.requests.rates import peer_of_address
 from offerlog_infrastructure.http.server.admission import TrustedProxies
 
@@ -81,7 +81,7 @@ class HeldBodies:
             self._of[peer] += size
         if size and (self._all > MOST_BYTES or (peer is not None and self._of[peer] > MOST_BYTES_OF_PEER)):
             after = {"Retry-After": "2"}
-            raise Problem(503, "overloaded", "too many long bodies are coming at once", headers=after)
+            raise ProblemError(503, "overloaded", "too many long bodies are coming at once", headers=after)
 
     def give_back(self, peer: str | None, size: int) -> None:
         """Count bytes of a peer out."""

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from offerlog_infrastructure.http.middleware.escaped import encode_escaped
-from offerlog_infrastructure.http.problems import Problem, malformed
+from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import is_still_allowed
 from offerlog_infrastructure.http.threads.thread_pools import slowly
 from offerlog_infrastructure.presentation.documents import Document
@@ -130,7 +130,9 @@ def stream_of(
         with closing(found):
             while more := await slowly(request, piece):
                 if not await is_still_allowed(request):
-                    raise Problem(401, "unauthorized", "the key has been revoked while the list was read")
+                    raise ProblemError(
+                        401, "unauthorized", "the key has been revoked while the list was read"
+                    )
                 yield more
 
     return StreamingResponse(pieces(), media_type="application/x-ndjson")

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from offerlog_infrastructure.http.problems import Problem
+from offerlog_infrastructure.http.problems import ProblemError
 
 _MOST_BUCKETS: Final = 10_000
 """Buckets that are remembered; beyond that the one unused longest is forgotten, and so full again."""
@@ -86,9 +86,9 @@ class TokenBuckets:
         return min(bucket.left + max(0.0, now - bucket.at) * self.per_second, self.burst)
 
 
-def rate_limited(detail: str, wait: float) -> Problem:
+def rate_limited(detail: str, wait: float) -> ProblemError:
     """Build the answer 429, with the seconds to wait."""
-    return Problem(429, "rate-limited", detail, headers={"Retry-After": str(max(1, ceil(wait)))})
+    return ProblemError(429, "rate-limited", detail, headers={"Retry-After": str(max(1, ceil(wait)))})
 
 
 def peer_of(connection: HTTPConnection) -> str:

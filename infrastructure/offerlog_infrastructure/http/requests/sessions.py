@@ -87,7 +87,7 @@ class Sessions:
         """Return the key and session of this request's cookie; None where nobody is logged in any more.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         session = self._find(_cookie_value(request))
         key = None if session is None else await self._checks.by_id(session.key_id)

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from offerlog_infrastructure.http.problems import Problem, malformed
+from offerlog_infrastructure.http.problems import ProblemError, malformed
 
 PIECE: Final = 1 << 16
 """The most bytes that one step gives."""
@@ -78,7 +78,7 @@ class Unpacker:
         self._of_member += size
         self.unpacked += size
         if self.unpacked > FREE_BYTES + MOST_RATIO * self.sent:
-            raise Problem(
+            raise ProblemError(
                 413,
                 "payload-too-large",
                 f"the body unpacks to more than {MOST_RATIO} times what was sent: send it plain, or in parts",

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 
-from offerlog_infrastructure.http.problems import Problem, malformed
+from offerlog_infrastructure.http.problems import ProblemError, malformed
 
 _REPEATED: Final = frozenset({"action_map"})
 
@@ -21,7 +21,7 @@ async def said_plainly(request: Request) -> None:
         Problem: It is not so.
     """
     if request.scope["path"].endswith("\n"):  # the framework's routes match a line feed at the end as well
-        raise Problem(404, "not-found", "Not Found")
+        raise ProblemError(404, "not-found", "Not Found")
     query: bytes = request.scope["query_string"]
     for part in (request.scope.get("raw_path", b""), query):
         if b"%" in part:

@@ -55,7 +55,7 @@ class WidgetMaps:
 
         Raises:
             Problem: 429; none of the signals may be recorded.
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         asked = {one for signal in signals for one in _maps_of(signal)}
         unknown = [one for one in asked if (organization, one) not in self._remembered]

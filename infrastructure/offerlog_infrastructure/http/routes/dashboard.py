@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
-from offerlog_infrastructure.http.problems import Problem, of_store
+from offerlog_infrastructure.http.problems import ProblemError, of_store
 from offerlog_infrastructure.http.requests.bodies import form
 from offerlog_infrastructure.http.requests.sessions import delete_cookie, keeps_no_cookie, set_cookie
 
@@ -44,7 +44,7 @@ async def page(request: Request) -> Response:
     """A page, or the log-in where nobody is logged in; without the store, the reason."""
     try:
         found = await request.app.state.sessions.of(request)
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         status, here = of_store(error).status, _with_query(request.url.path, request.url.query)
         return _page(request, "trouble", status, page=here, reason=error.summary)
     if found is None:
@@ -82,7 +82,7 @@ async def log_out(request: Request) -> Response:
     found = await request.app.state.sessions.of(request)
     if found is not None:
         if (await form(request)).get("csrf") != found[1].csrf:
-            raise Problem(403, "forbidden", "this form is not from a page of ours; load the page again")
+            raise ProblemError(403, "forbidden", "this form is not from a page of ours; load the page again")
         request.app.state.sessions.close(request)
     answer = RedirectResponse("/", 303)
     delete_cookie(answer, request)
@@ -107,9 +107,9 @@ def _same_origin(request: Request) -> None:
     """
     origin, host = request.headers.get("origin"), request.headers.get("host", "")
     if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
-        raise Problem(403, "forbidden", "this form was sent from another site")
+        raise ProblemError(403, "forbidden", "this form was sent from another site")
     if origin is not None and origin.partition("://")[2] != host:
-        raise Problem(
+        raise ProblemError(
             403,
             "forbidden",
             f"this form was sent from another site: its Origin is {origin}, and the Host that has reached the"

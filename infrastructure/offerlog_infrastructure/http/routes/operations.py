@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.http.metrics import Metrics
-from offerlog_infrastructure.http.problems import Problem, of_store
+from offerlog_infrastructure.http.problems import ProblemError, of_store
 from offerlog_infrastructure.http.requests.access import Reporter
 from offerlog_infrastructure.http.server import metrics_port
 from offerlog_infrastructure.http.threads.shared_reads import SharedRead
@@ -66,20 +66,22 @@ async def alive() -> dict[str, str]:
 async def ready(request: Request) -> Response:
     """503 or 507 while the store fails, a projection lags, the writer is stuck, or the service stops."""
     if request.app.state.stopping.is_set():
-        raise Problem(503, "unavailable", "the service is stopping")
+        raise ProblemError(503, "unavailable", "the service is stopping")
     writer, most = request.app.state.service.writer_health(), request.app.state.settings.ready_lag
     if not writer.alive:
-        raise Problem(503, "unavailable", "the writer has ended: restart the service")
+        raise ProblemError(503, "unavailable", "the writer has ended: restart the service")
     trouble = request.app.state.service.store_trouble()
     # A lock of some seconds is waited for: no reason to send the traffic elsewhere, where it is locked too.
     if trouble is not None and (trouble.trouble is not StoreTrouble.LOCKED or writer.stalled_seconds > most):
         raise of_store(trouble)
     if writer.stalled_seconds > most:
-        raise Problem(503, "unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s")
+        raise ProblemError(
+            503, "unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s"
+        )
     found = await request.app.state.operations.statuses.now()
     lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
     if lag > most:
-        raise Problem(503, "unavailable", f"the projections are {lag:,.0f} s behind")
+        raise ProblemError(503, "unavailable", f"the projections are {lag:,.0f} s behind")
     return JSONResponse(
         {
             "status": "ok",
@@ -93,6 +95,6 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Outcomes by reason, commit latency, lag, dead letters, queue depth."""
     if metrics_port.is_hidden(request):
-        raise Problem(404, "not-found", "the metrics are at a port of their own (--metrics-port)")
+        raise ProblemError(404, "not-found", "the metrics are at a port of their own (--metrics-port)")
     text = await request.app.state.operations.metrics.now()
     return Response(text, media_type=CONTENT_TYPE_LATEST)

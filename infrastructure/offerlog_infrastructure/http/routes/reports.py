@@ -16,9 +16,9 @@ from offerlog_application.reading.calendar import Granularity, instant, zone
 from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
 from offerlog_application.reading.read_budget import check_read
 from offerlog_application.reading.read_models import Order, Proof
-from offerlog_domain.metrics import Cohort, CountBy, View
+from offerlog_domain.metrics import Cohort, CountBy, MetricSet
 from offerlog_domain.outcomes import Reason
-from offerlog_domain.signals import MalformedSignal
+from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.middleware.escaped import encode_escaped
 from offerlog_infrastructure.http.problems import malformed
 from offerlog_infrastructure.http.requests.access import Reader, Reporter
@@ -76,7 +76,7 @@ async def action_map_performance(
     zone_name: Annotated[str, zone_of_calendar("zone", "Whose days and hours.")] = "UTC",
     by: Granularity = Granularity.TOTAL,
     action_map: Annotated[list[str] | None, only_maps("Only these maps; may be given again.")] = None,
-    view: View = View.REPORT,
+    view: MetricSet = MetricSet.REPORT,
     count_by: CountBy = CountBy.ACTIONS,
     cohort: Cohort = Cohort.EVENT,
     form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
@@ -285,7 +285,7 @@ def _is_at_hand(tag: str, if_none_match: str) -> bool:
 def _map(text: str) -> str:
     try:
         return Offerlog.action_map(text)
-    except MalformedSignal as error:
+    except MalformedSignalError as error:
         raise malformed("action_map", error.cause) from None
 
 

@@ -12,10 +12,10 @@ from fastapi.responses import StreamingResponse
 
 from offerlog_application.ports.keys import Key, Role
 from offerlog_application.recording.batches import Receipt
-from offerlog_application.recording.submissions import Overloaded
+from offerlog_application.recording.submissions import OverloadedError
 from offerlog_domain.outcomes import Outcome
 from offerlog_infrastructure.http.middleware.escaped import encode_escaped
-from offerlog_infrastructure.http.problems import Problem, malformed
+from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import (
     bearer,
     check_origin,
@@ -94,7 +94,7 @@ async def record_signals(request: Request) -> Response:
             request, key, _no_more_than(_most(key), lines(while_key_is_good(request), most_bytes))
         )
     if kind not in JSON_TYPES:
-        raise Problem(
+        raise ProblemError(
             415,
             "unsupported-media-type",
             f"{kind} is not understood: send application/json, application/x-ndjson or text/plain",
@@ -109,7 +109,9 @@ async def record_signals(request: Request) -> Response:
         raise malformed(None, "the body is empty")
     signals = await signals_in(body, _most(key) or MOST_SIGNALS)
     if len(signals) > MOST_SIGNALS:
-        raise Problem(413, "payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON")
+        raise ProblemError(
+            413, "payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON"
+        )
     return await _answer(request, key, signals)
 
 
@@ -135,8 +137,8 @@ async def _no_more_than(most: int | None, source: AsyncIterator[bytes]) -> Async
         yield line
 
 
-def _too_many(most: int) -> Problem:
-    return Problem(413, "payload-too-large", f"at most {most:,} signals in a request with this key")
+def _too_many(most: int) -> ProblemError:
+    return ProblemError(413, "payload-too-large", f"at most {most:,} signals in a request with this key")
 
 
 async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
@@ -158,7 +160,7 @@ async def _beacon(request: Request) -> Response:
 
     Until the key is proved, no more than its line is read.
     """
-    too_long = Problem(
+    too_long = ProblemError(
         413, "payload-too-large", f"a text/plain body has at most {MOST_BEACON_BYTES >> 10} KiB"
     )
     if int(request.headers.get("content-length") or 0) > MOST_BEACON_BYTES:
@@ -207,7 +209,7 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
         size += len(pieces[-1])
         count += len(receipt.outcomes)
         if size > _MOST_ANSWER_BYTES:
-            raise Problem(
+            raise ProblemError(
                 413,
                 "payload-too-large",
                 f"one JSON answer holds at most {_MOST_ANSWER_BYTES >> 20} MiB of outcomes: ask for"
@@ -279,7 +281,7 @@ async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[
         await check_still_good(request)
         try:
             submitted = await _handed_in(request, key, batch)
-        except Overloaded as overloaded:
+        except OverloadedError as overloaded:
             await asyncio.sleep(overloaded.retry_after)
         else:
             return submitted

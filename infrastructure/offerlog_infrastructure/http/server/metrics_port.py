@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from offerlog_infrastructure.http.problems import Problem, answer
+from offerlog_infrastructure.http.problems import ProblemError, answer
 
 PATHS: Final = ("/metrics", "/healthz")
 """The only paths of that port."""
@@ -35,7 +35,7 @@ class MetricsPort:
         if scope["type"] == "http" and scope["path"] in PATHS:
             await self._app({**scope, _MARK: True}, receive, send)
         else:
-            unknown = Problem(404, "not-found", f"this port has {' and '.join(PATHS)} only")
+            unknown = ProblemError(404, "not-found", f"this port has {' and '.join(PATHS)} only")
             await answer(unknown)(scope, receive, send)
 
 

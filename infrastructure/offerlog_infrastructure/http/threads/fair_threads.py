@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect
 
-from offerlog_infrastructure.http.problems import OVERLOADED, Problem
+from offerlog_infrastructure.http.problems import OVERLOADED, ProblemError
 
 T = TypeVar("T")
 
@@ -76,14 +76,14 @@ class FairThreads:
             self._start(caller)
             return
         if queue is not None and len(queue) >= self._most_waiting_each:
-            raise Problem(
+            raise ProblemError(
                 429,
                 "rate-limited",
                 f"{len(queue):,} calls like this one wait already; ask again when some have been answered",
                 headers={"Retry-After": "1"},
             )
         if self._waiting >= self._most_waiting:
-            raise Problem(503, "overloaded", OVERLOADED, headers={"Retry-After": "1"})
+            raise ProblemError(503, "overloaded", OVERLOADED, headers={"Retry-After": "1"})
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(caller, deque()).append(turn)
         self._waiting += 1

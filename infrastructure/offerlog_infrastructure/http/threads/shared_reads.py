@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class SharedRead(Generic[T]):
         """The value, at most `fresh_seconds` old.
 
         Raises:
-            StoreUnavailable: The read did not end in time, or the store cannot be reached.
+            StoreUnavailableError: The read did not end in time, or the store cannot be reached.
         """
         reading = self._reading
         if reading is None or (reading.done() and self._is_stale(reading)):
@@ -45,7 +45,7 @@ class SharedRead(Generic[T]):
         try:
             return await asyncio.wait_for(asyncio.shield(reading), self._patience_seconds)
         except TimeoutError:
-            raise StoreUnavailable(f"no answer within {self._patience_seconds:g} s") from None
+            raise StoreUnavailableError(f"no answer within {self._patience_seconds:g} s") from None
 
     def _is_stale(self, reading: "asyncio.Task[T]") -> bool:
         failed = reading.cancelled() or reading.exception() is not None

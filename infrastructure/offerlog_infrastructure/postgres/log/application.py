@@ -17,7 +17,7 @@ from offerlog_infrastructure.postgres.connections import (
     parameters,
 )
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
-from offerlog_infrastructure.postgres.log.mapper import FactMapper
+from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
 _LOCK_TIMEOUT = "100ms"
@@ -152,7 +152,7 @@ class OfferlogApplication(Application[UUID]):
 
     def construct_mapper(self) -> Mapper[UUID]:
         """Stable names and versions instead of import paths."""
-        return FactMapper()
+        return EventMapper()
 
     def connect(self, answer_within: float | None = None) -> StoreConnection:
         """A connection apart from the pools, set up as theirs are, in auto-commit mode.
@@ -178,9 +178,9 @@ class OfferlogApplication(Application[UUID]):
         return self.recorder
 
     @property
-    def facts(self) -> FactMapper:
+    def event_mapper(self) -> EventMapper:
         """The mapper, typed as what it is."""
-        assert isinstance(self.mapper, FactMapper)  # noqa: S101 - construct_mapper makes no other
+        assert isinstance(self.mapper, EventMapper)  # noqa: S101 - construct_mapper makes no other
         return self.mapper
 
     @property

@@ -9,22 +9,22 @@ import psycopg
 from eventsourcing.persistence import IntegrityError
 from psycopg import Cursor, sql
 
-from offerlog_application.ports.event_log import VersionConflict
+from offerlog_application.ports.event_log import VersionConflictError
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
-"""The tables of the refusal log; no fact goes there."""
+"""The tables of the refusal log; no event goes there."""
 
 _LINE: Final = re.compile(r"COPY \w+\D+(\d+)")
 """Where an error's context names the row at fault, in whatever language the server speaks."""
 
 
-class StreamConflict(IntegrityError, VersionConflict):  # noqa: N818 - says what is the case
+class StreamConflict(IntegrityError, VersionConflictError):  # noqa: N818 - says what is the case
     """Another writer holds or has taken a version that this append wanted."""
 
     def __init__(self, originator_id: UUID, *, waiting: bool) -> None:
-        VersionConflict.__init__(self, originator_id, waiting=waiting)
+        VersionConflictError.__init__(self, originator_id, waiting=waiting)
 
 
 def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[EventRow]) -> None:

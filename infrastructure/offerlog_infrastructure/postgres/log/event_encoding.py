@@ -1,6 +1,6 @@
 """How a fact's state lies in the log: a short MessagePack array, trailing defaults left out.
 
-Ids are 16 bytes instead of 36 characters, the second and third time of a fact are kept as distances, and
+Ids are 16 bytes instead of 36 characters, the second and third time of an event are kept as distances, and
 what is nearly always the same (a cookie, a web chat) is not written. What identifies the visitor is one
 sub-array of its own, `who`, so that it can be sealed as a whole under a new stored version.
 """
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from offerlog_domain.event_fields import Fact, Report, Visitor
+from offerlog_domain.event_fields import Event, EventVisitor, SignalEvent
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, Rejected, SignalParked
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
 from offerlog_domain.outcomes import Reason
@@ -37,7 +37,7 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
 
     Attributes:
         ids: Action map, action and, if there is one, event id.
-        details: What only one kind of fact tells: a stage, a state, or a refusal's blocker.
+        details: What only one kind of event tells: a stage, a state, or a refusal's blocker.
     """
 
     recorded: int
@@ -65,7 +65,7 @@ _decode = msgspec.msgpack.Decoder(Stored).decode
 
 
 class _Shape(NamedTuple):
-    """What a kind of fact tells."""
+    """What a kind of event tells."""
 
     report: bool
     lifecycle: bool
@@ -94,33 +94,33 @@ def map_of_state(state: bytes) -> tuple[str, str]:
     return whose.organization, _hyphenated(whose.ids[:_ID_BYTES])
 
 
-def state_of(fact: Fact) -> bytes:
-    """The fact as stored, without its stream, version and name."""
-    who, recorded = fact.visitor, fact.recorded_at
+def state_of(event: Event) -> bytes:
+    """The event as stored, without its stream, version and name."""
+    who, recorded = event.visitor, event.recorded_at
     visitor: list[Any] = [_compact_id(who.customer_id), _id_bytes(who.session_id)]
     if who.raw is not None:
         visitor += who.customer_id_type, who.raw
     elif who.customer_id_type != _COOKIE:
         visitor.append(who.customer_id_type)
-    details = _shape(type(fact)).details(fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
-    ids = fact.action_map_id + fact.action_id
-    values: list[Any] = [(recorded - _EPOCH) // _MICROSECOND, b"", fact.organization, visitor]
-    if isinstance(fact, Report):
-        ids += fact.event_id or ""
-        values.append((recorded - fact.occurred_at) // _MICROSECOND)
-        if isinstance(fact, LifecycleEvent):
-            values += fact.action_number, (recorded - fact.offered_at) // _MICROSECOND
+    details = _shape(type(event)).details(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    ids = event.action_map_id + event.action_id
+    values: list[Any] = [(recorded - _EPOCH) // _MICROSECOND, b"", event.organization, visitor]
+    if isinstance(event, SignalEvent):
+        ids += event.event_id or ""
+        values.append((recorded - event.occurred_at) // _MICROSECOND)
+        if isinstance(event, LifecycleEvent):
+            values += event.action_number, (recorded - event.offered_at) // _MICROSECOND
         else:
             values += 0, 0
         values += (
-            fact.action_map_version,
-            fact.action_map_name,
+            event.action_map_version,
+            event.action_map_name,
             details,
-            fact.timeout_seconds,
-            not fact.dated,
-            fact.media_type,
-            fact.error_code,
-            fact.error_message,
+            event.timeout_seconds,
+            not event.dated,
+            event.media_type,
+            event.error_code,
+            event.error_message,
         )
         _trim(values)
     elif details is not None:
@@ -129,14 +129,14 @@ def state_of(fact: Fact) -> bytes:
     return _encode(values)
 
 
-def told_by(state: bytes, fact: type[Fact]) -> dict[str, Any]:
-    """Every field of a stored fact but its stream and version.
+def told_by(state: bytes, event: type[Event]) -> dict[str, Any]:
+    """Every field of a stored event but its stream and version.
 
     Raises:
         msgspec.DecodeError: The bytes are no such array.
-        ValueError: A detail is not what this kind of fact tells.
+        ValueError: A detail is not what this kind of event tells.
     """
-    stored, shape = _decode(state), _shape(fact)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    stored, shape = _decode(state), _shape(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
     recorded, ids = _EPOCH + stored.recorded * _MICROSECOND, stored.ids
     told: dict[str, Any]
     if shape.report:  # in one go: a dictionary that grows costs more than all of its values
@@ -178,9 +178,9 @@ def told_by(state: bytes, fact: type[Fact]) -> dict[str, Any]:
     return told
 
 
-def _visitor(who: Who) -> Visitor:
+def _visitor(who: Who) -> EventVisitor:
     customer_id = who.customer_id
-    return Visitor.of(
+    return EventVisitor.of(
         {
             "customer_id": _id_text(customer_id) if isinstance(customer_id, bytes) else str(customer_id),
             "customer_id_type": who.customer_id_type,
@@ -191,23 +191,23 @@ def _visitor(who: Who) -> Visitor:
 
 
 @cache
-def _shape(fact: type[Any]) -> _Shape:
+def _shape(event: type[Any]) -> _Shape:
     details: Callable[[Any], tuple[Any, ...] | None] = lambda _: None  # noqa: E731 - one of five values
     read: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
-    if issubclass(fact, Rejected):
+    if issubclass(event, Rejected):
         details, read = (lambda f: (f.rejected_stage,)), (lambda d: {"rejected_stage": Stage(*d)})
-    elif issubclass(fact, SignalParked):
+    elif issubclass(event, SignalParked):
         details, read = _parked_details, _read_parked_details
-    elif issubclass(fact, ParkingEnded):
+    elif issubclass(event, ParkingEnded):
         details, read = (lambda f: (f.parked_state,)), (lambda d: {"parked_state": State(*d)})
-    elif issubclass(fact, OfferRefused):
+    elif issubclass(event, OfferRefused):
         details, read = _refusal_details, _read_refusal_details
-    return _Shape(issubclass(fact, Report), issubclass(fact, LifecycleEvent), details, read)
+    return _Shape(issubclass(event, SignalEvent), issubclass(event, LifecycleEvent), details, read)
 
 
-def _parked_details(fact: SignalParked) -> tuple[Any, ...]:
-    state = fact.parked_state
-    return (state,) if fact.raw_length is None else (state, fact.raw_length)
+def _parked_details(event: SignalParked) -> tuple[Any, ...]:
+    state = event.parked_state
+    return (state,) if event.raw_length is None else (state, event.raw_length)
 
 
 def _read_parked_details(details: tuple[Any, ...]) -> dict[str, Any]:
@@ -215,9 +215,9 @@ def _read_parked_details(details: tuple[Any, ...]) -> dict[str, Any]:
     return {"parked_state": State(state), "raw_length": int(length[0]) if length else None}
 
 
-def _refusal_details(fact: OfferRefused) -> tuple[Any, ...]:
-    since = (fact.blocking_since - _EPOCH) // _MICROSECOND
-    return fact.reason, _id_bytes(fact.blocking_action_id), fact.blocking_state, since
+def _refusal_details(event: OfferRefused) -> tuple[Any, ...]:
+    since = (event.blocking_since - _EPOCH) // _MICROSECOND
+    return event.reason, _id_bytes(event.blocking_action_id), event.blocking_state, since
 
 
 def _read_refusal_details(details: tuple[Any, ...]) -> dict[str, Any]:

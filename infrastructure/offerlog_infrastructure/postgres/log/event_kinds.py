@@ -9,7 +9,7 @@ from psycopg.rows import tuple_row
 from offerlog_infrastructure.postgres.connections import unlimited
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.mapper import UnreadableEvent
+from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 
 # Each kind's first and last event, and one from each hundredth of the log's positions.
 _KINDS: LiteralString = """
@@ -60,8 +60,8 @@ def stored_kinds(application: OfferlogApplication) -> Sequence[StoredKind]:
         before = found.get(topic)
         error = before.error if before else None
         try:
-            application.facts.fact(stream, version, topic, state)
-        except UnreadableEvent as unreadable:
+            application.event_mapper.event(stream, version, topic, state)
+        except UnreadableEventError as unreadable:
             error = error or str(unreadable)
         sampled = (before.sampled if before else 0) + 1
         found[topic] = StoredKind(topic, events, first, last, sampled, error)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.event_log import HeldStreams, RefusalsLocked, StoreUnavailable
+from offerlog_application.ports.event_log import HeldStreams, RefusalsLockedError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent, Offered
 from offerlog_domain.lifecycle import LONGEST_ACTION
 from offerlog_domain.outcomes import Refusal
@@ -70,7 +70,7 @@ class PostgresLog:
     ) -> None:
         self._application = application
         self._quota = quota
-        self._mapper = application.facts
+        self._mapper = application.event_mapper
         self._cache = OfferCache(_REMEMBERED)
         self._finder = HeldStreamsFinder(application.connect)
         self._secrets: dict[str, bytes] = {}
@@ -80,25 +80,25 @@ class PostgresLog:
         """Every visitor-offer asked for, as stored now; an unknown one is at version 0.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
-            UnreadableEvent: A stored event is unknown to this build.
+            StoreUnavailableError: The store cannot be reached.
+            UnreadableEventError: A stored event is unknown to this build.
         """
         known = {stream: self._cache.get(stream) for stream in streams}
         offers = {stream: offer for stream, (offer, _) in known.items()}
         missing = {stream for stream, offer in offers.items() if offer.version}
         states: dict[UUID, bytes] = {}
-        fact = self._mapper.fact
+        event = self._mapper.event
         for stream, version, topic, state in self._newer(offers):
             offer = offers[stream]
             if version != offer.version:
-                offers[stream] = evolve(offer, fact(stream, version, topic, state))
+                offers[stream] = evolve(offer, event(stream, version, topic, state))
                 states[stream] = state
             elif known[stream][1] == state:
                 missing.discard(stream)
         if missing:  # the store has lost, or never had, what this process remembers
             offers |= {stream: VisitorOffer(stream) for stream in missing}
             for stream, version, topic, state in self._newer({stream: offers[stream] for stream in missing}):
-                offers[stream] = evolve(offers[stream], fact(stream, version, topic, state))
+                offers[stream] = evolve(offers[stream], event(stream, version, topic, state))
                 states[stream] = state
         for stream, state in states.items():
             if offers[stream].version - known[stream][0].version >= _LONG or stream in missing:
@@ -119,24 +119,24 @@ class PostgresLog:
 
     def append(
         self,
-        facts: Sequence[Fact],
+        events: Sequence[Event],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
         *,
         hurried: bool = False,
     ) -> int | None:
-        """Store both in one transaction; returns the last position drawn, None without facts.
+        """Store both in one transaction; returns the last position drawn, None without events.
 
         Raises:
-            VersionConflict: Nothing was stored; load that stream again.
-            RefusalsLocked: Nothing was stored; without refusals it could be.
-            StoreUnavailable: Nothing was stored.
-            OutcomeUnknown: It may or may not have been stored.
+            VersionConflictError: Nothing was stored; load that stream again.
+            RefusalsLockedError: Nothing was stored; without refusals it could be.
+            StoreUnavailableError: Nothing was stored.
+            OutcomeUnknownError: It may or may not have been stored.
         """
         if not hurried:
             self._finder.release()  # whoever made it necessary is gone
         # All writers take streams in one order, so that no two ever wait for each other.
-        rows = sorted(map(self._mapper.row, facts), key=_stream_order)
+        rows = sorted(map(self._mapper.row, events), key=_stream_order)
         try:
             if refusals and self._quota is not None:
                 refusals = self._within_quota(refusals, self._quota)
@@ -145,7 +145,7 @@ class PostgresLog:
         except BaseException as error:
             if self._quota is not None:
                 self._quota.forget()
-            if isinstance(error, StoreUnavailable) and error.table in REFUSAL_TABLES:
+            if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
                 raise _refusals_locked(error) from error
             raise
         last = {row.originator_id: row.state for row in rows}
@@ -158,7 +158,7 @@ class PostgresLog:
     def _within_quota(refusals: Sequence[Refusal], quota: "TextQuota") -> Sequence[Refusal]:
         try:
             return quota.apply(refusals)
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             if error.trouble is StoreTrouble.LOCKED:  # it reads nothing but tables of the refusal log
                 raise _refusals_locked(error) from error
             raise
@@ -167,7 +167,7 @@ class PostgresLog:
         """Find out which visitor-offers another writer holds, without waiting for that writer.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         with store_reached(self._application.log.datastore):
             return self._finder.find(versions, seconds, urgent=urgent)
@@ -176,7 +176,7 @@ class PostgresLog:
         """The last position in the log; 0 where it is empty.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         return ask_again(self._last)
 
@@ -190,8 +190,8 @@ class PostgresLog:
         Reads the stream from its end, and no further back than where that action began.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
-            UnreadableEvent: A stored event is unknown to this build.
+            StoreUnavailableError: The store cannot be reached.
+            UnreadableEventError: A stored event is unknown to this build.
         """
         topics = self._mapper.topics(LifecycleEvent)
         with (
@@ -203,7 +203,7 @@ class PostgresLog:
             stored = cursor.execute(_NEWEST, (stream, topics, LONGEST_ACTION), prepare=True).fetchall()
         events: list[LifecycleEvent] = []
         for version, topic, state in stored:
-            event = self._mapper.fact(stream, version, topic, state)
+            event = self._mapper.event(stream, version, topic, state)
             assert isinstance(event, LifecycleEvent)  # noqa: S101 - the topics are theirs
             events.insert(0, event)
             if isinstance(event, Offered):
@@ -218,7 +218,7 @@ class PostgresLog:
         """The organization's key for stream ids, made at first use; 32 bytes.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         known = self._secrets.get(organization)
         if known is not None:
@@ -251,10 +251,10 @@ class PostgresLog:
             return bytes(row["secret"])
 
 
-def _refusals_locked(error: StoreUnavailable) -> RefusalsLocked:
+def _refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:
     known = error.table in REFUSAL_TABLES
     table, holder = (error.table, error.holder) if known else (None, "")
-    return RefusalsLocked(error.detail, error.trouble, table=table, holder=holder)
+    return RefusalsLockedError(error.detail, error.trouble, table=table, holder=holder)
 
 
 def _stream_order(row: EventRow) -> int:

@@ -12,7 +12,7 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg import Cursor, sql
 from psycopg.rows import DictRow
 
-from offerlog_application.ports.event_log import Closed, OutcomeUnknown, StoreUnavailable
+from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -45,10 +45,10 @@ class LostCommit:
         """Whether the transaction was committed; asks until there is an answer.
 
         Raises:
-            OutcomeUnknown: There was none in a minute; in five seconds, where the disk is full.
+            OutcomeUnknownError: There was none in a minute; in five seconds, where the disk is full.
         """
         began = time.monotonic()
-        because: StoreUnavailable | None = None
+        because: StoreUnavailableError | None = None
         while True:
             try:
                 with store_reached(self._datastore), self._datastore.cursor() as cursor:
@@ -59,15 +59,15 @@ class LostCommit:
                         return False
                     if status == "committed":
                         return self._stored(cursor, events, refusals)
-            except StoreUnavailable as error:  # still away, or away again: ask again
+            except StoreUnavailableError as error:  # still away, or away again: ask again
                 because = error
-            except Closed:  # which would say that nothing was stored
+            except ClosedError:  # which would say that nothing was stored
                 pass
             except DataError:  # "in the future": the server crashed before anything of it was on disk
                 return False
             is_full = because is not None and because.trouble is StoreTrouble.DISK_FULL
             if time.monotonic() - began > (_FULL_DISK_SECONDS if is_full else _SECONDS):
-                raise OutcomeUnknown(xid, because) from because
+                raise OutcomeUnknownError(xid, because) from because
             time.sleep(0.05)
 
     def _stored(

@@ -8,8 +8,8 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
-from offerlog_domain.event_fields import Fact
-from offerlog_domain.events import FACTS
+from offerlog_domain.event_fields import Event
+from offerlog_domain.events import EVENTS
 from offerlog_infrastructure.postgres.log.event_encoding import state_of, told_by
 
 Upcaster = Callable[[bytes], bytes]
@@ -19,7 +19,7 @@ UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
 """By stored name and the version it starts from; none are needed yet."""
 
 
-class UnreadableEvent(Exception):  # noqa: N818 - says what is the case
+class UnreadableEventError(Exception):
     """A stored event that this build cannot read.
 
     Attributes:
@@ -44,71 +44,73 @@ class EventRow(NamedTuple):
     state: bytes
 
 
-class FactMapper(Mapper[UUID]):
-    """The library's mapper for our facts, under the topic `name.version`.
+class EventMapper(Mapper[UUID]):
+    """The library's mapper for our events, under the topic `name.version`.
 
-    `row` and `fact` do the same without the objects that the library puts in between.
+    `row` and `event` do the same without the objects that the library puts in between.
     """
 
     def __init__(
         self,
-        facts: Sequence[type[Fact]] = FACTS,
+        events: Sequence[type[Event]] = EVENTS,
         upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
     ) -> None:
         super().__init__(JSONTranscoder())
-        self._topics = {fact: f"{fact.stored_name}.{fact.stored_version}" for fact in facts}
-        self._readers: dict[str, tuple[type[Fact], tuple[Upcaster, ...]]] = {
-            topic: (fact, ()) for fact, topic in self._topics.items()
+        self._topics = {event: f"{event.stored_name}.{event.stored_version}" for event in events}
+        self._readers: dict[str, tuple[type[Event], tuple[Upcaster, ...]]] = {
+            topic: (event, ()) for event, topic in self._topics.items()
         }
-        for fact in facts:
-            for written in range(1, fact.stored_version):
+        for event in events:
+            for written in range(1, event.stored_version):
                 steps = tuple(
-                    upcasters[fact.stored_name, version] for version in range(written, fact.stored_version)
+                    upcasters[event.stored_name, version] for version in range(written, event.stored_version)
                 )
-                self._readers[f"{fact.stored_name}.{written}"] = fact, steps
+                self._readers[f"{event.stored_name}.{written}"] = event, steps
 
-    def topics(self, kind: type[Fact]) -> list[str]:
+    def topics(self, kind: type[Event]) -> list[str]:
         """Every stored name and version under which this kind of event, or a special case of it, is read."""
-        return [topic for topic, (fact, _) in self._readers.items() if issubclass(fact, kind)]
+        return [topic for topic, (event, _) in self._readers.items() if issubclass(event, kind)]
 
-    def row(self, fact: Fact) -> EventRow:
-        """One fact as the log keeps it."""
-        return EventRow(fact.originator_version, fact.originator_id, self._topics[type(fact)], state_of(fact))
+    def row(self, event: Event) -> EventRow:
+        """One event as the log keeps it."""
+        return EventRow(
+            event.originator_version, event.originator_id, self._topics[type(event)], state_of(event)
+        )
 
-    def fact(self, originator_id: UUID, originator_version: int, topic: str, state: bytes) -> Fact:
-        """One stored event as a fact of today, upcast if it is of an older version.
+    def event(self, originator_id: UUID, originator_version: int, topic: str, state: bytes) -> Event:
+        """One stored event as an event of today, upcast if it is of an older version.
 
         Raises:
-            UnreadableEvent: Name or version are unknown, or the state does not hold what it must.
+            UnreadableEventError: Name or version are unknown, or the state does not hold what it must.
         """
         reader = self._readers.get(topic)
         if reader is None:
-            raise UnreadableEvent(
+            raise UnreadableEventError(
                 topic, originator_id, originator_version, "this build knows no such name and version"
             )
-        fact, steps = reader
+        event, steps = reader
         try:
             for upcast in steps:
                 state = upcast(state)
-            told = told_by(state, fact)
+            told = told_by(state, event)
         except (ValueError, TypeError, AttributeError, OverflowError, msgspec.MsgspecError) as error:
-            raise UnreadableEvent(topic, originator_id, originator_version, str(error)) from error
+            raise UnreadableEventError(topic, originator_id, originator_version, str(error)) from error
         told["originator_id"] = originator_id
         told["originator_version"] = originator_version
-        return fact.of(told)
+        return event.of(told)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """One fact as the library keeps it."""
-        assert isinstance(domain_event, Fact)  # noqa: S101 - the library's signature is wider
+        """One event as the library keeps it."""
+        assert isinstance(domain_event, Event)  # noqa: S101 - the library's signature is wider
         row = self.row(domain_event)
         return StoredEvent(row.originator_id, row.originator_version, row.topic, row.state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
-        """One of the library's stored events as a fact of today.
+        """One of the library's stored events as an event of today.
 
         Raises:
-            UnreadableEvent: This build cannot read it.
+            UnreadableEventError: This build cannot read it.
         """
         stream = stored_event.originator_id
         assert isinstance(stream, UUID)  # noqa: S101 - our streams are UUIDs
-        return self.fact(stream, stored_event.originator_version, stored_event.topic, stored_event.state)
+        return self.event(stream, stored_event.originator_version, stored_event.topic, stored_event.state)

@@ -9,9 +9,9 @@ from psycopg import Cursor
 
 from offerlog_application.projections.page import Positioned, streams_with_repeats
 from offerlog_application.projections.proof import SliceProof, prove
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent
-from offerlog_infrastructure.postgres.log.mapper import FactMapper, UnreadableEvent
+from offerlog_infrastructure.postgres.log.mapper import EventMapper, UnreadableEventError
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
 
@@ -46,60 +46,60 @@ class ReadPage:
 
     Attributes:
         rows: All of them, as stored.
-        facts: Those that can be read.
+        events: Those that can be read.
         unreadable: Those that cannot.
         earlier: As in `Page`.
         proof: What all of them together add to the proof of each slice.
     """
 
     rows: Sequence[EventRow]
-    facts: Sequence[Positioned]
+    events: Sequence[Positioned]
     unreadable: Sequence[Unreadable]
     earlier: Mapping[UUID, Sequence[LifecycleEvent]]
     proof: Mapping[int, SliceProof]
 
 
 def read_page(
-    cursor: Cursor[Any], mapper: FactMapper, rows: Sequence[EventRow], *, whole_streams: bool = False
+    cursor: Cursor[Any], mapper: EventMapper, rows: Sequence[EventRow], *, whole_streams: bool = False
 ) -> ReadPage:
     """Read stored events; the cursor gives binary tuples.
 
     Args:
         cursor: Where to ask for earlier events of streams with repeats.
-        mapper: Knows the facts of this build.
+        mapper: Knows the events of this build.
         rows: In order of position, or stream by stream.
         whole_streams: Whether the rows hold every event of their streams, so that there are none earlier.
     """
-    facts: list[Positioned] = []
+    events: list[Positioned] = []
     unreadable: list[Unreadable] = []
-    read = mapper.fact
+    read = mapper.event
     for position, stream, version, topic, state in rows:
         try:
-            facts.append(Positioned(position, read(stream, version, topic, state)))
-        except UnreadableEvent as error:
+            events.append(Positioned(position, read(stream, version, topic, state)))
+        except UnreadableEventError as error:
             unreadable.append(Unreadable(position, stream, error))
-    repeating = streams_with_repeats(facts)
+    repeating = streams_with_repeats(events)
     earlier: dict[UUID, list[LifecycleEvent]] = {stream: [] for stream in repeating}
     if whole_streams:
-        found = [one.fact for one in facts if one.fact.originator_id in repeating]
+        found = [one.event for one in events if one.event.originator_id in repeating]
     else:
         found = _earlier(cursor, mapper, repeating, rows) if repeating else []
-    for fact in found:
-        if isinstance(fact, LifecycleEvent):
-            earlier[fact.originator_id].append(fact)
+    for event in found:
+        if isinstance(event, LifecycleEvent):
+            earlier[event.originator_id].append(event)
     proof = prove((row[0], row[1]) for row in rows)
-    return ReadPage(rows, facts, unreadable, earlier, proof)
+    return ReadPage(rows, events, unreadable, earlier, proof)
 
 
 def _earlier(
-    cursor: Cursor[Any], mapper: FactMapper, streams: set[UUID], rows: Sequence[EventRow]
-) -> list[Fact]:
+    cursor: Cursor[Any], mapper: EventMapper, streams: set[UUID], rows: Sequence[EventRow]
+) -> list[Event]:
     """All events of some streams up to the end of these rows, as far as they can be read."""
-    facts = []
+    events = []
     last = max(row[0] for row in rows)
     for _, stream, version, topic, state in cursor.execute(_EARLIER, (list(streams), last), prepare=True):
         try:
-            facts.append(mapper.fact(stream, version, topic, state))
-        except UnreadableEvent:
+            events.append(mapper.event(stream, version, topic, state))
+        except UnreadableEventError:
             continue  # the stream is a dead letter from there on, or becomes one with this page
-    return facts
+    return events

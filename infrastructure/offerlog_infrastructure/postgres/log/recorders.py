@@ -117,7 +117,7 @@ class LogRecorder(PostgresApplicationRecorder):
         Raises:
             StreamConflict: A version is taken or being taken; nothing was stored.
             OperationalError: The server could not be reached; nothing was stored.
-            OutcomeUnknown: The server stayed away for a minute after the commit was sent.
+            OutcomeUnknownError: The server stayed away for a minute after the commit was sent.
         """
         xid: str | None = None
         position: int | None = None

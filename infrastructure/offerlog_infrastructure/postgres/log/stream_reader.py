@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import tuple_row
 
 from offerlog_application.reading.read_budget import check_read
-from offerlog_domain.event_fields import Fact
+from offerlog_domain.event_fields import Event
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.reading import read
 
@@ -25,25 +25,25 @@ class StreamReader:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
-        self._mapper = application.facts
+        self._mapper = application.event_mapper
 
-    def facts(self, stream: UUID) -> Sequence[Fact]:
+    def events(self, stream: UUID) -> Sequence[Event]:
         """The whole stream, in order.
 
         Raises:
             ReadTimeoutError: It takes longer than a read may.
             ReadCancelledError: Nobody waits for it any more.
-            StoreUnavailable: The store cannot be reached.
-            UnreadableEvent: A stored event is unknown to this build.
+            StoreUnavailableError: The store cannot be reached.
+            UnreadableEventError: A stored event is unknown to this build.
         """
         with (
             read(self._datastore) as whole,
             whole.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
             stored = cursor.execute(_STREAM, (stream,)).fetchall()
-        facts: list[Fact] = []
+        events: list[Event] = []
         for version, topic, state in stored:
             if version % _STEP == 0:
                 check_read()
-            facts.append(self._mapper.fact(stream, version, topic, state))
-        return facts
+            events.append(self._mapper.event(stream, version, topic, state))
+        return events

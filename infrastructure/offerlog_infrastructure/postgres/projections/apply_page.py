@@ -40,27 +40,28 @@ _POISON: Final = 8
 """With more streams than this in a page and every one of them failing, it is not the events."""
 
 
-def feed(cursor: Cursor[Any], view: str, write: Write, page: ReadPage) -> None:
+def feed(cursor: Cursor[Any], projection: str, write: Write, page: ReadPage) -> None:
     """Write a page to a view, with its proof and its dead letters, in the cursor's transaction.
 
     Raises:
         psycopg.Error: The store is in trouble; nothing was written.
         Exception: Not one of many visitor-offers can be written; nothing was.
     """
-    dead = {row[0] for row in cursor.execute(_DEAD, (view,), prepare=True).fetchall()}
+    dead = {row[0] for row in cursor.execute(_DEAD, (projection,), prepare=True).fetchall()}
     broken = {one.stream: one for one in reversed(page.unreadable) if one.stream not in dead}
-    facts = page.facts
+    events = page.events
     if dead or broken:
-        facts = [
+        events = [
             one
-            for one in facts
-            if one.fact.originator_id not in dead
+            for one in events
+            if one.event.originator_id not in dead
             and (
-                one.fact.originator_id not in broken or one.position < broken[one.fact.originator_id].position
+                one.event.originator_id not in broken
+                or one.position < broken[one.event.originator_id].position
             )
         ]
-    refused = _write(cursor, write, facts, page.earlier) if facts else []
-    if len(refused) > _POISON and len(refused) == len({one.fact.originator_id for one in facts}):
+    refused = _write(cursor, write, events, page.earlier) if events else []
+    if len(refused) > _POISON and len(refused) == len({one.event.originator_id for one in events}):
         raise refused[0].error  # nothing at all can be written: that is no matter of single events
     broken |= {one.stream: one for one in refused}
     slices = page.proof
@@ -70,50 +71,50 @@ def feed(cursor: Cursor[Any], view: str, write: Write, page: ReadPage) -> None:
             for position, stream, *_ in page.rows
             if stream not in dead and (stream not in broken or position < broken[stream].position)
         )
-        _bury(cursor, view, page, dead, broken)
+        _bury(cursor, projection, page, dead, broken)
     if slices:
         counts, digests = [one.events for one in slices.values()], [one.digest for one in slices.values()]
-        cursor.execute(_PROVE, (view, list(slices), counts, digests), prepare=True)
+        cursor.execute(_PROVE, (projection, list(slices), counts, digests), prepare=True)
 
 
 def _write(
     cursor: Cursor[Any],
     write: Write,
-    facts: Sequence[Positioned],
+    events: Sequence[Positioned],
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
 ) -> list[Unreadable]:
-    """Write facts, as far as they can be written.
+    """Write events, as far as they can be written.
 
     Returns:
         For each stream with an event that cannot be written, the first such event.
     """
     try:
         with cursor.connection.transaction():
-            write(cursor, Page(facts, earlier))
+            write(cursor, Page(events, earlier))
     except psycopg.Error as error:
         if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
             raise  # the store's trouble, not an event's
-        return _write_apart(cursor, write, facts, earlier, error)
+        return _write_apart(cursor, write, events, earlier, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to one visitor-offer
-        return _write_apart(cursor, write, facts, earlier, error)
+        return _write_apart(cursor, write, events, earlier, error)
     return []
 
 
 def _write_apart(
     cursor: Cursor[Any],
     write: Write,
-    facts: Sequence[Positioned],
+    events: Sequence[Positioned],
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
     error: Exception,
 ) -> list[Unreadable]:
     """After a failure: halve the streams until one that fails stands alone."""
-    streams = sorted({one.fact.originator_id for one in facts})
+    streams = sorted({one.event.originator_id for one in events})
     if len(streams) == 1:
-        return [_write_prefix(cursor, write, facts, earlier, error)]
+        return [_write_prefix(cursor, write, events, earlier, error)]
     first = set(streams[: len(streams) // 2])
     halves = (
-        [one for one in facts if one.fact.originator_id in first],
-        [one for one in facts if one.fact.originator_id not in first],
+        [one for one in events if one.event.originator_id in first],
+        [one for one in events if one.event.originator_id not in first],
     )
     return [failed for half in halves for failed in _write(cursor, write, half, earlier)]
 
@@ -121,7 +122,7 @@ def _write_apart(
 def _write_prefix(
     cursor: Cursor[Any],
     write: Write,
-    facts: Sequence[Positioned],
+    events: Sequence[Positioned],
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
     error: Exception,
 ) -> Unreadable:
@@ -130,12 +131,12 @@ def _write_prefix(
     Returns:
         Its first event that cannot be.
     """
-    written, failing = 0, len(facts)  # so many of them can be written; so many cannot
+    written, failing = 0, len(events)  # so many of them can be written; so many cannot
     while failing - written > 1:
         middle = (written + failing) // 2
         try:
             with cursor.connection.transaction(force_rollback=True):
-                write(cursor, Page(facts[:middle], earlier))
+                write(cursor, Page(events[:middle], earlier))
         except psycopg.Error as trouble:
             if not isinstance(trouble, psycopg.DataError | psycopg.IntegrityError):
                 raise  # the store's trouble, not an event's
@@ -145,26 +146,26 @@ def _write_prefix(
         else:
             written = middle
     if written:
-        write(cursor, Page(facts[:written], earlier))
-    return Unreadable(facts[written].position, facts[written].fact.originator_id, error)
+        write(cursor, Page(events[:written], earlier))
+    return Unreadable(events[written].position, events[written].event.originator_id, error)
 
 
 def _bury(
-    cursor: Cursor[Any], view: str, page: ReadPage, dead: set[UUID], broken: Mapping[UUID, Unreadable]
+    cursor: Cursor[Any], projection: str, page: ReadPage, dead: set[UUID], broken: Mapping[UUID, Unreadable]
 ) -> None:
     """Note the new dead letters, and how many more events wait behind old ones."""
     waiting: dict[UUID, int] = {}
     for position, stream, *_ in page.rows:
         if stream in dead or (stream in broken and position >= broken[stream].position):
             waiting[stream] = waiting.get(stream, 0) + 1
-    known = {one.fact.originator_id: one.fact for one in page.facts}
+    known = {one.event.originator_id: one.event for one in page.events}
     rows = {(row[0], row[1]): row for row in page.rows}
     for stream, count in waiting.items():
         if stream in dead:
-            cursor.execute(_WAIT, (count, view, stream))
+            cursor.execute(_WAIT, (count, projection, stream))
             continue
-        one, fact = broken[stream], known.get(stream)
+        one, event = broken[stream], known.get(stream)
         _, _, version, topic, _ = rows[one.position, stream]
-        where = (fact.organization, fact.action_map_id) if fact is not None else (None, None)
+        where = (event.organization, event.action_map_id) if event is not None else (None, None)
         error = f"{type(one.error).__name__}: {one.error}".replace("\0", "")[:_LONGEST_ERROR]
-        cursor.execute(_DIE, (view, stream, one.position, version, topic, error, *where, count))
+        cursor.execute(_DIE, (projection, stream, one.position, version, topic, error, *where, count))

@@ -11,7 +11,7 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, read_page
 from offerlog_infrastructure.postgres.projections.apply_page import feed
-from offerlog_infrastructure.postgres.projections.tables import VIEWS, View, prepare
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, prepare
 
 _LIST: LiteralString = """
     SELECT view, originator_id AS stream, position, originator_version AS version, topic, error, dead_at,
@@ -44,11 +44,11 @@ class PostgresDeadLetters:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return [DeadLetter(**row) for row in cursor.execute(_LIST).fetchall()]
 
-    def short_by(self, view: str, organization: str, action_maps: Sequence[str] = ()) -> int:
+    def short_by(self, projection: str, organization: str, action_maps: Sequence[str] = ()) -> int:
         """How many events a projection lacks of what is asked for; those of unknown origin always count."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             maps = list(action_maps)
-            row = cursor.execute(_SHORT_BY, (view, organization, maps, maps), prepare=True).fetchone()
+            row = cursor.execute(_SHORT_BY, (projection, organization, maps, maps), prepare=True).fetchone()
             return int(row["events"]) if row else 0
 
     def retry(self) -> int:
@@ -58,12 +58,12 @@ class PostgresDeadLetters:
             How many visitor-offers are dead letters no more.
         """
         lifted = 0
-        by_name = {view.name: view for view in VIEWS}
+        by_name = {projection.name: projection for projection in PROJECTIONS}
         for letter in self.all():
-            lifted += self._retry(by_name[letter.view], letter.stream)
+            lifted += self._retry(by_name[letter.projection], letter.stream)
         return lifted
 
-    def _retry(self, view: View, stream: UUID) -> bool:
+    def _retry(self, projection: Projection, stream: UUID) -> bool:
         with store_reached(self._application.reading), self._application.connect() as connection:
             prepare(connection)
             with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
@@ -71,14 +71,20 @@ class PostgresDeadLetters:
                 cursor.execute("SET LOCAL lock_timeout = 0")
                 position = cursor.execute(
                     "SELECT notification_id FROM offerlog_tracking WHERE application_name = %s FOR UPDATE",
-                    (view.name,),
+                    (projection.name,),
                 ).fetchone()
-                lifted = cursor.execute(_LIFT, (view.name, stream)).fetchone()
+                lifted = cursor.execute(_LIFT, (projection.name, stream)).fetchone()
                 if position is None or lifted is None:
                     return False
                 rows = cursor.execute(_WAITING, (stream, lifted[0], position[0])).fetchall()
-                feed(cursor, view.name, view.apply, read_page(cursor, self._application.facts, rows))
+                feed(
+                    cursor,
+                    projection.name,
+                    projection.apply,
+                    read_page(cursor, self._application.event_mapper, rows),
+                )
                 still = cursor.execute(
-                    "SELECT FROM dead_letters WHERE view = %s AND originator_id = %s", (view.name, stream)
+                    "SELECT FROM dead_letters WHERE view = %s AND originator_id = %s",
+                    (projection.name, stream),
                 ).fetchone()
                 return still is None

@@ -14,7 +14,7 @@ from typing import Final, LiteralString
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.ports.tracing import UNTRACED, Trace, ViewedPage
+from offerlog_application.ports.tracing import UNTRACED, ProjectedPage, Trace
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -22,7 +22,7 @@ from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.log.hung_sessions import Silent, end_hung_sessions
 from offerlog_infrastructure.postgres.log.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.projections.apply_page import feed
-from offerlog_infrastructure.postgres.projections.tables import VIEWS, View, prepare
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, prepare
 
 PAGE: Final = 2_000
 """How many events one transaction of the projector takes."""
@@ -66,11 +66,15 @@ class Projector:
     """
 
     def __init__(
-        self, application: OfferlogApplication, views: Sequence[View] = VIEWS, *, trace: Trace = UNTRACED
+        self,
+        application: OfferlogApplication,
+        projections: Sequence[Projection] = PROJECTIONS,
+        *,
+        trace: Trace = UNTRACED,
     ) -> None:
         self._application = application
         self._trace = trace
-        self._views = views
+        self._views = projections
         self._recorder = application.positions
         self._woken = threading.Event()
         self._stopped = threading.Event()
@@ -114,7 +118,7 @@ class Projector:
         connection.execute("SET idle_session_timeout = '10s'")
         connection.execute("SET lock_timeout = 0")  # a rebuild that switches holds the positions for a while
         prepare(connection)
-        owned: list[View] = []
+        owned: list[Projection] = []
         looked = checked = 0.0
         silent: Silent = frozenset()
         log = self._application.log
@@ -148,27 +152,29 @@ class Projector:
                 self._woken.clear()
 
     @staticmethod
-    def _anything_new(cursor: Cursor[DictRow], owned: Sequence[View], safe: int) -> bool:
+    def _anything_new(cursor: Cursor[DictRow], owned: Sequence[Projection], safe: int) -> bool:
         """Whether the log holds anything that one of these views lacks."""
-        row = cursor.execute(_ANYTHING_NEW, (safe, [view.name for view in owned]), prepare=True).fetchone()
+        row = cursor.execute(
+            _ANYTHING_NEW, (safe, [projection.name for projection in owned]), prepare=True
+        ).fetchone()
         return row is not None and bool(row["new"])
 
-    def _claim(self, connection: Connection[DictRow], owned: Sequence[View]) -> list[View]:
+    def _claim(self, connection: Connection[DictRow], owned: Sequence[Projection]) -> list[Projection]:
         claimed = []
-        for number, view in enumerate(self._views):
-            if view not in owned:
+        for number, projection in enumerate(self._views):
+            if projection not in owned:
                 row = connection.execute(
                     "SELECT pg_try_advisory_lock(%s, %s) AS mine", (LOCK_SPACE, number)
                 ).fetchone()
                 if row is not None and row["mine"]:
-                    claimed.append(view)
+                    claimed.append(projection)
         return claimed
 
-    def _turn(self, connection: Connection[DictRow], owned: Sequence[View], safe: int) -> bool:
+    def _turn(self, connection: Connection[DictRow], owned: Sequence[Projection], safe: int) -> bool:
         """One page for the views that are furthest behind; returns whether there was one."""
-        fed: list[ViewedPage] = []
+        fed: list[ProjectedPage] = []
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            cursor.execute(_POSITIONS, ([view.name for view in owned],), prepare=True)
+            cursor.execute(_POSITIONS, ([projection.name for projection in owned],), prepare=True)
             positions: dict[str, int] = dict(cursor.fetchall())
             behind = min(positions.values())
             ahead = [position for position in positions.values() if position > behind]
@@ -176,13 +182,15 @@ class Projector:
             last = found[-1][0] if found else min(ahead, default=0)
             if not behind < last <= safe:
                 return False
-            page = read_page(cursor, self._application.facts, found)
-            for view in owned:
-                if positions[view.name] == behind:
+            page = read_page(cursor, self._application.event_mapper, found)
+            for projection in owned:
+                if positions[projection.name] == behind:
                     began = time.time_ns()
-                    feed(cursor, view.name, view.apply, page)
-                    self._recorder.advance(connection, view.name, last)
-                    fed.append(ViewedPage(view.name, behind, last, len(found), began, time.time_ns()))
+                    feed(cursor, projection.name, projection.apply, page)
+                    self._recorder.advance(connection, projection.name, last)
+                    fed.append(
+                        ProjectedPage(projection.name, behind, last, len(found), began, time.time_ns())
+                    )
         for shown in fed:  # it is durable; and so the writer has heard of the commits in it
             self._trace.page(shown)
         return True

@@ -9,7 +9,7 @@ from offerlog_application.reading.read_models import Proof, SliceDifference
 from offerlog_infrastructure.postgres.connections import unlimited
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.projections.tables import VIEWS
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 
 _PROOFS: LiteralString = """
     SELECT t.application_name AS view, t.notification_id AS position,
@@ -48,19 +48,19 @@ class PostgresProofs:
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
 
-    def proof(self, view: str) -> Proof:
+    def proof(self, projection: str) -> Proof:
         """What a projection has folded in by now; costs one small query.
 
         Raises:
             KeyError: There is no such projection.
         """
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            row = cursor.execute(_PROOFS, _asked(view)).fetchone()
+            row = cursor.execute(_PROOFS, _asked(projection)).fetchone()
         if row is None:
-            raise KeyError(view)
+            raise KeyError(projection)
         return _proof(row, ())
 
-    def verify(self, view: str | None = None) -> Sequence[Proof]:
+    def verify(self, projection: str | None = None) -> Sequence[Proof]:
         """Every projection's proof compared with the log's own at its position; reads the whole log.
 
         Raises:
@@ -70,9 +70,9 @@ class PostgresProofs:
             unlimited(cursor.connection)  # it reads the whole log
             # One snapshot: position, proof and log as of the same moment.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            rows = cursor.execute(_PROOFS, _asked(view)).fetchall()
+            rows = cursor.execute(_PROOFS, _asked(projection)).fetchall()
             if not rows:
-                raise KeyError(view)
+                raise KeyError(projection)
             found = []
             for row in rows:
                 at = {"view": row["view"], "position": row["position"]}
@@ -81,9 +81,9 @@ class PostgresProofs:
             return found
 
 
-def _asked(view: str | None) -> tuple[list[str], list[str]]:
+def _asked(projection: str | None) -> tuple[list[str], list[str]]:
     """That projection, or all of them: their names, and one table of each."""
-    asked = [one for one in VIEWS if view in (None, one.name)]
+    asked = [one for one in PROJECTIONS if projection in (None, one.name)]
     return [one.name for one in asked], [one.tables[0] for one in asked]
 
 

@@ -38,7 +38,7 @@ class PostgresChanges:
         changed then.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         with read(self._datastore) as cursor, cursor.connection.cursor(row_factory=tuple_row) as rows:
             states = rows.execute(_STATES, (behind, position, _MOST_EVENTS + 1)).fetchall()
@@ -57,7 +57,7 @@ class PostgresChanges:
         """Return which of these maps the organization has events of.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         with read(self._datastore) as cursor, cursor.connection.cursor(row_factory=tuple_row) as rows:
             return {one for (one,) in rows.execute(_KNOWN_MAPS, (list(action_maps), organization))}

@@ -22,7 +22,7 @@ from offerlog_application.reading.read_models import (
 )
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.mapper import UnreadableEvent
+from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 from offerlog_infrastructure.postgres.reads.lookups import Lookups
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
 
@@ -128,7 +128,7 @@ class PostgresReadSide:
         Raises:
             TooManySuppressionsError: They have more than 10,000 together.
             ReadTimeoutError: It took longer than a look-up may.
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
         found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
@@ -202,16 +202,16 @@ class PostgresReadSide:
             assert row is not None  # noqa: S101 - an aggregate has one row
             return int(row["position"] or 0)
 
-    def _age(self, event: Sequence[Any]) -> float | None:
+    def _age(self, missing: Sequence[Any]) -> float | None:
         """Seconds since the oldest event that a projection lacks was recorded; 0 where it lacks none."""
-        stream, version, topic, state = event
+        stream, version, topic, state = missing
         if stream is None:
             return 0.0
         try:
-            fact = self._application.facts.fact(stream, version, topic, bytes(state))
-        except UnreadableEvent:
+            event = self._application.event_mapper.event(stream, version, topic, bytes(state))
+        except UnreadableEventError:
             return None
-        return max((self._clock.now() - fact.recorded_at).total_seconds(), 0.0)
+        return max((self._clock.now() - event.recorded_at).total_seconds(), 0.0)
 
 
 def _suppression(row: DictRow) -> Suppression:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 
 
@@ -16,7 +16,7 @@ class LockGate:
     """
 
     def __init__(self) -> None:
-        self._locked: dict[str, StoreUnavailable] = {}
+        self._locked: dict[str, StoreUnavailableError] = {}
         self._trying: set[str] = set()
         self._lock = threading.Lock()
 
@@ -25,19 +25,19 @@ class LockGate:
         """Run a statement in this block; where it is known to be locked out, one caller tries for all.
 
         Raises:
-            StoreUnavailable: It was locked out, and another caller is waiting for the lock now.
+            StoreUnavailableError: It was locked out, and another caller is waiting for the lock now.
         """
         with self._lock:
             known = self._locked.get(statement)
             if known is not None:
                 if statement in self._trying:
-                    raise StoreUnavailable(
+                    raise StoreUnavailableError(
                         known.detail, known.trouble, table=known.table, holder=known.holder
                     ) from known
                 self._trying.add(statement)
         try:
             yield
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             with self._lock:
                 if error.trouble is StoreTrouble.LOCKED:
                     self._locked[statement] = error

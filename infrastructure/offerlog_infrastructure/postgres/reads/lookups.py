@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Cursor
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.event_log import Closed
+from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -45,9 +45,9 @@ class Lookups:
 
         Raises:
             ReadTimeoutError: It took longer than a look-up may.
-            StoreUnavailable: The store cannot do its work; where a table is locked, after five seconds, or at
-                once while another look-up of the kind waits for the lock.
-            Closed: The service has been closed.
+            StoreUnavailableError: The store cannot do its work; where a table is locked, after five
+                seconds, or at once while another look-up of the kind waits for the lock.
+            ClosedError: The service has been closed.
         """
         with self._gate.passing(statement), store_reached(self._application.reading):
             return self._rows(statement, parameters)
@@ -68,7 +68,7 @@ class Lookups:
                     raise
                 break  # it ended meanwhile: a statement that only reads may be asked again
         if self._closed.is_set():
-            raise Closed
+            raise ClosedError
         connection = self._application.connect(answer_within=_ANSWER_SECONDS)
         limits = f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'; SET statement_timeout = '%d s'"
         connection.execute(limits.encode() % _STATEMENT_SECONDS)

@@ -35,7 +35,7 @@ def read(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
     Raises:
         ReadTimeoutError: The time is over.
         ReadCancelledError: Nobody waits for the answer any more.
-        StoreUnavailable: The store cannot be reached.
+        StoreUnavailableError: The store cannot be reached.
     """
     budget = current_budget() or ReadBudget(STATEMENT_SECONDS)
     with store_reached(datastore), datastore.get_connection() as connection:

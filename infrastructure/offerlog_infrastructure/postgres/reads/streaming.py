@@ -29,7 +29,7 @@ def stream_rows(
     Raises:
         ReadTimeoutError: A page took longer than it may.
         ReadCancelledError: Nobody waits for the list any more.
-        StoreUnavailable: The store cannot be reached.
+        StoreUnavailableError: The store cannot be reached.
     """
     while True:
         with read(datastore) as cursor:

@@ -60,7 +60,7 @@ class RefusalCounter:
         """Refusals by reason in the quarter-hours that [since, until) touches; None leaves that end open.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         first = None if since is None else slot_of(since)
         end = None if until is None else min(slot_of(until, round_up=True), _LAST_SLOT)
@@ -83,7 +83,7 @@ class RefusalCounter:
         At most one process folds at a time; the others return 0.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
             row = cursor.execute("SELECT pg_try_advisory_xact_lock(%s) AS mine", (_LOCK_KEY,)).fetchone()

@@ -94,7 +94,7 @@ class RefusalLog:
 
         Raises:
             ReadTimeoutError: A page took longer than it may.
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         first, end = since or _BEGINNING, until or _END
         where = {
@@ -118,7 +118,7 @@ class RefusalLog:
             How many were deleted, at most `limit`.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
             return cursor.execute(_PRUNE, {"before": before, "limit": limit}).rowcount

@@ -60,7 +60,7 @@ class TextQuota:
         """The same refusals, without the texts that are beyond the quota.
 
         Raises:
-            StoreUnavailable: The store cannot be reached.
+            StoreUnavailableError: The store cannot be reached.
         """
         kept = []
         for refusal in refusals:

@@ -12,14 +12,14 @@ from typing import Final
 from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.projections.rebuilds import RebuildProgress, RebuildRunning
+from offerlog_application.projections.rebuilds import RebuildProgress, RebuildRunningError
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
 from offerlog_infrastructure.postgres.projections.rebuild.loading import load
-from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
+from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
 from offerlog_infrastructure.postgres.projections.rebuild.swap import catch_up, prove_and_switch
-from offerlog_infrastructure.postgres.projections.tables import View, prepare
+from offerlog_infrastructure.postgres.projections.tables import Projection, prepare
 
 _LOCK_NUMBER: Final = 100
 """The second key of the advisory lock that keeps rebuilds apart."""
@@ -27,7 +27,7 @@ _LOCK_NUMBER: Final = 100
 
 def rebuild(
     application: OfferlogApplication,
-    views: Sequence[View],
+    projections: Sequence[Projection],
     *,
     told: Callable[[RebuildProgress], None] = lambda _: None,
     accept_difference: bool = False,
@@ -37,35 +37,37 @@ def rebuild(
 
     Args:
         application: The log.
-        views: Which; each event is read once for all of them.
+        projections: Which; each event is read once for all of them.
         told: Is told how far it is, several times a second.
         accept_difference: Whether to switch although old and new differ.
         switch: False to compare only.
 
     Raises:
-        RebuildRunning: Another one is at work.
-        ProjectionsDiffer: Old and new differ at the same position.
-        NotProjected: The live projection does not move.
+        RebuildRunningError: Another one is at work.
+        ProjectionsDifferError: Old and new differ at the same position.
+        NotProjectedError: The live projection does not move.
         TablesInUseError: Somebody else keeps the live tables locked.
         RebuildWorkersError: The processes that load ended before the last slice.
-        SchemaNotMade: The database's user may not make the schema that it takes.
+        SchemaNotMadeError: The database's user may not make the schema that it takes.
     """
-    workshop = Workshop(application.log.datastore.schema)
+    staging = StagingSchema(application.log.datastore.schema)
     with application.connect() as connection, _alone(connection):
-        goal = workshop.goal(connection, views)
+        goal = staging.goal(connection, projections)
         if goal is None:
             goal = _last_event(connection, application.log.safe_position())
-            workshop.open(connection, views, goal)
-        workshop.enter(connection)
-        load(application, connection, workshop, views, told)
+            staging.open(connection, projections, goal)
+        staging.enter(connection)
+        load(application, connection, staging, projections, told)
         told(RebuildProgress("indexing", goal, goal))
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            with _indexed(application, workshop, views):
+            with _indexed(application, staging, projections):
                 prepare(connection)
                 told(RebuildProgress("catching up", goal, goal))
-                catch_up(application, cursor, views)
+                catch_up(application, cursor, projections)
             told(RebuildProgress("proving", goal, goal))
-            prove_and_switch(application, cursor, workshop, views, accept=accept_difference, switch=switch)
+            prove_and_switch(
+                application, cursor, staging, projections, accept=accept_difference, switch=switch
+            )
 
 
 @contextlib.contextmanager
@@ -74,7 +76,7 @@ def _alone(connection: Connection[DictRow]) -> Iterator[None]:
     lock = (LOCK_SPACE, _LOCK_NUMBER)
     row = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS mine", lock).fetchone()
     if row is None or not row["mine"]:
-        raise RebuildRunning
+        raise RebuildRunningError
     try:
         yield
     finally:
@@ -93,34 +95,36 @@ def _last_event(connection: Connection[DictRow], safe: int) -> int:
 
 
 @contextlib.contextmanager
-def _indexed(application: OfferlogApplication, workshop: Workshop, views: Sequence[View]) -> Iterator[None]:
+def _indexed(
+    application: OfferlogApplication, staging: StagingSchema, projections: Sequence[Projection]
+) -> Iterator[None]:
     """Finish the tables, and keep the server's vacuum off the live ones from then on.
 
     It takes a second at each table to make way: the switch, and all readers with it, need not wait for that.
     """
     with application.connect() as guard, guard.transaction(), guard.cursor() as cursor:
-        workshop.enter(guard)
-        with ThreadPoolExecutor(len(views) + 1) as pool:
+        staging.enter(guard)
+        with ThreadPoolExecutor(len(projections) + 1) as pool:
             # The server does the work: each view on a core of its own.
-            work = [pool.submit(_finish, application, workshop, view) for view in views]
-            work.append(pool.submit(workshop.keep_vacuum_off, cursor, views))
+            work = [pool.submit(_finish, application, staging, projection) for projection in projections]
+            work.append(pool.submit(staging.keep_vacuum_off, cursor, projections))
             for done in work:
                 done.result()
         with application.connect() as connection, announced("the rebuilt tables to be vacuumed"):
             # Behind all of it: while a transaction that began before is under way, no page is visible to all.
-            for view in views:
-                workshop.vacuum(connection, view)
+            for projection in projections:
+                staging.vacuum(connection, projection)
         yield
 
 
-def _finish(application: OfferlogApplication, workshop: Workshop, view: View) -> None:
+def _finish(application: OfferlogApplication, staging: StagingSchema, projection: Projection) -> None:
     """Sum up what the slices have loaded, and index it; once."""
-    with application.connect() as connection, announced(f"the indexes of the rebuilt {view.name}"):
-        workshop.enter(connection)
+    with application.connect() as connection, announced(f"the indexes of the rebuilt {projection.name}"):
+        staging.enter(connection)
         with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute("SELECT loaded FROM steps WHERE view = %s FOR UPDATE", (view.name,))
+            cursor.execute("SELECT loaded FROM steps WHERE view = %s FOR UPDATE", (projection.name,))
             if cursor.fetchone() == (False,):
-                if view.finish:
-                    cursor.execute(view.finish)
-                workshop.index(cursor, view)
-                cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (view.name,))
+                if projection.finish:
+                    cursor.execute(projection.finish)
+                staging.index(cursor, projection)
+                cursor.execute("UPDATE steps SET loaded = true WHERE view = %s", (projection.name,))

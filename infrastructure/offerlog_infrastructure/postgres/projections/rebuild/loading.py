@@ -16,8 +16,8 @@ from offerlog_application.projections.rebuilds import EndedWorker, RebuildProgre
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.rebuild.slices import load_slices
-from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
-from offerlog_infrastructure.postgres.projections.tables import View
+from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
+from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
 _LAST_WORDS: Final = 400
@@ -32,8 +32,8 @@ _WORKER: Final = "from offerlog_infrastructure.postgres.projections.rebuild.slic
 def load(
     application: OfferlogApplication,
     connection: Connection[DictRow],
-    workshop: Workshop,
-    views: Sequence[View],
+    staging: StagingSchema,
+    projections: Sequence[Projection],
     told: Callable[[RebuildProgress], None],
 ) -> None:
     """Load what is left; `told` hears how far it is, several times a second.
@@ -43,14 +43,14 @@ def load(
     """
     while (left := _left(connection, told).slices) >= _ALONE:
         # One more than there are cores: each waits for the server a third of its time.
-        with _workers(application, workshop, views, min(left, (os.cpu_count() or 1) + 1)) as workers:
+        with _workers(application, staging, projections, min(left, (os.cpu_count() or 1) + 1)) as workers:
             while left:
                 left = _await_slice(connection, workers, left, told)
                 if all(worker.returncode == 0 for worker in workers):
                     break  # what is left was held by somebody who has let go of it since
     with announced("a process of an earlier rebuild to let go of the last slice"):
         while left:
-            load_slices(connection, views)
+            load_slices(connection, projections)
             if left := _left(connection, told).slices:
                 time.sleep(_LOOK_SECONDS)
 
@@ -121,10 +121,10 @@ def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], Non
 
 @contextlib.contextmanager
 def _workers(
-    application: OfferlogApplication, workshop: Workshop, views: Sequence[View], count: int
+    application: OfferlogApplication, staging: StagingSchema, projections: Sequence[Projection], count: int
 ) -> Iterator[list[subprocess.Popen[str]]]:
     workers: list[subprocess.Popen[str]] = []
-    task = "\t".join([application.dsn, workshop.live, *(view.name for view in views)])
+    task = "\t".join([application.dsn, staging.live, *(projection.name for projection in projections)])
     try:
         for _ in range(count):
             worker = subprocess.Popen(  # noqa: S603 - our own code, in another process

@@ -15,11 +15,11 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_infrastructure.postgres.connections import connect
-from offerlog_infrastructure.postgres.log.mapper import FactMapper
+from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, EventRow, read_page
 from offerlog_infrastructure.postgres.projections.apply_page import feed
-from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
-from offerlog_infrastructure.postgres.projections.tables import VIEWS, View
+from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection
 
 _PAGE: Final = 5_000
 
@@ -35,9 +35,9 @@ _READ: LiteralString = f"""
 _DONE: LiteralString = "UPDATE slices SET done = true, events = %s WHERE number = %s"
 
 
-def load_slices(connection: Connection[Any], views: Sequence[View]) -> None:
+def load_slices(connection: Connection[Any], projections: Sequence[Projection]) -> None:
     """Load slice after slice until none is left; the connection is in the workshop, in auto-commit mode."""
-    mapper = FactMapper()
+    mapper = EventMapper()
     while True:
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             taken = cursor.execute(_TAKE).fetchone()
@@ -47,8 +47,8 @@ def load_slices(connection: Connection[Any], views: Sequence[View]) -> None:
             events = 0
             for rows in _whole_streams(connection, (low, high, goal)):
                 page = read_page(cursor, mapper, rows, whole_streams=True)
-                for view in views:
-                    feed(cursor, view.name, view.load, page)
+                for projection in projections:
+                    feed(cursor, projection.name, projection.load, page)
                 events += len(rows)
             cursor.execute(_DONE, (events, number))
 
@@ -73,16 +73,16 @@ def _whole_streams(connection: Connection[Any], bounds: tuple[Any, ...]) -> Iter
 def main() -> None:
     """A process of its own: the connection string, the live schema and the views come on standard input."""
     dsn, schema, *names = sys.stdin.readline().split("\t")
-    gc.disable()  # facts and rows make no cycles
+    gc.disable()  # events and rows make no cycles
     logging.disable()  # the starter speaks, also of what is waited for here
     threading.Thread(target=_end_with_starter, daemon=True).start()
     wanted = {name.strip() for name in names}
     try:
         with connect(dsn, schema) as connection:
-            Workshop(schema).enter(connection)
+            StagingSchema(schema).enter(connection)
             # What a crash of the server takes away is loaded again; the switch at the end waits for the disk.
             connection.execute("SET synchronous_commit TO off")
-            load_slices(connection, [view for view in VIEWS if view.name in wanted])
+            load_slices(connection, [projection for projection in PROJECTIONS if projection.name in wanted])
     except Exception as error:  # noqa: BLE001 - whatever it is, the starter shows it
         sys.exit(f"{type(error).__name__}: {error}")
 

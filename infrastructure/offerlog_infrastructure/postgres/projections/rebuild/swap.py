@@ -7,16 +7,20 @@ from typing import Any, Final
 import psycopg
 from psycopg import Cursor
 
-from offerlog_application.ports.event_log import StoreUnavailable
+from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_application.projections.rebuilds import NotProjected, ProjectionsDiffer, TablesInUseError
+from offerlog_application.projections.rebuilds import (
+    NotProjectedError,
+    ProjectionsDifferError,
+    TablesInUseError,
+)
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import READ_PAGE, read_page
 from offerlog_infrastructure.postgres.projections.apply_page import feed
 from offerlog_infrastructure.postgres.projections.projector import PAGE
-from offerlog_infrastructure.postgres.projections.rebuild.stage import Workshop
-from offerlog_infrastructure.postgres.projections.tables import View
+from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
+from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
 _SWITCHES_TRIED: Final = 20
@@ -25,61 +29,65 @@ _STALLED_SECONDS: Final = 60.0
 _HANGS_SECONDS: Final = 10
 
 
-def catch_up(application: OfferlogApplication, cursor: Cursor[Any], views: Sequence[View]) -> None:
+def catch_up(
+    application: OfferlogApplication, cursor: Cursor[Any], projections: Sequence[Projection]
+) -> None:
     """Take in what the live views have taken in since; waits for those that are not as far as we are."""
-    for view in views:
+    for projection in projections:
         while True:
-            ours, live = _positions(cursor, view)
+            ours, live = _positions(cursor, projection)
             if live < ours:
-                _await_live(cursor, view)
-            elif not _take_in(application, cursor, view, ours, live):
+                _await_live(cursor, projection)
+            elif not _take_in(application, cursor, projection, ours, live):
                 break
 
 
-def _await_live(cursor: Cursor[Any], view: View) -> None:
+def _await_live(cursor: Cursor[Any], projection: Projection) -> None:
     """Wait until the live view is as far as the new one.
 
     Raises:
-        NotProjected: It does not move.
+        NotProjectedError: It does not move.
     """
     stood, since = -1, time.monotonic()
-    what = f"the live projection {view.name} to come as far as the rebuilt one"
+    what = f"the live projection {projection.name} to come as far as the rebuilt one"
     with announced(what, _STALLED_SECONDS) as wait:
         while True:
-            ours, live = _positions(cursor, view)
+            ours, live = _positions(cursor, projection)
             if live >= ours:
                 return
             if live > stood:
                 stood, since = live, time.monotonic()
             elif time.monotonic() - since > _STALLED_SECONDS:
-                raise NotProjected(view.name, live)
+                raise NotProjectedError(projection.name, live)
             wait.reason = f"it stands at position {live:,} of {ours:,}"
             time.sleep(_LOOK_SECONDS)
 
 
-def _positions(cursor: Cursor[Any], view: View) -> tuple[int, int]:
+def _positions(cursor: Cursor[Any], projection: Projection) -> tuple[int, int]:
     row = cursor.execute(
         "SELECT s.position, t.notification_id FROM steps s JOIN offerlog_tracking t"
         " ON t.application_name = s.view WHERE s.view = %s",
-        (view.name,),
+        (projection.name,),
     ).fetchone()
     assert row is not None  # noqa: S101 - the workshop was opened for it
     return row[0], row[1]
 
 
-def _take_in(application: OfferlogApplication, cursor: Cursor[Any], view: View, ours: int, live: int) -> bool:
+def _take_in(
+    application: OfferlogApplication, cursor: Cursor[Any], projection: Projection, ours: int, live: int
+) -> bool:
     """One page from our position up to the live one; False where there is none."""
     if ours == live:
         return False
     with cursor.connection.transaction():
         rows = cursor.execute(READ_PAGE, (ours, live, PAGE), prepare=True).fetchall()
         last = rows[-1][0] if rows else live
-        feed(cursor, view.name, view.apply, read_page(cursor, application.facts, rows))
-        cursor.execute("UPDATE steps SET position = %s WHERE view = %s", (last, view.name))
+        feed(cursor, projection.name, projection.apply, read_page(cursor, application.event_mapper, rows))
+        cursor.execute("UPDATE steps SET position = %s WHERE view = %s", (last, projection.name))
     return True
 
 
-def _lock_out_readers(cursor: Cursor[Any], workshop: Workshop, views: Sequence[View]) -> None:
+def _lock_out_readers(cursor: Cursor[Any], staging: StagingSchema, projections: Sequence[Projection]) -> None:
     """Get the live tables alone. Readers queue behind who waits for that, so it waits for moments only.
 
     Raises:
@@ -89,7 +97,7 @@ def _lock_out_readers(cursor: Cursor[Any], workshop: Workshop, views: Sequence[V
         try:
             with cursor.connection.transaction():
                 cursor.execute("SET LOCAL statement_timeout = '100ms'")
-                workshop.lock_out_readers(cursor, views)
+                staging.lock_out_readers(cursor, projections)
                 cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
         except psycopg.errors.QueryCanceled:
             if attempt == _LOCKS_TRIED:
@@ -102,8 +110,8 @@ def _lock_out_readers(cursor: Cursor[Any], workshop: Workshop, views: Sequence[V
 def prove_and_switch(
     application: OfferlogApplication,
     cursor: Cursor[Any],
-    workshop: Workshop,
-    views: Sequence[View],
+    staging: StagingSchema,
+    projections: Sequence[Projection],
     *,
     accept: bool,
     switch: bool,
@@ -111,21 +119,21 @@ def prove_and_switch(
     """Hold the projector, compare old and new at one position, and put the new in the place of the old.
 
     Raises:
-        ProjectionsDiffer: They differ, and that was not accepted.
+        ProjectionsDifferError: They differ, and that was not accepted.
         TablesInUseError: Somebody held a live table all the while.
-        StoreUnavailable: This process was stopped meanwhile, so the server has ended its connection.
+        StoreUnavailableError: This process was stopped meanwhile, so the server has ended its connection.
     """
     with announced("the live projections and the rebuilt ones to be compared") as wait:
         for attempt in range(1, _SWITCHES_TRIED + 1):
             try:
-                _try_to_switch(application, cursor, workshop, views, accept=accept, switch=switch)
+                _try_to_switch(application, cursor, staging, projections, accept=accept, switch=switch)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
                 if attempt == _SWITCHES_TRIED:
                     raise TablesInUseError(attempt, str(error)) from error
                 wait.reason = f"try {attempt} of {_SWITCHES_TRIED} failed ({error})"
                 time.sleep(_LOOK_SECONDS)
             except psycopg.errors.IdleInTransactionSessionTimeout as error:
-                raise StoreUnavailable(
+                raise StoreUnavailableError(
                     f"the rebuild stood still for {_HANGS_SECONDS} seconds while projections waited for it,"
                     " so the server ended it; the live ones stay in place: run the same command again",
                     StoreTrouble.RESTARTING,
@@ -137,8 +145,8 @@ def prove_and_switch(
 def _try_to_switch(
     application: OfferlogApplication,
     cursor: Cursor[Any],
-    workshop: Workshop,
-    views: Sequence[View],
+    staging: StagingSchema,
+    projections: Sequence[Projection],
     *,
     accept: bool,
     switch: bool,
@@ -151,15 +159,15 @@ def _try_to_switch(
         cursor.execute(
             "SELECT FROM offerlog_tracking WHERE application_name = ANY(%s)"
             " ORDER BY application_name FOR UPDATE",
-            ([view.name for view in views],),
+            ([projection.name for projection in projections],),
         )
-        workshop.keep_vacuum_off(cursor, views)
-        catch_up(application, cursor, views)
-        found = [one for view in views for one in workshop.differences(cursor, view)]
+        staging.keep_vacuum_off(cursor, projections)
+        catch_up(application, cursor, projections)
+        found = [one for projection in projections for one in staging.differences(cursor, projection)]
         if found and not accept:
-            raise ProjectionsDiffer(found)
+            raise ProjectionsDifferError(found)
         if switch:
-            _lock_out_readers(cursor, workshop, views)
-            for view in views:
-                workshop.move_in(cursor, view)
-        workshop.close(cursor)
+            _lock_out_readers(cursor, staging, projections)
+            for projection in projections:
+                staging.move_in(cursor, projection)
+        staging.close(cursor)

@@ -7,18 +7,18 @@ from psycopg import Connection, sql
 from offerlog_infrastructure.postgres.projections.tables.current_state import CURRENT_STATE
 from offerlog_infrastructure.postgres.projections.tables.performance import PERFORMANCE
 from offerlog_infrastructure.postgres.projections.tables.suppression import SUPPRESSION
-from offerlog_infrastructure.postgres.projections.tables.table import View
+from offerlog_infrastructure.postgres.projections.tables.table import Projection
 
-__all__ = ["VIEWS", "View", "prepare"]
+__all__ = ["PROJECTIONS", "Projection", "prepare"]
 
-VIEWS: Final = (CURRENT_STATE, SUPPRESSION, PERFORMANCE)
+PROJECTIONS: Final = (CURRENT_STATE, SUPPRESSION, PERFORMANCE)
 """The three projections."""
 
 
 def prepare(connection: Connection[Any]) -> None:
     """Make ready a connection on which views will be merged."""
-    for view in VIEWS:
-        for merge in view.merges:
+    for projection in PROJECTIONS:
+        for merge in projection.merges:
             connection.execute(
                 sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DELETE ROWS").format(
                     sql.Identifier(merge.stage), sql.SQL(merge.columns)

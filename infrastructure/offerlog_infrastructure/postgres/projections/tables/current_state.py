@@ -6,8 +6,8 @@ from offerlog_application.projections.current_state import CurrentStateChange, c
 from offerlog_infrastructure.postgres.projections.tables.table import (
     Load,
     Merge,
+    Projection,
     Rows,
-    View,
     id_bytes,
     names_of,
 )
@@ -53,7 +53,7 @@ def _parked(change: CurrentStateChange) -> Rows:
     ]
 
 
-CURRENT_STATE: Final = View(
+CURRENT_STATE: Final = Projection(
     "current_state",
     ("current_offers", "current_actions", "parked_signals"),
     current_state,

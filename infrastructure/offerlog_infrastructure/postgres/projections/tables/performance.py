@@ -9,8 +9,8 @@ from offerlog_domain.metrics import METRICS
 from offerlog_infrastructure.postgres.projections.tables.table import (
     Load,
     Merge,
+    Projection,
     Rows,
-    View,
     id_bytes,
     names_of,
 )
@@ -61,7 +61,7 @@ _SUMS: LiteralString = (
     "sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged), sum(ignored),"
     " sum(errored), sum(timedout)"
 )
-PERFORMANCE: Final = View(
+PERFORMANCE: Final = Projection(
     "performance",
     ("performance_counts", "performance_days", "performance_repeats", "action_map_names"),
     performance,

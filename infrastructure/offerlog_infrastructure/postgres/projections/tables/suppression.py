@@ -7,8 +7,8 @@ from offerlog_application.projections.suppression import SuppressionKey, Suppres
 from offerlog_infrastructure.postgres.projections.tables.table import (
     Load,
     Merge,
+    Projection,
     Rows,
-    View,
     id_bytes,
     names_of,
 )
@@ -26,7 +26,7 @@ def _suppressed(change: Mapping[SuppressionKey, SuppressionRow]) -> Rows:
     ]
 
 
-SUPPRESSION: Final = View(
+SUPPRESSION: Final = Projection(
     "suppression",
     ("suppressions",),
     suppressions,

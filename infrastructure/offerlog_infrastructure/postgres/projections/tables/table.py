@@ -38,7 +38,7 @@ class Load(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Projection:
     """One projection's tables.
 
     Attributes:

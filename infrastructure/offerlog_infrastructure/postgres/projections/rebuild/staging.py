@@ -15,8 +15,8 @@ import psycopg
 from psycopg import Connection, Cursor, sql
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_infrastructure.postgres.migrations import SchemaNotMade
-from offerlog_infrastructure.postgres.projections.tables import View
+from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError
+from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _EVENTS_A_SLICE: Final = 20_000
 _MOST_SLICES: Final = 256
@@ -40,7 +40,7 @@ _GRANTS: LiteralString = """
 """
 
 
-class Workshop:
+class StagingSchema:
     """The schema beside the live one.
 
     Attributes:
@@ -60,35 +60,35 @@ class Workshop:
         # The server's own vacuum may be at a table that is being indexed; it makes way after a second.
         connection.execute("SET lock_timeout = 0")
 
-    def goal(self, connection: Connection[Any], views: Sequence[View]) -> int | None:
+    def goal(self, connection: Connection[Any], projections: Sequence[Projection]) -> int | None:
         """Up to where an earlier, interrupted rebuild of the same views by the same code was to load."""
         here = self._name_of("plan")
         with connection.cursor(row_factory=tuple_row) as cursor:
             if cursor.execute("SELECT to_regclass(%s)", (here.as_string(connection),)).fetchone() == (None,):
                 return None
             row = cursor.execute(
-                sql.SQL("SELECT goal FROM {} WHERE code = %s").format(here), (_code(views),)
+                sql.SQL("SELECT goal FROM {} WHERE code = %s").format(here), (_code(projections),)
             ).fetchone()
             return None if row is None else int(row[0])
 
-    def open(self, connection: Connection[Any], views: Sequence[View], goal: int) -> None:
+    def open(self, connection: Connection[Any], projections: Sequence[Projection], goal: int) -> None:
         """Begin anew: bare copies of the views' tables, and the slices still to be loaded.
 
         Raises:
-            SchemaNotMade: The user may not make a schema.
+            SchemaNotMadeError: The user may not make a schema.
         """
         with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
             self.close(cursor)
             try:
                 cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.name)))
             except psycopg.errors.InsufficientPrivilege as error:
-                raise SchemaNotMade(self.name, connection.info.user) from error
+                raise SchemaNotMadeError(self.name, connection.info.user) from error
             cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(self.name)))
             cursor.execute(_BOOKS)
-            cursor.execute("INSERT INTO plan VALUES (%s, %s)", (_code(views), goal))
-            for view in views:
-                cursor.execute("INSERT INTO steps (view, position) VALUES (%s, %s)", (view.name, goal))
-                for table in view.tables:
+            cursor.execute("INSERT INTO plan VALUES (%s, %s)", (_code(projections), goal))
+            for projection in projections:
+                cursor.execute("INSERT INTO steps (view, position) VALUES (%s, %s)", (projection.name, goal))
+                for table in projection.tables:
                     self._copy_bare(cursor, table)
             for table in ("projection_proofs", "dead_letters"):
                 cursor.execute(
@@ -102,9 +102,9 @@ class Workshop:
         """Remove it and all that is in it."""
         cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.name)))
 
-    def index(self, cursor: Cursor[Any], view: View) -> None:
+    def index(self, cursor: Cursor[Any], projection: Projection) -> None:
         """Give the copies the keys and indexes that the live tables have."""
-        for table in view.tables:
+        for table in projection.tables:
             live = self._live_name_of(table).as_string(cursor)
             cursor.execute(
                 "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass"
@@ -126,26 +126,26 @@ class Workshop:
                 head, _, rest = definition.partition(f" ON {self.live}.")
                 cursor.execute(f"{head} ON {self.name}.{rest}".encode())
 
-    def vacuum(self, connection: Connection[Any], view: View) -> None:
+    def vacuum(self, connection: Connection[Any], projection: Projection) -> None:
         """Outside a transaction: the first look-ups, too, are then answered from an index alone."""
-        for table in view.tables:
+        for table in projection.tables:
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self._name_of(table)))
 
-    def keep_vacuum_off(self, cursor: Cursor[Any], views: Sequence[View]) -> None:
+    def keep_vacuum_off(self, cursor: Cursor[Any], projections: Sequence[Projection]) -> None:
         """Until the transaction ends; who reads or writes the live tables goes on."""
-        self._lock(cursor, views, sql.SQL("SHARE UPDATE EXCLUSIVE"))
+        self._lock(cursor, projections, sql.SQL("SHARE UPDATE EXCLUSIVE"))
 
-    def lock_out_readers(self, cursor: Cursor[Any], views: Sequence[View]) -> None:
+    def lock_out_readers(self, cursor: Cursor[Any], projections: Sequence[Projection]) -> None:
         """Until the transaction ends."""
-        self._lock(cursor, views, sql.SQL("ACCESS EXCLUSIVE"))
+        self._lock(cursor, projections, sql.SQL("ACCESS EXCLUSIVE"))
 
-    def _lock(self, cursor: Cursor[Any], views: Sequence[View], mode: sql.SQL) -> None:
-        tables = [self._live_name_of(table) for view in views for table in view.tables]
+    def _lock(self, cursor: Cursor[Any], projections: Sequence[Projection], mode: sql.SQL) -> None:
+        tables = [self._live_name_of(table) for projection in projections for table in projection.tables]
         cursor.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), mode))
 
-    def move_in(self, cursor: Cursor[Any], view: View) -> None:
+    def move_in(self, cursor: Cursor[Any], projection: Projection) -> None:
         """Put the new tables, their proof and their dead letters in the place of the live ones."""
-        for table in view.tables:
+        for table in projection.tables:
             self._copy_grants(cursor, table)
             cursor.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(self._name_of(table)))
             self._copy_options(cursor, table)
@@ -157,14 +157,15 @@ class Workshop:
             )
         for table in ("projection_proofs", "dead_letters"):
             live, ours = self._live_name_of(table), self._name_of(table)
-            cursor.execute(sql.SQL("DELETE FROM {} WHERE view = %s").format(live), (view.name,))
+            cursor.execute(sql.SQL("DELETE FROM {} WHERE view = %s").format(live), (projection.name,))
             cursor.execute(
-                sql.SQL("INSERT INTO {} SELECT * FROM {} WHERE view = %s").format(live, ours), (view.name,)
+                sql.SQL("INSERT INTO {} SELECT * FROM {} WHERE view = %s").format(live, ours),
+                (projection.name,),
             )
 
-    def differences(self, cursor: Cursor[Any], view: View) -> Iterable[str]:
+    def differences(self, cursor: Cursor[Any], projection: Projection) -> Iterable[str]:
         """Where the live tables and the new ones do not hold the same rows; for people."""
-        for table in view.tables:
+        for table in projection.tables:
             live, ours = self._live_name_of(table), self._name_of(table)
             if _content(cursor, live) == _content(cursor, ours):
                 continue
@@ -233,9 +234,9 @@ def _slices(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
     return [(n, UUID(int=n * width), UUID(int=(n + 1) * width - 1)) for n in range(count)]
 
 
-def _code(views: Sequence[View]) -> str:
+def _code(projections: Sequence[Projection]) -> str:
     """What tells one build's way to the views from another's: all source that leads there, and the tables."""
-    digest = sha256(" ".join(sorted(view.name for view in views)).encode())
+    digest = sha256(" ".join(sorted(projection.name for projection in projections)).encode())
     for package in ("offerlog_domain", "offerlog_application", "offerlog_infrastructure.postgres"):
         for file in _sources(resources.files(package)):
             digest.update(file.read_bytes())
