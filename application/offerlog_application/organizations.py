@@ -3,10 +3,12 @@
 import re
 from typing import Final
 
+from offerlog_domain.errors import OfferlogError
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
-class OrganizationNameError(ValueError):
+class OrganizationNameError(OfferlogError, ValueError):
     """An organization's name that cannot be one.
 
     Attributes:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, State, UntrackedState
 
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -45,7 +46,7 @@ _RFC3339: Final = re.compile(
 )
 
 
-class MalformedSignalError(ValueError):
+class MalformedSignalError(OfferlogError, ValueError):
     """A report that cannot be read as a signal.
 
     Attributes:
@@ -59,7 +60,7 @@ class MalformedSignalError(ValueError):
         self.cause = cause
 
 
-class UntrackedEventError(ValueError):
+class UntrackedEventError(OfferlogError, ValueError):
     """An event of the vendor that reports no state of an action, so that no lifecycle can take it.
 
     Attributes:

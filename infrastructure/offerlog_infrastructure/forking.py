@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.service import Offerlog
 
 
-class ForkedServiceError(RuntimeError):
+class ForkedServiceError(OfferlogError, RuntimeError):
     """The service was opened in another process, of which this one is a fork; nothing was done."""
 
     def __init__(self, opened_in: int) -> None:

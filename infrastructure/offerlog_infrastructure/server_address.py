@@ -5,8 +5,10 @@ import re
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from offerlog_domain.errors import OfferlogError
 
-class ServerAddressError(ValueError):
+
+class ServerAddressError(OfferlogError, ValueError):
     """The address of a server that libpq cannot read; says why, without quoting it."""
 
 

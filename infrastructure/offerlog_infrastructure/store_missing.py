@@ -1,7 +1,9 @@
 """The error of a command that only reads where there is no store to read."""
 
+from offerlog_domain.errors import OfferlogError
 
-class StoreMissingError(Exception):
+
+class StoreMissingError(OfferlogError):
     """There is no store where one was to be opened without making it.
 
     Loads without third-party packages, as the embedded server's modules do.

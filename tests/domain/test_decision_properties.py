@@ -143,11 +143,11 @@ def test_no_parked_signal_is_lost(steps: Steps) -> None:
     for event in events:
         if isinstance(event, SignalParked):
             released = [
-                event
-                for event in recorded
-                if event.action_id == event.action_id
-                and event.state is event.parked_state
-                and (event.occurred_at, event.event_id) == (event.occurred_at, event.event_id)
+                reached
+                for reached in recorded
+                if reached.action_id == event.action_id
+                and reached.state is event.parked_state
+                and (reached.occurred_at, reached.event_id) == (event.occurred_at, event.event_id)
             ]
             assert (event in life.offer.parked) + (event in over) + bool(released) >= 1
             assert not (event in life.offer.parked and event in over)

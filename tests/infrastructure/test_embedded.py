@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not ROOT, reason="only root runs the server as somebody else")
-SOURCES = Path(__file__).parents[2] / "infrastructure"
+SOURCES = [str(Path(__file__).parents[2] / layer) for layer in ("domain", "infrastructure")]
 
 CLIENT = """
 import json, sys
@@ -486,7 +486,7 @@ def test_where_the_kernel_does_not_a_watch_kills_the_child_of_a_dead_parent() ->
     """The stand-in for PR_SET_PDEATHSIG on other systems, tried on this one."""
     parent = f"""
 import subprocess, sys, time
-sys.path.insert(0, {str(SOURCES)!r})
+sys.path[:0] = {SOURCES!r}
 from offerlog_infrastructure.embedded.parent_death import DeathWatch
 child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL)
 DeathWatch(child.pid)
@@ -567,7 +567,7 @@ def test_an_ordinary_user_has_a_server_of_their_own(new_place: Place, folder: Pa
     options: dict[str, Any] = {
         "python": _python_for(user), "cwd": "/",
         "user": user.pw_uid, "group": user.pw_gid, "extra_groups": [],
-        "env": {"HOME": str(folder), "PYTHONPATH": os.pathsep.join([str(SOURCES), packages])},
+        "env": {"HOME": str(folder), "PYTHONPATH": os.pathsep.join([*SOURCES, packages])},
     }  # fmt: skip
     first, second = new_place.client(**options), new_place.client(**options)
     assert first.said["dsn"] == second.said["dsn"]
@@ -597,7 +597,7 @@ def test_an_ordinary_user_is_told_which_folder_is_closed(folder: Path) -> None:
     ):
         client = Client(
             folder / path, python=_python_for(user), user=user.pw_uid, group=user.pw_gid, extra_groups=[],
-            env={"PYTHONPATH": os.pathsep.join([str(SOURCES), packages])}, cwd="/",
+            env={"PYTHONPATH": os.pathsep.join([*SOURCES, packages])}, cwd="/",
         )  # fmt: skip
         assert client.said["error"] == "FolderUnusableError"
         assert f"{folder / named}" in client.said["message"]

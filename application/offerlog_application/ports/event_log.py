@@ -6,12 +6,13 @@ from typing import Protocol
 from uuid import UUID
 
 from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
 
-class VersionConflictError(Exception):
+class VersionConflictError(OfferlogError):
     """Another writer took, or is about to take, a version that was wanted.
 
     Attributes:
@@ -25,7 +26,7 @@ class VersionConflictError(Exception):
         self.waiting = waiting
 
 
-class StoreUnavailableError(Exception):
+class StoreUnavailableError(OfferlogError):
     """The store cannot do its work now; nothing of the request was stored.
 
     Attributes:
@@ -59,14 +60,14 @@ class RefusalsLockedError(StoreUnavailableError):
     """A table of the refusal log is locked; nothing was stored, but events without refusals could be."""
 
 
-class ClosedError(Exception):
+class ClosedError(OfferlogError):
     """The service has been closed; nothing of this request was stored."""
 
     def __init__(self) -> None:
         super().__init__("the service has been closed")
 
 
-class OutcomeUnknownError(Exception):
+class OutcomeUnknownError(OfferlogError):
     """The store went away while committing and did not come back to say what became of it.
 
     Sending the same signals again is safe: what was recorded will be recognised.

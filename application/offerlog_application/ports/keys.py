@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
+from offerlog_domain.errors import OfferlogError
+
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _USUAL_PORTS: Final = frozenset({("http", "80"), ("https", "443")})
 
@@ -50,7 +52,7 @@ class Key:
     revoked_at: datetime | None = None
 
 
-class NotAnOriginError(ValueError):
+class NotAnOriginError(OfferlogError, ValueError):
     """A text is no web origin, as browsers send it."""
 
     def __init__(self, text: str) -> None:
@@ -73,7 +75,7 @@ def checked_origin(text: str) -> str:
     return text
 
 
-class UnknownKeyError(Exception):
+class UnknownKeyError(OfferlogError):
     """There is no key of that id."""
 
     def __init__(self, key_id: str) -> None:

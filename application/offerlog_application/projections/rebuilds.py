@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from offerlog_domain.errors import OfferlogError
+
 
 class RebuildProgress(NamedTuple):
     """How far a rebuild is.
@@ -18,7 +20,7 @@ class RebuildProgress(NamedTuple):
     total: int
 
 
-class RebuildRunningError(Exception):
+class RebuildRunningError(OfferlogError):
     """Another rebuild, or a verification of contents, is at work on this log."""
 
     def __init__(self) -> None:
@@ -28,7 +30,7 @@ class RebuildRunningError(Exception):
         )
 
 
-class TablesInUseError(Exception):
+class TablesInUseError(OfferlogError):
     """The live tables could not be compared with, or replaced: somebody else kept them locked.
 
     Args:
@@ -57,7 +59,7 @@ class EndedWorker(NamedTuple):
     said: str
 
 
-class RebuildWorkersError(Exception):
+class RebuildWorkersError(OfferlogError):
     """The processes that load a rebuild have ended before the last slice; the live projections stay in place.
 
     Attributes:
@@ -75,7 +77,7 @@ class RebuildWorkersError(Exception):
         self.workers = workers
 
 
-class ProjectionsDifferError(Exception):
+class ProjectionsDifferError(OfferlogError):
     """A rebuilt projection does not hold what the live one does; the live one stays in place.
 
     Attributes:
@@ -90,7 +92,7 @@ class ProjectionsDifferError(Exception):
         self.differences = differences
 
 
-class NotProjectedError(Exception):
+class NotProjectedError(OfferlogError):
     """The live projection is behind and does not move, so that there is nothing to compare with."""
 
     def __init__(self, view: str, position: int) -> None:

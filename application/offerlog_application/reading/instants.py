@@ -13,6 +13,8 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
+from offerlog_domain.errors import OfferlogError
+
 SLOT_SECONDS: Final = 900
 DAY_SLOTS: Final = 96
 
@@ -28,7 +30,7 @@ _WRITTEN: Final = re.compile(
 )
 
 
-class CalendarError(ValueError):
+class CalendarError(OfferlogError, ValueError):
     """A time or zone that a report cannot be asked for; its text is one sentence that says what to give.
 
     Attributes:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from offerlog_application.reading.calendar import Granularity, buckets, slot
 from offerlog_application.reading.read_budget import check_read
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet, rates
 
@@ -49,7 +50,7 @@ DEFAULT_LIMITS: Final = ReportLimits()
 UNLIMITED: Final = ReportLimits(None, None, None)
 
 
-class ReportTooLargeError(Exception):
+class ReportTooLargeError(OfferlogError):
     """A report would have more buckets or rows than it may; nothing was read but what shows this.
 
     Attributes:

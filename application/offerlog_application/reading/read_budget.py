@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from offerlog_domain.errors import OfferlogError
 
-class ReadTimeoutError(Exception):
+
+class ReadTimeoutError(OfferlogError):
     """A read took longer than it may; nothing was changed.
 
     Attributes:
@@ -28,7 +30,7 @@ class ReadTimeoutError(Exception):
         self.seconds = seconds
 
 
-class ReadCancelledError(Exception):
+class ReadCancelledError(OfferlogError):
     """Nobody waits for the answer of a read any more."""
 
     def __init__(self) -> None:

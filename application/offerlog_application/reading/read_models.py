@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.outcomes import Reason
 
 
@@ -56,7 +57,7 @@ MOST_SUPPRESSIONS: Final = 10_000
 """Suppressions in the answer to one batch of visitors."""
 
 
-class TooManySuppressionsError(Exception):
+class TooManySuppressionsError(OfferlogError):
     """The visitors of a batch together have more suppressions than one answer holds."""
 
     def __init__(self) -> None:
@@ -67,7 +68,7 @@ class TooManySuppressionsError(Exception):
         super().__init__(self.cause)
 
 
-class ReplicaStaleError(Exception):
+class ReplicaStaleError(OfferlogError):
     """The local copy is too old to offer by; ask the store, or offer nothing.
 
     Attributes:
@@ -182,7 +183,7 @@ class Proof:
         differences: Where the log says otherwise; empty where it agrees or was not asked.
     """
 
-    view: str
+    projection: str
     position: int
     events: int
     digest: str
@@ -224,7 +225,7 @@ class DeadLetter:
     waiting: int
 
 
-class ProjectionsBehindError(Exception):
+class ProjectionsBehindError(OfferlogError):
     """The projections did not reach a position in time.
 
     Attributes:

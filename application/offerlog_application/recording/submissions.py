@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.fair_queue import FairQueue
 from offerlog_application.recording.set_aside import Answer, Command, SetAside, Submission
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.outcomes import Refusal
 
 __all__ = ["Answer", "Command", "Group", "OverloadedError", "Submission", "Submissions"]
@@ -41,7 +42,7 @@ _MOST_WEIGHTS: Final = 1_000
 T = TypeVar("T")
 
 
-class OverloadedError(Exception):
+class OverloadedError(OfferlogError):
     """More is waiting than the writer takes on; nothing of this request was stored.
 
     Attributes:

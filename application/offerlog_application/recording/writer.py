@@ -29,6 +29,7 @@ from offerlog_application.recording.set_aside import Answer, Command, Submission
 from offerlog_application.recording.store_watch import ATTEMPTS, STORE_PATIENCE, StoreWatch, pause
 from offerlog_application.recording.submissions import Group, Submissions
 from offerlog_domain.decision import Decision
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Refusal
 
@@ -52,11 +53,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class ContendedError(Exception):
+class ContendedError(OfferlogError):
     """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
 
 
-class _HeldByOthersError(Exception):
+class _HeldByOthersError(OfferlogError):
     """Other writers sit on versions that an append wanted; nothing was stored."""
 
     def __init__(self, streams: HeldStreams) -> None:
@@ -64,7 +65,7 @@ class _HeldByOthersError(Exception):
         self.streams = streams
 
 
-class _RefusalsWaitError(Exception):
+class _RefusalsWaitError(OfferlogError):
     """The refusal log is locked, and these submissions need it; nothing was stored."""
 
     def __init__(self, submissions: set[Submission], error: RefusalsLockedError) -> None:

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable
 from typing import Final
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MAX_LINE_BYTES
 
 HEAD_BYTES: Final = MAX_LINE_BYTES
@@ -49,7 +50,7 @@ _OTHER_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _ONE_A_LINE: Final = "give NDJSON: one JSON object a line"
 
 
-class NotSignalsError(Exception):
+class NotSignalsError(OfferlogError):
     """A file, or standard input, is not NDJSON; nothing of it was recorded.
 
     Attributes:

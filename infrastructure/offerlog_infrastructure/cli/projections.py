@@ -95,7 +95,8 @@ def verify(
         for one in proofs:
             for first in one.differences[:1]:
                 typer.echo(
-                    f"offerlog: {one.projection}: of the streams that begin with {first.slice:x}, {first.events:,}"
+                    f"offerlog: {one.projection}: of the streams that begin with {first.slice:x},"
+                    f" {first.events:,}"
                     f" events were folded in where the log holds {first.expected:,}; build it anew:"
                     f" offerlog projections rebuild {one.projection}",
                     err=True,

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.invocation import called_as, with_options
@@ -34,7 +35,7 @@ _SIGNALS: Final = 45_566
 """Signals in the sample."""
 
 
-class NothingRecordedError(Exception):
+class NothingRecordedError(OfferlogError):
     """The question whether to go on was answered with no."""
 
     def __init__(self) -> None:

@@ -6,10 +6,12 @@ import urllib.error
 import urllib.request
 from typing import Final
 
+from offerlog_domain.errors import OfferlogError
+
 _PATIENCE: Final = 30.0
 
 
-class NotReadyError(Exception):
+class NotReadyError(OfferlogError):
     """A service did not become ready in time.
 
     Attributes:

@@ -23,6 +23,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from offerlog_domain.errors import OfferlogError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -35,7 +37,7 @@ _REMEDIES = {
 """Remedies for errors of the system, by their words."""
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(OfferlogError):
     """The embedded PostgreSQL cannot be used; the message says where and what to do next."""
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offerlog_domain import errors
 from offerlog_infrastructure.embedded.binaries import find_binaries
 from offerlog_infrastructure.embedded.cluster import check_version
 from offerlog_infrastructure.embedded.errors import ServerNotStartedError
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.embedded.folder import DataFolder
 
 READY = b"ready"
-SOURCE_ROOT = Path(__file__).parents[2]
+SOURCE_ROOTS = (Path(__file__).parents[2], Path(errors.__file__).parents[1])
+"""Where the guard finds this package and the root of its errors; one folder where offerlog is installed."""
 
 # Isolated and without site-packages: starts in milliseconds, and nobody's PYTHON* variables or .pth files
 # have a say in a process that outlives its starter.
 BOOT = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "import sys; sys.path[:0] = sys.argv[1:3]; del sys.argv[1:3]; "
     "from offerlog_infrastructure.embedded.guard import main; main(sys.argv[1:])"
 )
 
@@ -53,7 +55,7 @@ def launch_guard(folder: DataFolder, guard_lock: int, bindir: Path | None, deadl
     programs = executable_bindir(binaries, user)
     socket_dir = socket_folder(folder.path, user)
     make_socket_folder(socket_dir, user)
-    command: list[str | Path] = [sys.executable, "-I", "-S", "-c", BOOT, SOURCE_ROOT]
+    command: list[str | Path] = [sys.executable, "-I", "-S", "-c", BOOT, *SOURCE_ROOTS]
     command += [str(guard_lock), folder.path, socket_dir, programs, str(binaries.major), str(user.uid)]
     log = folder.open_log()
     try:

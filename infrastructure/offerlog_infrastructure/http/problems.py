@@ -17,6 +17,7 @@ from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_application.reading.read_models import TooManySuppressionsError
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import ContendedError
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.middleware.escaped import EscapedJSONResponse
 
@@ -53,7 +54,7 @@ SLUGS = {
 _SLUG_OF = {status: slug for slug, status in reversed(SLUGS.items())}
 
 
-class ProblemError(Exception):
+class ProblemError(OfferlogError):
     """An answer that is an error.
 
     Attributes:
@@ -123,8 +124,7 @@ def of(error: Exception) -> ProblemError:  # noqa: C901, PLR0911 - a table
         case MalformedSignalError() | ReportTooLargeError() | TooManySuppressionsError():
             return malformed(error.field, error.cause)
         case CalendarError():
-            field, _, cause = str(error).partition(" ")
-            return malformed(field, cause)
+            return malformed(error.option, f"{error.value!r} {error.cause}.")
         case OverloadedError():
             after = {"Retry-After": str(max(1, round(error.retry_after)))}
             return ProblemError(503, "overloaded", OVERLOADED, headers=after)

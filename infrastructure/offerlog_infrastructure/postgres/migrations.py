@@ -7,6 +7,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.connections import connect
 from offerlog_infrastructure.store_missing import StoreMissingError
@@ -15,7 +16,7 @@ _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
 """The advisory lock under which tables are made ("offerlog" in ASCII)."""
 
 
-class SchemaTooNewError(Exception):
+class SchemaTooNewError(OfferlogError):
     """The database was made by a newer offerlog.
 
     Attributes:
@@ -31,7 +32,7 @@ class SchemaTooNewError(Exception):
         self.known = known
 
 
-class SchemaNotMadeError(Exception):
+class SchemaNotMadeError(OfferlogError):
     """The database's user may not make offerlog's schema."""
 
     def __init__(self, schema: str, user: str) -> None:

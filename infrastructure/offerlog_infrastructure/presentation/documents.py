@@ -188,7 +188,7 @@ def status_document(one: ProjectionStatus) -> Document:
 def proof_document(proof: Proof) -> Document:
     """What a projection has folded in."""
     return {
-        "projection": proof.view,
+        "projection": proof.projection,
         "position": proof.position,
         "events": proof.events,
         "digest": proof.digest,

@@ -20,6 +20,7 @@ import lmdb
 
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_application.reading.read_models import Suppression
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.disk_room import no_room
 
@@ -45,7 +46,7 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Another one each time that the machine starts; where there is none, a crash of it is not noticed."""
 
 
-class ReplicaFolderError(Exception):
+class ReplicaFolderError(OfferlogError):
     """The folder for the local suppression list cannot be used; the message says why and what to do.
 
     Attributes:

@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.http.server import metrics_port
 from offerlog_infrastructure.http.server.admission import Admission, TrustedProxies, max_connections
 from offerlog_infrastructure.http.server.connections import BoundedConnection, end_late
@@ -29,7 +30,7 @@ _UNSENT_BYTES: Final = 128 << 10
 """What the kernel may keep of an answer that a client does not take (Linux)."""
 
 
-class PortTakenError(OSError):
+class PortTakenError(OfferlogError, OSError):
     """Another program listens on a port that was asked for.
 
     Attributes:

@@ -20,7 +20,7 @@ _LINE: Final = re.compile(r"COPY \w+\D+(\d+)")
 """Where an error's context names the row at fault, in whatever language the server speaks."""
 
 
-class StreamConflict(IntegrityError, VersionConflictError):  # noqa: N818 - says what is the case
+class StreamConflictError(IntegrityError, VersionConflictError):
     """Another writer holds or has taken a version that this append wanted."""
 
     def __init__(self, originator_id: UUID, *, waiting: bool) -> None:
@@ -31,7 +31,7 @@ def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[Event
     """Copy events into a table of the log's shape.
 
     Raises:
-        StreamConflict: A version is taken or being taken; the transaction is lost.
+        StreamConflictError: A version is taken or being taken; the transaction is lost.
     """
     statement = sql.SQL(
         "COPY {} (originator_version, originator_id, topic, state) FROM STDIN (FORMAT BINARY)"
@@ -48,7 +48,7 @@ def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[Event
             raise
         at_fault = rows[int(line[1]) - 1].originator_id
         waiting = isinstance(error, psycopg.errors.LockNotAvailable)
-        raise StreamConflict(at_fault, waiting=waiting) from error
+        raise StreamConflictError(at_fault, waiting=waiting) from error
 
 
 def copy_refusals(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:

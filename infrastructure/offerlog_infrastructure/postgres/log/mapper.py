@@ -8,6 +8,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import EVENTS
 from offerlog_infrastructure.postgres.log.event_encoding import state_of, told_by
@@ -19,7 +20,7 @@ UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
 """By stored name and the version it starts from; none are needed yet."""
 
 
-class UnreadableEventError(Exception):
+class UnreadableEventError(OfferlogError):
     """A stored event that this build cannot read.
 
     Attributes:

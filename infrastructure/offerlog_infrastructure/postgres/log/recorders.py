@@ -115,7 +115,7 @@ class LogRecorder(PostgresApplicationRecorder):
         transaction, and the true outcome is returned or raised.
 
         Raises:
-            StreamConflict: A version is taken or being taken; nothing was stored.
+            StreamConflictError: A version is taken or being taken; nothing was stored.
             OperationalError: The server could not be reached; nothing was stored.
             OutcomeUnknownError: The server stayed away for a minute after the commit was sent.
         """

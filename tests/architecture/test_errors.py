@@ -1,0 +1,55 @@
+"""Every error of offerlog hangs on one root, and its docstring names it."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import offerlog_application
+import offerlog_domain
+import offerlog_infrastructure
+from offerlog_domain.errors import OfferlogError
+
+ELSEWHERE = {"offerlog_infrastructure.observability.tracing", "offerlog_infrastructure.cli.__main__"}
+"""Modules that need an extra package."""
+
+INTERNAL = {"TableLockedError"}
+"""Errors that never reach a caller: an adapter raises them to itself, under a class of the driver's."""
+
+
+def errors() -> Iterator[type[BaseException]]:
+    """Every exception class that a module of the three packages defines."""
+    for package in (offerlog_domain, offerlog_application, offerlog_infrastructure):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name in ELSEWHERE or module.name.endswith("traced_requests"):
+                continue
+            for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if found.__module__ == module.name and issubclass(found, BaseException):
+                    yield found
+
+
+def test_every_error_hangs_on_the_root() -> None:
+    """And its name ends in Error, so that nobody takes it for a value."""
+    found = list(errors())
+    assert len(found) > 40
+    for one in found:
+        assert one.__name__.endswith("Error"), one
+        assert issubclass(one, OfferlogError) or one.__name__ in INTERNAL, one
+
+
+def test_the_root_names_every_error_of_the_inner_layers() -> None:
+    """Whoever reads its docstring knows what may be caught; `EmbeddedError` stands for its subclasses."""
+    told = inspect.getdoc(OfferlogError) or ""
+    for one in errors():
+        if not one.__name__.startswith("_") and not one.__module__.startswith("offerlog_infrastructure"):
+            assert one.__name__ in told or one is OfferlogError, one
+
+
+def test_callers_may_catch_a_wrong_argument_as_python_has_it() -> None:
+    """A wrong value is a `ValueError` too."""
+    wrong = [one for one in errors() if issubclass(one, ValueError)]
+    assert {one.__name__ for one in wrong} >= {"MalformedSignalError", "OrganizationNameError"}
+    with pytest.raises(OfferlogError):
+        raise wrong[0](*["x"] * (len(inspect.signature(wrong[0]).parameters)))
