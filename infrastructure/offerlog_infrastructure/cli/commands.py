@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.cli import (
     ask,
     audit,
@@ -131,13 +132,13 @@ def _end_of(error: Exception) -> int:
     """Say in one line what went wrong; returns the exit code."""
     from pydantic import ValidationError  # noqa: PLC0415 - only an error needs it
 
-    from offerlog_application.organizations import OrganizationName  # noqa: PLC0415 - as above
+    from offerlog_application.organizations import OrganizationNameError  # noqa: PLC0415 - as above
     from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - as above
-    from offerlog_domain.signals import MalformedSignal  # noqa: PLC0415 - as above
+    from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
 
     match error:
-        case MalformedSignal():
+        case MalformedSignalError():
             _say(f"{OPTION_OF.get(error.field or '', error.field)}: {error.cause}")
             return ExitCode.USAGE
         case CalendarError():
@@ -155,7 +156,7 @@ def _end_of(error: Exception) -> int:
             variable = name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}"
             _say(f"the environment variable {variable}: {why}")
             return ExitCode.USAGE
-        case OrganizationName():
+        case OrganizationNameError():
             _say(f"--organization: {error}")
             return ExitCode.USAGE
         case OSError(filename=name, strerror=str(why)):
@@ -163,7 +164,7 @@ def _end_of(error: Exception) -> int:
             return ExitCode.FAILED
         case _:
             text = " ".join(str(error).split()) or type(error).__name__
-            known = type(error).__module__.startswith("offerlog") or isinstance(error, OSError)
+            known = isinstance(error, OfferlogError | OSError)
             _say(text if known else f"{type(error).__name__}: {text} (OFFERLOG_DEBUG=1 shows where)")
             return code_of(error)
 

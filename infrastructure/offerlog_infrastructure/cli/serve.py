@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from offerlog_application.ports.keys import Key, NoOrigin, NoSuchKey, Role, checked_origin
+from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError, checked_origin
 from offerlog_infrastructure.cli.everywhere import Command, Group, between
 from offerlog_infrastructure.cli.first_key import make_first_key, usual_file, write_first_key
 from offerlog_infrastructure.cli.invocation import called_as, with_options
@@ -222,7 +222,7 @@ def _observed(settings: "Settings") -> "Tracing | None":
 def _origin(text: str) -> str:
     try:
         return checked_origin(text)
-    except NoOrigin as error:
+    except NotAnOriginError as error:
         raise usage(str(error)) from None
 
 
@@ -285,7 +285,7 @@ def revoke(
     with open_service(data, organization, project=False) as service:
         try:
             revoked = service.keys.revoke(service.organization, key_id)
-        except NoSuchKey:
+        except UnknownKeyError:
             owners = [
                 name
                 for name in service.organizations.names()

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from offerlog_domain.errors import OfferlogError
+
 _BUFFER_BYTES: Final = 1 << 16
 
 
-class OutputError(OSError):
+class OutputError(OfferlogError, OSError):
     """Standard output cannot be written; a reader that has gone is a `BrokenPipeError` instead."""
 
     def __init__(self, error: OSError, consequence: str = "") -> None:
@@ -22,7 +24,7 @@ class OutputError(OSError):
         super().__init__(error.errno, f"standard output {why}{consequence}")
 
 
-class OutputLostError(Exception):
+class OutputLostError(OfferlogError):
     """Something was done, and what the command says of it could not be printed."""
 
     def __init__(self, error: OSError, done: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from offerlog_infrastructure.http.middleware.old_clients import without_chunks
-from offerlog_infrastructure.http.problems import Problem, answer
+from offerlog_infrastructure.http.problems import ProblemError, answer
 from offerlog_infrastructure.http.requests.rates import peer_of_address
 from offerlog_infrastructure.http.server.admission import Admission, TrustedProxies
 from offerlog_infrastructure.http.server.last_answers import last_answer
@@ -64,11 +64,13 @@ _SLOW_SECONDS: Final = 5.0
 _HEADERS_SAFE_SECONDS: Final = 1.0
 """Seconds that a request's headers may take to come before their connection may have to make room."""
 
-_TOO_LARGE: Final = last_answer(Problem(431, "headers-too-large", "at most 64 KiB around a request's body"))
-_LONG_URL: Final = Problem(414, "url-too-long", "at most 60 KiB", headers={"Connection": "close"})
-_NOT_HTTP: Final = last_answer(Problem(400, "malformed-request", "not a request of HTTP/1.1"))
+_TOO_LARGE: Final = last_answer(
+    ProblemError(431, "headers-too-large", "at most 64 KiB around a request's body")
+)
+_LONG_URL: Final = ProblemError(414, "url-too-long", "at most 60 KiB", headers={"Connection": "close"})
+_NOT_HTTP: Final = last_answer(ProblemError(400, "malformed-request", "not a request of HTTP/1.1"))
 _FULL: Final = last_answer(
-    Problem(503, "overloaded", "all connections are in use", headers={"Retry-After": "5"})
+    ProblemError(503, "overloaded", "all connections are in use", headers={"Retry-After": "5"})
 )
 
 

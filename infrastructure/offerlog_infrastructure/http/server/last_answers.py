@@ -1,9 +1,9 @@
 """Answers of the server itself, below the application: the connection ends with them."""
 
-from offerlog_infrastructure.http.problems import Problem, answer, title
+from offerlog_infrastructure.http.problems import ProblemError, answer, title
 
 
-def last_answer(problem: Problem) -> bytes:
+def last_answer(problem: ProblemError) -> bytes:
     """Encode a problem as a whole answer of HTTP/1.1 that ends its connection."""
     problem.headers = {**(problem.headers or {}), "Connection": "close"}
     made = answer(problem)
