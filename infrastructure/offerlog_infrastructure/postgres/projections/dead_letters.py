@@ -14,8 +14,8 @@ from offerlog_infrastructure.postgres.projections.apply_page import feed
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, prepare
 
 _LIST: LiteralString = """
-    SELECT view, originator_id AS stream, position, originator_version AS version, topic, error, dead_at,
-        waiting
+    SELECT view AS projection, originator_id AS stream, position, originator_version AS version, topic, error,
+        dead_at, waiting
     FROM dead_letters ORDER BY view, position
 """
 _SHORT_BY: LiteralString = """
