@@ -19,8 +19,8 @@ from support.processes import LimitedProcess, finish
 
 REBUILDING = """
 import sys
-from offerlog_infrastructure.postgres.rebuild import workshop
-workshop._EVENTS_A_SLICE = 10
+from offerlog_infrastructure.postgres.projections.rebuild import staging
+staging._EVENTS_A_SLICE = 10
 from offerlog_infrastructure.cli.main import main
 sys.argv = ["offerlog", "projections", "rebuild"]
 main()

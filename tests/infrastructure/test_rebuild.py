@@ -33,8 +33,8 @@ from support.processes import LimitedProcess, finish
 REBUILDING = """
 import sys, time
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.rebuild import workshop
-workshop._EVENTS_A_SLICE = 100
+from offerlog_infrastructure.postgres.projections.rebuild import staging
+staging._EVENTS_A_SLICE = 100
 def told(step):
     print(step.stage, step.events, flush=True)
     if step.events:
