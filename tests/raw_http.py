@@ -4,11 +4,13 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
 
 from http_site import Site
+from offerlog_infrastructure.http.state import install_state, state_of_app
 from offerlog_infrastructure.settings import Settings
 
 
@@ -61,6 +63,6 @@ def with_settings(**changed: Any) -> Callable[[FastAPI], None]:
     """An argument `prepare` of `served`: the settings with some changed."""
 
     def prepare(app: FastAPI) -> None:
-        app.state.settings = Settings().model_copy(update=changed)
+        install_state(app, replace(state_of_app(app), settings=Settings().model_copy(update=changed)))
 
     return prepare

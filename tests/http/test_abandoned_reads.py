@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 
 from contracts.recount import rows, until
 from http_site import Site, served
+from offerlog_infrastructure.http.state import install_state, state_of_app
 from offerlog_infrastructure.http.threads.thread_pools import REPORTS_EACH
 from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.postgres.refusals import refusal_log
@@ -101,7 +103,7 @@ def hasty(dsn: str) -> Iterator[Site]:
     """The service with a time limit for reads of half a second."""
 
     def prepare(app: FastAPI) -> None:
-        app.state.settings = Settings(read_timeout=0.5)
+        install_state(app, replace(state_of_app(app), settings=Settings(read_timeout=0.5)))
 
     with served(dsn, prepare=prepare) as site:
         yield site

@@ -15,7 +15,7 @@ from http_site import Site
 from loop_latency import TOLERABLE, watched
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.http.live_reports import STREAMS_OF_A_KEY
+from offerlog_infrastructure.http.streams.live_reports import STREAMS_OF_A_KEY
 from raw_http import answer_of, connected
 from support.many_clients import Answer, ask_all, fresh_addresses, request
 

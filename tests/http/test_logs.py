@@ -19,8 +19,8 @@ from http_site import Site
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
-from offerlog_infrastructure.http.routes.signal_log import event_id
 from offerlog_infrastructure.observability.json_log import log_as_json
+from offerlog_infrastructure.observability.signal_log import event_id
 from support.processes import LimitedProcess, finish
 
 pytest_plugins = ("http_site",)

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.recount import rows
 from http_site import Site
-from offerlog_infrastructure.http.requests import paging
+from offerlog_infrastructure.http.responses import pages
 from offerlog_infrastructure.postgres.refusals import refusal_log
 
 pytest_plugins = ("http_site",)
@@ -32,12 +32,12 @@ def test_a_page_ends_at_its_bytes_and_goes_on(
     site: Site, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In either order every refusal comes once, however few fit on a page; the newest first if asked for."""
-    monkeypatch.setattr(paging, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(pages, "PAGE_BYTES", 10_000)
     site.service.record([b"%d " % number + b"\x00" * 3_000 for number in range(7)])
     for order in ("oldest", "newest"):
         seen: list[str] = []
         cursor: str | None = ""
-        pages = 0
+        count = 0
         while cursor is not None:
             page = admin.get(
                 "/v1/refusals", params={"order": order, **({"cursor": cursor} if cursor else {})}
@@ -45,10 +45,10 @@ def test_a_page_ends_at_its_bytes_and_goes_on(
             assert len(page.content) < 30_000
             items, cursor = page.json()["items"], page.json()["next_cursor"]
             seen += [one["signal"].partition(" ")[0] for one in items]
-            pages += 1
+            count += 1
         expected = [str(number) for number in range(7)]
         assert seen == (expected if order == "oldest" else expected[::-1])
-        assert pages == 7
+        assert count == 7
 
 
 def test_a_cursor_goes_on_in_either_order(site: Site, admin: httpx.Client) -> None:
@@ -113,7 +113,7 @@ def test_a_long_history_comes_in_pages(
         told = {"actionId": str(uuid.uuid4()), "actionMapId": action_map, "sessionId": str(uuid.uuid4())}
         signals += [told | {"customerId": "v", "actionState": state} for state in ("offered", "errored")]
     assert {one.kind.value for one in site.service.record(signals).outcomes} == {"recorded"}
-    monkeypatch.setattr(paging, "PAGE_BYTES", 5_000)
+    monkeypatch.setattr(pages, "PAGE_BYTES", 5_000)
     for path in (f"/v1/visitors/v/action-maps/{action_map}/history", "/v1/history"):
         asked = {} if "visitors" in path else {"customer_id": "v", "action_map_id": action_map}
         seen: list[int] = []
@@ -155,7 +155,7 @@ def test_a_batch_of_visitors_with_very_many_suppressions_is_refused(admin: httpx
 def test_a_revoked_key_ends_its_lists(site: Site, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within seconds, and broken off: a list that is cut must not look whole."""
     # given a list in many pieces, of which somebody has read the first
-    monkeypatch.setattr(paging, "_PIECE_BYTES", 4_000)
+    monkeypatch.setattr(pages, "_PIECE_BYTES", 4_000)
     site.service.record([b"%d " % number + b"x" * 3_000 for number in range(4_000)])
     with site.client() as admin:
         headers = {"accept": "application/x-ndjson"}

@@ -16,7 +16,7 @@ from http_site import Site
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_infrastructure.http import live_reports
+from offerlog_infrastructure.http.streams import live_reports
 
 pytest_plugins = ("http_site",)
 

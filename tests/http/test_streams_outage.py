@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from http_site import Site
-from offerlog_infrastructure.http import live_reports
+from offerlog_infrastructure.http.streams import live_reports
 
 pytest_plugins = ("http_site",)
 

@@ -4,14 +4,18 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from contracts.recount import rows
 from http_site import Site, served
 from offerlog_application.ports.keys import Role
+from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
+from offerlog_infrastructure.http.state import install_state, state_of_app
 from offerlog_infrastructure.settings import Settings
 
 pytest_plugins = ("http_site",)
@@ -141,12 +145,14 @@ def test_lines_refused_for_what_they_say_cost_as_much_as_requests(site: Site) ->
 def few_maps(dsn: str) -> Iterator[Site]:
     """The service, where widget keys bring up ten action maps an hour, and one address two of them."""
 
-    def prepare(app: Any) -> None:
-        app.state.widget_maps.__init__(
-            app.state.service.changes.known_maps,
-            app.state.threads.look_ups,
+    def prepare(app: FastAPI) -> None:
+        state = state_of_app(app)
+        few = WidgetMaps(
+            state.service.changes.known_maps,
+            state.threads.look_ups,
             Settings(widget_new_maps=10).widget_new_maps,
         )
+        install_state(app, replace(state, widget_maps=few))
 
     with served(dsn, prepare=prepare) as site:
         yield site

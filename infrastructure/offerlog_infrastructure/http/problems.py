@@ -19,7 +19,7 @@ from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import ContendedError
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MalformedSignalError
-from offerlog_infrastructure.http.middleware.escaped import EscapedJSONResponse
+from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -16,7 +16,7 @@ from schemathesis import CheckContext, HookContext, Response
 from schemathesis.generation import GenerationMode
 
 from offerlog_infrastructure.http.openapi.shapes import NAME
-from offerlog_infrastructure.http.requests.paging import cursor_of
+from offerlog_infrastructure.http.responses.pages import cursor_of
 
 _times = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - hypothesis draws naive ones
     lambda drawn: drawn.replace(tzinfo=UTC)

@@ -25,7 +25,7 @@ from offerlog_infrastructure.http.openapi.shapes import (
     ref,
 )
 from offerlog_infrastructure.http.problems import SLUGS
-from offerlog_infrastructure.http.routes.widget_outcomes import RECEIVED
+from offerlog_infrastructure.presentation.widget_outcomes import RECEIVED
 
 _WALL_TIME: Final[Schema] = {
     "type": "string",

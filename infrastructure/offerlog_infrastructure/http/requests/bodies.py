@@ -11,8 +11,9 @@ from offerlog_domain.signals import MAX_LINE_BYTES
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import while_key_is_good
 from offerlog_infrastructure.http.requests.foreign_text import FIRST_BYTES, UTF_8_MARK, foreign
-from offerlog_infrastructure.http.requests.turns import Turns
 from offerlog_infrastructure.http.requests.unpacking import PIECE, Unpacker
+from offerlog_infrastructure.http.state import state_of
+from offerlog_infrastructure.http.threads.turns import Turns
 
 MOST_BYTES: Final = 8 << 20
 """The longest body that is read as a whole, unpacked."""
@@ -133,7 +134,7 @@ async def whole(request: Request, most: int = MOST_BYTES, *, advice: str = "") -
         raise too_long
     parts, size = [], 0
     host = request.client.host if request.client else None
-    with request.app.state.held_bodies.holding(host) as held:
+    with state_of(request).held_bodies.holding(host) as held:
         async for piece in reading.text():
             size += len(piece)
             if size > most:

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from offerlog_infrastructure.http.peers import TrustedProxies, peer_of_address
 from offerlog_infrastructure.http.problems import ProblemError
-from offerlog_infrastructure.http.requests.rates import peer_of_address
-from offerlog_infrastructure.http.server.admission import TrustedProxies
 
 FREE_BYTES: Final = 64 << 10
 """What every body may hold; the cap on connections bounds it for all of them."""

@@ -8,7 +8,7 @@ import msgspec
 
 from offerlog_domain.signals import MAX_LINE_BYTES
 from offerlog_infrastructure.http.problems import malformed
-from offerlog_infrastructure.http.requests.turns import Turns
+from offerlog_infrastructure.http.threads.turns import Turns
 
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _value: Final = msgspec.json.Decoder(msgspec.Raw)

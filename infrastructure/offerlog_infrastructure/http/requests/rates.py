@@ -4,24 +4,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 from typing import Final
-
-from starlette.requests import HTTPConnection
 
 from offerlog_infrastructure.http.problems import ProblemError
 
 _MOST_BUCKETS: Final = 10_000
 """Buckets that are remembered; beyond that the one unused longest is forgotten, and so full again."""
-
-_LONGEST_ADDRESS: Final = 64
-_IPV6_SITE: Final = 64
-"""Bits of an IPv6 address that name a site: whoever has one has 2**64 addresses."""
-
-UNKNOWN_PEER: Final = "unknown"
-"""All peers whose address cannot be read share one bucket."""
 
 
 @dataclass(slots=True)
@@ -89,33 +78,6 @@ class TokenBuckets:
 def rate_limited(detail: str, wait: float) -> ProblemError:
     """Build the answer 429, with the seconds to wait."""
     return ProblemError(429, "rate-limited", detail, headers={"Retry-After": str(max(1, ceil(wait)))})
-
-
-def peer_of(connection: HTTPConnection) -> str:
-    """Return the address that a request comes from: IPv4 whole, IPv6 by its site (/64).
-
-    Behind a proxy that the server trusts (`OFFERLOG_TRUSTED_PROXIES`) it is the address that the proxy has
-    forwarded.
-    """
-    return peer_of_address(connection.client.host) if connection.client else UNKNOWN_PEER
-
-
-def peer_of_address(host: str) -> str:
-    """Return the peer behind an address: IPv4 whole, IPv6 by its site (/64)."""
-    return _peer(host[: _LONGEST_ADDRESS + 1])
-
-
-@lru_cache(maxsize=4_096)
-def _peer(host: str) -> str:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return UNKNOWN_PEER
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((int(address), _IPV6_SITE), strict=False))
 
 
 class WidgetRates:

@@ -8,8 +8,9 @@ from typing import Final
 from fastapi import Request, Response
 
 from offerlog_application.ports.keys import Key
-from offerlog_infrastructure.http.requests.access import KeyChecks
-from offerlog_infrastructure.http.requests.rates import TokenBuckets, peer_of, rate_limited
+from offerlog_infrastructure.http.peers import peer_of
+from offerlog_infrastructure.http.requests.key_checks import KeyChecks
+from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limited
 
 COOKIE: Final = "offerlog_session"
 """The cookie's name where the host is loopback; `__Host-` stands before it everywhere else."""

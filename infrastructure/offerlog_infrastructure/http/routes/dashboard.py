@@ -12,6 +12,7 @@ from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.problems import ProblemError, of_store
 from offerlog_infrastructure.http.requests.bodies import form
 from offerlog_infrastructure.http.requests.sessions import delete_cookie, keeps_no_cookie, set_cookie
+from offerlog_infrastructure.http.state import state_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -43,7 +44,7 @@ def _page(request: Request, template: str, status: int = 200, **told: object) ->
 async def page(request: Request) -> Response:
     """A page, or the log-in where nobody is logged in; without the store, the reason."""
     try:
-        found = await request.app.state.sessions.of(request)
+        found = await state_of(request).sessions.of(request)
     except StoreUnavailableError as error:
         status, here = of_store(error).status, _with_query(request.url.path, request.url.query)
         return _page(request, "trouble", status, page=here, reason=error.summary)
@@ -64,14 +65,14 @@ async def log_in(request: Request) -> Response:
     text, wanted = fields.get("key", ""), _one_of_ours(fields.get("page", "/"))
     if keeps_no_cookie(request):
         return _page(request, "login", 403, page=wanted, wrong=_NEEDS_TLS)
-    key = await request.app.state.sessions.key_to_log_in(request, text.strip())
+    key = await state_of(request).sessions.key_to_log_in(request, text.strip())
     if key is None:
         return _page(request, "login", 401, page=wanted, wrong="This key is not known, or has been revoked.")
     if key.role not in {Role.REPORTER, Role.ADMIN}:
         wrong = f"A {key.role} key opens no reports: use a reporter or admin key."
         return _page(request, "login", 403, page=wanted, wrong=wrong)
     answer = RedirectResponse(wanted, 303)
-    set_cookie(answer, request, request.app.state.sessions.open(key))
+    set_cookie(answer, request, state_of(request).sessions.open(key))
     return answer
 
 
@@ -79,11 +80,11 @@ async def log_in(request: Request) -> Response:
 async def log_out(request: Request) -> Response:
     """End the session."""
     _same_origin(request)
-    found = await request.app.state.sessions.of(request)
+    found = await state_of(request).sessions.of(request)
     if found is not None:
         if (await form(request)).get("csrf") != found[1].csrf:
             raise ProblemError(403, "forbidden", "this form is not from a page of ours; load the page again")
-        request.app.state.sessions.close(request)
+        state_of(request).sessions.close(request)
     answer = RedirectResponse("/", 303)
     delete_cookie(answer, request)
     return answer

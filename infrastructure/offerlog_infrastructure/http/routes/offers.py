@@ -7,10 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from offerlog_domain.wire import read_pair
-from offerlog_infrastructure.http.middleware.escaped import EscapedJSONResponse, encode_escaped
 from offerlog_infrastructure.http.requests.access import Reader, Writer
 from offerlog_infrastructure.http.requests.bodies import body_as
-from offerlog_infrastructure.http.requests.paging import encoded_answer, page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.requests.parameters import (
     ActionMapId,
     CustomerId,
@@ -19,8 +17,11 @@ from offerlog_infrastructure.http.requests.parameters import (
     cursor_of_page,
 )
 from offerlog_infrastructure.http.requests.urls import said_plainly
+from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse, encode_escaped
+from offerlog_infrastructure.http.responses.pages import encoded_answer, page_of, read_cursor, stream_of
 from offerlog_infrastructure.http.routes.operations import freshness_of
-from offerlog_infrastructure.http.threads.thread_pools import explain, look_up
+from offerlog_infrastructure.http.state import state_of
+from offerlog_infrastructure.http.threads.dispatch import run_explanation, run_look_up
 from offerlog_infrastructure.presentation.documents import (
     eligibility_document,
     offer_document,
@@ -71,8 +72,8 @@ async def make_offer(
 
     201: offered. 200: blocked, with the reason. The same `actionId` again gets the same decision.
     """
-    future = request.app.state.service.submit_offer(**asked.model_dump(), organization=key.organization)
-    decision = await request.app.state.arrivals.of(future)
+    future = state_of(request).service.submit_offer(**asked.model_dump(), organization=key.organization)
+    decision = await state_of(request).completions.wait_for(future)
     told = offer_document(decision)
     return EscapedJSONResponse(told, 201 if told["decision"] == "offered" else 200)
 
@@ -87,7 +88,7 @@ async def suppressions_of_visitor(
 ) -> Response:
     """For every page view: what they took or turned down, and how far that is known."""
     read_pair(customer_id, customer_id_type, _ANY_MAP)
-    service = request.app.state.service
+    service = state_of(request).service
     freshness = await freshness_of(request)
     organization = key.organization
 
@@ -95,7 +96,7 @@ async def suppressions_of_visitor(
         found = service.suppressions(customer_id, customer_id_type, organization=organization)
         return encode_escaped({**freshness, "suppressions": [suppression_document(one) for one in found]})
 
-    return encoded_answer(await look_up(request, read))
+    return encoded_answer(await run_look_up(request, read))
 
 
 @router.post(
@@ -109,7 +110,7 @@ async def suppressions_of_visitors(
     pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
     for kind, who in pairs:
         read_pair(who, kind, _ANY_MAP)
-    service, organization = request.app.state.service, key.organization
+    service, organization = state_of(request).service, key.organization
 
     def read() -> bytes:
         found = service.suppressions_of(pairs, organization=organization)
@@ -123,7 +124,7 @@ async def suppressions_of_visitors(
         ]
         return encode_escaped({**freshness, "visitors": visitors})
 
-    return encoded_answer(await look_up(request, read))
+    return encoded_answer(await run_look_up(request, read))
 
 
 @router.get(
@@ -139,9 +140,9 @@ async def eligibility(
     customer_id_type: CustomerType = "cookie",
 ) -> dict[str, Any]:
     """Read from the log; nothing is recorded."""
-    found = await explain(
+    found = await run_explanation(
         request,
-        request.app.state.service.check_eligibility,
+        state_of(request).service.check_eligibility,
         customer_id=customer_id,
         customer_id_type=customer_id_type,
         action_map_id=action_map_id,
@@ -163,7 +164,7 @@ async def suppressions_of_action_map(
     limit: Limit = 1_000,
 ) -> Response:
     """A page sorted by visitor; as NDJSON, all of them."""
-    service = request.app.state.service
+    service = state_of(request).service
     found = service.suppressed_visitors(
         action_map_id,
         organization=key.organization,

@@ -19,16 +19,8 @@ from offerlog_application.reading.read_models import Order, Proof
 from offerlog_domain.metrics import Cohort, CountBy, MetricSet
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.signals import MalformedSignalError
-from offerlog_infrastructure.http.middleware.escaped import encode_escaped
 from offerlog_infrastructure.http.problems import malformed
 from offerlog_infrastructure.http.requests.access import Reader, Reporter
-from offerlog_infrastructure.http.requests.paging import (
-    encode_page,
-    encoded_answer,
-    page_of,
-    read_cursor,
-    stream_of,
-)
 from offerlog_infrastructure.http.requests.parameters import (
     ActionMapId,
     CustomerId,
@@ -41,7 +33,16 @@ from offerlog_infrastructure.http.requests.parameters import (
     zone_of_calendar,
 )
 from offerlog_infrastructure.http.requests.urls import said_plainly
-from offerlog_infrastructure.http.threads.thread_pools import slowly
+from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
+from offerlog_infrastructure.http.responses.pages import (
+    encode_page,
+    encoded_answer,
+    page_of,
+    read_cursor,
+    stream_of,
+)
+from offerlog_infrastructure.http.state import state_of
+from offerlog_infrastructure.http.threads.dispatch import run_report
 from offerlog_infrastructure.presentation.documents import (
     event_document,
     kept_document,
@@ -83,9 +84,9 @@ async def action_map_performance(
     proof: Annotated[bool, Query(description="Add up to where it counts, with a digest.")] = False,
 ) -> Response:
     """How often each map's offer was made, taken and turned down. The ETag changes with what is counted."""
-    service = request.app.state.service
+    service = state_of(request).service
     as_csv = form == "csv" or (form is None and "text/csv" in request.headers.get("accept", ""))
-    reached = await slowly(request, service.proof)
+    reached = await run_report(request, service.proof)
     tag = _tag(reached, key.organization, as_csv=as_csv)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
     if _is_at_hand(tag, request.headers.get("if-none-match", "")):
@@ -106,9 +107,11 @@ async def action_map_performance(
         raise malformed("to", "it must be later than from")
     if as_csv:
         headers["Content-Disposition"] = 'attachment; filename="action-map-performance.csv"'
-        text = await slowly(request, _report_as_csv, service, query)
+        text = await run_report(request, _report_as_csv, service, query)
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
-    return encoded_answer(await slowly(request, _report_as_json, service, query, with_proof=proof), headers)
+    return encoded_answer(
+        await run_report(request, _report_as_json, service, query, with_proof=proof), headers
+    )
 
 
 def _report_as_json(service: Offerlog, query: ReportQuery, *, with_proof: bool) -> bytes:
@@ -162,7 +165,7 @@ async def action_maps(
     """A page sorted by id."""
     return await page_of(
         request,
-        request.app.state.service.action_maps(
+        state_of(request).service.action_maps(
             organization=key.organization, behind=str(read_cursor(cursor, tuple[UUID])[0]) if cursor else None
         ),
         lambda one: {"action_map_id": one[0], "action_map_name": one[1]},
@@ -195,8 +198,8 @@ async def history(
         raise malformed("as_of", "give version or as_of, not both")
     moment = _moment(as_of, "as_of") if as_of is not None else None
     shown = read_cursor(cursor, tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])[0] if cursor else 0
-    page = partial(_history_page, request.app.state.service, shown, limit)
-    text = await slowly(
+    page = partial(_history_page, state_of(request).service, shown, limit)
+    text = await run_report(
         request,
         page,
         customer_id=customer_id,
@@ -235,7 +238,7 @@ async def refusals(
     if cursor:
         at, number = read_cursor(cursor, tuple[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])
         behind = _moment(at, "cursor"), number
-    found = request.app.state.service.refusals(
+    found = state_of(request).service.refusals(
         reason=reason,
         since=_moment(since, "since") if since is not None else None,
         until=_moment(until, "until") if until is not None else None,
@@ -260,9 +263,9 @@ async def refusal_counts(
     until: Annotated[str | None, moment_of("Up to the end of the quarter-hour before it.")] = None,
 ) -> dict[str, Any]:
     """Exact, in whole quarter-hours, which the answer's `since` and `until` show; survives retention."""
-    found = await slowly(
+    found = await run_report(
         request,
-        request.app.state.service.refusal_counts,
+        state_of(request).service.refusal_counts,
         since=_moment(since, "since") if since is not None else None,
         until=_moment(until, "until") if until is not None else None,
         organization=key.organization,

@@ -14,14 +14,14 @@ from offerlog_application.ports.keys import Key, Role
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_domain.outcomes import Outcome
-from offerlog_infrastructure.http.middleware.escaped import encode_escaped
+from offerlog_infrastructure.http.peers import peer_of
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import (
     bearer,
     check_origin,
     check_role,
     check_still_good,
-    key_of,
+    find_key,
     while_key_is_good,
 )
 from offerlog_infrastructure.http.requests.bodies import (
@@ -33,12 +33,16 @@ from offerlog_infrastructure.http.requests.bodies import (
     whole,
 )
 from offerlog_infrastructure.http.requests.json_arrays import signals_in
-from offerlog_infrastructure.http.requests.rates import peer_of
-from offerlog_infrastructure.http.requests.turns import Turns
-from offerlog_infrastructure.http.routes import signal_log
-from offerlog_infrastructure.http.routes.widget_outcomes import is_refused_for_itself, widget_outcome_document
-from offerlog_infrastructure.http.threads.thread_pools import submit
+from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
+from offerlog_infrastructure.http.state import key_of, set_key, state_of
+from offerlog_infrastructure.http.threads.dispatch import run_submission
+from offerlog_infrastructure.http.threads.turns import Turns
+from offerlog_infrastructure.observability import signal_log
 from offerlog_infrastructure.presentation.documents import Document, outcome_document
+from offerlog_infrastructure.presentation.widget_outcomes import (
+    is_refused_for_itself,
+    widget_outcome_document,
+)
 
 router = APIRouter(tags=["signals"])
 
@@ -116,11 +120,11 @@ async def record_signals(request: Request) -> Response:
 
 
 async def _writer(request: Request, text: str | None) -> Key:
-    key = check_role(await key_of(request, text), Role.WIDGET, Role.SERVICE)
+    key = check_role(await find_key(request, text), Role.WIDGET, Role.SERVICE)
     check_origin(key, request)
     if key.role is Role.WIDGET:
-        request.app.state.widget_rates.take(key.id, peer_of(request))
-    request.state.key = key
+        state_of(request).widget_rates.take(key.id, peer_of(request))
+    set_key(request, key)
     return key
 
 
@@ -240,20 +244,20 @@ async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> A
 
 async def _durable(request: Request, batch: list[bytes], future: "Future[Receipt]") -> Receipt:
     """Wait until a batch is durable, and note what became of it."""
-    metrics = request.app.state.metrics
-    receipt: Receipt = await metrics.timed(request.app.state.arrivals.of(future))
+    metrics = state_of(request).metrics
+    receipt: Receipt = await metrics.timed(state_of(request).completions.wait_for(future))
     metrics.count(receipt.outcomes)
     signal_log.note(batch, receipt.outcomes)
-    key: Key = request.state.key
+    key: Key = key_of(request)
     if key.role is Role.WIDGET and (refused := sum(map(is_refused_for_itself, receipt.outcomes))):
-        request.app.state.widget_rates.charge(key.id, peer_of(request), refused)
+        state_of(request).widget_rates.charge(key.id, peer_of(request), refused)
     return receipt
 
 
 async def _admit(request: Request, key: Key, signals: list[bytes]) -> None:
     """Let the signals of a widget key through unless they bring up too many new action maps."""
     if key.role is Role.WIDGET:
-        await request.app.state.widget_maps.admit(key.organization, peer_of(request), signals)
+        await state_of(request).widget_maps.admit(key.organization, peer_of(request), signals)
 
 
 async def _handed_in(request: Request, key: Key, signals: list[bytes]) -> "Future[Receipt]":
@@ -264,14 +268,14 @@ async def _handed_in(request: Request, key: Key, signals: list[bytes]) -> "Futur
     """
 
     def hand_in() -> "Future[Receipt]":
-        future: Future[Receipt] = request.app.state.service.submit(
+        future: Future[Receipt] = state_of(request).service.submit(
             signals, organization=key.organization, from_widget=key.role is Role.WIDGET
         )
         return future
 
     if len(signals) <= _READ_AT_ONCE and sum(map(len, signals)) <= _BYTES_READ_AT_ONCE:
         return hand_in()
-    return await submit(request, hand_in)
+    return await run_submission(request, hand_in)
 
 
 async def _submitted(request: Request, key: Key, batch: list[bytes]) -> "Future[Receipt]":

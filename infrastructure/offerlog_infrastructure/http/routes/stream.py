@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from offerlog_infrastructure.http.live_reports import LiveReport
 from offerlog_infrastructure.http.requests.access import Reporter, is_still_allowed
 from offerlog_infrastructure.http.requests.urls import said_plainly
+from offerlog_infrastructure.http.state import state_of
+from offerlog_infrastructure.http.streams.live_reports import LiveReport
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 
@@ -36,9 +37,9 @@ async def stream(
     The first one has all rows, unless `Last-Event-ID` is what the report is still at; whoever comes back
     after a break is thus brought up to date at once.
     """
-    live: LiveReport = request.app.state.live_reports.listen(key)
+    live: LiveReport = state_of(request).live_reports.listen(key)
     return _Stream(
-        _events(request, live, last_event_id), lambda: request.app.state.live_reports.leave(key, live)
+        _events(request, live, last_event_id), lambda: state_of(request).live_reports.leave(key, live)
     )
 
 
@@ -59,7 +60,7 @@ class _Stream(StreamingResponse):
 
 
 async def _events(request: Request, live: LiveReport, last: str | None) -> AsyncIterator[bytes]:
-    stopping: asyncio.Event = request.app.state.stopping
+    stopping: asyncio.Event = state_of(request).stopping
     ends, pulse, hindrance = time.monotonic() + STREAM_SECONDS, time.monotonic(), ""
     sent: int | None = None
     yield b"retry: 2000\n\n"

@@ -1,11 +1,10 @@
 """Caps on connections: on all of them, below the limit of open files, and on those of one peer."""
 
-import ipaddress
 import resource
 from collections import Counter
 from typing import Final
 
-from offerlog_infrastructure.http.requests.rates import peer_of_address
+from offerlog_infrastructure.http.peers import TrustedProxies, peer_of_address
 
 RESERVED_FILES: Final = 100
 """Open files that are kept for the store, the log and the files that are served."""
@@ -23,31 +22,6 @@ def max_connections(wanted: int | None) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     possible = _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(soft - RESERVED_FILES, _FEWEST)
     return min(wanted or _MAX_CONNECTIONS, possible)
-
-
-class TrustedProxies:
-    """Addresses and networks of the reverse proxies whose `X-Forwarded-For` and `-Proto` are believed.
-
-    Args:
-        text: Addresses and networks, separated by commas; `*` for every peer.
-
-    Raises:
-        ValueError: One of them is neither an address nor a network.
-    """
-
-    def __init__(self, text: str) -> None:
-        named = [one.strip() for one in text.split(",") if one.strip()]
-        self._all = "*" in named
-        self._networks = [ipaddress.ip_network(one) for one in named if one != "*"]
-
-    def __contains__(self, host: str) -> bool:
-        if self._all:
-            return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
 
 
 class Admission:

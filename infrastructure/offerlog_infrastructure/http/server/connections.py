@@ -19,12 +19,12 @@ from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from offerlog_infrastructure.http.middleware.old_clients import without_chunks
+from offerlog_infrastructure.http.peers import TrustedProxies, peer_of_address
 from offerlog_infrastructure.http.problems import ProblemError, answer
-from offerlog_infrastructure.http.requests.rates import peer_of_address
-from offerlog_infrastructure.http.server.admission import Admission, TrustedProxies
-from offerlog_infrastructure.http.server.last_answers import last_answer
-from offerlog_infrastructure.http.server.making_room import RoomMaker
+from offerlog_infrastructure.http.server.admission import Admission
+from offerlog_infrastructure.http.server.closing_answers import closing_answer
+from offerlog_infrastructure.http.server.eviction import Evictor
+from offerlog_infrastructure.http.server.old_clients import without_chunks
 from offerlog_infrastructure.http.server.socket_state import WriteProgress, unread_bytes
 
 MOST_HEADER_BYTES: Final = 64 << 10
@@ -64,12 +64,12 @@ _SLOW_SECONDS: Final = 5.0
 _HEADERS_SAFE_SECONDS: Final = 1.0
 """Seconds that a request's headers may take to come before their connection may have to make room."""
 
-_TOO_LARGE: Final = last_answer(
+_TOO_LARGE: Final = closing_answer(
     ProblemError(431, "headers-too-large", "at most 64 KiB around a request's body")
 )
 _LONG_URL: Final = ProblemError(414, "url-too-long", "at most 60 KiB", headers={"Connection": "close"})
-_NOT_HTTP: Final = last_answer(ProblemError(400, "malformed-request", "not a request of HTTP/1.1"))
-_FULL: Final = last_answer(
+_NOT_HTTP: Final = closing_answer(ProblemError(400, "malformed-request", "not a request of HTTP/1.1"))
+_FULL: Final = closing_answer(
     ProblemError(503, "overloaded", "all connections are in use", headers={"Retry-After": "5"})
 )
 
@@ -79,12 +79,12 @@ class BoundedConnection(HttpToolsProtocol):
 
     Attributes:
         admission: Counts all connections of the server; set for each server.
-        room: Chooses which connection ends when there are as many as there may be; set for each server.
+        evictor: Chooses which connection ends when there are as many as there may be; set for each server.
         peer: Whose connection it is; empty for a socket without addresses.
     """
 
     admission: ClassVar[Admission] = Admission(1_000, 1_000, TrustedProxies(""))
-    room: ClassVar[RoomMaker] = RoomMaker()
+    evictor: ClassVar[Evictor] = Evictor()
     peer: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -104,7 +104,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._began = self._heard = self._answered = self._looked = now
         self._waited = 0.0
         self._progress = WriteProgress(now)
-        self._makes_room = False
+        self._is_evicted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its class
         """Let the connection in, or answer 503 and close it."""
@@ -114,7 +114,7 @@ class BoundedConnection(HttpToolsProtocol):
         let_in = admission.enter(self.client[0] if self.client else None)
         if let_in and len(self.connections) > admission.most:
             others = cast("Collection[BoundedConnection]", self.connections)  # of one server, so of one class
-            let_in = self.room.make(self, admission.number(self.peer), others, self.loop.time())
+            let_in = self.evictor.evict_one(self, admission.number(self.peer), others, self.loop.time())
         if not let_in:
             transport.write(_FULL)
             transport.close()
@@ -230,7 +230,7 @@ class BoundedConnection(HttpToolsProtocol):
         buffered. A client that does not go on counts as idle: with its headers, with a body that comes too
         slowly, with the rest of a body that is answered already, and with an answer that it does not take.
         """
-        if self._makes_room:
+        if self._is_evicted:
             return None
         now = self.loop.time()
         written = self._progress.note(self.transport, now)
@@ -246,7 +246,7 @@ class BoundedConnection(HttpToolsProtocol):
         is_slow = coming and self._body_bytes < _BYTES_A_SECOND * (now - self._began - _SLOW_SECONDS)
         return self._began if is_slow else None
 
-    def make_room(self) -> bool:
+    def evict(self) -> bool:
         """End in favour of a new connection; false if a request has just come that is not read yet.
 
         Unsent bytes are dropped: their client has taken none for `_SLOW_SECONDS`, and would hold the place.
@@ -257,7 +257,7 @@ class BoundedConnection(HttpToolsProtocol):
             return False
         else:
             self.transport.close()
-        self._makes_room = True
+        self._is_evicted = True
         return True
 
     def _is_answering(self) -> bool:
@@ -308,7 +308,7 @@ class BoundedConnection(HttpToolsProtocol):
         ):
             if self._in_headers or not self.cycle.response_started:
                 is_long_url = self._in_headers and self._url_bytes > MOST_URL_BYTES
-                self.transport.write(last_answer(_LONG_URL) if is_long_url else _TOO_LARGE)
+                self.transport.write(closing_answer(_LONG_URL) if is_long_url else _TOO_LARGE)
             self.transport.close()
 
     def _hold(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import uvicorn
@@ -16,6 +17,7 @@ from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offerlog_infrastructure.http.problems import ProblemError, answer
+from offerlog_infrastructure.http.state import install_state, state_of, state_of_app
 
 PATHS: Final = ("/metrics", "/healthz")
 """The only paths of that port."""
@@ -41,7 +43,7 @@ class MetricsPort:
 
 def is_hidden(request: Request) -> bool:
     """Whether `/metrics` has another port than the one that this request came to."""
-    return getattr(request.app.state, "has_metrics_port", False) and _MARK not in request.scope
+    return state_of(request).has_metrics_port and _MARK not in request.scope
 
 
 @asynccontextmanager
@@ -59,7 +61,7 @@ async def serving(
         connections: The protocol of its connections, with their limits.
         look_after: Ends those that take too long; runs until it is cancelled.
     """
-    app.state.has_metrics_port = True
+    install_state(app, replace(state_of_app(app), has_metrics_port=True))
     config = uvicorn.Config(
         MetricsPort(app),
         http=connections,

@@ -15,10 +15,12 @@ import uvloop
 from fastapi import FastAPI
 
 from offerlog_domain.errors import OfferlogError
+from offerlog_infrastructure.http.peers import TrustedProxies
 from offerlog_infrastructure.http.server import metrics_port
-from offerlog_infrastructure.http.server.admission import Admission, TrustedProxies, max_connections
+from offerlog_infrastructure.http.server.admission import Admission, max_connections
 from offerlog_infrastructure.http.server.connections import BoundedConnection, end_late
-from offerlog_infrastructure.http.server.making_room import RoomMaker
+from offerlog_infrastructure.http.server.eviction import Evictor
+from offerlog_infrastructure.http.state import state_of_app
 from offerlog_infrastructure.settings import Settings
 
 _PORTS_TRIED: Final = 50
@@ -95,9 +97,10 @@ def run(
         stop_when: Ends it too, where signals cannot: outside the main thread.
         metrics: Where to serve `/metrics` instead; closed at the end.
     """
-    settings: Settings = app.state.settings
+    state = state_of_app(app)
+    settings = state.settings
     most = max_connections(settings.max_connections)
-    app.state.live_reports.most = min(app.state.live_reports.most, most // 2)
+    state.live_reports.most = min(state.live_reports.most, most // 2)
     config = uvicorn.Config(
         app,
         http=_connections(settings, most),
@@ -141,7 +144,7 @@ async def _serve_all(
         await _serve(app, server, listening, started, stop_when)
         return
     async with metrics_port.serving(
-        app, metrics, _connections(app.state.settings, _METRICS_CONNECTIONS), end_late
+        app, metrics, _connections(state_of_app(app).settings, _METRICS_CONNECTIONS), end_late
     ):
         await _serve(app, server, listening, started, stop_when)
 
@@ -153,7 +156,7 @@ def _connections(settings: Settings, most: int) -> type[BoundedConnection]:
         admission = Admission(
             most, settings.max_connections_per_peer, TrustedProxies(settings.trusted_proxies)
         )
-        room = RoomMaker()
+        evictor = Evictor()
 
     return Served
 
@@ -168,7 +171,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        app.state.stopping.set()  # streams end, readiness says no
+        state_of_app(app).stopping.set()  # streams end, readiness says no
         server.should_exit = True
 
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # ours end the streams as well

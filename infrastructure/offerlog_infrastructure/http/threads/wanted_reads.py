@@ -1,8 +1,8 @@
-"""Reads go on only while somebody waits for their answer, and no longer than they may.
+"""Reads that run only while a client waits for the answer, and not longer than their time limit.
 
-A read runs in a thread, which nothing can end from outside; its `ReadBudget` stops the statement that runs
-for it in the store, and the read itself between its steps. The place in the thread is given back when the
-read has ended, not before: an abandoned read still takes up a thread.
+A read runs in a thread, and nothing can end a thread from outside. Its `ReadBudget` stops the statement that
+runs in the store, and stops the read between two steps. The thread is given back when the read has ended, not
+before: an abandoned read still occupies its thread.
 """
 
 import asyncio
@@ -16,40 +16,44 @@ from offerlog_application.reading.read_budget import ReadBudget
 
 T = TypeVar("T")
 
-_LOOK_SECONDS: Final = 0.25
-"""How often to look whether the client is still there."""
+_CHECK_SECONDS: Final = 0.25
+"""Seconds between two checks that the client is still connected."""
 
 
-async def while_wanted(
-    request: Request, read: Callable[[], T], run: Callable[[Callable[[], T]], Awaitable[T]]
+async def run_while_wanted(
+    request: Request,
+    read: Callable[[], T],
+    run: Callable[[Callable[[], T]], Awaitable[T]],
+    timeout_seconds: float,
 ) -> T:
-    """Run a read with the service's time limit, and stop it when the client has gone.
+    """Run a read with a time limit, and stop it when the client disconnects.
 
     Args:
-        request: Whose answer it is.
+        request: The request that the read answers.
         read: The read.
-        run: Runs what it is given in a thread, perhaps after waiting for one.
+        run: Runs a function in a thread, perhaps after waiting for a free one.
+        timeout_seconds: Time limit of the read, in seconds; 0 for no limit.
 
     Raises:
-        ReadTimeoutError: The read took longer than it may.
-        ClientDisconnect: The client has gone.
+        ReadTimeoutError: The read exceeded the time limit.
+        ClientDisconnect: The client has disconnected.
     """
-    budget = ReadBudget(request.app.state.settings.read_timeout or None)
+    budget = ReadBudget(timeout_seconds or None)
 
-    def limited() -> T:
+    def read_within_budget() -> T:
         with budget.active():
             return read()
 
-    async def awaited() -> T:
-        return await run(limited)
+    async def run_in_thread() -> T:
+        return await run(read_within_budget)
 
-    task = asyncio.create_task(awaited())
+    task = asyncio.create_task(run_in_thread())
     try:
-        while not (await asyncio.wait({task}, timeout=_LOOK_SECONDS))[0]:
+        while not (await asyncio.wait({task}, timeout=_CHECK_SECONDS))[0]:
             if await request.is_disconnected():
                 break
     finally:
-        if not task.done():  # the client has gone, or its streamed answer was ended
+        if not task.done():  # the client has disconnected, or its streamed answer was ended
             with CancelScope(shield=True):
                 await _stop(task, budget)
     if budget.is_cancelled:
@@ -58,9 +62,9 @@ async def while_wanted(
 
 
 async def _stop(task: "asyncio.Task[T]", budget: ReadBudget) -> None:
-    """Stop a read and wait until it has ended; its answer and its errors are of no use any more."""
+    """Stop a read and wait until it has ended. Its answer and its errors are dropped."""
     while not task.done():
-        # Again and again: between two statements there is none that could be stopped.
+        # Repeated, because between two statements there is nothing to cancel.
         await to_thread.run_sync(budget.cancel)
-        await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+        await asyncio.wait({task}, timeout=_CHECK_SECONDS)
     task.exception()

@@ -23,8 +23,8 @@ from offerlog_application.reading.performance_report import ReportQuery, ReportT
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_application.reading.read_models import Proof
 from offerlog_domain.metrics import MetricSet
-from offerlog_infrastructure.http.middleware.escaped import encode_escaped
 from offerlog_infrastructure.http.problems import ProblemError
+from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.presentation.documents import report_document

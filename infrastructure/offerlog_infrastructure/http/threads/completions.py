@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Arrivals:
+class Completions:
     """Lets coroutines of one event loop wait for futures that other threads complete.
 
     `asyncio.wrap_future` wakes the loop once for each future. The writer completes hundreds at a time, and
@@ -21,7 +21,7 @@ class Arrivals:
         self._arrived: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
         self._called = False
 
-    async def of(self, future: "Future[T]") -> T:
+    async def wait_for(self, future: "Future[T]") -> T:
         """The future's result.
 
         Raises:

@@ -3,7 +3,7 @@
 from offerlog_infrastructure.http.problems import ProblemError, answer, title
 
 
-def last_answer(problem: ProblemError) -> bytes:
+def closing_answer(problem: ProblemError) -> bytes:
     """Encode a problem as a whole answer of HTTP/1.1 that ends its connection."""
     problem.headers = {**(problem.headers or {}), "Connection": "close"}
     made = answer(problem)

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from contracts.recount import until
 from http_site import Site, served
 from offerlog_infrastructure.http.server import connections
-from offerlog_infrastructure.http.server.making_room import FRESH_SECONDS, RoomMaker
+from offerlog_infrastructure.http.server.eviction import FRESH_SECONDS, Evictor
 from raw_http import answer_of, connected, with_settings
 
 SILENT = b""
@@ -196,7 +196,7 @@ class Idle:
         """The beginning of time."""
         return 0.0
 
-    def make_room(self) -> bool:
+    def evict(self) -> bool:
         """End."""
         return True
 
@@ -204,12 +204,12 @@ class Idle:
 def test_closed_connections_are_not_kept_until_the_next_crowd() -> None:
     """They hold buffers and tasks."""
     # given
-    maker, crowd = RoomMaker(), [Idle() for _ in range(5)]
-    assert maker.make(Idle(), 1, crowd, FRESH_SECONDS)
+    evictor, crowd = Evictor(), [Idle() for _ in range(5)]
+    assert evictor.evict_one(Idle(), 1, crowd, FRESH_SECONDS)
     known = [weakref.ref(one) for one in crowd]
     # when
     crowd.clear()
     gc.collect()
     # then
     assert [one() for one in known] == [None] * 5
-    assert not maker.make(Idle(), 1, crowd, FRESH_SECONDS)
+    assert not evictor.evict_one(Idle(), 1, crowd, FRESH_SECONDS)

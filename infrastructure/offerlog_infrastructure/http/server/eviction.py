@@ -27,11 +27,11 @@ class Connection(Protocol):
     def idle_since(self) -> float | None:
         """Time since when no caller has been waiting for it, by the monotonic clock; None while one is."""
 
-    def make_room(self) -> bool:
+    def evict(self) -> bool:
         """End; false if a caller has just begun to wait."""
 
 
-class RoomMaker:
+class Evictor:
     """Ends connections in favour of new ones. Keeps none of them alive."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class RoomMaker:
         self._surplus: deque[tuple[int, float, ref[Connection]]] = deque()
         self._oldest: deque[tuple[float, ref[Connection]]] = deque()
 
-    def make(self, new: Connection, count: int, connections: Collection[Connection], now: float) -> bool:
+    def evict_one(self, new: Connection, count: int, connections: Collection[Connection], now: float) -> bool:
         """End one connection in favour of a new one; false if none can end.
 
         Args:
@@ -85,4 +85,4 @@ def _end(known: Connection | None, since: float, new: Connection) -> bool:
     """End a connection, unless it is gone or something has come of it since it was looked at."""
     if known is None or known is new or known.idle_since() != since:
         return False
-    return known.make_room()
+    return known.evict()

@@ -10,10 +10,10 @@ import msgspec
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from offerlog_infrastructure.http.middleware.escaped import encode_escaped
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import is_still_allowed
-from offerlog_infrastructure.http.threads.thread_pools import slowly
+from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
+from offerlog_infrastructure.http.threads.dispatch import run_report
 from offerlog_infrastructure.presentation.documents import Document
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ async def page_of(
         ReadTimeoutError: The read took longer than it may.
         ClientDisconnect: The client has gone.
     """
-    return encoded_answer(await slowly(request, _page, found, document_of, limit, cursor, name))
+    return encoded_answer(await run_report(request, _page, found, document_of, limit, cursor, name))
 
 
 def _page(
@@ -128,7 +128,7 @@ def stream_of(
 
     async def pieces() -> AsyncIterator[bytes]:
         with closing(found):
-            while more := await slowly(request, piece):
+            while more := await run_report(request, piece):
                 if not await is_still_allowed(request):
                     raise ProblemError(
                         401, "unauthorized", "the key has been revoked while the list was read"

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from offerlog_infrastructure.http.threads.arrivals import Arrivals
+from offerlog_infrastructure.http.threads.completions import Completions
 from support.processes import finish
 
 
@@ -24,17 +24,17 @@ def test_every_answer_comes() -> None:
             if done % 97 == 0:
                 time.sleep(0.0005)
 
-    async def ask(arrivals: Arrivals) -> int:
+    async def ask(completions: Completions) -> int:
         future: Future[int] = Future()
         handed.put(future)
-        return await arrivals.of(future)
+        return await completions.wait_for(future)
 
-    async def caller(arrivals: Arrivals) -> list[int]:
-        return [await ask(arrivals) for _ in range(200)]
+    async def caller(completions: Completions) -> list[int]:
+        return [await ask(completions) for _ in range(200)]
 
     async def all_callers() -> list[int]:
-        arrivals = Arrivals()
-        found = await asyncio.wait_for(asyncio.gather(*(caller(arrivals) for _ in range(50))), 30)
+        completions = Completions()
+        found = await asyncio.wait_for(asyncio.gather(*(caller(completions) for _ in range(50))), 30)
         return [one for answers in found for one in answers]
 
     thread = threading.Thread(target=complete)
@@ -50,14 +50,14 @@ def test_an_error_comes_as_one() -> None:
     """And a request that is gone stops nobody else's answer."""
 
     async def ask() -> None:
-        arrivals = Arrivals()
+        completions = Completions()
         gone: Future[int] = Future()
         wrong: Future[int] = Future()
-        waiting = asyncio.create_task(arrivals.of(gone))
+        waiting = asyncio.create_task(completions.wait_for(gone))
         await asyncio.sleep(0)
         waiting.cancel()
         threading.Timer(0.01, lambda: (gone.set_result(1), wrong.set_exception(ValueError("no")))).start()
         with pytest.raises(ValueError, match="no"):
-            await asyncio.wait_for(arrivals.of(wrong), 5)
+            await asyncio.wait_for(completions.wait_for(wrong), 5)
 
     asyncio.run(ask())

@@ -1,0 +1,31 @@
+"""Reads about the service itself, shared by everybody who asks."""
+
+from typing import Final
+
+from offerlog_infrastructure.http.metrics import Metrics
+from offerlog_infrastructure.http.threads.shared_reads import SharedRead
+from offerlog_infrastructure.service import Offerlog
+
+_FRESH_SECONDS: Final = 0.1
+_METRICS_FRESH_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 7.0
+"""Seconds that readiness and metrics wait for a silent store: longer than a read waits for a lock."""
+
+
+class OperationalReads:
+    """What is asked about the service itself: each read by one thread, a few times a second, for all who ask.
+
+    Attributes:
+        freshness: How far look-ups go.
+        statuses: How far every projection is.
+        metrics: The text for Prometheus.
+    """
+
+    def __init__(self, service: Offerlog, metrics: Metrics) -> None:
+        self.freshness = SharedRead(service.freshness, fresh_seconds=_FRESH_SECONDS)
+        self.statuses = SharedRead(
+            service.projections, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
+        )
+        self.metrics = SharedRead(
+            metrics.exposition, fresh_seconds=_METRICS_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
+        )

@@ -1,0 +1,1 @@
+"""Answers as they are sent: JSON with safe characters, pages by cursor, streamed lists."""

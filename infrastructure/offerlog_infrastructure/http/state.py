@@ -1,0 +1,121 @@
+"""State of the HTTP service: one typed object for the application, and the key of each request.
+
+The framework keeps both in attributes without types. Only this module touches those attributes.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, Self
+
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
+
+from offerlog_application.ports.keys import Key, KeyStore
+from offerlog_infrastructure.http.metrics import Metrics
+from offerlog_infrastructure.http.operational_reads import OperationalReads
+from offerlog_infrastructure.http.peers import TrustedProxies
+from offerlog_infrastructure.http.requests.held_bodies import HeldBodies
+from offerlog_infrastructure.http.requests.key_checks import KeyChecks
+from offerlog_infrastructure.http.requests.rates import WidgetRates
+from offerlog_infrastructure.http.requests.sessions import Sessions
+from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
+from offerlog_infrastructure.http.streams.live_reports import LiveReports
+from offerlog_infrastructure.http.threads.completions import Completions
+from offerlog_infrastructure.http.threads.thread_pools import ThreadPools
+from offerlog_infrastructure.service import Offerlog
+from offerlog_infrastructure.settings import Settings
+
+_ATTRIBUTE: Final = "offerlog"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """Everything that routes and middleware share in one application.
+
+    Attributes:
+        service: The application service.
+        settings: The settings that the application was made with.
+        threads: The thread pools, one for each kind of work.
+        completions: Wait for futures that the writer's thread completes.
+        key_checks: Look-ups of keys.
+        sessions: Open sessions of the dashboard.
+        widget_rates: Request rates of widget keys.
+        widget_maps: Bound on the new action maps that widget keys may name.
+        held_bodies: Memory that partly received bodies take up.
+        metrics: Counters and gauges for Prometheus.
+        operational_reads: Freshness, projection statuses and metrics, read once for all callers.
+        live_reports: Live reports of the organizations that have open streams.
+        stopping: Set when the service begins to stop.
+        has_metrics_port: `/metrics` is answered on a port of its own, and not on the main port.
+    """
+
+    service: Offerlog
+    settings: Settings
+    threads: ThreadPools
+    completions: Completions
+    key_checks: KeyChecks
+    sessions: Sessions
+    widget_rates: WidgetRates
+    widget_maps: WidgetMaps
+    held_bodies: HeldBodies
+    metrics: Metrics
+    operational_reads: OperationalReads
+    live_reports: LiveReports
+    stopping: asyncio.Event
+    has_metrics_port: bool = False
+
+    @classmethod
+    def build(cls, service: Offerlog, keys: KeyStore, settings: Settings) -> Self:
+        """Build the state of a new application over an open service."""
+        threads, metrics = ThreadPools(), Metrics(service)
+        key_checks = KeyChecks(keys, threads.keys, service.prepare)
+        return cls(
+            service=service,
+            settings=settings,
+            threads=threads,
+            completions=Completions(),
+            key_checks=key_checks,
+            sessions=Sessions(key_checks),
+            widget_rates=WidgetRates(settings.widget_rate, settings.widget_peer_rate),
+            widget_maps=WidgetMaps(service.changes.known_maps, threads.look_ups, settings.widget_new_maps),
+            held_bodies=HeldBodies(TrustedProxies(settings.trusted_proxies)),
+            metrics=metrics,
+            operational_reads=OperationalReads(service, metrics),
+            live_reports=LiveReports(service, threads.reports),
+            stopping=asyncio.Event(),
+        )
+
+
+def install_state(app: FastAPI, state: ServiceState) -> None:
+    """Give an application its state, in place of an earlier one."""
+    setattr(app.state, _ATTRIBUTE, state)
+
+
+def state_of_app(app: FastAPI) -> ServiceState:
+    """Return the state of an application.
+
+    Raises:
+        AttributeError: The application has no state.
+    """
+    state: ServiceState = getattr(app.state, _ATTRIBUTE)
+    return state
+
+
+def state_of(connection: HTTPConnection) -> ServiceState:
+    """Return the state of the application that serves this request."""
+    return state_of_app(connection.app)
+
+
+def set_key(connection: HTTPConnection, key: Key) -> None:
+    """Note the key that this request was allowed with."""
+    connection.state.key = key
+
+
+def key_of(connection: HTTPConnection) -> Key:
+    """Return the key that this request was allowed with.
+
+    Raises:
+        AttributeError: No key has been noted: the route needs none.
+    """
+    key: Key = connection.state.key
+    return key

@@ -1,0 +1,1 @@
+"""Server-Sent Events: live reports, each shared by all streams of an organization."""

@@ -1,0 +1,58 @@
+"""Work of a request, run on the threads for its kind.
+
+The organizations whose requests wait for such threads take turns.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from starlette.requests import Request
+
+from offerlog_infrastructure.http.state import key_of, state_of
+from offerlog_infrastructure.http.threads.fair_threads import FairThreads
+from offerlog_infrastructure.http.threads.wanted_reads import run_while_wanted
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def run_look_up(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Run a read that a page view waits for, on the threads for look-ups."""
+    threads, organization = state_of(request).threads.look_ups, key_of(request).organization
+    return await threads.run(organization, lambda: read(*args, **named), request.is_disconnected)
+
+
+async def run_explanation(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Run a read of one visitor-offer from the log, on the threads for eligibility.
+
+    Raises:
+        ReadTimeoutError: The read exceeded its time limit.
+        ClientDisconnect: The client has disconnected. The read was stopped, or did not begin.
+    """
+    return await _run_wanted(request, state_of(request).threads.eligibility, lambda: read(*args, **named))
+
+
+async def run_report(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Run a read that may take long, on the threads for reports.
+
+    Raises:
+        ReadTimeoutError: The read exceeded its time limit.
+        ClientDisconnect: The client has disconnected. The read was stopped, or did not begin.
+    """
+    return await _run_wanted(request, state_of(request).threads.reports, lambda: read(*args, **named))
+
+
+async def run_submission(request: Request, submit: Callable[[], T]) -> T:
+    """Submit signals that take long to read, on the threads for submissions."""
+    threads, organization = state_of(request).threads.submissions, key_of(request).organization
+    return await threads.run(organization, submit, request.is_disconnected)
+
+
+async def _run_wanted(request: Request, threads: FairThreads, read: Callable[[], T]) -> T:
+    organization = key_of(request).organization
+    return await run_while_wanted(
+        request,
+        read,
+        lambda limited: threads.run(organization, limited, request.is_disconnected),
+        state_of(request).settings.read_timeout,
+    )
