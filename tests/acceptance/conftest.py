@@ -1,4 +1,4 @@
-"""Failures inside the modules that hold expectations show their values; the command's store."""
+"""The store of the command under test."""
 
 import os
 import tempfile
@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("model_answers", "scenario", "acceptance.command_line")
-
-from acceptance.command_line import CommandLine  # noqa: E402 - rewritten, so after the line above
-from offerlog_infrastructure.composition import open_offerlog  # noqa: E402 - goes with it
-from offerlog_infrastructure.service import Offerlog  # noqa: E402 - goes with it
+from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.service import Offerlog
+from support.command_line import CommandLine
 
 
 def _folder() -> Path:

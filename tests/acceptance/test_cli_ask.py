@@ -2,7 +2,7 @@
 
 import pytest
 
-from acceptance.command_line import CommandLine, an_id, told
+from support.command_line import CommandLine, an_id, told
 
 SESSION = "11111111-1111-4111-8111-111111111111"
 AT = "2026-11-22T10:00:00.250Z"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from acceptance.command_line import COMMAND, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, CommandLine, an_id, ndjson, told
 
 EVENT_KEYS = [
     *("version", "event", "action_id", "stage", "occurred_at", "recorded_at", "session_id"),

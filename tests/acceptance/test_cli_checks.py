@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import CommandLine, an_id, ndjson, told
-from contracts.recount import rows, until
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
+from support.command_line import CommandLine, an_id, ndjson, told
 from support.processes import LimitedProcess, finish
+from support.recount import rows, until
 
 REBUILDING = """
 import sys

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import CommandLine
+from support.command_line import CommandLine
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import CommandLine, an_id, ndjson, told
 from offerlog_infrastructure.composition import open_offerlog
+from support.command_line import CommandLine, an_id, ndjson, told
 
 MAP = "0a000000-0000-4000-8000-000000000001"
 PAIR = ("--customer", "v1", "--action-map", MAP)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, CommandLine, an_id, told
-from contracts.recount import until
+from support.command_line import COMMAND, CommandLine, an_id, told
+from support.recount import until
 
 TRAFFIC = (
     *("simulate", "--visitors", "40", "--action-maps", "2", "--days", "2"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, CommandLine, an_id, ndjson, told
 from support.processes import LimitedProcess
-from wire import BROWSER, ID, STORED
+from support.wire import BROWSER, ID, STORED
 
 AT = "2026-11-22T10:00:00Z"
 

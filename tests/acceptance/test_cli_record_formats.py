@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, CommandLine, an_id, ndjson, told
 from support.processes import LimitedProcess
 
 

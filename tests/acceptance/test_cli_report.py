@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from acceptance.command_line import CommandLine, an_id, told
+from support.command_line import CommandLine, an_id, told
 
 METRICS = [
     f"nWebActions{name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, COMMAND_ENTRY, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, COMMAND_ENTRY, CommandLine, an_id, ndjson, told
 from support.preloaded import preloaded
 
 MAP = "0a000000-0000-4000-8000-000000000001"

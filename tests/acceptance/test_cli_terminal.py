@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from acceptance.command_line import CommandLine, an_id, told
+from support.command_line import CommandLine, an_id, told
 
 HOSTILE: Final = "\x1b]0;owned\x07\x9b31m\x7f\u202eabc\u2066\u200f\u2028\u0085"
 RAW: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from memory_log import StoppedClock
-from model import MINUTE, Model
-from model_answers import against, compare_projections, said
-from model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
 from offerlog_application.recording.batches import Receipt
 from offerlog_domain.outcomes import OfferBlocked, OfferMade
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
-from scenario import START
+from support.memory_log import StoppedClock
+from support.model import MINUTE, Model
+from support.model_answers import against, compare_projections, said
+from support.model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
+from support.scenario import START
 
 
 class Comparison(RuleBasedStateMachine):

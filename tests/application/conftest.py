@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from memory_log import MemoryLog, StoppedClock
 from offerlog_application.recording.expiry import Expiry
 from offerlog_application.recording.offers import OfferService
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Outcome
-from scenario import CUSTOMER, MAP, START, uuid
+from support.memory_log import MemoryLog, StoppedClock
+from support.scenario import CUSTOMER, MAP, START, uuid
 
 
 def said(outcome: Outcome) -> str:

@@ -8,7 +8,7 @@ from offerlog_application.reading.audit import History, history
 from offerlog_domain.event_fields import Event
 from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
-from scenario import STREAM, event, facts_of, minute, parked, refused
+from support.scenario import STREAM, event, facts_of, minute, parked, refused
 
 FACTS: Sequence[Event] = facts_of(
     VisitorOffer(STREAM),

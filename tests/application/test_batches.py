@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offerlog_application.recording.offers import OfferService
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_domain.signals import Signal
-from scenario import MAP, minute, signal, uuid
+from support.scenario import MAP, minute, signal, uuid
 
 
 def line(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> bytes:

@@ -15,7 +15,7 @@ from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_domain.lifecycle import Stage
 from offerlog_domain.visitor_offer import VisitorOffer
-from scenario import (
+from support.scenario import (
     CUSTOMER,
     MAP,
     ORGANIZATION,
@@ -29,7 +29,7 @@ from scenario import (
     parked,
     uuid,
 )
-from scenario import refused as refused_offer
+from support.scenario import refused as refused_offer
 
 
 def page(*told: Told, first: int = 1) -> Page:

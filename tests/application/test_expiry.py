@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from offerlog_application.recording.expiry import Expired
-from scenario import signal
+from support.scenario import signal
 
 
 def at_once(_: int | None) -> None:

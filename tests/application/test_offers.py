@@ -8,7 +8,7 @@ import pytest
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, Reason
 from offerlog_domain.signals import MalformedSignalError
-from scenario import CUSTOMER, MAP, minute, signal, uuid
+from support.scenario import CUSTOMER, MAP, minute, signal, uuid
 
 OPEN = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(0))
 

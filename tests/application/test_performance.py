@@ -12,7 +12,6 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from memory_counts import MemoryCounts
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
 from offerlog_application.reading.calendar import Granularity, slot
@@ -21,7 +20,8 @@ from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_domain.visitor_offer import VisitorOffer
-from scenario import MAP, START, STREAM, Told, event, facts_of, minute, parked, uuid
+from support.memory_counts import MemoryCounts
+from support.scenario import MAP, START, STREAM, Told, event, facts_of, minute, parked, uuid
 
 HOUR = slot(START)
 

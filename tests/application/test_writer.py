@@ -7,14 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from memory_log import MemoryLog
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
-from scenario import RAW, START, signal
-from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, send
+from support.memory_log import MemoryLog
+from support.scenario import RAW, START, signal
+from support.writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, send
 
 
 def _position(_: Sequence[Decision], position: int | None) -> int | None:

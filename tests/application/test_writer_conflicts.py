@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from memory_log import MemoryLog
 from offerlog_application.ports.event_log import (
     OutcomeUnknownError,
     StoreUnavailableError,
@@ -16,8 +15,9 @@ from offerlog_application.ports.event_log import (
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import ContendedError, GroupCommitWriter
 from offerlog_domain.event_fields import Event
-from scenario import RAW, signal
-from writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
+from support.memory_log import MemoryLog
+from support.scenario import RAW, signal
+from support.writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
 
 
 def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(

@@ -8,15 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from memory_log import MemoryLog
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.fair_queue import FairQueue
 from offerlog_application.recording.set_aside import Submission
 from offerlog_application.recording.submissions import Group, OverloadedError, Submissions
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.outcomes import Reason, Refusal
-from scenario import RAW, START, signal
-from writing import CIRCUMSTANCES, Answers, Counted, case, held, kinds, send
+from support.memory_log import MemoryLog
+from support.scenario import RAW, START, signal
+from support.writing import CIRCUMSTANCES, Answers, Counted, case, held, kinds, send
 
 streams = (UUID(int=n) for n in count(1_000))
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from memory_log import MemoryLog
 from offerlog_application.ports.event_log import RefusalsLockedError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.recording import set_aside, store_watch
@@ -20,8 +19,9 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
-from scenario import START
-from writing import ONE, TWO, Answers, case, kinds, send
+from support.memory_log import MemoryLog
+from support.scenario import START
+from support.writing import ONE, TWO, Answers, case, kinds, send
 
 REFUSAL = Refusal("acme", START, Reason.MALFORMED, None, None, b"no signal")
 LOCKED = RefusalsLockedError("", StoreTrouble.LOCKED, table="refusals")

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from memory_log import MemoryLog
 from offerlog_application.ports.event_log import HeldStreams, VersionConflictError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.event_fields import Event
-from writing import THREE, case, held, send
+from support.memory_log import MemoryLog
+from support.writing import THREE, case, held, send
 
 HUNG = [UUID(int=n) for n in range(1_000, 2_100)]
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from memory_log import MemoryLog
 from offerlog_application.ports.event_log import OutcomeUnknownError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.event_fields import Event
-from writing import ONE, THREE, TWO, case, held, send
+from support.memory_log import MemoryLog
+from support.writing import ONE, THREE, TWO, case, held, send
 
 
 def exit_(_: object) -> None:

@@ -8,10 +8,10 @@ import pytest
 from eventsourcing.persistence import ProgrammingError, StoredEvent, Tracking
 from eventsourcing.tests import persistence as library
 
-from contracts.recount import rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
+from support.recount import rows
 
 _STREAMS = """
     CREATE TABLE streams (originator_id uuid, originator_version integer, topic text NOT NULL,

@@ -14,8 +14,8 @@ from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.visitor_offer import VisitorOffer, fold
-from scenario import ORGANIZATION, RAW, START, STREAM, event, given, minute, parked, refused, signal
 from support.crowds import crowded
+from support.scenario import ORGANIZATION, RAW, START, STREAM, event, given, minute, parked, refused, signal
 
 MANY = 6_000
 EMPTY = VisitorOffer(STREAM)

@@ -7,7 +7,7 @@ import pytest
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Blocker, Reason
-from scenario import Told, event, given, minute, refused, signal, uuid
+from support.scenario import Told, event, given, minute, refused, signal, uuid
 
 MICROSECOND = 1 / 60_000_000
 ONE_MINUTE: dict[str, Any] = {"timeout_seconds": 60}

@@ -15,7 +15,7 @@ from offerlog_domain.offer_rule import blocker
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
-from scenario import CUSTOMER, ORGANIZATION, RAW, STREAM, minute, signal, uuid
+from support.scenario import CUSTOMER, ORGANIZATION, RAW, STREAM, minute, signal, uuid
 
 UNHURRIED = hypothesis.settings(deadline=None)  # the machine is shared
 

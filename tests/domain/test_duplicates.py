@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from offerlog_domain.lifecycle import Stage, State
-from scenario import Told, event, given, parked, refused, signal, uuid
+from support.scenario import Told, event, given, parked, refused, signal, uuid
 
 FULL: dict[str, Any] = {
     "event_id": uuid("1"),

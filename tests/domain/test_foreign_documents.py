@@ -7,7 +7,7 @@ import pytest
 
 from offerlog_domain.signals import MalformedSignalError, UntrackedEventError
 from offerlog_domain.wire import read_signal
-from wire import BROWSER, REQUIRED, STORED
+from support.wire import BROWSER, REQUIRED, STORED
 
 OTHER_EVENTS = [
     "com.genesys.journey.OutcomeAchievedEvent",

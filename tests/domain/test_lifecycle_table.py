@@ -4,7 +4,7 @@ import pytest
 
 from offerlog_domain.events import EVENTS
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
-from scenario import Told, event, given, parked, signal
+from support.scenario import Told, event, given, parked, signal
 
 STATES = (
     "offered",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, Signal, UntrackedEventError
 from offerlog_domain.wire import read_signal, signal_from_document
-from wire import ID, REQUIRED, STORED
+from support.wire import ID, REQUIRED, STORED
 
 NO_UUIDS = [
     "",

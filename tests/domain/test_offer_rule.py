@@ -6,7 +6,7 @@ import pytest
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Blocker, Reason
-from scenario import Told, event, given, minute, parked, refused, signal, uuid
+from support.scenario import Told, event, given, minute, parked, refused, signal, uuid
 
 INVITATION, FORM = Stage.INVITATION, Stage.FORM
 MICROSECOND = 1 / 60_000_000

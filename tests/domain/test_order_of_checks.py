@@ -6,7 +6,7 @@ import pytest
 
 from offerlog_domain.lifecycle import Stage
 from offerlog_domain.signals import Signal
-from scenario import Given, event, given, parked, refused, signal, uuid
+from support.scenario import Given, event, given, parked, refused, signal, uuid
 
 E1: dict[str, Any] = {"event_id": uuid("1")}
 REJECTED = (event("offered"), event("rejected", at=1, stage=Stage.INVITATION))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from offerlog_domain.lifecycle import Stage
-from scenario import ended, event, given, parked, signal, uuid
+from support.scenario import ended, event, given, parked, signal, uuid
 
 MICROSECOND = 1 / 60_000_000
 

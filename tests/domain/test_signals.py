@@ -11,7 +11,7 @@ import pytest
 from offerlog_domain.lifecycle import State, UntrackedState
 from offerlog_domain.signals import MAX_LINE_BYTES, Signal
 from offerlog_domain.wire import read_signal, signal_from_document
-from wire import BROWSER, ID, REQUIRED, STORED
+from support.wire import BROWSER, ID, REQUIRED, STORED
 
 EXPECTED = Signal(
     action_id=ID,

@@ -10,15 +10,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from contracts.recount import rows, until
-from http_site import Site, served
 from offerlog_infrastructure.http.state import install_state, state_of_app
 from offerlog_infrastructure.http.threads.thread_pools import REPORTS_EACH
 from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.postgres.refusals import refusal_log
 from offerlog_infrastructure.settings import Settings
+from support.http_site import Site, served
+from support.recount import rows, until
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 REPORT = "/v1/reports/action-map-performance"
 SLEEPING = """

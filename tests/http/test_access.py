@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contracts.recount import rows, until
-from http_site import Site
 from offerlog_application.ports.keys import Role, UnknownKeyError
 from offerlog_infrastructure.composition import open_offerlog
+from support.http_site import Site
 from support.processes import LimitedProcess
+from support.recount import rows, until
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 MAP = "2d1fabbc-4f5f-4c1e-b270-71fe49a6d2db"
 SECRET = "visitor-of-another-tenant"  # noqa: S105 - a name to look for

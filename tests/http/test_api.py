@@ -8,15 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from contracts.given import journeys
-from http_site import Site
 from offerlog_application.ports.keys import Role
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import WriterHealth
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.requests import bodies
+from support.http_site import Site
+from support.journeys import journeys
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 MAP = examples.MAP
 NDJSON = {"Content-Type": "application/x-ndjson"}

@@ -8,14 +8,14 @@ import time
 import httpx
 import pytest
 
-from http_site import Site, served
-from loop_latency import TOLERABLE, watched
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.requests import held_bodies
-from raw_http import connected, with_settings
+from support.http_site import Site, served
+from support.loop_latency import TOLERABLE, watched
+from support.raw_http import connected, with_settings
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 MIB = 1 << 20
 NDJSON = "application/x-ndjson"

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from http_site import Site, served
-from loop_latency import TOLERABLE, watched
 from offerlog_infrastructure.http.server import connections
 from offerlog_infrastructure.http.server.admission import RESERVED_FILES, max_connections
-from raw_http import answer_of, connected, rest_of, seconds_until_closed, with_settings
+from support.http_site import Site, served
+from support.loop_latency import TOLERABLE, watched
+from support.raw_http import answer_of, connected, rest_of, seconds_until_closed, with_settings
 
 MIB = 1 << 20
 POST = b"POST /v1/signals HTTP/1.1\r\nHost: x\r\n"

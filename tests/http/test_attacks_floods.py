@@ -10,16 +10,16 @@ from urllib.parse import urlencode
 import httpx
 import psycopg
 
-from contracts.recount import rows, until
-from http_site import Site
-from loop_latency import TOLERABLE, watched
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.http.streams.live_reports import STREAMS_OF_A_KEY
-from raw_http import answer_of, connected
+from support.http_site import Site
+from support.loop_latency import TOLERABLE, watched
 from support.many_clients import Answer, ask_all, fresh_addresses, request
+from support.raw_http import answer_of, connected
+from support.recount import rows, until
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 SESSION = "5e000000-0000-4000-8000-000000000001"
 NDJSON = "application/x-ndjson"

@@ -5,10 +5,10 @@ import gzip
 import httpx
 import pytest
 
-from http_site import Site
-from loop_latency import TOLERABLE, watched
+from support.http_site import Site
+from support.loop_latency import TOLERABLE, watched
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 PACKED = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from http_site import Site, served
-from loop_latency import TOLERABLE, watched
 from offerlog_application.ports.keys import Role
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery
@@ -19,10 +17,12 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.routes import reports
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.presentation.documents import report_document, report_table
-from scenario import signal
 from support.crowds import crowded
+from support.http_site import Site, served
+from support.loop_latency import TOLERABLE, watched
 from support.many_clients import Answer, ask_all, fresh_addresses, not_reading, request
 from support.old_dates import OLD_DAYS, count_old_days
+from support.scenario import signal
 
 NDJSON = "application/x-ndjson"
 REPORT = "/v1/reports/action-map-performance"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from http_site import Site
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.openapi import examples
+from support.http_site import Site
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 CONTRACT = Path(__file__).parent / "contract"
 RUNS = {

@@ -13,11 +13,11 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from contracts.recount import until
-from http_site import Site, served
 from offerlog_infrastructure.http.server import connections
 from offerlog_infrastructure.http.server.eviction import FRESH_SECONDS, Evictor
-from raw_http import answer_of, connected, with_settings
+from support.http_site import Site, served
+from support.raw_http import answer_of, connected, with_settings
+from support.recount import until
 
 SILENT = b""
 BEHIND_ITS_ANSWER = b"POST /v1/signals HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"

@@ -8,15 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from http_site import Site, served
-from memory_log import StoppedClock
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_infrastructure.http.openapi import examples
+from support.http_site import Site, served
+from support.memory_log import StoppedClock
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 Document = dict[str, Any]
 WRITING = ("recordSignals", "makeOffer")

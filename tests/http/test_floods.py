@@ -12,11 +12,11 @@ import httpx
 import psycopg
 import pytest
 
-from http_site import Site
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import SCHEMA
+from support.http_site import Site
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 MAP = str(uuid.uuid4())
 ELIGIBILITY = f"/v1/visitors/v/action-maps/{MAP}/eligibility"

@@ -9,11 +9,11 @@ import time
 import httpx
 import pytest
 
-from http_site import Site, served
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.server.connections import MOST_HEADER_BYTES
+from support.http_site import Site, served
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 REPORT = "/v1/reports/action-map-performance"
 HISTORY = f"/v1/visitors/v/action-maps/{examples.MAP}/history"

@@ -15,15 +15,15 @@ import httpx
 import psycopg
 import pytest
 
-from http_site import Site
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.json_log import log_as_json
 from offerlog_infrastructure.observability.signal_log import event_id
+from support.http_site import Site
 from support.processes import LimitedProcess, finish
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 WHO = "visitor-whom-nobody-names"
 EVENT, ACTION = "e0000000-0000-4000-8000-000000000001", "a0000000-0000-4000-8000-000000000001"

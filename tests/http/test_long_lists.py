@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from contracts.recount import rows
-from http_site import Site
 from offerlog_infrastructure.http.responses import pages
 from offerlog_infrastructure.postgres.refusals import refusal_log
+from support.http_site import Site
+from support.recount import rows
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 
 def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:

@@ -5,11 +5,11 @@ from typing import Final
 import httpx
 import pytest
 
-from contracts.recount import rows
-from loop_latency import TOLERABLE, watched
 from offerlog_infrastructure.http.routes import reports
+from support.loop_latency import TOLERABLE, watched
+from support.recount import rows
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 # An offer a day for each of 50 maps, whose names are as long as they may be, and awkward to encode.
 _COUNTS: Final = """

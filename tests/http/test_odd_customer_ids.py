@@ -9,10 +9,10 @@ from urllib.parse import quote, urlencode
 import httpx
 import pytest
 
-from http_site import Site
 from offerlog_application.ports.keys import Role
+from support.http_site import Site
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 MAP = "2d1fabbc-4f5f-4c1e-b270-71fe49a6d2db"
 ODD = {

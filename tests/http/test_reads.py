@@ -11,12 +11,12 @@ import httpx
 import psycopg
 import pytest
 
-from contracts.recount import rows
-from http_site import Site, served
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.http.threads.thread_pools import REPORTS_EACH
+from support.http_site import Site, served
+from support.recount import rows
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 REPORT = "/v1/reports/action-map-performance"
 MAP = str(uuid.uuid4())

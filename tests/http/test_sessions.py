@@ -5,11 +5,11 @@ import time
 import httpx
 import pytest
 
-from http_site import Site
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.requests import sessions
+from support.http_site import Site
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 
 def logged_in(site: Site, text: str, **headers: str) -> httpx.Client:

@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from contracts.recount import rows, until
-from http_site import Site
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.http.streams import live_reports
+from support.http_site import Site
+from support.recount import rows, until
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 SESSION = "5e000000-0000-4000-8000-000000000001"
 

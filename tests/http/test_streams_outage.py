@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from http_site import Site
 from offerlog_infrastructure.http.streams import live_reports
+from support.http_site import Site
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 SESSION = "5e000000-0000-4000-8000-000000000001"
 SIGNAL = {

@@ -11,13 +11,13 @@ import time
 import httpx
 import pytest
 
-from http_site import Site, served
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.server import connections
-from raw_http import answer_of, connected, rest_of
+from support.http_site import Site, served
+from support.raw_http import answer_of, connected, rest_of
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 STATIC = b"GET /static/offerlog.js HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -16,13 +16,13 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from http_site import Site, served
 from offerlog_infrastructure.http.middleware.traced_requests import TracedRequests
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.tracing import Tracing
+from support.http_site import Site, served
 from support.processes import finish
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 WHO = "visitor-whom-nobody-names"
 SIGNAL = examples.SIGNAL | {"customerId": WHO}

@@ -6,14 +6,14 @@ import time
 import httpx
 import pytest
 
-from contracts.recount import rows, until
-from http_site import Site
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.routes import signals
-from raw_http import connected, rest_of
+from support.http_site import Site
+from support.raw_http import connected, rest_of
+from support.recount import rows, until
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 NDJSON = "application/x-ndjson"
 SIGNAL = examples.SIGNAL | {"eventId": None, "createdDate": None}

@@ -11,14 +11,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from contracts.recount import rows
-from http_site import Site, served
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
 from offerlog_infrastructure.http.state import install_state, state_of_app
 from offerlog_infrastructure.settings import Settings
+from support.http_site import Site, served
+from support.recount import rows
 
-pytest_plugins = ("http_site",)
+pytest_plugins = ("support.http_site",)
 
 MAP = "2d1fabbc-4f5f-4c1e-b270-71fe49a6d2db"
 SESSION = "5e000000-0000-4000-8000-000000000001"

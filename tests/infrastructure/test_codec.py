@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from contracts.given import an_id, signal
-from contracts.recount import recounted, shown
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
+from support.journeys import an_id, signal
+from support.recount import recounted, shown
 
 TEXTS = [
     "NUL \x00 inside",

@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from contracts.given import journeys, signal
-from contracts.recount import event_ids, recounted, rows, shown, until
 from offerlog_infrastructure.composition import open_offerlog
+from support.journeys import journeys, signal
 from support.processes import LimitedProcess
+from support.recount import event_ids, recounted, rows, shown, until
 
 RECORDER = """
 import sys, itertools

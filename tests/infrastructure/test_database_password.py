@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.settings import Settings
-from superuser import superuser
+from support.superuser import superuser
 
 HARD = "p@ss/w%rd: 'x\" \\ $HOME #?&=ü"
 URL = "postgresql://offerlog@store:5433/offerlog"

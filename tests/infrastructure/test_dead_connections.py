@@ -14,7 +14,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres import connections
 from offerlog_infrastructure.postgres.log import application
 from offerlog_infrastructure.postgres.reads import lookups
-from proxy import Proxy
+from support.proxy import Proxy
 from support.store_calls import a_signal, calls
 
 

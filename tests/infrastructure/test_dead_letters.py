@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from contracts.given import journeys
-from contracts.recount import recounted, rows, shown
 from offerlog_application.projections.page import Page
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_application.reading.read_models import ProjectionsBehindError
@@ -17,6 +15,8 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.projections import projector
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 from offerlog_infrastructure.service import Offerlog
+from support.journeys import journeys
+from support.recount import recounted, rows, shown
 
 MAP = str(uuid.uuid4())
 SPOIL = "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.1' AND originator_id = %s"

@@ -14,8 +14,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer, errors
-from superuser import PASSWORD, alone, enable, superuser
 from support.processes import LimitedProcess
+from support.superuser import PASSWORD, alone, enable, superuser
 
 OPEN = """
 import sys

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from contracts.given import signal
-from contracts.recount import event_ids, recounted, rows, shown, until
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.errors import ServerNotStartedError
 from offerlog_infrastructure.service import Offerlog
 from support.failing_disk import CompilerMissingError, DiskError, FailingDisk
+from support.journeys import signal
 from support.processes import finish
+from support.recount import event_ids, recounted, rows, shown, until
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contracts.given import signal
-from contracts.recount import event_ids, until
-from http_site import Site, serving
 from offerlog_application.ports.event_log import OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.service import Offerlog
+from support.http_site import Site, serving
+from support.journeys import signal
+from support.recount import event_ids, until
 
 MOUNT = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs"]
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from contracts.given import journeys
-from contracts.recount import recounted, shown, until
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log import hung_sessions
 from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
+from support.journeys import journeys
+from support.recount import recounted, shown, until
 
 COPY_EVENTS = "COPY offerlog_events (originator_version, originator_id, topic, state) FROM STDIN"
 COPY_STAGE = "COPY stage FROM STDIN"

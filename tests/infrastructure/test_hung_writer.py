@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from contracts.given import signal
-from contracts.recount import event_ids, rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.service import Offerlog
+from support.journeys import signal
+from support.recount import event_ids, rows
 
 NEXT = (
     "SELECT originator_id, originator_version + 1, topic, state FROM offerlog_events ORDER BY originator_id"

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from contracts.recount import rows
 from offerlog_application.ports.event_log import StoreUnavailableError, VersionConflictError
 from offerlog_domain.event_fields import Event, EventVisitor
 from offerlog_domain.events import Offered
@@ -19,6 +18,7 @@ from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.stream_reader import StreamReader
+from support.recount import rows
 
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
 

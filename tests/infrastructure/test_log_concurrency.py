@@ -11,11 +11,11 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from contracts.given import journeys, signal
-from contracts.recount import event_ids, events, recounted, rows, shown, until
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.service import Offerlog
+from support.journeys import journeys, signal
+from support.recount import event_ids, events, recounted, rows, shown, until
 
 WAITING = "SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
 LIFE = ("offered", "accepted", "started", "engaged")

@@ -15,15 +15,15 @@ import pytest
 from eventsourcing.persistence import OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from contracts.given import signal
-from contracts.recount import event_ids, rows
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
 from offerlog_infrastructure.service import Offerlog
-from proxy import connected_to
+from support.journeys import signal
 from support.processes import finish
+from support.proxy import connected_to
+from support.recount import event_ids, rows
 
 SLOW_COMMIT = """
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql

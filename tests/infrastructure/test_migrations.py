@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from contracts.recount import rows
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.migrations import (
     SchemaNotMadeError,
@@ -18,8 +17,9 @@ from offerlog_infrastructure.postgres.migrations import (
     migrate,
     migrations,
 )
-from superuser import superuser
 from support.processes import LimitedProcess
+from support.recount import rows
+from support.superuser import superuser
 
 FIRST_START = """
 import sys

@@ -6,11 +6,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from contracts.given import journeys
-from contracts.recount import recounted, shown
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
+from support.journeys import journeys
 from support.own_server import running
+from support.recount import recounted, shown
 from support.store_calls import calls
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")

@@ -16,9 +16,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from contracts.recount import rows, until
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from support.recount import rows, until
 
 SEQUENCE = "offerlog.offerlog_events_notification_id_seq"
 MAP = str(uuid.uuid4())

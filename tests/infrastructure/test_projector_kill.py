@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from contracts.given import journeys, signal
-from contracts.recount import recounted, rows, shown, until
 from offerlog_infrastructure.composition import open_offerlog
+from support.journeys import journeys, signal
 from support.processes import LimitedProcess
+from support.recount import recounted, rows, shown, until
 
 PROJECTOR = """
 import sys

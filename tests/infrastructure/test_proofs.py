@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from contracts.given import journeys
-from contracts.recount import rows
 from offerlog_application.projections.proof import SLICES
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.migrations import migrations
 from offerlog_infrastructure.service import Offerlog
+from support.journeys import journeys
+from support.recount import rows
 
 
 def test_the_proof_holds_page_by_page(offerlog: Offerlog, dsn: str) -> None:

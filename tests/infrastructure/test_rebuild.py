@@ -13,8 +13,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from contracts.given import journeys
-from contracts.recount import recounted, rows, shown, until
 from infrastructure.test_projector import contents
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.projections.rebuilds import (
@@ -27,8 +25,10 @@ from offerlog_infrastructure.postgres.projections.rebuild import staging
 from offerlog_infrastructure.postgres.projections.rebuild import swap as switch
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 from offerlog_infrastructure.service import Offerlog
-from superuser import superuser
+from support.journeys import journeys
 from support.processes import LimitedProcess, finish
+from support.recount import recounted, rows, shown, until
+from support.superuser import superuser
 
 REBUILDING = """
 import sys, time

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from eventsourcing.persistence import Notification, StoredEvent
 
-from contracts.recount import rows, until
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from support.processes import finish
+from support.recount import rows, until
 
 _INSERT: Final = b"""
     INSERT INTO offerlog_events (originator_id, originator_version, topic, state)

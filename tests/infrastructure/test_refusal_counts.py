@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contracts.recount import rows
-from memory_log import StoppedClock
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
 from offerlog_infrastructure.service import Offerlog
+from support.memory_log import StoppedClock
+from support.recount import rows
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

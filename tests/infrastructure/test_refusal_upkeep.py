@@ -9,14 +9,14 @@ import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 
-from contracts.recount import rows, until
-from memory_log import StoppedClock
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure import refusal_upkeep
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.refusals import refusal_log, text_quota
 from offerlog_infrastructure.service import Offerlog
+from support.memory_log import StoppedClock
+from support.recount import rows, until
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from contracts.recount import until
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
 from offerlog_infrastructure.service import Offerlog
+from support.recount import until
 
 OPEN = """
 import resource, sys

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from contracts.given import signal
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaFolderError
+from support.journeys import signal
 from support.small_disks import small_disk
 
 AT_ONCE = 30.0

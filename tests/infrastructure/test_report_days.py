@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from contracts.recount import rows
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery, ReportRow
 from offerlog_domain.metrics import Cohort, CountBy, MetricSet
@@ -17,6 +16,7 @@ from offerlog_infrastructure import postgres
 from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.service import Offerlog
 from support.old_dates import record_with_any_date
+from support.recount import rows
 
 MAPS = [str(uuid.UUID(int=n)) for n in (1, 2, 3)]
 START = datetime(2026, 2, 20, tzinfo=UTC)

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from contracts.recount import rows
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import (
     UNLIMITED,
@@ -20,6 +19,7 @@ from offerlog_domain.metrics import CountBy
 from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.service import Offerlog
 from support.old_dates import OLD_DAYS, count_old_days
+from support.recount import rows
 
 MAP = str(uuid.UUID(int=1))
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.given import journeys, signal
-from contracts.recount import event_ids, recounted, rows, shown, until
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.log import hung_sessions
+from support.journeys import journeys, signal
 from support.processes import LimitedProcess
+from support.recount import event_ids, recounted, rows, shown, until
 
 STOPS = """
 import json, os, signal, sys, threading

@@ -4,12 +4,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from contracts.recount import until
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.errors import store_reached, trouble_of
 from offerlog_infrastructure.service import Offerlog
+from support.recount import until
 
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'as the server says it' USING ERRCODE = '{}'; END $$"
 STATES = {

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.recount import until
 from offerlog_infrastructure.embedded import EmbeddedError, EmbeddedServer
 from offerlog_infrastructure.embedded.holders import _holders
 from offerlog_infrastructure.observability import waiting
 from support.processes import LimitedProcess, finish
+from support.recount import until
 from support.small_disks import filled, small_disk
 
 HOLD = """

@@ -11,8 +11,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from contracts.given import an_id, signal
-from contracts.recount import event_ids, rows, until
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.store_trouble import StoreTrouble
@@ -25,6 +23,8 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.reads import lookups
 from offerlog_infrastructure.service import Offerlog
+from support.journeys import an_id, signal
+from support.recount import event_ids, rows, until
 
 REFUSED = "SELECT convert_from(raw, 'UTF8') FROM refusals ORDER BY id"
 

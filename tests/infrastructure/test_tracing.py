@@ -9,13 +9,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, TraceFlags, use_span
 
-from memory_log import MemoryLog
 from offerlog_application.ports.event_log import StoreUnavailableError, VersionConflictError
 from offerlog_application.ports.tracing import ProjectedPage
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.event_fields import Event
 from offerlog_infrastructure.observability.tracing import Tracing
-from writing import ONE, THREE, TWO, Answers, case, held, other_writer, send
+from support.memory_log import MemoryLog
+from support.writing import ONE, THREE, TWO, Answers, case, held, other_writer, send
 
 UNSAMPLED = NonRecordingSpan(SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(0)))
 

@@ -11,7 +11,6 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from contracts.recount import until
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.observability import waiting
@@ -20,6 +19,7 @@ from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.connections import StorePool, connect, parameters
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from support.processes import finish
+from support.recount import until
 
 Said = Callable[[], list[str]]
 

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from contracts.given import signal
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from soak.crowd import KEYS, KINDS
+from support.journeys import signal
 from support.processes import LimitedProcess
 
 _LIMIT_SECONDS: Final = 300.0

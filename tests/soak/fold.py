@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from model import LEGAL, TERMINAL, Model, reachable
 from soak.evidence import Evidence, Figures, Suppressed, Violation
 from soak.log_copy import Logged, Pair
+from support.model import LEGAL, TERMINAL, Model, reachable
 
 
 class Oracle(Model):

@@ -6,10 +6,10 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
-from model import CROWD
 from soak.evidence import Attempt, Evidence, Told, Violation, pair_of_offer, told_by
 from soak.history import ANSWERED, DECLINED
 from soak.log_copy import Logged, Pair
+from support.model import CROWD
 
 _SECOND: Final = timedelta(seconds=1)
 

@@ -18,7 +18,6 @@ from offerlog_application.ports.keys import Role
 from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
-from proxy import Proxy
 from soak.checker import check
 from soak.clients import DRAIN_SECONDS, Client, Progress, Soaking
 from soak.faults import Fault
@@ -33,6 +32,7 @@ from soak.system import COMMAND, System
 from soak.traffic import ORGANIZATIONS
 from soak.upkeep import Upkeep
 from soak.ways import CommandWay, HttpWay
+from support.proxy import Proxy
 
 LIMIT_SECONDS: Final = 1_800.0
 """How much longer than it sends a soak may take; its processes end then."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 
-from proxy import Proxy
 from soak.fleet import Fleet
 from soak.history import History
+from support.proxy import Proxy
 
 COMMAND = str(Path(sys.executable).with_name("offerlog"))
 SCHEMA = "offerlog"

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from model import LEGAL
+from support.model import LEGAL
 
 ORGANIZATIONS: Final = ("alpha", "beta", "gamma")
 MAPS: Final = tuple(str(UUID(int=0xA0000000_0000_4000_8000_000000000000 + n)) for n in range(5))

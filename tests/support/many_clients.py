@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-from http_site import Site
-from raw_http import connected
+from support.http_site import Site
+from support.raw_http import connected
 
 _PIECE = 256 << 10
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from contracts.recount import rows
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide
 from offerlog_domain.event_fields import Event
@@ -11,6 +10,7 @@ from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import signal_from_document
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.service import Offerlog
+from support.recount import rows
 
 OLD_DAYS = 2_024
 """The days of each map on which something was counted."""

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from contracts.given import journeys
-from http_site import Site
 from offerlog_application.ports.keys import Role
+from support.http_site import Site
+from support.journeys import journeys
 
-pytest_plugins = ("http_site", "web.pages.dashboard")
+pytest_plugins = ("support.http_site", "web.pages.dashboard")
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PAGES = ("/", "/visitors", "/health")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
-from contracts.given import journeys
-from http_site import Site
 from offerlog_domain.signals import MAX_LINE_BYTES
+from support.http_site import Site
+from support.journeys import journeys
 
-pytest_plugins = ("http_site", "web.pages.dashboard")
+pytest_plugins = ("support.http_site", "web.pages.dashboard")
 
 
 def signals(

@@ -6,14 +6,14 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
-from contracts.given import signal
-from contracts.recount import until
-from http_site import Site
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import SCHEMA
+from support.http_site import Site
+from support.journeys import signal
+from support.recount import until
 
-pytest_plugins = ("http_site", "web.pages.dashboard")
+pytest_plugins = ("support.http_site", "web.pages.dashboard")
 
 
 def test_the_health_page_says_why_nothing_can_be_written(

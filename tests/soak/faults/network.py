@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from random import Random
 
-from proxy import Proxy
 from soak.faults import fault
 from soak.system import System
+from support.proxy import Proxy
 
 
 @fault("cut connections", weight=2)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from contracts.given import journeys
-from http_site import Site
 from offerlog_application.ports.keys import Role
+from support.http_site import Site
+from support.journeys import journeys
 from web.pages.fixtures import ARGUMENTS
 
 

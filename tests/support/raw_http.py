@@ -9,9 +9,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from http_site import Site
 from offerlog_infrastructure.http.state import install_state, state_of_app
 from offerlog_infrastructure.settings import Settings
+from support.http_site import Site
 
 
 def connected(site: Site, *, seconds: float = 10.0, source: str = "127.0.0.1") -> socket.socket:

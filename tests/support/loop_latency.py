@@ -21,7 +21,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from http_site import Site, served
+from support.http_site import Site, served
 
 TOLERABLE: Final = 0.1
 """Seconds for which one caller may keep all others waiting."""

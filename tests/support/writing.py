@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from uuid import UUID
 
-from memory_log import MemoryLog
 from offerlog_application.recording.commands import RecordSignal
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_domain.visitor_offer import VisitorOffer
-from scenario import RAW, START, signal
+from support.memory_log import MemoryLog
+from support.scenario import RAW, START, signal
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 CIRCUMSTANCES = DecisionContext("acme", START)

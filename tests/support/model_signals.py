@@ -7,7 +7,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from model import MINUTE, TERMINAL
+from support.model import MINUTE, TERMINAL
 
 VISITORS = [("v", "cookie"), ("v", "email"), ("v\0é", "cookie")]
 MAPS = [str(UUID(int=n)) for n in (1, 2)]
