@@ -14,8 +14,8 @@ from children import limited
 from ground import database, say, server, settle
 from traffic import MAPS
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 
 ACTIONS = 10_000
 PARKED = 100_000

@@ -8,8 +8,8 @@ from ground import database, say, server, settle, timed
 from peers import copy_rate, stored_rows
 from traffic import day
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 
 CALL = 1_000
 IN_FLIGHT = 3

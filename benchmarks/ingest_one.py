@@ -12,9 +12,9 @@ from ground import database, percentile, say, server, settle, timed
 from peers import copy_rate, stock_rate, stored_rows
 from traffic import LIFECYCLES, lifecycles
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 
 CALLERS = 512
 STOCK_SECONDS = 6.0

@@ -12,9 +12,9 @@ from children import END_SECONDS, limited
 from ground import database, percentile, say, server, settle
 from traffic import lifecycles
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 
 RATE = 2_000
 CALL = 10

@@ -30,3 +30,17 @@ def check_organization(name: str) -> None:
     """
     if _NAME.fullmatch(name) is None:
         raise OrganizationNameError(name)
+
+
+class OrganizationScope:
+    """The base of objects that work for one organization unless a call names another.
+
+    Attributes:
+        organization: The organization of calls that name none.
+    """
+
+    organization: str
+
+    def _of(self, organization: str | None) -> str:
+        """The organization of a call. An empty name is a wrong name, not an absent one."""
+        return self.organization if organization is None else organization

@@ -5,20 +5,37 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.organizations import check_organization
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.forking import guard_against_fork
+from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.errors import server_reached
+from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_kinds import PostgresEventKinds
+from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.postgres.log.stream_reader import StreamReader
 from offerlog_infrastructure.postgres.migrations import migrate
+from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
+from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
+from offerlog_infrastructure.postgres.projections.projector import Projector
+from offerlog_infrastructure.postgres.projections.proofs import PostgresProofs
+from offerlog_infrastructure.postgres.projections.rebuilds import PostgresRebuilds
+from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
+from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
+from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
+from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
+from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
-from offerlog_infrastructure.service import Offerlog
 
 _COPY_SECONDS: Final = 300.0
 """How long the first copy of the suppression list may take."""
@@ -102,20 +119,42 @@ def open_offerlog(
             local = SuppressionReplica(application, replica, replica_max_age)
             held.callback(local.close)
             local.await_fresh(_COPY_SECONDS)
-        store = ExitStack()
+        clock, policy, resources = clock or SystemClock(), refusal_policy or RefusalPolicy(), ExitStack()
         offerlog = Offerlog(
-            application,
-            clock=clock or SystemClock(),
+            _store(application, clock, policy),
+            clock=clock,
             rules=rules or Rules(),
             organization=organization,
-            store=store,
-            project=project,
+            resources=resources,
+            projector=Projector(application, trace=trace) if project else None,
             replica=local,
             trace=trace,
-            refusal_policy=refusal_policy,
+            announce=announced,
+            refusal_policy=policy,
         )
-        store.push(held.pop_all())
+        resources.push(held.pop_all())
     guard_against_fork(offerlog, server.close if server is not None else _nothing)
     if keep_deadlines:
         offerlog.keep_deadlines()
     return offerlog
+
+
+def _store(application: OfferlogApplication, clock: Clock, policy: RefusalPolicy) -> Store:
+    """Put PostgreSQL behind every port of the application."""
+    log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))
+    return Store(
+        log=log,
+        streams=StreamReader(application),
+        reads=PostgresReadSide(application, clock),
+        performance=PostgresPerformance(application),
+        refusals=RefusalLog(application),
+        refusal_counts=RefusalCounter(application),
+        proofs=PostgresProofs(application),
+        dead_letters=PostgresDeadLetters(application),
+        rebuilds=PostgresRebuilds(application),
+        kinds=PostgresEventKinds(application),
+        keys=PostgresKeys(application),
+        organizations=PostgresOrganizations(application, log),
+        changes=PostgresChanges(application),
+        troubles=application.troubles,
+    )

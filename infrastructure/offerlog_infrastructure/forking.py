@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_domain.errors import OfferlogError
-from offerlog_infrastructure.service import Offerlog
 
 
 class ForkedServiceError(OfferlogError, RuntimeError):

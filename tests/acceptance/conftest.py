@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 from support.command_line import CommandLine
 
 

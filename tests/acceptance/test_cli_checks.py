@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 from support.command_line import CommandLine, an_id, ndjson, told
+from support.internals import application_of
 from support.processes import LimitedProcess, finish
 from support.recount import rows, until
 
@@ -131,7 +132,7 @@ def test_a_difference_has_an_exit_code_of_its_own(
 ) -> None:
     """In the rows, and in the events that were folded in."""
     _, service = cli_store
-    dsn = service._application.dsn
+    dsn = application_of(service).dsn
     with open_offerlog(database_url=dsn, keep_deadlines=False) as projecting:
         projecting.catch_up()
         # given a row that somebody has changed

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
 from offerlog_domain.outcomes import OfferBlocked, OfferMade
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 from support.memory_log import StoppedClock
 from support.model import MINUTE, Model
 from support.model_answers import against, compare_projections, said

@@ -15,11 +15,11 @@ import pytest
 import typer
 
 import offerlog_domain
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure import composition
 from offerlog_infrastructure.cli.commands import app
-from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 
 ROOT: Final = Path(offerlog_domain.__file__).parents[2]

@@ -26,13 +26,13 @@ BITES = [
     ("application-packages", f"{INNER}/ports/event_log.py", "from typer import Typer"),
     ("wiring", f"{OUTER}/cli/__init__.py",
      "from offerlog_infrastructure.postgres.log.event_log import PostgresLog"),
-    ("tracing", f"{OUTER}/deadline_worker.py", "from opentelemetry import trace"),
+    ("tracing", f"{OUTER}/clock.py", "from opentelemetry import trace"),
     ("application-packages", f"{INNER}/recording/writer.py", "import opentelemetry.trace"),
     ("application-packages", f"{INNER}/recording/writer.py", "import structlog"),
     ("embedded", f"{OUTER}/embedded/server.py",
      "from offerlog_infrastructure.postgres import migrations"),
     ("simulation", f"{OUTER}/simulation/traffic.py",
-     "from offerlog_infrastructure.service import Offerlog"),
+     "from offerlog_infrastructure.composition import open_offerlog"),
 ]  # fmt: skip
 """A contract, and an import that breaks it: in which file, and how."""
 

@@ -19,6 +19,7 @@ from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.presentation.documents import report_document, report_table
 from support.crowds import crowded
 from support.http_site import Site, served
+from support.internals import application_of
 from support.loop_latency import TOLERABLE, watched
 from support.many_clients import Answer, ask_all, fresh_addresses, not_reading, request
 from support.old_dates import OLD_DAYS, count_old_days
@@ -171,7 +172,7 @@ def crowd(dsn: str) -> None:
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
         told = [("offered", "a"), ("rejected", "a"), ("offered", "b")]
         service.record([signal(state, action, None, **visitor) for state, action in told])
-        log = PostgresLog(service._application)
+        log = PostgresLog(application_of(service))
         stream = service._service.stream("default", customer_id_type="cookie", **visitor)
         offer = log.load([stream])[stream]
         (refused,) = offer.refused_offers

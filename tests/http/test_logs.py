@@ -207,14 +207,14 @@ def test_threads_log_as_requests_do(
 
     lines = journal("info")
     monkeypatch.setattr("offerlog_infrastructure.postgres.projections.projector.feed", broken)
-    monkeypatch.setattr("offerlog_infrastructure.deadline_worker._EXPIRY_SECONDS", 0.01)
+    monkeypatch.setattr("offerlog_application.recording.deadline_worker._EXPIRY_SECONDS", 0.01)
     monkeypatch.setattr(site.service._expiry, "expire", late)
     site.service.record([json.dumps(SIGNAL)])
     told = "the projector stopped and will try again: no room"
     soon(lines, logger="offerlog_infrastructure.postgres.projections.projector", event=told, level="warning")
     site.service.keep_deadlines()
     told = "deadlines could not be kept and will be tried again: no time"
-    soon(lines, logger="offerlog_infrastructure.deadline_worker", event=told, level="warning")
+    soon(lines, logger="offerlog_application.recording.deadline_worker", event=told, level="warning")
     thread = threading.Thread(target=late, name="a-thread")
     thread.start()
     finish(thread)

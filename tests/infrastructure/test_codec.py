@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import an_id, signal
 from support.recount import recounted, shown
 

@@ -14,6 +14,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres import connections
 from offerlog_infrastructure.postgres.log import application
 from offerlog_infrastructure.postgres.reads import lookups
+from support.internals import application_of
 from support.proxy import Proxy
 from support.store_calls import a_signal, calls
 
@@ -69,7 +70,7 @@ def test_no_call_fails_after_a_proxy_has_ended_idle_connections(proxy: Proxy) ->
 def test_many_stale_connections_cost_no_waiting(dsn: str, server: str) -> None:
     """Each that lies dead in the pool is passed over at once, without a growing delay."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
-        pool = service._application.reading.pool
+        pool = application_of(service).reading.pool
         held = [pool.getconn() for _ in range(6)]
         for connection in held:
             pool.putconn(connection)
@@ -168,7 +169,7 @@ def test_every_connection_has_its_time_limits_on_both_sides(proxy: Proxy) -> Non
     """Libpq's for us; the session's for the server, which would hold our locks for hours."""
     names = ("tcp_user_timeout", "tcp_keepalives_idle", "client_connection_check_interval")
     with open_offerlog(database_url=proxy.dsn, keep_deadlines=False) as service:
-        application_ = service._application
+        application_ = application_of(service)
         with application_.reading.get_connection() as one, application_.log.datastore.get_connection() as two:
             own = application_.connect()
             for connection in (one, two, own):

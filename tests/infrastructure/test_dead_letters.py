@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.projections.page import Page
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_application.reading.read_models import ProjectionsBehindError
@@ -14,7 +15,6 @@ from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.projections import projector
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import journeys
 from support.recount import recounted, rows, shown
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.errors import ServerNotStartedError
-from offerlog_infrastructure.service import Offerlog
 from support.failing_disk import CompilerMissingError, DiskError, FailingDisk
 from support.journeys import signal
 from support.processes import finish

@@ -21,7 +21,7 @@ def told(action):
             "sessionId": "00000000-0000-4000-8000-000000000002"}
 
 def backends(service):
-    with service._application.log.datastore.cursor() as cursor:
+    with service._log._application.log.datastore.cursor() as cursor:
         cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database() ORDER BY pid")
         return [row["pid"] for row in cursor.fetchall()]
 

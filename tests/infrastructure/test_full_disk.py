@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.service import Offerlog
 from support.http_site import Site, serving
+from support.internals import application_of
 from support.journeys import signal
 from support.recount import event_ids, until
 
@@ -108,7 +109,7 @@ def test_a_full_disk_is_said_to_be_full_and_nothing_is_lost(small_disk: Path) ->
         assert 'offerlog_store_trouble{reason="disk-full"} 0.0' in text
         failures = next(line for line in text.splitlines() if 'failures_total{reason="disk-full"}' in line)
         assert float(failures.split()[-1]) >= 4
-        found = event_ids(service._application.dsn)
+        found = event_ids(application_of(service).dsn)
     assert len(acknowledged) > 100
     assert all(found[str(one)] == 1 for one in acknowledged)
 

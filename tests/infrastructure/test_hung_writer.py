@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import signal
 from support.recount import event_ids, rows
 

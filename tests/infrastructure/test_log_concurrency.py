@@ -11,9 +11,9 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import journeys, signal
 from support.recount import event_ids, events, recounted, rows, shown, until
 

@@ -15,11 +15,11 @@ import pytest
 from eventsourcing.persistence import OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import signal
 from support.processes import finish
 from support.proxy import connected_to

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import journeys, signal
 from support.recount import recounted, rows, shown, until
 

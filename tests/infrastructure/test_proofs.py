@@ -4,10 +4,10 @@ import random
 
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.projections.proof import SLICES
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.migrations import migrations
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import journeys
 from support.recount import rows
 

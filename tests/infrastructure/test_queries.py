@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.organizations import OrganizationNameError
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.reading.calendar import Granularity
@@ -18,7 +19,6 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.reads import lists as queries
 from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.postgres.refusals import refusal_log
-from offerlog_infrastructure.service import Offerlog
 from support.memory_log import StoppedClock
 from support.old_dates import record_with_any_date
 from support.recount import rows, until

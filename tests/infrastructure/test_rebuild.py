@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from infrastructure.test_projector import contents
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.projections.rebuilds import (
     ProjectionsDifferError,
@@ -24,7 +25,6 @@ from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.postgres.projections.rebuild import staging
 from offerlog_infrastructure.postgres.projections.rebuild import swap as switch
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import journeys
 from support.processes import LimitedProcess, finish
 from support.recount import recounted, rows, shown, until
@@ -40,7 +40,7 @@ def told(step):
     if step.events:
         time.sleep(60)  # until it is killed
 with open_offerlog(database_url=sys.argv[1], keep_deadlines=False) as service:
-    service.rebuild(told=told)
+    service.rebuild(on_progress=told)
 """
 
 
@@ -61,7 +61,7 @@ def test_a_rebuild_leads_to_the_same_content(offerlog: Offerlog, dsn: str, name:
     indexes = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'offerlog'"
     before, had = contents(dsn), sorted(rows(dsn, indexes))
     steps: list[RebuildProgress] = []
-    offerlog.rebuild(name, told=steps.append)
+    offerlog.rebuild(name, on_progress=steps.append)
     assert contents(dsn) == before
     assert sorted(rows(dsn, indexes)) == had
     assert not left_over(dsn)
@@ -112,7 +112,7 @@ def test_positions_given_up_at_the_end_of_the_log_keep_nobody_waiting(offerlog: 
     rows(dsn, "SELECT nextval('offerlog_events_notification_id_seq') FROM generate_series(1, 5)")
     before = contents(dsn)
     steps: list[RebuildProgress] = []
-    offerlog.rebuild(told=steps.append)
+    offerlog.rebuild(on_progress=steps.append)
     assert contents(dsn) == before
     assert steps[-1].total == rows(dsn, "SELECT max(notification_id) FROM offerlog_events")[0][0]
 
@@ -243,7 +243,7 @@ def test_one_rebuild_at_a_time(offerlog: Offerlog) -> None:
         except RebuildRunningError as error:
             found.append(type(error))
 
-    offerlog.rebuild(told=again)
+    offerlog.rebuild(on_progress=again)
     assert set(found) == {RebuildRunningError}
 
 
@@ -265,7 +265,7 @@ def test_killed_in_the_middle_it_goes_on_the_next_time(offerlog: Offerlog, dsn: 
     ((before,),) = rows(dsn, loaded)
     assert before
     steps: list[RebuildProgress] = []
-    offerlog.rebuild(told=steps.append)
+    offerlog.rebuild(on_progress=steps.append)
     assert steps[0].events == before
     assert not left_over(dsn)
     assert shown(offerlog, dsn) == recounted(dsn)
@@ -298,7 +298,7 @@ def test_a_last_slice_that_somebody_still_holds_is_waited_for(
     monkeypatch.setattr(staging, "_EVENTS_A_SLICE", 20_000)
     offerlog.wait(offerlog.record(journeys(70)).position)
     with pytest.raises(KeyboardInterrupt):
-        offerlog.rebuild(told=_interrupt)
+        offerlog.rebuild(on_progress=_interrupt)
     with ThreadPoolExecutor(1) as pool, psycopg.connect(dsn) as holding:
         holding.execute("SELECT FROM offerlog_rebuild.slices FOR UPDATE")
         running = pool.submit(offerlog.rebuild)
@@ -323,7 +323,7 @@ def test_another_builds_half_done_work_is_thrown_away(offerlog: Offerlog, dsn: s
     offerlog.wait(offerlog.record(journeys(70)).position)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        offerlog.rebuild(told=_interrupt)
+        offerlog.rebuild(on_progress=_interrupt)
     assert time.monotonic() - began < 30
     assert left_over(dsn)
     rows(dsn, "UPDATE offerlog_rebuild.plan SET code = 'another', goal = 1")

@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 
+from offerlog_application.offerlog import Offerlog
+from offerlog_application.recording import refusal_upkeep
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.outcomes import OutcomeKind, Reason
-from offerlog_infrastructure import refusal_upkeep
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.refusals import refusal_log, text_quota
-from offerlog_infrastructure.service import Offerlog
+from support.internals import application_of
 from support.memory_log import StoppedClock
 from support.recount import rows, until
 
@@ -168,7 +169,7 @@ def test_a_text_counts_once_however_often_its_commit_is_tried(
     """What could not be stored takes nothing of the quota."""
     # given a quota, and a store that fails twice
     service = opened(RefusalPolicy(text_bytes_a_day=100))
-    recorder, tries = service._application.log, list[int]()
+    recorder, tries = application_of(service).log, list[int]()
     append = recorder.append
 
     def failing(*asked: Any, **how: Any) -> int | None:

@@ -16,10 +16,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.read_models import ReplicaStaleError, Suppression
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import journeys
 from support.processes import LimitedProcess
 from support.recount import rows, until

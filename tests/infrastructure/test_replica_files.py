@@ -13,9 +13,9 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
-from offerlog_infrastructure.service import Offerlog
 from support.recount import until
 
 OPEN = """

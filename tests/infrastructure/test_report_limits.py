@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import (
     UNLIMITED,
@@ -17,7 +18,6 @@ from offerlog_application.reading.performance_report import (
 from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
 from offerlog_domain.metrics import CountBy
 from offerlog_infrastructure.postgres.reads import performance
-from offerlog_infrastructure.service import Offerlog
 from support.old_dates import OLD_DAYS, count_old_days
 from support.recount import rows
 

@@ -4,11 +4,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.errors import store_reached, trouble_of
-from offerlog_infrastructure.service import Offerlog
+from support.internals import application_of
 from support.recount import until
 
 RAISE = "DO $$ BEGIN RAISE EXCEPTION 'as the server says it' USING ERRCODE = '{}'; END $$"
@@ -31,7 +32,7 @@ STATES = {
 
 def test_each_state_of_the_server_has_its_reason(offerlog: Offerlog) -> None:
     """Through the pools, as every call goes; counted, and in one line of the server's own words."""
-    application = offerlog._application
+    application = application_of(offerlog)
     for state, trouble in STATES.items():
         before = offerlog.store_failures()[trouble]
         for datastore in (application.reading, application.log.datastore):
@@ -49,7 +50,7 @@ def test_each_state_of_the_server_has_its_reason(offerlog: Offerlog) -> None:
 
 def test_an_error_of_a_statement_is_not_the_stores_trouble(offerlog: Offerlog) -> None:
     """A unique violation, a division by zero, a missing table stay what they are."""
-    datastore = offerlog._application.reading
+    datastore = application_of(offerlog).reading
     for state in ("23505", "22012", "42P01", "42501"):
         with (
             pytest.raises(Exception, match="as the server says it") as raised,
@@ -95,7 +96,7 @@ def test_a_busy_pool_is_not_called_a_server_out_of_reach(
     offerlog: Offerlog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All connections of this process are lent, and stay so."""
-    datastore = offerlog._application.reading
+    datastore = application_of(offerlog).reading
     lent = [datastore.pool.getconn() for _ in range(datastore.pool.max_size)]
     monkeypatch.setattr(datastore.pool, "timeout", 0.5)
     with pytest.raises(StoreUnavailableError, match="all connections are in use") as raised:
@@ -109,7 +110,7 @@ def test_a_busy_pool_is_not_called_a_server_out_of_reach(
 def test_a_read_only_server_costs_the_connection(offerlog: Offerlog) -> None:
     """The next connection may find the primary, where an address names several servers."""
     offerlog.record([b"the first line makes the organization known"])
-    pool = offerlog._application.log.datastore.pool
+    pool = application_of(offerlog).log.datastore.pool
     lent = [pool.getconn() for _ in range(pool.max_size)]  # all that there can be
     for connection in lent:
         connection.execute("SET default_transaction_read_only TO on")

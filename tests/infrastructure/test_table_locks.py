@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.store_trouble import StoreTrouble
@@ -22,7 +23,6 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.reads import lookups
-from offerlog_infrastructure.service import Offerlog
 from support.journeys import an_id, signal
 from support.recount import event_ids, rows, until
 

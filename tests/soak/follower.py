@@ -18,11 +18,11 @@ from typing import Any, Final
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.reading.read_models import ReplicaStaleError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.service import Offerlog
 
 _LOOK_SECONDS: Final = 0.1
 _PAGE: Final = 500

@@ -8,11 +8,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import ContendedError
 from offerlog_infrastructure.presentation.documents import offer_document
-from offerlog_infrastructure.service import Offerlog
 from soak.clients import DeclinedError, UnknownError, WrongAnswerError
 from soak.system import System
 from soak.traffic import Request

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.roles import ROLE
 from offerlog_infrastructure.postgres.migrations import migrate
-from offerlog_infrastructure.service import Offerlog
 from support.own_server import superuser_url
 from support.superuser import PASSWORD, enable, superuser
 

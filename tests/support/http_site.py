@@ -12,13 +12,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server.server import listen, run
-from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 
 

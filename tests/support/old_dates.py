@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide
 from offerlog_domain.event_fields import Event
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import signal_from_document
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.service import Offerlog
+from support.internals import application_of
 from support.recount import rows
 
 OLD_DAYS = 2_024
@@ -34,7 +35,7 @@ def count_old_days(dsn: str, action_map: str) -> None:
 
 def record_with_any_date(offerlog: Offerlog, lines: Sequence[Mapping[str, object]]) -> int | None:
     """Append offers as versions did that took any date; the last position."""
-    log, events = PostgresLog(offerlog._application), list[Event]()
+    log, events = PostgresLog(application_of(offerlog)), list[Event]()
     for line in lines:
         visitor, kind, action_map = str(line["customerId"]), "cookie", str(line["actionMapId"])
         names = {"customer_id": visitor, "customer_id_type": kind, "action_map_id": action_map}

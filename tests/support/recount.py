@@ -9,13 +9,13 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
-from offerlog_infrastructure.service import Offerlog
 
 TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}
 

@@ -4,9 +4,9 @@ import json
 import uuid
 from collections.abc import Callable
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Role
 from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_infrastructure.service import Offerlog
 
 MAP = str(uuid.uuid4())
 

@@ -225,6 +225,27 @@ class DeadLetter:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredKind:
+    """One stored name and version.
+
+    Attributes:
+        topic: The name and the version.
+        events: How many events the log holds of it.
+        first: The position of the first of them.
+        last: The position of the last.
+        sampled: How many of them were read.
+        error: Why this build cannot read one of those; None where it can read all.
+    """
+
+    topic: str
+    events: int
+    first: int
+    last: int
+    sampled: int
+    error: str | None
+
+
 class ProjectionsBehindError(OfferlogError):
     """The projections did not reach a position in time.
 

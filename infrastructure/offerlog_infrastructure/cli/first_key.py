@@ -9,7 +9,7 @@ from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:
-    from offerlog_infrastructure.service import Offerlog
+    from offerlog_application.offerlog import Offerlog
 
 _MODE: Final = 0o600
 

@@ -13,8 +13,8 @@ import typer
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:
+    from offerlog_application.offerlog import Offerlog
     from offerlog_application.ports.tracing import Trace
-    from offerlog_infrastructure.service import Offerlog
 
 _log = logging.getLogger(__name__)
 

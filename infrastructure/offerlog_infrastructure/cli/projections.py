@@ -19,7 +19,7 @@ from offerlog_infrastructure.presentation.documents import proof_document, stamp
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_infrastructure.service import Offerlog
+    from offerlog_application.offerlog import Offerlog
 
 Name = Annotated[str | None, typer.Argument(help="Which projection; all of them unless given.")]
 
@@ -204,4 +204,4 @@ def _rebuild(service: "Offerlog", name: str | None, *, switch: bool, accept_diff
             rate = (step.events - before) / max(time.monotonic() - began, 0.1)
             bar.update(task, description=step.stage, total=step.total, completed=step.events, rate=rate)
 
-        service.rebuild(name, told=told, accept_difference=accept_difference, switch=switch)
+        service.rebuild(name, on_progress=told, accept_difference=accept_difference, switch=switch)

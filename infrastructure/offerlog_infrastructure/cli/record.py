@@ -24,9 +24,9 @@ from offerlog_infrastructure.presentation.documents import outcome_document
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
+    from offerlog_application.offerlog import Offerlog
     from offerlog_application.recording.batches import Receipt
     from offerlog_domain.outcomes import Outcome
-    from offerlog_infrastructure.service import Offerlog
 
 _IN_FLIGHT: Final = 2
 """Batches handed in before the first of them has to be answered: reading goes on while one is written."""

@@ -23,8 +23,8 @@ from offerlog_infrastructure.cli.report import show_report
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
+    from offerlog_application.offerlog import Offerlog
     from offerlog_application.reading.read_models import Suppression
-    from offerlog_infrastructure.service import Offerlog
 
 _BATCH: Final = 1000
 

@@ -24,8 +24,8 @@ from offerlog_infrastructure.presentation.escaping import spell_out
 if TYPE_CHECKING:
     import socket
 
+    from offerlog_application.offerlog import Offerlog
     from offerlog_infrastructure.observability.tracing import Tracing
-    from offerlog_infrastructure.service import Offerlog
     from offerlog_infrastructure.settings import Settings
 
 _log = logging.getLogger(__name__)

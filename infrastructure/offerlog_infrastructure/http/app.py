@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import KeyStore
 from offerlog_infrastructure.http import problems
 from offerlog_infrastructure.http.middleware.head import HeadAsGet
@@ -24,7 +25,6 @@ from offerlog_infrastructure.http.routes import (
 )
 from offerlog_infrastructure.http.routes.static_files import PublicFiles
 from offerlog_infrastructure.http.state import ServiceState, install_state
-from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 
 

@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
-from offerlog_infrastructure.service import Offerlog
 
 T = TypeVar("T")
 

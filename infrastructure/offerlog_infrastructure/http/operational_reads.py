@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.threads.shared_reads import SharedRead
-from offerlog_infrastructure.service import Offerlog
 
 _FRESH_SECONDS: Final = 0.1
 _METRICS_FRESH_SECONDS: Final = 1.0

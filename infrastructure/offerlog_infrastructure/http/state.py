@@ -10,6 +10,7 @@ from typing import Final, Self
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key, KeyStore
 from offerlog_infrastructure.http.metrics import Metrics
 from offerlog_infrastructure.http.operational_reads import OperationalReads
@@ -22,7 +23,6 @@ from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
 from offerlog_infrastructure.http.streams.live_reports import LiveReports
 from offerlog_infrastructure.http.threads.completions import Completions
 from offerlog_infrastructure.http.threads.thread_pools import ThreadPools
-from offerlog_infrastructure.service import Offerlog
 from offerlog_infrastructure.settings import Settings
 
 _ATTRIBUTE: Final = "offerlog"

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, Page
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, MetricSet
 from offerlog_domain.outcomes import Reason
-from offerlog_infrastructure.service import Offerlog
 from web.pages.gateway import Gateway
 from web.pages.served import Served
 from web.pages.site import Site

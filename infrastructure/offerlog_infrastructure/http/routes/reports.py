@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.calendar import Granularity, instant, zone
 from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
 from offerlog_application.reading.read_budget import check_read
@@ -51,7 +52,6 @@ from offerlog_infrastructure.presentation.documents import (
     report_document,
     report_table,
 )
-from offerlog_infrastructure.service import Offerlog
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 

@@ -17,6 +17,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_application.ports.keys import Key
 from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
@@ -28,7 +29,6 @@ from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.presentation.documents import report_document
-from offerlog_infrastructure.service import Offerlog
 
 STREAMS_OF_A_KEY: Final = 20
 STREAMS_OF_AN_ORGANIZATION: Final = 100

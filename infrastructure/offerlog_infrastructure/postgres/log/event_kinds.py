@@ -1,11 +1,11 @@
 """What kinds of events a log holds, and whether this build can read them: before it is put to work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg.rows import tuple_row
 
+from offerlog_application.reading.read_models import StoredKind
 from offerlog_infrastructure.postgres.connections import unlimited
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -29,40 +29,28 @@ _KINDS: LiteralString = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StoredKind:
-    """One stored name and version.
+class PostgresEventKinds:
+    """The kinds of events of one log; thread-safe."""
 
-    Attributes:
-        topic: The name and the version.
-        events: How many events the log holds of it.
-        first: The position of the first of them.
-        last: The position of the last.
-        sampled: How many of them were read.
-        error: Why this build cannot read one of those; None where it can read all.
-    """
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._application = application
 
-    topic: str
-    events: int
-    first: int
-    last: int
-    sampled: int
-    error: str | None
-
-
-def stored_kinds(application: OfferlogApplication) -> Sequence[StoredKind]:
-    """Every kind in the log, each with a sample of up to a hundred events read."""
-    with store_reached(application.reading), application.reading.get_connection() as connection:
-        unlimited(connection)  # it reads the whole log
-        rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_KINDS).fetchall()
-    found: dict[str, StoredKind] = {}
-    for topic, events, first, last, stream, version, state in rows:
-        before = found.get(topic)
-        error = before.error if before else None
-        try:
-            application.event_mapper.event(stream, version, topic, state)
-        except UnreadableEventError as unreadable:
-            error = error or str(unreadable)
-        sampled = (before.sampled if before else 0) + 1
-        found[topic] = StoredKind(topic, events, first, last, sampled, error)
-    return list(found.values())
+    def stored_kinds(self) -> Sequence[StoredKind]:
+        """Every kind in the log, each with a sample of up to a hundred events read."""
+        with (
+            store_reached(self._application.reading),
+            self._application.reading.get_connection() as connection,
+        ):
+            unlimited(connection)  # it reads the whole log
+            rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_KINDS).fetchall()
+        found: dict[str, StoredKind] = {}
+        for topic, events, first, last, stream, version, state in rows:
+            before = found.get(topic)
+            error = before.error if before else None
+            try:
+                self._application.event_mapper.event(stream, version, topic, state)
+            except UnreadableEventError as unreadable:
+                error = error or str(unreadable)
+            sampled = (before.sampled if before else 0) + 1
+            found[topic] = StoredKind(topic, events, first, last, sampled, error)
+        return list(found.values())

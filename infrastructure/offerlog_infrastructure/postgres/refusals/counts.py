@@ -17,7 +17,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.reading import read
 from offerlog_infrastructure.postgres.refusals.tallies import slot_of
 
-FOLDED_AT_ONCE: Final = 5_000
+_FOLDED_AT_ONCE: Final = 5_000
 """Tallies that one transaction folds."""
 
 _LOCK_KEY: Final = 0x6F66_6C72_6566_7573
@@ -77,7 +77,15 @@ class RefusalCounter:
             {Reason(row["reason"]): row["refusals"] for row in rows},
         )
 
-    def fold(self, limit: int = FOLDED_AT_ONCE) -> int:
+    def fold_step(self) -> bool:
+        """Fold as many tallies as one transaction takes; returns whether it took so many.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+        return self.fold() >= _FOLDED_AT_ONCE
+
+    def fold(self, limit: int = _FOLDED_AT_ONCE) -> int:
         """Fold the oldest tallies into the counts, in one transaction; returns how many it folded.
 
         At most one process folds at a time; the others return 0.

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.waiting import WaitAnnouncer
 from offerlog_application.reading.read_models import ProjectionsBehindError
-from offerlog_infrastructure.observability.waiting import announced
 
 _AGAIN_SECONDS: Final = 0.2
 """How soon a store that cannot be reached is asked again."""
@@ -18,6 +18,7 @@ def await_shown(
     position: int,
     timeout: float,
     *,
+    announce: WaitAnnouncer,
     shown: Callable[[], int],
     pause: Callable[[float], None] = time.sleep,
     trouble: Callable[[], Exception | None] = lambda: None,
@@ -29,6 +30,7 @@ def await_shown(
     Args:
         position: That position.
         timeout: Seconds without any progress.
+        announce: Makes the wait that is announced once it lasts.
         shown: Asks up to where everything shows.
         pause: Waits that many seconds, or less where there is something new to see.
         trouble: What keeps the projector, if anything.
@@ -38,7 +40,7 @@ def await_shown(
         StoreUnavailableError: The store could not be reached for that long.
     """
     reached, since = -1, time.monotonic()
-    with announced("the projections to show what was recorded", timeout) as wait:
+    with announce("the projections to show what was recorded", timeout) as wait:
         while True:
             try:
                 now_at = shown()

@@ -1,32 +1,25 @@
-"""What callers do with the refusal log of an open service: read it, count it, delete what is too old."""
+"""The refusal log of an open service: its lists, its counts and its retention."""
 
 from collections.abc import Generator
 from datetime import datetime
 
+from offerlog_application.organizations import OrganizationScope
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.reading.read_models import KeptSignal, Order, RefusalCounts
 from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.recording.refusal_upkeep import RefusalUpkeep
 from offerlog_domain.outcomes import Reason
-from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
-from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
-from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
-from offerlog_infrastructure.refusal_upkeep import RefusalUpkeep
 
 
-class RefusalAccess:
-    """The part of `Offerlog` that works on the refusal log.
+class RefusalAccess(OrganizationScope):
+    """The part of `Offerlog` that works on the refusal log."""
 
-    Attributes:
-        organization: The tenant of calls that name none.
-    """
-
-    organization: str
-
-    def __init__(self, application: OfferlogApplication, policy: RefusalPolicy, clock: Clock) -> None:
-        self._text_quota = TextQuota(application, policy.text_bytes_a_day)
-        self._refusal_log = RefusalLog(application)
-        self._refusal_counter = RefusalCounter(application)
+    def __init__(
+        self, refusals: RefusalLog, counter: RefusalCounter, policy: RefusalPolicy, clock: Clock
+    ) -> None:
+        self._refusal_log = refusals
+        self._refusal_counter = counter
         self._refusal_upkeep = RefusalUpkeep(self._refusal_log, self._refusal_counter, policy, clock)
 
     def refusals(
@@ -41,7 +34,7 @@ class RefusalAccess:
     ) -> Generator[KeptSignal]:
         """The refusal log of [since, until); streamed, behind the time and number of a line if given."""
         return self._refusal_log.refusals(
-            self._tenant(organization), reason=reason, since=since, until=until, order=order, behind=behind
+            self._of(organization), reason=reason, since=since, until=until, order=order, behind=behind
         )
 
     def prune_refusals(self) -> int:
@@ -71,7 +64,4 @@ class RefusalAccess:
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        return self._refusal_counter.counts(self._tenant(organization), since, until)
-
-    def _tenant(self, organization: str | None) -> str:
-        return self.organization if organization is None else organization
+        return self._refusal_counter.counts(self._of(organization), since, until)

@@ -1,10 +1,12 @@
-"""What an open service answers from its projections and the refusal log."""
+"""Answers of an open service from its projections: reports, lists and look-ups."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from offerlog_application.ports.clock import Clock
+from offerlog_application.organizations import OrganizationScope
+from offerlog_application.ports.projections import DeadLetters
+from offerlog_application.ports.read_side import PerformanceSource, ReadSide, Replica
 from offerlog_application.reading.performance_report import (
     DEFAULT_LIMITS,
     PerformanceReport,
@@ -15,14 +17,9 @@ from offerlog_application.reading.performance_report import (
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
 from offerlog_application.reading.read_models import KeptSignal, Lookup, Suppression
 from offerlog_domain.wire import read_pair
-from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
-from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
-from offerlog_infrastructure.projection_upkeep import ProjectionUpkeep
-from offerlog_infrastructure.replica import SuppressionReplica
 
 
-class StoredReads(ProjectionUpkeep):
+class StoredReads(OrganizationScope):
     """The part of `Offerlog` that answers reports, lists and look-ups.
 
     Attributes:
@@ -31,16 +28,17 @@ class StoredReads(ProjectionUpkeep):
 
     def __init__(
         self,
-        application: OfferlogApplication,
+        reads: ReadSide,
+        performance: PerformanceSource,
+        dead_letters: DeadLetters,
         *,
-        clock: Clock,
         organization: str,
-        replica: SuppressionReplica | None,
+        replica: Replica | None,
     ) -> None:
-        ProjectionUpkeep.__init__(self, application)
         self.organization = organization
-        self._reads = PostgresReadSide(application, clock)
-        self._performance = PostgresPerformance(application)
+        self._reads = reads
+        self._performance = performance
+        self._dead_letters = dead_letters
         self._replica = replica
 
     def suppressions(
@@ -111,7 +109,3 @@ class StoredReads(ProjectionUpkeep):
     def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
         """Signals that wait for their action, from the projection; streamed."""
         return self._reads.parked(self._of(organization))
-
-    def _of(self, organization: str | None) -> str:
-        """Whose data: an empty name is a wrong one, not none."""
-        return self.organization if organization is None else organization

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.recording.refusal_policy import RefusalPolicy
-from offerlog_infrastructure.postgres.refusals.counts import FOLDED_AT_ONCE, RefusalCounter
-from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
 
 _UPKEEP_SECONDS: Final = 30.0
 """How often to look for what there is to do."""
@@ -50,7 +49,7 @@ class RefusalUpkeep:
         Raises:
             StoreUnavailableError: The store cannot be reached. What was done stays done.
         """
-        while self._counter.fold() >= FOLDED_AT_ONCE:  # fewer: what comes meanwhile is left for the next time
+        while self._counter.fold_step():  # after a partial step, the next run folds what comes meanwhile
             if pause():
                 return 0
         pruned = 0

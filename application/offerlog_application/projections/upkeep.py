@@ -1,41 +1,38 @@
-"""What operators do with the projections of an open service: prove, rebuild, look at what failed."""
+"""Upkeep of the projections of an open service: proofs, rebuilds, dead letters and kinds of events."""
 
 from collections.abc import Callable, Sequence
 
+from offerlog_application.ports.projections import DeadLetters, EventKinds, Proofs, Rebuilds
 from offerlog_application.projections.rebuilds import RebuildProgress
-from offerlog_application.reading.read_models import DeadLetter, Proof
-from offerlog_infrastructure.postgres.errors import store_reached
-from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.event_kinds import StoredKind, stored_kinds
-from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
-from offerlog_infrastructure.postgres.projections.proofs import PostgresProofs
-from offerlog_infrastructure.postgres.projections.rebuild import rebuild
-from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
+from offerlog_application.reading.read_models import DeadLetter, Proof, StoredKind
 
 
 class ProjectionUpkeep:
     """The part of `Offerlog` that works on projections as a whole, for all organizations."""
 
-    def __init__(self, application: OfferlogApplication) -> None:
-        self._application = application
-        self._proofs = PostgresProofs(application)
-        self._dead_letters = PostgresDeadLetters(application)
+    def __init__(
+        self, proofs: Proofs, dead_letters: DeadLetters, rebuilds: Rebuilds, kinds: EventKinds
+    ) -> None:
+        self._proofs = proofs
+        self._dead_letters = dead_letters
+        self._rebuilds = rebuilds
+        self._kinds = kinds
 
     def rebuild(
         self,
         name: str | None = None,
         *,
-        told: Callable[[RebuildProgress], None] = lambda _: None,
+        on_progress: Callable[[RebuildProgress], None] = lambda _: None,
         accept_difference: bool = False,
         switch: bool = True,
     ) -> None:
         """Build one projection, or all, anew from the log, and switch once it is proved to be the same.
 
-        Readers go on with the old one until then. An interrupted rebuild is gone on with.
+        Readers go on with the old one until then. A second call resumes an interrupted rebuild.
 
         Args:
             name: Which projection; None for all.
-            told: Is told how far it is, several times a second.
+            on_progress: Called with the progress, several times a second.
             accept_difference: Whether to switch although the new one differs.
             switch: False to build and compare only.
 
@@ -48,11 +45,9 @@ class ProjectionUpkeep:
             RebuildWorkersError: The processes that load were killed, or failed.
             StoreUnavailableError: The store cannot be reached.
         """
-        views = [view for view in PROJECTIONS if name in {None, view.name}]
-        if not views:
-            raise KeyError(name)
-        with store_reached(self._application.reading):
-            rebuild(self._application, views, told=told, accept_difference=accept_difference, switch=switch)
+        self._rebuilds.rebuild(
+            name, on_progress=on_progress, accept_difference=accept_difference, switch=switch
+        )
 
     def verify(self, name: str | None = None) -> Sequence[Proof]:
         """Compare what each projection has folded in with the log, up to its position; reads the whole log.
@@ -80,4 +75,4 @@ class ProjectionUpkeep:
 
     def stored_kinds(self) -> Sequence[StoredKind]:
         """Every name and version of event in the log, and whether this build can read it."""
-        return stored_kinds(self._application)
+        return self._kinds.stored_kinds()

@@ -2,47 +2,42 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.projections import Projector
+from offerlog_application.ports.read_side import Replica
+from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Trace
+from offerlog_application.ports.waiting import SILENT, WaitAnnouncer
+from offerlog_application.projections.awaiting import await_shown
+from offerlog_application.projections.upkeep import ProjectionUpkeep
 from offerlog_application.reading.audit import History, history
 from offerlog_application.reading.read_models import Freshness, ProjectionStatus
-from offerlog_application.recording.batches import Receipt
-from offerlog_application.recording.batches import SignalInput as SignalReport
+from offerlog_application.reading.refusals import RefusalAccess
+from offerlog_application.reading.stored_reads import StoredReads
+from offerlog_application.recording.batches import Receipt, SignalInput
+from offerlog_application.recording.deadline_worker import DeadlineKeeper
 from offerlog_application.recording.expiry import Expired, Expiry
 from offerlog_application.recording.offers import Eligibility, OfferService
 from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.recording.refusal_upkeep import RefusalKeeper
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.context import Rules
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
-from offerlog_infrastructure.deadline_worker import DeadlineKeeper
-from offerlog_infrastructure.observability.waiting import announced
-from offerlog_infrastructure.postgres.keys import PostgresKeys
-from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.log.stream_reader import StreamReader
-from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
-from offerlog_infrastructure.postgres.projections.projector import Projector
-from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
-from offerlog_infrastructure.refusal_access import RefusalAccess
-from offerlog_infrastructure.refusal_upkeep import RefusalKeeper
-from offerlog_infrastructure.replica import SuppressionReplica
-from offerlog_infrastructure.showing import await_shown
-from offerlog_infrastructure.stored_reads import StoredReads
 
 T = TypeVar("T")
 
 
-class Offerlog(StoredReads, RefusalAccess):
+class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
-    Every method works for the organization given there, unless it is told another.
+    Every method works for the organization of the service unless the call names another.
 
     Attributes:
         organization: That organization.
@@ -53,35 +48,62 @@ class Offerlog(StoredReads, RefusalAccess):
 
     def __init__(
         self,
-        application: OfferlogApplication,
+        store: Store,
         *,
         clock: Clock,
         rules: Rules,
         organization: str,
-        store: ExitStack,
-        project: bool = True,
-        replica: SuppressionReplica | None = None,
+        resources: AbstractContextManager[object] | None = None,
+        projector: Projector | None = None,
+        replica: Replica | None = None,
         trace: Trace = UNTRACED,
+        announce: WaitAnnouncer = SILENT,
         refusal_policy: RefusalPolicy | None = None,
     ) -> None:
-        StoredReads.__init__(self, application, clock=clock, organization=organization, replica=replica)
-        self._store = store
-        RefusalAccess.__init__(self, application, refusal_policy or RefusalPolicy(), clock)
-        self._log = PostgresLog(application, self._text_quota)
-        self._streams = StreamReader(application)
-        self.changes = PostgresChanges(application)
-        self._writer = GroupCommitWriter(self._log, trace=trace)
-        self._service = OfferService(self._writer, self._log, clock, rules)
-        self._expiry = Expiry(self._writer, self._reads, clock, rules)
-        self._projector = Projector(application, trace=trace) if project else None
-        self.keys = PostgresKeys(application)
-        self.organizations = PostgresOrganizations(application, self._log)
+        """Build the service over its ports.
+
+        Args:
+            store: The ports of one store.
+            clock: The service's clock.
+            rules: The periods that an operator may set.
+            organization: The organization of calls that name none.
+            resources: Left at the end of `close`: what the ports stand on.
+            projector: This process's projector; None where the process does not run one. `close` closes it.
+            replica: The local copy of the suppression list, if there is one.
+            trace: Follows commits.
+            announce: Makes the waits of callers that are announced once they last.
+            refusal_policy: How long refusals are kept; 30 days unless given.
+        """
+        StoredReads.__init__(
+            self,
+            store.reads,
+            store.performance,
+            store.dead_letters,
+            organization=organization,
+            replica=replica,
+        )
+        RefusalAccess.__init__(
+            self, store.refusals, store.refusal_counts, refusal_policy or RefusalPolicy(), clock
+        )
+        ProjectionUpkeep.__init__(self, store.proofs, store.dead_letters, store.rebuilds, store.kinds)
+        self._resources = nullcontext() if resources is None else resources
+        self._log = store.log
+        self._streams = store.streams
+        self._troubles = store.troubles
+        self._projector = projector
+        self._announce = announce
+        self._writer = GroupCommitWriter(store.log, trace=trace)
+        self._service = OfferService(self._writer, store.log, clock, rules)
+        self._expiry = Expiry(self._writer, store.reads, clock, rules)
+        self.changes = store.changes
+        self.keys = store.keys
+        self.organizations = store.organizations
         self._keeper: DeadlineKeeper | None = None
         self._refusal_keeper: RefusalKeeper | None = None
 
     def submit(
         self,
-        signals: Iterable[SignalReport],
+        signals: Iterable[SignalInput],
         *,
         organization: str | None = None,
         from_widget: bool = False,
@@ -112,7 +134,7 @@ class Offerlog(StoredReads, RefusalAccess):
         """
         self._service.prepare(organization)
 
-    def record(self, signals: Iterable[SignalReport], *, organization: str | None = None) -> Receipt:
+    def record(self, signals: Iterable[SignalInput], *, organization: str | None = None) -> Receipt:
         """As `submit`, and wait until it is durable."""
         return self.answer_of(self.submit(signals, organization=organization))
 
@@ -150,7 +172,7 @@ class Offerlog(StoredReads, RefusalAccess):
 
     def answer_of(self, submitted: Future[T]) -> T:
         """Wait for the answer to what was submitted; a wait that lasts is spoken of."""
-        with announced("what was submitted to be stored"):
+        with self._announce("what was submitted to be stored"):
             return submitted.result()
 
     def submit_offer(
@@ -270,11 +292,12 @@ class Offerlog(StoredReads, RefusalAccess):
         self._wake()
         projector = self._projector
         if projector is None:
-            await_shown(position, timeout, shown=self._reads.position)
+            await_shown(position, timeout, announce=self._announce, shown=self._reads.position)
         else:
             await_shown(
                 position,
                 timeout,
+                announce=self._announce,
                 shown=self._reads.position,
                 pause=projector.await_move,
                 trouble=lambda: projector.error,
@@ -308,7 +331,7 @@ class Offerlog(StoredReads, RefusalAccess):
 
     def close(self) -> None:
         """Finish what was submitted, then let go of the store."""
-        with self._store:
+        with self._resources:
             if self._keeper is not None:
                 self._keeper.close()
             if self._refusal_keeper is not None:
@@ -347,7 +370,7 @@ class Offerlog(StoredReads, RefusalAccess):
 
     def store_failures(self) -> Mapping[StoreTrouble, int]:
         """Number of calls of the store that failed in this process, by reason."""
-        return self._application.troubles.totals()
+        return self._troubles.totals()
 
     def blocked_offers(self) -> Mapping[Reason, int]:
         """How many offers this process has blocked, by reason."""

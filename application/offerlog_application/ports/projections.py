@@ -1,0 +1,102 @@
+"""Projections as a whole, as the use cases need them: running, proving, rebuilding, dead letters."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from offerlog_application.projections.rebuilds import RebuildProgress
+from offerlog_application.reading.read_models import DeadLetter, Proof, StoredKind
+
+
+class Projector(Protocol):
+    """Applies the log to the projections in the background; thread-safe."""
+
+    @property
+    def error(self) -> Exception | None:
+        """What stopped the last page; None while all is well."""
+
+    def wake(self) -> None:
+        """Have the projector look at the log now."""
+
+    def await_move(self, timeout: float) -> None:
+        """Wait until a projection has moved, at most `timeout` seconds."""
+
+    def close(self) -> None:
+        """Stop after the page in hand."""
+
+
+class Proofs(Protocol):
+    """Proofs that a projection applied every event once; thread-safe.
+
+    Every method raises `StoreUnavailableError` where the store cannot be reached.
+    """
+
+    def proof(self, projection: str) -> Proof:
+        """Return the proof of a projection; costs one small query.
+
+        Raises:
+            KeyError: There is no such projection.
+        """
+
+    def verify(self, projection: str | None = None) -> Sequence[Proof]:
+        """Compare the proof of one projection, or of all, with the log; reads the whole log.
+
+        Raises:
+            KeyError: There is no such projection.
+        """
+
+
+class DeadLetters(Protocol):
+    """The visitor-offers that a projection could not apply; thread-safe.
+
+    Every method raises `StoreUnavailableError` where the store cannot be reached.
+    """
+
+    def all(self) -> Sequence[DeadLetter]:
+        """Return every dead letter, by projection and position."""
+
+    def short_by(self, projection: str, organization: str, action_maps: Sequence[str] = ()) -> int:
+        """Count the events that a projection lacks of these action maps; empty for all action maps."""
+
+    def retry(self) -> int:
+        """Apply again what waits; returns how many visitor-offers are no longer dead letters."""
+
+
+class Rebuilds(Protocol):
+    """Rebuilds of projections from the log; thread-safe."""
+
+    def rebuild(
+        self,
+        name: str | None,
+        *,
+        on_progress: Callable[[RebuildProgress], None],
+        accept_difference: bool,
+        switch: bool,
+    ) -> None:
+        """Build one projection, or all, from the log, and swap it in once it is proved to be the same.
+
+        Args:
+            name: The projection; None for all.
+            on_progress: Called several times a second.
+            accept_difference: Whether to swap although the new one differs.
+            switch: False to build and compare only.
+
+        Raises:
+            KeyError: There is no projection of that name.
+            RebuildRunningError: Another rebuild is at work.
+            ProjectionsDifferError: Old and new differ at the same position.
+            NotProjectedError: The live projection does not move.
+            TablesInUseError: The live tables stay locked.
+            RebuildWorkersError: The processes that load ended too early.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+
+class EventKinds(Protocol):
+    """The kinds of events that a log holds; thread-safe."""
+
+    def stored_kinds(self) -> Sequence[StoredKind]:
+        """Return every stored name and version, each with a sample of its events read.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """

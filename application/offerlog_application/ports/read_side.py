@@ -1,0 +1,108 @@
+"""The lists, look-ups and counts that the projections answer, as the use cases need them."""
+
+from collections.abc import Collection, Generator, Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from offerlog_application.ports.deadlines import Deadlines
+from offerlog_application.reading.performance_report import PerformanceCounts
+from offerlog_application.reading.read_models import (
+    Freshness,
+    KeptSignal,
+    Lookup,
+    ProjectionStatus,
+    Suppression,
+)
+from offerlog_domain.event_fields import Event
+
+
+class ReadSide(Deadlines, Protocol):
+    """Lists of read models, look-ups of suppressions, and the positions of the projections; thread-safe.
+
+    Every method raises `StoreUnavailableError` where the store cannot be reached.
+    """
+
+    def suppressions_of_visitor(
+        self, organization: str, customer_id: str, customer_id_type: str
+    ) -> Sequence[Suppression]:
+        """Return the suppressions of a visitor, sorted by action map."""
+
+    def suppressions_of_visitors(
+        self, organization: str, visitors: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
+        """Return the suppressions of many visitors, each given by id type and id; every one has an entry.
+
+        Raises:
+            TooManySuppressionsError: The visitors have more than 10,000 together.
+        """
+
+    def suppressions_of_action_map(
+        self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
+    ) -> Generator[Suppression]:
+        """Stream the suppressions of an action map, sorted by id type and id, after `behind` if given."""
+
+    def parked(self, organization: str) -> Generator[KeptSignal]:
+        """Stream the signals that wait for their action, in order of arrival."""
+
+    def status(self) -> Sequence[ProjectionStatus]:
+        """Return the position and lag of every projection."""
+
+    def freshness(self) -> Freshness:
+        """Return the position and age of the suppression list; cheap also far behind the log."""
+
+    def position(self) -> int:
+        """Return the position that every projection has reached."""
+
+    def close(self) -> None:
+        """Release the connections that look-ups keep."""
+
+
+class PerformanceSource(PerformanceCounts, Protocol):
+    """The counts behind the performance report, and the action maps that were counted."""
+
+    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+        """Stream the action maps with their newest known names, sorted by id, after `behind` if given."""
+
+
+class StreamReader(Protocol):
+    """Reads whole streams for audits; thread-safe."""
+
+    def events(self, stream: UUID) -> Sequence[Event]:
+        """Return the events of a stream, in order.
+
+        Raises:
+            ReadTimeoutError: The read takes longer than it may.
+            ReadCancelledError: Nobody waits for the answer any more.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+
+class Changes(Protocol):
+    """The action maps that the newest events are about; thread-safe."""
+
+    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[str]] | None:
+        """Return the action maps of the events in (behind, position], by organization.
+
+        None means that anything may have changed: there are too many events, or one cannot be read.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    def known_maps(self, organization: str, action_maps: Collection[str]) -> set[str]:
+        """Return those of the action maps that the organization has events of.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+
+class Replica(Protocol):
+    """A local copy of the suppression list; thread-safe."""
+
+    def look_up(self, organization: str, customer_id: str, customer_id_type: str = "cookie") -> Lookup:
+        """Return the suppressions of a visitor without asking the store.
+
+        Raises:
+            ReplicaStaleError: The copy is older than it may be, or has not been made yet.
+        """

@@ -1,0 +1,54 @@
+"""The refusal log and its counts, as the use cases need them."""
+
+from collections.abc import Generator
+from datetime import datetime
+from typing import Protocol
+
+from offerlog_application.reading.read_models import KeptSignal, Order, RefusalCounts
+from offerlog_domain.outcomes import Reason
+
+
+class RefusalLog(Protocol):
+    """The refused signals of all organizations; thread-safe."""
+
+    def refusals(
+        self,
+        organization: str,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Order = Order.OLDEST,
+        behind: tuple[datetime, int] | None = None,
+    ) -> Generator[KeptSignal]:
+        """Stream the refusals of [since, until), after the line of that time and number if given.
+
+        Raises:
+            ReadTimeoutError: A page took longer than it may.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    def prune(self, before: datetime) -> int:
+        """Delete some of the refusals recorded before an instant; returns how many, 0 where none is left.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+
+class RefusalCounter(Protocol):
+    """Refusals by reason and quarter-hour, exact whatever was pruned; thread-safe."""
+
+    def counts(self, organization: str, since: datetime | None, until: datetime | None) -> RefusalCounts:
+        """Count the refusals by reason in the quarter-hours that [since, until) touches.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    def fold_step(self) -> bool:
+        """Add some of the appended tallies to the counts; returns whether a full step was done.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """

@@ -1,0 +1,63 @@
+"""All ports of one store together: what the application service is built over."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from offerlog_application.ports.event_log import EventLog, Streams
+from offerlog_application.ports.keys import KeyStore
+from offerlog_application.ports.organizations import Organizations
+from offerlog_application.ports.projections import DeadLetters, EventKinds, Proofs, Rebuilds
+from offerlog_application.ports.read_side import Changes, PerformanceSource, ReadSide, StreamReader
+from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
+from offerlog_application.ports.store_trouble import TroubleCounts
+
+
+class Log(EventLog, Streams, Protocol):
+    """The log, as the service uses it."""
+
+    def last(self) -> int:
+        """Return the last position in the log; 0 where the log is empty.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    def close(self) -> None:
+        """Release what the writer's side of the log keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The ports of one store.
+
+    Attributes:
+        log: Loads and appends.
+        streams: Reads whole streams for audits.
+        reads: Lists, look-ups and positions of the projections.
+        performance: Counts behind the performance report.
+        refusals: The refusal log.
+        refusal_counts: Its counts.
+        proofs: Proofs of the projections.
+        dead_letters: What projections could not apply.
+        rebuilds: Rebuilds of projections.
+        kinds: The kinds of stored events.
+        keys: API keys.
+        organizations: Known organizations.
+        changes: Action maps of the newest events.
+        troubles: Failed calls of the store in this process, by reason.
+    """
+
+    log: Log
+    streams: StreamReader
+    reads: ReadSide
+    performance: PerformanceSource
+    refusals: RefusalLog
+    refusal_counts: RefusalCounter
+    proofs: Proofs
+    dead_letters: DeadLetters
+    rebuilds: Rebuilds
+    kinds: EventKinds
+    keys: KeyStore
+    organizations: Organizations
+    changes: Changes
+    troubles: TroubleCounts

@@ -1,0 +1,43 @@
+"""Rebuilds of projections by name, as the application asks for them."""
+
+from collections.abc import Callable
+
+from offerlog_application.projections.rebuilds import RebuildProgress
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.projections.rebuild import rebuild
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
+
+
+class PostgresRebuilds:
+    """The application's `Rebuilds`; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._application = application
+
+    def rebuild(
+        self,
+        name: str | None,
+        *,
+        on_progress: Callable[[RebuildProgress], None],
+        accept_difference: bool,
+        switch: bool,
+    ) -> None:
+        """Build one projection, or all, from the log, and swap it in once it is proved to be the same.
+
+        Raises:
+            KeyError: There is no projection of that name.
+            StoreUnavailableError: The store cannot be reached.
+            OfferlogError: As `rebuild` raises it.
+        """
+        projections = [projection for projection in PROJECTIONS if name in {None, projection.name}]
+        if not projections:
+            raise KeyError(name)
+        with store_reached(self._application.reading):
+            rebuild(
+                self._application,
+                projections,
+                told=on_progress,
+                accept_difference=accept_difference,
+                switch=switch,
+            )
