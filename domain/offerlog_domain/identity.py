@@ -1,46 +1,133 @@
-"""Which stream a visitor-offer lives in."""
+"""Identity as values: visitors, action maps, their text and bytes, and the streams they live in."""
 
 import hmac
+import re
 from collections import OrderedDict
-from typing import Final
+from typing import Final, NamedTuple, NewType
 from uuid import UUID
 
-_REMEMBERED: Final = 2_000
-"""How many stream ids a key remembers: one visitor's signals come close together, and what the processor's
-own memory does not hold is slower to look up than to make again."""
+from pydantic import TypeAdapter, ValidationError
+
+from offerlog_domain.signals import MalformedSignalError, Name, Signal, Uuid, describe_fault
+
+ActionMapId = NewType("ActionMapId", str)
+"""The id of an action map: a hyphenated UUID in lower case."""
+
+
+class VisitorKey(NamedTuple):
+    """The identity of a visitor within an organization. Two keys are equal if both parts are.
+
+    Attributes:
+        type: The kind of the id (wire `customerIdType`); `cookie` in a browser.
+        id: The id (wire `customerId`), 1 to 256 characters, byte for byte.
+    """
+
+    type: str
+    id: str
+
+
+_NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
+_UUID: Final[TypeAdapter[str]] = TypeAdapter(Uuid)
+_HYPHENATED: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+UUID_BYTES: Final = 16
+"""Bytes of a UUID."""
+
+
+def parse_visitor_key(customer_id: str, customer_id_type: str) -> VisitorKey:
+    """Check the two parts of a visitor's identity by the rules of a signal's fields.
+
+    Raises:
+        MalformedSignalError: Names the wire field at fault, and the reason.
+    """
+    customer_id = _parse(_NAME, "customerId", customer_id)
+    return VisitorKey(_parse(_NAME, "customerIdType", customer_id_type), customer_id)
+
+
+def parse_action_map_id(text: str) -> ActionMapId:
+    """Check the id of an action map by the rules of a signal's fields, and put it into lower case.
+
+    Raises:
+        MalformedSignalError: It is not a hyphenated UUID.
+    """
+    return ActionMapId(_parse(_UUID, "actionMapId", text))
+
+
+def _parse(adapter: TypeAdapter[str], field: str, text: str) -> str:
+    try:
+        return adapter.validate_python(text, strict=True)
+    except ValidationError as error:
+        raise MalformedSignalError(field, describe_fault(error)) from None
+
+
+def pack_uuids(text: str) -> bytes:
+    """Return the 16 bytes of each hyphenated UUID of a text that holds one or several without a separator.
+
+    Raises:
+        ValueError: The text is not made of hexadecimal digits and hyphens.
+    """
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def unpack_uuid(packed: bytes) -> str:
+    """Return the hyphenated lower-case text of a UUID's 16 bytes."""
+    digits = packed.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def pack_text_id(text: str) -> bytes | str:
+    """Return the 16 bytes of a lower-case hyphenated UUID, and any other text unchanged.
+
+    So the text can be restored from the result byte for byte.
+    """
+    return pack_uuids(text) if len(text) == _TEXT_LENGTH and _HYPHENATED.fullmatch(text) else text
+
+
+_TEXT_LENGTH: Final = 36
+
+_REMEMBERED_STREAMS: Final = 2_000
+"""Number of stream ids that a key remembers. The signals of one visitor come close together. A larger memory
+does not fit into the processor's cache, and a look-up in it is slower than a new computation."""
 
 
 class StreamKey:
     """An organization's secret, and the stream ids under it.
 
-    A keyed hash: without the secret nobody can tell from a stream id whose it is, nor make one up, and
-    the same visitor has unrelated ids in two organizations.
+    A stream id is a keyed hash. Without the secret nobody can tell from a stream id whose it is, nor compute
+    one. The same visitor has unrelated stream ids in two organizations.
 
     Args:
         secret: 32 bytes that never leave the store.
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._keyed = hmac.new(secret, digestmod="sha256")
-        self._known: OrderedDict[tuple[str, str, str], UUID] = OrderedDict()
+        self._keyed_hash = hmac.new(secret, digestmod="sha256")
+        self._remembered: OrderedDict[tuple[str, str, str], UUID] = OrderedDict()
 
-    def stream(self, customer_id_type: str, customer_id: str, action_map_id: str) -> UUID:
-        """The stream of one visitor x one action map.
+    def stream(self, visitor: VisitorKey, action_map_id: ActionMapId) -> UUID:
+        """Return the stream of one visitor x one action map.
 
-        The type's length stands in front, so that no two (type, id) pairs run together; the map's id
-        has a fixed length.
+        The hash takes in the length of the id type first, so that two different keys never give the same
+        text. The action map's id has a fixed length.
         """
+        return self._stream(visitor.type, visitor.id, action_map_id)
+
+    def stream_of(self, signal: Signal) -> UUID:
+        """Return the stream of the visitor and the action map that a signal names."""
+        return self._stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
+
+    def _stream(self, customer_id_type: str, customer_id: str, action_map_id: str) -> UUID:
         names = customer_id_type, customer_id, action_map_id
-        known = self._known.get(names)
-        if known is not None:
-            return known
+        remembered = self._remembered.get(names)
+        if remembered is not None:
+            return remembered
         kind = customer_id_type.encode()
-        keyed = self._keyed.copy()
-        keyed.update(b"%d:%b%b%b" % (len(kind), kind, action_map_id.encode(), customer_id.encode()))
-        digest = bytearray(keyed.digest()[:16])
-        digest[6] = digest[6] & 0x0F | 0x80  # RFC 9562 version 8: a UUID of the application's own making
+        keyed_hash = self._keyed_hash.copy()
+        keyed_hash.update(b"%d:%b%b%b" % (len(kind), kind, action_map_id.encode(), customer_id.encode()))
+        digest = bytearray(keyed_hash.digest()[:UUID_BYTES])
+        digest[6] = digest[6] & 0x0F | 0x80  # RFC 9562 version 8: a UUID by the application's own rule
         digest[8] = digest[8] & 0x3F | 0x80
-        stream = self._known[names] = UUID(bytes=bytes(digest))
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        stream = self._remembered[names] = UUID(bytes=bytes(digest))
+        if len(self._remembered) > _REMEMBERED_STREAMS:
+            self._remembered.popitem(last=False)
         return stream

@@ -47,6 +47,7 @@ class Outcome(NamedTuple):
         state: The signal's own state as it spells it, None where the signal is unreadable.
         field: The wire name of the field at fault, for a malformed one.
         cause: What is wrong with it, for people.
+        event_id: The signal's own id; None where it has none or is unreadable.
     """
 
     kind: OutcomeKind
@@ -55,6 +56,7 @@ class Outcome(NamedTuple):
     state: str | None = None
     field: str | None = None
     cause: str | None = None
+    event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
     TypeAdapter,
+    ValidationError,
 )
 from pydantic.dataclasses import dataclass
 
@@ -47,12 +48,15 @@ _RFC3339: Final = re.compile(
 
 
 class MalformedSignalError(OfferlogError, ValueError):
-    """A report that cannot be read as a signal.
+    """A text or document is not a valid signal.
 
     Attributes:
-        field: The wire name of the field at fault, None where the whole text is.
-        cause: Why, as a sentence for people.
+        field: The wire name of the field at fault; None where the whole text is at fault.
+        cause: The reason, as a sentence for people.
+        event_id: The signal's own id, in lower case, where the document holds one; None otherwise.
     """
+
+    event_id: str | None = None
 
     def __init__(self, field: str | None, cause: str) -> None:
         super().__init__(f"{field}: {cause}" if field else cause)
@@ -61,12 +65,15 @@ class MalformedSignalError(OfferlogError, ValueError):
 
 
 class UntrackedEventError(OfferlogError, ValueError):
-    """An event of the vendor that reports no state of an action, so that no lifecycle can take it.
+    """An event of the vendor does not report a state of an action, so no lifecycle applies to it.
 
     Attributes:
         field: The wire name of the field that says so.
-        cause: Why, as a sentence for people.
+        cause: The reason, as a sentence for people.
+        event_id: The event's own id, in lower case, where the document holds one; None otherwise.
     """
+
+    event_id: str | None = None
 
     def __init__(self, event_type: str) -> None:
         self.field = "eventType"
@@ -113,7 +120,27 @@ def _state(value: object) -> State | UntrackedState:
     return state
 
 
-_STRICT: Final = ConfigDict(strict=True, validate_by_name=True, validate_by_alias=True)
+_WIRE_NAMES: Final[Mapping[str, str]] = {
+    "action_id": "actionId",
+    "state": "actionState",
+    "media_type": "actionMediaType",
+    "action_map_id": "actionMapId",
+    "action_map_version": "actionMapVersion",
+    "customer_id": "customerId",
+    "customer_id_type": "customerIdType",
+    "session_id": "sessionId",
+    "error_code": "errorCode",
+    "error_message": "errorMessage",
+    "event_id": "eventId",
+    "occurred_at": "createdDate",
+    "timeout_seconds": "timeoutSeconds",
+    "action_map_name": "actionMapName",
+}
+"""The wire name of each field of a signal."""
+
+_STRICT: Final = ConfigDict(
+    strict=True, validate_by_name=True, validate_by_alias=True, alias_generator=_WIRE_NAMES.__getitem__
+)
 
 Uuid = Annotated[
     str,
@@ -154,28 +181,20 @@ class Signal:
         action_map_name: The map's display name, at most 256 characters.
     """
 
-    action_id: Uuid = Field(alias="actionId")
-    state: Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)] = Field(
-        alias="actionState"
-    )
-    media_type: Name = Field(alias="actionMediaType", default=WEBCHAT.media_type)
-    action_map_id: Uuid = Field(alias="actionMapId")
-    action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
-        alias="actionMapVersion", default=None
-    )
-    customer_id: Name = Field(alias="customerId")
-    customer_id_type: Name = Field(alias="customerIdType", default="cookie")
-    session_id: Uuid = Field(alias="sessionId")
-    error_code: _Label | None = Field(alias="errorCode", default=None)
-    error_message: _Message | None = Field(alias="errorMessage", default=None)
-    event_id: Uuid | None = Field(alias="eventId", default=None)
-    occurred_at: Annotated[datetime | None, BeforeValidator(_instant)] = Field(
-        alias="createdDate", default=None
-    )
-    timeout_seconds: Annotated[int, Field(ge=1, le=86400)] | None = Field(
-        alias="timeoutSeconds", default=None
-    )
-    action_map_name: _Label | None = Field(alias="actionMapName", default=None)
+    action_id: Uuid
+    state: Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)]
+    media_type: Name = WEBCHAT.media_type
+    action_map_id: Uuid
+    action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    customer_id: Name
+    customer_id_type: Name = "cookie"
+    session_id: Uuid
+    error_code: _Label | None = None
+    error_message: _Message | None = None
+    event_id: Uuid | None = None
+    occurred_at: Annotated[datetime | None, BeforeValidator(_instant)] = None
+    timeout_seconds: Annotated[int, Field(ge=1, le=86400)] | None = None
+    action_map_name: _Label | None = None
 
     @property
     def lifecycle(self) -> Lifecycle | None:
@@ -189,3 +208,57 @@ class Signal:
 
 SIGNAL: Final = TypeAdapter(Signal)
 """Reads and writes signals."""
+
+
+_CAUSES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "string_type": "text is needed",
+    "string_unicode": "holds a lone surrogate, which is no text",
+    "string_pattern_mismatch": "a hyphenated UUID is needed",
+    "string_too_short": "must not be empty",
+    "string_too_long": "at most {max_length} characters",
+    "int_type": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "value_error": "{error}",
+}
+
+
+def describe_fault(error: ValidationError) -> str:
+    """Return the first fault that a validation found, as a sentence for people."""
+    first = error.errors(include_url=False)[0]
+    cause = _CAUSES.get(first["type"])
+    return cause.format(**first.get("ctx", {})) if cause else str(first["msg"])
+
+
+def build_offer_signal(
+    *,
+    action_id: str,
+    action_map_id: str,
+    action_map_version: int | None,
+    customer_id: str,
+    customer_id_type: str,
+    session_id: str,
+    timeout_seconds: int | None,
+) -> Signal:
+    """Build the signal of a new offer; every argument is checked as the signal's field of that name is.
+
+    The signal has no time of its own: it happens now.
+
+    Raises:
+        MalformedSignalError: Names the wire field of the argument at fault, and the reason.
+    """
+    try:
+        return Signal(
+            action_id=action_id,
+            state=State.OFFERED,
+            action_map_id=action_map_id,
+            action_map_version=action_map_version,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            session_id=session_id,
+            timeout_seconds=timeout_seconds,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        cause = "is required" if first["input"] is None else describe_fault(error)
+        raise MalformedSignalError(_WIRE_NAMES[str(first["loc"][0])], cause) from None

@@ -3,19 +3,18 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Never
+from typing import Final, Never
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ArgsKwargs
 
 from offerlog_domain.signals import (
     MAX_LINE_BYTES,
     SIGNAL,
     MalformedSignalError,
-    Name,
     Signal,
     UntrackedEventError,
-    Uuid,
+    describe_fault,
 )
 
 STORED_FORM_EVENT_TYPES: Final = frozenset({"com.genesys.journey.WebActionEvent", "WebActionEvent"})
@@ -39,6 +38,8 @@ _STORED_FORM_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _DEEPEST: Final = 200
 """How deep a signal may be nested: as deep as the fast reading goes, whatever the caller's stack leaves."""
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 _BRACKET_OR_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
@@ -68,32 +69,43 @@ def signal_from_document(document: object) -> Signal:
     """Read a signal from decoded JSON in either wire form.
 
     Raises:
-        MalformedSignalError: Saying which field and why.
+        MalformedSignalError: Names the field at fault, and the reason.
         UntrackedEventError: It is another event of the vendor.
     """
     if not isinstance(document, Mapping):
         raise MalformedSignalError(None, "a JSON object is needed")
     event_type = document.get("eventType")
     stored_form = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
-    if not stored_form and document.get("actionId") is None:
-        _check_kind(document, event_type)
-    fields = _flattened(document) if stored_form else document
-    told = {name: value for name, value in fields.items() if value is not None}
-    code = told.get("errorCode")
-    if isinstance(code, _Fraction):
-        told["errorCode"] = code.written
-    elif isinstance(code, int | float) and not isinstance(code, bool):
-        told["errorCode"] = str(code)
-    signal = object.__new__(Signal)  # strict reading fills one; it makes none of a mapping
     try:
-        _fill(ArgsKwargs((), told), self_instance=signal, by_alias=True, by_name=False)
+        if not stored_form and document.get("actionId") is None:
+            _check_kind(document, event_type)
+        return _build_signal(_flatten(document) if stored_form else document, stored_form=stored_form)
+    except (MalformedSignalError, UntrackedEventError) as error:
+        error.event_id = _event_id(document.get("id" if stored_form else "eventId"))
+        raise
+
+
+def _build_signal(document: Mapping[str, object], *, stored_form: bool) -> Signal:
+    fields = {name: value for name, value in document.items() if value is not None}
+    code = fields.get("errorCode")
+    if isinstance(code, _Fraction):
+        fields["errorCode"] = code.text
+    elif isinstance(code, int | float) and not isinstance(code, bool):
+        fields["errorCode"] = str(code)
+    signal = object.__new__(Signal)  # strict validation fills an instance; it does not make one of a mapping
+    try:
+        _fill(ArgsKwargs((), fields), self_instance=signal, by_alias=True, by_name=False)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = str(first["loc"][0])
+        field = str(error.errors(include_url=False)[0]["loc"][0])
         if stored_form:
             field = ".".join(_STORED_FORM_PATHS.get(field, (field,)))
-        raise MalformedSignalError(field, _cause(first)) from None
+        raise MalformedSignalError(field, describe_fault(error)) from None
     return signal
+
+
+def _event_id(value: object) -> str | None:
+    """Return a valid event id in lower case. Any other value may be personal, so it is never returned."""
+    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
 _WRAPPERS: Final[Mapping[str, str]] = {
@@ -112,32 +124,7 @@ def _check_kind(document: Mapping[str, object], event_type: object) -> None:
         raise UntrackedEventError(event_type)
 
 
-class _Pair(BaseModel):
-    """A visitor and an action map, checked as a signal's are."""
-
-    model_config = ConfigDict(strict=True)
-
-    customer_id: Name = Field(alias="customerId")
-    customer_id_type: Name = Field(alias="customerIdType")
-    action_map_id: Uuid = Field(alias="actionMapId")
-
-
-def read_pair(customer_id: str, customer_id_type: str, action_map_id: str) -> tuple[str, str, str]:
-    """Check what names a visitor-offer; returns id type, id and map as they are stored.
-
-    Raises:
-        MalformedSignalError: Saying which one and why.
-    """
-    named = {"customerId": customer_id, "customerIdType": customer_id_type, "actionMapId": action_map_id}
-    try:
-        pair = _Pair.model_validate(named)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise MalformedSignalError(str(first["loc"][0]), _cause(first)) from None
-    return pair.customer_id_type, pair.customer_id, pair.action_map_id
-
-
-def _flattened(document: Mapping[str, object]) -> dict[str, object]:
+def _flatten(document: Mapping[str, object]) -> dict[str, object]:
     fields: dict[str, object] = {}
     for name, path in _STORED_FORM_PATHS.items():
         value: object = document
@@ -189,29 +176,11 @@ def _document(text: bytes) -> object:
 class _Fraction:
     """A number that is no integer, as it was written; no field but the error code takes one."""
 
-    __slots__ = ("written",)
+    __slots__ = ("text",)
 
-    def __init__(self, written: str) -> None:
-        self.written = written
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 def _no_constant(name: str) -> Never:
     raise MalformedSignalError(None, f"not JSON: {name} is no JSON value")
-
-
-_CAUSES: Final[Mapping[str, str]] = {
-    "missing": "is required",
-    "string_type": "text is needed",
-    "string_unicode": "holds a lone surrogate, which is no text",
-    "string_pattern_mismatch": "a hyphenated UUID is needed",
-    "string_too_short": "must not be empty",
-    "string_too_long": "at most {max_length} characters",
-    "int_type": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
-    "value_error": "{error}",
-}
-
-
-def _cause(error: Mapping[str, Any]) -> str:
-    known = _CAUSES.get(error["type"])
-    return known.format(**error.get("ctx", {})) if known else str(error["msg"])

@@ -1,8 +1,22 @@
-"""Which stream a visitor-offer lives in."""
+"""Visitors, action maps and streams are values; their text is checked, and packed into bytes and back."""
 
 import itertools
 
-from offerlog_domain.identity import StreamKey
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from offerlog_domain.identity import (
+    ActionMapId,
+    StreamKey,
+    VisitorKey,
+    pack_text_id,
+    pack_uuids,
+    parse_action_map_id,
+    parse_visitor_key,
+    unpack_uuid,
+)
+from offerlog_domain.signals import MalformedSignalError
 
 MAP = "00000000-0000-0000-0000-000000000002"
 SECRET, OTHER = b"1" * 32, b"2" * 32
@@ -19,7 +33,7 @@ def test_every_part_of_the_identity_makes_another_stream() -> None:
         ("e", "\u0301a"),
     )
     streams = [
-        StreamKey(secret).stream(kind, customer, action_map)
+        StreamKey(secret).stream(VisitorKey(kind, customer), ActionMapId(action_map))
         for secret in (SECRET, OTHER)
         for kind, customer in kinds
         for action_map in (MAP, MAP[:-1] + "3")
@@ -31,6 +45,52 @@ def test_every_part_of_the_identity_makes_another_stream() -> None:
 def test_the_same_identity_is_the_same_stream_for_ever() -> None:
     """Streams written by one version of the program are found by the next."""
     key = StreamKey(SECRET)
-    once = key.stream("cookie", "visitor-1", MAP)
+    once = key.stream(VisitorKey("cookie", "visitor-1"), ActionMapId(MAP))
     assert str(once) == "80802b10-9e07-851a-b86b-40a6b49f92ac"
-    assert key.stream("cookie", "visitor-1", MAP) == once
+    assert key.stream(VisitorKey("cookie", "visitor-1"), ActionMapId(MAP)) == once
+
+
+def test_a_visitor_and_a_map_are_checked_as_the_fields_of_a_signal_are() -> None:
+    """The customer id stays byte for byte; the map's id is kept in lower case."""
+    assert parse_visitor_key(" É\0", "cookie") == VisitorKey(type="cookie", id=" É\0")
+    assert parse_action_map_id(MAP[:-1] + "A") == MAP[:-1] + "a"
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "customer_id_type", "message"),
+    [
+        ("", "cookie", "customerId: must not be empty"),
+        ("x" * 257, "", "customerId: at most 256 characters"),
+        ("\ud800", "cookie", "customerId: holds a lone surrogate, which is no text"),
+        ("x", "", "customerIdType: must not be empty"),
+    ],
+)
+def test_the_part_of_a_visitors_identity_at_fault_is_named_as_on_the_wire(
+    customer_id: str, customer_id_type: str, message: str
+) -> None:
+    """The customer id first, where both are wrong."""
+    with pytest.raises(MalformedSignalError) as caught:
+        parse_visitor_key(customer_id, customer_id_type)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("text", ["", "checkout", MAP.replace("-", ""), MAP + " "])
+def test_an_action_map_is_named_by_a_hyphenated_uuid(text: str) -> None:
+    """No other text will do."""
+    with pytest.raises(MalformedSignalError) as caught:
+        parse_action_map_id(text)
+    assert str(caught.value) == "actionMapId: a hyphenated UUID is needed"
+
+
+@hypothesis.given(st.lists(st.uuids(), min_size=1, max_size=3))
+def test_packed_uuids_are_the_same_text_again(uuids: list[object]) -> None:
+    """One by one out of a row of them, 16 bytes each."""
+    packed = pack_uuids("".join(map(str, uuids)))
+    assert [unpack_uuid(packed[at : at + 16]) for at in range(0, len(packed), 16)] == list(map(str, uuids))
+
+
+@hypothesis.given(st.text() | st.uuids().map(str) | st.uuids().map(lambda one: str(one).upper()))
+def test_a_text_id_is_restored_byte_for_byte(text: str) -> None:
+    """Only a UUID that is written in the usual way takes 16 bytes; any other text stays as it is."""
+    packed = pack_text_id(text)
+    assert (unpack_uuid(packed) if isinstance(packed, bytes) else packed) == text

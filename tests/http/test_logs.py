@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import psycopg
 import pytest
 
 from offerlog_application.ports.keys import Role
+from offerlog_application.recording.batches import Batch
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.identity import StreamKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.json_log import log_as_json
-from offerlog_infrastructure.observability.signal_log import event_id
 from support.http_site import Site
 from support.processes import LimitedProcess, finish
 
@@ -236,8 +239,9 @@ def test_threads_log_as_requests_do(
 )
 def test_a_signal_is_named_by_its_own_id_alone(signal: object, found: str | None) -> None:
     """In either wire form, and only where it is a UUID; no signal at all has none."""
-    assert event_id(json.dumps(signal).encode()) == found
-    assert event_id(b"{no") is None
+    now = DecisionContext("acme", datetime(2026, 11, 22, tzinfo=UTC))
+    batch = Batch([json.dumps(signal).encode(), b"{no"], StreamKey(bytes(32)), now)
+    assert [outcome.event_id for outcome in batch.receipt([], None).outcomes] == [found, None]
 
 
 def test_no_line_of_the_whole_service_names_a_visitor_or_a_key(dsn: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from offerlog_application.reading.performance_report import (
 )
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
 from offerlog_application.reading.read_models import KeptSignal, Lookup, Suppression
-from offerlog_domain.wire import read_pair
+from offerlog_domain.identity import parse_action_map_id
 
 
 class StoredReads(OrganizationScope):
@@ -83,7 +83,7 @@ class StoredReads(OrganizationScope):
         Raises:
             MalformedSignalError: It is none.
         """
-        return read_pair("-", "-", text)[2]
+        return parse_action_map_id(text)
 
     def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
         """The Action Map Performance report, from the projection; says by how many events it is short.

@@ -97,12 +97,13 @@ def _heard(
             signal = read_signal(raw)
     except (MalformedSignalError, UntrackedEventError) as error:
         reason = Reason.NOT_TRACKED if isinstance(error, UntrackedEventError) else Reason.MALFORMED
-        outcome = Outcome(OutcomeKind.REFUSED, reason, field=error.field, cause=error.cause)
+        outcome = Outcome(
+            OutcomeKind.REFUSED, reason, field=error.field, cause=error.cause, event_id=error.event_id
+        )
         kept, length = cut_text(raw)
         refusal = Refusal(context.organization, context.now, reason, error.field, error.cause, kept, length)
         return outcome, refusal
-    stream = key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
-    command = RecordSignal(stream, signal, raw, context)
+    command = RecordSignal(key.stream_of(signal), signal, raw, context)
     if signal.lifecycle is None:
         return command.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), command.refusal(Reason.NOT_TRACKED)
     return command

@@ -71,7 +71,8 @@ class RecordSignal:
 
     def outcome(self, kind: OutcomeKind, reason: Reason | None = None) -> Outcome:
         """The answer to whoever sent it."""
-        return Outcome(kind, reason, self.signal.action_id, self.signal.state.value)
+        signal = self.signal
+        return Outcome(kind, reason, signal.action_id, signal.state.value, None, None, signal.event_id)
 
     def refusal(self, reason: Reason) -> Refusal:
         """Its line in the refusal log."""

@@ -14,13 +14,11 @@ from offerlog_application.recording.commands import RequestOffer
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
-from offerlog_domain.identity import StreamKey
-from offerlog_domain.lifecycle import State
+from offerlog_domain.identity import StreamKey, parse_action_map_id, parse_visitor_key
 from offerlog_domain.offer_rule import blocker
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
-from offerlog_domain.signals import Signal
+from offerlog_domain.signals import build_offer_signal
 from offerlog_domain.visitor_offer import VisitorOffer
-from offerlog_domain.wire import read_pair, signal_from_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +117,16 @@ class OfferService:
             Closed: The service has been closed.
         """
         context = self._context(organization)
-        signal = signal_from_document(
-            {
-                "actionId": str(uuid4()) if action_id is None else action_id,
-                "actionState": State.OFFERED.value,
-                "actionMapId": action_map_id,
-                "actionMapVersion": action_map_version,
-                "customerId": customer_id,
-                "customerIdType": customer_id_type,
-                "sessionId": session_id,
-                "timeoutSeconds": timeout_seconds,
-            }
+        signal = build_offer_signal(
+            action_id=str(uuid4()) if action_id is None else action_id,
+            action_map_id=action_map_id,
+            action_map_version=action_map_version,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            session_id=session_id,
+            timeout_seconds=timeout_seconds,
         )
-        stream = _stream(self._key(organization), signal)
+        stream = self._key(organization).stream_of(signal)
         command = RequestOffer(stream, signal, context, named=action_id is not None)
 
         def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
@@ -173,8 +168,8 @@ class OfferService:
             MalformedSignalError: Saying which argument and why.
             OrganizationNameError: The organization's name is no name of one.
         """
-        pair = read_pair(customer_id, customer_id_type, action_map_id)
-        return self._key(organization).stream(*pair)
+        visitor = parse_visitor_key(customer_id, customer_id_type)
+        return self._key(organization).stream(visitor, parse_action_map_id(action_map_id))
 
     def _key(self, organization: str) -> StreamKey:
         key = self._keys.get(organization)
@@ -185,7 +180,3 @@ class OfferService:
 
     def _context(self, organization: str, *, from_widget: bool = False) -> DecisionContext:
         return DecisionContext(organization, self._clock.now(), self._rules, from_widget)
-
-
-def _stream(key: StreamKey, signal: Signal) -> UUID:
-    return key.stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)

@@ -1,7 +1,7 @@
 """offerlog offer, eligibility, suppressions: what may be offered to whom."""
 
 from contextlib import closing
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -15,8 +15,6 @@ from offerlog_infrastructure.presentation.documents import (
     offer_document,
     suppression_document,
 )
-
-_ANY_MAP: Final = "00000000-0000-0000-0000-000000000000"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,9 +48,9 @@ def suppressions(
     if (customer is None) == (action_map is None):
         raise usage("give either --customer or --action-map")
     if customer is not None:
-        from offerlog_domain.wire import read_pair  # noqa: PLC0415 - --help need not wait for it
+        from offerlog_domain.identity import parse_visitor_key  # noqa: PLC0415 - --help need not wait for it
 
-        read_pair(customer, customer_type, _ANY_MAP)
+        parse_visitor_key(customer, customer_type)
     with open_service(data, organization) as service:
         service.catch_up()
         if customer is not None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from offerlog_domain.wire import read_pair
+from offerlog_domain.identity import parse_visitor_key
 from offerlog_infrastructure.http.requests.access import Reader, Writer
 from offerlog_infrastructure.http.requests.bodies import body_as
 from offerlog_infrastructure.http.requests.parameters import (
@@ -29,8 +29,6 @@ from offerlog_infrastructure.presentation.documents import (
 )
 
 router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
-
-_ANY_MAP = "00000000-0000-4000-8000-000000000000"
 
 
 class OfferRequest(BaseModel):
@@ -87,7 +85,7 @@ async def suppressions_of_visitor(
     request: Request, key: Reader, customer_id: CustomerId, customer_id_type: CustomerType = "cookie"
 ) -> Response:
     """For every page view: what they took or turned down, and how far that is known."""
-    read_pair(customer_id, customer_id_type, _ANY_MAP)
+    parse_visitor_key(customer_id, customer_id_type)
     service = state_of(request).service
     freshness = await freshness_of(request)
     organization = key.organization
@@ -109,7 +107,7 @@ async def suppressions_of_visitors(
     freshness = await freshness_of(request)
     pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
     for kind, who in pairs:
-        read_pair(who, kind, _ANY_MAP)
+        parse_visitor_key(who, kind)
     service, organization = state_of(request).service, key.organization
 
     def read() -> bytes:

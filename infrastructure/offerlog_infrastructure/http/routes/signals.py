@@ -150,7 +150,7 @@ async def _answer(request: Request, key: Key, signals: list[bytes]) -> Response:
     if most is not None and len(signals) > most:
         raise _too_many(most)
     await _admit(request, key, signals)
-    receipt = await _durable(request, signals, await _handed_in(request, key, signals))
+    receipt = await _durable(request, await _handed_in(request, key, signals))
     pieces: list[bytes] = []
     turns = Turns()
     for at in range(0, len(receipt.outcomes), _READ_AT_ONCE):
@@ -225,29 +225,29 @@ async def _stream(request: Request, key: Key, source: AsyncIterator[bytes]) -> R
 
 
 async def _judged(request: Request, key: Key, source: AsyncIterator[bytes]) -> AsyncIterator[Receipt]:
-    waiting: deque[tuple[list[bytes], Future[Receipt]]] = deque()
+    waiting: deque[Future[Receipt]] = deque()
     batch: list[bytes] = []
     size = 0
     async for line in source:
         batch.append(line)
         size += len(line)
         if len(batch) == _BATCH or size >= _BATCH_BYTES:
-            waiting.append((batch, await _submitted(request, key, batch)))
+            waiting.append(await _submitted(request, key, batch))
             batch, size = [], 0
         if len(waiting) >= _IN_FLIGHT:
-            yield await _durable(request, *waiting.popleft())
+            yield await _durable(request, waiting.popleft())
     if batch:
-        waiting.append((batch, await _submitted(request, key, batch)))
+        waiting.append(await _submitted(request, key, batch))
     while waiting:
-        yield await _durable(request, *waiting.popleft())
+        yield await _durable(request, waiting.popleft())
 
 
-async def _durable(request: Request, batch: list[bytes], future: "Future[Receipt]") -> Receipt:
+async def _durable(request: Request, future: "Future[Receipt]") -> Receipt:
     """Wait until a batch is durable, and note what became of it."""
     metrics = state_of(request).metrics
     receipt: Receipt = await metrics.timed(state_of(request).completions.wait_for(future))
     metrics.count(receipt.outcomes)
-    signal_log.note(batch, receipt.outcomes)
+    signal_log.note(receipt.outcomes)
     key: Key = key_of(request)
     if key.role is Role.WIDGET and (refused := sum(map(is_refused_for_itself, receipt.outcomes))):
         state_of(request).widget_rates.charge(key.id, peer_of(request), refused)
