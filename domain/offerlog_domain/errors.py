@@ -23,7 +23,8 @@ class OfferlogError(Exception):
         |  NotProjectedError                             offerlog_application.projections.rebuilds
         |- UnreadableEventError, SchemaTooNewError, SchemaNotMadeError
         |                                                offerlog_infrastructure.postgres
-        |- StoreMissingError, ServerAddressError, ForkedServiceError, ReplicaFolderError
+        |- StoreMissingError, ServerAddressError, SettingsError, ForkedServiceError,
+        |  ReplicaFolderError
         |                                                offerlog_infrastructure
         `- EmbeddedError and its subclasses              offerlog_infrastructure.embedded.errors
 

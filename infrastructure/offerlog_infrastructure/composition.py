@@ -36,6 +36,7 @@ from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
+from offerlog_infrastructure.settings import read_settings
 
 _COPY_SECONDS: Final = 300.0
 """How long the first copy of the suppression list may take."""
@@ -53,7 +54,7 @@ def open_offerlog(
     data: Path | str | None = None,
     database_url: str | None = None,
     create: bool = True,
-    organization: str = "default",
+    organization: str | None = None,
     rules: Rules | None = None,
     clock: Clock | None = None,
     keep_deadlines: bool = True,
@@ -64,17 +65,23 @@ def open_offerlog(
     trace: Trace = UNTRACED,
     refusal_policy: RefusalPolicy | None = None,
 ) -> Offerlog:
-    """The ready service; close it, or use it as a context manager.
+    """Open the service; close it, or use it as a context manager.
+
+    Arguments that are not given come from the environment, as for the command (docs/operations.md). So
+    without arguments this opens what the command opens. An argument wins over the environment: with `data` or
+    `database_url`, neither `OFFERLOG_DATA` nor `OFFERLOG_DATABASE_URL` counts.
 
     Args:
-        data: The embedded store's folder; None for the platform's place, whatever the environment says.
-        database_url: A PostgreSQL server (15 or newer) to use instead of the embedded one.
+        data: The embedded store's folder. Default: `OFFERLOG_DATA`, else the platform's place for it.
+        database_url: A PostgreSQL server (15 or newer) to use instead of the embedded one. Default:
+            `OFFERLOG_DATABASE_URL`.
         create: Whether to make a store where there is none. False opens an existing store only: no folder,
-            database, schema or table is made, and `StoreMissingError` says that there is none (it stands in
-            `offerlog_infrastructure.store_missing`; its `where` names the place). A store of an older
+            database, schema or table is made, and `StoreMissingError` says that there is none (its
+            `where` names the place). A store of an older
             offerlog is still brought up to date.
-        organization: Whose data the methods work on unless told.
-        rules: The periods that an operator may set.
+        organization: The organization of calls that name none. Default: `OFFERLOG_ORGANIZATION`, else
+            `default`.
+        rules: The periods that an operator may set. Default: those of the environment.
         clock: The service's clock; the machine's unless given.
         keep_deadlines: Whether to record due time-outs in the background while open.
         project: Whether this process may run the projector; without one anywhere, no view moves.
@@ -83,11 +90,12 @@ def open_offerlog(
         replica_max_age: How old the copy may be before its look-ups are refused.
         library_settings: Settings of the eventsourcing library, by its names for them.
         trace: Is told of commits and of what projections take in.
-        refusal_policy: What the refusal log keeps, and for how long: 30 days, and 64 MiB of text a day for an
-            organization, unless given.
+        refusal_policy: What the refusal log keeps, and for how long. Default: that of the environment, else
+            30 days, and 64 MiB of text a day for an organization.
 
     Raises:
         ValueError: Both `data` and `database_url` are given.
+        SettingsError: An environment variable has a value that it cannot have.
         OrganizationNameError: The organization's name is no name of one.
         StoreMissingError: There is no store, and `create` is false.
         ForeignFolderError: There is no store, and the folder holds other files (an `EmbeddedError`).
@@ -99,9 +107,15 @@ def open_offerlog(
         ReplicaFolderError: The folder `replica` is not private, cannot be written, or is full.
         ReplicaStaleError: The local copy could not be made in five minutes.
     """
-    check_organization(organization)
     if data is not None and database_url is not None:
         raise ValueError("give data or database_url, not both")
+    settings = read_settings()
+    if data is None and database_url is None:
+        database_url = settings.database_url
+        data = settings.data
+    organization = settings.organization if organization is None else organization
+    policy = settings.refusal_policy if refusal_policy is None else refusal_policy
+    check_organization(organization)
     server: EmbeddedServer | None = None
     folder: Path | None = None
     with ExitStack() as held:
@@ -119,11 +133,11 @@ def open_offerlog(
             local = SuppressionReplica(application, replica, replica_max_age)
             held.callback(local.close)
             local.await_fresh(_COPY_SECONDS)
-        clock, policy, resources = clock or SystemClock(), refusal_policy or RefusalPolicy(), ExitStack()
+        clock, resources = clock or SystemClock(), ExitStack()
         offerlog = Offerlog(
             _store(application, clock, policy),
             clock=clock,
-            rules=rules or Rules(),
+            rules=rules or settings.rules,
             organization=organization,
             resources=resources,
             projector=Projector(application, trace=trace) if project else None,

@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from eventsourcing.utils import strtobool
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.context import Rules
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.server_address import add_password
 
 _DEVELOPERS: Final = ("OFFERLOG_DEBUG", "OFFERLOG_TEST_FOLDER", "OFFERLOG_SOAK_SECONDS", "OFFERLOG_CONTRACT")
@@ -47,6 +56,20 @@ def _lower(value: object) -> object:
 
 
 _Period = Annotated[timedelta, BeforeValidator(_period), Field(ge=timedelta(0), le=timedelta(days=3660))]
+
+
+class SettingsError(OfferlogError, ValueError):
+    """An environment variable has a value that it cannot have.
+
+    Attributes:
+        variable: The name of the variable.
+        cause: What is wrong with its value.
+    """
+
+    def __init__(self, variable: str, cause: str) -> None:
+        super().__init__(f"the environment variable {variable}: {cause}")
+        self.variable = variable
+        self.cause = cause
 
 
 class Settings(BaseSettings):
@@ -207,3 +230,20 @@ class Settings(BaseSettings):
             self.future_tolerance,
             self.widget_max_age,
         )
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: A variable has a value that it cannot have.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        cause = first["msg"].removeprefix("Value error, ")
+        if "timedelta" in cause:
+            cause = "0 to 316224000 seconds (ten years) are needed"
+        name = str(first["loc"][0]).upper()
+        raise SettingsError(name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}", cause) from None

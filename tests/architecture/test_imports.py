@@ -17,6 +17,7 @@ BITES = [
     ("layers", "domain/offerlog_domain/events.py", "import offerlog_application.ports"),
     ("layers", "domain/offerlog_domain/events.py", "import offerlog_infrastructure.settings"),
     ("layers", f"{INNER}/recording/offers.py", "import offerlog_infrastructure.clock"),
+    ("layers", f"{OUTER}/clock.py", "import offerlog"),
     ("pure-domain", "domain/offerlog_domain/decision.py", "import time"),
     ("pure-domain", "domain/offerlog_domain/decision.py", "from random import choice"),
     ("domain-packages", "domain/offerlog_domain/events.py", "import eventsourcing.domain"),

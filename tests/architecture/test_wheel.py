@@ -17,6 +17,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 DATA = {".typed", ".sql", ".gz", ".html", ".css", ".js", ".svg", ".json", ".toml", ".txt"}
 LAYERS = ("domain", "application", "infrastructure")
+PACKAGES = (*((layer, f"offerlog_{layer}") for layer in LAYERS), ("infrastructure", "offerlog"))
+"""Each package, with the folder that it lies in."""
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +34,11 @@ def built(run: Run, copy: Callable[[Path], Path], tmp_path_factory: pytest.TempP
 
 
 def contents(tree: Path) -> set[str]:
-    """What belongs into the wheel: every module and all data of the three packages."""
+    """What belongs into the wheel: every module and all data of the four packages."""
     return {
         file.relative_to(tree / layer).as_posix()
-        for layer in LAYERS
-        for file in (tree / layer / f"offerlog_{layer}").rglob("*")
+        for layer, package in PACKAGES
+        for file in (tree / layer / package).rglob("*")
         if file.suffix in DATA | {".py"}
     }
 
@@ -47,13 +49,13 @@ def wheel_of(tree: Path) -> Path:
     return wheel
 
 
-def test_the_wheel_holds_the_three_packages_and_nothing_else(built: Path) -> None:
+def test_the_wheel_holds_the_four_packages_and_nothing_else(built: Path) -> None:
     """Every module, the markers for type checkers, the SQL, the sample; no tests."""
     with zipfile.ZipFile(wheel_of(built)) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == contents(built)
-    assert {name.partition("/")[0] for name in names} == {f"offerlog_{layer}" for layer in LAYERS}
-    assert {f"offerlog_{layer}/py.typed" for layer in LAYERS} <= names
+    assert {name.partition("/")[0] for name in names} == {package for _, package in PACKAGES}
+    assert {f"{package}/py.typed" for _, package in PACKAGES} <= names
     assert "offerlog_infrastructure/postgres/sql/0001_log.sql" in names
 
 
@@ -95,9 +97,11 @@ def test_the_wheel_works_where_it_is_installed(built: Path, tmp_path: Path) -> N
     _done([sys.executable, *install, str(wheel_of(built))], tmp_path)
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     script = (
-        "import offerlog_domain, offerlog_application, offerlog_infrastructure.composition as c\n"
+        "import offerlog, offerlog_domain, offerlog_application, offerlog_infrastructure.composition as c\n"
         "from offerlog_infrastructure.postgres.migrations import migrations\n"
-        "print(offerlog_domain.__file__, offerlog_application.__file__, c.__file__, len(migrations()))"
+        "assert offerlog.open_offerlog is c.open_offerlog\n"
+        "print(offerlog.__file__, offerlog_domain.__file__, offerlog_application.__file__, c.__file__,"
+        " len(migrations()))"
     )
     *files, numbered = _done([str(python), "-c", script], tmp_path).split()
     assert all(Path(file).is_relative_to(site) for file in files)

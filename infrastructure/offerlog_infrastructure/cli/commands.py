@@ -130,12 +130,11 @@ def _end_of_usage(error: TyperException) -> int:
 
 def _end_of(error: Exception) -> int:
     """Say in one line what went wrong; returns the exit code."""
-    from pydantic import ValidationError  # noqa: PLC0415 - only an error needs it
-
-    from offerlog_application.organizations import OrganizationNameError  # noqa: PLC0415 - as above
+    from offerlog_application.organizations import OrganizationNameError  # noqa: PLC0415 - only an error needs it
     from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - as above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.settings import SettingsError  # noqa: PLC0415 - as above
 
     match error:
         case MalformedSignalError():
@@ -144,17 +143,8 @@ def _end_of(error: Exception) -> int:
         case CalendarError():
             _say(f"--{error}")
             return ExitCode.USAGE
-        case ValidationError(title="Settings"):
-            first = error.errors(include_url=False)[0]
-            bounds = "timedelta" in first["msg"]
-            why = (
-                "0 to 316224000 seconds (ten years) are needed"
-                if bounds
-                else first["msg"].removeprefix("Value error, ")
-            )
-            name = str(first["loc"][0]).upper()
-            variable = name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}"
-            _say(f"the environment variable {variable}: {why}")
+        case SettingsError():
+            _say(str(error))
             return ExitCode.USAGE
         case OrganizationNameError():
             _say(f"--organization: {error}")

@@ -65,10 +65,10 @@ def open_service(
     # The store's libraries take a third of a second to load, which `--help` need not pay.
     from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
     from offerlog_infrastructure.server_address import ServerAddressError  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import Settings, read_settings  # noqa: PLC0415 - see above
     from offerlog_infrastructure.store_missing import StoreMissingError  # noqa: PLC0415 - see above
 
-    settings = Settings()
+    settings = read_settings()
     _warn_of_variables(Settings.unknown_variables(), Settings.variables())
     database_url = None if data else settings.database_url
     asked: dict[str, Any] = {

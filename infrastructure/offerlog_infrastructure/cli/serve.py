@@ -93,11 +93,11 @@ def serve(
     """
     from offerlog_infrastructure.http.app import create_app  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.http.server.server import listen, run  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
 
     if not host:  # an unset variable of a script must not come to mean all addresses
         raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
-    settings = Settings()
+    settings = read_settings()
     if keep_alive is not None:
         settings = settings.model_copy(update={"keep_alive": keep_alive})
     tracing = _observed(settings)

@@ -1,0 +1,264 @@
+"""The log of web chat offers: everything a program that uses offerlog imports.
+
+```python
+from offerlog import open_offerlog
+
+with open_offerlog() as service:
+    print(service.organization)
+```
+
+Names outside this package and `offerlog.testing` are not public. Each name is loaded at its first use, so
+`import offerlog` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from offerlog_application.offerlog import Offerlog
+    from offerlog_application.organizations import OrganizationNameError
+    from offerlog_application.ports.clock import Clock
+    from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+    from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError
+    from offerlog_application.ports.store_trouble import StoreTrouble
+    from offerlog_application.projections.rebuilds import (
+        NotProjectedError,
+        ProjectionsDifferError,
+        RebuildProgress,
+        RebuildRunningError,
+        RebuildWorkersError,
+        TablesInUseError,
+    )
+    from offerlog_application.reading.audit import History
+    from offerlog_application.reading.calendar import Granularity
+    from offerlog_application.reading.instants import CalendarError, instant, zone
+    from offerlog_application.reading.performance_report import (
+        UNLIMITED,
+        PerformanceReport,
+        ReportLimits,
+        ReportQuery,
+        ReportRow,
+        ReportTooLargeError,
+    )
+    from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
+    from offerlog_application.reading.read_models import (
+        DeadLetter,
+        Freshness,
+        KeptSignal,
+        Lookup,
+        Order,
+        ProjectionsBehindError,
+        ProjectionStatus,
+        Proof,
+        RefusalCounts,
+        ReplicaStaleError,
+        SliceDifference,
+        StoredKind,
+        Suppression,
+        TooManySuppressionsError,
+    )
+    from offerlog_application.recording.batches import Receipt, SignalInput
+    from offerlog_application.recording.expiry import Expired
+    from offerlog_application.recording.offers import Eligibility
+    from offerlog_application.recording.refusal_policy import RefusalPolicy
+    from offerlog_application.recording.submissions import OverloadedError
+    from offerlog_application.recording.writer import ContendedError, WriterFailedError, WriterHealth
+    from offerlog_domain.context import Rules
+    from offerlog_domain.errors import OfferlogError
+    from offerlog_domain.events import LifecycleEvent
+    from offerlog_domain.lifecycle import State
+    from offerlog_domain.metrics import Cohort, CountBy, MetricSet
+    from offerlog_domain.outcomes import (
+        Blocker,
+        OfferBlocked,
+        OfferMade,
+        OfferOutcome,
+        Outcome,
+        OutcomeKind,
+        Reason,
+    )
+    from offerlog_domain.signals import MalformedSignalError, Signal
+    from offerlog_infrastructure.composition import open_offerlog
+    from offerlog_infrastructure.embedded.binaries import find_binaries
+    from offerlog_infrastructure.embedded.errors import EmbeddedError
+    from offerlog_infrastructure.embedded.server import EmbeddedServer
+    from offerlog_infrastructure.forking import ForkedServiceError
+    from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
+    from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError, SchemaTooNewError
+    from offerlog_infrastructure.replica.store import ReplicaFolderError
+    from offerlog_infrastructure.server_address import ServerAddressError
+    from offerlog_infrastructure.settings import SettingsError
+    from offerlog_infrastructure.store_missing import StoreMissingError
+
+__all__ = [
+    "UNLIMITED",
+    "Blocker",
+    "CalendarError",
+    "Clock",
+    "ClosedError",
+    "Cohort",
+    "ContendedError",
+    "CountBy",
+    "DeadLetter",
+    "Eligibility",
+    "EmbeddedError",
+    "EmbeddedServer",
+    "Expired",
+    "ForkedServiceError",
+    "Freshness",
+    "Granularity",
+    "History",
+    "KeptSignal",
+    "Key",
+    "LifecycleEvent",
+    "Lookup",
+    "MalformedSignalError",
+    "MetricSet",
+    "NotAnOriginError",
+    "NotProjectedError",
+    "OfferBlocked",
+    "OfferMade",
+    "OfferOutcome",
+    "Offerlog",
+    "OfferlogError",
+    "Order",
+    "OrganizationNameError",
+    "Outcome",
+    "OutcomeKind",
+    "OutcomeUnknownError",
+    "OverloadedError",
+    "PerformanceReport",
+    "ProjectionStatus",
+    "ProjectionsBehindError",
+    "ProjectionsDifferError",
+    "Proof",
+    "ReadBudget",
+    "ReadCancelledError",
+    "ReadTimeoutError",
+    "Reason",
+    "RebuildProgress",
+    "RebuildRunningError",
+    "RebuildWorkersError",
+    "Receipt",
+    "RefusalCounts",
+    "RefusalPolicy",
+    "ReplicaFolderError",
+    "ReplicaStaleError",
+    "ReportLimits",
+    "ReportQuery",
+    "ReportRow",
+    "ReportTooLargeError",
+    "Role",
+    "Rules",
+    "SchemaNotMadeError",
+    "SchemaTooNewError",
+    "ServerAddressError",
+    "SettingsError",
+    "Signal",
+    "SignalInput",
+    "SliceDifference",
+    "State",
+    "StoreMissingError",
+    "StoreTrouble",
+    "StoreUnavailableError",
+    "StoredKind",
+    "Suppression",
+    "TablesInUseError",
+    "TooManySuppressionsError",
+    "UnknownKeyError",
+    "UnreadableEventError",
+    "WriterFailedError",
+    "WriterHealth",
+    "find_binaries",
+    "instant",
+    "open_offerlog",
+    "zone",
+]
+
+_MODULES: Final = {
+    "offerlog_application.offerlog": ("Offerlog",),
+    "offerlog_application.organizations": ("OrganizationNameError",),
+    "offerlog_application.ports.clock": ("Clock",),
+    "offerlog_application.ports.event_log": ("ClosedError", "OutcomeUnknownError", "StoreUnavailableError"),
+    "offerlog_application.ports.keys": ("Key", "NotAnOriginError", "Role", "UnknownKeyError"),
+    "offerlog_application.ports.store_trouble": ("StoreTrouble",),
+    "offerlog_application.projections.rebuilds": (
+        "NotProjectedError",
+        "ProjectionsDifferError",
+        "RebuildProgress",
+        "RebuildRunningError",
+        "RebuildWorkersError",
+        "TablesInUseError",
+    ),
+    "offerlog_application.reading.audit": ("History",),
+    "offerlog_application.reading.calendar": ("Granularity",),
+    "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
+    "offerlog_application.reading.performance_report": (
+        "UNLIMITED",
+        "PerformanceReport",
+        "ReportLimits",
+        "ReportQuery",
+        "ReportRow",
+        "ReportTooLargeError",
+    ),
+    "offerlog_application.reading.read_budget": ("ReadBudget", "ReadCancelledError", "ReadTimeoutError"),
+    "offerlog_application.reading.read_models": (
+        "DeadLetter",
+        "Freshness",
+        "KeptSignal",
+        "Lookup",
+        "Order",
+        "ProjectionStatus",
+        "ProjectionsBehindError",
+        "Proof",
+        "RefusalCounts",
+        "ReplicaStaleError",
+        "SliceDifference",
+        "StoredKind",
+        "Suppression",
+        "TooManySuppressionsError",
+    ),
+    "offerlog_application.recording.batches": ("Receipt", "SignalInput"),
+    "offerlog_application.recording.expiry": ("Expired",),
+    "offerlog_application.recording.offers": ("Eligibility",),
+    "offerlog_application.recording.refusal_policy": ("RefusalPolicy",),
+    "offerlog_application.recording.submissions": ("OverloadedError",),
+    "offerlog_application.recording.writer": ("ContendedError", "WriterFailedError", "WriterHealth"),
+    "offerlog_domain.context": ("Rules",),
+    "offerlog_domain.errors": ("OfferlogError",),
+    "offerlog_domain.events": ("LifecycleEvent",),
+    "offerlog_domain.lifecycle": ("State",),
+    "offerlog_domain.metrics": ("Cohort", "CountBy", "MetricSet"),
+    "offerlog_domain.outcomes": (
+        "Blocker",
+        "OfferBlocked",
+        "OfferMade",
+        "OfferOutcome",
+        "Outcome",
+        "OutcomeKind",
+        "Reason",
+    ),
+    "offerlog_domain.signals": ("MalformedSignalError", "Signal"),
+    "offerlog_infrastructure.composition": ("open_offerlog",),
+    "offerlog_infrastructure.embedded.binaries": ("find_binaries",),
+    "offerlog_infrastructure.embedded.errors": ("EmbeddedError",),
+    "offerlog_infrastructure.embedded.server": ("EmbeddedServer",),
+    "offerlog_infrastructure.forking": ("ForkedServiceError",),
+    "offerlog_infrastructure.postgres.log.mapper": ("UnreadableEventError",),
+    "offerlog_infrastructure.postgres.migrations": ("SchemaNotMadeError", "SchemaTooNewError"),
+    "offerlog_infrastructure.replica.store": ("ReplicaFolderError",),
+    "offerlog_infrastructure.server_address": ("ServerAddressError",),
+    "offerlog_infrastructure.settings": ("SettingsError",),
+    "offerlog_infrastructure.store_missing": ("StoreMissingError",),
+}
+_HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'offerlog' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

@@ -1,0 +1,94 @@
+"""The front door holds names alone, all of them lead somewhere, and callers are typed."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import offerlog
+from offerlog_domain.errors import OfferlogError
+
+PLAIN = (ast.Import, ast.ImportFrom, ast.If, ast.Assign, ast.AnnAssign, ast.Expr)
+"""Statements without logic of their own; the `if` is the one for type checkers."""
+
+
+def test_every_public_name_leads_to_the_thing_of_that_name() -> None:
+    """Both the table for the program and the imports for type checkers name the same."""
+    # given the imports that type checkers see
+    tree = ast.parse(Path(offerlog.__file__).read_text())
+    typed = {
+        (node.module, alias.name)
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    # then they are what is loaded, and all of it
+    assert {name for _, name in typed} == set(offerlog.__all__)
+    for module, name in typed:
+        assert getattr(offerlog, name) is getattr(importlib.import_module(module or ""), name)
+    assert set(offerlog.__all__) <= set(dir(offerlog))
+    assert not hasattr(offerlog, "no_such_name")
+
+
+def test_the_front_door_holds_no_logic() -> None:
+    """Imports, tables, and the two functions by which Python finds a name."""
+    folder = Path(offerlog.__file__).parent
+    for file in folder.glob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            named = isinstance(node, ast.FunctionDef) and node.name in {"__getattr__", "__dir__"}
+            plain = isinstance(node, PLAIN)
+            assert named or plain, f"{file.name}:{node.lineno}"
+
+
+def test_importing_the_front_door_loads_no_library() -> None:
+    """Whoever only needs an error class, or builds a command line, waits for no database driver."""
+    script = (
+        "import sys, offerlog\n"
+        "print(*[m for m in sys.modules if m.startswith(('offerlog_', 'pydantic', 'psycopg'))])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert ran.stdout.split() == []
+
+
+def test_every_error_of_the_inner_layers_that_callers_meet_is_public() -> None:
+    """What `OfferlogError` names in its docstring may be caught without an import from inside."""
+    internal = {"ValueError", "UntrackedEventError", "VersionConflictError", "RefusalsLockedError"}
+    named = {word.strip("`,.:;()") for word in (OfferlogError.__doc__ or "").split()}
+    errors = {word for word in named if word.endswith("Error")} - internal
+    assert len(errors) > 10
+    assert errors <= {*offerlog.__all__}
+
+
+def test_a_caller_is_typed(root: Path) -> None:
+    """Mypy checks a program that uses the public surface, as it would be checked where it is written."""
+    program = root / "tests" / "typing" / "public_api.py"
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=pyproject.toml", str(program)],
+        cwd=root,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{name}.md" for name in ("in-process", "quickstart", "operations"))]
+)
+def test_the_documentation_imports_nothing_else(root: Path, page: str) -> None:
+    """Whatever a user copies from there stays right when modules move inside."""
+    for code in re.findall(r"^```python\n(.*?)^```$", (root / page).read_text(), re.DOTALL | re.MULTILINE):
+        for node in ast.walk(ast.parse(code)):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in modules:
+                assert not module.startswith("offerlog") or module in {"offerlog", "offerlog.testing"}

@@ -1,0 +1,128 @@
+"""A program that uses offerlog as a caller would, checked by mypy and never run."""
+
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from typing import assert_type
+
+import offerlog
+from offerlog import (
+    Blocker,
+    Eligibility,
+    Expired,
+    Granularity,
+    History,
+    KeptSignal,
+    Key,
+    MalformedSignalError,
+    OfferBlocked,
+    Offerlog,
+    OfferlogError,
+    OfferMade,
+    OfferOutcome,
+    Outcome,
+    OutcomeKind,
+    PerformanceReport,
+    Proof,
+    Reason,
+    Receipt,
+    RefusalCounts,
+    ReportQuery,
+    ReportRow,
+    Role,
+    Rules,
+    SettingsError,
+    State,
+    StoreTrouble,
+    StoreUnavailableError,
+    Suppression,
+    instant,
+    open_offerlog,
+    zone,
+)
+
+MAP = "00000000-0000-4000-8000-000000000001"
+
+
+def opens_what_the_command_opens() -> None:
+    """A service, by the environment or by arguments."""
+    with open_offerlog() as service:
+        assert_type(service, Offerlog)
+    with offerlog.open_offerlog(data=Path("store"), organization="acme", rules=Rules()) as service:
+        assert_type(service.organization, str)
+    try:
+        offerlog.open_offerlog(data="store", create=False)
+    except SettingsError as error:
+        assert_type(error.variable, str)
+
+
+def records(service: Offerlog) -> None:
+    """Receipts and their outcomes."""
+    receipt = service.record([b"{}", "{}", {"actionId": "x"}])
+    assert_type(receipt, Receipt)
+    assert_type(receipt.outcomes, Sequence[Outcome])
+    assert_type(receipt.outcomes[0].kind, OutcomeKind)
+    assert_type(receipt.outcomes[0].reason, Reason | None)
+    assert_type(service.submit([b"{}"], organization="acme"), Future[Receipt])
+    service.wait(receipt.position)
+
+
+def offers(service: Offerlog) -> str:
+    """A decision is one of two classes."""
+    decision = service.offer(customer_id="visitor-1", action_map_id=MAP, session_id=MAP, timeout_seconds=45)
+    assert_type(decision, OfferOutcome)
+    if isinstance(decision, OfferMade):
+        return decision.action_id
+    assert_type(decision, OfferBlocked)
+    assert_type(decision.by, Blocker)
+    assert_type(decision.by.state, State)
+    return decision.by.reason.value
+
+
+def asks(service: Offerlog) -> None:
+    """Look-ups, histories and lists."""
+    assert_type(service.eligibility(customer_id="visitor-1", action_map_id=MAP), Blocker | None)
+    assert_type(service.check_eligibility(customer_id="visitor-1", action_map_id=MAP), Eligibility)
+    history = service.history(customer_id="visitor-1", action_map_id=MAP, version=1)
+    assert_type(history, History)
+    assert_type(history.events[0].occurred_at, datetime)
+    assert_type(service.suppressions("visitor-1"), Sequence[Suppression])
+    assert_type(service.suppressed_visitors(MAP), Generator[Suppression])
+    assert_type(service.refusals(reason=Reason.MALFORMED), Generator[KeptSignal])
+    assert_type(service.refusal_counts(), RefusalCounts)
+    assert_type(service.expire(), Expired)
+
+
+def reports(service: Offerlog) -> None:
+    """Queries and their rows."""
+    berlin = zone("Europe/Berlin")
+    query = ReportQuery(
+        "acme", start=instant("2026-01-01", berlin, "from"), zone=berlin, by=Granularity.MONTH
+    )
+    report = service.report(query)
+    assert_type(report, PerformanceReport)
+    assert_type(report.rows, Sequence[ReportRow])
+    assert_type(report.rows[0].metrics, Mapping[str, int])
+    assert_type(report.rows[0].rates["accepted"], float | None)
+    assert_type(service.proof(), Proof)
+
+
+def makes_keys(service: Offerlog) -> None:
+    """A key and its text."""
+    assert_type(service.keys.create("acme", Role.WIDGET, "shop", ["https://shop.example"]), tuple[Key, str])
+
+
+def catches(service: Offerlog) -> str | None:
+    """One root above all errors."""
+    try:
+        service.record([b"{}"])
+    except StoreUnavailableError as error:
+        assert_type(error.trouble, StoreTrouble)
+        return error.summary
+    except MalformedSignalError as error:
+        assert_type(error.field, str | None)
+        return error.field
+    except OfferlogError as error:
+        return str(error)
+    return None
