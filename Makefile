@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run browser wrk test test-postgres lint soak soak-readers bench bench-full docs lock clean
+.PHONY: help setup run browser wrk test test-postgres coverage mutants lint soak soak-readers bench bench-full docs lock clean
 
 help: ## List every target with its meaning
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
@@ -47,6 +47,23 @@ test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/us
 	  tests/contracts tests/infrastructure tests/acceptance/test_model.py \
 	  --ignore-glob='*/test_embedded*' --ignore-glob='*/test_failing_disk*'
 
+COVERED = tests/domain tests/application tests/contracts tests/infrastructure tests/acceptance tests/http
+coverage: setup ## The share of the code that the tests run; fails below the figure in pyproject.toml
+	@mkdir -p .coverage
+	$(BIN)/pytest -n 2 --dist loadfile -q --cov --cov-report=term:skip-covered $(COVERED)
+
+# mutmut wants the sources in src/, so it works on a copy; it switches every change on in a process of its own.
+MUTANTS := .mutants
+MUTANT_SECONDS ?= 2400
+WITHIN = $(abspath $(BIN))/python -c 'import subprocess, sys; sys.exit(subprocess.call(sys.argv[2:], timeout=int(sys.argv[1])))'
+SCORE = import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); n = s["total"] - s["skipped"]; \
+  print(f"{s[\"killed\"] + s[\"timeout\"]} of {n} mutants of the domain found, {(s[\"killed\"] + s[\"timeout\"]) / n:.1%}")
+mutants: setup ## Changes of the domain, one at a time, that its tests do not notice
+	@rm -rf $(MUTANTS) && mkdir $(MUTANTS) && cp -R domain $(MUTANTS)/src && cp -R tests pyproject.toml $(MUTANTS)
+	cd $(MUTANTS) && $(WITHIN) $(MUTANT_SECONDS) $(abspath $(BIN))/mutmut run --max-children 1
+	@cd $(MUTANTS) && $(abspath $(BIN))/mutmut export-cicd-stats >/dev/null && $(abspath $(BIN))/mutmut results \
+	  && $(BIN)/python -c '$(SCORE)'
+
 SECONDS ?= 300
 SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)') \
   $(if $(RESULT),--result '$(abspath $(RESULT))') $(if $(KEEP),--keep)
@@ -78,4 +95,4 @@ lock: setup ## Resolve the three locks anew: to develop; to run, a part of that;
 	$(COMPILE) --constraint requirements-dev.lock --group build -o requirements-build.lock
 
 clean: ## Remove what these targets made
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage $(MUTANTS)

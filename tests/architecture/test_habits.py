@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 FOLDERS = ("domain", "application", "infrastructure", "tests", "benchmarks", "docs", "tools", ".ci")
+PLACES = ("application/offerlog_application", "infrastructure/offerlog_infrastructure")
+"""Packages whose folders the pages name without them."""
 TEXT = {".c", ".css", ".html", ".js", ".md", ".py", ".sql", ".toml", ".yaml", ""}
 """Suffixes of files that people write; files without a suffix are scripts and settings."""
 
@@ -68,6 +70,28 @@ def test_make_help_lists_every_target(root: Path, makefile: str) -> None:
     for target in rules(makefile):
         assert any(fnmatch(target.replace("%", "*"), pattern) for pattern in patterns), target
     assert all(len(line) <= 120 for line in printed.splitlines())
+
+
+def test_the_worked_paths_name_what_exists(root: Path, makefile: str) -> None:
+    """Files and folders, targets of make, and names of the code: a move or a new name shows here."""
+    # given
+    spans = re.findall(r"`([^`\n]+)`", (root / "docs/contributing.md").read_text())
+    code = "".join(
+        file.read_text() for folder in FOLDERS for file in (root / folder).rglob("*.py") if file.is_file()
+    )
+    # when
+    paths = [span for span in spans if re.fullmatch(r"[\w.]+/[\w./-]*|[\w-]+\.(?:py|lock|toml)", span)]
+    names = [span for span in spans if re.fullmatch(r"_?[A-Z]\w+|[a-z]+_[a-z_]+|_[a-z]+", span)]
+    targets = [span.removeprefix("make ") for span in spans if span.startswith("make ")]
+    # then
+    assert len(paths) > 40
+    assert len(names) > 15
+    folders = [root, *(root / folder for folder in PLACES)]
+    for path in paths:
+        assert path.startswith(".venv/") or any((folder / path).exists() for folder in folders), path
+    for name in names:
+        assert re.search(rf"\b{name}\b", code), name
+    assert set(targets) <= rules(makefile).keys()
 
 
 def settings(root: Path) -> list[tuple[str, dict[str, str]]]:

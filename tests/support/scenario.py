@@ -14,7 +14,7 @@ from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.event_fields import Event, EventVisitor
 from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, ParkingEnded, SignalParked
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.offer_rule import blocker
 from offerlog_domain.outcomes import Blocker
 from offerlog_domain.signals import Signal
@@ -162,6 +162,18 @@ class Then:
     def and_then(self) -> Given:
         """The visitor-offer as the decision left it."""
         return replace(self.before, offer=self.decision.offer)
+
+
+def one_of_each() -> Sequence[Told]:
+    """A stream that holds every kind of event: an action for each way to end, two signals that wait."""
+    ends = ("errored", "timedout", "ignored", "abandoned", "engaged")
+    actions = [
+        event(state, letter) for letter, end in zip("abcde", ends, strict=True) for state in ("offered", end)
+    ]
+    answered = [event("offered", "f"), event("accepted", "f"), event("started", "f"), parked("engaged", "f")]
+    rejected = [event("offered", "g"), event("rejected", "g", stage=Stage.INVITATION)]
+    over = [ended("engaged", "f"), refused("h", 0, "terminal_state", "g", "rejected", 0)]
+    return [*actions, *answered, *rejected, *over]
 
 
 def given(*events: Told) -> Given:
