@@ -81,7 +81,8 @@ def keep(page: Path, tables: dict[str, str]) -> None:
     text = page.read_text()
     for name, table in tables.items():
         marked = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text, times = re.subn(marked, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
+        literal = table.replace("\\", r"\\")
+        text, times = re.subn(marked, rf"\g<1>{literal}\g<2>", text, flags=re.DOTALL)
         assert times == 1, f"{page} has no place for {name}"
     page.write_text(text)
 

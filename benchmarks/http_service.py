@@ -8,6 +8,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from children import DSN, child, end_with_parent, limited, missing
@@ -63,7 +64,7 @@ def main(path: str | None = None) -> None:
             other = database(store)
             with open_offerlog(database_url=other, keep_deadlines=False, project=project) as service:
                 figures[f"ingest-bulk in process, {what}, signals/s"] = len(lines) / timed(
-                    lambda s=service: record(s, lines, 3)
+                    partial(record, service, lines, 3)
                 )
     single, bulk = figures["single posts/s"], figures["NDJSON signals/s"]
     ratios = {

@@ -2,6 +2,8 @@
 
 import sys
 from collections import Counter, deque
+from concurrent.futures import Future
+from functools import partial
 
 from children import SECONDS, limited
 from ground import database, say, server, settle, timed
@@ -9,6 +11,7 @@ from peers import copy_rate, stored_rows
 from traffic import day
 
 from offerlog_application.offerlog import Offerlog
+from offerlog_application.recording.batches import Receipt
 from offerlog_infrastructure.composition import open_offerlog
 
 CALL = 1_000
@@ -18,7 +21,7 @@ IN_FLIGHT = 3
 def record(service: Offerlog, lines: list[bytes], in_flight: int) -> Counter[str]:
     """Send everything, with so many calls at once; returns the outcomes."""
     outcomes: Counter[str] = Counter()
-    waiting: deque = deque()
+    waiting: deque[Future[Receipt]] = deque()
     for start in range(0, len(lines), CALL):
         waiting.append(service.submit(lines[start : start + CALL]))
         if len(waiting) >= in_flight:
@@ -38,7 +41,7 @@ def main(visitors: int) -> None:
         for in_flight in (1, IN_FLIGHT):
             ours = database(dsn)
             with open_offerlog(database_url=ours, keep_deadlines=False, project=False) as service:
-                seconds = timed(lambda s=service, n=in_flight: record(s, lines, n))
+                seconds = timed(partial(record, service, lines, in_flight))
             rates[in_flight] = len(lines) / seconds
             figures[f"signals/s, {in_flight} calls in flight"] = rates[in_flight]
         rows = stored_rows(ours)

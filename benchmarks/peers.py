@@ -65,7 +65,7 @@ def stock_rate(dsn: str, lifecycles: list[tuple[str, ...]], threads: int, second
             offer = StockOffer(str(uuid4()), str(uuid4()), str(uuid4()), str(uuid4()))
             app.save(offer)
             for state in states[1:]:
-                again = app.repository.get(offer.id)
+                again: StockOffer = app.repository.get(offer.id)
                 again.move(state, str(uuid4()), str(uuid4()))
                 app.save(again)
             with lock:

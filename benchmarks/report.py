@@ -10,6 +10,8 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -68,6 +70,12 @@ _PLAIN = f"""
 _HOUR = "date_trunc('hour', occurred_at AT TIME ZONE 'Asia/Kolkata')"
 
 
+def _fetched(
+    connection: psycopg.Connection[tuple[Any, ...]], statement: bytes, asked: tuple[object, ...]
+) -> list[tuple[Any, ...]]:
+    return connection.execute(statement, asked).fetchall()
+
+
 def median(work: Callable[[], object], times: int) -> float:
     """Milliseconds of the median of some runs."""
     taken = []
@@ -108,7 +116,7 @@ def main(events: int) -> None:
                     query = ReportQuery("default", start=START, end=END, zone=ZONE, by=by, action_maps=maps)
                     made = service.report(query)
                     figures[f"{name}, rows"] = len(made.rows)
-                    figures[f"{name}, ms"] = median(lambda q=query: service.report(q), 5)
+                    figures[f"{name}, ms"] = median(partial(service.report, query), 5)
                     asked = (START.astimezone(UTC), END.astimezone(UTC), *(uuid.UUID(m) for m in maps))
                     for peer, source in (("sql", _READ), ("columns", "plain")):
                         statement = _PLAIN.format(
@@ -122,7 +130,7 @@ def main(events: int) -> None:
                             sum(row.metrics.values()) for row in made.rows
                         )
                         took = figures[f"{name}, {peer}, ms"] = median(
-                            lambda s=statement, a=asked: connection.execute(s, a).fetchall(), 1
+                            partial(_fetched, connection, statement, asked), 1
                         )
                         ratios[f"vs_{peer}, {name}"] = took / figures[f"{name}, ms"]
     say("report", figures, ratios)

@@ -32,7 +32,7 @@ def main(visitors: int) -> None:
             rows = connection.execute(
                 "SELECT originator_id, originator_version, topic, state FROM offerlog_events LIMIT 5000"
             ).fetchall()
-    events = [read(*row[:3], bytes(row[3])) for row in rows]
+    events = [read(stream, version, topic, bytes(state)) for stream, version, topic, state in rows]
     skip = {"originator_id", "originator_version"}
     plain = sum(len(TypeAdapter(type(f)).dump_json(f, exclude=skip)) for f in events) / len(events)
     names = ("events", "state, bytes", "row, bytes", "indexes, bytes", "all in, bytes")

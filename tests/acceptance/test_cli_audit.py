@@ -54,7 +54,7 @@ def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
     then = offerlog(*pair, "--format", "json", "--as-of", errored["recorded_at"]).json
     assert then == early
     before = datetime.fromisoformat(errored["recorded_at"]) - timedelta(microseconds=1)
-    nothing = {"known": True, "state": None, "version": 0, "events": []}
+    nothing: dict[str, object] = {"known": True, "state": None, "version": 0, "events": []}
     assert offerlog(*pair, "--format", "json", "--as-of", before.isoformat()).json == nothing
     table = offerlog(*pair).text
     assert "rejected, version 5" in table

@@ -38,7 +38,8 @@ def test_expire_records_a_timeout_once(offerlog: CommandLine) -> None:
 
     def events() -> list[dict[str, str]]:
         soon("expire")
-        return offerlog(*pair).json["events"]
+        listed: list[dict[str, str]] = offerlog(*pair).json["events"]
+        return listed
 
     until(lambda: len(events()) > 1)
     assert [event["event"] for event in events()] == ["offered", "timedout"]
@@ -168,11 +169,12 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
     pair = ("--customer", "v1", "--action-map", signal["actionMapId"])
     for words in (("eligibility", *pair, *common), (*common, "eligibility", *pair)):
         assert bare(*words).json["reason"] == "already_open"
-    for words in ((*common, "projections", "status"), ("projections", *common, "status")):
-        assert len(bare(*words, "--format", "json").lines) == 3
+    for asked in ((*common, "projections", "status"), ("projections", *common, "status")):
+        assert len(bare(*asked, "--format", "json").lines) == 3
     bare("--data", "/nowhere", "events", *common, "check")
-    for words in (("parked",), ("refusals",), ("expire",), ("report",), ("projections", "status")):
-        bare(*words, *common)
+    commands = ("parked", "refusals", "expire", "report", "projections status")
+    for command in commands:
+        bare(*command.split(), *common)
     assert bare(*TRAFFIC, *common).raw
     assert not (tmp_path / "unused").exists()
 

@@ -131,7 +131,13 @@ def test_a_map_cannot_steer_the_terminal_with_its_name(offerlog: CommandLine) ->
 def test_an_empty_report_says_so(offerlog: CommandLine) -> None:
     """And the machine formats stay what they are."""
     assert "Nothing was counted there" in offerlog("report", "--from", "2026-01-01").text
-    empty = {"from": "2026-01-01T00:00:00+00:00", "to": None, "zone": "UTC", "by": "total", "rows": []}
+    empty: dict[str, object] = {
+        "from": "2026-01-01T00:00:00+00:00",
+        "to": None,
+        "zone": "UTC",
+        "by": "total",
+        "rows": [],
+    }
     assert offerlog("report", "--from", "2026-01-01", "--format", "json").json == empty
     assert len(offerlog("report", "--format", "csv").text.splitlines()) == 1
 

@@ -37,7 +37,7 @@ def with_closed_output() -> None:
     from offerlog_infrastructure.cli.main import main  # noqa: PLC0415 - in the fork alone
 
     os.close(1)
-    sys.stdout = None  # type: ignore[assignment] # as Python does then
+    sys.stdout = None  # as Python does then
     main()
 
 
@@ -46,7 +46,7 @@ def with_closed_input() -> None:
     from offerlog_infrastructure.cli.main import main  # noqa: PLC0415 - in the fork alone
 
     os.close(0)
-    sys.stdin = None  # type: ignore[assignment] # as Python does then
+    sys.stdin = None  # as Python does then
     main()
 
 

@@ -13,7 +13,7 @@ from offerlog_application.projections.current_state import (
 )
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
-from offerlog_domain.lifecycle import Stage
+from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.scenario import (
     CUSTOMER,
@@ -51,9 +51,21 @@ def test_a_page_of_one_action_leaves_its_newest_state() -> None:
         page(event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM))
     )
     assert offer_row(change) == OfferRow(
-        ORGANIZATION, b"cookie", CUSTOMER.encode(), MAP, uuid("a"), "rejected", "form", minute(2), 1, 3, None
+        ORGANIZATION,
+        b"cookie",
+        CUSTOMER.encode(),
+        MAP,
+        uuid("a"),
+        State.REJECTED,
+        Stage.FORM,
+        minute(2),
+        1,
+        3,
+        None,
     )
-    assert change.actions == {(STREAM, uuid("a")): ActionRow(1, "rejected", "form", minute(2), minute(0))}
+    assert change.actions == {
+        (STREAM, uuid("a")): ActionRow(1, State.REJECTED, Stage.FORM, minute(2), minute(0))
+    }
 
 
 def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
@@ -62,8 +74,8 @@ def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
     row = offer_row(change)
     assert (row.action_id, row.state, row.actions, row.events_added) == (uuid("b"), "offered", 2, 3)
     assert change.actions == {
-        (STREAM, uuid("a")): ActionRow(1, "errored", None, minute(1), minute(0)),
-        (STREAM, uuid("b")): ActionRow(2, "offered", None, minute(2), minute(2)),
+        (STREAM, uuid("a")): ActionRow(1, State.ERRORED, None, minute(1), minute(0)),
+        (STREAM, uuid("b")): ActionRow(2, State.OFFERED, None, minute(2), minute(2)),
     }
 
 
@@ -129,7 +141,7 @@ SUPPRESSING: dict[str, Sequence[Told]] = {
 
 
 @pytest.mark.parametrize("state", SUPPRESSING)
-def test_a_terminal_state_suppresses(state: str) -> None:
+def test_a_terminal_state_suppresses(state: State) -> None:
     """Since it occurred, in that action."""
     key = SuppressionKey(ORGANIZATION, b"cookie", CUSTOMER.encode(), MAP)
     assert suppressions(page(*SUPPRESSING[state])) == {key: SuppressionRow(state, uuid("a"), minute(1))}

@@ -30,8 +30,8 @@ def page(*told: Told, first: int = 1) -> Page:
     """A page that holds these events at positions 10, 20, 30 …; `first` leaves out those before."""
     events = facts_of(VisitorOffer(STREAM), told, None)
     positioned = [Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :]
-    events = [event for event in events if isinstance(event, LifecycleEvent)]
-    return Page(positioned, dict.fromkeys(streams_with_repeats(positioned), events))
+    stream = [event for event in events if isinstance(event, LifecycleEvent)]
+    return Page(positioned, dict.fromkeys(streams_with_repeats(positioned), stream))
 
 
 def test_an_event_counts_in_its_own_quarter_hour_and_in_that_of_its_offer() -> None:
@@ -138,8 +138,8 @@ def events_of(lives: Lives) -> list[Positioned]:
             for n, state in enumerate(["offered", *states])
         ]
         for made in facts_of(VisitorOffer(STREAM), told, None):
-            own = {"originator_id": stream, "action_map_id": uuid(action_map)}
-            events.append(Positioned(len(events) + 1, replace(made, **own)))
+            moved = replace(made, originator_id=stream, action_map_id=uuid(action_map))
+            events.append(Positioned(len(events) + 1, moved))
     return events
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -27,7 +29,7 @@ def some(number: int) -> list[Counted]:
 
 
 @contextmanager
-def small_writer(log: MemoryLog, **limits: int) -> Iterator[GroupCommitWriter]:
+def small_writer(log: MemoryLog, **limits: Any) -> Iterator[GroupCommitWriter]:
     """A writer with limits of a test's own, closed at the end."""
     writer = GroupCommitWriter(log, **limits)
     try:
@@ -97,10 +99,14 @@ def test_within_an_organization_order_is_kept(log: MemoryLog) -> None:
     with small_writer(log, group_limit=5) as writer:
         held(writer, log)
         done: list[tuple[str, int]] = []
+
+        def note(key: tuple[str, int], _: object) -> None:
+            done.append(key)
+
         for n in range(20):
             for organization in "abc":
                 future = send(writer, *some(1 + n % 3), organization=organization)
-                future.add_done_callback(lambda _, key=(organization, n): done.append(key))
+                future.add_done_callback(partial(note, (organization, n)))
         last = send(writer, organization="c")
         log.open.set()
         assert last.result(10) == []
@@ -121,8 +127,8 @@ def test_who_fills_the_queue_is_turned_away_and_nobody_else(log: MemoryLog) -> N
                     room += 1
             assert room < 1_000
         # then there is room for somebody else, also for a large batch, and all of it stays bounded
-        assert send(writer, *some(20), organization="four")
-        assert send(writer, *some(150), organization="five")
+        send(writer, *some(20), organization="four")
+        send(writer, *some(150), organization="five")
         assert writer.depth < 2 * 100 + 150
         with pytest.raises(OverloadedError):
             send(writer, *some(1), organization="five")

@@ -278,15 +278,19 @@ def test_a_long_attempt_does_not_end_a_trouble(
 
 def test_a_load_ends_a_trouble_of_loads_and_none_of_appends(watch: StoreWatch) -> None:
     """A full disk can be read; it stays the state of the store until something is written."""
+
+    def trouble() -> StoreUnavailableError | None:
+        return watch.trouble
+
     watch.note_failure(AWAY, is_load=True)
     watch.note_success(is_load=True)
-    assert watch.trouble is None
+    assert trouble() is None
     watch.note_failure(DISK_FULL)
     watch.note_failure(AWAY, is_load=True)
     watch.note_success(is_load=True)
-    assert watch.trouble is AWAY
+    assert trouble() is AWAY
     watch.note_success()
-    assert watch.trouble is None
+    assert trouble() is None
 
 
 def test_repeats_alone_end_the_trouble_of_a_failed_load(

@@ -54,6 +54,7 @@ def test_a_fork_gets_all_and_ends_with_its_exit_code(tmp_path: Path) -> None:
 def test_a_signal_reaches_the_fork(number: signal.Signals, code: int) -> None:
     """Also one that nobody can pass on."""
     with LimitedProcess(preloaded(f"{_THIS}:wait"), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         fork = int(process.stdout.readline())
         process.send_signal(number)
         assert process.wait(30) == code

@@ -96,6 +96,7 @@ def test_a_child_that_hangs_is_killed_and_a_read_from_it_ends(capfd: pytest.Capt
     began = time.monotonic()
     # when
     with LimitedProcess(words, seconds=1.5, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         text = process.stdout.read()
     # then
     assert time.monotonic() - began < 50

@@ -125,7 +125,7 @@ def test_no_key_can_be_read_from_the_store(site: Site, dsn: str) -> None:
         text.rsplit("_", 1)[-1].encode() not in json.dumps(rows(dsn, "TABLE api_keys"), default=repr).encode()
     )
     for wrong in (text[:-1], text + "x", text.replace("admin", "widget"), "ofl_admin_x_y", "é"):
-        headers = {"Authorization": f"Bearer {wrong}".encode()}
+        headers = {b"Authorization": f"Bearer {wrong}".encode()}
         assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 401
 
 

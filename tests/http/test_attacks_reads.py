@@ -14,6 +14,7 @@ from offerlog_application.ports.keys import Role
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.routes import reports
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.presentation.documents import report_document, report_table
@@ -90,7 +91,7 @@ def test_a_report_is_encoded_in_slices(dsn: str, monkeypatch: pytest.MonkeyPatch
 
         return note
 
-    monkeypatch.setattr(reports, "encode_escaped", noted(reports.encode_escaped))
+    monkeypatch.setattr(reports, "encode_escaped", noted(encode_escaped))
     monkeypatch.setattr(reports, "_csv_of", noted(reports._csv_of))
     with served(dsn) as site, site.client() as admin, site.client(organization="beta") as beta:
         whole = site.service.report(ReportQuery("default", by=Granularity.DAY))

@@ -28,6 +28,7 @@ def test_a_service_in_the_background_ends_when_it_is_told_to(dsn: str, ending: s
         stderr=subprocess.DEVNULL,
         text=True,
     ) as serving:
+        assert serving.stdout is not None
         url = next(line.split()[2] for line in serving.stdout if line.startswith("Serving at "))
         assert httpx.get(f"{url}/healthz").status_code == 200
         # when

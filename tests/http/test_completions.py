@@ -56,7 +56,12 @@ def test_an_error_comes_as_one() -> None:
         waiting = asyncio.create_task(completions.wait_for(gone))
         await asyncio.sleep(0)
         waiting.cancel()
-        threading.Timer(0.01, lambda: (gone.set_result(1), wrong.set_exception(ValueError("no")))).start()
+
+        def end() -> None:
+            gone.set_result(1)
+            wrong.set_exception(ValueError("no"))
+
+        threading.Timer(0.01, end).start()
         with pytest.raises(ValueError, match="no"):
             await asyncio.wait_for(completions.wait_for(wrong), 5)
 

@@ -193,7 +193,7 @@ def test_a_signal_nested_too_deeply_harms_no_other(admin: httpx.Client, depth: i
 def test_any_last_event_id_resumes(site: Site, admin: httpx.Client, given: bytes) -> None:
     """With all rows, where it is no position of ours."""
     site.service.wait(admin.post("/v1/signals", json=examples.SIGNAL).json()["position"])
-    with admin.stream("GET", "/v1/stream", headers={"Last-Event-ID": given}) as stream:
+    with admin.stream("GET", "/v1/stream", headers={b"Last-Event-ID": given}) as stream:
         assert next(line for line in stream.iter_lines() if line.startswith("id: ")).startswith("id: 1-1-0-")
 
 

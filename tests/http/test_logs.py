@@ -108,7 +108,7 @@ def test_a_request_leads_to_its_signals(
 )
 def test_an_id_of_the_callers_own_is_taken_if_it_is_sane(site: Site, sent: str, taken: bool) -> None:  # noqa: FBT001 - pytest's way
     """Short, plain, and no key; otherwise a new one is made."""
-    answer = httpx.get(f"{site.url}/nothing", headers={"X-Request-Id": sent.encode("latin-1")})
+    answer = httpx.get(f"{site.url}/nothing", headers={b"X-Request-Id": sent.encode("latin-1")})
     given = answer.headers.get_list("x-request-id")
     assert (given == [sent]) is taken
     assert len(given) == 1

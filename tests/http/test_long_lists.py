@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from offerlog_infrastructure.http.responses import pages
+from offerlog_infrastructure.postgres.reads.streaming import stream_rows
 from offerlog_infrastructure.postgres.refusals import refusal_log
 from support.http_site import Site
 from support.recount import rows
@@ -72,7 +73,7 @@ def test_a_cursor_goes_on_in_either_order(site: Site, admin: httpx.Client) -> No
 def test_readers_that_do_not_read_hold_little(site: Site, admin: httpx.Client) -> None:
     """Of a list of tens of megabytes, each holds a piece and the page it comes from."""
     made: list[int] = []
-    page = refusal_log.stream_rows
+    page = stream_rows
 
     def counted(*asked: object, **more: object) -> Iterator[object]:
         for row in page(*asked, **more):  # type: ignore[arg-type] # passed on as it came

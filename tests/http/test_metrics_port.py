@@ -39,6 +39,7 @@ def serving(dsn: str, *options: str) -> Iterator[tuple[LimitedProcess, list[int]
         text=True,
     ) as process:
         ports: list[int] = []
+        assert process.stdout is not None
         for line in process.stdout:
             ports += map(int, re.findall(r"(?:Serving|Metrics) at http://127\.0\.0\.1:(\d+)", line))
             if len(ports) == 1 + ("--metrics-port" in options):

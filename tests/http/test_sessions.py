@@ -7,6 +7,7 @@ import pytest
 
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.requests import sessions
+from offerlog_infrastructure.http.requests.rates import TokenBuckets
 from support.http_site import Site
 
 pytest_plugins = ("support.http_site",)
@@ -26,7 +27,7 @@ def is_logged_in(browser: httpx.Client) -> bool:
 
 def test_log_ins_of_one_key_end_nobody_elses_sessions(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred of them: its own oldest ones end."""
-    monkeypatch.setattr(sessions.TokenBuckets, "take", lambda *_: True)
+    monkeypatch.setattr(TokenBuckets, "take", lambda *_: True)
     other = logged_in(site, site.key(Role.REPORTER, "alpha"))
     text = site.key(Role.REPORTER, "beta")
     first = logged_in(site, text)

@@ -66,7 +66,7 @@ def linked(span: ReadableSpan) -> list[int]:
 def identity(span: ReadableSpan) -> int:
     """A span's id."""
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def test_a_signal_is_followed_from_its_request_to_what_readers_see(
@@ -107,6 +107,8 @@ def test_a_signal_is_followed_from_its_request_to_what_readers_see(
             "offerlog.position": position,
             "offerlog.events": 1,
         }
+        assert page.start_time is not None
+        assert page.end_time is not None
         assert page.start_time < page.end_time
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -34,11 +35,16 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_comes_out_as_it_went_in(offerlog: Offerlog, dsn: str, text: str) -> None:
     """As customer id, type of id, name of a map and error message."""
-    who = {"customerId": text, "customerIdType": text, "actionMapName": text, "errorMessage": text}
+    who: dict[str, Any] = {
+        "customerId": text,
+        "customerIdType": text,
+        "actionMapName": text,
+        "errorMessage": text,
+    }
     receipt = offerlog.record([signal("offered", **who), signal("rejected", **who)])
     assert [outcome.kind for outcome in receipt.outcomes] == [OutcomeKind.RECORDED] * 2
     offerlog.wait(receipt.position)
-    where = {"customer_id": text, "customer_id_type": text, "action_map_id": an_id("map")}
+    where: dict[str, Any] = {"customer_id": text, "customer_id_type": text, "action_map_id": an_id("map")}
     for event in offerlog.history(**where).events:
         assert event.visitor.customer_id == event.visitor.customer_id_type == text
         assert event.action_map_name == event.error_message == text

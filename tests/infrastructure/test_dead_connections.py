@@ -152,8 +152,8 @@ def test_a_way_that_swallows_everything_ends_every_call(
     monkeypatch.setattr(application, "_WRITERS_ANSWER_SECONDS", 2.0)
     monkeypatch.setattr(lookups, "_ANSWER_SECONDS", 2.0)
     with open_offerlog(database_url=proxy.dsn, keep_deadlines=False, project=False) as service:
-        for call in (service.freshness, service.projections):
-            call()
+        service.freshness()
+        service.projections()
         proxy.swallow()
         for call in (service.freshness, service.projections, lambda: service.keys.find("ofl_reporter_a_b")):
             began = time.monotonic()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -100,7 +101,13 @@ def test_a_long_stream_is_read_once_though_nothing_is_appended(
     PostgresLog(application).append(events, [])
     read: list[int] = []
     newer = log._newer
-    monkeypatch.setattr(log, "_newer", lambda offers: read.append(len(found := newer(offers))) or found)
+
+    def noted(offers: Any) -> Any:
+        found = newer(offers)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(log, "_newer", noted)
     # when it is loaded twice, and once more after it has grown
     loaded = [log.load([stream])[stream] for _ in range(2)]
     PostgresLog(application).append([offered(stream, 301)], [])

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.recording.batches import Receipt
+from offerlog_application.recording.batches import Receipt, SignalInput
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
 from support.journeys import signal
@@ -151,7 +151,11 @@ def test_the_outcome_is_true_whatever_happens_to_the_commit(proxy: Proxy, dsn: s
         service.record([signal("offered", visitor="before")])
         for n in range(2):
             proxy.next = cut
-            batch = [signal("offered", visitor=n), f"no signal {n}", signal("accepted", visitor=n)]
+            batch: list[SignalInput] = [
+                signal("offered", visitor=n),
+                f"no signal {n}",
+                signal("accepted", visitor=n),
+            ]
             receipt = service.submit(batch).result(timeout=30)
             assert [o.kind.value for o in receipt.outcomes] == ["recorded", "refused", "recorded"]
             assert rows(dsn, "SELECT max(notification_id) FROM offerlog_events") == [(receipt.position,)]
@@ -256,7 +260,7 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
         assert error is None or isinstance(error, StoreUnavailableError)
         times = 1 if error is None else 0
         for state in ("offered", "accepted"):
-            assert told[signal(state, visitor=n)["eventId"]] == times
+            assert told[str(signal(state, visitor=n)["eventId"])] == times
         assert refused.count(f"no signal {n}") == times
     assert errors.count(None) > 20
     again = [_recorded(offerlog, n) for n in range(200)]

@@ -29,7 +29,7 @@ HOLDERS = """
 
 
 @contextmanager
-def standing_by(dsn: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+def standing_by(dsn: str, count: int) -> Iterator[list[LimitedProcess]]:
     """So many processes that have everything loaded and wait for a word; killed in the end."""
     processes = [
         LimitedProcess(
@@ -48,7 +48,7 @@ def standing_by(dsn: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
             process.communicate(timeout=60)
 
 
-def begin(process: subprocess.Popen[str]) -> None:
+def begin(process: LimitedProcess) -> None:
     """Tell a process to open the log."""
     assert process.stdin is not None
     process.stdin.write("go\n")

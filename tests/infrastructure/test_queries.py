@@ -112,7 +112,7 @@ def test_an_object_that_is_no_json_is_malformed_by_itself(offerlog: Offerlog) ->
     loop: dict[str, object] = {}
     loop["loop"] = loop
     good = json.loads(signal("offered", "visitor"))
-    receipt = offerlog.record([{1: {2: 3}, (4, 5): 6}, loop, good, {**good, "errorMessage": "x" * 70_000}])  # type: ignore[list-item, dict-item] # wrong on purpose
+    receipt = offerlog.record([{1: {2: 3}, (4, 5): 6}, loop, good, {**good, "errorMessage": "x" * 70_000}])  # type: ignore[dict-item] # wrong on purpose
     assert [one.reason for one in receipt.outcomes] == [
         Reason.MALFORMED, Reason.MALFORMED, None, Reason.MALFORMED,
     ]  # fmt: skip

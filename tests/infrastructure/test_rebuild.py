@@ -278,10 +278,10 @@ def test_a_dead_letter_is_one_in_the_rebuilt_projection_too(offerlog: Offerlog, 
     rows(dsn, "INSERT INTO offerlog_events (originator_id, originator_version, topic, state)"
          " VALUES (gen_random_uuid(), 1, 'vanished.7', '?')")  # fmt: skip
     offerlog.catch_up()
-    had = [(one.view, one.stream, one.waiting) for one in offerlog.dead_letters()]
+    had = [(one.projection, one.stream, one.waiting) for one in offerlog.dead_letters()]
     assert len(had) == 3
     offerlog.rebuild()
-    assert [(one.view, one.stream, one.waiting) for one in offerlog.dead_letters()] == had
+    assert [(one.projection, one.stream, one.waiting) for one in offerlog.dead_letters()] == had
     assert all(not one.differences for one in offerlog.verify())
 
 
@@ -313,7 +313,12 @@ def test_the_tables_are_part_of_what_a_build_is_known_by(monkeypatch: pytest.Mon
     """After a migration, a rebuild begun before it is not gone on with."""
     read: list[str] = []
     read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or read_bytes(path))
+
+    def noted(path: Path) -> bytes:
+        read.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
     staging._code(PROJECTIONS)
     assert {"0001_log.sql", "instants.py", "builder.py", "performance.py"} <= set(read)
 

@@ -149,7 +149,12 @@ def test_look_ups_wait_for_a_lock_together_and_not_one_after_the_other(
             seconds = time.monotonic() - began
             # given that a look-up waits at the lock, its end is seen at once
             waits = threading.Event()
-            last = pool.submit(lambda: (waits.set(), offerlog.suppressions("somebody"))[1])
+
+            def ask() -> object:
+                waits.set()
+                return offerlog.suppressions("somebody")
+
+            last = pool.submit(ask)
             waits.wait(10)
         assert last.result(timeout=30) == []
     assert all(isinstance(one, StoreUnavailableError) for one in troubles), troubles

@@ -87,8 +87,8 @@ class Gathering:
             (organization, reason, bytes(raw).decode())
             for organization, reason, raw in self._system.sql(_REFUSALS, seconds=300)
         ]
-        found.current = {(*row,) for row in self._system.sql(_OFFERS, seconds=300)}  # type: ignore[misc] # as the statement says
-        found.waiting = {(*row,) for row in self._system.sql(_PARKED, seconds=300)}  # type: ignore[misc] # as the statement says
+        found.current = {(*row,) for row in self._system.sql(_OFFERS, seconds=300)}
+        found.waiting = {(*row,) for row in self._system.sql(_PARKED, seconds=300)}
         found.suppressed = Counter(
             _suppressed([organization, _text(kind), _text(customer), *rest])
             for organization, kind, customer, *rest in self._system.sql(_SUPPRESSIONS, seconds=300)

@@ -66,7 +66,8 @@ class Logged:
 def decode(position: int, stream: UUID, version: int, topic: str, stored: bytes) -> Logged:
     """Read one row of the log."""
     recorded, ids, organization, who, *rest = msgspec.msgpack.decode(stored)
-    before, _, _, _, _, details, timeout, undated, *_ = (*rest, *_DEFAULTS[len(rest) :])
+    fields: list[Any] = [*rest, *_DEFAULTS[len(rest) :]]
+    before, _, _, _, _, details, timeout, undated, *_ = fields
     kind, _, written = topic.rpartition(".")
     assert written == "1", topic
     action_map, action, event_id = ids[:16], ids[16:32], ids[32:]

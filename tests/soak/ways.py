@@ -158,10 +158,10 @@ class CommandWay:
             raise UnknownError("the command took longer than 400 s") from error
         lines = outcomes.read_text(encoding="utf-8").splitlines(keepends=True) if outcomes.exists() else []
         told = [json.loads(line) for line in lines if line.endswith("\n")]
-        outcomes = [[one["outcome"], one["reason"]] for one in told]
+        known = [[one["outcome"], one["reason"]] for one in told]
         if len(told) < len(request.signals):
-            raise UnknownError(f"{len(told)} of {len(request.signals)} outcomes; {said}", outcomes)
-        return {"outcomes": outcomes, "position": None}
+            raise UnknownError(f"{len(told)} of {len(request.signals)} outcomes; {said}", known)
+        return {"outcomes": known, "position": None}
 
     def close(self) -> None:
         """Nothing is held."""

@@ -4,10 +4,11 @@ from dataclasses import replace
 from uuid import UUID
 
 from offerlog_domain.event_fields import Event
+from offerlog_domain.events import OfferRefused, SignalParked
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
-def crowded(kind: Event, number: int, offer: VisitorOffer) -> list[Event]:
+def crowded(kind: OfferRefused | SignalParked, number: int, offer: VisitorOffer) -> list[Event]:
     """Events such as older versions wrote without a bound, each of another action, behind that offer."""
     return [
         replace(

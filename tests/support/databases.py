@@ -34,8 +34,8 @@ def service_server() -> Iterator[str]:
     with (folder / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         own = superuser_url()
-        running = contextlib.nullcontext() if own else _embedded(folder / "store")
-        dsn = make_conninfo(own, user=ROLE, password=PASSWORD) if own else running.dsn
+        running = None if own else _embedded(folder / "store")
+        dsn = running.dsn if running else make_conninfo(own or "", user=ROLE, password=PASSWORD)
         with psycopg.connect(superuser(dsn), autocommit=True) as connection:
             known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (TEMPLATE,))
             if known.fetchone() is None:
@@ -44,7 +44,7 @@ def service_server() -> Iterator[str]:
                 connection.execute(f'CREATE DATABASE "{TEMPLATE}_making" OWNER {ROLE}'.encode())
                 migrate(make_conninfo(dsn, dbname=f"{TEMPLATE}_making"), SCHEMA)
                 connection.execute(f'ALTER DATABASE "{TEMPLATE}_making" RENAME TO "{TEMPLATE}"'.encode())
-    with running:
+    with running or contextlib.nullcontext():
         yield dsn
 
 

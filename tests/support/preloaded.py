@@ -75,7 +75,7 @@ def main(address: str) -> None:
         listening.listen(64)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         while True:
-            ready, _, _ = select.select([listening, 0], [], [])
+            ready, _, _ = select.select([listening.fileno(), 0], [], [])
             if 0 in ready:
                 os._exit(0)
             asked, _ = listening.accept()
@@ -103,7 +103,7 @@ def _keep(asked: socket.socket) -> None:
         os.close(descriptor)
     asked.sendall(child.to_bytes(4, "big"))
     ended = os.pidfd_open(child)
-    ready, _, _ = select.select([ended, asked], [], [])
+    ready, _, _ = select.select([ended, asked.fileno()], [], [])
     if ended not in ready:  # the relay was killed
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)

@@ -44,7 +44,7 @@ class LimitedProcess(subprocess.Popen[Any]):
     def _end_overdue(self, seconds: float) -> None:
         if self.poll() is None:
             self.is_overdue = True
-            sys.stderr.write(f"killed after {seconds:g} s: {self.args}\n")
+            sys.stderr.write(f"killed after {seconds:g} s: {self.args!r}\n")
             self.kill()
 
 

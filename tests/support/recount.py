@@ -43,7 +43,10 @@ def events(dsn: str) -> list[Event]:
         "SELECT originator_id, originator_version, topic, state FROM offerlog_events"
         " ORDER BY notification_id",
     )
-    read = [mapper.to_domain_event(StoredEvent(*row[:3], bytes(row[3]))) for row in stored]
+    read = [
+        mapper.to_domain_event(StoredEvent(stream, version, topic, bytes(state)))
+        for stream, version, topic, state in stored
+    ]
     return [event for event in read if isinstance(event, Event)]
 
 

@@ -208,7 +208,7 @@ def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> Event:
     }
     if told.kind == "parking-ended":
         return ParkingEnded(**common, **fields)
-    report = {"media_type": "webchat", "occurred_at": told.at} | fields
+    report: dict[str, Any] = {"media_type": "webchat", "occurred_at": told.at} | fields
     if told.kind == "offer-refused":
         return OfferRefused(**common, **report)
     if told.kind == "signal-parked":

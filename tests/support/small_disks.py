@@ -15,7 +15,7 @@ def small_disk(size: str) -> Iterator[Path]:
     """A new disk of that size (`120m`), in memory; the test is skipped where none can be mounted."""
     place = Path(tempfile.mkdtemp(prefix="small-disk-", dir="/tmp"))
     place.chmod(0o755)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", place]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(place)]
     try:
         mounted = subprocess.run(mount, capture_output=True, text=True, timeout=30, check=False)
         refused = mounted.stderr.strip() if mounted.returncode else ""

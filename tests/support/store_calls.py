@@ -19,13 +19,13 @@ def a_signal(customer: str = "v1", state: str = "offered") -> bytes:
 
 def calls(service: Offerlog, key: str) -> dict[str, Callable[[], object]]:
     """One call of every kind that reaches the store."""
-    customer = {"customer_id": f"v-{uuid.uuid4()}", "action_map_id": MAP}
+    customer = f"v-{uuid.uuid4()}"
     return {
         "suppressions": lambda: service.suppressions("v1"),
         "freshness": service.freshness,
         "report": lambda: service.report(ReportQuery("default")),
         "history": lambda: service.history(customer_id="v1", action_map_id=MAP),
-        "eligibility": lambda: service.eligibility(**customer),
+        "eligibility": lambda: service.eligibility(customer_id=customer, action_map_id=MAP),
         "refusals": lambda: list(service.refusals()),
         "suppressed visitors": lambda: list(service.suppressed_visitors(MAP)),
         "status": service.projections,
@@ -40,7 +40,7 @@ def calls(service: Offerlog, key: str) -> dict[str, Callable[[], object]]:
             [a_signal()], organization=f"o-{uuid.uuid4()}"
         ),
         "record": lambda: service.record([a_signal(f"v-{uuid.uuid4()}")]),
-        "offer": lambda: service.offer(**customer, session_id=str(uuid.uuid4())),
+        "offer": lambda: service.offer(customer_id=customer, action_map_id=MAP, session_id=str(uuid.uuid4())),
         "catch up": service.catch_up,
         "expire": service.expire,
     }

@@ -153,7 +153,12 @@ def test_what_is_typed_while_the_page_loads_stays(site: Site, page: Page) -> Non
 
 def test_the_page_says_that_it_is_busy(page: Page) -> None:
     """While an answer is awaited."""
-    page.route("**/v1/reports/**", lambda route: (page.wait_for_timeout(500), route.continue_()))
+
+    def delay(route: Route) -> None:
+        page.wait_for_timeout(500)
+        route.continue_()
+
+    page.route("**/v1/reports/**", delay)
     page.get_by_role("button", name="Show").click()
     expect(page.locator("main[aria-busy=true]")).to_have_count(1)
     expect(page.locator("main[aria-busy=true]")).to_have_count(0)

@@ -44,7 +44,7 @@ def reindex(system: System, chance: Random) -> Iterator[str]:
 def _done(system: System, statement: str, table: str) -> str:
     with psycopg.connect(system.dsn, options=_WAIT, connect_timeout=5, autocommit=True) as session:
         try:
-            session.execute(sql.SQL(statement).format(sql.Identifier(table)))  # type: ignore[arg-type] # two literals
+            session.execute(sql.SQL(statement).format(sql.Identifier(table)))
         except psycopg.errors.LockNotAvailable as error:
             raise CannotInjectError("no table lock could be had within four seconds") from error
     return table
