@@ -167,15 +167,15 @@ def main(visitors: int) -> None:
             began = before = time.perf_counter()
             stage = "loading"
 
-            def told(step: Any) -> None:
+            def note(step: Any) -> None:
                 nonlocal before, stage
                 now = time.perf_counter()
                 stages[stage] = stages.get(stage, 0.0) + now - before
                 before, stage = now, step.stage
 
-            service.rebuild(told=told)
+            service.rebuild(on_progress=note)
             seconds = time.perf_counter() - began
-            told(type("End", (), {"stage": "end"}))
+            note(type("End", (), {"stage": "end"}))
         figures |= {f"{name}, s": taken for name, taken in stages.items()}
         figures["rebuilt, proved and switched, events/s"] = figures["events"] / seconds
         figures["loading alone, events/s"] = figures["events"] / stages["loading"]

@@ -15,6 +15,7 @@ import pytest
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import SCHEMA
 from support.http_site import Site
+from support.internals import keys_of
 
 pytest_plugins = ("support.http_site",)
 
@@ -116,13 +117,14 @@ def test_unknown_keys_ask_the_store_a_bounded_number_of_times(
     """Repeated and always new ones, while good keys from the same address are let in."""
     # given a store that counts look-ups of keys
     asked: list[str] = []
-    look_up = site.service.keys._look_up
+    keys = keys_of(site.service)
+    look_up = keys._look_up
 
     def counted(key_id: str) -> Any:
         asked.append(key_id)
         return look_up(key_id)
 
-    monkeypatch.setattr(site.service.keys, "_look_up", counted)
+    monkeypatch.setattr(keys, "_look_up", counted)
     with site.client() as genuine, httpx.Client(base_url=site.url) as client:
         answers_at_once(genuine, SUPPRESSIONS)
 
@@ -139,5 +141,5 @@ def test_unknown_keys_ask_the_store_a_bounded_number_of_times(
         assert len(asked) < 150
         # and who has shown a good key before, from the same address, is let in also when it must be looked
         # up again
-        site.service.keys._known = {name: (key, 0.0) for name, (key, _) in site.service.keys._known.items()}
+        keys._known = {name: (key, 0.0) for name, (key, _) in keys._known.items()}
         answers_at_once(genuine, SUPPRESSIONS)

@@ -14,7 +14,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres import connections
 from offerlog_infrastructure.postgres.log import application
 from offerlog_infrastructure.postgres.reads import lookups
-from support.internals import application_of
+from support.internals import application_of, forget_keys
 from support.proxy import Proxy
 from support.store_calls import a_signal, calls
 
@@ -43,7 +43,7 @@ def test_no_call_fails_after_the_server_has_ended_idle_connections(dsn: str, ser
         for call in calls(service, key).values():
             call()
         for name, call in calls(service, key).items():
-            service.keys._known.clear()
+            forget_keys(service)
             # when the server has ended them all
             end_all(dsn, server)
             # then the call is answered
@@ -58,7 +58,7 @@ def test_no_call_fails_after_a_proxy_has_ended_idle_connections(proxy: Proxy) ->
     with open_offerlog(database_url=proxy.dsn, keep_deadlines=False) as service:
         _, key = service.keys.create("default", Role.REPORTER, "one")
         for name, call in calls(service, key).items():
-            service.keys._known.clear()
+            forget_keys(service)
             proxy.cut()
             time.sleep(0.05)
             try:

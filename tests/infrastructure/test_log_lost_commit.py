@@ -20,6 +20,7 @@ from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.recording.batches import Receipt, SignalInput
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
+from support.internals import stop_projector
 from support.journeys import signal
 from support.processes import finish
 from support.proxy import connected_to
@@ -140,7 +141,7 @@ def proxy(dsn: str) -> Iterator[Proxy]:
 def opened(dsn: str, **settings: str) -> Iterator[Offerlog]:
     """A service whose only transactions are the writer's: its projector has been stopped."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, library_settings=settings) as service:
-        service._projector.close()
+        stop_projector(service)
         yield service
 
 

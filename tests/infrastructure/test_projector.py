@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
+from support.internals import stop_projector
 from support.journeys import journeys, signal
 from support.recount import recounted, rows, shown, until
 
@@ -92,7 +93,7 @@ def test_waiting_is_for_the_view_that_is_furthest_behind(offerlog: Offerlog, dsn
     """One view set back to the beginning, with nobody to feed it: the two others do not answer for it."""
     position = recorded(offerlog, journeys(14))
     offerlog.wait(position)
-    offerlog._projector.close()
+    stop_projector(offerlog)
     rows(dsn, "UPDATE offerlog_tracking SET notification_id = 0 WHERE application_name = %s", name)
     with pytest.raises(ProjectionsBehindError) as caught:
         offerlog.wait(position, timeout=0.2)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from offerlog_infrastructure.composition import open_offerlog
+from support.internals import stop_projector
 from support.journeys import journeys, signal
 from support.processes import LimitedProcess
 from support.recount import recounted, rows, shown, until
@@ -66,7 +67,7 @@ def test_killed_in_the_middle_of_pages_it_shows_each_event_once(dsn: str) -> Non
     """Six processes one after the other, each killed soon after it has begun to move the views."""
     chance = random.Random(5)  # noqa: S311 - chance in a test
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
-        service._projector.close()
+        stop_projector(service)
         last = service.record(journeys(7_000)).position
     assert last is not None
     assert last >= 20_000

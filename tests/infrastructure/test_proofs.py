@@ -8,6 +8,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.projections.proof import SLICES
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.migrations import migrations
+from support.internals import stop_projector
 from support.journeys import journeys
 from support.recount import rows
 
@@ -53,8 +54,7 @@ def test_one_event_too_few_or_too_many_is_found(offerlog: Offerlog, dsn: str, fa
 def test_a_projector_that_passes_over_an_event_is_found_out(offerlog: Offerlog, dsn: str) -> None:
     """A position moved on without the events under it."""
     offerlog.wait(offerlog.record(journeys(14)).position)
-    assert offerlog._projector is not None
-    offerlog._projector.close()
+    stop_projector(offerlog)
     position = offerlog.record([random.choice(journeys(700)) for _ in range(20)]).position  # noqa: S311 - a test
     rows(dsn, "UPDATE offerlog_tracking SET notification_id = %s", position)
     assert all(one.differences for one in offerlog.verify())

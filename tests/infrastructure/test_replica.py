@@ -20,6 +20,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.read_models import ReplicaStaleError, Suppression
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore
+from support.internals import replica_store_of
 from support.journeys import journeys
 from support.processes import LimitedProcess
 from support.recount import rows, until
@@ -132,8 +133,7 @@ def test_what_is_read_while_it_is_emptied_is_no_answer(
     local: Offerlog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To find nothing there says nothing about the visitor."""
-    assert local._replica is not None
-    store = local._replica._store
+    store = replica_store_of(local)
     look_up = store.look_up
 
     def emptied(*asked: str) -> tuple[Suppression, ...]:

@@ -23,6 +23,7 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.reads import lookups
+from support.internals import forget_keys
 from support.journeys import an_id, signal
 from support.recount import event_ids, rows, until
 
@@ -177,7 +178,7 @@ def test_keys_are_waited_for_as_long_as_readers_wait_and_together(
         assert found is not None
         # and where the lock lasts, a line of requests is not kept for the time of one lock for each of them
         monkeypatch.setattr(store_errors, "LOCK_SECONDS", 1.0)
-        offerlog.keys._known.clear()
+        forget_keys(offerlog)
         with locked(dsn, "api_keys"):
             began = time.monotonic()
             troubles = [pool.submit(find, text).exception(timeout=60) for _ in range(2)]
