@@ -1,6 +1,7 @@
 """Ruff's rules bite: each kind of slip that the house forbids is found with this configuration."""
 
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,3 +57,18 @@ def test_the_layout_is_checked(tree: Path, run: Run) -> None:
     """The formatter has one opinion, and `make lint` asks for it."""
     (tree / "domain/offerlog_domain/example.py").write_text(CLEAN.replace("2 * number", "2*number"))
     assert run(tree, "ruff", "format", "--no-cache", "--check", "domain").returncode == 1
+
+
+def test_every_python_file_is_type_checked(root: Path) -> None:
+    """The packages, the tests, the benches and the scripts: one command checks all of them, strictly."""
+    # given
+    mypy = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["mypy"]
+    # when
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=root, capture_output=True, text=True, check=False, timeout=30
+    )
+    if listed.returncode:
+        pytest.skip("the sources are not a Git checkout")
+    # then
+    assert mypy["strict"]
+    assert {file.partition("/")[0] for file in listed.stdout.splitlines()} == set(mypy["files"])
