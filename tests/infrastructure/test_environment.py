@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from offerlog import Rules, SettingsError, StoreMissingError, open_offerlog
+from offerlog import Offerlog, Rules, SettingsError, StoreMissingError, open_offerlog
 
 MAP = "00000000-0000-4000-8000-000000000001"
-OFFER = {"customer_id": "visitor-1", "action_map_id": MAP, "session_id": MAP}
+
+
+def make_offer(service: Offerlog) -> None:
+    """Ask for an offer to the one visitor of these tests."""
+    service.offer(customer_id="visitor-1", action_map_id=MAP, session_id=MAP)
 
 
 def test_without_arguments_it_opens_what_the_command_opens(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +22,7 @@ def test_without_arguments_it_opens_what_the_command_opens(dsn: str, monkeypatch
     monkeypatch.setenv("OFFERLOG_ORGANIZATION", "acme")
     monkeypatch.setenv("OFFERLOG_OPEN_ACTION_TTL", "0")
     with open_offerlog(database_url=dsn, organization="acme") as service:
-        service.offer(**OFFER)
+        make_offer(service)
     # when it is opened without arguments
     with open_offerlog() as service:
         # then it is the same log and organization, and a silent open action blocks nothing any more
@@ -34,7 +38,7 @@ def test_arguments_win_over_the_environment(dsn: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("OFFERLOG_OPEN_ACTION_TTL", "0")
     rules = Rules(open_action_ttl=timedelta(hours=1))
     with open_offerlog(database_url=dsn, organization="other", rules=rules) as service:
-        service.offer(**OFFER)
+        make_offer(service)
         assert service.organization == "other"
         assert service.eligibility(customer_id="visitor-1", action_map_id=MAP) is not None
 
