@@ -8,7 +8,7 @@ class OfferlogError(Exception):
 
         OfferlogError
         |- MalformedSignalError, UntrackedEventError     offerlog_domain.signals
-        |- OrganizationNameError                         offerlog_application.organizations
+        |- OrganizationNameError                         offerlog_application.ports.organizations
         |- StoreUnavailableError                         offerlog_application.ports.event_log
         |  `- RefusalsLockedError
         |- OutcomeUnknownError                           offerlog_application.ports.event_log

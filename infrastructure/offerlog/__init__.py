@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
-    from offerlog_application.organizations import OrganizationNameError
     from offerlog_application.ports.clock import Clock
     from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
     from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError
+    from offerlog_application.ports.organizations import OrganizationNameError
     from offerlog_application.ports.store_trouble import StoreTrouble
     from offerlog_application.projections.rebuilds import (
         NotProjectedError,
@@ -177,7 +177,7 @@ __all__ = [
 
 _MODULES: Final = {
     "offerlog_application.offerlog": ("Offerlog",),
-    "offerlog_application.organizations": ("OrganizationNameError",),
+    "offerlog_application.ports.organizations": ("OrganizationNameError",),
     "offerlog_application.ports.clock": ("Clock",),
     "offerlog_application.ports.event_log": ("ClosedError", "OutcomeUnknownError", "StoreUnavailableError"),
     "offerlog_application.ports.keys": ("Key", "NotAnOriginError", "Role", "UnknownKeyError"),

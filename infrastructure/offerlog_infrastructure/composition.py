@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.organizations import check_organization
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.organizations import check_organization
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.recording.refusal_policy import RefusalPolicy

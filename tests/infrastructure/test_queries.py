@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.organizations import OrganizationNameError
 from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.ports.organizations import OrganizationNameError
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.outcomes import Reason

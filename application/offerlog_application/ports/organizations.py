@@ -1,7 +1,50 @@
-"""The organizations that a store knows, as the use cases need them."""
+"""Organizations, the tenants: what may be the name of one, and those that a store knows."""
 
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+from offerlog_domain.errors import OfferlogError
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+class OrganizationNameError(OfferlogError, ValueError):
+    """An organization's name that cannot be one.
+
+    Attributes:
+        name: The name given.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is no name of an organization: 1 to 64 letters, digits, dots, dashes or underscores"
+        )
+        self.name = name
+
+
+def check_organization(name: str) -> None:
+    """Make sure that this can be an organization's name.
+
+    Raises:
+        OrganizationNameError: It cannot.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise OrganizationNameError(name)
+
+
+class OrganizationScope:
+    """The base of objects that work for one organization unless a call names another.
+
+    Attributes:
+        organization: The organization of calls that name none.
+    """
+
+    organization: str
+
+    def _of(self, organization: str | None) -> str:
+        """The organization of a call. An empty name is a wrong name, not an absent one."""
+        return self.organization if organization is None else organization
 
 
 class Organizations(Protocol):

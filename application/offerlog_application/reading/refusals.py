@@ -3,8 +3,8 @@
 from collections.abc import Generator
 from datetime import datetime
 
-from offerlog_application.organizations import OrganizationScope
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.organizations import OrganizationScope
 from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.reading.read_models import KeptSignal, Order, RefusalCounts
 from offerlog_application.recording.refusal_policy import RefusalPolicy

@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from offerlog_application.organizations import OrganizationScope
+from offerlog_application.ports.organizations import OrganizationScope
 from offerlog_application.ports.projections import DeadLetters
 from offerlog_application.ports.read_side import PerformanceSource, ReadSide, Replica
 from offerlog_application.reading.performance_report import (

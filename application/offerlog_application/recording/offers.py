@@ -6,9 +6,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from offerlog_application.organizations import check_organization
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import Streams
+from offerlog_application.ports.organizations import check_organization
 from offerlog_application.recording.batches import Batch, Receipt, SignalInput
 from offerlog_application.recording.commands import RequestOffer
 from offerlog_application.recording.writer import GroupCommitWriter

@@ -130,7 +130,7 @@ def _end_of_usage(error: TyperException) -> int:
 
 def _end_of(error: Exception) -> int:
     """Say in one line what went wrong; returns the exit code."""
-    from offerlog_application.organizations import OrganizationNameError  # noqa: PLC0415 - only an error needs it
+    from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - only an error needs it
     from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - as above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above

@@ -59,7 +59,7 @@ def open_service(
         typer.BadParameter: An unknown organization; an address or a name that cannot be one.
         StoreMissingError: There is no store, and this command makes none.
     """
-    from offerlog_application.organizations import OrganizationNameError  # noqa: PLC0415 - see below
+    from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - see below
     from offerlog_application.ports.tracing import UNTRACED  # noqa: PLC0415 - see below
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, Final, LiteralString
 
-from offerlog_application.organizations import check_organization
 from offerlog_application.ports.keys import Key, Role, UnknownKeyError
+from offerlog_application.ports.organizations import check_organization
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached, wait_for_lock
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
