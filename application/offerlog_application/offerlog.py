@@ -7,6 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
+from offerlog_application.aio import AsyncOfferlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.projections import Projector
@@ -41,6 +42,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
 
     Attributes:
         organization: That organization.
+        aio: The same service for asyncio: methods to await.
         keys: Who may call the HTTP service.
         changes: What changes, by organization and action map.
         organizations: The organizations that the store knows.
@@ -95,6 +97,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         self._writer = GroupCommitWriter(store.log, trace=trace)
         self._service = OfferService(self._writer, store.log, clock, rules)
         self._expiry = Expiry(self._writer, store.reads, clock, rules)
+        self.aio = AsyncOfferlog(self)
         self.changes = store.changes
         self.keys = store.keys
         self.organizations = store.organizations
@@ -337,6 +340,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
             if self._refusal_keeper is not None:
                 self._refusal_keeper.close()
             self._writer.close()
+            self.aio.close()
             self._log.close()
             if self._projector is not None:
                 self._projector.close()

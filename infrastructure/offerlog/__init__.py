@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from offerlog_application.aio import AsyncOfferlog
     from offerlog_application.offerlog import Offerlog
     from offerlog_application.ports.clock import Clock
     from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNLIMITED",
+    "AsyncOfferlog",
     "Blocker",
     "CalendarError",
     "Clock",
@@ -176,6 +178,7 @@ __all__ = [
 ]
 
 _MODULES: Final = {
+    "offerlog_application.aio": ("AsyncOfferlog",),
     "offerlog_application.offerlog": ("Offerlog",),
     "offerlog_application.ports.organizations": ("OrganizationNameError",),
     "offerlog_application.ports.clock": ("Clock",),

@@ -8,6 +8,7 @@ from typing import assert_type
 
 import offerlog
 from offerlog import (
+    AsyncOfferlog,
     Blocker,
     Eligibility,
     Expired,
@@ -106,6 +107,21 @@ def reports(service: Offerlog) -> None:
     assert_type(report.rows[0].metrics, Mapping[str, int])
     assert_type(report.rows[0].rates["accepted"], float | None)
     assert_type(service.proof(), Proof)
+
+
+async def awaits(service: Offerlog) -> None:
+    """The same answers from the view for asyncio."""
+    assert_type(service.aio, AsyncOfferlog)
+    assert_type(await service.aio.record([b"{}"], organization="acme"), Receipt)
+    assert_type(
+        await service.aio.offer(customer_id="visitor-1", action_map_id=MAP, session_id=MAP), OfferOutcome
+    )
+    assert_type(await service.aio.eligibility(customer_id="visitor-1", action_map_id=MAP), Blocker | None)
+    assert_type(await service.aio.suppressions("visitor-1"), Sequence[Suppression])
+    assert_type(await service.aio.history(customer_id="visitor-1", action_map_id=MAP), History)
+    assert_type(await service.aio.report(ReportQuery("acme")), PerformanceReport)
+    async for suppression in service.aio.suppressed_visitors(MAP):
+        assert_type(suppression, Suppression)
 
 
 def makes_keys(service: Offerlog) -> None:

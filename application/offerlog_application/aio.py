@@ -1,0 +1,338 @@
+"""The service for asyncio: the methods of `Offerlog` that may wait, as coroutines.
+
+Writes hold no thread: the writer thread of the service answers their futures. Reads run in small pools of
+threads that the service owns: one for the look-ups of a page view, one for reports, lists and histories, one
+for waits. So no look-up waits behind a report.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.reading.audit import History
+from offerlog_application.reading.performance_report import (
+    DEFAULT_LIMITS,
+    PerformanceReport,
+    ReportLimits,
+    ReportQuery,
+)
+from offerlog_application.reading.read_budget import ReadBudget
+from offerlog_application.reading.read_models import (
+    Freshness,
+    KeptSignal,
+    Order,
+    RefusalCounts,
+    Suppression,
+)
+from offerlog_application.recording.batches import Receipt, SignalInput
+from offerlog_application.recording.offers import Eligibility
+from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
+
+if TYPE_CHECKING:
+    from offerlog_application.offerlog import Offerlog
+
+T = TypeVar("T")
+
+
+class _Kind(StrEnum):
+    """The kinds of calls that have threads of their own; the value is a part of the threads' names."""
+
+    LOOK_UP = "look-up"
+    READ = "read"
+    WAIT = "wait"
+
+
+_THREADS: Final = 4
+"""Threads of each kind: all of them together need no more connections than the store lends to readers."""
+
+_SMALL: Final = 20
+"""Signals that are read on the event loop; more of them are read in a thread."""
+
+_ROWS: Final = 250
+"""Rows of a streamed list that one turn in a thread fetches."""
+
+
+class AsyncOfferlog:
+    """The awaitable view of a service; `Offerlog.aio`. It may be used from any number of event loops.
+
+    Every method has the arguments, the answer and the errors of the method of `Offerlog` with the same name.
+
+    Cancelling a write takes it back only as long as nobody has begun to write it. After that it is recorded;
+    the same signals sent again are recognised. Cancelling a report stops its statement in the store.
+    """
+
+    def __init__(self, service: "Offerlog") -> None:
+        self._service = service
+        self._prepared: set[str] = set()
+        self._pools: dict[_Kind, ThreadPoolExecutor] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    async def record(
+        self,
+        signals: Iterable[SignalInput],
+        *,
+        organization: str | None = None,
+        from_widget: bool = False,
+    ) -> Receipt:
+        """Record signals as one batch, and wait until all of it is durable.
+
+        Raises:
+            OrganizationNameError: The organization's name is not valid.
+            OverloadedError: Too much is waiting; nothing was taken.
+            ClosedError: The service has been closed.
+        """
+        await self._prepare(organization)
+        submit = partial(self._service.submit, signals, organization=organization, from_widget=from_widget)
+        is_small = isinstance(signals, Sequence) and len(signals) <= _SMALL
+        submitted = submit() if is_small else await self._in_thread(_Kind.READ, submit)
+        return await _answer_of(submitted)
+
+    async def offer(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        session_id: str,
+        customer_id_type: str = "cookie",
+        action_id: str | None = None,
+        action_map_version: int | None = None,
+        timeout_seconds: int | None = None,
+        organization: str | None = None,
+    ) -> OfferOutcome:
+        """Ask whether a map may offer to a visitor, and record the offer if so, in one step.
+
+        With an `action_id` of your own, the same id again gets the same decision.
+
+        Raises:
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
+            OverloadedError: Too much is waiting; nothing was taken.
+            ClosedError: The service has been closed.
+        """
+        await self._prepare(organization)
+        submitted = self._service.submit_offer(
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+            session_id=session_id,
+            action_id=action_id,
+            action_map_version=action_map_version,
+            timeout_seconds=timeout_seconds,
+            organization=organization,
+        )
+        return await _answer_of(submitted)
+
+    async def eligibility(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        customer_id_type: str = "cookie",
+        organization: str | None = None,
+    ) -> Blocker | None:
+        """Return what blocks an offer to this visitor now; None where it may be made.
+
+        Raises:
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
+        """
+        checked = await self.check_eligibility(
+            customer_id=customer_id,
+            action_map_id=action_map_id,
+            customer_id_type=customer_id_type,
+            organization=organization,
+        )
+        return checked.blocker
+
+    async def check_eligibility(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        customer_id_type: str = "cookie",
+        organization: str | None = None,
+    ) -> Eligibility:
+        """As `eligibility`, and say whether the visitor and map are known.
+
+        Raises:
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
+        """
+        check = partial(
+            self._service.check_eligibility,
+            customer_id=customer_id,
+            action_map_id=action_map_id,
+            customer_id_type=customer_id_type,
+            organization=organization,
+        )
+        return await self._in_thread(_Kind.LOOK_UP, check)
+
+    async def suppressions(
+        self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
+    ) -> Sequence[Suppression]:
+        """Return the suppressions of a visitor, from the projection; sorted by map."""
+        look_up = partial(
+            self._service.suppressions, customer_id, customer_id_type, organization=organization
+        )
+        return await self._in_thread(_Kind.LOOK_UP, look_up)
+
+    async def suppressions_of(
+        self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
+    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
+        """Return the suppressions of many visitors, each given by id type and id; every one has an entry."""
+        look_up = partial(self._service.suppressions_of, visitors, organization=organization)
+        return await self._in_thread(_Kind.LOOK_UP, look_up)
+
+    async def freshness(self) -> Freshness:
+        """Return the position and age of the suppression list."""
+        return await self._in_thread(_Kind.LOOK_UP, self._service.freshness)
+
+    async def history(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        customer_id_type: str = "cookie",
+        version: int | None = None,
+        as_of: datetime | None = None,
+        organization: str | None = None,
+    ) -> History:
+        """Return one visitor-offer rebuilt from the log: as it is, at a version, or as it was at a time.
+
+        Raises:
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
+            ValueError: A negative version, or a time without an offset.
+        """
+        ask = partial(
+            self._service.history,
+            customer_id=customer_id,
+            action_map_id=action_map_id,
+            customer_id_type=customer_id_type,
+            version=version,
+            as_of=as_of,
+            organization=organization,
+        )
+        return await self._in_thread(_Kind.READ, ask)
+
+    async def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
+        """Return the Action Map Performance report, from the projection.
+
+        Raises:
+            ReportTooLargeError: The report would have more buckets or rows than `limits` allows.
+            ReadTimeoutError: The report takes longer than `limits` allows.
+        """
+        budget = ReadBudget(limits.seconds)
+
+        def read() -> PerformanceReport:
+            with budget.active():
+                return self._service.report(query, limits)
+
+        try:
+            return await self._in_thread(_Kind.READ, read)
+        except asyncio.CancelledError:
+            # It asks the server to stop the statement, which may take a moment: not on the event loop.
+            asyncio.get_running_loop().run_in_executor(None, budget.cancel)
+            raise
+
+    async def refusal_counts(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        organization: str | None = None,
+    ) -> RefusalCounts:
+        """Return the number of refusals by reason, in the whole quarter-hours that [since, until) touches."""
+        count = partial(self._service.refusal_counts, since=since, until=until, organization=organization)
+        return await self._in_thread(_Kind.READ, count)
+
+    def suppressed_visitors(
+        self, action_map_id: str, *, organization: str | None = None
+    ) -> AsyncIterator[Suppression]:
+        """Stream the suppressions of an action map, from the projection.
+
+        Raises:
+            MalformedSignalError: The id is not an action map's.
+        """
+        return self._stream(self._service.suppressed_visitors(action_map_id, organization=organization))
+
+    def refusals(
+        self,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Order = Order.OLDEST,
+        organization: str | None = None,
+    ) -> AsyncIterator[KeptSignal]:
+        """Stream the refusal log of [since, until)."""
+        rows = self._service.refusals(
+            reason=reason, since=since, until=until, order=order, organization=organization
+        )
+        return self._stream(rows)
+
+    def parked(self, *, organization: str | None = None) -> AsyncIterator[KeptSignal]:
+        """Stream the signals that wait for their action, from the projection."""
+        return self._stream(self._service.parked(organization=organization))
+
+    def action_maps(self, *, organization: str | None = None) -> AsyncIterator[tuple[str, str | None]]:
+        """Stream the action maps that have been counted, each with its newest known name."""
+        return self._stream(self._service.action_maps(organization=organization))
+
+    async def wait(self, position: int | None, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - as `Offerlog.wait`
+        """Wait until every projection shows a position of the log (read your own writes).
+
+        Raises:
+            ProjectionsBehindError: They made no progress for `timeout` seconds.
+        """
+        if position is not None:
+            await self._in_thread(_Kind.WAIT, partial(self._service.wait, position, timeout))
+
+    async def catch_up(self) -> None:
+        """Wait until every projection shows all that is in the log now.
+
+        Raises:
+            ProjectionsBehindError: They made no progress for a minute.
+        """
+        await self._in_thread(_Kind.WAIT, self._service.catch_up)
+
+    def close(self) -> None:
+        """Finish the reads in hand and end the threads; `Offerlog.close` calls it."""
+        with self._lock:
+            self._is_closed = True
+            pools = list(self._pools.values())
+        for pool in pools:
+            pool.shutdown()
+
+    async def _prepare(self, organization: str | None) -> None:
+        """Read once what submissions need of an organization: later ones do not block the event loop."""
+        name = self._service.organization if organization is None else organization
+        if name not in self._prepared:
+            await self._in_thread(_Kind.LOOK_UP, partial(self._service.prepare, name))
+            self._prepared.add(name)
+
+    async def _in_thread(self, kind: _Kind, call: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._started(kind, call))
+
+    def _started(self, kind: _Kind, call: Callable[[], T]) -> Future[T]:
+        with self._lock:
+            if self._is_closed:
+                raise ClosedError
+            if kind not in self._pools:
+                self._pools[kind] = ThreadPoolExecutor(_THREADS, f"offerlog-aio-{kind}")
+            # In the caller's context, where its trace and its `ReadBudget` are.
+            return self._pools[kind].submit(copy_context().run, call)
+
+    async def _stream(self, rows: Generator[T]) -> AsyncIterator[T]:
+        while page := await self._in_thread(_Kind.READ, lambda: list(islice(rows, _ROWS))):
+            for row in page:
+                yield row
+
+
+async def _answer_of(submitted: Future[T]) -> T:
+    return await asyncio.wrap_future(submitted)
