@@ -180,6 +180,7 @@ def test_every_connection_has_its_time_limits_on_both_sides(proxy: Proxy) -> Non
                 row = connection.execute("SHOW client_connection_check_interval").fetchone()
                 assert row == {"client_connection_check_interval": "5s"}
             own.close()
-    parameters = connections.parameters("postgresql://h/d?tcp_user_timeout=99&connect_timeout=7", "s")
+    address = "postgresql://h/d?tcp_user_timeout=99&connect_timeout=7"
+    parameters = connections.connection_arguments(address, "s")
     assert (parameters["tcp_user_timeout"], parameters["connect_timeout"]) == ("99", "7")
     assert all(f"-c {name}=" in parameters["options"] for name in names[:2])

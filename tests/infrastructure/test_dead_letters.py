@@ -110,7 +110,7 @@ def test_after_the_fix_the_views_are_what_they_would_have_been(dsn: str) -> None
         assert offerlog.dead_letters() == []
         assert shown(offerlog, dsn) == recounted(dsn)
         assert all(not one.differences and not one.short_by for one in offerlog.verify())
-        offerlog.rebuild(switch=False)  # raises if any row differs
+        offerlog.rebuild(swap=False)  # raises if any row differs
 
 
 def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: 
         assert len(offerlog.suppressions("broken")) == 1
         assert offerlog.retry_dead_letters() == 1  # the retry runs the views as they are shipped
         assert metrics(offerlog)["Started"] == 2
-        offerlog.rebuild(switch=False)
+        offerlog.rebuild(swap=False)
 
 
 def test_a_fault_early_in_a_very_long_stream_is_found_too(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_a_fault_early_in_a_very_long_stream_is_found_too(dsn: str, monkeypatch:
         assert (letter.projection, letter.version, letter.waiting) == ("performance", 3, len(lines) - 2)
         assert metrics(offerlog) == {"Offered": 1}
         assert offerlog.retry_dead_letters() == 1
-        offerlog.rebuild(switch=False)
+        offerlog.rebuild(swap=False)
 
 
 def test_trouble_of_the_store_buries_nobody(offerlog: Offerlog, dsn: str) -> None:

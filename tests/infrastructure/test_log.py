@@ -18,7 +18,7 @@ from offerlog_domain.visitor_offer import fold
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.log.stream_reader import StreamReader
+from offerlog_infrastructure.postgres.reads.stream_reader import StreamReader
 from support.recount import rows
 
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
@@ -143,14 +143,14 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
     log.append([one], [refusal()])
     row = application.event_mapper.row
     with application.log.datastore.cursor() as cursor:
-        there = partial(application.log._lost._stored, cursor)
+        there = partial(application.log._lost_commit._is_stored, cursor)
         assert there([row(one)], [])
         assert not there([row(other)], [])
         assert not there([row(one)._replace(state=b"another")], [])
         assert there([], [refusal()])
         assert not there([], [refusal(b"another")])
     # the server has not given out that number
-    assert not application.log._lost.committed("99999999", [row(one)], [])
+    assert not application.log._lost_commit.was_committed("99999999", [row(one)], [])
 
 
 @pytest.mark.parametrize("at_fault", [0, 1, 250, 1_499])

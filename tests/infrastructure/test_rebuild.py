@@ -35,12 +35,12 @@ import sys, time
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.projections.rebuild import staging
 staging._EVENTS_A_SLICE = 100
-def told(step):
+def on_progress(step):
     print(step.stage, step.events, flush=True)
     if step.events:
         time.sleep(60)  # until it is killed
 with open_offerlog(database_url=sys.argv[1], keep_deadlines=False) as service:
-    service.rebuild(on_progress=told)
+    service.rebuild(on_progress=on_progress)
 """
 
 
@@ -169,11 +169,11 @@ def test_the_new_tables_are_set_up_as_the_old_ones_were(offerlog: Offerlog, dsn:
 
 
 def test_comparing_alone_switches_nothing(offerlog: Offerlog, dsn: str) -> None:
-    """`switch=False` leaves the very tables in place, and nothing beside them."""
+    """`swap=False` leaves the very tables in place, and nothing beside them."""
     offerlog.wait(offerlog.record(journeys(70)).position)
     oid = "SELECT 'suppressions'::regclass::oid"
     before = rows(dsn, oid)
-    offerlog.rebuild(switch=False)
+    offerlog.rebuild(swap=False)
     assert rows(dsn, oid) == before
     assert not left_over(dsn)
 

@@ -16,7 +16,7 @@ from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.observability import waiting
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
-from offerlog_infrastructure.postgres.connections import StorePool, connect, parameters
+from offerlog_infrastructure.postgres.connections import StorePool, connection_arguments, open_unlimited
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from support.processes import finish
 from support.recount import until
@@ -106,7 +106,7 @@ def test_a_thread_of_ours_is_named(said: Said) -> None:
 
 def test_a_statement_that_takes_long_is_spoken_of(dsn: str, said: Said) -> None:
     """A lock that somebody else holds, for instance; a connection waits for that in one place."""
-    with connect(dsn, SCHEMA) as holder, connect(dsn, SCHEMA) as connection:
+    with open_unlimited(dsn, SCHEMA) as holder, open_unlimited(dsn, SCHEMA) as connection:
         connection.answer_within = 30
         with holder.transaction():
             holder.execute("LOCK TABLE refusals")
@@ -120,7 +120,7 @@ def test_a_statement_that_takes_long_is_spoken_of(dsn: str, said: Said) -> None:
 def test_a_pool_without_a_free_connection_is_spoken_of(dsn: str, said: Said) -> None:
     """The wait for one ends, too, with an error that says what it was for."""
     pool = StorePool(
-        parameters(dsn, SCHEMA),
+        connection_arguments(dsn, SCHEMA),
         least=1,
         most=1,
         patience=1.5,
@@ -142,7 +142,7 @@ def test_a_server_that_takes_no_connection_is_spoken_of(said: Said) -> None:
         port = silent.getsockname()[1]
         address = f"postgresql://nobody:secret@127.0.0.1:{port}/none?connect_timeout=2&sslmode=disable"
         with pytest.raises(psycopg.OperationalError, match="timeout"):
-            connect(address, SCHEMA)
+            open_unlimited(address, SCHEMA)
     assert "a connection to PostgreSQL at 127.0.0.1 (0 seconds so far, at most 2)" in said()[0]
 
 

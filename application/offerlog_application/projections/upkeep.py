@@ -24,7 +24,7 @@ class ProjectionUpkeep:
         *,
         on_progress: Callable[[RebuildProgress], None] = lambda _: None,
         accept_difference: bool = False,
-        switch: bool = True,
+        swap: bool = True,
     ) -> None:
         """Build one projection, or all, anew from the log, and switch once it is proved to be the same.
 
@@ -34,7 +34,7 @@ class ProjectionUpkeep:
             name: Which projection; None for all.
             on_progress: Called with the progress, several times a second.
             accept_difference: Whether to switch although the new one differs.
-            switch: False to build and compare only.
+            swap: False to build and compare only.
 
         Raises:
             KeyError: There is no projection of that name.
@@ -46,7 +46,7 @@ class ProjectionUpkeep:
             StoreUnavailableError: The store cannot be reached.
         """
         self._rebuilds.rebuild(
-            name, on_progress=on_progress, accept_difference=accept_difference, switch=switch
+            name, on_progress=on_progress, accept_difference=accept_difference, swap=swap
         )
 
     def verify(self, name: str | None = None) -> Sequence[Proof]:

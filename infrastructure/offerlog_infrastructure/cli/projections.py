@@ -104,7 +104,7 @@ def verify(
         if any(one.differences for one in proofs):  # which no comparison of rows makes less true
             raise typer.Exit(ExitCode.FOUND_WRONG)
         if contents:
-            _rebuild(service, name, switch=False, accept_difference=False)
+            _rebuild(service, name, swap=False, accept_difference=False)
 
 
 def rebuild(
@@ -125,13 +125,13 @@ def rebuild(
     with open_service(data, organization, Access.MAINTAIN) as service:
         _known(service, name)
         try:
-            _rebuild(service, name, switch=True, accept_difference=accept_difference)
+            _rebuild(service, name, swap=True, accept_difference=accept_difference)
         except ProjectionsDifferError as differ:
             for line in differ.differences[:10]:
                 typer.echo(spell_out(line), err=True)
             if not (sys.stdin.isatty() and typer.confirm("Take the rebuilt one?", err=True)):
                 raise
-            _rebuild(service, name, switch=True, accept_difference=True)
+            _rebuild(service, name, swap=True, accept_difference=True)
         reached = service.position()
     with telling("the projections are rebuilt, proved and switched"):
         console().print(f"{name or 'all projections'} rebuilt, proved and switched, at position {reached:,}")
@@ -184,7 +184,7 @@ def _known(service: "Offerlog", name: str | None) -> None:
         raise usage(f"there is no projection {name!r}: {', '.join(names)}")
 
 
-def _rebuild(service: "Offerlog", name: str | None, *, switch: bool, accept_difference: bool) -> None:
+def _rebuild(service: "Offerlog", name: str | None, *, swap: bool, accept_difference: bool) -> None:
     """Rebuild with a progress bar on a terminal."""
     with Progress(
         TextColumn("{task.description}"),
@@ -198,10 +198,10 @@ def _rebuild(service: "Offerlog", name: str | None, *, switch: bool, accept_diff
         task = bar.add_task(name or "all projections", total=None, rate=0.0)
         began, before = time.monotonic(), -1
 
-        def told(step: RebuildProgress) -> None:
+        def on_progress(step: RebuildProgress) -> None:
             nonlocal before
             before = step.events if before < 0 else before
             rate = (step.events - before) / max(time.monotonic() - began, 0.1)
             bar.update(task, description=step.stage, total=step.total, completed=step.events, rate=rate)
 
-        service.rebuild(name, on_progress=told, accept_difference=accept_difference, switch=switch)
+        service.rebuild(name, on_progress=on_progress, accept_difference=accept_difference, swap=swap)

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from offerlog_infrastructure.disk_room import no_room
+from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.embedded.errors import FolderUnusableError
 from offerlog_infrastructure.embedded.folder_checks import check_private, check_store, check_unused
 from offerlog_infrastructure.embedded.server_user import ServerUser
@@ -110,9 +110,9 @@ class DataFolder:
             return ""
         return " ".join(part.strip() for part in re.findall(r"(?:FATAL|PANIC|HINT):  .*", text)[-2:])
 
-    def no_room(self) -> str:
+    def full_disk_hint(self) -> str:
         """Words for a full disk, to be added to an error that the log has no room for; empty if it is not."""
-        return no_room(self.path)
+        return full_disk_hint(self.path)
 
 
 def _closed(path: Path) -> Path:

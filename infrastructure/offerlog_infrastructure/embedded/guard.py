@@ -130,7 +130,7 @@ def _give_up(error: Exception, folder: DataFolder) -> NoReturn:
         case EmbeddedError():
             said = str(error)
         case OSError(filename=None, strerror=str(why)):
-            said = f"its guard could not go on: {why}{folder.no_room()}"
+            said = f"its guard could not go on: {why}{folder.full_disk_hint()}"
         case OSError(filename=name, strerror=str(why)):
             said = f"its guard could not go on: {name}: {why}"
         case _:

@@ -160,7 +160,7 @@ def _running(folder: DataFolder, bindir: Path | None) -> str:
                         starts += 1
                         wait.reason = "its server is being started"
                         if not launch_guard(folder, guard_lock, bindir, deadline):
-                            wait.reason = f"its guard was killed{folder.no_room()}"
+                            wait.reason = f"its guard was killed{folder.full_disk_hint()}"
                             continue
                 finally:
                     os.close(guard_lock)

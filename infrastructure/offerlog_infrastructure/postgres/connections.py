@@ -76,14 +76,14 @@ _SESSION: Final = {
 }
 """What our statements rely on, whatever the server, the database or the role has been set to."""
 
-_PREPARE: Final = b"SET datestyle TO 'ISO'; SET timezone TO 'UTC'; "
+_SET_DATES_AND_ZONE: Final = b"SET datestyle TO 'ISO'; SET timezone TO 'UTC'; "
 """libpq sends PGDATESTYLE and PGTZ behind the settings above, so these two are set once more."""
 
-_WATCH_CLIENT: Final = b"SET client_connection_check_interval TO '5s'"
+_SET_CLIENT_CHECK: Final = b"SET client_connection_check_interval TO '5s'"
 """A statement ends when its client has gone. Not every system that a server runs on can tell."""
 
 
-def parameters(dsn: str, schema: str, lock_timeout: str = "0") -> dict[str, Any]:
+def connection_arguments(dsn: str, schema: str, lock_timeout: str = "0") -> dict[str, Any]:
     """The arguments of `StoreConnection.connect`.
 
     Args:
@@ -93,8 +93,8 @@ def parameters(dsn: str, schema: str, lock_timeout: str = "0") -> dict[str, Any]
     """
     parts: dict[str, Any] = {**_LIBPQ, **conninfo.conninfo_to_dict(dsn)}
     settings = {"search_path": schema, "lock_timeout": lock_timeout, **_SESSION}
-    ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    parts["options"] = f"{parts.get('options') or ''} {ours}".strip()
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    parts["options"] = f"{parts.get('options') or ''} {options}".strip()
     parts["client_encoding"] = "UTF8"
     return {**parts, "row_factory": dict_row}
 
@@ -136,9 +136,9 @@ class StoreConnection(Connection[DictRow]):
         limit = b"SET idle_in_transaction_session_timeout TO '%dms'; " % (idle_in_transaction_seconds * 1000)
         self.answer_within = _PING_SECONDS
         try:
-            self.execute(_PREPARE + limit + _WATCH_CLIENT)
+            self.execute(_SET_DATES_AND_ZONE + limit + _SET_CLIENT_CHECK)
         except psycopg.errors.InvalidParameterValue:
-            self.execute(_PREPARE + limit)
+            self.execute(_SET_DATES_AND_ZONE + limit)
         self.answer_within = None
         self.opened = time.monotonic()
 
@@ -235,8 +235,8 @@ class StorePool(ConnectionPool[StoreConnection]):
             except PoolTimeout as error:
                 waited, trouble = time.monotonic() - began, self._trouble
                 why = wait.reason = "all connections are in use" if trouble is None else str(trouble)
-                has_no_room = self._trouble_at > began and self._has_no_room(trouble)
-                away = 0.0 if has_no_room else _AWAY_SECONDS
+                is_disk_full = self._trouble_at > began and self._is_disk_full(trouble)
+                away = 0.0 if is_disk_full else _AWAY_SECONDS
                 if left > _RETRY_SECONDS and (trouble is None or waited < away):
                     continue
                 raise PoolTimeout(f"no connection in {waited:.0f} seconds: {why}") from trouble or error
@@ -246,7 +246,7 @@ class StorePool(ConnectionPool[StoreConnection]):
             connection.close()
             self.putconn(connection)  # which has the pool make another one
 
-    def _has_no_room(self, trouble: Exception | None) -> bool:
+    def _is_disk_full(self, trouble: Exception | None) -> bool:
         return trouble is not None and (trouble_of(trouble) is StoreTrouble.DISK_FULL or self.disk.is_full)
 
     def putconn(self, conn: StoreConnection) -> None:
@@ -265,45 +265,45 @@ class StorePool(ConnectionPool[StoreConnection]):
         return connection
 
 
-def connect(dsn: str, schema: str) -> StoreConnection:
+def open_unlimited(dsn: str, schema: str) -> StoreConnection:
     """A connection of its own, in auto-commit mode; waits as long as its statements take.
 
     Raises:
         OperationalError: The server cannot be reached.
     """
-    return open_connection(parameters(dsn, schema), 0)
+    return open_connection(connection_arguments(dsn, schema), 0)
 
 
 def open_connection(arguments: dict[str, Any], idle_in_transaction_seconds: float) -> StoreConnection:
     """A connection apart from the pools, in auto-commit mode.
 
     Args:
-        arguments: As `parameters` gives them.
+        arguments: As `connection_arguments` gives them.
         idle_in_transaction_seconds: After how long the server ends a transaction in which nothing happens; 0
             for never.
 
     Raises:
         OperationalError: The server cannot be reached.
     """
-    with announced(f"a connection to PostgreSQL{_where(arguments)}", _patience(arguments)):
+    with announced(f"a connection to PostgreSQL{_place_of(arguments)}", _connect_limit(arguments)):
         connection = StoreConnection.connect(**arguments)
         connection.prepare(idle_in_transaction_seconds)
     return connection
 
 
-def _where(arguments: Mapping[str, Any]) -> str:
+def _place_of(arguments: Mapping[str, Any]) -> str:
     """The server's place, for people; without the user and the password."""
     host = arguments.get("host")
     return f" at {host}" if host else ""
 
 
-def _patience(arguments: Mapping[str, Any]) -> float | None:
+def _connect_limit(arguments: Mapping[str, Any]) -> float | None:
     """The time limit of an attempt; None for ever, or where the address says what libpq will not take."""
-    said = str(arguments["connect_timeout"])
-    return float(said) or None if said.isdecimal() else None
+    limit = str(arguments["connect_timeout"])
+    return float(limit) or None if limit.isdecimal() else None
 
 
-def unlimited(connection: Connection[Any]) -> None:
+def lift_answer_limit(connection: Connection[Any]) -> None:
     """Let the statements of a lent connection take as long as they need, until it is given back."""
     assert isinstance(connection, StoreConnection)  # noqa: S101 - the pools make no other
     connection.answer_within = None

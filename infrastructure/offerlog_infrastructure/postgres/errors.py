@@ -127,7 +127,7 @@ def raise_trouble(error: Exception, datastore: PostgresDatastore) -> None:
     if found in _MAY_HIDE_FULL_DISK and pool.disk.is_full:
         found = StoreTrouble.DISK_FULL
     pool.troubles.count(found)
-    raise _unavailable(error, found, datastore) from error
+    raise _to_unavailable(error, found, datastore) from error
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def server_reached() -> Iterator[None]:
         found = trouble_of(error)
         if found is None:
             raise
-        raise StoreUnavailableError(_words(error), found) from error
+        raise StoreUnavailableError(_words_of(error), found) from error
 
 
 def wait_for_lock(ask: Callable[[], _Answer]) -> _Answer:
@@ -166,7 +166,9 @@ def ask_again(ask: Callable[[], _Answer]) -> _Answer:
     try:
         return wait_for_lock(ask)
     except StoreUnavailableError as error:
-        if error.trouble in _LASTING or any(isinstance(one, PoolTimeout) for one in _chain(error)):
+        if error.trouble in _NOT_WORTH_ASKING_AGAIN or any(
+            isinstance(one, PoolTimeout) for one in _chain(error)
+        ):
             raise
         return wait_for_lock(ask)
 
@@ -174,25 +176,27 @@ def ask_again(ask: Callable[[], _Answer]) -> _Answer:
 _MAY_HIDE_FULL_DISK: Final = frozenset({StoreTrouble.UNREACHABLE, StoreTrouble.RESTARTING})
 """PostgreSQL ends where it cannot extend its write-ahead log, and cannot start again before there is room."""
 
-_LASTING: Final = frozenset({StoreTrouble.LOCKED, StoreTrouble.DISK_FULL, StoreTrouble.READ_ONLY})
+_NOT_WORTH_ASKING_AGAIN: Final = frozenset(
+    {StoreTrouble.LOCKED, StoreTrouble.DISK_FULL, StoreTrouble.READ_ONLY}
+)
 """Trouble of which the first answer has taken its time already, or that the next moment does not change."""
 
 
-def _unavailable(
+def _to_unavailable(
     error: Exception, found: StoreTrouble, datastore: PostgresDatastore
 ) -> StoreUnavailableError:
     if found is not StoreTrouble.LOCKED:
-        return StoreUnavailableError(_words(error), found)
+        return StoreUnavailableError(_words_of(error), found)
     table = next((one.table for one in _chain(error) if isinstance(one, TableLockedError)), None)
     with suppress(PersistenceError, psycopg.Error):  # then the reason has to do without the holder
         with datastore.pool.connection(timeout=_ASK_SECONDS) as connection:
             lock = find_lock(connection, table)
         if lock is not None:
-            return StoreUnavailableError(_words(error), found, table=lock.table, holder=lock.holder)
-    return StoreUnavailableError(_words(error), found, table=table)
+            return StoreUnavailableError(_words_of(error), found, table=lock.table, holder=lock.holder)
+    return StoreUnavailableError(_words_of(error), found, table=table)
 
 
-def _words(error: Exception) -> str:
+def _words_of(error: Exception) -> str:
     """The words of the server or the driver, in one line and without details about rows."""
     stated = (
         one.diag.message_primary for one in _chain(error) if isinstance(one, psycopg.Error) and one.sqlstate
@@ -205,16 +209,16 @@ def trouble_of(error: Exception | None) -> StoreTrouble | None:
     if isinstance(error, IntegrityError):  # a version that another writer holds or has taken, for instance
         return None
     drivers = [one for one in _chain(error) if isinstance(one, psycopg.Error)]
-    known = [found for one in drivers if (found := _BY_STATE.get(one.sqlstate or ""))]
-    said = [
+    by_state = [found for one in drivers if (found := _BY_STATE.get(one.sqlstate or ""))]
+    by_words = [
         trouble
         for one in drivers
         if one.sqlstate in _FILE_STATES
         for words, trouble in _BY_WORDS.items()
         if words in str(one)
     ]
-    if known or said:
-        return [*known, *said][0]
+    if by_state or by_words:
+        return [*by_state, *by_words][0]
     return _of_class(error, drivers) if isinstance(error, _STORE_CLASSES) else None
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final, LiteralString
 from offerlog_application.ports.keys import Key, Role, UnknownKeyError
 from offerlog_application.ports.organizations import check_organization
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached, wait_for_lock
+from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
 
 _REMEMBERED_SECONDS: Final = 3.0
 """How long a key is good after it has been looked up. Requests refuse a revoked key within it; what is
@@ -25,13 +25,17 @@ _UNKNOWN_SECONDS: Final = 60.0
 _MOST_REMEMBERED: Final = 10_000
 
 _COLUMNS: LiteralString = "id, organization, role, name, origins, created_at, revoked_at"
-_CREATE: LiteralString = f"""
+_INSERT_KEY: LiteralString = f"""
     INSERT INTO api_keys (id, digest, organization, role, name, origins) VALUES (%s, %s, %s, %s, %s, %s)
     RETURNING {_COLUMNS}
 """
-_FIND: LiteralString = f"SELECT digest, {_COLUMNS} FROM api_keys WHERE id = %s AND revoked_at IS NULL"
-_ALL: LiteralString = f"SELECT {_COLUMNS} FROM api_keys WHERE organization = %s ORDER BY created_at, id"
-_REVOKE: LiteralString = f"""
+_SELECT_GOOD_KEY: LiteralString = (
+    f"SELECT digest, {_COLUMNS} FROM api_keys WHERE id = %s AND revoked_at IS NULL"
+)
+_SELECT_KEYS: LiteralString = (
+    f"SELECT {_COLUMNS} FROM api_keys WHERE organization = %s ORDER BY created_at, id"
+)
+_UPDATE_REVOKED: LiteralString = f"""
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE organization = %s AND id = %s
     RETURNING {_COLUMNS}
 """
@@ -74,21 +78,21 @@ class PostgresKeys:
         text = f"ofl_{role.value}_{key_id}_{secret}"
         asked = (key_id, _digest(text), organization, role.value, name, list(origins))
 
-        def made(row: dict[str, Any]) -> None:
+        def hand_over_key(row: dict[str, Any]) -> None:
             if hand_over is not None:
-                hand_over(_key(row), text)
+                hand_over(_to_key(row), text)
 
-        row = wait_for_lock(lambda: self._written(_CREATE, asked, made))
+        row = wait_for_lock(lambda: self._write(_INSERT_KEY, asked, hand_over_key))
         assert row is not None  # noqa: S101 - INSERT returns what it made
-        return _key(row), text
+        return _to_key(row), text
 
     def remembered(self, text: str) -> Key | None:
         """The good key with this text if it was looked up in the last seconds; asks nobody."""
-        return self._remembered(_digest(text))
+        return self._get_remembered(_digest(text))
 
     def remembered_id(self, key_id: str) -> Key | None:
         """Return the good key with this id if it was looked up just now, without asking the store."""
-        return self._remembered(key_id)
+        return self._get_remembered(key_id)
 
     def was_good(self, text: str) -> bool:
         """Return whether this was a good key's text when it was last looked up, without asking the store."""
@@ -96,14 +100,14 @@ class PostgresKeys:
 
     def is_unknown(self, text: str) -> bool:
         """Return whether this text is known to be no key's, without asking the store."""
-        if _id_of(text) is None:
+        if _parse_id(text) is None:
             return True
-        looked = self._unknown.get(_digest(text))
-        return looked is not None and time.monotonic() - looked < _UNKNOWN_SECONDS
+        looked_up_at = self._unknown.get(_digest(text))
+        return looked_up_at is not None and time.monotonic() - looked_up_at < _UNKNOWN_SECONDS
 
     def find(self, text: str) -> Key | None:
         """The good key with this text; None where there is none."""
-        key_id = _id_of(text)
+        key_id = _parse_id(text)
         if key_id is None:
             return None
         known = self.remembered(text)
@@ -128,39 +132,39 @@ class PostgresKeys:
         self._remember(key_id, found[0], began)
         return found[0]
 
-    def _remembered(self, name: bytes | str) -> Key | None:
+    def _get_remembered(self, name: bytes | str) -> Key | None:
         known = self._known.get(name)
         return known[0] if known is not None and time.monotonic() - known[1] < _REMEMBERED_SECONDS else None
 
     def _look_up(self, key_id: str) -> tuple[Key, bytes] | None:
         """Return a good key and the digest of its text."""
-        with self._gate.passing(_FIND):
-            rows = ask_again(lambda: self._rows(_FIND, key_id))
+        with self._gate.passing(_SELECT_GOOD_KEY):
+            rows = ask_again(lambda: self._select(_SELECT_GOOD_KEY, key_id))
         if not rows:
             return None
         row = rows[0]
         digest = bytes(row.pop("digest"))
-        return _key(row), digest
+        return _to_key(row), digest
 
-    def _remember(self, name: bytes | str, key: Key, looked: float) -> None:
+    def _remember(self, name: bytes | str, key: Key, looked_up_at: float) -> None:
         """Remember a key as of the beginning of its look-up: a revocation may have come meanwhile."""
         with self._lock:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
-            self._known[name] = key, looked
+            self._known[name] = key, looked_up_at
 
-    def _note_unknown(self, digest: bytes, looked: float) -> None:
+    def _note_unknown(self, digest: bytes, looked_up_at: float) -> None:
         with self._lock:
             self._known.pop(digest, None)
-            self._unknown[digest] = looked
+            self._unknown[digest] = looked_up_at
             if len(self._unknown) > _MOST_REMEMBERED:
                 self._unknown.popitem(last=False)
 
-    def _rows(self, statement: LiteralString, asked: str) -> list[dict[str, Any]]:
+    def _select(self, statement: LiteralString, asked: str) -> list[dict[str, Any]]:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return cursor.execute(statement, (asked,)).fetchall()
 
-    def _written(
+    def _write(
         self,
         statement: LiteralString,
         asked: Sequence[Any],
@@ -174,7 +178,7 @@ class PostgresKeys:
 
     def all(self, organization: str) -> Sequence[Key]:
         """The organization's keys, revoked ones too, in order of making."""
-        return [_key(row) for row in ask_again(lambda: self._rows(_ALL, organization))]
+        return [_to_key(row) for row in ask_again(lambda: self._select(_SELECT_KEYS, organization))]
 
     def revoke(self, organization: str, key_id: str) -> Key:
         """Take a key back; it is refused everywhere within seconds.
@@ -182,15 +186,15 @@ class PostgresKeys:
         Raises:
             UnknownKeyError: The organization has none of that id.
         """
-        row = wait_for_lock(lambda: self._written(_REVOKE, (organization, key_id)))
+        row = wait_for_lock(lambda: self._write(_UPDATE_REVOKED, (organization, key_id)))
         if row is None:
             raise UnknownKeyError(key_id)
         with self._lock:
             self._known = {name: one for name, one in self._known.items() if one[0].id != key_id}
-        return _key(row)
+        return _to_key(row)
 
 
-def _id_of(text: str) -> str | None:
+def _parse_id(text: str) -> str | None:
     """Return the id in a key's text; None where the text cannot be a key's."""
     parts = text.split("_", 3)
     if len(parts) != 4 or parts[0] != "ofl" or not (parts[2].isascii() and parts[2].isalnum()):  # noqa: PLR2004 - prefix, role, id and secret
@@ -202,5 +206,5 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _key(row: dict[str, Any]) -> Key:
+def _to_key(row: dict[str, Any]) -> Key:
     return Key(**{**row, "role": Role(row["role"]), "origins": tuple(row["origins"])})

@@ -9,7 +9,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.observability.waiting import announced
-from offerlog_infrastructure.postgres.connections import connect
+from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.store_missing import StoreMissingError
 
 _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
@@ -66,7 +66,7 @@ def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
     """
     known = migrations()
     with (
-        connect(dsn, schema) as connection,
+        open_unlimited(dsn, schema) as connection,
         connection.transaction(),
         connection.cursor(row_factory=tuple_row) as cursor,
     ):

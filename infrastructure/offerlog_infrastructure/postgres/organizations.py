@@ -7,12 +7,14 @@ from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 
-_KNOWN: LiteralString = """
+_KNOWN_ORGANIZATIONS: LiteralString = """
     SELECT organization FROM organizations UNION SELECT organization FROM api_keys
 """
-_SELECT_KNOWN: LiteralString = f"SELECT organization FROM ({_KNOWN}) AS known ORDER BY organization"
+_SELECT_KNOWN: LiteralString = (
+    f"SELECT organization FROM ({_KNOWN_ORGANIZATIONS}) AS known ORDER BY organization"
+)
 _SELECT_WITH_SIGNALS: LiteralString = f"""
-    SELECT organization FROM ({_KNOWN}) AS known
+    SELECT organization FROM ({_KNOWN_ORGANIZATIONS}) AS known
     WHERE EXISTS (SELECT FROM performance_counts AS counts WHERE counts.organization = known.organization)
         OR EXISTS (SELECT FROM refusals WHERE refusals.organization = known.organization)
         OR EXISTS (SELECT FROM parked_signals AS parked WHERE parked.organization = known.organization)
@@ -37,7 +39,7 @@ class PostgresOrganizations:
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        return self._select(_SELECT_KNOWN)
+        return self._select_again(_SELECT_KNOWN)
 
     def names_with_signals(self) -> Sequence[str]:
         """List the organizations that a signal came for, as far as the projections show; sorted.
@@ -45,7 +47,7 @@ class PostgresOrganizations:
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        return self._select(_SELECT_WITH_SIGNALS)
+        return self._select_again(_SELECT_WITH_SIGNALS)
 
     def register(self, organization: str) -> None:
         """Make an organization known before anything is recorded for it; again changes nothing.
@@ -58,9 +60,9 @@ class PostgresOrganizations:
         """
         self._log.secret(organization)
 
-    def _select(self, statement: LiteralString) -> Sequence[str]:
-        return ask_again(lambda: self._names(statement))
+    def _select_again(self, statement: LiteralString) -> Sequence[str]:
+        return ask_again(lambda: self._select_names(statement))
 
-    def _names(self, statement: LiteralString) -> Sequence[str]:
+    def _select_names(self, statement: LiteralString) -> Sequence[str]:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return [row["organization"] for row in cursor.execute(statement).fetchall()]

@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-_FIND: LiteralString = """
+_SELECT_STRONGEST_LOCK: LiteralString = """
     WITH strong AS (
         SELECT coalesce(i.indrelid, l.relation) AS relation, l.pid, l.granted,
             array_position(%(modes)s::text[], l.mode) AS strength
@@ -23,7 +23,7 @@ _FIND: LiteralString = """
 _MODES: Final = ["AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"]
 """Locks that stop writes of others, the strongest first; that one stops reads as well."""
 
-_LIMIT: Final = b"SET LOCAL statement_timeout = '1s'"
+_SET_TIME_LIMIT: Final = b"SET LOCAL statement_timeout = '1s'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ def find_lock(connection: Connection[Any], table: str | None) -> TableLock | Non
         psycopg.Error: The server does not say it within a second.
     """
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(_LIMIT)
-        row = cursor.execute(_FIND, {"modes": _MODES, "table": table}).fetchone()
+        cursor.execute(_SET_TIME_LIMIT)
+        row = cursor.execute(_SELECT_STRONGEST_LOCK, {"modes": _MODES, "table": table}).fetchone()
     if row is None:
         return None
     name, pid, is_granted, statement = row
     does = "holds it" if is_granted else "waits for it, and others wait behind"
-    return TableLock(name, f"process {pid} of the server, {_command(statement)}, {does}")
+    return TableLock(name, f"process {pid} of the server, {_first_words(statement)}, {does}")
 
 
-def _command(statement: str) -> str:
+def _first_words(statement: str) -> str:
     """The words that a statement begins with, such as VACUUM FULL; no name and no value of it."""
     words: list[str] = []
     for word in statement.split():

@@ -16,12 +16,12 @@ from psycopg.rows import DictRow, tuple_row
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_application.reading.read_models import Lookup, ReplicaStaleError
-from offerlog_infrastructure.disk_room import no_room
+from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.log.pages import READ_PAGE, EventRow
+from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, PositionedRow
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
 
 _PAGE: Final = 5_000
@@ -118,7 +118,9 @@ class SuppressionReplica:
             except Exception as raised:  # noqa: BLE001 - it goes on as soon as it can; the age says the rest
                 error: Exception = raised
                 if isinstance(raised, lmdb.Error):  # which names no file
-                    error = ReplicaFolderError(self._store.folder, f"{raised}{no_room(self._store.folder)}")
+                    error = ReplicaFolderError(
+                        self._store.folder, f"{raised}{full_disk_hint(self._store.folder)}"
+                    )
                 self.error = error
                 self._trouble.note(error)
                 self._stopped.wait(_AGAIN_SECONDS)
@@ -148,7 +150,7 @@ class SuppressionReplica:
         if position is None or position > safe or self._store.source() != source:
             position = self._copy(cursor, source)
         while position < safe and not self._stopped.is_set():
-            rows = cursor.execute(READ_PAGE, (position, safe, _PAGE), prepare=True).fetchall()
+            rows = cursor.execute(SELECT_PAGE, (position, safe, _PAGE), prepare=True).fetchall()
             if not rows:  # a position without an event may be drawn again after a crash: none is ever kept
                 break
             # An event that cannot be read may suppress: stand still and grow old rather than leave it out.
@@ -200,7 +202,7 @@ def _last_event(cursor: Cursor[Any], position: int) -> bytes:
     return b"" if row is None else _mark(row)
 
 
-def _mark(row: EventRow) -> bytes:
+def _mark(row: PositionedRow) -> bytes:
     position, stream, version, topic, state = row
     told = b"%d %b %d %b " % (position, stream.bytes, version, topic.encode())
     return blake2b(told + state, digest_size=20).digest()

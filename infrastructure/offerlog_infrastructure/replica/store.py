@@ -22,7 +22,7 @@ from offerlog_application.projections.suppression import SuppressionKey, Suppres
 from offerlog_application.reading.read_models import Suppression
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.lifecycle import State
-from offerlog_infrastructure.disk_room import no_room
+from offerlog_infrastructure.disk_space import full_disk_hint
 
 _MAP_BYTES: Final = 1 << 36
 """How far the file may grow; it takes no more disk than it holds."""
@@ -114,7 +114,7 @@ class ReplicaStore:
                 "this process may not use 64 GiB of address space; raise the limit (`ulimit -v unlimited`)",
             ) from error
         except (lmdb.Error, OSError) as error:
-            raise ReplicaFolderError(parent, f"{_words(error)}{no_room(parent)}") from error
+            raise ReplicaFolderError(parent, f"{_words(error)}{full_disk_hint(parent)}") from error
 
     @classmethod
     def _opened(cls, folder: Path, lock: int) -> Self:

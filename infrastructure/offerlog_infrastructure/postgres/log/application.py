@@ -13,8 +13,8 @@ from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_infrastructure.postgres.connections import (
     StoreConnection,
     StorePool,
+    connection_arguments,
     open_connection,
-    parameters,
 )
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
@@ -37,7 +37,7 @@ _IDLE_IN_TRANSACTION_SECONDS = "10"
 READERS_LOCK_TIMEOUT = "5s"
 """How long a reader waits for the tables while a rebuild switches them: longer than a switch ever takes."""
 
-_READING = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "10"}
+_READING_POOL = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "10"}
 """As many as there are threads that read in the HTTP service, so that no kind of read waits for another."""
 
 
@@ -60,13 +60,13 @@ class LogFactory(PostgresFactory):
     ) -> None:
         super().__init__(env)
         datastore = self.datastore
-        asked = datastore.pool  # never opened: made by the library of what the environment says
+        library_pool = datastore.pool  # never opened: made by the library of what the environment says
         idle_in_transaction = datastore.idle_in_transaction_session_timeout
         pool = StorePool(
-            parameters(dsn, datastore.schema, lock_timeout),
-            least=asked.min_size,
-            most=asked.max_size,
-            patience=asked.timeout,
+            connection_arguments(dsn, datastore.schema, lock_timeout),
+            least=library_pool.min_size,
+            most=library_pool.max_size,
+            patience=library_pool.timeout,
             answer_within=answer_within,
             prepare=lambda connection: connection.prepare(idle_in_transaction),
             troubles=troubles,
@@ -105,7 +105,7 @@ class OfferlogApplication(Application[UUID]):
         self._disk = LocalDisk(folder)
         self.troubles = TroubleCounts()
         super().__init__({**(env or {}), "POSTGRES_SCHEMA": schema})
-        reading = Environment(self.name, {**self.env, **_READING})
+        reading = Environment(self.name, {**self.env, **_READING_POOL})
         self.reading = LogFactory(
             reading,
             dsn,
@@ -166,7 +166,7 @@ class OfferlogApplication(Application[UUID]):
             OperationalError: The server cannot be reached.
         """
         schema = self.log.datastore.schema
-        arguments = parameters(self.dsn, schema, _LOCK_TIMEOUT)
+        arguments = connection_arguments(self.dsn, schema, _LOCK_TIMEOUT)
         connection = open_connection(arguments, float(_IDLE_IN_TRANSACTION_SECONDS))
         connection.answer_within = answer_within
         return connection

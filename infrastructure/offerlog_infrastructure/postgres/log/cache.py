@@ -19,7 +19,7 @@ class OfferCache:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._held = 0
+        self._events = 0
         self._offers: OrderedDict[UUID, tuple[VisitorOffer, bytes]] = OrderedDict()
 
     def get(self, stream: UUID) -> tuple[VisitorOffer, bytes]:
@@ -30,8 +30,8 @@ class OfferCache:
         """Remember; those that were put longest ago are forgotten."""
         before = self._offers.pop(offer.id, None)
         if before is not None:
-            self._held -= before[0].version
+            self._events -= before[0].version
         self._offers[offer.id] = offer, state
-        self._held += offer.version
-        while self._held > self._size and len(self._offers) > 1:
-            self._held -= self._offers.popitem(last=False)[1][0].version
+        self._events += offer.version
+        while self._events > self._size and len(self._offers) > 1:
+            self._events -= self._offers.popitem(last=False)[1][0].version

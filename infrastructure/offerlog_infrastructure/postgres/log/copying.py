@@ -16,7 +16,7 @@ from offerlog_infrastructure.postgres.log.mapper import EventRow
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
 """The tables of the refusal log; no event goes there."""
 
-_LINE: Final = re.compile(r"COPY \w+\D+(\d+)")
+_LINE_NUMBER: Final = re.compile(r"COPY \w+\D+(\d+)")
 """Where an error's context names the row at fault, in whatever language the server speaks."""
 
 
@@ -43,12 +43,12 @@ def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[Event
             for row in rows:
                 write(row)
     except (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable) as error:
-        line = _LINE.search(error.diag.context or "")
+        line = _LINE_NUMBER.search(error.diag.context or "")
         if line is None:
             raise
-        at_fault = rows[int(line[1]) - 1].originator_id
+        stream = rows[int(line[1]) - 1].originator_id
         waiting = isinstance(error, psycopg.errors.LockNotAvailable)
-        raise StreamConflictError(at_fault, waiting=waiting) from error
+        raise StreamConflictError(stream, waiting=waiting) from error
 
 
 def copy_refusals(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:

@@ -23,7 +23,7 @@ _COOKIE: Final = "cookie"
 _ID_BYTES: Final = 16
 
 
-class Who(msgspec.Struct, array_like=True, frozen=True):
+class EncodedVisitor(msgspec.Struct, array_like=True, frozen=True):
     """What identifies the visitor; `customer_id` is text, or the 16 bytes of a lower-case UUID."""
 
     customer_id: Any
@@ -32,7 +32,7 @@ class Who(msgspec.Struct, array_like=True, frozen=True):
     raw: bytes | None = None
 
 
-class Stored(msgspec.Struct, array_like=True, frozen=True):
+class EncodedEvent(msgspec.Struct, array_like=True, frozen=True):
     """The array; times are microseconds, `recorded` since 1970, the others before it.
 
     Attributes:
@@ -43,7 +43,7 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     recorded: int
     ids: bytes
     organization: str
-    who: Who
+    who: EncodedVisitor
     occurred_before: int = 0
     action_number: int = 0
     offered_before: int = 0
@@ -57,44 +57,44 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
     error_message: str | None = None
 
 
-_DEFAULTS: Final = Stored.__struct_defaults__
-_REQUIRED: Final = len(Stored.__struct_fields__) - len(_DEFAULTS)
+_DEFAULTS: Final = EncodedEvent.__struct_defaults__
+_REQUIRED: Final = len(EncodedEvent.__struct_fields__) - len(_DEFAULTS)
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Stored).decode
+_decode = msgspec.msgpack.Decoder(EncodedEvent).decode
 
 
-class _Shape(NamedTuple):
+class _KindEncoding(NamedTuple):
     """What a kind of event tells."""
 
-    report: bool
-    lifecycle: bool
+    is_signal: bool
+    is_lifecycle: bool
     details: Callable[[Any], tuple[Any, ...] | None]
     read_details: Callable[[tuple[Any, ...]], dict[str, Any]] | None
 
 
-class _Whose(msgspec.Struct, array_like=True, frozen=True):
-    """The first fields of `Stored`; the others are passed over."""
+class _Prefix(msgspec.Struct, array_like=True, frozen=True):
+    """The first fields of `EncodedEvent`; the others are passed over."""
 
     recorded: int
     ids: bytes
     organization: str
 
 
-_decode_whose = msgspec.msgpack.Decoder(_Whose).decode
+_decode_prefix = msgspec.msgpack.Decoder(_Prefix).decode
 
 
-def map_of_state(state: bytes) -> tuple[str, str]:
+def decode_action_map(state: bytes) -> tuple[str, str]:
     """Return organization and action map of a stored event, for a fraction of what reading it whole costs.
 
     Raises:
         msgspec.MsgspecError: The bytes are not a stored event.
     """
-    whose = _decode_whose(state)
-    return whose.organization, _hyphenated(whose.ids[:_ID_BYTES])
+    prefix = _decode_prefix(state)
+    return prefix.organization, _hyphenated(prefix.ids[:_ID_BYTES])
 
 
-def state_of(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
     """The event as stored, without its stream, version and name."""
     who, recorded = event.visitor, event.recorded_at
     visitor: list[Any] = [_compact_id(who.customer_id), _id_bytes(who.session_id)]
@@ -102,7 +102,7 @@ def state_of(event: Event) -> bytes:
         visitor += who.customer_id_type, who.raw
     elif who.customer_id_type != _COOKIE:
         visitor.append(who.customer_id_type)
-    details = _shape(type(event)).details(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    details = _kind_encoding(type(event)).details(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
     ids = event.action_map_id + event.action_id
     values: list[Any] = [(recorded - _EPOCH) // _MICROSECOND, b"", event.organization, visitor]
     if isinstance(event, SignalEvent):
@@ -129,20 +129,20 @@ def state_of(event: Event) -> bytes:
     return _encode(values)
 
 
-def told_by(state: bytes, event: type[Event]) -> dict[str, Any]:
+def decode_fields(state: bytes, event: type[Event]) -> dict[str, Any]:
     """Every field of a stored event but its stream and version.
 
     Raises:
         msgspec.DecodeError: The bytes are no such array.
         ValueError: A detail is not what this kind of event tells.
     """
-    stored, shape = _decode(state), _shape(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    stored, kind = _decode(state), _kind_encoding(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
     recorded, ids = _EPOCH + stored.recorded * _MICROSECOND, stored.ids
-    told: dict[str, Any]
-    if shape.report:  # in one go: a dictionary that grows costs more than all of its values
+    fields: dict[str, Any]
+    if kind.is_signal:  # in one go: a dictionary that grows costs more than all of its values
         before, event_id = stored.occurred_before, ids[2 * _ID_BYTES :]
         occurred = recorded - before * _MICROSECOND if before else recorded
-        told = {
+        fields = {
             "organization": stored.organization,
             "visitor": _visitor(stored.who),
             "action_map_id": _id_text(ids[:_ID_BYTES]),
@@ -158,27 +158,27 @@ def told_by(state: bytes, event: type[Event]) -> dict[str, Any]:
             "error_message": stored.error_message,
             "timeout_seconds": stored.timeout_seconds,
         }
-        if shape.lifecycle:
-            told["action_number"] = stored.action_number
-            told["offered_at"] = (
+        if kind.is_lifecycle:
+            fields["action_number"] = stored.action_number
+            fields["offered_at"] = (
                 occurred
                 if stored.offered_before == before
                 else recorded - stored.offered_before * _MICROSECOND
             )
     else:
-        told = {
+        fields = {
             "organization": stored.organization,
             "visitor": _visitor(stored.who),
             "action_map_id": _id_text(ids[:_ID_BYTES]),
             "action_id": _id_text(ids[_ID_BYTES:]),
             "recorded_at": recorded,
         }
-    if shape.read_details is not None:
-        told |= shape.read_details(stored.details or ())
-    return told
+    if kind.read_details is not None:
+        fields |= kind.read_details(stored.details or ())
+    return fields
 
 
-def _visitor(who: Who) -> EventVisitor:
+def _visitor(who: EncodedVisitor) -> EventVisitor:
     customer_id = who.customer_id
     return EventVisitor.of(
         {
@@ -191,7 +191,7 @@ def _visitor(who: Who) -> EventVisitor:
 
 
 @cache
-def _shape(event: type[Any]) -> _Shape:
+def _kind_encoding(event: type[Any]) -> _KindEncoding:
     details: Callable[[Any], tuple[Any, ...] | None] = lambda _: None  # noqa: E731 - one of five values
     read: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
     if issubclass(event, Rejected):
@@ -202,7 +202,7 @@ def _shape(event: type[Any]) -> _Shape:
         details, read = (lambda f: (f.parked_state,)), (lambda d: {"parked_state": State(*d)})
     elif issubclass(event, OfferRefused):
         details, read = _refusal_details, _read_refusal_details
-    return _Shape(issubclass(event, SignalEvent), issubclass(event, LifecycleEvent), details, read)
+    return _KindEncoding(issubclass(event, SignalEvent), issubclass(event, LifecycleEvent), details, read)
 
 
 def _parked_details(event: SignalParked) -> tuple[Any, ...]:

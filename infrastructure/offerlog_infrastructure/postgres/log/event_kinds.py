@@ -6,13 +6,13 @@ from typing import LiteralString
 from psycopg.rows import tuple_row
 
 from offerlog_application.reading.read_models import StoredKind
-from offerlog_infrastructure.postgres.connections import unlimited
+from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 
 # Each kind's first and last event, and one from each hundredth of the log's positions.
-_KINDS: LiteralString = """
+_SELECT_KINDS_AND_SAMPLES: LiteralString = """
     WITH kinds AS (
         SELECT topic, count(*) AS events, min(notification_id) AS first, max(notification_id) AS last
         FROM offerlog_events GROUP BY topic
@@ -41,8 +41,8 @@ class PostgresEventKinds:
             store_reached(self._application.reading),
             self._application.reading.get_connection() as connection,
         ):
-            unlimited(connection)  # it reads the whole log
-            rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_KINDS).fetchall()
+            lift_answer_limit(connection)  # it reads the whole log
+            rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_SELECT_KINDS_AND_SAMPLES).fetchall()
         found: dict[str, StoredKind] = {}
         for topic, events, first, last, stream, version, state in rows:
             before = found.get(topic)

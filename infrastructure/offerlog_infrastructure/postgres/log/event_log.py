@@ -15,17 +15,17 @@ from offerlog_domain.lifecycle import LONGEST_ACTION
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
+from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.cache import OfferCache
 from offerlog_infrastructure.postgres.log.copying import REFUSAL_TABLES
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.mapper import EventRow
-from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 
-_LOAD: LiteralString = """
+_SELECT_NEWER_EVENTS: LiteralString = """
     SELECT e.originator_id, e.originator_version, e.topic, e.state
     FROM unnest(%s::text::uuid[], %s::text::int[]) AS known (id, version)
     CROSS JOIN LATERAL (
@@ -35,24 +35,24 @@ _LOAD: LiteralString = """
 """
 """What is newer than what is known, and the last event that is known: it must still be there."""
 
-_NEWEST: LiteralString = """
+_SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
     SELECT originator_version, topic, state FROM offerlog_events
     WHERE originator_id = %s AND topic = ANY(%s)
     ORDER BY originator_version DESC LIMIT %s
 """
 """Only the newest action moves, so the last lifecycle events of a stream are all of it."""
 
-_REMEMBERED: Final = 50_000
+_CACHED_EVENTS: Final = 50_000
 """How many events the visitor-offers that a process remembers may hold; each takes about a kilobyte."""
 
-_LONG: Final = 100
+_EVENTS_WORTH_CACHING: Final = 100
 """A load that reads so many events of a visitor-offer is remembered, also where no event follows from it: a
 crowded one may refuse signals for ever without any."""
 
-_MAKE_KEY: LiteralString = """
+_INSERT_ORGANIZATION: LiteralString = """
     INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
 """
-_READ_KEY: Final[LiteralString] = "SELECT secret FROM organizations WHERE organization = %s"
+_SELECT_ORGANIZATION: Final[LiteralString] = "SELECT secret FROM organizations WHERE organization = %s"
 
 
 class PostgresLog:
@@ -71,7 +71,7 @@ class PostgresLog:
         self._application = application
         self._quota = quota
         self._mapper = application.event_mapper
-        self._cache = OfferCache(_REMEMBERED)
+        self._cache = OfferCache(_CACHED_EVENTS)
         self._finder = HeldStreamsFinder(application.connect)
         self._secrets: dict[str, bytes] = {}
         self._gate = LockGate()
@@ -88,7 +88,7 @@ class PostgresLog:
         missing = {stream for stream, offer in offers.items() if offer.version}
         states: dict[UUID, bytes] = {}
         event = self._mapper.event
-        for stream, version, topic, state in self._newer(offers):
+        for stream, version, topic, state in self._select_newer_events(offers):
             offer = offers[stream]
             if version != offer.version:
                 offers[stream] = evolve(offer, event(stream, version, topic, state))
@@ -97,15 +97,22 @@ class PostgresLog:
                 missing.discard(stream)
         if missing:  # the store has lost, or never had, what this process remembers
             offers |= {stream: VisitorOffer(stream) for stream in missing}
-            for stream, version, topic, state in self._newer({stream: offers[stream] for stream in missing}):
+            for stream, version, topic, state in self._select_newer_events(
+                {stream: offers[stream] for stream in missing}
+            ):
                 offers[stream] = evolve(offers[stream], event(stream, version, topic, state))
                 states[stream] = state
         for stream, state in states.items():
-            if offers[stream].version - known[stream][0].version >= _LONG or stream in missing:
+            if (
+                offers[stream].version - known[stream][0].version >= _EVENTS_WORTH_CACHING
+                or stream in missing
+            ):
                 self._cache.put(offers[stream], state)
         return offers
 
-    def _newer(self, offers: Mapping[UUID, VisitorOffer]) -> Sequence[tuple[UUID, int, str, bytes]]:
+    def _select_newer_events(
+        self, offers: Mapping[UUID, VisitorOffer]
+    ) -> Sequence[tuple[UUID, int, str, bytes]]:
         """The events of these streams from the version that each is at, stream by stream in order."""
         # As text: the driver takes arrays apart in Python, which costs more than the look-up itself.
         ids = ",".join([f"{stream.int:032x}" for stream in offers])
@@ -115,7 +122,9 @@ class PostgresLog:
             self._application.log.datastore.get_connection() as connection,
         ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            return cursor.execute(_LOAD, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True).fetchall()
+            return cursor.execute(
+                _SELECT_NEWER_EVENTS, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True
+            ).fetchall()
 
     def append(
         self,
@@ -136,17 +145,17 @@ class PostgresLog:
         if not hurried:
             self._finder.release()  # whoever made it necessary is gone
         # All writers take streams in one order, so that no two ever wait for each other.
-        rows = sorted(map(self._mapper.row, events), key=_stream_order)
+        rows = sorted(map(self._mapper.row, events), key=_get_stream_order)
         try:
             if refusals and self._quota is not None:
-                refusals = self._within_quota(refusals, self._quota)
+                refusals = self._apply_quota(refusals, self._quota)
             with store_reached(self._application.log.datastore):
                 position = self._application.log.append(rows, refusals, hurried=hurried)
         except BaseException as error:
             if self._quota is not None:
                 self._quota.forget()
             if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
-                raise _refusals_locked(error) from error
+                raise _to_refusals_locked(error) from error
             raise
         last = {row.originator_id: row.state for row in rows}
         for offer in offers:
@@ -155,12 +164,12 @@ class PostgresLog:
         return position
 
     @staticmethod
-    def _within_quota(refusals: Sequence[Refusal], quota: "TextQuota") -> Sequence[Refusal]:
+    def _apply_quota(refusals: Sequence[Refusal], quota: "TextQuota") -> Sequence[Refusal]:
         try:
             return quota.apply(refusals)
         except StoreUnavailableError as error:
             if error.trouble is StoreTrouble.LOCKED:  # it reads nothing but tables of the refusal log
-                raise _refusals_locked(error) from error
+                raise _to_refusals_locked(error) from error
             raise
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
@@ -178,9 +187,9 @@ class PostgresLog:
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        return ask_again(self._last)
+        return ask_again(self._select_last)
 
-    def _last(self) -> int:
+    def _select_last(self) -> int:
         with store_reached(self._application.log.datastore):
             return int(self._application.log.max_notification_id() or 0)
 
@@ -195,12 +204,14 @@ class PostgresLog:
         """
         topics = self._mapper.topics(LifecycleEvent)
         with (
-            self._gate.passing(_NEWEST),
+            self._gate.passing(_SELECT_LAST_LIFECYCLE_EVENTS),
             store_reached(self._application.reading),
             self._application.reading.get_connection() as connection,
         ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            stored = cursor.execute(_NEWEST, (stream, topics, LONGEST_ACTION), prepare=True).fetchall()
+            stored = cursor.execute(
+                _SELECT_LAST_LIFECYCLE_EVENTS, (stream, topics, LONGEST_ACTION), prepare=True
+            ).fetchall()
         events: list[LifecycleEvent] = []
         for version, topic, state in stored:
             event = self._mapper.event(stream, version, topic, state)
@@ -224,38 +235,38 @@ class PostgresLog:
         if known is not None:
             return known
         # No lock of ours: several threads may find, or make, the same one.
-        with self._gate.passing(_READ_KEY):
-            secret = ask_again(lambda: self._stored_secret(organization))
+        with self._gate.passing(_SELECT_ORGANIZATION):
+            secret = ask_again(lambda: self._select_secret(organization))
         if secret is None:
-            with self._gate.passing(_MAKE_KEY):
-                secret = ask_again(lambda: self._made_secret(organization))
+            with self._gate.passing(_INSERT_ORGANIZATION):
+                secret = ask_again(lambda: self._insert_secret(organization))
         self._secrets[organization] = secret
         return secret
 
-    def _stored_secret(self, organization: str) -> bytes | None:
+    def _select_secret(self, organization: str) -> bytes | None:
         with (
             store_reached(self._application.log.datastore),
             self._application.log.datastore.cursor() as cursor,
         ):
-            row = cursor.execute(_READ_KEY, (organization,)).fetchone()
+            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
             return None if row is None else bytes(row["secret"])
 
-    def _made_secret(self, organization: str) -> bytes:
+    def _insert_secret(self, organization: str) -> bytes:
         with (
             store_reached(self._application.log.datastore),
             self._application.log.datastore.cursor() as cursor,
         ):
-            cursor.execute(_MAKE_KEY, (organization, secrets.token_bytes(32)))
-            row = cursor.execute(_READ_KEY, (organization,)).fetchone()
+            cursor.execute(_INSERT_ORGANIZATION, (organization, secrets.token_bytes(32)))
+            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
             assert row is not None  # noqa: S101 - the statement before made it
             return bytes(row["secret"])
 
 
-def _refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:
+def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:
     known = error.table in REFUSAL_TABLES
     table, holder = (error.table, error.holder) if known else (None, "")
     return RefusalsLockedError(error.detail, error.trouble, table=table, holder=holder)
 
 
-def _stream_order(row: EventRow) -> int:
+def _get_stream_order(row: EventRow) -> int:
     return row.originator_id.int

@@ -17,12 +17,12 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import HeldStreams
 
-_A_CONNECTION: Final = 25
+_KEYS_PER_CONNECTION: Final = 25
 """How many keys are tried on one connection before another one is worth its making."""
 
 _MOST_CONNECTIONS: Final = 16
 
-_ARGUMENTS: LiteralString = """
+_SET_ARGUMENTS: LiteralString = """
     SELECT set_config('lock_timeout', '1ms', true),
         set_config('offerlog.ids', %s, true), set_config('offerlog.versions', %s, true),
         set_config('offerlog.seconds', %s, true)
@@ -54,7 +54,7 @@ _TRY_KEYS: LiteralString = """
     END $$
 """
 
-_ANSWERS: LiteralString = "SELECT current_setting('offerlog.tried'), current_setting('offerlog.held')"
+_SELECT_RESULT: LiteralString = "SELECT current_setting('offerlog.tried'), current_setting('offerlog.held')"
 
 
 class HeldStreamsFinder:
@@ -80,20 +80,20 @@ class HeldStreamsFinder:
             psycopg.OperationalError: The server cannot be reached, or has no connection left.
         """
         keys = list(versions.items())
-        most = min(_MOST_CONNECTIONS, 1 + len(keys) // _A_CONNECTION) if urgent else 1
-        with ThreadPoolExecutor(most, "offerlog-find-held") as pool:
-            self._connections += pool.map(lambda _: self._connect(), range(most - len(self._connections)))
+        count = min(_MOST_CONNECTIONS, 1 + len(keys) // _KEYS_PER_CONNECTION) if urgent else 1
+        with ThreadPoolExecutor(count, "offerlog-find-held") as pool:
+            self._connections += pool.map(lambda _: self._connect(), range(count - len(self._connections)))
             try:
-                shares = [keys[n::most] for n in range(most)]
-                found = list(
-                    pool.map(lambda n: _try_keys(self._connections[n], shares[n], seconds), range(most))
+                shares = [keys[n::count] for n in range(count)]
+                results = list(
+                    pool.map(lambda n: _try_keys(self._connections[n], shares[n], seconds), range(count))
                 )
             except psycopg.Error:
                 self.release()
                 raise
         return HeldStreams(
-            frozenset().union(*(one.held for one in found)),
-            frozenset().union(*(one.unknown for one in found)),
+            frozenset().union(*(one.held for one in results)),
+            frozenset().union(*(one.unknown for one in results)),
         )
 
     def release(self) -> None:
@@ -111,9 +111,9 @@ def _try_keys(connection: Connection[Any], keys: Sequence[tuple[UUID, int]], sec
         connection.transaction(force_rollback=True),
         connection.cursor(row_factory=tuple_row) as cursor,
     ):
-        cursor.execute(_ARGUMENTS, (f"{{{ids}}}", f"{{{versions}}}", f"{seconds:f}"))
+        cursor.execute(_SET_ARGUMENTS, (f"{{{ids}}}", f"{{{versions}}}", f"{seconds:f}"))
         cursor.execute(_TRY_KEYS)
-        row = cursor.execute(_ANSWERS).fetchone()
+        row = cursor.execute(_SELECT_RESULT).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     tried = int(row[0])
     held = frozenset(keys[int(n) - 1][0] for n in row[1].split(",") if n)

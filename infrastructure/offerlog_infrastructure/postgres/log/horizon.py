@@ -34,7 +34,7 @@ class SafeHorizon:
         self._sequence = f'"{schema}"."{table}_notification_id_seq"'
         self._pending: tuple[float, int, frozenset[str]] | None = None
 
-    def stuck_for(self) -> float:
+    def seconds_stuck(self) -> float:
         """Seconds for which writers have kept the horizon from moving; 0 where none does."""
         return time.monotonic() - self._pending[0] if self._pending is not None else 0.0
 
@@ -44,34 +44,36 @@ class SafeHorizon:
         Reading pages up to it needs a snapshot taken after this returns. The cursor's transaction must
         not hold the lock itself.
         """
-        looked = time.monotonic()
-        drawn = self._drawn(cursor)  # before the look at the locks: the order is what makes it safe
-        writing = self._writing(cursor)
-        if not writing:
-            self._pending, self.position, self.as_of = None, drawn, looked
+        started = time.monotonic()
+        drawn = self._select_last_drawn(
+            cursor
+        )  # before the look at the locks: the order is what makes it safe
+        writers = self._select_writers(cursor)
+        if not writers:
+            self._pending, self.position, self.as_of = None, drawn, started
             return drawn
         if self._pending is not None:
-            began, bound, awaited = self._pending
-            awaited &= writing
-            if awaited:
-                self._pending = began, bound, awaited
+            pending_since, bound, awaited_writers = self._pending
+            awaited_writers &= writers
+            if awaited_writers:
+                self._pending = pending_since, bound, awaited_writers
                 return self.position
-            self.position, self.as_of = bound, began
-        self._pending = looked, drawn, writing
+            self.position, self.as_of = bound, pending_since
+        self._pending = started, drawn, writers
         return self.position
 
-    def _drawn(self, cursor: Cursor[Any]) -> int:
-        cursor.execute(_DRAWN, (self._sequence,), prepare=True)
+    def _select_last_drawn(self, cursor: Cursor[Any]) -> int:
+        cursor.execute(_SELECT_LAST_DRAWN, (self._sequence,), prepare=True)
         row = cursor.fetchone()
         return int((row["drawn"] if row else 0) or 0)
 
-    def _writing(self, cursor: Cursor[Any]) -> frozenset[str]:
-        cursor.execute(_WRITING, (self.table,), prepare=True)
+    def _select_writers(self, cursor: Cursor[Any]) -> frozenset[str]:
+        cursor.execute(_SELECT_WRITERS, (self.table,), prepare=True)
         return frozenset(row["virtualtransaction"] for row in cursor.fetchall())
 
 
-_DRAWN: LiteralString = "SELECT pg_sequence_last_value(%s::regclass) AS drawn"
-_WRITING: LiteralString = """
+_SELECT_LAST_DRAWN: LiteralString = "SELECT pg_sequence_last_value(%s::regclass) AS drawn"
+_SELECT_WRITERS: LiteralString = """
     SELECT virtualtransaction FROM pg_locks
     WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -15,7 +15,7 @@ from psycopg import Cursor
 HUNG_SECONDS: Final = 10
 """How long a session may wait for its client inside a transaction: as long as an idle one may."""
 
-_SILENT: LiteralString = """
+_SELECT_SILENT_SESSIONS: LiteralString = """
     SELECT a.pid, a.state_change, coalesce(c.bytes_processed, 0) AS received
     FROM pg_stat_activity a LEFT JOIN pg_stat_progress_copy c USING (pid)
     WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
@@ -30,15 +30,17 @@ _SILENT: LiteralString = """
       )
 """
 
-_END: LiteralString = "SELECT pg_terminate_backend(%s)"
+_TERMINATE_SESSION: LiteralString = "SELECT pg_terminate_backend(%s)"
 
-Silent = frozenset[tuple[int, datetime, int]]
+SilentSessions = frozenset[tuple[int, datetime, int]]
 """Sessions that wait for their clients: pid, since when, and the bytes of their COPY that have come."""
 
 _log = logging.getLogger(__name__)
 
 
-def end_hung_sessions(cursor: Cursor[Any], events_table: str, lock_space: int, before: Silent) -> Silent:
+def end_hung_sessions(
+    cursor: Cursor[Any], events_table: str, lock_space: int, previous: SilentSessions
+) -> SilentSessions:
     """End every session that writes events or owns a view, and whose client has been silent for too long.
 
     A session is ended when two looks find that nothing has come in between, so a COPY over a slow
@@ -50,14 +52,14 @@ def end_hung_sessions(cursor: Cursor[Any], events_table: str, lock_space: int, b
         cursor: In auto-commit mode, as the database user of the sessions.
         events_table: The quoted name of the events table, with its schema.
         lock_space: The first key of the projectors' advisory locks.
-        before: The answer of the look before; empty at the first one.
+        previous: The result of the call before; empty at the first one.
 
     Returns:
         The sessions that are silent now.
     """
-    found = cursor.execute(_SILENT, (HUNG_SECONDS, lock_space, events_table)).fetchall()
+    found = cursor.execute(_SELECT_SILENT_SESSIONS, (HUNG_SECONDS, lock_space, events_table)).fetchall()
     silent = frozenset((row["pid"], row["state_change"], row["received"]) for row in found)
-    for pid, since, _ in silent & before:
-        cursor.execute(_END, (pid,))
+    for pid, since, _ in silent & previous:
+        cursor.execute(_TERMINATE_SESSION, (pid,))
         _log.warning("ended session %d of PostgreSQL: its client has sent nothing since %s", pid, since)
     return silent

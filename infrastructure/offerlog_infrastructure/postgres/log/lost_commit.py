@@ -41,14 +41,14 @@ class LostCommit:
         self._events = events
         self._refusals = refusals
 
-    def committed(self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
+    def was_committed(self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
         """Whether the transaction was committed; asks until there is an answer.
 
         Raises:
             OutcomeUnknownError: There was none in a minute; in five seconds, where the disk is full.
         """
-        began = time.monotonic()
-        because: StoreUnavailableError | None = None
+        started = time.monotonic()
+        trouble: StoreUnavailableError | None = None
         while True:
             try:
                 with store_reached(self._datastore), self._datastore.cursor() as cursor:
@@ -58,19 +58,19 @@ class LostCommit:
                     if status == "aborted":
                         return False
                     if status == "committed":
-                        return self._stored(cursor, events, refusals)
+                        return self._is_stored(cursor, events, refusals)
             except StoreUnavailableError as error:  # still away, or away again: ask again
-                because = error
+                trouble = error
             except ClosedError:  # which would say that nothing was stored
                 pass
             except DataError:  # "in the future": the server crashed before anything of it was on disk
                 return False
-            is_full = because is not None and because.trouble is StoreTrouble.DISK_FULL
-            if time.monotonic() - began > (_FULL_DISK_SECONDS if is_full else _SECONDS):
-                raise OutcomeUnknownError(xid, because) from because
+            is_full = trouble is not None and trouble.trouble is StoreTrouble.DISK_FULL
+            if time.monotonic() - started > (_FULL_DISK_SECONDS if is_full else _SECONDS):
+                raise OutcomeUnknownError(xid, trouble) from trouble
             time.sleep(0.05)
 
-    def _stored(
+    def _is_stored(
         self, cursor: Cursor[DictRow], events: Sequence[EventRow], refusals: Sequence[Refusal]
     ) -> bool:
         """Whether what was to be committed is there: after a crash, another one may have got the number."""

@@ -11,7 +11,7 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import EVENTS
-from offerlog_infrastructure.postgres.log.event_encoding import state_of, told_by
+from offerlog_infrastructure.postgres.log.event_encoding import decode_fields, encode_event
 
 Upcaster = Callable[[bytes], bytes]
 """Turns the stored state of one version into that of the next."""
@@ -62,11 +62,11 @@ class EventMapper(Mapper[UUID]):
             topic: (event, ()) for event, topic in self._topics.items()
         }
         for event in events:
-            for written in range(1, event.stored_version):
+            for version in range(1, event.stored_version):
                 steps = tuple(
-                    upcasters[event.stored_name, version] for version in range(written, event.stored_version)
+                    upcasters[event.stored_name, step] for step in range(version, event.stored_version)
                 )
-                self._readers[f"{event.stored_name}.{written}"] = event, steps
+                self._readers[f"{event.stored_name}.{version}"] = event, steps
 
     def topics(self, kind: type[Event]) -> list[str]:
         """Every stored name and version under which this kind of event, or a special case of it, is read."""
@@ -75,7 +75,7 @@ class EventMapper(Mapper[UUID]):
     def row(self, event: Event) -> EventRow:
         """One event as the log keeps it."""
         return EventRow(
-            event.originator_version, event.originator_id, self._topics[type(event)], state_of(event)
+            event.originator_version, event.originator_id, self._topics[type(event)], encode_event(event)
         )
 
     def event(self, originator_id: UUID, originator_version: int, topic: str, state: bytes) -> Event:
@@ -93,12 +93,12 @@ class EventMapper(Mapper[UUID]):
         try:
             for upcast in steps:
                 state = upcast(state)
-            told = told_by(state, event)
+            fields = decode_fields(state, event)
         except (ValueError, TypeError, AttributeError, OverflowError, msgspec.MsgspecError) as error:
             raise UnreadableEventError(topic, originator_id, originator_version, str(error)) from error
-        told["originator_id"] = originator_id
-        told["originator_version"] = originator_version
-        return event.of(told)
+        fields["originator_id"] = originator_id
+        fields["originator_version"] = originator_version
+        return event.of(fields)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """One event as the library keeps it."""

@@ -15,24 +15,24 @@ from offerlog_infrastructure.postgres.log.mapper import EventMapper, UnreadableE
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
 
-READ_PAGE: LiteralString = f"""
+SELECT_PAGE: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
 """
 """A page of the log: behind one position, up to another, at most so many."""
 
-_EARLIER: LiteralString = f"""
+_SELECT_STREAMS_UP_TO: LiteralString = f"""
     SELECT e.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
         SELECT {EVENT_COLUMNS} FROM offerlog_events
         WHERE originator_id = wanted.id AND notification_id <= %s ORDER BY originator_version
     ) AS e
 """
-EventRow = tuple[int, UUID, int, str, bytes]
+PositionedRow = tuple[int, UUID, int, str, bytes]
 """Position, stream, version, topic and state: `EVENT_COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class FailedEvent:
     """An event that this build cannot read."""
 
     position: int
@@ -41,7 +41,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPage:
+class DecodedPage:
     """Consecutive events of the log, or of whole streams, as far as they can be read.
 
     Attributes:
@@ -52,16 +52,16 @@ class ReadPage:
         proof: What all of them together add to the proof of each slice.
     """
 
-    rows: Sequence[EventRow]
+    rows: Sequence[PositionedRow]
     events: Sequence[Positioned]
-    unreadable: Sequence[Unreadable]
+    unreadable: Sequence[FailedEvent]
     earlier: Mapping[UUID, Sequence[LifecycleEvent]]
     proof: Mapping[int, SliceProof]
 
 
-def read_page(
-    cursor: Cursor[Any], mapper: EventMapper, rows: Sequence[EventRow], *, whole_streams: bool = False
-) -> ReadPage:
+def decode_page(
+    cursor: Cursor[Any], mapper: EventMapper, rows: Sequence[PositionedRow], *, whole_streams: bool = False
+) -> DecodedPage:
     """Read stored events; the cursor gives binary tuples.
 
     Args:
@@ -71,33 +71,35 @@ def read_page(
         whole_streams: Whether the rows hold every event of their streams, so that there are none earlier.
     """
     events: list[Positioned] = []
-    unreadable: list[Unreadable] = []
+    unreadable: list[FailedEvent] = []
     read = mapper.event
     for position, stream, version, topic, state in rows:
         try:
             events.append(Positioned(position, read(stream, version, topic, state)))
         except UnreadableEventError as error:
-            unreadable.append(Unreadable(position, stream, error))
+            unreadable.append(FailedEvent(position, stream, error))
     repeating = streams_with_repeats(events)
     earlier: dict[UUID, list[LifecycleEvent]] = {stream: [] for stream in repeating}
     if whole_streams:
         found = [one.event for one in events if one.event.originator_id in repeating]
     else:
-        found = _earlier(cursor, mapper, repeating, rows) if repeating else []
+        found = _select_earlier(cursor, mapper, repeating, rows) if repeating else []
     for event in found:
         if isinstance(event, LifecycleEvent):
             earlier[event.originator_id].append(event)
     proof = prove((row[0], row[1]) for row in rows)
-    return ReadPage(rows, events, unreadable, earlier, proof)
+    return DecodedPage(rows, events, unreadable, earlier, proof)
 
 
-def _earlier(
-    cursor: Cursor[Any], mapper: EventMapper, streams: set[UUID], rows: Sequence[EventRow]
+def _select_earlier(
+    cursor: Cursor[Any], mapper: EventMapper, streams: set[UUID], rows: Sequence[PositionedRow]
 ) -> list[Event]:
     """All events of some streams up to the end of these rows, as far as they can be read."""
     events = []
     last = max(row[0] for row in rows)
-    for _, stream, version, topic, state in cursor.execute(_EARLIER, (list(streams), last), prepare=True):
+    for _, stream, version, topic, state in cursor.execute(
+        _SELECT_STREAMS_UP_TO, (list(streams), last), prepare=True
+    ):
         try:
             events.append(mapper.event(stream, version, topic, state))
         except UnreadableEventError:

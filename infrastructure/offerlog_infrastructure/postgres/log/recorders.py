@@ -38,20 +38,20 @@ from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.subscription import TimedSubscription
 from offerlog_infrastructure.postgres.refusals.tallies import insert_tallies
 
-_HURRY: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
+_SET_SHORT_LOCK_TIMEOUT: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a writer which is known to hang: others are waiting already."""
 
 _PATIENCE_SECONDS: Final = 60
 """Time limit for the first safe position of a reader."""
 
-_PAGE: LiteralString = """
+_SELECT_PAGE: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM {}
     WHERE notification_id BETWEEN %s AND %s AND (%s::text[] IS NULL OR topic = ANY(%s::text[]))
     ORDER BY notification_id LIMIT %s
 """
 
 
-def _notification(row: DictRow) -> Notification:
+def _to_notification(row: DictRow) -> Notification:
     return Notification(
         row["originator_id"],
         row["originator_version"],
@@ -61,7 +61,7 @@ def _notification(row: DictRow) -> Notification:
     )
 
 
-def _rows(events: Sequence[StoredEvent]) -> list[EventRow]:
+def _to_rows(events: Sequence[StoredEvent]) -> list[EventRow]:
     rows = []
     for event in events:
         assert isinstance(event.originator_id, UUID)  # noqa: S101 - our streams are UUIDs
@@ -84,7 +84,7 @@ class StreamRecorder(PostgresAggregateRecorder):
         if stored_events:
             table = sql.Identifier(self.datastore.schema, self.events_table_name)
             with self.datastore.transaction(commit=True) as cursor:
-                copy_events(cursor, table, _rows(stored_events))
+                copy_events(cursor, table, _to_rows(stored_events))
         return None
 
 
@@ -96,12 +96,12 @@ class LogRecorder(PostgresApplicationRecorder):
         self._table = sql.Identifier(datastore.schema, events_table_name)
         self._refusals = sql.Identifier(datastore.schema, "refusals")
         self._tallies = sql.Identifier(datastore.schema, "refusal_tallies")
-        self._lost = LostCommit(datastore, self._table, self._refusals)
+        self._lost_commit = LostCommit(datastore, self._table, self._refusals)
         self._horizon = SafeHorizon(datastore.schema, events_table_name)
-        self._looking = threading.Lock()
-        self._told = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
+        self._horizon_lock = threading.Lock()
+        self._select_transaction = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
         sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
-        self._drawn = sql.SQL("currval({})").format(sql.Literal(sequence))
+        self._last_position = sql.SQL("currval({})").format(sql.Literal(sequence))
 
     def create_table(self) -> None:
         """Nothing to do: tables are made by migrations."""
@@ -125,7 +125,7 @@ class LogRecorder(PostgresApplicationRecorder):
             try:
                 with connection.transaction(), connection.cursor() as cursor:
                     if hurried:
-                        cursor.execute(_HURRY)
+                        cursor.execute(_SET_SHORT_LOCK_TIMEOUT)
                     if events:
                         with naming_table(self.events_table_name):
                             copy_events(cursor, self._table, events)
@@ -134,8 +134,8 @@ class LogRecorder(PostgresApplicationRecorder):
                             copy_refusals(cursor, self._refusals, refusals)
                         with naming_table("refusal_tallies"):
                             insert_tallies(cursor, self._tallies, refusals)
-                    drawn = self._drawn if events else sql.SQL("NULL::bigint")
-                    row = cursor.execute(self._told.format(drawn)).fetchone()
+                    drawn = self._last_position if events else sql.SQL("NULL::bigint")
+                    row = cursor.execute(self._select_transaction.format(drawn)).fetchone()
                     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
                     xid, position = row["xid"], row["position"]
             except psycopg.Error as error:
@@ -147,12 +147,12 @@ class LogRecorder(PostgresApplicationRecorder):
                 # However the driver calls it (a time-out of the server's is an InternalError): it is gone.
                 if xid is None:  # COMMIT was never sent
                     raise OperationalError(str(error)) from error
-                lost = error
+                lost_connection = error
             else:
                 return position
-        if self._lost.committed(xid, events, refusals):
+        if self._lost_commit.was_committed(xid, events, refusals):
             return position
-        raise OperationalError(str(lost)) from lost
+        raise OperationalError(str(lost_connection)) from lost_connection
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """The library's way in: as `append`, returning every event's position.
@@ -162,7 +162,7 @@ class LogRecorder(PostgresApplicationRecorder):
         """
         if not stored_events:
             return None
-        self.append(_rows(stored_events))
+        self.append(_to_rows(stored_events))
         statement = sql.SQL(
             "SELECT notification_id FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS k (id, version, n)"
             " JOIN {} ON originator_id = k.id AND originator_version = k.version ORDER BY k.n"
@@ -195,7 +195,7 @@ class LogRecorder(PostgresApplicationRecorder):
         deadline = time.monotonic() + _PATIENCE_SECONDS
         with connection.cursor() as cursor:
             while True:
-                with self._looking:
+                with self._horizon_lock:
                     position, as_of = self._horizon.advance(cursor), self._horizon.as_of
                 if position is not None and as_of is not None and connection.opened < as_of:
                     return position
@@ -216,13 +216,13 @@ class LogRecorder(PostgresApplicationRecorder):
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
         """A page of the log, never past the safe position of the connection that reads it."""
-        statement = sql.SQL(_PAGE).format(self._table)
+        statement = sql.SQL(_SELECT_PAGE).format(self._table)
         begin = 0 if start is None else start if inclusive_of_start else start + 1
         with self.datastore.get_connection() as connection:
             safe = self._safe_position(connection)
             wanted = list(topics) or None
             where = begin, safe if stop is None else min(stop, safe), wanted, wanted, limit
-            return [_notification(row) for row in connection.execute(statement, where, prepare=True)]
+            return [_to_notification(row) for row in connection.execute(statement, where, prepare=True)]
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["LogRecorder"]:
         """Follow the log; looks every few hundredths of a second, so that nothing hangs on a message."""
@@ -232,11 +232,11 @@ class LogRecorder(PostgresApplicationRecorder):
 class PositionRecorder(PostgresTrackingRecorder):
     """Positions of projections, stored in the transaction of the view they belong to."""
 
-    def advance(self, connection: Connection[DictRow], view: str, position: int) -> None:
+    def advance(self, connection: Connection[DictRow], projection: str, position: int) -> None:
         """Store a view's position in the transaction that a connection is in.
 
         Raises:
             IntegrityError: The view is there already.
         """
         with connection.cursor() as cursor:
-            self._insert_tracking(cursor, Tracking(view, position))
+            self._insert_tracking(cursor, Tracking(projection, position))

@@ -15,19 +15,21 @@ from psycopg import Cursor
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.proof import prove
 from offerlog_domain.events import LifecycleEvent
-from offerlog_infrastructure.postgres.log.pages import ReadPage, Unreadable
+from offerlog_infrastructure.postgres.log.pages import DecodedPage, FailedEvent
 
 Write = Callable[[Cursor[Any], Page], None]
 """Writes the change that a page brings about; for a given view."""
 
-_DEAD: LiteralString = "SELECT originator_id FROM dead_letters WHERE view = %s"
-_DIE: LiteralString = """
+_SELECT_DEAD_STREAMS: LiteralString = "SELECT originator_id FROM dead_letters WHERE view = %s"
+_INSERT_DEAD_LETTER: LiteralString = """
     INSERT INTO dead_letters (view, originator_id, position, originator_version, topic, error, organization,
         action_map_id, waiting)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-_WAIT: LiteralString = "UPDATE dead_letters SET waiting = waiting + %s WHERE view = %s AND originator_id = %s"
-_PROVE: LiteralString = """
+_ADD_WAITING_EVENTS: LiteralString = (
+    "UPDATE dead_letters SET waiting = waiting + %s WHERE view = %s AND originator_id = %s"
+)
+_ADD_TO_PROOF: LiteralString = """
     INSERT INTO projection_proofs AS p (view, slice, events, digest)
     SELECT %s, * FROM unnest(%s::int[], %s::bigint[], %s::numeric[])
     ON CONFLICT (view, slice) DO UPDATE SET
@@ -36,18 +38,18 @@ _PROVE: LiteralString = """
 
 _LONGEST_ERROR: Final = 2_000
 
-_POISON: Final = 8
+_MOST_FAILING_STREAMS: Final = 8
 """With more streams than this in a page and every one of them failing, it is not the events."""
 
 
-def feed(cursor: Cursor[Any], projection: str, write: Write, page: ReadPage) -> None:
+def apply_page(cursor: Cursor[Any], projection: str, write: Write, page: DecodedPage) -> None:
     """Write a page to a view, with its proof and its dead letters, in the cursor's transaction.
 
     Raises:
         psycopg.Error: The store is in trouble; nothing was written.
         Exception: Not one of many visitor-offers can be written; nothing was.
     """
-    dead = {row[0] for row in cursor.execute(_DEAD, (projection,), prepare=True).fetchall()}
+    dead = {row[0] for row in cursor.execute(_SELECT_DEAD_STREAMS, (projection,), prepare=True).fetchall()}
     broken = {one.stream: one for one in reversed(page.unreadable) if one.stream not in dead}
     events = page.events
     if dead or broken:
@@ -60,10 +62,12 @@ def feed(cursor: Cursor[Any], projection: str, write: Write, page: ReadPage) -> 
                 or one.position < broken[one.event.originator_id].position
             )
         ]
-    refused = _write(cursor, write, events, page.earlier) if events else []
-    if len(refused) > _POISON and len(refused) == len({one.event.originator_id for one in events}):
-        raise refused[0].error  # nothing at all can be written: that is no matter of single events
-    broken |= {one.stream: one for one in refused}
+    failed = _write(cursor, write, events, page.earlier) if events else []
+    if len(failed) > _MOST_FAILING_STREAMS and len(failed) == len(
+        {one.event.originator_id for one in events}
+    ):
+        raise failed[0].error  # nothing at all can be written: that is no matter of single events
+    broken |= {one.stream: one for one in failed}
     slices = page.proof
     if dead or broken:
         slices = prove(
@@ -71,10 +75,10 @@ def feed(cursor: Cursor[Any], projection: str, write: Write, page: ReadPage) -> 
             for position, stream, *_ in page.rows
             if stream not in dead and (stream not in broken or position < broken[stream].position)
         )
-        _bury(cursor, projection, page, dead, broken)
+        _write_dead_letters(cursor, projection, page, dead, broken)
     if slices:
         counts, digests = [one.events for one in slices.values()], [one.digest for one in slices.values()]
-        cursor.execute(_PROVE, (projection, list(slices), counts, digests), prepare=True)
+        cursor.execute(_ADD_TO_PROOF, (projection, list(slices), counts, digests), prepare=True)
 
 
 def _write(
@@ -82,7 +86,7 @@ def _write(
     write: Write,
     events: Sequence[Positioned],
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
-) -> list[Unreadable]:
+) -> list[FailedEvent]:
     """Write events, as far as they can be written.
 
     Returns:
@@ -106,7 +110,7 @@ def _write_apart(
     events: Sequence[Positioned],
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
     error: Exception,
-) -> list[Unreadable]:
+) -> list[FailedEvent]:
     """After a failure: halve the streams until one that fails stands alone."""
     streams = sorted({one.event.originator_id for one in events})
     if len(streams) == 1:
@@ -125,7 +129,7 @@ def _write_prefix(
     events: Sequence[Positioned],
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
     error: Exception,
-) -> Unreadable:
+) -> FailedEvent:
     """As much of one stream as can be written, at one go: a rebuild writes every stream only once.
 
     Returns:
@@ -147,11 +151,15 @@ def _write_prefix(
             written = middle
     if written:
         write(cursor, Page(events[:written], earlier))
-    return Unreadable(events[written].position, events[written].event.originator_id, error)
+    return FailedEvent(events[written].position, events[written].event.originator_id, error)
 
 
-def _bury(
-    cursor: Cursor[Any], projection: str, page: ReadPage, dead: set[UUID], broken: Mapping[UUID, Unreadable]
+def _write_dead_letters(
+    cursor: Cursor[Any],
+    projection: str,
+    page: DecodedPage,
+    dead: set[UUID],
+    broken: Mapping[UUID, FailedEvent],
 ) -> None:
     """Note the new dead letters, and how many more events wait behind old ones."""
     waiting: dict[UUID, int] = {}
@@ -162,10 +170,12 @@ def _bury(
     rows = {(row[0], row[1]): row for row in page.rows}
     for stream, count in waiting.items():
         if stream in dead:
-            cursor.execute(_WAIT, (count, projection, stream))
+            cursor.execute(_ADD_WAITING_EVENTS, (count, projection, stream))
             continue
         one, event = broken[stream], known.get(stream)
         _, _, version, topic, _ = rows[one.position, stream]
         where = (event.organization, event.action_map_id) if event is not None else (None, None)
         error = f"{type(one.error).__name__}: {one.error}".replace("\0", "")[:_LONGEST_ERROR]
-        cursor.execute(_DIE, (projection, stream, one.position, version, topic, error, *where, count))
+        cursor.execute(
+            _INSERT_DEAD_LETTER, (projection, stream, one.position, version, topic, error, *where, count)
+        )

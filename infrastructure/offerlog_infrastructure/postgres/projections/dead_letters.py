@@ -9,24 +9,24 @@ from psycopg.rows import tuple_row
 from offerlog_application.reading.read_models import DeadLetter
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, read_page
-from offerlog_infrastructure.postgres.projections.apply_page import feed
-from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, prepare
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, decode_page
+from offerlog_infrastructure.postgres.projections.apply_page import apply_page
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, create_merge_tables
 
-_LIST: LiteralString = """
+_SELECT_DEAD_LETTERS: LiteralString = """
     SELECT view AS projection, originator_id AS stream, position, originator_version AS version, topic, error,
         dead_at, waiting
     FROM dead_letters ORDER BY view, position
 """
-_SHORT_BY: LiteralString = """
+_COUNT_MISSING_EVENTS: LiteralString = """
     SELECT coalesce(sum(waiting), 0)::bigint AS events FROM dead_letters
     WHERE view = %s AND (organization IS NULL OR organization = %s)
       AND (action_map_id IS NULL OR cardinality(%s::uuid[]) = 0 OR action_map_id = ANY(%s))
 """
-_LIFT: LiteralString = """
+_DELETE_DEAD_LETTER: LiteralString = """
     DELETE FROM dead_letters WHERE view = %s AND originator_id = %s RETURNING position
 """
-_WAITING: LiteralString = f"""
+_SELECT_WAITING_EVENTS: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE originator_id = %s AND notification_id BETWEEN %s AND %s ORDER BY originator_version
 """
@@ -42,13 +42,15 @@ class PostgresDeadLetters:
     def all(self) -> Sequence[DeadLetter]:
         """Every one, by projection and position."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            return [DeadLetter(**row) for row in cursor.execute(_LIST).fetchall()]
+            return [DeadLetter(**row) for row in cursor.execute(_SELECT_DEAD_LETTERS).fetchall()]
 
     def short_by(self, projection: str, organization: str, action_maps: Sequence[str] = ()) -> int:
         """How many events a projection lacks of what is asked for; those of unknown origin always count."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             maps = list(action_maps)
-            row = cursor.execute(_SHORT_BY, (projection, organization, maps, maps), prepare=True).fetchone()
+            row = cursor.execute(
+                _COUNT_MISSING_EVENTS, (projection, organization, maps, maps), prepare=True
+            ).fetchone()
             return int(row["events"]) if row else 0
 
     def retry(self) -> int:
@@ -65,7 +67,7 @@ class PostgresDeadLetters:
 
     def _retry(self, projection: Projection, stream: UUID) -> bool:
         with store_reached(self._application.reading), self._application.connect() as connection:
-            prepare(connection)
+            create_merge_tables(connection)
             with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
                 # Whoever holds the view's position writes it: the projector waits for us, or we for it.
                 cursor.execute("SET LOCAL lock_timeout = 0")
@@ -73,15 +75,15 @@ class PostgresDeadLetters:
                     "SELECT notification_id FROM offerlog_tracking WHERE application_name = %s FOR UPDATE",
                     (projection.name,),
                 ).fetchone()
-                lifted = cursor.execute(_LIFT, (projection.name, stream)).fetchone()
+                lifted = cursor.execute(_DELETE_DEAD_LETTER, (projection.name, stream)).fetchone()
                 if position is None or lifted is None:
                     return False
-                rows = cursor.execute(_WAITING, (stream, lifted[0], position[0])).fetchall()
-                feed(
+                rows = cursor.execute(_SELECT_WAITING_EVENTS, (stream, lifted[0], position[0])).fetchall()
+                apply_page(
                     cursor,
                     projection.name,
                     projection.apply,
-                    read_page(cursor, self._application.event_mapper, rows),
+                    decode_page(cursor, self._application.event_mapper, rows),
                 )
                 still = cursor.execute(
                     "SELECT FROM dead_letters WHERE view = %s AND originator_id = %s",

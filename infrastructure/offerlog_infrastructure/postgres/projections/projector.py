@@ -19,10 +19,10 @@ from offerlog_infrastructure.observability.repeated_trouble import RepeatedTroub
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.log.hung_sessions import Silent, end_hung_sessions
-from offerlog_infrastructure.postgres.log.pages import READ_PAGE, read_page
-from offerlog_infrastructure.postgres.projections.apply_page import feed
-from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, prepare
+from offerlog_infrastructure.postgres.log.hung_sessions import SilentSessions, end_hung_sessions
+from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
+from offerlog_infrastructure.postgres.projections.apply_page import apply_page
+from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, create_merge_tables
 
 PAGE: Final = 2_000
 """How many events one transaction of the projector takes."""
@@ -42,7 +42,7 @@ _ANSWER_SECONDS: Final = 120.0
 LOCK_SPACE: Final = 0x6F66_6C67
 """The first key of the advisory locks ("oflg" in ASCII); the second is the view's number."""
 
-_ANYTHING_NEW: LiteralString = """
+_SELECT_HAS_NEW_EVENTS: LiteralString = """
     SELECT EXISTS (
         SELECT FROM offerlog_events WHERE notification_id <= %s AND notification_id > (
             SELECT min(notification_id) FROM offerlog_tracking WHERE application_name = ANY(%s)
@@ -51,7 +51,7 @@ _ANYTHING_NEW: LiteralString = """
 """
 """Asked before any lock is taken: a lock on a row is a write, and an idle service writes nothing."""
 
-_POSITIONS: LiteralString = """
+_SELECT_POSITIONS: LiteralString = """
     SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
     WHERE application_name = ANY(%s) ORDER BY application_name FOR UPDATE
 """
@@ -74,11 +74,11 @@ class Projector:
     ) -> None:
         self._application = application
         self._trace = trace
-        self._views = projections
+        self._projections = projections
         self._recorder = application.positions
-        self._woken = threading.Event()
-        self._stopped = threading.Event()
-        self._moved = threading.Condition()
+        self._wake_up = threading.Event()
+        self._stopping = threading.Event()
+        self._progress = threading.Condition()
         self.error: Exception | None = None
         self._trouble = RepeatedTrouble(_log, "the projector stopped and will try again")
         self._thread = threading.Thread(target=self._run, name="offerlog-projector", daemon=True)
@@ -86,111 +86,115 @@ class Projector:
 
     def wake(self) -> None:
         """Have a look at the log now: somebody waits for it to show."""
-        self._woken.set()
+        self._wake_up.set()
 
     def await_move(self, timeout: float) -> None:
         """Wait until this process's projector has moved, at most `timeout` seconds."""
-        with self._moved:
-            self._moved.wait(timeout)
+        with self._progress:
+            self._progress.wait(timeout)
 
     def close(self) -> None:
         """Stop after the page in hand and stand back for others."""
-        self._stopped.set()
-        self._woken.set()
+        self._stopping.set()
+        self._wake_up.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        while not self._stopping.is_set():
             try:
                 with (
                     store_reached(self._application.reading),
                     self._application.connect(answer_within=_ANSWER_SECONDS) as connection,
                 ):
-                    self._serve(connection)
+                    self._keep_up(connection)
             except Exception as error:  # noqa: BLE001 - the projector outlives whatever stops a page
                 self.error = error
                 self._trouble.note(error)
-                self._stopped.wait(_STAND_BY_SECONDS)
+                self._stopping.wait(_STAND_BY_SECONDS)
 
-    def _serve(self, connection: Connection[DictRow]) -> None:
+    def _keep_up(self, connection: Connection[DictRow]) -> None:
         """Feed the views this connection owns, until stopped or until something fails."""
         # It looks many times a second; one that does not is stopped or hung, and another one takes over.
         connection.execute("SET idle_session_timeout = '10s'")
         connection.execute("SET lock_timeout = 0")  # a rebuild that switches holds the positions for a while
-        prepare(connection)
+        create_merge_tables(connection)
         owned: list[Projection] = []
-        looked = checked = 0.0
-        silent: Silent = frozenset()
+        claimed_at = checked_at = 0.0
+        silent_sessions: SilentSessions = frozenset()
         log = self._application.log
         horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
-        while not self._stopped.is_set():
-            if len(owned) < len(self._views) and time.monotonic() - looked >= _STAND_BY_SECONDS:
-                looked = time.monotonic()
+        while not self._stopping.is_set():
+            if len(owned) < len(self._projections) and time.monotonic() - claimed_at >= _STAND_BY_SECONDS:
+                claimed_at = time.monotonic()
                 owned += self._claim(connection, owned)
-            moved, works = False, not owned
+            has_moved, is_working = False, not owned
             if owned:
                 with connection.cursor() as cursor:
                     safe = horizon.advance(cursor)
-                    new = safe is not None and self._anything_new(cursor, owned, safe)
-                while new and safe is not None and not self._stopped.is_set():
-                    if not self._turn(connection, owned, safe):
+                    new = safe is not None and self._has_new_events(cursor, owned, safe)
+                while new and safe is not None and not self._stopping.is_set():
+                    if not self._apply_next_page(connection, owned, safe):
                         break
-                    moved = True
-                    with self._moved:
-                        self._moved.notify_all()
-                works = safe is not None
-            if works:
+                    has_moved = True
+                    with self._progress:
+                        self._progress.notify_all()
+                is_working = safe is not None
+            if is_working:
                 self.error = None
                 self._trouble.over()
-            stuck = len(owned) < len(self._views) or horizon.stuck_for() > _STUCK_SECONDS
-            if stuck and time.monotonic() - checked >= _STUCK_SECONDS:
-                checked = time.monotonic()
+            is_stuck = len(owned) < len(self._projections) or horizon.seconds_stuck() > _STUCK_SECONDS
+            if is_stuck and time.monotonic() - checked_at >= _STUCK_SECONDS:
+                checked_at = time.monotonic()
                 with connection.cursor() as cursor:
-                    silent = end_hung_sessions(cursor, horizon.table, LOCK_SPACE, silent)
-            if not moved:
-                self._woken.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
-                self._woken.clear()
+                    silent_sessions = end_hung_sessions(cursor, horizon.table, LOCK_SPACE, silent_sessions)
+            if not has_moved:
+                self._wake_up.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
+                self._wake_up.clear()
 
     @staticmethod
-    def _anything_new(cursor: Cursor[DictRow], owned: Sequence[Projection], safe: int) -> bool:
+    def _has_new_events(cursor: Cursor[DictRow], owned: Sequence[Projection], safe: int) -> bool:
         """Whether the log holds anything that one of these views lacks."""
         row = cursor.execute(
-            _ANYTHING_NEW, (safe, [projection.name for projection in owned]), prepare=True
+            _SELECT_HAS_NEW_EVENTS,
+            (safe, [projection.name for projection in owned]),
+            prepare=True,
         ).fetchone()
         return row is not None and bool(row["new"])
 
     def _claim(self, connection: Connection[DictRow], owned: Sequence[Projection]) -> list[Projection]:
-        claimed = []
-        for number, projection in enumerate(self._views):
+        claims = []
+        for number, projection in enumerate(self._projections):
             if projection not in owned:
                 row = connection.execute(
                     "SELECT pg_try_advisory_lock(%s, %s) AS mine", (LOCK_SPACE, number)
                 ).fetchone()
                 if row is not None and row["mine"]:
-                    claimed.append(projection)
-        return claimed
+                    claims.append(projection)
+        return claims
 
-    def _turn(self, connection: Connection[DictRow], owned: Sequence[Projection], safe: int) -> bool:
+    def _apply_next_page(
+        self, connection: Connection[DictRow], owned: Sequence[Projection], safe: int
+    ) -> bool:
         """One page for the views that are furthest behind; returns whether there was one."""
-        fed: list[ProjectedPage] = []
+        pages: list[ProjectedPage] = []
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            cursor.execute(_POSITIONS, ([projection.name for projection in owned],), prepare=True)
+            cursor.execute(_SELECT_POSITIONS, ([projection.name for projection in owned],), prepare=True)
             positions: dict[str, int] = dict(cursor.fetchall())
             behind = min(positions.values())
             ahead = [position for position in positions.values() if position > behind]
-            found = cursor.execute(READ_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
+            found = cursor.execute(SELECT_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
             last = found[-1][0] if found else min(ahead, default=0)
             if not behind < last <= safe:
                 return False
-            page = read_page(cursor, self._application.event_mapper, found)
+            page = decode_page(cursor, self._application.event_mapper, found)
             for projection in owned:
                 if positions[projection.name] == behind:
                     began = time.time_ns()
-                    feed(cursor, projection.name, projection.apply, page)
+                    apply_page(cursor, projection.name, projection.apply, page)
                     self._recorder.advance(connection, projection.name, last)
-                    fed.append(
+                    pages.append(
                         ProjectedPage(projection.name, behind, last, len(found), began, time.time_ns())
                     )
-        for shown in fed:  # it is durable; and so the writer has heard of the commits in it
-            self._trace.page(shown)
+        for page_trace in pages:  # it is durable; and so the writer has heard of the commits in it
+            self._trace.page(page_trace)
         return True

@@ -6,12 +6,12 @@ from typing import LiteralString
 from psycopg.rows import DictRow
 
 from offerlog_application.reading.read_models import Proof, SliceDifference
-from offerlog_infrastructure.postgres.connections import unlimited
+from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 
-_PROOFS: LiteralString = """
+_SELECT_PROOFS: LiteralString = """
     SELECT t.application_name AS view, t.notification_id AS position,
         coalesce(sum(p.events), 0)::bigint AS events, coalesce(sum(p.digest), 0) AS digest,
         (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
@@ -23,7 +23,7 @@ _PROOFS: LiteralString = """
     GROUP BY 1, 2, asked.one_table ORDER BY 1
 """
 """A rebuild puts new tables in the place of the old: what has been built anew is known by their number."""
-_DIFFERENCES: LiteralString = """
+_SELECT_DIFFERENCES: LiteralString = """
     WITH log AS (
         SELECT get_byte(uuid_send(e.originator_id), 0) >> 4 AS slice, count(*) AS events,
             sum(e.notification_id::numeric * e.notification_id) AS digest
@@ -55,10 +55,10 @@ class PostgresProofs:
             KeyError: There is no such projection.
         """
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            row = cursor.execute(_PROOFS, _asked(projection)).fetchone()
+            row = cursor.execute(_SELECT_PROOFS, _parameters_of(projection)).fetchone()
         if row is None:
             raise KeyError(projection)
-        return _proof(row, ())
+        return _to_proof(row, ())
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
         """Every projection's proof compared with the log's own at its position; reads the whole log.
@@ -67,27 +67,27 @@ class PostgresProofs:
             KeyError: There is no such projection.
         """
         with store_reached(self._datastore), self._datastore.transaction() as cursor:
-            unlimited(cursor.connection)  # it reads the whole log
+            lift_answer_limit(cursor.connection)  # it reads the whole log
             # One snapshot: position, proof and log as of the same moment.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            rows = cursor.execute(_PROOFS, _asked(projection)).fetchall()
+            rows = cursor.execute(_SELECT_PROOFS, _parameters_of(projection)).fetchall()
             if not rows:
                 raise KeyError(projection)
             found = []
             for row in rows:
                 at = {"view": row["view"], "position": row["position"]}
-                differences = cursor.execute(_DIFFERENCES, at).fetchall()
-                found.append(_proof(row, tuple(SliceDifference(**one) for one in differences)))
+                differences = cursor.execute(_SELECT_DIFFERENCES, at).fetchall()
+                found.append(_to_proof(row, tuple(SliceDifference(**one) for one in differences)))
             return found
 
 
-def _asked(projection: str | None) -> tuple[list[str], list[str]]:
+def _parameters_of(projection: str | None) -> tuple[list[str], list[str]]:
     """That projection, or all of them: their names, and one table of each."""
     asked = [one for one in PROJECTIONS if projection in (None, one.name)]
     return [one.name for one in asked], [one.tables[0] for one in asked]
 
 
-def _proof(row: DictRow, differences: tuple[SliceDifference, ...]) -> Proof:
+def _to_proof(row: DictRow, differences: tuple[SliceDifference, ...]) -> Proof:
     digest = str(row["digest"])
     return Proof(
         row["view"], row["position"], row["events"], digest, row["waiting"], row["edition"], differences

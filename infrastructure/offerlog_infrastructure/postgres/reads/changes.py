@@ -7,16 +7,16 @@ import msgspec
 from psycopg.rows import tuple_row
 
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.event_encoding import map_of_state
-from offerlog_infrastructure.postgres.reads.reading import read
+from offerlog_infrastructure.postgres.log.event_encoding import decode_action_map
+from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
 _MOST_EVENTS: Final = 5_000
 """Beyond so many events it is cheaper to suppose that everything has changed than to read them."""
 
-_STATES: LiteralString = """
+_SELECT_STATES: LiteralString = """
     SELECT state FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s LIMIT %s
 """
-_KNOWN_MAPS: LiteralString = """
+_SELECT_KNOWN_MAPS: LiteralString = """
     SELECT asked.action_map_id::text FROM unnest(%s::text[]::uuid[]) AS asked (action_map_id)
     WHERE EXISTS (
         SELECT FROM performance_days AS d
@@ -40,14 +40,17 @@ class PostgresChanges:
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        with read(self._datastore) as cursor, cursor.connection.cursor(row_factory=tuple_row) as rows:
-            states = rows.execute(_STATES, (behind, position, _MOST_EVENTS + 1)).fetchall()
+        with (
+            read_transaction(self._datastore) as cursor,
+            cursor.connection.cursor(row_factory=tuple_row) as rows,
+        ):
+            states = rows.execute(_SELECT_STATES, (behind, position, _MOST_EVENTS + 1)).fetchall()
         if len(states) > _MOST_EVENTS:
             return None
         changed: dict[str, set[str]] = {}
         try:
             for (state,) in states:
-                organization, action_map = map_of_state(state)
+                organization, action_map = decode_action_map(state)
                 changed.setdefault(organization, set()).add(action_map)
         except msgspec.MsgspecError:
             return None
@@ -59,5 +62,8 @@ class PostgresChanges:
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        with read(self._datastore) as cursor, cursor.connection.cursor(row_factory=tuple_row) as rows:
-            return {one for (one,) in rows.execute(_KNOWN_MAPS, (list(action_maps), organization))}
+        with (
+            read_transaction(self._datastore) as cursor,
+            cursor.connection.cursor(row_factory=tuple_row) as rows,
+        ):
+            return {one for (one,) in rows.execute(_SELECT_KNOWN_MAPS, (list(action_maps), organization))}

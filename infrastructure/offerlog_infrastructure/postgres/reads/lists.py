@@ -32,29 +32,29 @@ _PAGE: Final = 2_000
 _PARKED_PAGE: Final = 250
 """Parked signals that it fetches at a time: with the longest texts, a megabyte."""
 
-_BY_VISITOR: LiteralString = """
+_SELECT_BY_VISITOR: LiteralString = """
     SELECT action_map_id::text, state, action_id::text, since FROM suppressions
     WHERE organization = %s AND customer_id_type = %s AND customer_id = %s ORDER BY action_map_id
 """
-_BY_VISITORS: LiteralString = """
+_SELECT_BY_VISITORS: LiteralString = """
     SELECT s.customer_id_type, s.customer_id, s.action_map_id::text, s.state, s.action_id::text, s.since
     FROM (SELECT DISTINCT * FROM unnest(%s::bytea[], %s::bytea[])) AS asked (customer_id_type, customer_id)
     JOIN suppressions s USING (customer_id_type, customer_id)
     WHERE s.organization = %s ORDER BY s.action_map_id LIMIT %s
 """
-_BY_ACTION_MAP: LiteralString = """
+_SELECT_BY_ACTION_MAP: LiteralString = """
     SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
     WHERE organization = %(organization)s AND action_map_id = %(action_map_id)s
       AND (customer_id_type, customer_id) > (%(customer_id_type)s, %(customer_id)s)
     ORDER BY customer_id_type, customer_id LIMIT %(limit)s
 """
-_PARKED: LiteralString = """
+_SELECT_PARKED: LiteralString = """
     SELECT position, parked_at AS recorded_at,
         substring(raw FOR 4096) AS raw, coalesce(raw_length, octet_length(raw)) AS raw_length
     FROM parked_signals WHERE organization = %(organization)s AND position > %(position)s
     ORDER BY position LIMIT %(limit)s
 """
-_DUE: LiteralString = """
+_SELECT_DUE: LiteralString = """
     (
         SELECT originator_id, organization FROM current_offers
         WHERE withdrawn_at <= %(withdrawn)s AND originator_id <> ALL (%(besides)s)
@@ -69,32 +69,34 @@ _DUE: LiteralString = """
     LIMIT %(limit)s
 """
 """An import can make very many invitations due at once: each look reads no more of them than it takes."""
-_COUNTED: Final = 10_000
+_MOST_COUNTED: Final = 10_000
 """So many missing events are counted; of more, the positions are: some of those may hold no event."""
 
-_NEXT: LiteralString = """
+_SELECT_NEXT_EVENT: LiteralString = """
     SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
     ORDER BY e.notification_id LIMIT 1
 """
-_STATUS: LiteralString = f"""
+_SELECT_STATUS: LiteralString = f"""
     SELECT application_name AS name, t.notification_id AS position,
         (
             SELECT count(*) FROM (
-                SELECT FROM offerlog_events e WHERE e.notification_id > t.notification_id LIMIT {_COUNTED + 1}
+                SELECT FROM offerlog_events e
+                WHERE e.notification_id > t.notification_id LIMIT {_MOST_COUNTED + 1}
             ) AS newer
         ) AS behind,
         (SELECT max(notification_id) FROM offerlog_events) AS last,
         (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
             AS waiting,
         next.originator_id, next.originator_version, next.topic, next.state
-    FROM offerlog_tracking t LEFT JOIN LATERAL ({_NEXT}) AS next ON true
+    FROM offerlog_tracking t LEFT JOIN LATERAL ({_SELECT_NEXT_EVENT}) AS next ON true
     WHERE application_name <> '__migration__' ORDER BY 1
 """
 """Costs the same however far a projection is behind."""
-_FRESHNESS: LiteralString = f"""
+_SELECT_FRESHNESS: LiteralString = f"""
     SELECT t.notification_id, (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters WHERE view = %s),
         next.originator_id, next.originator_version, next.topic, next.state
-    FROM offerlog_tracking t LEFT JOIN LATERAL ({_NEXT}) AS next ON true WHERE application_name = %s
+    FROM offerlog_tracking t LEFT JOIN LATERAL ({_SELECT_NEXT_EVENT}) AS next ON true
+    WHERE application_name = %s
 """
 """Counts nothing: it is asked at page views, also while an import has left the projections far behind."""
 
@@ -117,7 +119,7 @@ class PostgresReadSide:
     ) -> Sequence[Suppression]:
         """Which maps must not offer to this visitor, sorted by map."""
         keys = organization, customer_id_type.encode(), customer_id.encode()
-        rows = self._lookups.rows(_BY_VISITOR, keys)
+        rows = self._lookups.rows(_SELECT_BY_VISITOR, keys)
         return [Suppression(customer_id, customer_id_type, *row) for row in rows]
 
     def suppressions_of_visitors(
@@ -133,7 +135,7 @@ class PostgresReadSide:
         kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
         found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
         for kind, who, *row in self._lookups.rows(
-            _BY_VISITORS, (kinds, ids, organization, MOST_SUPPRESSIONS + 1)
+            _SELECT_BY_VISITORS, (kinds, ids, organization, MOST_SUPPRESSIONS + 1)
         ):
             visitor = bytes(kind).decode(), bytes(who).decode()
             found[visitor].append(Suppression(visitor[1], visitor[0], *row))
@@ -143,7 +145,7 @@ class PostgresReadSide:
 
     def freshness(self, view: str = "suppression") -> Freshness:
         """How far look-ups go."""
-        ((position, waiting, *event),) = self._lookups.rows(_FRESHNESS, (view, view))
+        ((position, waiting, *event),) = self._lookups.rows(_SELECT_FRESHNESS, (view, view))
         return Freshness(position, self._age(event), waiting)
 
     def suppressions_of_action_map(
@@ -153,14 +155,14 @@ class PostgresReadSide:
         where = {"organization": organization, "action_map_id": action_map_id}
         kind, who = (part.encode() for part in behind or ("", ""))
         places = {"customer_id_type": kind, "customer_id": who}
-        for row in stream_rows(self._datastore, _BY_ACTION_MAP, where, places, page=_PAGE):
-            yield _suppression(row)
+        for row in stream_rows(self._datastore, _SELECT_BY_ACTION_MAP, where, places, page=_PAGE):
+            yield _to_suppression(row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """What waits for its action, in order of arrival; streamed."""
         where = {"organization": organization}
-        for row in stream_rows(self._datastore, _PARKED, where, {"position": 0}, page=_PARKED_PAGE):
-            yield _kept(row)
+        for row in stream_rows(self._datastore, _SELECT_PARKED, where, {"position": 0}, page=_PARKED_PAGE):
+            yield _to_kept_signal(row)
 
     def due(
         self,
@@ -172,19 +174,19 @@ class PostgresReadSide:
     ) -> Sequence[tuple[UUID, str]]:
         """Streams on which the passing of time may have an effect."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            asked = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
-            rows = cursor.execute(_DUE, asked | {"besides": list(besides)})
+            parameters = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
+            rows = cursor.execute(_SELECT_DUE, parameters | {"besides": list(besides)})
             return [(row["originator_id"], row["organization"]) for row in rows]
 
     def status(self) -> Sequence[ProjectionStatus]:
         """How far every projection has come."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            rows = cursor.execute(_STATUS).fetchall()
+            rows = cursor.execute(_SELECT_STATUS).fetchall()
         return [
             ProjectionStatus(
                 row["name"],
                 row["position"],
-                row["behind"] if row["behind"] <= _COUNTED else row["last"] - row["position"],
+                row["behind"] if row["behind"] <= _MOST_COUNTED else row["last"] - row["position"],
                 self._age([row[name] for name in ("originator_id", "originator_version", "topic", "state")]),
                 row["waiting"],
             )
@@ -214,7 +216,7 @@ class PostgresReadSide:
         return max((self._clock.now() - event.recorded_at).total_seconds(), 0.0)
 
 
-def _suppression(row: DictRow) -> Suppression:
+def _to_suppression(row: DictRow) -> Suppression:
     return Suppression(
         bytes(row["customer_id"]).decode(),
         bytes(row["customer_id_type"]).decode(),
@@ -225,5 +227,5 @@ def _suppression(row: DictRow) -> Suppression:
     )
 
 
-def _kept(row: DictRow) -> KeptSignal:
+def _to_kept_signal(row: DictRow) -> KeptSignal:
     return KeptSignal(row["recorded_at"], None, None, None, bytes(row["raw"]), row["raw_length"])

@@ -18,8 +18,8 @@ from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import READERS_LOCK_TIMEOUT, OfferlogApplication
-from offerlog_infrastructure.postgres.reads.lock_gate import LockGate
 
 _KEPT: Final = 8
 """Connections that are kept between look-ups; more are made while more than so many threads ask."""

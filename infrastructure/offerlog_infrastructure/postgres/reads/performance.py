@@ -10,21 +10,21 @@ from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.reads.reading import read, set_time
+from offerlog_infrastructure.postgres.reads.read_transaction import limit_statements, read_transaction
 
 _FEWEST_DAYS: Final = 2
 """A bucket with fewer whole days than this is read by quarter-hours throughout."""
 
 _MAPS_AT_ONCE: Final = 1_000
 
-_SLOTS: LiteralString = """
+_SELECT_SLOTS: LiteralString = """
     SELECT coalesce(min(day) * 96, 0) AS first, coalesce((max(day) + 1) * 96, 0) AS end_slot
     FROM performance_days
     WHERE organization = %(organization)s AND cohort = %(cohort)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
 """
 # Gaps of more days than are asked for part two spans.
-_SPANS: LiteralString = """
+_SELECT_SPANS: LiteralString = """
     SELECT greatest(min(day) * 96, %(first)s) AS first, least((max(day) + 1) * 96, %(end)s) AS end_slot
     FROM (
         SELECT day, sum(apart::int) OVER (ORDER BY day) AS span FROM (
@@ -42,7 +42,7 @@ _SUMS: LiteralString = """
     sum(ignored), sum(errored), sum(timedout)
 """
 """In the order of `METRICS`."""
-_COUNTS: LiteralString = f"""
+_SELECT_COUNTS: LiteralString = f"""
     SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
     FROM performance_counts
     WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
@@ -51,7 +51,7 @@ _COUNTS: LiteralString = f"""
 """
 # Whole days where a bucket holds them, quarter-hours of the days at its ends; bucket -1: of no use here.
 # (With NULL instead, PostgreSQL would walk through the array for every row.)
-_COUNTS_BY_DAYS: LiteralString = f"""
+_SELECT_COUNTS_BY_DAYS: LiteralString = f"""
     WITH days AS MATERIALIZED (
         SELECT * FROM performance_days
         WHERE organization = %(organization)s AND cohort = %(cohort)s
@@ -75,7 +75,7 @@ _COUNTS_BY_DAYS: LiteralString = f"""
 """
 # What a visitor-offer counts beyond once in the same bucket. Every repeat carries its own slot and the
 # first one's, so the second row of a visitor-offer stands for the first time too.
-_SURPLUS: LiteralString = """
+_SELECT_SURPLUS: LiteralString = """
     WITH times AS (
         SELECT action_map_id, state, originator_id,
             unnest(CASE WHEN ordinal = 2 THEN ARRAY[again, once] ELSE ARRAY[again] END) AS slot
@@ -95,7 +95,7 @@ _SURPLUS: LiteralString = """
     ) AS counted
     WHERE times > 1 GROUP BY action_map_id, bucket, state
 """
-_NAMES: LiteralString = """
+_SELECT_NAMES: LiteralString = """
     SELECT action_map_id::text, substring(name FOR %s) AS name FROM action_map_names
     WHERE organization = %s AND action_map_id = ANY (%s::uuid[])
 """
@@ -104,7 +104,7 @@ _NAME_BYTES: Final = 4 * _NAME_CHARACTERS
 """Names are no longer than that; in older stores they may be, and a report must not grow with them."""
 
 # The maps of an organization one after the other, without reading all that was counted of each.
-_MAPS: LiteralString = """
+_SELECT_MAPS: LiteralString = """
     WITH RECURSIVE maps AS (
         (
             SELECT action_map_id FROM performance_days
@@ -133,15 +133,15 @@ class PostgresPerformance:
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""
-        with read(self._datastore) as cursor:
-            row = cursor.execute(_SLOTS, _asked(query)).fetchone()
+        with read_transaction(self._datastore) as cursor:
+            row = cursor.execute(_SELECT_SLOTS, _parameters_of(query)).fetchone()
             return (row["first"], row["end_slot"]) if row else (0, 0)
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
         """The parts of [first, end) with anything in them, ascending; gaps of more days part two."""
-        asked = _asked(query) | {"first": first, "end": end, "gap_days": gap_days}
-        with read(self._datastore) as cursor:
-            return [(row["first"], row["end_slot"]) for row in cursor.execute(_SPANS, asked)]
+        parameters = _parameters_of(query) | {"first": first, "end": end, "gap_days": gap_days}
+        with read_transaction(self._datastore) as cursor:
+            return [(row["first"], row["end_slot"]) for row in cursor.execute(_SELECT_SPANS, parameters)]
 
     def counts(
         self,
@@ -152,37 +152,41 @@ class PostgresPerformance:
         most: int | None,
     ) -> Mapping[tuple[str, int], Mapping[State, int]]:
         """Counts of [first, end) by map and bucket number; at most `most` of them and one more."""
-        asked = _asked(query) | _cut(first, end, stretches)
-        asked["most"] = None if most is None else most + 1
-        statement = _COUNTS_BY_DAYS if asked["day_edges"] else _COUNTS
+        parameters = _parameters_of(query) | _split_into_days_and_slots(first, end, stretches)
+        parameters["most"] = None if most is None else most + 1
+        statement = _SELECT_COUNTS_BY_DAYS if parameters["day_edges"] else _SELECT_COUNTS
         with (
-            read(self._datastore) as whole,
-            whole.connection.cursor(row_factory=tuple_row) as cursor,
+            read_transaction(self._datastore) as transaction,
+            transaction.connection.cursor(row_factory=tuple_row) as cursor,
         ):
             # One snapshot for both, so that a page applied in between cannot come apart.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             found = {
                 (action_map, bucket): dict(zip(METRICS, sums, strict=True))
-                for action_map, bucket, *sums in cursor.execute(statement, asked)
+                for action_map, bucket, *sums in cursor.execute(statement, parameters)
             }
             if query.count_by is CountBy.VISITORS and (most is None or len(found) <= most):
-                set_time(cursor)
-                for action_map, bucket, state, surplus in cursor.execute(_SURPLUS, asked):
+                limit_statements(cursor)
+                for action_map, bucket, state, surplus in cursor.execute(_SELECT_SURPLUS, parameters):
                     found[action_map, bucket][State(state)] -= surplus
         return found
 
     def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
         """The newest known display names of these maps, each cut at 256 characters."""
-        with read(self._datastore) as cursor:
-            rows = cursor.execute(_NAMES, (_NAME_BYTES, organization, list(action_maps)))
-            return {row["action_map_id"]: _name(bytes(row["name"])) for row in rows}
+        with read_transaction(self._datastore) as cursor:
+            rows = cursor.execute(_SELECT_NAMES, (_NAME_BYTES, organization, list(action_maps)))
+            return {row["action_map_id"]: _decode_name(bytes(row["name"])) for row in rows}
 
     def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
         """The maps that have been counted, by id, with their newest known names; streamed."""
         while True:
-            asked = {"organization": organization, "behind": behind or _BEFORE_ALL, "limit": _MAPS_AT_ONCE}
-            with read(self._datastore) as cursor:
-                found = [row["action_map_id"] for row in cursor.execute(_MAPS, asked)]
+            parameters = {
+                "organization": organization,
+                "behind": behind or _BEFORE_ALL,
+                "limit": _MAPS_AT_ONCE,
+            }
+            with read_transaction(self._datastore) as cursor:
+                found = [row["action_map_id"] for row in cursor.execute(_SELECT_MAPS, parameters)]
             names = self.names(organization, found)
             yield from ((one, names.get(one)) for one in found)
             if len(found) < _MAPS_AT_ONCE:
@@ -190,12 +194,12 @@ class PostgresPerformance:
             behind = found[-1]
 
 
-def _name(stored: bytes) -> str:
+def _decode_name(stored: bytes) -> str:
     """A name as it is shown; the last character of a cut one may be cut in two."""
     return stored.decode(errors="ignore")[:_NAME_CHARACTERS]
 
 
-def _asked(query: ReportQuery) -> dict[str, Any]:
+def _parameters_of(query: ReportQuery) -> dict[str, Any]:
     return {
         "organization": query.organization,
         "cohort": Cohort(query.cohort).value,
@@ -203,18 +207,18 @@ def _asked(query: ReportQuery) -> dict[str, Any]:
     }
 
 
-def _cut(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def _split_into_days_and_slots(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Where buckets begin, in slots; the days of UTC that lie whole in one bucket; and those that do not."""
     starts = [start for start, _ in stretches]
     day_edges: list[int] = []
     day_numbers: list[int] = []
     cut_days: set[int] = set()
     for (start, number), stop in zip(stretches, (*starts[1:], end), strict=True):
-        whole, behind = -(-start // DAY_SLOTS), stop // DAY_SLOTS
-        if behind - whole >= _FEWEST_DAYS:
-            day_edges += [whole, behind]
+        transaction, behind = -(-start // DAY_SLOTS), stop // DAY_SLOTS
+        if behind - transaction >= _FEWEST_DAYS:
+            day_edges += [transaction, behind]
             day_numbers += [number, -1]
-            cut_days.update(range(start // DAY_SLOTS, whole), range(behind, -(-stop // DAY_SLOTS)))
+            cut_days.update(range(start // DAY_SLOTS, transaction), range(behind, -(-stop // DAY_SLOTS)))
         else:
             cut_days.update(range(start // DAY_SLOTS, -(-stop // DAY_SLOTS)))
     return {

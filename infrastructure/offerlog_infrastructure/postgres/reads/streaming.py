@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.rows import DictRow
 
-from offerlog_infrastructure.postgres.reads.reading import read
+from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
 
 def stream_rows(
@@ -32,7 +32,7 @@ def stream_rows(
         StoreUnavailableError: The store cannot be reached.
     """
     while True:
-        with read(datastore) as cursor:
+        with read_transaction(datastore) as cursor:
             rows = cursor.execute(statement, {**where, **behind, "limit": page}).fetchall()
         yield from rows
         if len(rows) < page:

@@ -14,7 +14,7 @@ from offerlog_application.reading.read_models import RefusalCounts
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.reads.reading import read
+from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 from offerlog_infrastructure.postgres.refusals.tallies import slot_of
 
 _FOLDED_AT_ONCE: Final = 5_000
@@ -23,7 +23,7 @@ _FOLDED_AT_ONCE: Final = 5_000
 _LOCK_KEY: Final = 0x6F66_6C72_6566_7573
 """The advisory lock of whoever folds: two at once would only wait for each other."""
 
-_COUNTS: LiteralString = """
+_SELECT_COUNTS: LiteralString = """
     SELECT reason, sum(refusals)::bigint AS refusals FROM (
         SELECT reason, refusals FROM refusal_counts
         WHERE organization = %(organization)s AND slot >= %(first)s AND slot < %(end)s
@@ -32,7 +32,7 @@ _COUNTS: LiteralString = """
         WHERE organization = %(organization)s AND slot >= %(first)s AND slot < %(end)s
     ) AS counted GROUP BY reason ORDER BY 2 DESC, 1
 """
-_FOLD: LiteralString = """
+_FOLD_TALLIES: LiteralString = """
     WITH folded AS (
         DELETE FROM refusal_tallies
         WHERE id IN (SELECT id FROM refusal_tallies ORDER BY id LIMIT %(limit)s)
@@ -64,13 +64,13 @@ class RefusalCounter:
         """
         first = None if since is None else slot_of(since)
         end = None if until is None else min(slot_of(until, round_up=True), _LAST_SLOT)
-        asked = {
+        parameters = {
             "organization": organization,
             "first": _FIRST_SLOT if first is None else first,
             "end": _END_SLOT if end is None else end,
         }
-        with read(self._datastore) as cursor:
-            rows = cursor.execute(_COUNTS, asked).fetchall()
+        with read_transaction(self._datastore) as cursor:
+            rows = cursor.execute(_SELECT_COUNTS, parameters).fetchall()
         return RefusalCounts(
             None if first is None else at_slot(first),
             None if end is None else at_slot(end),
@@ -97,5 +97,5 @@ class RefusalCounter:
             row = cursor.execute("SELECT pg_try_advisory_xact_lock(%s) AS mine", (_LOCK_KEY,)).fetchone()
             if row is None or not row["mine"]:
                 return 0
-            row = cursor.execute(_FOLD, {"limit": limit}).fetchone()
+            row = cursor.execute(_FOLD_TALLIES, {"limit": limit}).fetchone()
             return int(row["folded"]) if row else 0

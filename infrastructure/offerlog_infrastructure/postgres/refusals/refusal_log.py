@@ -20,27 +20,27 @@ _COLUMNS: LiteralString = """
     coalesce(raw_length, octet_length(raw)) AS raw_length
 """
 """Texts are cut where they come in, but not those of older stores."""
-_OF_ONE_REASON: LiteralString = " AND reason = %(reason)s"
-_OLDEST: LiteralString = """
+_WHERE_REASON: LiteralString = " AND reason = %(reason)s"
+_OLDEST_FIRST: LiteralString = """
     AND (recorded_at, id) > (%(recorded_at)s, %(id)s) AND recorded_at < %(until)s
     ORDER BY recorded_at, id LIMIT %(limit)s
 """
-_NEWEST: LiteralString = """
+_NEWEST_FIRST: LiteralString = """
     AND (recorded_at, id) < (%(recorded_at)s, %(id)s) AND recorded_at >= %(since)s
     ORDER BY recorded_at DESC, id DESC LIMIT %(limit)s
 """
-_ALL: LiteralString = f"SELECT {_COLUMNS} FROM refusals WHERE organization = %(organization)s"
+_SELECT_REFUSALS: LiteralString = f"SELECT {_COLUMNS} FROM refusals WHERE organization = %(organization)s"
 _STATEMENTS: Final[dict[tuple[Order, bool], LiteralString]] = {
-    (Order.OLDEST, False): _ALL + _OLDEST,
-    (Order.OLDEST, True): _ALL + _OF_ONE_REASON + _OLDEST,
-    (Order.NEWEST, False): _ALL + _NEWEST,
-    (Order.NEWEST, True): _ALL + _OF_ONE_REASON + _NEWEST,
+    (Order.OLDEST, False): _SELECT_REFUSALS + _OLDEST_FIRST,
+    (Order.OLDEST, True): _SELECT_REFUSALS + _WHERE_REASON + _OLDEST_FIRST,
+    (Order.NEWEST, False): _SELECT_REFUSALS + _NEWEST_FIRST,
+    (Order.NEWEST, True): _SELECT_REFUSALS + _WHERE_REASON + _NEWEST_FIRST,
 }
 """By order, and by whether one reason is asked for. Each reads as many rows of its index as it gives."""
 
 # One organization after the other, each by its own index: however many refusals are younger, a step reads
 # and deletes at most so many rows.
-_PRUNE: LiteralString = """
+_DELETE_OLD: LiteralString = """
     WITH RECURSIVE known AS (
         (SELECT organization FROM refusals ORDER BY organization LIMIT 1)
         UNION ALL
@@ -107,7 +107,7 @@ class RefusalLog:
         statement = _STATEMENTS[order, reason is not None]
         places = {"recorded_at": at, "id": number}
         for row in stream_rows(self._datastore, statement, where, places, page=_PAGE):
-            yield _kept(row)
+            yield _to_kept_signal(row)
 
     def prune(self, before: datetime, limit: int = _PRUNED_AT_ONCE) -> int:
         """Delete refusals that were recorded before an instant, the oldest of each organization first.
@@ -121,10 +121,10 @@ class RefusalLog:
             StoreUnavailableError: The store cannot be reached.
         """
         with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
-            return cursor.execute(_PRUNE, {"before": before, "limit": limit}).rowcount
+            return cursor.execute(_DELETE_OLD, {"before": before, "limit": limit}).rowcount
 
 
-def _kept(row: DictRow) -> KeptSignal:
+def _to_kept_signal(row: DictRow) -> KeptSignal:
     raw = bytes(row["raw"])
     return KeptSignal(
         row["recorded_at"],

@@ -15,7 +15,7 @@ from offerlog_infrastructure.postgres.refusals.tallies import slot_of
 _FRESH_SECONDS: Final = 10.0
 """How long the sum of a day holds that was read from the store: other processes write texts meanwhile."""
 
-_TEXT_BYTES: LiteralString = """
+_SELECT_TEXT_BYTES: LiteralString = """
     SELECT coalesce(sum(text_bytes), 0)::bigint AS text_bytes FROM (
         SELECT text_bytes FROM refusal_counts
         WHERE organization = %(organization)s AND slot >= %(first)s AND slot < %(end)s
@@ -81,13 +81,13 @@ class TextQuota:
         day, now = refusal.recorded_at.astimezone(UTC).date(), self._monotonic()
         known = self._days.get(refusal.organization)
         if known is None or known.day != day or now - known.read_at > _FRESH_SECONDS:
-            known = _Day(day, self._text_bytes(refusal.organization, day), now)
+            known = _Day(day, self._select_text_bytes(refusal.organization, day), now)
             self._days[refusal.organization] = known
         return known
 
-    def _text_bytes(self, organization: str, day: date) -> int:
+    def _select_text_bytes(self, organization: str, day: date) -> int:
         first = slot_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
-        asked = {"organization": organization, "first": first, "end": first + DAY_SLOTS}
+        parameters = {"organization": organization, "first": first, "end": first + DAY_SLOTS}
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            row = cursor.execute(_TEXT_BYTES, asked, prepare=True).fetchone()
+            row = cursor.execute(_SELECT_TEXT_BYTES, parameters, prepare=True).fetchone()
             return int(row["text_bytes"]) if row else 0

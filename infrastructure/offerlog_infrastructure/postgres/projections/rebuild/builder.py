@@ -16,10 +16,10 @@ from offerlog_application.projections.rebuilds import RebuildProgress, RebuildRu
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
-from offerlog_infrastructure.postgres.projections.rebuild.loading import load
+from offerlog_infrastructure.postgres.projections.rebuild.loading import load_all_slices
 from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
-from offerlog_infrastructure.postgres.projections.rebuild.swap import catch_up, prove_and_switch
-from offerlog_infrastructure.postgres.projections.tables import Projection, prepare
+from offerlog_infrastructure.postgres.projections.rebuild.swap import catch_up, compare_and_swap
+from offerlog_infrastructure.postgres.projections.tables import Projection, create_merge_tables
 
 _LOCK_NUMBER: Final = 100
 """The second key of the advisory lock that keeps rebuilds apart."""
@@ -29,18 +29,18 @@ def rebuild(
     application: OfferlogApplication,
     projections: Sequence[Projection],
     *,
-    told: Callable[[RebuildProgress], None] = lambda _: None,
+    on_progress: Callable[[RebuildProgress], None] = lambda _: None,
     accept_difference: bool = False,
-    switch: bool = True,
+    swap: bool = True,
 ) -> None:
     """Build views anew and put them in the place of the live ones; an interrupted one is gone on with.
 
     Args:
         application: The log.
         projections: Which; each event is read once for all of them.
-        told: Is told how far it is, several times a second.
+        on_progress: Called with the progress, several times a second.
         accept_difference: Whether to switch although old and new differ.
-        switch: False to compare only.
+        swap: False to compare only.
 
     Raises:
         RebuildRunningError: Another one is at work.
@@ -51,27 +51,25 @@ def rebuild(
         SchemaNotMadeError: The database's user may not make the schema that it takes.
     """
     staging = StagingSchema(application.log.datastore.schema)
-    with application.connect() as connection, _alone(connection):
+    with application.connect() as connection, _hold_rebuild_lock(connection):
         goal = staging.goal(connection, projections)
         if goal is None:
-            goal = _last_event(connection, application.log.safe_position())
+            goal = _select_last_event(connection, application.log.safe_position())
             staging.open(connection, projections, goal)
         staging.enter(connection)
-        load(application, connection, staging, projections, told)
-        told(RebuildProgress("indexing", goal, goal))
+        load_all_slices(application, connection, staging, projections, on_progress)
+        on_progress(RebuildProgress("indexing", goal, goal))
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            with _indexed(application, staging, projections):
-                prepare(connection)
-                told(RebuildProgress("catching up", goal, goal))
+            with _finished_tables(application, staging, projections):
+                create_merge_tables(connection)
+                on_progress(RebuildProgress("catching up", goal, goal))
                 catch_up(application, cursor, projections)
-            told(RebuildProgress("proving", goal, goal))
-            prove_and_switch(
-                application, cursor, staging, projections, accept=accept_difference, switch=switch
-            )
+            on_progress(RebuildProgress("proving", goal, goal))
+            compare_and_swap(application, cursor, staging, projections, accept=accept_difference, swap=swap)
 
 
 @contextlib.contextmanager
-def _alone(connection: Connection[DictRow]) -> Iterator[None]:
+def _hold_rebuild_lock(connection: Connection[DictRow]) -> Iterator[None]:
     """Keep other rebuilds away; given back at once, as the server notices the end of a connection later."""
     lock = (LOCK_SPACE, _LOCK_NUMBER)
     row = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS mine", lock).fetchone()
@@ -84,7 +82,7 @@ def _alone(connection: Connection[DictRow]) -> Iterator[None]:
             connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
 
 
-def _last_event(connection: Connection[DictRow], safe: int) -> int:
+def _select_last_event(connection: Connection[DictRow], safe: int) -> int:
     """The last event up to there: what was drawn behind it and given up moves no live projection."""
     row = connection.execute(
         "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events WHERE notification_id <= %s",
@@ -95,7 +93,7 @@ def _last_event(connection: Connection[DictRow], safe: int) -> int:
 
 
 @contextlib.contextmanager
-def _indexed(
+def _finished_tables(
     application: OfferlogApplication, staging: StagingSchema, projections: Sequence[Projection]
 ) -> Iterator[None]:
     """Finish the tables, and keep the server's vacuum off the live ones from then on.
@@ -106,7 +104,10 @@ def _indexed(
         staging.enter(guard)
         with ThreadPoolExecutor(len(projections) + 1) as pool:
             # The server does the work: each view on a core of its own.
-            work = [pool.submit(_finish, application, staging, projection) for projection in projections]
+            work = [
+                pool.submit(_finish_projection, application, staging, projection)
+                for projection in projections
+            ]
             work.append(pool.submit(staging.keep_vacuum_off, cursor, projections))
             for done in work:
                 done.result()
@@ -117,7 +118,9 @@ def _indexed(
         yield
 
 
-def _finish(application: OfferlogApplication, staging: StagingSchema, projection: Projection) -> None:
+def _finish_projection(
+    application: OfferlogApplication, staging: StagingSchema, projection: Projection
+) -> None:
     """Sum up what the slices have loaded, and index it; once."""
     with application.connect() as connection, announced(f"the indexes of the rebuilt {projection.name}"):
         staging.enter(connection)

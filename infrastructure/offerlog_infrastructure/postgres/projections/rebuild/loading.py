@@ -20,38 +20,40 @@ from offerlog_infrastructure.postgres.projections.rebuild.staging import Staging
 from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
-_LAST_WORDS: Final = 400
+_STDERR_CHARACTERS: Final = 400
 """Number of characters that are shown of a worker's last words."""
 
-_ALONE: Final = 2
+_FEWEST_FOR_WORKERS: Final = 2
 """Fewer slices than this are loaded without processes for it."""
 
 _WORKER: Final = "from offerlog_infrastructure.postgres.projections.rebuild.slices import main; main()"
 
 
-def load(
+def load_all_slices(
     application: OfferlogApplication,
     connection: Connection[DictRow],
     staging: StagingSchema,
     projections: Sequence[Projection],
-    told: Callable[[RebuildProgress], None],
+    on_progress: Callable[[RebuildProgress], None],
 ) -> None:
-    """Load what is left; `told` hears how far it is, several times a second.
+    """Load what is left; `on_progress` hears how far it is, several times a second.
 
     Raises:
         RebuildWorkersError: All processes that load were killed, or have failed.
     """
-    while (left := _left(connection, told).slices) >= _ALONE:
+    while (left := _select_remaining(connection, on_progress).slices) >= _FEWEST_FOR_WORKERS:
         # One more than there are cores: each waits for the server a third of its time.
-        with _workers(application, staging, projections, min(left, (os.cpu_count() or 1) + 1)) as workers:
+        with _running_workers(
+            application, staging, projections, min(left, (os.cpu_count() or 1) + 1)
+        ) as workers:
             while left:
-                left = _await_slice(connection, workers, left, told)
+                left = _await_slice(connection, workers, left, on_progress)
                 if all(worker.returncode == 0 for worker in workers):
                     break  # what is left was held by somebody who has let go of it since
     with announced("a process of an earlier rebuild to let go of the last slice"):
         while left:
             load_slices(connection, projections)
-            if left := _left(connection, told).slices:
+            if left := _select_remaining(connection, on_progress).slices:
                 time.sleep(_LOOK_SECONDS)
 
 
@@ -59,7 +61,7 @@ def _await_slice(
     connection: Connection[DictRow],
     workers: Sequence["subprocess.Popen[str]"],
     before: int,
-    told: Callable[[RebuildProgress], None],
+    on_progress: Callable[[RebuildProgress], None],
 ) -> int:
     """Wait until one more slice has been loaded; returns how many are left.
 
@@ -71,19 +73,21 @@ def _await_slice(
         while True:
             time.sleep(_LOOK_SECONDS)
             ended = [worker for worker in workers if worker.poll() is not None]
-            left = _left(connection, told)
+            left = _select_remaining(connection, on_progress)
             failed = [worker for worker in ended if worker.returncode]
             if left.slices and len(ended) == len(workers) and failed:
-                raise RebuildWorkersError([_ended(worker) for worker in failed], left.events, left.goal)
+                raise RebuildWorkersError(
+                    [_describe_end(worker) for worker in failed], left.events, left.goal
+                )
             if left.slices < before or len(ended) == len(workers):
                 return left.slices
 
 
-def _ended(worker: "subprocess.Popen[str]") -> EndedWorker:
+def _describe_end(worker: "subprocess.Popen[str]") -> EndedWorker:
     """The end of a worker, in words."""
-    said = " ".join((worker.stderr.read() if worker.stderr else "").split())[-_LAST_WORDS:]
+    words = " ".join((worker.stderr.read() if worker.stderr else "").split())[-_STDERR_CHARACTERS:]
     if worker.returncode >= 0:
-        return EndedWorker(worker.pid, f"ended with exit code {worker.returncode}", said)
+        return EndedWorker(worker.pid, f"ended with exit code {worker.returncode}", words)
     try:
         name = signal.Signals(-worker.returncode).name
     except ValueError:
@@ -91,10 +95,10 @@ def _ended(worker: "subprocess.Popen[str]") -> EndedWorker:
     memory = (
         ", perhaps for want of memory (see the system's log)" if -worker.returncode == signal.SIGKILL else ""
     )
-    return EndedWorker(worker.pid, f"was ended by {name}{memory}", said)
+    return EndedWorker(worker.pid, f"was ended by {name}{memory}", words)
 
 
-class _Left(NamedTuple):
+class _Remaining(NamedTuple):
     """The part of the log that is still to be loaded.
 
     Attributes:
@@ -108,19 +112,21 @@ class _Left(NamedTuple):
     goal: int
 
 
-def _left(connection: Connection[DictRow], told: Callable[[RebuildProgress], None]) -> _Left:
+def _select_remaining(
+    connection: Connection[DictRow], on_progress: Callable[[RebuildProgress], None]
+) -> _Remaining:
     """The amount that is still to be loaded."""
     row = connection.execute(
         "SELECT count(*) FILTER (WHERE NOT done) AS left, sum(events)::bigint AS events,"
         " (SELECT goal FROM plan) AS goal FROM slices"
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
-    told(RebuildProgress("loading", row["events"] or 0, row["goal"]))
-    return _Left(int(row["left"]), int(row["events"] or 0), int(row["goal"]))
+    on_progress(RebuildProgress("loading", row["events"] or 0, row["goal"]))
+    return _Remaining(int(row["left"]), int(row["events"] or 0), int(row["goal"]))
 
 
 @contextlib.contextmanager
-def _workers(
+def _running_workers(
     application: OfferlogApplication, staging: StagingSchema, projections: Sequence[Projection], count: int
 ) -> Iterator[list[subprocess.Popen[str]]]:
     workers: list[subprocess.Popen[str]] = []

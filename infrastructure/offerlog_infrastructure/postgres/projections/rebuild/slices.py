@@ -14,25 +14,25 @@ from typing import Any, Final, LiteralString
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from offerlog_infrastructure.postgres.connections import connect
+from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
-from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, EventRow, read_page
-from offerlog_infrastructure.postgres.projections.apply_page import feed
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow, decode_page
+from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection
 
 _PAGE: Final = 5_000
 
-_TAKE: LiteralString = """
+_SELECT_NEXT_SLICE: LiteralString = """
     SELECT number, low, high, goal FROM slices, plan WHERE NOT done
     ORDER BY number LIMIT 1 FOR UPDATE OF slices SKIP LOCKED
 """
-_READ: LiteralString = f"""
+_SELECT_STREAMS: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE originator_id BETWEEN %s AND %s AND notification_id <= %s
     ORDER BY originator_id, originator_version
 """
-_DONE: LiteralString = "UPDATE slices SET done = true, events = %s WHERE number = %s"
+_UPDATE_SLICE_DONE: LiteralString = "UPDATE slices SET done = true, events = %s WHERE number = %s"
 
 
 def load_slices(connection: Connection[Any], projections: Sequence[Projection]) -> None:
@@ -40,24 +40,26 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
     mapper = EventMapper()
     while True:
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            taken = cursor.execute(_TAKE).fetchone()
-            if taken is None:
+            row = cursor.execute(_SELECT_NEXT_SLICE).fetchone()
+            if row is None:
                 return
-            number, low, high, goal = taken
+            number, low, high, goal = row
             events = 0
-            for rows in _whole_streams(connection, (low, high, goal)):
-                page = read_page(cursor, mapper, rows, whole_streams=True)
+            for rows in _read_whole_streams(connection, (low, high, goal)):
+                page = decode_page(cursor, mapper, rows, whole_streams=True)
                 for projection in projections:
-                    feed(cursor, projection.name, projection.load, page)
+                    apply_page(cursor, projection.name, projection.load, page)
                 events += len(rows)
-            cursor.execute(_DONE, (events, number))
+            cursor.execute(_UPDATE_SLICE_DONE, (events, number))
 
 
-def _whole_streams(connection: Connection[Any], bounds: tuple[Any, ...]) -> Iterator[list[EventRow]]:
+def _read_whole_streams(
+    connection: Connection[Any], bounds: tuple[Any, ...]
+) -> Iterator[list[PositionedRow]]:
     """Pages of a slice that end where a stream ends."""
     with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
-        cursor.execute(_READ, bounds)
-        rest: list[EventRow] = []
+        cursor.execute(_SELECT_STREAMS, bounds)
+        rest: list[PositionedRow] = []
         while page := cursor.fetchmany(_PAGE):
             rows = rest + page
             end = len(rows)
@@ -78,7 +80,7 @@ def main() -> None:
     threading.Thread(target=_end_with_starter, daemon=True).start()
     wanted = {name.strip() for name in names}
     try:
-        with connect(dsn, schema) as connection:
+        with open_unlimited(dsn, schema) as connection:
             StagingSchema(schema).enter(connection)
             # What a crash of the server takes away is loaded again; the switch at the end waits for the disk.
             connection.execute("SET synchronous_commit TO off")

@@ -21,7 +21,7 @@ from offerlog_infrastructure.postgres.projections.tables import Projection
 _EVENTS_A_SLICE: Final = 20_000
 _MOST_SLICES: Final = 256
 
-_BOOKS: LiteralString = """
+_CREATE_BOOKKEEPING: LiteralString = """
     CREATE TABLE plan (code text NOT NULL, goal bigint NOT NULL);
     CREATE TABLE steps (
         view text PRIMARY KEY, position bigint NOT NULL, loaded boolean NOT NULL DEFAULT false
@@ -32,7 +32,7 @@ _BOOKS: LiteralString = """
     );
 """
 
-_GRANTS: LiteralString = """
+_SELECT_GRANTS: LiteralString = """
     SELECT acl.privilege_type, CASE WHEN acl.grantee <> 0 THEN pg_get_userbyid(acl.grantee) END,
         acl.is_grantable
     FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS acl
@@ -62,12 +62,12 @@ class StagingSchema:
 
     def goal(self, connection: Connection[Any], projections: Sequence[Projection]) -> int | None:
         """Up to where an earlier, interrupted rebuild of the same views by the same code was to load."""
-        here = self._name_of("plan")
+        here = self._staged("plan")
         with connection.cursor(row_factory=tuple_row) as cursor:
             if cursor.execute("SELECT to_regclass(%s)", (here.as_string(connection),)).fetchone() == (None,):
                 return None
             row = cursor.execute(
-                sql.SQL("SELECT goal FROM {} WHERE code = %s").format(here), (_code(projections),)
+                sql.SQL("SELECT goal FROM {} WHERE code = %s").format(here), (fingerprint_code(projections),)
             ).fetchone()
             return None if row is None else int(row[0])
 
@@ -84,8 +84,8 @@ class StagingSchema:
             except psycopg.errors.InsufficientPrivilege as error:
                 raise SchemaNotMadeError(self.name, connection.info.user) from error
             cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(self.name)))
-            cursor.execute(_BOOKS)
-            cursor.execute("INSERT INTO plan VALUES (%s, %s)", (_code(projections), goal))
+            cursor.execute(_CREATE_BOOKKEEPING)
+            cursor.execute("INSERT INTO plan VALUES (%s, %s)", (fingerprint_code(projections), goal))
             for projection in projections:
                 cursor.execute("INSERT INTO steps (view, position) VALUES (%s, %s)", (projection.name, goal))
                 for table in projection.tables:
@@ -93,10 +93,12 @@ class StagingSchema:
             for table in ("projection_proofs", "dead_letters"):
                 cursor.execute(
                     sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
-                        sql.Identifier(table), self._live_name_of(table)
+                        sql.Identifier(table), self._live(table)
                     )
                 )
-            cursor.executemany("INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)", _slices(goal))
+            cursor.executemany(
+                "INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)", _divide_streams(goal)
+            )
 
     def close(self, cursor: Cursor[Any]) -> None:
         """Remove it and all that is in it."""
@@ -105,7 +107,7 @@ class StagingSchema:
     def index(self, cursor: Cursor[Any], projection: Projection) -> None:
         """Give the copies the keys and indexes that the live tables have."""
         for table in projection.tables:
-            live = self._live_name_of(table).as_string(cursor)
+            live = self._live(table).as_string(cursor)
             cursor.execute(
                 "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass"
                 " AND contype IN ('p', 'u')",
@@ -114,7 +116,7 @@ class StagingSchema:
             for name, definition in cursor.fetchall():
                 cursor.execute(
                     sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
-                        self._name_of(table), sql.Identifier(name), sql.SQL(definition)
+                        self._staged(table), sql.Identifier(name), sql.SQL(definition)
                     )
                 )
             cursor.execute(
@@ -129,7 +131,7 @@ class StagingSchema:
     def vacuum(self, connection: Connection[Any], projection: Projection) -> None:
         """Outside a transaction: the first look-ups, too, are then answered from an index alone."""
         for table in projection.tables:
-            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self._name_of(table)))
+            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self._staged(table)))
 
     def keep_vacuum_off(self, cursor: Cursor[Any], projections: Sequence[Projection]) -> None:
         """Until the transaction ends; who reads or writes the live tables goes on."""
@@ -140,47 +142,45 @@ class StagingSchema:
         self._lock(cursor, projections, sql.SQL("ACCESS EXCLUSIVE"))
 
     def _lock(self, cursor: Cursor[Any], projections: Sequence[Projection], mode: sql.SQL) -> None:
-        tables = [self._live_name_of(table) for projection in projections for table in projection.tables]
+        tables = [self._live(table) for projection in projections for table in projection.tables]
         cursor.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), mode))
 
-    def move_in(self, cursor: Cursor[Any], projection: Projection) -> None:
+    def swap_in(self, cursor: Cursor[Any], projection: Projection) -> None:
         """Put the new tables, their proof and their dead letters in the place of the live ones."""
         for table in projection.tables:
             self._copy_grants(cursor, table)
-            cursor.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(self._name_of(table)))
+            cursor.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(self._staged(table)))
             self._copy_options(cursor, table)
-            cursor.execute(sql.SQL("DROP TABLE {}").format(self._live_name_of(table)))
+            cursor.execute(sql.SQL("DROP TABLE {}").format(self._live(table)))
             cursor.execute(
-                sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(
-                    self._name_of(table), sql.Identifier(self.live)
-                )
+                sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(self._staged(table), sql.Identifier(self.live))
             )
         for table in ("projection_proofs", "dead_letters"):
-            live, ours = self._live_name_of(table), self._name_of(table)
+            live, ours = self._live(table), self._staged(table)
             cursor.execute(sql.SQL("DELETE FROM {} WHERE view = %s").format(live), (projection.name,))
             cursor.execute(
                 sql.SQL("INSERT INTO {} SELECT * FROM {} WHERE view = %s").format(live, ours),
                 (projection.name,),
             )
 
-    def differences(self, cursor: Cursor[Any], projection: Projection) -> Iterable[str]:
+    def find_differences(self, cursor: Cursor[Any], projection: Projection) -> Iterable[str]:
         """Where the live tables and the new ones do not hold the same rows; for people."""
         for table in projection.tables:
-            live, ours = self._live_name_of(table), self._name_of(table)
-            if _content(cursor, live) == _content(cursor, ours):
+            live, ours = self._live(table), self._staged(table)
+            if _digest_rows(cursor, live) == _digest_rows(cursor, ours):
                 continue
-            for said, one, other in (("only live", live, ours), ("only rebuilt", ours, live)):
+            for label, one, other in (("only live", live, ours), ("only rebuilt", ours, live)):
                 cursor.execute(
                     sql.SQL(
                         "SELECT x::text FROM (SELECT * FROM {} EXCEPT SELECT * FROM {}) AS x LIMIT 3"
                     ).format(one, other)
                 )
                 for (row,) in cursor.fetchall():
-                    yield f"{table}, {said}: {row}"
+                    yield f"{table}, {label}: {row}"
 
     def _copy_bare(self, cursor: Cursor[Any], table: str) -> None:
         """A table of the same columns, without keys and indexes: those are made faster when it is full."""
-        live = self._live_name_of(table)
+        live = self._live(table)
         cursor.execute(
             sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING STORAGE)").format(
                 sql.Identifier(table), live
@@ -188,44 +188,44 @@ class StagingSchema:
         )
         self._copy_options(cursor, table)
         # The server's own vacuum at a new table would keep the switch waiting, and all readers with it.
-        cursor.execute(sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(self._name_of(table)))
+        cursor.execute(sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(self._staged(table)))
 
     def _copy_options(self, cursor: Cursor[Any], table: str) -> None:
         cursor.execute(
             "SELECT unnest(reloptions) FROM pg_class WHERE oid = %s::regclass",
-            (self._live_name_of(table).as_string(cursor),),
+            (self._live(table).as_string(cursor),),
         )
         for (option,) in cursor.fetchall():
-            cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(self._name_of(table), sql.SQL(option)))
+            cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(self._staged(table), sql.SQL(option)))
 
     def _copy_grants(self, cursor: Cursor[Any], table: str) -> None:
         """Whoever was let read the old table, a reporting tool for instance, may read the new one."""
-        cursor.execute(_GRANTS, (self._live_name_of(table).as_string(cursor),))
-        for privilege, grantee, handed_on in cursor.fetchall():
+        cursor.execute(_SELECT_GRANTS, (self._live(table).as_string(cursor),))
+        for privilege, grantee, is_grantable in cursor.fetchall():
             cursor.execute(
                 sql.SQL("GRANT {} ON {} TO {}{}").format(
                     sql.SQL(privilege),
-                    self._name_of(table),
+                    self._staged(table),
                     sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC"),
-                    sql.SQL(" WITH GRANT OPTION" if handed_on else ""),
+                    sql.SQL(" WITH GRANT OPTION" if is_grantable else ""),
                 )
             )
 
-    def _name_of(self, table: str) -> sql.Identifier:
+    def _staged(self, table: str) -> sql.Identifier:
         return sql.Identifier(self.name, table)
 
-    def _live_name_of(self, table: str) -> sql.Identifier:
+    def _live(self, table: str) -> sql.Identifier:
         return sql.Identifier(self.live, table)
 
 
-def _content(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] | DictRow | None:
+def _digest_rows(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] | DictRow | None:
     """How many rows, and a digest of them that does not depend on their order."""
     return cursor.execute(
         sql.SQL("SELECT count(*), sum(hash_record_extended(t, 0)) FROM {} AS t").format(table)
     ).fetchone()
 
 
-def _slices(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
+def _divide_streams(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
     """Ranges of stream ids, so many that each has a modest number of events."""
     count = 1
     while count < _MOST_SLICES and goal > count * _EVENTS_A_SLICE:
@@ -234,19 +234,19 @@ def _slices(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
     return [(n, UUID(int=n * width), UUID(int=(n + 1) * width - 1)) for n in range(count)]
 
 
-def _code(projections: Sequence[Projection]) -> str:
+def fingerprint_code(projections: Sequence[Projection]) -> str:
     """What tells one build's way to the views from another's: all source that leads there, and the tables."""
     digest = sha256(" ".join(sorted(projection.name for projection in projections)).encode())
     for package in ("offerlog_domain", "offerlog_application", "offerlog_infrastructure.postgres"):
-        for file in _sources(resources.files(package)):
+        for file in _list_sources(resources.files(package)):
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def _sources(folder: Traversable) -> Iterator[Traversable]:
+def _list_sources(folder: Traversable) -> Iterator[Traversable]:
     """All source files of a package and the packages in it, in a fixed order."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
-            yield from _sources(entry)
+            yield from _list_sources(entry)
         elif entry.name.endswith((".py", ".sql")):
             yield entry

@@ -16,15 +16,15 @@ from offerlog_application.projections.rebuilds import (
 )
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.pages import READ_PAGE, read_page
-from offerlog_infrastructure.postgres.projections.apply_page import feed
+from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
+from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.projector import PAGE
 from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
 from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
-_SWITCHES_TRIED: Final = 20
-_LOCKS_TRIED: Final = 20
+_SWAP_ATTEMPTS: Final = 20
+_LOCK_ATTEMPTS: Final = 20
 _STALLED_SECONDS: Final = 60.0
 _HANGS_SECONDS: Final = 10
 
@@ -35,10 +35,10 @@ def catch_up(
     """Take in what the live views have taken in since; waits for those that are not as far as we are."""
     for projection in projections:
         while True:
-            ours, live = _positions(cursor, projection)
+            ours, live = _select_positions(cursor, projection)
             if live < ours:
                 _await_live(cursor, projection)
-            elif not _take_in(application, cursor, projection, ours, live):
+            elif not _apply_next_page(application, cursor, projection, ours, live):
                 break
 
 
@@ -48,22 +48,22 @@ def _await_live(cursor: Cursor[Any], projection: Projection) -> None:
     Raises:
         NotProjectedError: It does not move.
     """
-    stood, since = -1, time.monotonic()
+    reached, since = -1, time.monotonic()
     what = f"the live projection {projection.name} to come as far as the rebuilt one"
     with announced(what, _STALLED_SECONDS) as wait:
         while True:
-            ours, live = _positions(cursor, projection)
+            ours, live = _select_positions(cursor, projection)
             if live >= ours:
                 return
-            if live > stood:
-                stood, since = live, time.monotonic()
+            if live > reached:
+                reached, since = live, time.monotonic()
             elif time.monotonic() - since > _STALLED_SECONDS:
                 raise NotProjectedError(projection.name, live)
             wait.reason = f"it stands at position {live:,} of {ours:,}"
             time.sleep(_LOOK_SECONDS)
 
 
-def _positions(cursor: Cursor[Any], projection: Projection) -> tuple[int, int]:
+def _select_positions(cursor: Cursor[Any], projection: Projection) -> tuple[int, int]:
     row = cursor.execute(
         "SELECT s.position, t.notification_id FROM steps s JOIN offerlog_tracking t"
         " ON t.application_name = s.view WHERE s.view = %s",
@@ -73,16 +73,18 @@ def _positions(cursor: Cursor[Any], projection: Projection) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _take_in(
+def _apply_next_page(
     application: OfferlogApplication, cursor: Cursor[Any], projection: Projection, ours: int, live: int
 ) -> bool:
     """One page from our position up to the live one; False where there is none."""
     if ours == live:
         return False
     with cursor.connection.transaction():
-        rows = cursor.execute(READ_PAGE, (ours, live, PAGE), prepare=True).fetchall()
+        rows = cursor.execute(SELECT_PAGE, (ours, live, PAGE), prepare=True).fetchall()
         last = rows[-1][0] if rows else live
-        feed(cursor, projection.name, projection.apply, read_page(cursor, application.event_mapper, rows))
+        apply_page(
+            cursor, projection.name, projection.apply, decode_page(cursor, application.event_mapper, rows)
+        )
         cursor.execute("UPDATE steps SET position = %s WHERE view = %s", (last, projection.name))
     return True
 
@@ -93,28 +95,28 @@ def _lock_out_readers(cursor: Cursor[Any], staging: StagingSchema, projections: 
     Raises:
         QueryCanceled: Somebody goes on reading them, a backup for instance.
     """
-    for attempt in range(1, _LOCKS_TRIED + 1):
+    for attempt in range(1, _LOCK_ATTEMPTS + 1):
         try:
             with cursor.connection.transaction():
                 cursor.execute("SET LOCAL statement_timeout = '100ms'")
                 staging.lock_out_readers(cursor, projections)
                 cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
         except psycopg.errors.QueryCanceled:
-            if attempt == _LOCKS_TRIED:
+            if attempt == _LOCK_ATTEMPTS:
                 raise
             time.sleep(_LOOK_SECONDS)
         else:
             return
 
 
-def prove_and_switch(
+def compare_and_swap(
     application: OfferlogApplication,
     cursor: Cursor[Any],
     staging: StagingSchema,
     projections: Sequence[Projection],
     *,
     accept: bool,
-    switch: bool,
+    swap: bool,
 ) -> None:
     """Hold the projector, compare old and new at one position, and put the new in the place of the old.
 
@@ -124,13 +126,13 @@ def prove_and_switch(
         StoreUnavailableError: This process was stopped meanwhile, so the server has ended its connection.
     """
     with announced("the live projections and the rebuilt ones to be compared") as wait:
-        for attempt in range(1, _SWITCHES_TRIED + 1):
+        for attempt in range(1, _SWAP_ATTEMPTS + 1):
             try:
-                _try_to_switch(application, cursor, staging, projections, accept=accept, switch=switch)
+                _try_to_swap(application, cursor, staging, projections, accept=accept, swap=swap)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
-                if attempt == _SWITCHES_TRIED:
+                if attempt == _SWAP_ATTEMPTS:
                     raise TablesInUseError(attempt, str(error)) from error
-                wait.reason = f"try {attempt} of {_SWITCHES_TRIED} failed ({error})"
+                wait.reason = f"try {attempt} of {_SWAP_ATTEMPTS} failed ({error})"
                 time.sleep(_LOOK_SECONDS)
             except psycopg.errors.IdleInTransactionSessionTimeout as error:
                 raise StoreUnavailableError(
@@ -142,14 +144,14 @@ def prove_and_switch(
                 return
 
 
-def _try_to_switch(
+def _try_to_swap(
     application: OfferlogApplication,
     cursor: Cursor[Any],
     staging: StagingSchema,
     projections: Sequence[Projection],
     *,
     accept: bool,
-    switch: bool,
+    swap: bool,
 ) -> None:
     with cursor.connection.transaction():
         cursor.execute("SET LOCAL lock_timeout = '2s'")
@@ -163,11 +165,13 @@ def _try_to_switch(
         )
         staging.keep_vacuum_off(cursor, projections)
         catch_up(application, cursor, projections)
-        found = [one for projection in projections for one in staging.differences(cursor, projection)]
-        if found and not accept:
-            raise ProjectionsDifferError(found)
-        if switch:
+        differences = [
+            one for projection in projections for one in staging.find_differences(cursor, projection)
+        ]
+        if differences and not accept:
+            raise ProjectionsDifferError(differences)
+        if swap:
             _lock_out_readers(cursor, staging, projections)
             for projection in projections:
-                staging.move_in(cursor, projection)
+                staging.swap_in(cursor, projection)
         staging.close(cursor)

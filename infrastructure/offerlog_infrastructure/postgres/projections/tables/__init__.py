@@ -15,7 +15,7 @@ PROJECTIONS: Final = (CURRENT_STATE, SUPPRESSION, PERFORMANCE)
 """The three projections."""
 
 
-def prepare(connection: Connection[Any]) -> None:
+def create_merge_tables(connection: Connection[Any]) -> None:
     """Make ready a connection on which views will be merged."""
     for projection in PROJECTIONS:
         for merge in projection.merges:

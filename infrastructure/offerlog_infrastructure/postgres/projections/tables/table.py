@@ -61,7 +61,7 @@ class Projection:
         """Merge the change that a page brings about."""
         change = self.change(page)
         for merge in self.merges:
-            if _copied(cursor, merge.stage, merge.columns, merge.rows(change)):
+            if _copy_rows(cursor, merge.stage, merge.columns, merge.rows(change)):
                 cursor.execute(merge.statement, prepare=True)
                 # The commit empties it too, but a page that fails is applied part by part before that.
                 cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(merge.stage)), prepare=True)
@@ -70,14 +70,14 @@ class Projection:
         """Load what whole streams come to; none of them may have been loaded before."""
         change = self.change(page)
         for load in self.loads:
-            _copied(cursor, load.table, load.columns, load.rows(change))
+            _copy_rows(cursor, load.table, load.columns, load.rows(change))
 
 
-def _copied(cursor: Cursor[Any], table: str, columns: LiteralString, rows: Rows) -> bool:
+def _copy_rows(cursor: Cursor[Any], table: str, columns: LiteralString, rows: Rows) -> bool:
     """Copy rows, if there are any; ids come as their 16 bytes, which is what lies in a column of them."""
     if not rows:
         return False
-    statement, types = _copy(table, columns)
+    statement, types = _copy_statement(table, columns)
     cursor.adapters.register_dumper(bytes, BytesBinaryDumper)  # not the slower one of DB-API's Binary
     with cursor.copy(statement) as copy:
         copy.set_types(types)
@@ -93,7 +93,7 @@ def names_of(columns: LiteralString) -> LiteralString:
 
 
 @cache
-def _copy(table: str, columns: str) -> tuple[sql.Composed, list[str]]:
+def _copy_statement(table: str, columns: str) -> tuple[sql.Composed, list[str]]:
     """The statement, and how the driver is to write each column."""
     named = [column.split() for column in columns.split(",")]
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(

@@ -16,7 +16,7 @@ _NO_ROOM_BYTES: Final = 65_536
 """A disk with less room than this counts as full: stores write whole pages, and several at once."""
 
 
-def no_room(place: Path) -> str:
+def full_disk_hint(place: Path) -> str:
     """Words for a full disk, to be added to an error; empty if it is not, or if nobody knows.
 
     Args:

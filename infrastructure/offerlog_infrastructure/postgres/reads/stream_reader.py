@@ -9,9 +9,9 @@ from psycopg.rows import tuple_row
 from offerlog_application.reading.read_budget import check_read
 from offerlog_domain.event_fields import Event
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.reads.reading import read
+from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
-_STREAM: LiteralString = """
+_SELECT_STREAM: LiteralString = """
     SELECT originator_version, topic, state FROM offerlog_events WHERE originator_id = %s
     ORDER BY originator_version
 """
@@ -37,10 +37,10 @@ class StreamReader:
             UnreadableEventError: A stored event is unknown to this build.
         """
         with (
-            read(self._datastore) as whole,
-            whole.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+            read_transaction(self._datastore) as transaction,
+            transaction.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
-            stored = cursor.execute(_STREAM, (stream,)).fetchall()
+            stored = cursor.execute(_SELECT_STREAM, (stream,)).fetchall()
         events: list[Event] = []
         for version, topic, state in stored:
             if version % _STEP == 0:

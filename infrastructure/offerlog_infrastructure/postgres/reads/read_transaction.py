@@ -15,7 +15,7 @@ from offerlog_application.reading.read_budget import (
     ReadTimeoutError,
     current_budget,
 )
-from offerlog_infrastructure.postgres.connections import unlimited
+from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 
 STATEMENT_SECONDS: Final = 30.0
@@ -26,7 +26,7 @@ _CANCEL_SECONDS: Final = 5.0
 
 
 @contextmanager
-def read(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
+def read_transaction(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
     """Open a transaction for one read and set the time of its first statement.
 
     Where the current `ReadBudget` is cancelled, the server is asked to stop the statement. The connection is
@@ -45,9 +45,9 @@ def read(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
                 connection.transaction(),
                 connection.cursor() as cursor,
             ):
-                set_time(cursor)
+                limit_statements(cursor)
                 if budget.seconds is None:
-                    unlimited(connection)
+                    lift_answer_limit(connection)
                 yield cursor
         except psycopg.errors.QueryCanceled as error:
             if budget.is_cancelled:
@@ -58,7 +58,7 @@ def read(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
                 connection.close()
 
 
-def set_time(cursor: Cursor[Any]) -> None:
+def limit_statements(cursor: Cursor[Any]) -> None:
     """Let the next statements of this transaction take the time that the current budget has left.
 
     Raises:
