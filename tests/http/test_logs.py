@@ -209,7 +209,7 @@ def test_threads_log_as_requests_do(
         raise OSError(LATE)
 
     lines = journal("info")
-    monkeypatch.setattr("offerlog_infrastructure.postgres.projections.projector.feed", broken)
+    monkeypatch.setattr("offerlog_infrastructure.postgres.projections.projector.apply_page", broken)
     monkeypatch.setattr("offerlog_application.recording.deadline_worker._EXPIRY_SECONDS", 0.01)
     monkeypatch.setattr(site.service._expiry, "expire", late)
     site.service.record([json.dumps(SIGNAL)])

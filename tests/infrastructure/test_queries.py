@@ -139,10 +139,10 @@ def test_of_very_many_that_are_due_the_oldest_come_first(dsn: str) -> None:
 
 def test_slow_readers_keep_no_writer_waiting(offerlog: Offerlog) -> None:
     """As many reports at a time as anyone likes: what is recorded meanwhile is durable at once."""
-    slow = performance._SLOTS.replace("SELECT", "SELECT pg_sleep(0.5),", 1)
+    slow = performance._SELECT_SLOTS.replace("SELECT", "SELECT pg_sleep(0.5),", 1)
     offerlog.record([signal("offered", "before")])
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(40) as pool:
-        patch.setattr(performance, "_SLOTS", slow)
+        patch.setattr(performance, "_SELECT_SLOTS", slow)
         reports = [pool.submit(offerlog.report, ReportQuery(offerlog.organization)) for _ in range(40)]
         until(lambda: sum(report.running() for report in reports) == 40)
         began = time.monotonic()
@@ -161,7 +161,7 @@ def test_a_lag_is_counted_up_to_a_bound_and_estimated_beyond(
         service.record([signal("offered", f"visitor {n}") for n in range(5)])
         rows(dsn, "DELETE FROM offerlog_events WHERE notification_id = 3")
         assert {one.lag_events for one in service.projections()} == {4}
-        few = queries._STATUS.replace(f"LIMIT {queries._COUNTED + 1}", "LIMIT 3")
-        monkeypatch.setattr(queries, "_STATUS", few)
-        monkeypatch.setattr(queries, "_COUNTED", 2)
+        few = queries._SELECT_STATUS.replace(f"LIMIT {queries._MOST_COUNTED + 1}", "LIMIT 3")
+        monkeypatch.setattr(queries, "_SELECT_STATUS", few)
+        monkeypatch.setattr(queries, "_MOST_COUNTED", 2)
         assert {one.lag_events for one in service.projections()} == {5}

@@ -220,7 +220,7 @@ def test_one_that_hangs_in_the_switch_is_ended(offerlog: Offerlog, monkeypatch: 
         over.wait(60)
 
     monkeypatch.setattr(switch, "_HANGS_SECONDS", 1)
-    monkeypatch.setattr(staging.StagingSchema, "move_in", hang)
+    monkeypatch.setattr(staging.StagingSchema, "swap_in", hang)
     with ThreadPoolExecutor(1) as pool:
         switching = pool.submit(offerlog.rebuild)
         try:
