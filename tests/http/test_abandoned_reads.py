@@ -36,8 +36,8 @@ COUNT_DAYS = """
 @pytest.fixture
 def slow_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every report asks the store for something that takes 25 seconds."""
-    slow = performance._SLOTS.replace("SELECT", "SELECT pg_sleep(25),", 1)
-    monkeypatch.setattr(performance, "_SLOTS", slow)
+    slow = performance._SELECT_SLOTS.replace("SELECT", "SELECT pg_sleep(25),", 1)
+    monkeypatch.setattr(performance, "_SELECT_SLOTS", slow)
 
 
 def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:

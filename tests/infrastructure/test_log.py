@@ -100,14 +100,14 @@ def test_a_long_stream_is_read_once_though_nothing_is_appended(
     events: list[Event] = [offered(stream, version) for version in range(1, 301)]
     PostgresLog(application).append(events, [])
     read: list[int] = []
-    newer = log._newer
+    newer = log._select_newer_events
 
     def noted(offers: Any) -> Any:
         found = newer(offers)
         read.append(len(found))
         return found
 
-    monkeypatch.setattr(log, "_newer", noted)
+    monkeypatch.setattr(log, "_select_newer_events", noted)
     # when it is loaded twice, and once more after it has grown
     loaded = [log.load([stream])[stream] for _ in range(2)]
     PostgresLog(application).append([offered(stream, 301)], [])

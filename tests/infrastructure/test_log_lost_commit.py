@@ -185,7 +185,7 @@ def test_a_connection_lost_again_while_asking_is_no_answer(
     proxy: Proxy, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was committed is not called a repeat of itself because the first question got lost too."""
-    looked_up = LostCommit._stored
+    looked_up = LostCommit._is_stored
     lost = iter([OperationalError("gone again")])
 
     def lose(commit: LostCommit, *asked: Any) -> bool:
@@ -193,7 +193,7 @@ def test_a_connection_lost_again_while_asking_is_no_answer(
             raise error
         return looked_up(commit, *asked)
 
-    monkeypatch.setattr(LostCommit, "_stored", lose)
+    monkeypatch.setattr(LostCommit, "_is_stored", lose)
     with opened(proxy.dsn) as service:
         proxy.next = Cut.ANSWER
         receipt = service.submit([signal("offered"), "no signal"]).result(timeout=30)

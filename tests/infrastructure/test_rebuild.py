@@ -319,7 +319,7 @@ def test_the_tables_are_part_of_what_a_build_is_known_by(monkeypatch: pytest.Mon
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", noted)
-    staging._code(PROJECTIONS)
+    staging.fingerprint_code(PROJECTIONS)
     assert {"0001_log.sql", "instants.py", "builder.py", "performance.py"} <= set(read)
 
 

@@ -49,13 +49,13 @@ def test_dates_of_twenty_centuries_make_buckets_only_where_something_was_counted
 ) -> None:
     """Every offer is counted, and the buckets that were made are those of the occupied days."""
     made: list[int] = []
-    cut = performance._cut
+    cut = performance._split_into_days_and_slots
 
     def counted(first: int, end: int, stretches: list[tuple[int, int]]) -> object:
         made.append(len(stretches))
         return cut(first, end, stretches)
 
-    monkeypatch.setattr(performance, "_cut", counted)
+    monkeypatch.setattr(performance, "_split_into_days_and_slots", counted)
     report = old_dates.report(ReportQuery("default", by=by, zone=ZoneInfo(zone)))
     assert sum(row.metrics["nWebActionsOffered"] for row in report.rows) == OLD_DAYS
     assert len({row.bucket for row in report.rows}) == OLD_DAYS
@@ -98,7 +98,7 @@ def test_a_report_that_takes_too_long_is_ended_in_the_store(
 ) -> None:
     """Within its own time, not that of a statement in general."""
     monkeypatch.setattr(
-        performance, "_SLOTS", performance._SLOTS.replace("SELECT", "SELECT pg_sleep(20),", 1)
+        performance, "_SELECT_SLOTS", performance._SELECT_SLOTS.replace("SELECT", "SELECT pg_sleep(20),", 1)
     )
     began = time.monotonic()
     with pytest.raises(ReadTimeoutError, match=r"after 0\.3 s"):
