@@ -21,7 +21,6 @@ from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_kinds import PostgresEventKinds
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.log.stream_reader import StreamReader
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
 from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
@@ -31,6 +30,7 @@ from offerlog_infrastructure.postgres.projections.rebuilds import PostgresRebuil
 from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
+from offerlog_infrastructure.postgres.reads.stream_reader import StreamReader
 from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
 from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota

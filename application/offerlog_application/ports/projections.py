@@ -70,7 +70,7 @@ class Rebuilds(Protocol):
         *,
         on_progress: Callable[[RebuildProgress], None],
         accept_difference: bool,
-        switch: bool,
+        swap: bool,
     ) -> None:
         """Build one projection, or all, from the log, and swap it in once it is proved to be the same.
 
@@ -78,7 +78,7 @@ class Rebuilds(Protocol):
             name: The projection; None for all.
             on_progress: Called several times a second.
             accept_difference: Whether to swap although the new one differs.
-            switch: False to build and compare only.
+            swap: False to build and compare only.
 
         Raises:
             KeyError: There is no projection of that name.

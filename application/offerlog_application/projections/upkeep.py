@@ -45,9 +45,7 @@ class ProjectionUpkeep:
             RebuildWorkersError: The processes that load were killed, or failed.
             StoreUnavailableError: The store cannot be reached.
         """
-        self._rebuilds.rebuild(
-            name, on_progress=on_progress, accept_difference=accept_difference, swap=swap
-        )
+        self._rebuilds.rebuild(name, on_progress=on_progress, accept_difference=accept_difference, swap=swap)
 
     def verify(self, name: str | None = None) -> Sequence[Proof]:
         """Compare what each projection has folded in with the log, up to its position; reads the whole log.

@@ -42,7 +42,11 @@ class PostgresEventKinds:
             self._application.reading.get_connection() as connection,
         ):
             lift_answer_limit(connection)  # it reads the whole log
-            rows = connection.cursor(binary=True, row_factory=tuple_row).execute(_SELECT_KINDS_AND_SAMPLES).fetchall()
+            rows = (
+                connection.cursor(binary=True, row_factory=tuple_row)
+                .execute(_SELECT_KINDS_AND_SAMPLES)
+                .fetchall()
+            )
         found: dict[str, StoredKind] = {}
         for topic, events, first, last, stream, version, state in rows:
             before = found.get(topic)

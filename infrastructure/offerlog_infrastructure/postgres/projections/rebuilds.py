@@ -21,7 +21,7 @@ class PostgresRebuilds:
         *,
         on_progress: Callable[[RebuildProgress], None],
         accept_difference: bool,
-        switch: bool,
+        swap: bool,
     ) -> None:
         """Build one projection, or all, from the log, and swap it in once it is proved to be the same.
 
@@ -37,7 +37,7 @@ class PostgresRebuilds:
             rebuild(
                 self._application,
                 projections,
-                told=on_progress,
+                on_progress=on_progress,
                 accept_difference=accept_difference,
-                switch=switch,
+                swap=swap,
             )
