@@ -17,7 +17,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.routes import reports
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.presentation.documents import report_document, report_table
+from offerlog_infrastructure.presentation.documents import describe_report, tabulate_report
 from support.crowds import crowded
 from support.http_site import Site, served
 from support.internals import application_of
@@ -101,8 +101,8 @@ def test_a_report_is_encoded_in_slices(dsn: str, monkeypatch: pytest.MonkeyPatch
         empty = beta.get(REPORT).json()
     # then every row is there once, and in order
     assert document.pop("proof")["projection"] == "performance"
-    assert document == report_document(whole)
-    assert table == [["" if one is None else str(one) for one in row] for row in report_table(whole)]
+    assert document == describe_report(whole)
+    assert table == [["" if one is None else str(one) for one in row] for row in tabulate_report(whole)]
     assert empty["rows"] == []
     assert sum(slices) == 2 * len(whole.rows) + 1 == 2 * 2 * OLD_DAYS + 1  # and the header
     assert max(slices) <= 500

@@ -12,7 +12,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import ContendedError
-from offerlog_infrastructure.presentation.documents import offer_document
+from offerlog_infrastructure.presentation.documents import describe_offer
 from soak.clients import DeclinedError, UnknownError, WrongAnswerError
 from soak.system import System
 from soak.traffic import Request
@@ -132,7 +132,7 @@ class InProcessWay:
             timeout_seconds=asked["timeoutSeconds"],
             organization=request.organization,
         )
-        told = offer_document(future.result(IN_PROCESS_SECONDS))
+        told = describe_offer(future.result(IN_PROCESS_SECONDS))
         return {name: told[name] for name in ("decision", "reason", "action_id")}
 
 

@@ -11,9 +11,9 @@ from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerTyp
 from offerlog_infrastructure.cli.output import print_json, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import (
-    eligibility_document,
-    offer_document,
-    suppression_document,
+    describe_eligibility,
+    describe_offer,
+    describe_suppression,
 )
 
 
@@ -55,11 +55,11 @@ def suppressions(
         service.catch_up()
         if customer is not None:
             for one in service.suppressions(customer, customer_type):
-                print_json(suppression_document(one))
+                print_json(describe_suppression(one))
             return
         with closing(service.suppressed_visitors(action_map or "")) as found:
             for one in found:
-                print_json(suppression_document(one))
+                print_json(describe_suppression(one))
 
 
 def eligibility(
@@ -74,7 +74,7 @@ def eligibility(
         found = service.check_eligibility(
             customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
         )
-    print_json(eligibility_document(found))
+    print_json(describe_eligibility(found))
 
 
 def offer(
@@ -109,4 +109,4 @@ def offer(
             timeout_seconds=timeout_seconds,
         )
     with telling(f"the decision is recorded, and `--action {decision.action_id}` gives the same one again"):
-        print_json(offer_document(decision))
+        print_json(describe_offer(decision))

@@ -16,9 +16,9 @@ from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerTyp
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import (
-    history_document,
-    kept_document,
-    refusal_counts_document,
+    describe_history,
+    describe_kept_signal,
+    describe_refusal_counts,
 )
 from offerlog_infrastructure.presentation.escaping import spell_out
 
@@ -67,7 +67,7 @@ def history(
             as_of=moment,
         )
     if form is Form.JSON:
-        print_json(history_document(told))
+        print_json(describe_history(told))
         return
     if not told.events:
         if not told.known:
@@ -160,7 +160,7 @@ def refusals(
 
 def _print_counts(found: "RefusalCounts", form: Form) -> None:
     if form is Form.JSON:
-        print_json(refusal_counts_document(found))
+        print_json(describe_refusal_counts(found))
         return
     out = console()
     if not found.counts:
@@ -183,7 +183,7 @@ def _counted_time(found: "RefusalCounts") -> str:
 def _print_kept(kept: "Generator[KeptSignal]") -> None:
     with closing(kept):  # a reader that has enough must not leave the query open
         for one in kept:
-            print_json(kept_document(one))
+            print_json(describe_kept_signal(one))
 
 
 def _moment(text: str, option: str) -> datetime:

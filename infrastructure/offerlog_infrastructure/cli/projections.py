@@ -15,7 +15,7 @@ from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
-from offerlog_infrastructure.presentation.documents import proof_document, stamp, status_document
+from offerlog_infrastructure.presentation.documents import describe_progress, describe_proof, format_time
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def status(
     rows = table(out, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
     for one in found:
         if form is Form.JSON:
-            print_json(status_document(one))
+            print_json(describe_progress(one))
         age = "unreadable" if one.lag_seconds is None else f"{one.lag_seconds:.1f}"
         rows.add_row(one.name, f"{one.position:,}", f"{one.lag_events:,}", age)
     if form is Form.TABLE:
@@ -87,7 +87,7 @@ def verify(
                 differences = [
                     {"slice": d.slice, "expected": d.expected, "events": d.events} for d in one.differences
                 ]
-                print_json({**proof_document(one), "differences": differences})
+                print_json({**describe_proof(one), "differences": differences})
             figures = [f"{figure:,}" for figure in (one.position, one.events, one.short_by)]
             rows.add_row(one.projection, "no" if one.differences else "yes", *figures)
         if form is Form.TABLE:
@@ -166,7 +166,7 @@ def dead_letters(
                     "version": one.version,
                     "stored_as": one.topic,
                     "error": one.error,
-                    "dead_at": stamp(one.dead_at),
+                    "dead_at": format_time(one.dead_at),
                     "waiting": one.waiting,
                 }
             )

@@ -20,7 +20,7 @@ from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, json_line, table, usage
 from offerlog_infrastructure.cli.streams import OutputLostError, check_output, drop_output, telling
-from offerlog_infrastructure.presentation.documents import outcome_document
+from offerlog_infrastructure.presentation.documents import describe_outcome
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _judged(line: Line, outcome: "Outcome", file: str | None) -> dict[str, Any]:
     judged: dict[str, Any] = {"line": line.number}
     if file is not None:
         judged = {"file": file, **judged}
-    return judged | outcome_document(outcome)
+    return judged | describe_outcome(outcome)
 
 
 def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:

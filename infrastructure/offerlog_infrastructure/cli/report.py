@@ -13,7 +13,7 @@ from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, fits, print_csv, print_json, table, usage
-from offerlog_infrastructure.presentation.documents import proof_document, report_document, report_table
+from offerlog_infrastructure.presentation.documents import describe_report, tabulate_report
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ def report(
         proof = service.proof("performance") if with_proof else None
     match form:
         case Format.JSON:
-            print_json(report_document(made) | ({"proof": proof_document(proof)} if proof else {}))
+            print_json(describe_report(made, proof))
         case Format.CSV:
-            print_csv(report_table(made))
+            print_csv(tabulate_report(made))
         case Format.TABLE:
             show_report(made)
             if proof:

@@ -18,7 +18,7 @@ from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, print_json, usage
 from offerlog_infrastructure.cli.streams import check_output, drop_output, telling
 from offerlog_infrastructure.cli.trial import Trial
-from offerlog_infrastructure.presentation.documents import stamp
+from offerlog_infrastructure.presentation.documents import format_optional_time, format_time
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
@@ -308,6 +308,6 @@ def _document(key: Key) -> dict[str, object]:
         "role": key.role.value,
         "name": key.name,
         "origins": list(key.origins),
-        "created_at": stamp(key.created_at),
-        "revoked_at": stamp(key.revoked_at),
+        "created_at": format_time(key.created_at),
+        "revoked_at": format_optional_time(key.revoked_at),
     }

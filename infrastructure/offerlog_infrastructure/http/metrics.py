@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Metrics for Prometheus."""
 
 import time
 from collections import Counter as Counted
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Metrics(Collector):
-    """Counters of this process, and gauges of the store read when asked."""
+    """Counters of this process, and gauges that are read from the store at each scrape."""
 
     def __init__(self, service: Offerlog) -> None:
         self._service = service
@@ -47,8 +47,8 @@ class Metrics(Collector):
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """Count the outcomes of a batch."""
         self._batch.observe(len(outcomes))
-        for what, count in Counted([(one.kind, one.reason) for one in outcomes]).items():
-            self._counter_of(*what).inc(count)
+        for pair, count in Counted([(one.kind, one.reason) for one in outcomes]).items():
+            self._counter_of(*pair).inc(count)
 
     def _counter_of(self, kind: OutcomeKind, reason: Reason | None) -> Counter:
         counter = self._counters.get((kind, reason))
@@ -56,43 +56,44 @@ class Metrics(Collector):
             counter = self._counters[kind, reason] = self._outcomes.labels(kind, reason or "")
         return counter
 
-    async def timed(self, answer: Awaitable[T]) -> T:
-        """Wait for an answer, and note how long it took."""
+    async def time_commit(self, commit: Awaitable[T]) -> T:
+        """Wait for a commit and observe its duration."""
         began = time.perf_counter()
-        found = await answer
+        result = await commit
         self._commit.observe(time.perf_counter() - began)
-        return found
+        return result
 
     def exposition(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
-        """The gauges; asked for by the registry."""
+        """Return the metrics that are not counted here; the registry calls this."""
         blocked = GaugeMetricFamily("offerlog_offers_blocked", "Offers blocked", labels=["reason"])
         for reason, count in self._service.blocked_offers().items():
             blocked.add_metric([reason.value], count)
         return [*self._projection_gauges(), *self._writer_gauges(), *self._store_metrics(), blocked]
 
     def _projection_gauges(self) -> list[Metric]:
-        """Gauges read from the store; none while it cannot be asked."""
+        """Return the gauges that are read from the store; none while the store is unavailable."""
         lag = GaugeMetricFamily(
             "offerlog_projection_lag_seconds", "Age of what is missing", labels=["projection"]
         )
         behind = GaugeMetricFamily("offerlog_projection_lag_events", "Events missing", labels=["projection"])
         dead = GaugeMetricFamily("offerlog_dead_letter_events", "Events that wait", labels=["projection"])
         try:
-            found = self._service.projections()
-        except StoreUnavailableError:  # counted with its reason, below
+            statuses = self._service.projections()
+        except StoreUnavailableError:  # `_store_metrics` counts it with its reason
             return []
-        for one in found:
-            lag.add_metric([one.name], one.lag_seconds if one.lag_seconds is not None else float("nan"))
-            behind.add_metric([one.name], one.lag_events)
-            dead.add_metric([one.name], one.short_by)
+        for status in statuses:
+            seconds = float("nan") if status.lag_seconds is None else status.lag_seconds
+            lag.add_metric([status.name], seconds)
+            behind.add_metric([status.name], status.lag_events)
+            dead.add_metric([status.name], status.short_by)
         return [lag, behind, dead]
 
     def _store_metrics(self) -> list[Metric]:
-        """Calls of the store that failed, and what is wrong with it now."""
+        """Return the failed calls of the store by reason, and its trouble now."""
         failures = CounterMetricFamily(
             "offerlog_store_failures", "Calls of the store that failed", labels=["reason"]
         )
@@ -106,7 +107,7 @@ class Metrics(Collector):
         return [failures, now]
 
     def _writer_gauges(self) -> list[Metric]:
-        """Gauges of this process's writer."""
+        """Return the gauges of this process's writer."""
         health = self._service.writer_health()
         gauges = {
             "offerlog_queue_depth": ("Signals that wait to be written", health.waiting),

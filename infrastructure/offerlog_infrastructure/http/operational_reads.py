@@ -9,16 +9,16 @@ from offerlog_infrastructure.http.threads.shared_reads import SharedRead
 _FRESH_SECONDS: Final = 0.1
 _METRICS_FRESH_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 7.0
-"""Seconds that readiness and metrics wait for a silent store: longer than a read waits for a lock."""
+"""Seconds that readiness and metrics wait for a silent store; a read waits for a lock less long."""
 
 
 class OperationalReads:
-    """What is asked about the service itself: each read by one thread, a few times a second, for all who ask.
+    """Values about the service itself, each read by one thread at most a few times a second.
 
     Attributes:
-        freshness: How far look-ups go.
-        statuses: How far every projection is.
-        metrics: The text for Prometheus.
+        freshness: Freshness of look-ups.
+        statuses: Progress of every projection.
+        metrics: All metrics in the text format of Prometheus.
     """
 
     def __init__(self, service: Offerlog, metrics: Metrics) -> None:

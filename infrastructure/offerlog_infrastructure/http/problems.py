@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Final, NotRequired, TypedDict
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -52,6 +53,26 @@ SLUGS = {
 """Every kind of problem, and the status it comes with."""
 
 _SLUG_OF = {status: slug for slug, status in reversed(SLUGS.items())}
+
+
+class Problem(TypedDict):
+    """Error as problem details (RFC 9457).
+
+    Attributes:
+        type: Relative reference that names the kind of problem; it never changes.
+        title: The status in words.
+        status: The HTTP status.
+        detail: What is wrong with this request, for people.
+        field: The part of the request at fault.
+        cause: The same text as `detail`, where there is a `field`.
+    """
+
+    type: Annotated[str, Meta(extra_json_schema={"enum": [f"/problems/{slug}" for slug in SLUGS]})]
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: str
+    field: NotRequired[str]
+    cause: NotRequired[str]
 
 
 class ProblemError(OfferlogError):
@@ -103,17 +124,23 @@ def malformed(field: str | None, cause: str) -> ProblemError:
     return ProblemError(400, "malformed-request", cause, field=field)
 
 
-def answer(problem: ProblemError) -> EscapedJSONResponse:
-    """A problem as it is sent."""
-    told: dict[str, Any] = {
+def describe_problem(problem: ProblemError) -> Problem:
+    """Describe a problem as RFC 9457 has it."""
+    answer: Problem = {
         "type": f"/problems/{problem.slug}",
         "title": title(problem.status),
         "status": problem.status,
         "detail": problem.detail,
     }
     if problem.field is not None:
-        told |= {"field": problem.field, "cause": problem.detail}
-    return EscapedJSONResponse(told, problem.status, problem.headers, MEDIA_TYPE)
+        answer["field"] = problem.field
+        answer["cause"] = problem.detail
+    return answer
+
+
+def answer(problem: ProblemError) -> EscapedJSONResponse:
+    """Build the response that reports a problem."""
+    return EscapedJSONResponse(describe_problem(problem), problem.status, problem.headers, MEDIA_TYPE)
 
 
 def of(error: Exception) -> ProblemError:  # noqa: C901, PLR0911 - a table

@@ -1,4 +1,4 @@
-"""Log lines about signals and their outcomes. They name a signal by its ids and by nothing else."""
+"""Log lines about signals: their ids and their outcomes, and nothing else that they say."""
 
 import logging
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from offerlog_domain.outcomes import Outcome, OutcomeKind
 
 _log = logging.getLogger(__name__)
 
-_MOST: Final = 100
-"""So many refusals of a batch are named at `info`; the refusal log has all of them."""
+_MOST_REFUSALS: Final = 100
+"""Most refusals of a batch that are logged at `info`; the refusal log has all of them."""
 
 
-def note(outcomes: Sequence[Outcome]) -> None:
+def log_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Log the refused signals of a batch, or at `debug` all of it."""
     level = logging.DEBUG if _log.isEnabledFor(logging.DEBUG) else logging.INFO
-    named = 0
+    refused = 0
     for outcome in outcomes:
         if outcome.kind is OutcomeKind.REFUSED:
-            named += 1
-            if named <= _MOST or level == logging.DEBUG:
+            refused += 1
+            if refused <= _MOST_REFUSALS or level == logging.DEBUG:
                 _log.info("signal", extra=_fields(outcome))
         elif level == logging.DEBUG:
             _log.debug("signal", extra=_fields(outcome))
-    if named > _MOST and level == logging.INFO:
-        _log.info("signals refused, and not named here", extra={"signals": named - _MOST})
+    if refused > _MOST_REFUSALS and level == logging.INFO:
+        _log.info("signals refused, and not named here", extra={"signals": refused - _MOST_REFUSALS})
 
 
 def _fields(outcome: Outcome) -> dict[str, str | None]:

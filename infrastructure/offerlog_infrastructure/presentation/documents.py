@@ -1,9 +1,9 @@
-"""What answers look like as JSON; the command line and the HTTP service say the same."""
+"""Builders of the answers; the command line and the HTTP service share them."""
 
 from __future__ import annotations  # the types below are loaded for the checker alone: --help need not wait
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from offerlog_domain.metrics import METRICS
 from offerlog_domain.outcomes import OfferBlocked
@@ -11,8 +11,9 @@ from offerlog_infrastructure.presentation.escaping import guard_formulas
 
 if TYPE_CHECKING:
     from offerlog_application.reading.audit import History
-    from offerlog_application.reading.performance_report import PerformanceReport
+    from offerlog_application.reading.performance_report import PerformanceReport, ReportRow
     from offerlog_application.reading.read_models import (
+        Freshness,
         KeptSignal,
         ProjectionStatus,
         Proof,
@@ -22,86 +23,104 @@ if TYPE_CHECKING:
     from offerlog_application.recording.offers import Eligibility
     from offerlog_domain.events import LifecycleEvent
     from offerlog_domain.outcomes import OfferOutcome, Outcome
-
-Document = dict[str, Any]
-
-
-def stamp(moment: datetime | None) -> str | None:
-    """An instant as RFC 3339 in UTC."""
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    from offerlog_infrastructure.presentation import answers
 
 
-def outcome_document(outcome: Outcome) -> Document:
-    """What became of one signal."""
-    told: Document = {
+def format_time(moment: datetime) -> str:
+    """Format an instant as RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def format_optional_time(moment: datetime | None) -> str | None:
+    """Format an instant as RFC 3339 in UTC; None stays None."""
+    return None if moment is None else format_time(moment)
+
+
+def describe_outcome(outcome: Outcome) -> answers.Outcome:
+    """Describe the result of one signal."""
+    answer: answers.Outcome = {
         "outcome": outcome.kind.value,
         "reason": outcome.reason.value if outcome.reason else None,
         "action_id": outcome.action_id,
         "state": outcome.state,
     }
     if outcome.cause is not None:
-        told |= {"field": outcome.field, "cause": outcome.cause}
-    return told
+        answer["field"] = outcome.field
+        answer["cause"] = outcome.cause
+    return answer
 
 
-def offer_document(decision: OfferOutcome) -> Document:
-    """What was decided about an offer."""
-    by = decision.by if isinstance(decision, OfferBlocked) else None
+def describe_offer(decision: OfferOutcome) -> answers.Decision:
+    """Describe the decision about an offer."""
+    blocker = decision.by if isinstance(decision, OfferBlocked) else None
     return {
-        "decision": "offered" if by is None else "blocked",
+        "decision": "offered" if blocker is None else "blocked",
         "action_id": decision.action_id,
-        "reason": by.reason.value if by else None,
-        "state": by.state.value if by else None,
-        "since": stamp(by.since) if by else None,
-        "blocking_action_id": by.action_id if by else None,
+        "reason": blocker.reason.value if blocker else None,
+        "state": blocker.state.value if blocker else None,
+        "since": format_time(blocker.since) if blocker else None,
+        "blocking_action_id": blocker.action_id if blocker else None,
     }
 
 
-def eligibility_document(found: Eligibility) -> Document:
-    """Say whether an offer may be made, whether visitor and map are known, and what blocks the offer."""
-    by = found.blocker
+def describe_eligibility(eligibility: Eligibility) -> answers.Eligibility:
+    """Describe the answer to the question whether a map may offer to a visitor."""
+    blocker = eligibility.blocker
     return {
-        "eligible": by is None,
-        "known": found.known,
-        "reason": by.reason.value if by else None,
-        "state": by.state.value if by else None,
-        "action_id": by.action_id if by else None,
-        "since": stamp(by.since) if by else None,
+        "eligible": blocker is None,
+        "known": eligibility.known,
+        "reason": blocker.reason.value if blocker else None,
+        "state": blocker.state.value if blocker else None,
+        "action_id": blocker.action_id if blocker else None,
+        "since": format_time(blocker.since) if blocker else None,
     }
 
 
-def suppression_document(one: Suppression) -> Document:
-    """An offer that must not be made again."""
+def describe_suppression(suppression: Suppression) -> answers.Suppression:
+    """Describe an offer that must not be made again."""
     return {
-        "customer_id": one.customer_id,
-        "customer_id_type": one.customer_id_type,
-        "action_map_id": one.action_map_id,
-        "state": one.state,
-        "action_id": one.action_id,
-        "since": stamp(one.since),
+        "customer_id": suppression.customer_id,
+        "customer_id_type": suppression.customer_id_type,
+        "action_map_id": suppression.action_map_id,
+        "state": suppression.state,
+        "action_id": suppression.action_id,
+        "since": format_time(suppression.since),
     }
 
 
-def history_document(told: History) -> Document:
-    """One visitor-offer, event by event."""
-    events = [event_document(version, event) for version, event in enumerate(told.events, start=1)]
+def describe_freshness(freshness: Freshness) -> answers.Freshness:
+    """Describe the age of the data that look-ups answer from."""
     return {
-        "known": told.known,
-        "state": told.state.value if told.state else None,
-        "version": told.version,
-        "events": events,
+        "position": freshness.position,
+        "age_seconds": freshness.age_seconds,
+        "short_by": freshness.short_by,
     }
 
 
-def event_document(version: int, event: LifecycleEvent) -> Document:
-    """One lifecycle event of a visitor-offer, with its place among them, from 1."""
+def describe_history(history: History) -> answers.WholeHistory:
+    """Describe all lifecycle events of a visitor-offer."""
+    return {
+        "known": history.known,
+        "state": history.state.value if history.state else None,
+        "version": history.version,
+        "events": [describe_event(version, event) for version, event in enumerate(history.events, start=1)],
+    }
+
+
+def describe_event(version: int, event: LifecycleEvent) -> answers.HistoryEvent:
+    """Describe one lifecycle event of a visitor-offer.
+
+    Args:
+        version: Place of the event in the visitor-offer, from 1.
+        event: The event.
+    """
     return {
         "version": version,
         "event": event.state.value,
         "action_id": event.action_id,
         "stage": event.stage.value if event.stage else None,
-        "occurred_at": stamp(event.occurred_at),
-        "recorded_at": stamp(event.recorded_at),
+        "occurred_at": format_time(event.occurred_at),
+        "recorded_at": format_time(event.recorded_at),
         "session_id": event.visitor.session_id,
         "error_code": event.error_code,
         "error_message": event.error_message,
@@ -111,53 +130,70 @@ def event_document(version: int, event: LifecycleEvent) -> Document:
     }
 
 
-def kept_document(one: KeptSignal) -> Document:
-    """A signal that was refused, or waits; `signal` is the text that came, cut at 4 KiB of `signal_bytes`."""
+def describe_kept_signal(kept: KeptSignal) -> answers.KeptSignal:
+    """Describe a signal that was refused or is parked; bytes that are not UTF-8 are shown as escapes."""
     return {
-        "recorded_at": stamp(one.recorded_at),
-        "reason": one.reason.value if one.reason else None,
-        "field": one.field,
-        "cause": one.cause,
-        "signal": one.raw.decode("utf-8", "backslashreplace"),
-        "signal_bytes": one.raw_length,
+        "recorded_at": format_time(kept.recorded_at),
+        "reason": kept.reason.value if kept.reason else None,
+        "field": kept.field,
+        "cause": kept.cause,
+        "signal": kept.raw.decode("utf-8", "backslashreplace"),
+        "signal_bytes": kept.raw_length,
     }
 
 
-def refusal_counts_document(found: RefusalCounts) -> Document:
-    """Refusals by reason, the most frequent first."""
+def describe_refusal(refused: KeptSignal) -> answers.Refusal:
+    """Describe a refused signal, with its place among the refusals of the same time."""
+    return cast("answers.Refusal", {**describe_kept_signal(refused), "number": refused.number})
+
+
+def describe_refusal_counts(counts: RefusalCounts) -> answers.RefusalCounts:
+    """Describe the number of refusals by reason, the most frequent first."""
     return {
-        "since": stamp(found.since),
-        "until": stamp(found.until),
-        "refusals": sum(found.counts.values()),
-        "reasons": [{"reason": reason.value, "refusals": count} for reason, count in found.counts.items()],
+        "since": format_optional_time(counts.since),
+        "until": format_optional_time(counts.until),
+        "refusals": sum(counts.counts.values()),
+        "reasons": [{"reason": reason.value, "refusals": count} for reason, count in counts.counts.items()],
     }
 
 
-def report_document(made: PerformanceReport) -> Document:
-    """Action Map Performance."""
-    query = made.query
-    return {
+def describe_report_head(report: PerformanceReport) -> answers.ReportHead:
+    """Describe the time and grouping of a performance report; `short_by` only where events are missing."""
+    query = report.query
+    head: answers.ReportHead = {
         "from": query.start.astimezone(query.zone).isoformat() if query.start else None,
         "to": query.end.astimezone(query.zone).isoformat() if query.end else None,
         "zone": query.zone.key,
         "by": query.by.value,
-        **({"short_by": made.short_by} if made.short_by else {}),
-        "rows": [
-            {
-                "action_map_id": row.action_map_id,
-                "action_map_name": row.action_map_name,
-                "bucket": row.bucket,
-                "metrics": dict(row.metrics),
-                "rates": dict(row.rates),
-            }
-            for row in made.rows
-        ],
+    }
+    if report.short_by:
+        head["short_by"] = report.short_by
+    return head
+
+
+def describe_row(row: ReportRow) -> answers.Row:
+    """Describe an action map in a bucket of a performance report."""
+    return {
+        "action_map_id": row.action_map_id,
+        "action_map_name": row.action_map_name,
+        "bucket": row.bucket,
+        "metrics": cast("answers.Metrics", dict(row.metrics)),
+        "rates": {"accepted": row.rates["accepted"], "engaged": row.rates["engaged"]},
     }
 
 
-def report_table(made: PerformanceReport) -> list[list[Any]]:
-    """Action Map Performance as rows for CSV, the header first."""
-    metrics = [METRICS[state] for state in made.query.view.states]
+def describe_report(report: PerformanceReport, proof: Proof | None = None) -> answers.Performance:
+    """Describe a performance report, with the evidence of the events counted if that is given."""
+    rows = [describe_row(row) for row in report.rows]
+    answer = cast("answers.Performance", {**describe_report_head(report), "rows": rows})
+    if proof is not None:
+        answer["proof"] = describe_proof(proof)
+    return answer
+
+
+def tabulate_report(report: PerformanceReport) -> list[list[Any]]:
+    """Lay a performance report out as rows for CSV, the header first."""
+    metrics = [METRICS[state] for state in report.query.view.states]
     header = ["action_map_id", "action_map_name", "bucket", *metrics, "accepted_rate", "engaged_rate"]
     return [
         header,
@@ -170,23 +206,33 @@ def report_table(made: PerformanceReport) -> list[list[Any]]:
                 row.rates["accepted"],
                 row.rates["engaged"],
             ]
-            for row in made.rows
+            for row in report.rows
         ),
     ]
 
 
-def status_document(one: ProjectionStatus) -> Document:
-    """How far a projection is."""
+def describe_action_map(action_map: tuple[str, str | None]) -> answers.ActionMap:
+    """Describe an action map, given as its id and its newest known display name."""
+    return {"action_map_id": action_map[0], "action_map_name": action_map[1]}
+
+
+def describe_progress(status: ProjectionStatus) -> answers.ProjectionProgress:
+    """Describe the progress of a projection."""
     return {
-        "projection": one.name,
-        "position": one.position,
-        "lag_events": one.lag_events,
-        "lag_seconds": None if one.lag_seconds is None else round(one.lag_seconds, 3),
+        "projection": status.name,
+        "position": status.position,
+        "lag_events": status.lag_events,
+        "lag_seconds": None if status.lag_seconds is None else round(status.lag_seconds, 3),
     }
 
 
-def proof_document(proof: Proof) -> Document:
-    """What a projection has folded in."""
+def describe_status(status: ProjectionStatus) -> answers.ProjectionStatus:
+    """Describe the progress of a projection, with the events that it is missing."""
+    return {**describe_progress(status), "short_by": status.short_by}
+
+
+def describe_proof(proof: Proof) -> answers.Proof:
+    """Describe the evidence of the events that a projection has applied."""
     return {
         "projection": proof.projection,
         "position": proof.position,

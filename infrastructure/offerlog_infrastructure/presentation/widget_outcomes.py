@@ -1,28 +1,32 @@
-"""Answers to a widget key: whether the service has taken a signal, and nothing of the visitor's past.
+"""Outcomes as a widget key may see them: nothing that depends on the visitor's past.
 
-A widget key stands in public pages, so anybody can ask with it, about any customer id. `recorded`,
-`duplicate`, `parked` and the refusals that depend on a visitor-offer all become `received` (docs/decisions,
-"A widget key authenticates nobody"). Reasons that follow from the signal alone stay, as its sender can mend
+A widget key is public, so anybody can send signals with it for any customer id. `recorded`, `duplicate`,
+`parked` and the refusals that depend on a visitor-offer all become `received` (docs/decisions, "A widget key
+authenticates nobody"). Reasons that follow from the signal alone are shown, because its sender can correct
 those.
 """
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from offerlog_domain.outcomes import Outcome, OutcomeKind
-from offerlog_infrastructure.presentation.documents import Document, outcome_document
+from offerlog_infrastructure.presentation.documents import describe_outcome
+from offerlog_infrastructure.presentation.json_types import RECEIVED
 
-RECEIVED: Final = "received"
+if TYPE_CHECKING:
+    from offerlog_infrastructure.presentation import answers
 
 _REASONS_OF_THE_SIGNAL: Final = frozenset({"malformed", "not_tracked", "from_the_future", "too_old"})
 
 
-def is_refused_for_itself(outcome: Outcome) -> bool:
-    """Whether a signal was refused for what it says, whoever the visitor is."""
+def is_refused_by_content(outcome: Outcome) -> bool:
+    """Return whether a signal was refused for its own content, whoever the visitor is."""
     return outcome.kind is OutcomeKind.REFUSED and outcome.reason in _REASONS_OF_THE_SIGNAL
 
 
-def widget_outcome_document(outcome: Outcome) -> Document:
-    """What became of one signal, as the sender of a widget key may know it."""
-    if is_refused_for_itself(outcome):
-        return outcome_document(outcome)
+def describe_widget_outcome(outcome: Outcome) -> answers.Outcome:
+    """Describe the result of one signal as the sender with a widget key may see it."""
+    if is_refused_by_content(outcome):
+        return describe_outcome(outcome)
     return {"outcome": RECEIVED, "reason": None, "action_id": outcome.action_id, "state": outcome.state}

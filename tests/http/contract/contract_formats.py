@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from schemathesis import CheckContext, HookContext, Response
 from schemathesis.generation import GenerationMode
 
-from offerlog_infrastructure.http.openapi.shapes import NAME
-from offerlog_infrastructure.http.responses.pages import cursor_of
+from offerlog_domain.signals import MAX_NAME_LENGTH
+from offerlog_infrastructure.http.responses.pages import encode_cursor
 
 _times = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - hypothesis draws naive ones
     lambda drawn: drawn.replace(tzinfo=UTC)
@@ -37,12 +37,16 @@ schemathesis.openapi.format(
         st.sampled_from(["", "T12:00", "T12:45:00", "T00:15Z", "T23:30:00.000+05:45"]),
     ),
 )
-schemathesis.openapi.format("suppressions-cursor", st.builds(lambda *at: cursor_of(list(at)), _names, _names))
-schemathesis.openapi.format("action-maps-cursor", st.builds(lambda at: cursor_of([str(at)]), st.uuids()))
-schemathesis.openapi.format("history-cursor", st.builds(lambda n: cursor_of([n]), st.integers(0, 2**31 - 1)))
+schemathesis.openapi.format(
+    "suppressions-cursor", st.builds(lambda *at: encode_cursor(list(at)), _names, _names)
+)
+schemathesis.openapi.format("action-maps-cursor", st.builds(lambda at: encode_cursor([str(at)]), st.uuids()))
+schemathesis.openapi.format(
+    "history-cursor", st.builds(lambda n: encode_cursor([n]), st.integers(0, 2**31 - 1))
+)
 schemathesis.openapi.format(
     "refusals-cursor",
-    st.builds(lambda at, number: cursor_of([at.isoformat(), number]), _times, st.integers(0, 2**31 - 1)),
+    st.builds(lambda at, number: encode_cursor([at.isoformat(), number]), _times, st.integers(0, 2**31 - 1)),
 )
 
 
@@ -88,7 +92,7 @@ def filter_path_parameters(context: HookContext, path_parameters: dict[str, Any]
     """Leave out what is too long percent-encoded only: the tool measures that, and the schema the text."""
     del context
     texts = [one for one in (path_parameters or {}).values() if isinstance(one, str)]
-    return not any(len(one) > NAME["maxLength"] >= len(unquote(one)) for one in texts)
+    return not any(len(one) > MAX_NAME_LENGTH >= len(unquote(one)) for one in texts)
 
 
 @schemathesis.check

@@ -1,4 +1,4 @@
-"""The OpenAPI document: the routes' own parameters, and beside them what no signature says."""
+"""The OpenAPI document: what the framework knows of the routes, completed by what no signature says."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,77 +7,84 @@ from fastapi import FastAPI
 
 from offerlog_infrastructure.http import problems
 from offerlog_infrastructure.http.openapi import examples
-from offerlog_infrastructure.http.openapi.answers import ANSWERS
 from offerlog_infrastructure.http.openapi.example_problems import PROBLEMS
-from offerlog_infrastructure.http.openapi.shapes import REQUESTS, Schema, many, ref
+from offerlog_infrastructure.http.openapi.schemas import Schema, build_schemas, keep_reachable, refer_to
 
+_JSON: Final = "application/json"
 _NDJSON: Final = "application/x-ndjson"
-_LINES: Final[Schema] = {"type": "string", "description": "A JSON document a line."}
+_LINES: Final[Schema] = {"type": "string", "description": "One JSON document on each line."}
 _BEACON: Final[Schema] = {
     "type": "string",
     "pattern": r'^\{"key": ?"ofl_[a-z]+_[0-9a-f]{12}_[A-Za-z0-9_-]{43}"\}\n',
-    "description": "The key in the first line, as sendBeacon has no headers, and the signals behind it.",
+    "description": "The key on the first line, because sendBeacon has no headers; the signals on the others.",
 }
-_SEVERAL: Final = many(ref("AnySignal"), maxItems=10_000)
+_SEVERAL: Final[Schema] = {"type": "array", "items": refer_to("AnySignal"), "maxItems": 10_000}
 
 _BODIES: Final[dict[str, dict[str, Schema]]] = {
     "recordSignals": {
-        "application/json": {"anyOf": [ref("AnySignal"), _SEVERAL]},
+        _JSON: {"anyOf": [refer_to("AnySignal"), _SEVERAL]},
         _NDJSON: _LINES,
         "text/plain": _BEACON,
     },
-    "makeOffer": {"application/json": ref("Offer")},
-    "suppressionsOfVisitors": {"application/json": ref("Visitors")},
+    "makeOffer": {_JSON: refer_to("Offer")},
+    "suppressionsOfVisitors": {_JSON: refer_to("Visitors")},
 }
+"""Schemas of request bodies, by operation and media type."""
+
 _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
-    "recordSignals": {"application/json": ref("Outcomes"), _NDJSON: _LINES},
-    "makeOffer": {"application/json": ref("Decision")},
-    "suppressionsOfVisitor": {"application/json": ref("Suppressions")},
-    "suppressionsOfVisitors": {"application/json": ref("SuppressionsOfMany")},
-    "suppressions": {"application/json": ref("Suppressions")},
-    "eligibilityOf": {"application/json": ref("Eligibility")},
-    "historyOf": {"application/json": ref("History")},
-    "eligibility": {"application/json": ref("Eligibility")},
-    "suppressionsOfActionMap": {"application/json": ref("SuppressionPage"), _NDJSON: _LINES},
-    "actionMapPerformance": {"application/json": ref("Performance"), "text/csv": {"type": "string"}},
-    "actionMaps": {"application/json": ref("ActionMaps")},
-    "history": {"application/json": ref("History")},
-    "refusals": {"application/json": ref("RefusalPage"), _NDJSON: _LINES},
-    "refusalCounts": {"application/json": ref("RefusalCounts")},
-    "projections": {"application/json": ref("Projections")},
-    "stream": {"text/event-stream": ref("Change")},
-    "alive": {"application/json": ref("Alive")},
-    "ready": {"application/json": ref("Ready")},
+    "recordSignals": {_JSON: refer_to("Outcomes"), _NDJSON: _LINES},
+    "makeOffer": {_JSON: refer_to("Decision")},
+    "suppressionsOfVisitor": {_JSON: refer_to("Suppressions")},
+    "suppressionsOfVisitors": {_JSON: refer_to("SuppressionsOfMany")},
+    "suppressions": {_JSON: refer_to("Suppressions")},
+    "eligibilityOf": {_JSON: refer_to("Eligibility")},
+    "historyOf": {_JSON: refer_to("History")},
+    "eligibility": {_JSON: refer_to("Eligibility")},
+    "suppressionsOfActionMap": {_JSON: refer_to("SuppressionPage"), _NDJSON: _LINES},
+    "actionMapPerformance": {_JSON: refer_to("Performance"), "text/csv": {"type": "string"}},
+    "actionMaps": {_JSON: refer_to("ActionMaps")},
+    "history": {_JSON: refer_to("History")},
+    "refusals": {_JSON: refer_to("RefusalPage"), _NDJSON: _LINES},
+    "refusalCounts": {_JSON: refer_to("RefusalCounts")},
+    "projections": {_JSON: refer_to("Projections")},
+    "stream": {"text/event-stream": refer_to("Change")},
+    "alive": {_JSON: refer_to("Alive")},
+    "ready": {_JSON: refer_to("Ready")},
 }
+"""Schemas of answers with status 200 or 201, by operation and media type."""
+
 _OPEN: Final = frozenset({"alive", "ready"})
+"""Operations that need no key."""
+
 _HEADERS: Final[dict[int, str]] = {
     401: "WWW-Authenticate",
     **dict.fromkeys((429, 503, 507), "Retry-After"),
 }
+"""Header of the problems with this status."""
+
 _TAG: Final = {"ETag": {"description": "The position that the report is of.", "schema": {"type": "string"}}}
 _IF_NONE_MATCH: Final = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "The ETag of an answer that is still at hand.",
+    "description": "The ETag of an earlier answer that the caller still has.",
     "schema": {"type": "string"},
 }
 
 
 class DescribedAPI(FastAPI):
-    """The framework's application, with a document that is true."""
+    """The framework's application, with a complete OpenAPI document."""
 
     def openapi(self) -> dict[str, Any]:
-        """The document."""
+        """Build the document at the first call; return it."""
         if self.openapi_schema is None:
             document = super().openapi()
             for operation in _operations(document):
                 _complete(operation)
-            named = document.get("components", {}).get("schemas", {})
-            for unused in ("HTTPValidationError", "ValidationError"):  # a problem is what is answered
-                named.pop(unused, None)
+            of_parameters = document.get("components", {}).get("schemas", {})
+            responses = {_name(status): _describe_problem(status) for status in PROBLEMS}
             document["components"] = {
-                "schemas": dict(sorted((named | REQUESTS | ANSWERS).items())),
-                "responses": {_name(status): _problem(status) for status in PROBLEMS},
+                "schemas": keep_reachable(of_parameters | build_schemas(), [document["paths"], responses]),
+                "responses": responses,
                 "securitySchemes": {
                     "key": {"type": "http", "scheme": "bearer", "description": "A key: `ofl_...`."}
                 },
@@ -92,51 +99,55 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _complete(operation: dict[str, Any]) -> None:
-    """Say of one operation what it takes and answers; KeyError where that is told nowhere."""
+    """Add the key, body, examples and responses of one operation.
+
+    Raises:
+        KeyError: The tables of this module do not have the operation.
+    """
     name = operation["operationId"]
     if name not in _OPEN:
         operation["security"] = [{"key": []}]
     for parameter in operation.get("parameters", ()):
-        parameter["schema"] = _said(parameter["schema"])
+        parameter["schema"] = _without_null(parameter["schema"])
         if parameter["required"]:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
     if name == "actionMapPerformance":
         operation["parameters"].append(_IF_NONE_MATCH)
     if name in _BODIES:
         content = {media: {"schema": schema} for media, schema in _BODIES[name].items()}
-        content["application/json"]["examples"] = _named(examples.REQUESTS[name])
+        content[_JSON]["examples"] = _wrap_examples(examples.REQUESTS[name])
         operation["requestBody"] = {"required": True, "content": content}
-    operation["responses"] = {str(status): told for status, told in _responses(name, operation)}
+    operation["responses"] = {str(status): response for status, response in _responses(name, operation)}
 
 
-def _said(schema: Schema) -> Schema:
-    """A parameter's schema without null, which no URL can say: it is left out instead."""
-    said = {key: value for key, value in schema.items() if key not in {"anyOf", "title"}}
+def _without_null(schema: Schema) -> Schema:
+    """Return a parameter's schema without null: no URL can say null, it leaves the parameter out."""
+    kept = {key: value for key, value in schema.items() if key not in {"anyOf", "title"}}
     for one in schema.get("anyOf", ()):
         if one != {"type": "null"}:
-            said = one | said
-    return said
+            kept = one | kept
+    return kept
 
 
 def _responses(name: str, operation: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    answers = {media: {"schema": schema} for media, schema in _ANSWERS[name].items()}
-    told = examples.ANSWERS.get(name, {})
+    content = {media: {"schema": schema} for media, schema in _ANSWERS[name].items()}
+    shown = examples.ANSWERS.get(name, {})
     if name == "makeOffer":
         for status, decision in ((201, "offered"), (200, "blocked")):
-            content = {"schema": ref("Decision"), "examples": _named({decision: told[decision]})}
-            yield status, {"description": decision.capitalize(), "content": {"application/json": content}}
+            content = {_JSON: {**content[_JSON], "examples": _wrap_examples({decision: shown[decision]})}}
+            yield status, {"description": decision.capitalize(), "content": content}
     else:
-        if told:
-            answers["application/json"]["examples"] = _named(told)
-        yield 200, {"description": operation["summary"], "content": answers}
+        if shown:
+            content[_JSON]["examples"] = _wrap_examples(shown)
+        yield 200, {"description": operation["summary"], "content": content}
     if name == "actionMapPerformance":
-        yield 304, {"description": "It is as the ETag sent says", "headers": _TAG}
-    for status in _errors(name, operation):
+        yield 304, {"description": "The report is as the ETag says", "headers": _TAG}
+    for status in _problem_statuses(name, operation):
         yield status, {"$ref": f"#/components/responses/{_name(status)}"}
 
 
-def _errors(name: str, operation: dict[str, Any]) -> Iterator[int]:
-    """The statuses of its problems."""
+def _problem_statuses(name: str, operation: dict[str, Any]) -> Iterator[int]:
+    """Yield the statuses of the problems that an operation may answer with."""
     if "requestBody" in operation or ("parameters" in operation and name != "stream"):
         yield 400
     if name not in _OPEN:
@@ -156,15 +167,15 @@ def _name(status: int) -> str:
     return problems.title(status).replace(" ", "")
 
 
-def _problem(status: int) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "description": ", ".join(slug for slug, its in problems.SLUGS.items() if its == status),
-        "content": {problems.MEDIA_TYPE: {"schema": ref("Problem"), "example": PROBLEMS[status]}},
+def _describe_problem(status: int) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": ", ".join(slug for slug, of_slug in problems.SLUGS.items() if of_slug == status),
+        "content": {problems.MEDIA_TYPE: {"schema": refer_to("Problem"), "example": PROBLEMS[status]}},
     }
     if status in _HEADERS:
-        told["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
-    return told
+        response["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
+    return response
 
 
-def _named(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: {"value": value} for name, value in told.items()}
+def _wrap_examples(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"value": value} for name, value in values.items()}

@@ -1,10 +1,10 @@
-"""Text that is not UTF-8, and files that are not text: recognized by their first bytes."""
+"""Bodies that are not UTF-8 text, recognized by their first bytes."""
 
 from typing import Final
 
 UTF_8_MARK: Final = b"\xef\xbb\xbf"
 FIRST_BYTES: Final = 6
-"""As many bytes show what a file is."""
+"""Number of bytes that show the format of a file."""
 
 _SIGNATURES: Final = (
     (b"\xff\xfe", "UTF-16 or UTF-32 text", "send UTF-8"),
@@ -19,12 +19,12 @@ _SIGNATURES: Final = (
 )
 
 
-def foreign(first: bytes) -> str | None:
-    """What a text beginning with these bytes is, and what to do about it; None if it may be UTF-8 text."""
+def recognize_foreign(first: bytes) -> str | None:
+    """Return the format of a body with these first bytes, and advice; None if it may be UTF-8 text."""
     for signature, name, advice in _SIGNATURES:
         if first.startswith(signature):
             return f"this is {name}: {advice}"
-    # JSON begins with an ASCII character: a zero byte beside it is one of the wider encodings.
+    # JSON begins with an ASCII character. A zero byte beside it belongs to a wider encoding.
     if first[:4].count(0) and first[:1] not in {b"{", b"[", b'"'}:
         return "this is UTF-16 or UTF-32 text, or not text: send UTF-8"
     if first[1:2] == b"\x00":

@@ -1,4 +1,4 @@
-"""JSON bodies cut into their signals, each as it was written, within bounds and in slices of time."""
+"""JSON bodies, cut into the signals of an array: each as it was written, within bounds, in slices of time."""
 
 import json
 import re
@@ -15,21 +15,22 @@ _value: Final = msgspec.json.Decoder(msgspec.Raw)
 _tolerant: Final = json.JSONDecoder()
 
 _SHORT: Final = 64 << 10
-"""Bodies up to this length are read at once; longer ones in slices of time."""
+"""Most bytes of a body that is read at once; a longer one is read in slices of time."""
 
 _WINDOW: Final = 16 << 10
-"""Bytes that one match of an expression may look at, where an element is longer than a signal may be."""
+"""Bytes that one match of an expression may read, in an element that is longer than a signal may be."""
 
 _DEEPEST: Final = 200
+"""Most levels of nesting in an element that is longer than a signal may be."""
 
 _MOST_STEPS: Final = 100_000
-"""Brackets and quotes that are looked at one by one, in all elements that are not usual signals."""
+"""Most brackets and quotes that are read one by one, in all elements that are not usual signals."""
 
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
 
 
 def _nested(levels: int) -> bytes:
-    """An expression for objects and arrays with so many levels inside."""
+    """Build an expression that matches objects and arrays with at most so many levels inside."""
     inside = rb"|" + _nested(levels - 1) if levels else b""
     return rb'[\[{](?:[^\[\]{}"]++|' + _STRING + inside + rb")*+[\]}]"
 
@@ -42,14 +43,14 @@ _OPENING: Final = re.compile(rb"[\[{]++")
 _IN_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
 
-async def signals_in(body: bytes, most: int) -> list[bytes]:
-    """The elements of an array, as far as one more than `most`; or else the one value that the body is.
+async def split_signals(body: bytes, most: int) -> list[bytes]:
+    """Split an array into its elements, at most one more than `most`; any other value is returned alone.
 
-    What is written as JSON but means nothing, such as half of a surrogate pair that a page has cut in two, is
-    the fault of its element alone. An element that is longer than a signal may be is cut, to be refused.
+    An element that is JSON by its syntax but has no meaning, such as half of a surrogate pair, does not spoil
+    the others. An element that is longer than a signal may be is cut; the application refuses it.
 
     Raises:
-        Problem: The body is not one JSON value.
+        ProblemError: 400, the body is not one JSON value.
     """
     if len(body) <= _SHORT:
         try:
@@ -58,7 +59,7 @@ async def signals_in(body: bytes, most: int) -> list[bytes]:
                 return [body]
             return [bytes(one) for one in _array.decode(body)[: most + 1]]
         except (msgspec.DecodeError, RecursionError):
-            pass  # the careful reading below takes more, and says what is wrong
+            pass  # the slow reading below accepts more, and its errors are precise
     try:
         return await _Cutter(body).cut(most)
     except ValueError as error:
@@ -66,7 +67,7 @@ async def signals_in(body: bytes, most: int) -> list[bytes]:
 
 
 class _Cutter:
-    """Finds where the elements of a body end, without making anything of what is in them."""
+    """Finds the end of each element of a body, without decoding the element."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -137,7 +138,7 @@ class _Cutter:
         return element
 
     async def _skip_long(self) -> None:
-        """Go to the end of an element that is nested deeply, or long, or a string."""
+        """Skip an element that is nested deeply, or long, or a string."""
         start, depth, in_string = self._at, 0, False
         while True:
             if depth or in_string:
@@ -177,6 +178,6 @@ def _check(element: bytes, start: int) -> None:
         try:
             _tolerant.decode(element.decode())
         except RecursionError:
-            pass  # it is for whoever reads the element to say so
+            pass  # the application refuses the element
         except json.JSONDecodeError as error:
             raise ValueError(f"{error.msg} at byte {start + error.pos}") from None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from offerlog_infrastructure.http.openapi.shapes import NAME, UUID
+from offerlog_infrastructure.presentation.json_types import NAME_LENGTHS, UUID_FORMAT
 
 
 class _AnyText(StringConvertor):
@@ -19,8 +19,8 @@ class _AnyText(StringConvertor):
 
 register_url_convertor("text", _AnyText())
 
-_UUID = {"format": UUID["format"]}
-_NAME = {limit: NAME[limit] for limit in ("minLength", "maxLength")}
+_UUID = {"format": UUID_FORMAT}
+_NAME = dict(zip(("minLength", "maxLength"), NAME_LENGTHS, strict=True))
 
 CustomerId = Annotated[str, Path(description="Who; percent-encoded.", json_schema_extra=_NAME)]
 CustomerType = Annotated[

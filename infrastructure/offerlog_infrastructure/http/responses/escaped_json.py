@@ -1,4 +1,4 @@
-"""JSON answers that are safe to show on a terminal: whoever calls with curl has one."""
+"""JSON answers that are safe to show on a terminal, where callers with curl see them."""
 
 from typing import Any, Final
 
@@ -11,13 +11,17 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class EscapedJSONResponse(JSONResponse):
-    """A JSON answer; control, bidirectional and line-separating characters are escaped in it."""
+    """JSON answer in which control, bidirectional and line-separating characters are escaped."""
 
     def render(self, content: Any) -> bytes:
-        """Encode the content. Raises ValueError for what JSON does not know, such as NaN."""
+        """Encode the content.
+
+        Raises:
+            ValueError: The content has a value that JSON does not know, such as NaN.
+        """
         return escape_json_bytes(super().render(content))
 
 
 def encode_escaped(value: object) -> bytes:
-    """Encode a value as JSON, for streams: the same characters are escaped as in `EscapedJSONResponse`."""
+    """Encode a value as JSON, faster than `EscapedJSONResponse`; the same characters are escaped."""
     return escape_json_bytes(_encode(value))

@@ -1,4 +1,4 @@
-"""Long lists in pages by cursor, or as NDJSON in one go."""
+"""Long lists: in pages by cursor, or whole as NDJSON."""
 
 import base64
 import binascii
@@ -14,29 +14,33 @@ from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import is_still_allowed
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.threads.dispatch import run_report
-from offerlog_infrastructure.presentation.documents import Document
 
 T = TypeVar("T")
+Item = TypeVar("Item", bound=Mapping[str, Any])
 
 PAGE_BYTES: Final = 4 << 20
-"""The items of a page come to no more than this, unless a single one does."""
+"""Most bytes of a page's items; a single item may be longer."""
 
 _PIECE_BYTES: Final = 256 << 10
-"""How much of a stream is made at a time: what a reader that does not read keeps in memory."""
+"""Bytes of a streamed list that are encoded at a time: the memory held for a client that does not read."""
 
 _encode = msgspec.json.Encoder().encode
 
 
-def cursor_of(parts: list[Any]) -> str:
-    """Where a page ended, as text to be handed back."""
+def encode_cursor(parts: list[Any]) -> str:
+    """Encode the place where a page ended, as text for the caller to send back."""
     return base64.urlsafe_b64encode(_encode(parts)).decode().rstrip("=")
 
 
-def read_cursor(text: str, of: type[T]) -> T:
-    """Where a page ended, as parts of these types.
+def decode_cursor(text: str, of: type[T]) -> T:
+    """Decode the place where a page ended.
+
+    Args:
+        text: The cursor, as `encode_cursor` made it.
+        of: Type of its parts.
 
     Raises:
-        Problem: This is no cursor of such a list.
+        ProblemError: 400, the text is not a cursor of such a list.
     """
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=of)
@@ -44,82 +48,83 @@ def read_cursor(text: str, of: type[T]) -> T:
         raise malformed("cursor", "it is not one of this list's") from None
 
 
-async def page_of(
+async def page_response(
     request: Request,
-    found: Generator[T],
-    document_of: Callable[[T], Document],
+    rows: Generator[T],
+    describe: Callable[[T], Item],
     limit: int,
-    cursor: Callable[[Document], list[Any]],
+    cursor_parts: Callable[[Item], list[Any]],
     name: str = "items",
 ) -> Response:
-    """The first of them, and a cursor if there are more.
+    """Answer with the first rows, and a cursor if there are more.
 
     Args:
-        request: Whose answer it is.
-        found: The list, from where the page begins.
-        document_of: Makes the JSON document of one item.
-        limit: The most items of the page; it has fewer where they come to more than `PAGE_BYTES`.
-        cursor: Makes the parts of a cursor from the document of the page's last item.
-        name: The field that holds the items.
+        request: The request that is answered.
+        rows: The list, from where the page begins.
+        describe: Builds the answer's item from a row.
+        limit: Most items of the page. The page has fewer where they exceed `PAGE_BYTES`.
+        cursor_parts: Returns the parts of a cursor behind this item.
+        name: The key of the items in the answer.
 
     Raises:
-        ReadTimeoutError: The read took longer than it may.
-        ClientDisconnect: The client has gone.
+        ReadTimeoutError: The read exceeded its time limit.
+        ClientDisconnect: The client has disconnected.
     """
-    return encoded_answer(await run_report(request, _page, found, document_of, limit, cursor, name))
 
+    def read() -> bytes:
+        items, cursor = encode_page(rows, describe, limit, cursor_parts)
+        return b'{"%b":[%b],"next_cursor":%b}' % (name.encode(), items, cursor)
 
-def _page(
-    found: Generator[T],
-    document_of: Callable[[T], Document],
-    limit: int,
-    cursor: Callable[[Document], list[Any]],
-    name: str,
-) -> bytes:
-    items, more = encode_page(found, document_of, limit, cursor)
-    return b'{"%b":[%b],"next_cursor":%b}' % (name.encode(), items, more)
+    return encoded_response(await run_report(request, read))
 
 
 def encode_page(
-    found: Generator[T],
-    document_of: Callable[[T], Document],
+    rows: Generator[T],
+    describe: Callable[[T], Item],
     limit: int,
-    cursor: Callable[[Document], list[Any]],
+    cursor_parts: Callable[[Item], list[Any]],
 ) -> tuple[bytes, bytes]:
     """Encode the items of a page, with commas between them, and the cursor or null."""
-    items: list[bytes] = []
-    size, more, last = 0, None, Document()
-    with closing(found):
-        for one in found:
-            document = document_of(one)
-            item = encode_escaped(document)
-            size += len(item)
-            if len(items) == limit or (items and size > PAGE_BYTES):
-                more = cursor_of(cursor(last))
+    encoded: list[bytes] = []
+    size, cursor = 0, None
+    last: Item | None = None
+    with closing(rows):
+        for row in rows:
+            item = describe(row)
+            text = encode_escaped(item)
+            size += len(text)
+            if last is not None and (len(encoded) == limit or size > PAGE_BYTES):
+                cursor = encode_cursor(cursor_parts(last))
                 break
-            items.append(item)
-            last = document
-    return b",".join(items), _encode(more)
+            encoded.append(text)
+            last = item
+    return b",".join(encoded), _encode(cursor)
 
 
-def encoded_answer(text: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer of JSON that was encoded already, in a thread."""
+def encoded_response(text: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON that a thread has encoded already."""
     return Response(text, headers=headers, media_type="application/json")
 
 
-def stream_of(
-    request: Request, found: Generator[T], document_of: Callable[[T], Document]
-) -> StreamingResponse:
-    """All of them, one on a line; made piece by piece, each when the one before has been sent.
+def accepts_lines(request: Request) -> bool:
+    """Return whether the caller asks for NDJSON."""
+    return "application/x-ndjson" in request.headers.get("accept", "")
 
-    Once the caller's key has been revoked or its session has ended, the connection is broken off: a list that
-    is cut must not look whole.
+
+def stream_response(
+    request: Request, rows: Generator[T], describe: Callable[[T], Mapping[str, Any]]
+) -> StreamingResponse:
+    """Answer with all rows, one on each line; a piece is made when the piece before it has been sent.
+
+    Once the caller's key has been revoked or its session has ended, the connection is closed without an end
+    of the
+    body: a list that is cut must not look complete.
     """
 
-    def piece() -> bytes:
+    def encode_piece() -> bytes:
         lines, size = [], 0
-        for one in found:
-            line = encode_escaped(document_of(one)) + b"\n"
+        for row in rows:
+            line = encode_escaped(describe(row)) + b"\n"
             lines.append(line)
             size += len(line)
             if size >= _PIECE_BYTES:
@@ -127,12 +132,12 @@ def stream_of(
         return b"".join(lines)
 
     async def pieces() -> AsyncIterator[bytes]:
-        with closing(found):
-            while more := await run_report(request, piece):
+        with closing(rows):
+            while piece := await run_report(request, encode_piece):
                 if not await is_still_allowed(request):
                     raise ProblemError(
                         401, "unauthorized", "the key has been revoked while the list was read"
                     )
-                yield more
+                yield piece
 
     return StreamingResponse(pieces(), media_type="application/x-ndjson")

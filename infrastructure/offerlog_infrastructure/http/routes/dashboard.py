@@ -10,7 +10,7 @@ from fastapi.templating import Jinja2Templates
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.problems import ProblemError, of_store
-from offerlog_infrastructure.http.requests.bodies import form
+from offerlog_infrastructure.http.requests.bodies import read_form
 from offerlog_infrastructure.http.requests.sessions import delete_cookie, keeps_no_cookie, set_cookie
 from offerlog_infrastructure.http.state import state_of
 
@@ -61,7 +61,7 @@ async def page(request: Request) -> Response:
 async def log_in(request: Request) -> Response:
     """Exchange a key for a session; the key itself goes no further."""
     _same_origin(request)
-    fields = await form(request)
+    fields = await read_form(request)
     text, wanted = fields.get("key", ""), _one_of_ours(fields.get("page", "/"))
     if keeps_no_cookie(request):
         return _page(request, "login", 403, page=wanted, wrong=_NEEDS_TLS)
@@ -82,7 +82,7 @@ async def log_out(request: Request) -> Response:
     _same_origin(request)
     found = await state_of(request).sessions.of(request)
     if found is not None:
-        if (await form(request)).get("csrf") != found[1].csrf:
+        if (await read_form(request)).get("csrf") != found[1].csrf:
             raise ProblemError(403, "forbidden", "this form is not from a page of ours; load the page again")
         state_of(request).sessions.close(request)
     answer = RedirectResponse("/", 303)

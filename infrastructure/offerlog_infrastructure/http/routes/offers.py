@@ -1,14 +1,14 @@
-"""Offers and look-ups: what a page asks before it shows an invitation."""
+"""Offers, and the look-ups of a page before it shows an invitation."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from offerlog_domain.identity import parse_visitor_key
 from offerlog_infrastructure.http.requests.access import Reader, Writer
 from offerlog_infrastructure.http.requests.bodies import body_as
+from offerlog_infrastructure.http.requests.models import Offer, Visitors
 from offerlog_infrastructure.http.requests.parameters import (
     ActionMapId,
     CustomerId,
@@ -18,117 +18,103 @@ from offerlog_infrastructure.http.requests.parameters import (
 )
 from offerlog_infrastructure.http.requests.urls import said_plainly
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse, encode_escaped
-from offerlog_infrastructure.http.responses.pages import encoded_answer, page_of, read_cursor, stream_of
-from offerlog_infrastructure.http.routes.operations import freshness_of
+from offerlog_infrastructure.http.responses.pages import (
+    accepts_lines,
+    decode_cursor,
+    encoded_response,
+    page_response,
+    stream_response,
+)
+from offerlog_infrastructure.http.routes.operations import read_freshness
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.dispatch import run_explanation, run_look_up
+from offerlog_infrastructure.presentation import answers
 from offerlog_infrastructure.presentation.documents import (
-    eligibility_document,
-    offer_document,
-    suppression_document,
+    describe_eligibility,
+    describe_offer,
+    describe_suppression,
 )
 
 router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
 
 
-class OfferRequest(BaseModel):
-    """An offer asked for, by the vendor's field names."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    customer_id: str = Field(alias="customerId")
-    customer_id_type: str = Field(alias="customerIdType", default="cookie")
-    action_map_id: str = Field(alias="actionMapId")
-    session_id: str = Field(alias="sessionId")
-    action_id: str | None = Field(alias="actionId", default=None)
-    action_map_version: int | None = Field(alias="actionMapVersion", default=None)
-    timeout_seconds: int | None = Field(alias="timeoutSeconds", default=None)
-
-
-class Visitor(BaseModel):
-    """Whom a batch asks about."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    customer_id: str = Field(alias="customerId", min_length=1, max_length=256)
-    customer_id_type: str = Field(alias="customerIdType", default="cookie", min_length=1, max_length=256)
-
-
-class Visitors(BaseModel):
-    """A batch of them."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    visitors: list[Visitor] = Field(max_length=1_000)
-
-
 @router.post("/v1/offers", operation_id="makeOffer", summary="Ask to make an offer, and record it")
 async def make_offer(
-    request: Request, key: Writer, asked: Annotated[OfferRequest, body_as(OfferRequest)]
+    request: Request, key: Writer, asked: Annotated[Offer, body_as(Offer)]
 ) -> EscapedJSONResponse:
-    """Decide whether the map may offer to this visitor and record the offer if so, in one step.
+    """Decide whether the map may offer to this visitor, and record the offer if so, in one step.
 
-    201: offered. 200: blocked, with the reason. The same `actionId` again gets the same decision.
+    201: the offer is recorded. 200: the offer is blocked, with the reason. The same `actionId` again gets the
+        same decision.
     """
-    future = state_of(request).service.submit_offer(**asked.model_dump(), organization=key.organization)
-    decision = await state_of(request).completions.wait_for(future)
-    told = offer_document(decision)
-    return EscapedJSONResponse(told, 201 if told["decision"] == "offered" else 200)
+    state = state_of(request)
+    future = state.service.submit_offer(**asked.model_dump(), organization=key.organization)
+    answer = describe_offer(await state.completions.wait_for(future))
+    return EscapedJSONResponse(answer, 201 if answer["decision"] == "offered" else 200)
 
 
 @router.get(
     "/v1/visitors/{customer_id:text}/suppressions",
     operation_id="suppressionsOfVisitor",
-    summary="Which maps must not offer to this visitor?",
+    summary="List the maps that must not offer to this visitor",
 )
 async def suppressions_of_visitor(
     request: Request, key: Reader, customer_id: CustomerId, customer_id_type: CustomerType = "cookie"
 ) -> Response:
-    """For every page view: what they took or turned down, and how far that is known."""
+    """For every page view: the offers that the visitor took or turned down, and the freshness of the list."""
     parse_visitor_key(customer_id, customer_id_type)
     service = state_of(request).service
-    freshness = await freshness_of(request)
+    freshness = await read_freshness(request)
     organization = key.organization
 
     def read() -> bytes:
         found = service.suppressions(customer_id, customer_id_type, organization=organization)
-        return encode_escaped({**freshness, "suppressions": [suppression_document(one) for one in found]})
+        answer: answers.Suppressions = {
+            **freshness,
+            "suppressions": [describe_suppression(one) for one in found],
+        }
+        return encode_escaped(answer)
 
-    return encoded_answer(await run_look_up(request, read))
+    return encoded_response(await run_look_up(request, read))
 
 
 @router.post(
-    "/v1/suppressions:batch", operation_id="suppressionsOfVisitors", summary="The same for many visitors"
+    "/v1/suppressions:batch",
+    operation_id="suppressionsOfVisitors",
+    summary="List the maps that must not offer to each of many visitors",
 )
 async def suppressions_of_visitors(
     request: Request, key: Reader, asked: Annotated[Visitors, body_as(Visitors)]
 ) -> Response:
-    """In one query; every visitor asked about is answered, in order."""
-    freshness = await freshness_of(request)
+    """In one query. The answer has an entry for every visitor of the request, in its order."""
+    freshness = await read_freshness(request)
     pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
-    for kind, who in pairs:
-        parse_visitor_key(who, kind)
+    for id_type, customer_id in pairs:
+        parse_visitor_key(customer_id, id_type)
     service, organization = state_of(request).service, key.organization
 
     def read() -> bytes:
         found = service.suppressions_of(pairs, organization=organization)
-        visitors = [
-            {
-                "customer_id": who,
-                "customer_id_type": kind,
-                "suppressions": [suppression_document(one) for one in found[kind, who]],
-            }
-            for kind, who in pairs
-        ]
-        return encode_escaped({**freshness, "visitors": visitors})
+        answer: answers.SuppressionsOfMany = {
+            **freshness,
+            "visitors": [
+                {
+                    "customer_id": customer_id,
+                    "customer_id_type": id_type,
+                    "suppressions": [describe_suppression(one) for one in found[id_type, customer_id]],
+                }
+                for id_type, customer_id in pairs
+            ],
+        }
+        return encode_escaped(answer)
 
-    return encoded_answer(await run_look_up(request, read))
+    return encoded_response(await run_look_up(request, read))
 
 
 @router.get(
     "/v1/visitors/{customer_id:text}/action-maps/{action_map_id}/eligibility",
     operation_id="eligibility",
-    summary="May this map offer to this visitor now, and if not, why?",
+    summary="Say whether this map may offer to this visitor now, and if not, why",
 )
 async def eligibility(
     request: Request,
@@ -136,7 +122,7 @@ async def eligibility(
     customer_id: CustomerId,
     action_map_id: ActionMapId,
     customer_id_type: CustomerType = "cookie",
-) -> dict[str, Any]:
+) -> EscapedJSONResponse:
     """Read from the log; nothing is recorded."""
     found = await run_explanation(
         request,
@@ -146,13 +132,13 @@ async def eligibility(
         action_map_id=action_map_id,
         organization=key.organization,
     )
-    return eligibility_document(found)
+    return EscapedJSONResponse(describe_eligibility(found))
 
 
 @router.get(
     "/v1/action-maps/{action_map_id}/suppressions",
     operation_id="suppressionsOfActionMap",
-    summary="To whom must this map not offer?",
+    summary="List the visitors to whom this map must not offer",
 )
 async def suppressions_of_action_map(
     request: Request,
@@ -161,19 +147,18 @@ async def suppressions_of_action_map(
     cursor: Annotated[str | None, cursor_of_page("suppressions")] = None,
     limit: Limit = 1_000,
 ) -> Response:
-    """A page sorted by visitor; as NDJSON, all of them."""
-    service = state_of(request).service
-    found = service.suppressed_visitors(
+    """A page, sorted by visitor; as NDJSON, the whole list."""
+    found = state_of(request).service.suppressed_visitors(
         action_map_id,
         organization=key.organization,
-        behind=read_cursor(cursor, tuple[str, str]) if cursor else None,
+        behind=decode_cursor(cursor, tuple[str, str]) if cursor else None,
     )
-    if "application/x-ndjson" in request.headers.get("accept", ""):
-        return stream_of(request, found, suppression_document)
-    return await page_of(
+    if accepts_lines(request):
+        return stream_response(request, found, describe_suppression)
+    return await page_response(
         request,
         found,
-        suppression_document,
+        describe_suppression,
         limit,
         lambda last: [last["customer_id_type"], last["customer_id"]],
     )

@@ -1,4 +1,4 @@
-"""Reports, histories, refusals: what analysts and auditors read."""
+"""Reports, histories and refusals, for analysts and auditors."""
 
 import csv
 import io
@@ -34,23 +34,27 @@ from offerlog_infrastructure.http.requests.parameters import (
     zone_of_calendar,
 )
 from offerlog_infrastructure.http.requests.urls import said_plainly
-from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
+from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse, encode_escaped
 from offerlog_infrastructure.http.responses.pages import (
+    accepts_lines,
+    decode_cursor,
     encode_page,
-    encoded_answer,
-    page_of,
-    read_cursor,
-    stream_of,
+    encoded_response,
+    page_response,
+    stream_response,
 )
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.dispatch import run_report
 from offerlog_infrastructure.presentation.documents import (
-    event_document,
-    kept_document,
-    proof_document,
-    refusal_counts_document,
-    report_document,
-    report_table,
+    describe_action_map,
+    describe_event,
+    describe_kept_signal,
+    describe_proof,
+    describe_refusal,
+    describe_refusal_counts,
+    describe_report_head,
+    describe_row,
+    tabulate_report,
 )
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
@@ -58,9 +62,10 @@ router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
 T = TypeVar("T")
 
 REPORT_BYTES: Final = 32 << 20
-"""The longest report, as it is sent."""
+"""Most bytes of a report, as it is sent."""
 
 _ROWS_AT_ONCE: Final = 100
+_Int64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 @router.get(
@@ -83,22 +88,22 @@ async def action_map_performance(
     form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
     proof: Annotated[bool, Query(description="Add up to where it counts, with a digest.")] = False,
 ) -> Response:
-    """How often each map's offer was made, taken and turned down. The ETag changes with what is counted."""
+    """Counts of each map's offers that were made, taken and turned down. The ETag changes with the counts."""
     service = state_of(request).service
     as_csv = form == "csv" or (form is None and "text/csv" in request.headers.get("accept", ""))
-    reached = await run_report(request, service.proof)
-    tag = _tag(reached, key.organization, as_csv=as_csv)
+    counted = await run_report(request, service.proof)
+    tag = _entity_tag(counted, key.organization, as_csv=as_csv)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, Cookie"}
-    if _is_at_hand(tag, request.headers.get("if-none-match", "")):
+    if _matches(tag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
-    where = zone(zone_name)
+    report_zone = zone(zone_name)
     query = ReportQuery(
         organization=key.organization,
-        start=instant(start, where, "from") if start is not None else None,
-        end=instant(end, where, "to") if end is not None else None,
-        zone=where,
+        start=instant(start, report_zone, "from") if start is not None else None,
+        end=instant(end, report_zone, "to") if end is not None else None,
+        zone=report_zone,
         by=by,
-        action_maps=tuple(_map(one) for one in action_map or ()),
+        action_maps=tuple(_read_action_map(one) for one in action_map or ()),
         view=view,
         count_by=count_by,
         cohort=cohort,
@@ -107,36 +112,37 @@ async def action_map_performance(
         raise malformed("to", "it must be later than from")
     if as_csv:
         headers["Content-Disposition"] = 'attachment; filename="action-map-performance.csv"'
-        text = await run_report(request, _report_as_csv, service, query)
+        text = await run_report(request, _encode_csv_report, service, query)
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
-    return encoded_answer(
-        await run_report(request, _report_as_json, service, query, with_proof=proof), headers
+    return encoded_response(
+        await run_report(request, _encode_json_report, service, query, with_proof=proof), headers
     )
 
 
-def _report_as_json(service: Offerlog, query: ReportQuery, *, with_proof: bool) -> bytes:
-    document = report_document(service.report(query))
-    slices = (encode_escaped(some)[1:-1] for some in _slices(document.pop("rows")))
+def _encode_json_report(service: Offerlog, query: ReportQuery, *, with_proof: bool) -> bytes:
+    report = service.report(query)
+    head = encode_escaped(describe_report_head(report))[:-1]
+    slices = (encode_escaped([describe_row(row) for row in some])[1:-1] for some in _slices(report.rows))
     rows = b",".join(_bounded(slices, query))
-    proof = b',"proof":' + encode_escaped(proof_document(service.proof())) if with_proof else b""
-    return b'%b,"rows":[%b]%b}' % (encode_escaped(document)[:-1], rows, proof)
+    proof = b',"proof":' + encode_escaped(describe_proof(service.proof())) if with_proof else b""
+    return b'%b,"rows":[%b]%b}' % (head, rows, proof)
 
 
-def _report_as_csv(service: Offerlog, query: ReportQuery) -> bytes:
-    return b"".join(_bounded(map(_csv_of, _slices(report_table(service.report(query)))), query))
+def _encode_csv_report(service: Offerlog, query: ReportQuery) -> bytes:
+    return b"".join(_bounded(map(_encode_csv, _slices(tabulate_report(service.report(query)))), query))
 
 
-def _csv_of(rows: Sequence[Sequence[Any]]) -> bytes:
+def _encode_csv(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()
 
 
 def _bounded(pieces: Iterable[bytes], query: ReportQuery) -> Iterator[bytes]:
-    """Pass pieces on until they are too long: an answer lies in memory until its client has read it.
+    """Yield pieces until they are too long: an answer stays in memory until its client has read it.
 
     Raises:
-        ReportTooLargeError: They come to more than `REPORT_BYTES`.
+        ReportTooLargeError: The pieces exceed `REPORT_BYTES`.
     """
     size = 0
     for piece in pieces:
@@ -147,38 +153,33 @@ def _bounded(pieces: Iterable[bytes], query: ReportQuery) -> Iterator[bytes]:
 
 
 def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut rows into slices: to encode all of them in one call would stop every other thread meanwhile."""
+    """Cut rows into slices: encoding all rows in one call would stop every other thread meanwhile."""
     for at in range(0, len(rows), _ROWS_AT_ONCE):
         check_read()
         yield rows[at : at + _ROWS_AT_ONCE]
 
 
-@router.get(
-    "/v1/action-maps", operation_id="actionMaps", summary="The maps that have been counted, with names"
-)
+@router.get("/v1/action-maps", operation_id="actionMaps", summary="List the maps that have been counted")
 async def action_maps(
     request: Request,
     key: Reporter,
     cursor: Annotated[str | None, cursor_of_page("action-maps")] = None,
     limit: Limit = 10_000,
 ) -> Response:
-    """A page sorted by id."""
-    return await page_of(
-        request,
-        state_of(request).service.action_maps(
-            organization=key.organization, behind=str(read_cursor(cursor, tuple[UUID])[0]) if cursor else None
-        ),
-        lambda one: {"action_map_id": one[0], "action_map_name": one[1]},
-        limit,
-        lambda last: [last["action_map_id"]],
-        "action_maps",
+    """A page of ids and display names, sorted by id."""
+    found = state_of(request).service.action_maps(
+        organization=key.organization,
+        behind=str(decode_cursor(cursor, tuple[UUID])[0]) if cursor else None,
+    )
+    return await page_response(
+        request, found, describe_action_map, limit, lambda last: [last["action_map_id"]], "action_maps"
     )
 
 
 @router.get(
     "/v1/visitors/{customer_id:text}/action-maps/{action_map_id}/history",
     operation_id="history",
-    summary="One visitor-offer, as it is or was",
+    summary="Show one visitor-offer, as it is or was",
 )
 async def history(
     request: Request,
@@ -193,15 +194,14 @@ async def history(
     cursor: Annotated[str | None, cursor_of_page("history")] = None,
     limit: Limit = 10_000,
 ) -> Response:
-    """Rebuilt from the log; its events in pages."""
+    """Rebuilt from the log, with its events in pages."""
     if version is not None and as_of is not None:
         raise malformed("as_of", "give version or as_of, not both")
-    moment = _moment(as_of, "as_of") if as_of is not None else None
-    shown = read_cursor(cursor, tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])[0] if cursor else 0
-    page = partial(_history_page, state_of(request).service, shown, limit)
+    moment = _read_time(as_of, "as_of") if as_of is not None else None
+    skipped = decode_cursor(cursor, tuple[_Int64])[0] if cursor else 0
     text = await run_report(
         request,
-        page,
+        partial(_encode_history_page, state_of(request).service, skipped, limit),
         customer_id=customer_id,
         customer_id_type=customer_id_type,
         action_map_id=action_map_id,
@@ -209,20 +209,20 @@ async def history(
         as_of=moment,
         organization=key.organization,
     )
-    return encoded_answer(text)
+    return encoded_response(text)
 
 
-def _history_page(service: Offerlog, shown: int, limit: int, **asked: Any) -> bytes:
-    """The events behind the first `shown` ones, and the whole's state and version."""
+def _encode_history_page(service: Offerlog, skipped: int, limit: int, **asked: Any) -> bytes:
+    """Encode the events behind the first `skipped` ones, with state and version of the whole history."""
     found = service.history(**asked)
-    events = (event_document(n, found.events[n - 1]) for n in range(shown + 1, found.version + 1))
-    items, more = encode_page(events, lambda one: one, limit, lambda last: [last["version"]])
+    events = (describe_event(n, found.events[n - 1]) for n in range(skipped + 1, found.version + 1))
+    items, cursor = encode_page(events, lambda event: event, limit, lambda last: [last["version"]])
     state = encode_escaped(found.state)
     head = b'"known":%b,"state":%b,"version":%d' % (encode_escaped(found.known), state, found.version)
-    return b'{%b,"events":[%b],"next_cursor":%b}' % (head, items, more)
+    return b'{%b,"events":[%b],"next_cursor":%b}' % (head, items, cursor)
 
 
-@router.get("/v1/refusals", operation_id="refusals", summary="The refused signals")
+@router.get("/v1/refusals", operation_id="refusals", summary="List the refused signals")
 async def refusals(
     request: Request,
     key: Reporter,
@@ -233,66 +233,65 @@ async def refusals(
     cursor: Annotated[str | None, cursor_of_page("refusals")] = None,
     limit: Limit = 1_000,
 ) -> Response:
-    """With the text that came; as NDJSON, all of them. A cursor goes on in either order."""
+    """With the text that came; as NDJSON, the whole list. A cursor is valid in either order."""
     behind = None
     if cursor:
-        at, number = read_cursor(cursor, tuple[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]])
-        behind = _moment(at, "cursor"), number
+        at, number = decode_cursor(cursor, tuple[str, _Int64])
+        behind = _read_time(at, "cursor"), number
     found = state_of(request).service.refusals(
         reason=reason,
-        since=_moment(since, "since") if since is not None else None,
-        until=_moment(until, "until") if until is not None else None,
+        since=_read_time(since, "since") if since is not None else None,
+        until=_read_time(until, "until") if until is not None else None,
         order=order,
         organization=key.organization,
         behind=behind,
     )
-    if "application/x-ndjson" in request.headers.get("accept", ""):
-        return stream_of(request, found, kept_document)
+    if accepts_lines(request):
+        return stream_response(request, found, describe_kept_signal)
 
-    def told(one: Any) -> dict[str, Any]:
-        return kept_document(one) | {"number": one.number}
+    return await page_response(
+        request, found, describe_refusal, limit, lambda last: [last["recorded_at"], last["number"]]
+    )
 
-    return await page_of(request, found, told, limit, lambda last: [last["recorded_at"], last["number"]])
 
-
-@router.get("/v1/refusals/counts", operation_id="refusalCounts", summary="Number of refusals by reason")
+@router.get("/v1/refusals/counts", operation_id="refusalCounts", summary="Count the refusals by reason")
 async def refusal_counts(
     request: Request,
     key: Reporter,
     since: Annotated[str | None, moment_of("From the quarter-hour on that holds this instant.")] = None,
     until: Annotated[str | None, moment_of("Up to the end of the quarter-hour before it.")] = None,
-) -> dict[str, Any]:
-    """Exact, in whole quarter-hours, which the answer's `since` and `until` show; survives retention."""
+) -> EscapedJSONResponse:
+    """Exact, in whole quarter-hours; `since` and `until` show which. Pruned refusals count too."""
     found = await run_report(
         request,
         state_of(request).service.refusal_counts,
-        since=_moment(since, "since") if since is not None else None,
-        until=_moment(until, "until") if until is not None else None,
+        since=_read_time(since, "since") if since is not None else None,
+        until=_read_time(until, "until") if until is not None else None,
         organization=key.organization,
     )
-    return refusal_counts_document(found)
+    return EscapedJSONResponse(describe_refusal_counts(found))
 
 
-def _tag(reached: Proof, organization: str, *, as_csv: bool) -> str:
-    """What is counted is the whole log's: one browser may ask for two organizations, and in two forms."""
-    whose = sha256(organization.encode()).hexdigest()[:8]
-    return f'W/"{reached.mark}-{whose}-{"csv" if as_csv else "json"}"'
+def _entity_tag(counted: Proof, organization: str, *, as_csv: bool) -> str:
+    """Build the ETag of a report: the proof is of the whole log, so organization and format are in it too."""
+    digest = sha256(organization.encode()).hexdigest()[:8]
+    return f'W/"{counted.mark}-{digest}-{"csv" if as_csv else "json"}"'
 
 
-def _is_at_hand(tag: str, if_none_match: str) -> bool:
-    """By the weak comparison of RFC 9110, 13.1.2."""
-    given = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
-    return "*" in given or tag.removeprefix("W/") in given
+def _matches(tag: str, if_none_match: str) -> bool:
+    """Compare by the weak comparison of RFC 9110, section 13.1.2."""
+    sent = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in sent or tag.removeprefix("W/") in sent
 
 
-def _map(text: str) -> str:
+def _read_action_map(text: str) -> str:
     try:
         return Offerlog.action_map(text)
     except MalformedSignalError as error:
         raise malformed("action_map", error.cause) from None
 
 
-def _moment(text: str, field: str) -> datetime:
+def _read_time(text: str, field: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,10 +1,10 @@
-"""Look-ups that name the visitor in the query: any customer id can be asked for, `.` and `..` too.
+"""Look-ups that name the visitor in the query, which can hold any customer id, `.` and `..` too.
 
-Browsers, curl and proxies take the steps `.` and `..` out of a path before they send it, even percent-encoded
-(https://url.spec.whatwg.org/#double-dot-path-segment). A query they leave as it is.
+Browsers, curl and proxies remove the segments `.` and `..` from a path before they send it, even if they are
+percent-encoded (https://url.spec.whatwg.org/#double-dot-path-segment). They do not change a query.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -24,7 +24,7 @@ router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
 
 
 @router.get(
-    "/v1/suppressions", operation_id="suppressions", summary="Which maps must not offer to a visitor?"
+    "/v1/suppressions", operation_id="suppressions", summary="List the maps that must not offer to a visitor"
 )
 async def suppressions(
     request: Request, key: Reader, customer_id: AskedCustomerId, customer_id_type: CustomerType = "cookie"
@@ -36,7 +36,7 @@ async def suppressions(
 @router.get(
     "/v1/eligibility",
     operation_id="eligibilityOf",
-    summary="May a map offer to a visitor now, and if not, why?",
+    summary="Say whether a map may offer to a visitor now, and if not, why",
 )
 async def eligibility(
     request: Request,
@@ -44,13 +44,13 @@ async def eligibility(
     customer_id: AskedCustomerId,
     action_map_id: AskedActionMapId,
     customer_id_type: CustomerType = "cookie",
-) -> dict[str, Any]:
+) -> Response:
     """As `eligibility`, for every customer id."""
     return await offers.eligibility(request, key, customer_id, action_map_id, customer_id_type)
 
 
 @router.get(
-    "/v1/history", operation_id="historyOf", summary="A visitor-offer, as it is or was", tags=["reports"]
+    "/v1/history", operation_id="historyOf", summary="Show a visitor-offer, as it is or was", tags=["reports"]
 )
 async def history(
     request: Request,

@@ -28,7 +28,7 @@ from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
-from offerlog_infrastructure.presentation.documents import report_document
+from offerlog_infrastructure.presentation.documents import describe_report
 
 STREAMS_OF_A_KEY: Final = 20
 STREAMS_OF_AN_ORGANIZATION: Final = 100
@@ -155,7 +155,7 @@ class LiveReport:
         is_whole = wanted is None or len(wanted) > _MOST_MAPS
         maps = () if is_whole or wanted is None else tuple(sorted(wanted))
         made = service.report(ReportQuery(self.organization, view=MetricSet.FULL, action_maps=maps))
-        return {row["action_map_id"]: encode_escaped(row) for row in report_document(made)["rows"]}
+        return {row["action_map_id"]: encode_escaped(row) for row in describe_report(made)["rows"]}
 
 
 class LiveReports:
