@@ -92,7 +92,7 @@ def test_a_report_is_encoded_in_slices(dsn: str, monkeypatch: pytest.MonkeyPatch
         return note
 
     monkeypatch.setattr(reports, "encode_escaped", noted(encode_escaped))
-    monkeypatch.setattr(reports, "_csv_of", noted(reports._csv_of))
+    monkeypatch.setattr(reports, "_encode_csv", noted(reports._encode_csv))
     with served(dsn) as site, site.client() as admin, site.client(organization="beta") as beta:
         whole = site.service.report(ReportQuery("default", by=Granularity.DAY))
         # when it is asked for in each form, and one that has no rows
