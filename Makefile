@@ -45,7 +45,7 @@ PG_BIN ?= /usr/lib/postgresql/15/bin
 test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/usr/lib/postgresql/15/bin
 	$(BIN)/python tests/support/own_server.py $(PG_BIN) $(BIN)/pytest -n 2 --dist loadfile -q \
 	  tests/contracts tests/infrastructure tests/acceptance/test_model.py \
-	  --ignore-glob='*/test_embedded*' --ignore-glob='*/test_failing_disk*'
+	  --ignore=tests/infrastructure/embedded --ignore-glob='*/test_failing_disk*'
 
 COVERED = tests/domain tests/application tests/contracts tests/infrastructure tests/acceptance tests/http
 coverage: setup ## The share of the code that the tests run; fails below the figure in pyproject.toml
@@ -71,7 +71,7 @@ soak: setup ## Processes, clients and faults for SECONDS (300), by a SEED, ONLY 
 	@cd tests && ../$(BIN)/python -m soak $(SOAK)
 
 soak-readers: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
-	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/test_recorders_horizon.py -k two_readers
+	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/postgres/log/test_horizon.py -k two_readers
 
 bench: setup wrk ## All benches at up to 1 million events, a few minutes, a table at the end
 	$(BIN)/python benchmarks/everything.py

@@ -19,12 +19,29 @@ from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}
 
+NOT_OF_PROJECTIONS: Final = {
+    "offerlog_events",
+    "offerlog_tracking",
+    "organizations",
+    "refusals",
+    "refusal_counts",
+    "refusal_tallies",
+    "migrations",
+}
+"""Tables that no projection keeps."""
+
 
 def rows(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     """What a statement gives, run in a connection of its own."""
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}", autocommit=True) as connection:
         cursor = connection.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
+
+
+def contents(dsn: str) -> dict[str, set[tuple[object, ...]]]:
+    """Every row of every projection's tables."""
+    tables = rows(dsn, "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", SCHEMA)
+    return {name: set(rows(dsn, f"TABLE {name}")) for (name,) in tables if name not in NOT_OF_PROJECTIONS}
 
 
 def until(holds: Callable[[], object], seconds: float = 30.0) -> None:

@@ -13,29 +13,14 @@ from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from support.internals import stop_projector
 from support.journeys import journeys, signal
-from support.recount import recounted, rows, shown, until
+from support.recount import contents, recounted, rows, shown, until
 
-NOT_VIEWS = {
-    "offerlog_events",
-    "offerlog_tracking",
-    "organizations",
-    "refusals",
-    "refusal_counts",
-    "refusal_tallies",
-    "migrations",
-}
 """Proofs and dead letters belong to the views: they too are the same whichever way a view was fed."""
 
 BREAK = """
     CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken on purpose'; END $$;
     CREATE TRIGGER broken BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION broken()
 """
-
-
-def contents(dsn: str) -> dict[str, set[tuple[object, ...]]]:
-    """Every row of every view's tables."""
-    tables = rows(dsn, "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", SCHEMA)
-    return {name: set(rows(dsn, f"TABLE {name}")) for (name,) in tables if name not in NOT_VIEWS}
 
 
 def recorded(service: Offerlog, lines: list[bytes]) -> int:

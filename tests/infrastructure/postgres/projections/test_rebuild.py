@@ -13,7 +13,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infrastructure.test_projector import contents
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.projections.rebuilds import (
@@ -27,7 +26,7 @@ from offerlog_infrastructure.postgres.projections.rebuild import swap as switch
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 from support.journeys import journeys
 from support.processes import LimitedProcess, finish
-from support.recount import recounted, rows, shown, until
+from support.recount import contents, recounted, rows, shown, until
 from support.superuser import superuser
 
 REBUILDING = """
