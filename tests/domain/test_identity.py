@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from offerlog_domain import identity
 from offerlog_domain.identity import (
     ActionMapId,
     StreamKey,
@@ -94,3 +95,17 @@ def test_a_text_id_is_restored_byte_for_byte(text: str) -> None:
     """Only a UUID that is written in the usual way takes 16 bytes; any other text stays as it is."""
     packed = pack_text_id(text)
     assert (unpack_uuid(packed) if isinstance(packed, bytes) else packed) == text
+
+
+def test_a_key_remembers_which_stream_is_whose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Different visitors keep different streams, remembered or not; the oldest is forgotten first."""
+    # given
+    monkeypatch.setattr(identity, "_REMEMBERED_STREAMS", 2)
+    key, visitors = StreamKey(SECRET), [VisitorKey("cookie", name) for name in "abc"]
+    # when
+    first = [key.stream(visitor, ActionMapId(MAP)) for visitor in visitors]
+    again = [key.stream(visitor, ActionMapId(MAP)) for visitor in visitors]
+    # then
+    assert len(set(first)) == 3
+    assert again == first
+    assert [names[1] for names in key._remembered] == ["b", "c"]

@@ -23,3 +23,8 @@ def test_a_zero_denominator_gives_no_rate() -> None:
     assert rates({}) == {"accepted": None, "engaged": None}
     assert rates({State.OFFERED: 0, State.ACCEPTED: 2}) == {"accepted": None, "engaged": 0.0}
     assert rates({State.OFFERED: 2}) == {"accepted": 0.0, "engaged": None}
+
+
+def test_engaged_is_a_share_of_the_accepted() -> None:
+    """Not of the offered."""
+    assert rates({State.OFFERED: 8, State.ACCEPTED: 4, State.ENGAGED: 2}) == {"accepted": 0.5, "engaged": 0.5}

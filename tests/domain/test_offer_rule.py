@@ -176,3 +176,12 @@ def test_what_waits_for_a_refused_offer_ends_with_it() -> None:
     )
     assert [waiting.action_id for waiting in after.offer.parked] == [uuid("c")]
     after.when(signal("started", "b", 1)).then("refused: offer_refused")
+
+
+@pytest.mark.parametrize(("dated", "reason"), [(True, "terminal_state"), (False, "already_open")])
+def test_an_offer_asked_for_is_dated_by_the_clock_of_the_one_that_asks(dated: bool, reason: str) -> None:  # noqa: FBT001 - pytest's way
+    """By the device's own clock the invitation has timed out; by the service's it came only just now."""
+    past = given(event("offered", at=-20, recorded=0, timeout_seconds=60))
+    found = past.blocker(1, dated=dated)
+    assert found is not None
+    assert found.reason == reason

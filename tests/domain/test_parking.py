@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import decide
+from offerlog_domain.events import SignalParked
 from offerlog_domain.lifecycle import Stage
-from support.scenario import ended, event, given, parked, signal, uuid
+from offerlog_domain.visitor_offer import VisitorOffer
+from support.scenario import ORGANIZATION, STREAM, ended, event, given, minute, parked, signal, uuid
 
 MICROSECOND = 1 / 60_000_000
 
@@ -154,3 +158,16 @@ def test_the_parking_time_can_be_set() -> None:
     past = given(parked("accepted")).under(parking_time=timedelta(minutes=1))
     past.at(1 - MICROSECOND).when_time_passes().then(None)
     past.at(1).when_time_passes().then(None, ended("accepted"))
+
+
+@pytest.mark.parametrize(("length", "kept", "told"), [(4_096, 4_096, None), (4_097, 4_096, 4_097)])
+def test_a_long_text_is_kept_in_part_and_its_length_is_told(length: int, kept: int, told: int | None) -> None:
+    """One of just 4 KiB is kept whole."""
+    # given
+    context = DecisionContext(ORGANIZATION, minute(1))
+    # when
+    decision = decide(VisitorOffer(STREAM), signal("engaged"), b"x" * length, context)
+    # then
+    (waits,) = decision.events
+    assert isinstance(waits, SignalParked)
+    assert (len(waits.visitor.raw or b""), waits.raw_length) == (kept, told)

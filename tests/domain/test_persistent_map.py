@@ -55,3 +55,13 @@ def test_a_map_of_very_many_entries_asks_few_dictionaries() -> None:
     lengths = [len(segment) for segment in made._segments]
     assert len(lengths) <= 16
     assert all(longer >= 2 * shorter for longer, shorter in pairwise(lengths))
+
+
+def test_a_map_is_shown_compared_and_asked_like_a_dictionary() -> None:
+    """A removed key is not in it; maps with different keys have different hashes."""
+    made: PersistentMap[str, int] = PersistentMap().with_entries({"a": 1, "b": 2}).without("b")
+    assert "a" in made
+    assert "b" not in made
+    assert repr(made) == "PersistentMap({'a': 1})"
+    assert made != {"a": 1}
+    assert len({hash(PersistentMap[str, int]().with_entry(key, 1)) for key in "abcdefgh"}) > 1

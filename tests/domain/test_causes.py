@@ -1,0 +1,88 @@
+"""The causes that a sender reads: what is wrong, in words that say what to send."""
+
+import json
+from typing import Any
+
+import pytest
+
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, UntrackedEventError
+from offerlog_domain.wire import nesting, read_signal, signal_from_document
+from support.wire import REQUIRED, STORED
+
+NAMED = [
+    ({"actionId": None}, "actionId: is required"),
+    ({"actionId": "7"}, "actionId: a hyphenated UUID is needed"),
+    ({"actionMapName": 7}, "actionMapName: text is needed"),
+    ({"customerId": ""}, "customerId: must not be empty"),
+    ({"customerId": "x" * 257}, "customerId: at most 256 characters"),
+    ({"customerId": "\ud800"}, "customerId: holds a lone surrogate, which is no text"),
+    ({"timeoutSeconds": "3"}, "timeoutSeconds: a whole number is needed"),
+    ({"timeoutSeconds": 3.5}, "timeoutSeconds: a whole number is needed"),
+    ({"actionState": "gone"}, "actionState: no state that the vendor knows"),
+    ({"actionId": None, "eventType": 7}, "actionId: is required"),
+    ({"actionId": None, "eventType": ""}, "actionId: is required"),
+]
+
+
+def message(document: object) -> str:
+    """What the error says of a document that is malformed."""
+    with pytest.raises(MalformedSignalError) as raised:
+        read_signal(json.dumps(document).encode())
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(("change", "said"), NAMED, ids=[said for _, said in NAMED])
+def test_a_field_at_fault_is_named_with_its_cause(change: dict[str, Any], said: str) -> None:
+    """The error's own text is field and cause."""
+    assert message(REQUIRED | change) == said
+
+
+@pytest.mark.parametrize("text", [b"7", b"[]", b"null"])
+def test_what_is_not_an_object_is_told_that_one_is_needed(text: bytes) -> None:
+    """Without a field, the error's own text is the cause alone."""
+    assert message(json.loads(text)) == "a JSON object is needed"
+
+
+def test_the_stored_form_is_told_where_an_object_is_needed() -> None:
+    """By the path up to there."""
+    assert message(STORED | {"session": "x"}) == "session: a JSON object is needed"
+
+
+def test_a_line_that_is_too_long_is_told_how_long_it_may_be() -> None:
+    """In the unit of the docs."""
+    with pytest.raises(MalformedSignalError) as raised:
+        read_signal(b" " * (MAX_LINE_BYTES + 1))
+    assert str(raised.value) == "longer than 64 KiB"
+
+
+def test_another_event_is_quoted_in_part() -> None:
+    """A hundred characters of its type are enough to know it by."""
+    with pytest.raises(UntrackedEventError) as raised:
+        signal_from_document({"eventType": "x" * 101})
+    cause = f"'{'x' * 100}' is not a web action event, and only those are tracked"
+    assert (raised.value.cause, str(raised.value)) == (cause, f"eventType: {cause}")
+
+
+def test_nesting_is_counted_bracket_by_bracket() -> None:
+    """Behind each bracket stands its depth; brackets in strings do not count; a reader may start later."""
+    text = '[{"a": "]}\\"["}, X[]]'
+    depths = [(text[place - 1], depth) for place, depth in nesting(text)]
+    assert depths == [("[", 1), ("{", 2), ("}", 1), ("[", 2), ("]", 1), ("]", 0)]
+    assert [depth for _, depth in nesting(text, 1)][:2] == [1, 0]
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(199, True), (200, False)])
+def test_a_signal_may_be_nested_two_hundred_deep(depth: int, is_read: bool) -> None:  # noqa: FBT001 - pytest's way
+    """Its own braces are the first level; a field that is ignored counts as well."""
+    inner: object = "NaN"  # sends the text the slow way, as the fast one has a limit of its own
+    for _ in range(depth):
+        inner = [inner]
+    if is_read:
+        assert read_signal(json.dumps(REQUIRED | {"x": inner}).encode())
+    else:
+        assert message(REQUIRED | {"x": inner}) == "nested too deeply"
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    """Five hundred empty lists in a row are two levels."""
+    assert read_signal(json.dumps(REQUIRED | {"x": [[]] * 500, "y": "NaN"}).encode())
