@@ -78,11 +78,12 @@ def test_a_signal_may_be_nested_two_hundred_deep(depth: int, is_read: bool) -> N
     for _ in range(depth):
         inner = [inner]
     if is_read:
-        assert read_signal(json.dumps(REQUIRED | {"x": inner}).encode())
+        assert read_signal(json.dumps(REQUIRED | {"x": inner}).encode()) == signal_from_document(REQUIRED)
     else:
         assert message(REQUIRED | {"x": inner}) == "nested too deeply"
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
     """Five hundred empty lists in a row are two levels."""
-    assert read_signal(json.dumps(REQUIRED | {"x": [[]] * 500, "y": "NaN"}).encode())
+    text = json.dumps(REQUIRED | {"x": [[]] * 500, "y": "NaN"}).encode()
+    assert read_signal(text) == signal_from_document(REQUIRED)

@@ -59,7 +59,7 @@ def test_a_map_of_very_many_entries_asks_few_dictionaries() -> None:
 
 def test_a_map_is_shown_compared_and_asked_like_a_dictionary() -> None:
     """A removed key is not in it; maps with different keys have different hashes."""
-    made: PersistentMap[str, int] = PersistentMap().with_entries({"a": 1, "b": 2}).without("b")
+    made: PersistentMap[str, int] = PersistentMap[str, int]().with_entries({"a": 1, "b": 2}).without("b")
     assert "a" in made
     assert "b" not in made
     assert repr(made) == "PersistentMap({'a': 1})"
