@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
+from typer._click.exceptions import NoArgsIsHelpError
 from typer.exceptions import Abort, TyperException
 
 from offerlog_domain.errors import OfferlogError
@@ -118,45 +119,41 @@ def _run() -> int:
 
 
 def _end_of_usage(error: TyperException) -> int:
-    """Say in one line what was wrong with the call; returns the exit code."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed in its stead
+    """Print one line about a mistake in the call; returns the exit code."""
+    if isinstance(error, NoArgsIsHelpError):  # typer has printed the help instead
         return ExitCode.DONE
-    where = getattr(error, "ctx", None)
-    hint = f" (see `{where.command_path} --help`)" if where is not None else ""
-    text = " ".join(error.format_message().split())
-    _say(text.replace("Value error, ", "").removeprefix("Invalid value: ") + hint)
+    context = getattr(error, "ctx", None)
+    hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+    _say(" ".join(error.format_message().split()) + hint)
     return error.exit_code
 
 
 def _end_of(error: Exception) -> int:
-    """Say in one line what went wrong; returns the exit code."""
+    """Print one line about an error; returns the exit code."""
+    _say(_describe(error))
+    return code_of(error)
+
+
+def _describe(error: Exception) -> str:
+    """Say in one line what was wrong, and name the option where one was."""
     from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - only an error needs it
     from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - as above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.settings import SettingsError  # noqa: PLC0415 - as above
 
     match error:
         case MalformedSignalError():
-            _say(f"{OPTION_OF.get(error.field or '', error.field)}: {error.cause}")
-            return ExitCode.USAGE
+            return f"{OPTION_OF.get(error.field or '', error.field)}: {error.cause}"
         case CalendarError():
-            _say(f"--{error}")
-            return ExitCode.USAGE
-        case SettingsError():
-            _say(str(error))
-            return ExitCode.USAGE
+            return f"--{error}"
         case OrganizationNameError():
-            _say(f"--organization: {error}")
-            return ExitCode.USAGE
-        case OSError(filename=name, strerror=str(why)):
-            _say(f"{name}: {why}" if isinstance(name, str) else why)
-            return ExitCode.FAILED
+            return f"--organization: {error}"
+        case OSError(filename=name, strerror=str(reason)):
+            return f"{name}: {reason}" if isinstance(name, str) else reason
         case _:
             text = " ".join(str(error).split()) or type(error).__name__
-            known = isinstance(error, OfferlogError | OSError)
-            _say(text if known else f"{type(error).__name__}: {text} (OFFERLOG_DEBUG=1 shows where)")
-            return code_of(error)
+            is_expected = isinstance(error, OfferlogError | OSError)
+            return text if is_expected else f"{type(error).__name__}: {text} (OFFERLOG_DEBUG=1 shows where)"
 
 
 def _say(text: str) -> None:

@@ -1,59 +1,79 @@
-"""The exit codes of all commands, in one table, and which error leads to which."""
+"""The exit codes of all commands, and the table from classes of errors to them."""
 
+from collections.abc import Mapping
 from enum import IntEnum
+from functools import cache
 
 
 class ExitCode(IntEnum):
     """Exit codes of commands, for scripts.
 
-    A script that runs a check needs to tell three things apart: the check has found something wrong, the
-    check could not be made, and the check cannot be made right now as something else is at work.
+    A script that runs a check must distinguish three results. The check found a fault; the check could not be
+    made; or the check cannot be made now, because another process is at work.
     """
 
     DONE = 0
     """Done. Refused signals, a blocked offer and an empty answer are not failures."""
 
     FAILED = 1
-    """It could not be done: the store, a file, a folder, a port; or a question was answered with no."""
+    """Not done: the store, a file, a folder or a port failed, or the user answered a question with no."""
 
     USAGE = 2
-    """Called in a wrong way."""
+    """The call was wrong: an option, an argument or a setting."""
 
     FOUND_WRONG = 3
-    """Checked, and something is wrong: projections differ from the log, or events cannot be read."""
+    """The check found a fault: projections differ from the log, or events cannot be read."""
 
     BUSY = 4
-    """Something else is at work on the same thing; the same call may succeed later."""
+    """Another process is at work on the same thing; the same call may succeed later."""
 
     INTERRUPTED = 130
-    """Ended by Ctrl-C; what was recorded stays recorded. SIGHUP and SIGTERM end with 129 and 143 likewise."""
+    """Ended by Ctrl-C; recorded signals stay recorded. SIGHUP and SIGTERM end with 129 and 143 likewise."""
 
 
-def code_of(error: BaseException) -> ExitCode:
-    """The exit code of an error that ends a command and is not a mistake in the call."""
-    from offerlog_application.ports.event_log import StoreUnavailableError  # noqa: PLC0415 - only an error needs it
-    from offerlog_application.ports.store_trouble import StoreTrouble  # noqa: PLC0415 - as above
-    from offerlog_application.projections.rebuilds import (  # noqa: PLC0415 - as above
+@cache
+def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
+    """Return the exit code of each class of errors that has one of its own.
+
+    The classes are imported at the first error: the libraries behind them take a third of a second to load,
+    which `--help` need not pay.
+    """
+    from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - see above
+    from offerlog_application.projections.rebuilds import (  # noqa: PLC0415 - see above
         ProjectionsDifferError,
         RebuildRunningError,
         TablesInUseError,
     )
-    from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - as above
-    from offerlog_application.recording.writer import ContendedError  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - as above
+    from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - see above
+    from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - see above
+    from offerlog_application.recording.writer import ContendedError  # noqa: PLC0415 - see above
+    from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import SettingsError  # noqa: PLC0415 - see above
 
-    match error:
-        case ProjectionsDifferError():
-            return ExitCode.FOUND_WRONG
-        case (
-            RebuildRunningError()
-            | TablesInUseError()
-            | LockTimeoutError()
-            | ContendedError()
-            | OverloadedError()
-        ):
-            return ExitCode.BUSY
-        case StoreUnavailableError(trouble=StoreTrouble.LOCKED):
-            return ExitCode.BUSY
-        case _:
-            return ExitCode.FAILED
+    return {
+        MalformedSignalError: ExitCode.USAGE,
+        CalendarError: ExitCode.USAGE,
+        SettingsError: ExitCode.USAGE,
+        OrganizationNameError: ExitCode.USAGE,
+        ProjectionsDifferError: ExitCode.FOUND_WRONG,
+        RebuildRunningError: ExitCode.BUSY,
+        TablesInUseError: ExitCode.BUSY,
+        LockTimeoutError: ExitCode.BUSY,
+        ContendedError: ExitCode.BUSY,
+        OverloadedError: ExitCode.BUSY,
+    }
+
+
+def code_of(error: BaseException) -> ExitCode:
+    """Return the exit code of an error that ends a command: that of its nearest class in `codes_by_class`.
+
+    A store that is locked counts as busy. Every other error has failed.
+    """
+    from offerlog_application.ports.event_log import StoreUnavailableError  # noqa: PLC0415 - see `codes_by_class`
+    from offerlog_application.ports.store_trouble import StoreTrouble  # noqa: PLC0415 - as above
+
+    if isinstance(error, StoreUnavailableError) and error.trouble is StoreTrouble.LOCKED:
+        return ExitCode.BUSY
+    table = codes_by_class()
+    return next((table[one] for one in type(error).__mro__ if one in table), ExitCode.FAILED)

@@ -81,6 +81,14 @@ def fits(out: Console, rows: Table) -> bool:
     return Measurement.get(out, roomy, rows).maximum <= out.width
 
 
-def usage(message: str) -> typer.BadParameter:
-    """A mistake in how the command was called: exit code 2."""
-    return typer.BadParameter(message)
+class UsageError(typer.BadParameter):
+    """A mistake in the call, as the command found it."""
+
+    def format_message(self) -> str:
+        """Return the message; typer adds the option's name where it knows the option."""
+        return self.message if self.param is None and self.param_hint is None else super().format_message()
+
+
+def usage(message: str) -> UsageError:
+    """Make the error of a wrong call: exit code 2, and a hint at the command's help."""
+    return UsageError(message)

@@ -20,7 +20,6 @@ Where a store is to be opened but not made, and there is none, `StoreMissingErro
 from __future__ import annotations
 
 import errno
-import os
 from typing import TYPE_CHECKING
 
 from offerlog_domain.errors import OfferlogError
@@ -30,11 +29,13 @@ if TYPE_CHECKING:
 
 
 _REMEDIES = {
-    os.strerror(errno.ENOSPC): "make room on its disk and try again",
-    os.strerror(errno.EDQUOT): "make room there or have the quota raised, and try again",
-    os.strerror(errno.EROFS): "have its file system mounted for writing",
+    errno.ENOSPC: "make room on its disk and try again",
+    errno.EDQUOT: "make room there or have the quota raised, and try again",
+    errno.EROFS: "have its file system mounted for writing",
 }
-"""Remedies for errors of the system, by their words."""
+"""Remedies by the operating system's error number."""
+
+_GENERAL_REMEDY = "give offerlog a data folder that you own and may write to (--data or OFFERLOG_DATA)"
 
 
 class EmbeddedError(OfferlogError):
@@ -57,20 +58,20 @@ class BinariesMissingError(EmbeddedError):
 
 
 class FolderUnusableError(EmbeddedError):
-    """The data folder, or something in it, cannot be made, read or written by us.
+    """The data folder, or a file in it, cannot be made, read or written by this process.
 
     Attributes:
-        folder: The folder or file that refused.
-        reason: The operating system's words, or ours.
+        folder: The folder or file at fault.
+        reason: The words of offerlog or of the operating system.
     """
 
-    def __init__(self, folder: Path, reason: str) -> None:
+    def __init__(self, folder: Path, cause: str | OSError) -> None:
         self.folder = folder
-        self.reason = reason
-        remedy = _REMEDIES.get(
-            reason, "give offerlog a data folder that you own and may write to (--data or OFFERLOG_DATA)"
-        )
-        super().__init__(f"The data folder cannot be used: {folder}: {reason}; {remedy}.")
+        self.reason, remedy = str(cause), _GENERAL_REMEDY
+        if isinstance(cause, OSError):
+            self.reason = cause.strerror or str(cause)
+            remedy = _REMEDIES.get(cause.errno or 0, _GENERAL_REMEDY)
+        super().__init__(f"The data folder cannot be used: {folder}: {self.reason}; {remedy}.")
 
 
 class FolderNotPrivateError(EmbeddedError):

@@ -78,7 +78,7 @@ class DataFolder:
         except PermissionError as error:
             raise FolderUnusableError(_closed(path), "Permission denied") from error
         except (OSError, RuntimeError) as error:
-            raise FolderUnusableError(path, getattr(error, "strerror", None) or str(error)) from error
+            raise FolderUnusableError(path, error if isinstance(error, OSError) else str(error)) from error
         if "\n" in str(path):
             raise FolderUnusableError(path, "PostgreSQL cannot work in a path with a line break")
         return folder
@@ -95,7 +95,7 @@ class DataFolder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             return os.open(self.log, flags, 0o600)
         except OSError as error:
-            raise FolderUnusableError(self.log, error.strerror or str(error)) from error
+            raise FolderUnusableError(self.log, error) from error
 
     def complaints(self, log: int, since: int) -> str:
         """What PostgreSQL complained of in the log, for an error message; empty if it did not.

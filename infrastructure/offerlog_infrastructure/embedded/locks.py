@@ -34,7 +34,7 @@ def open_lock(path: Path) -> int:
     except PermissionError as error:
         raise FolderUnusableError(path, f"{error.strerror}{_of_another(path)}") from error
     except OSError as error:
-        raise FolderUnusableError(path, error.strerror or str(error)) from error
+        raise FolderUnusableError(path, error) from error
 
 
 def _of_another(path: Path) -> str:

@@ -52,7 +52,7 @@ class ServerUser:
         except FileNotFoundError:
             owner = us
         except OSError as error:
-            raise FolderUnusableError(database, error.strerror or str(error)) from error
+            raise FolderUnusableError(database, error) from error
         if us != 0:
             if owner != us:
                 raise FolderUnusableError(

@@ -46,7 +46,7 @@ def make_socket_folder(folder: Path, user: ServerUser) -> None:
     except FileExistsError:
         check_socket_folder(folder, user)
     except OSError as error:
-        raise FolderUnusableError(folder, error.strerror or str(error)) from error
+        raise FolderUnusableError(folder, error) from error
     user.own(folder)
 
 

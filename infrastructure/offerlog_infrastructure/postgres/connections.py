@@ -247,7 +247,9 @@ class StorePool(ConnectionPool[StoreConnection]):
             self.putconn(connection)  # which has the pool make another one
 
     def _is_disk_full(self, trouble: Exception | None) -> bool:
-        return trouble is not None and (trouble_of(trouble) is StoreTrouble.DISK_FULL or self.disk.is_full)
+        if trouble is None:
+            return False
+        return trouble_of(trouble) is StoreTrouble.DISK_FULL or self.disk.has_no_room_for_wal
 
     def putconn(self, conn: StoreConnection) -> None:
         """Take a connection back."""

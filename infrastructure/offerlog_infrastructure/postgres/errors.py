@@ -124,7 +124,7 @@ def raise_trouble(error: Exception, datastore: PostgresDatastore) -> None:
     if found is None:
         return
     pool: Any = datastore.pool  # a StorePool, see LogFactory; that module needs this one
-    if found in _MAY_HIDE_FULL_DISK and pool.disk.is_full:
+    if found in _MAY_HIDE_FULL_DISK and pool.disk.has_no_room_for_wal:
         found = StoreTrouble.DISK_FULL
     pool.troubles.count(found)
     raise _to_unavailable(error, found, datastore) from error

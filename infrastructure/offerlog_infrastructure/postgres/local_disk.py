@@ -1,30 +1,22 @@
-"""A look at the disk of a database on this machine: a server that cannot start says nothing of a full one."""
+"""The disk of a database on this machine: a server that cannot start does not report a full disk."""
 
-import os
 from pathlib import Path
-from typing import Final
 
-_LEAST_BYTES: Final = 16 << 20
-"""A segment of PostgreSQL's write-ahead log: without room for one the server ends, and does not start."""
+from offerlog_infrastructure.disk_space import WAL_SEGMENT_BYTES, has_less_than
 
 
 class LocalDisk:
-    """The disk that holds a folder.
+    """The disk that holds the database.
 
     Args:
-        folder: A folder of the database; None where it is on another machine, or nobody knows where.
+        folder: The folder of the database; None where the database is on another machine, or its folder is
+            unknown.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     @property
-    def is_full(self) -> bool:
-        """True if PostgreSQL has too little room on it to go on; False also where that is not known."""
-        if self._folder is None:
-            return False
-        try:
-            room = os.statvfs(self._folder)
-        except OSError:
-            return False
-        return room.f_bavail * room.f_frsize < _LEAST_BYTES
+    def has_no_room_for_wal(self) -> bool:
+        """True if PostgreSQL cannot extend its write-ahead log there; False also where that is unknown."""
+        return self._folder is not None and has_less_than(WAL_SEGMENT_BYTES, self._folder)

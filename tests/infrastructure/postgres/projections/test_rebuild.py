@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 
 import psycopg
@@ -320,6 +321,37 @@ def test_the_tables_are_part_of_what_a_build_is_known_by(monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "read_bytes", noted)
     staging.fingerprint_code(PROJECTIONS)
     assert {"0001_log.sql", "instants.py", "builder.py", "performance.py"} <= set(read)
+
+
+def test_a_new_package_inside_another_is_part_of_what_a_build_is_known_by(tmp_path: Path) -> None:
+    """A list of packages without what is nested in them would miss it silently."""
+    # given a package with a module and a text that is not code
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "module.py").write_text("1")
+    (package / "readme.txt").write_text("1")
+    found = [entry.name for entry in staging.list_sources(package)]
+    # when a package appears two levels down
+    nested = package / "room" / "inner"
+    nested.mkdir(parents=True)
+    (nested / "rule.py").write_text("2")
+    # then its modules count too, and the text never does
+    assert found == ["module.py"]
+    assert {entry.name for entry in staging.list_sources(package)} == {"module.py", "rule.py"}
+
+
+def test_every_module_that_the_projections_are_made_with_is_fingerprinted() -> None:
+    """The rebuild of another build is begun anew, whatever module differs."""
+    root = Path(staging.__file__).parents[5]
+    fingerprinted = {
+        str(source) for package in staging.FINGERPRINTED for source in staging.list_sources(files(package))
+    }
+    folders = (
+        root / "domain/offerlog_domain",
+        root / "application/offerlog_application",
+        root / "infrastructure/offerlog_infrastructure/postgres",
+    )
+    assert {str(one) for folder in folders for one in folder.rglob("*.py")} <= fingerprinted
 
 
 def test_another_builds_half_done_work_is_thrown_away(offerlog: Offerlog, dsn: str) -> None:

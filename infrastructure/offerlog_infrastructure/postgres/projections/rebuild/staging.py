@@ -18,6 +18,9 @@ from psycopg.rows import DictRow, tuple_row
 from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError
 from offerlog_infrastructure.postgres.projections.tables import Projection
 
+FINGERPRINTED: Final = ("offerlog_domain", "offerlog_application", "offerlog_infrastructure.postgres")
+"""Packages whose whole source, nested packages included, decides what a projection holds."""
+
 _EVENTS_A_SLICE: Final = 20_000
 _MOST_SLICES: Final = 256
 
@@ -237,16 +240,16 @@ def _divide_streams(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
 def fingerprint_code(projections: Sequence[Projection]) -> str:
     """What tells one build's way to the views from another's: all source that leads there, and the tables."""
     digest = sha256(" ".join(sorted(projection.name for projection in projections)).encode())
-    for package in ("offerlog_domain", "offerlog_application", "offerlog_infrastructure.postgres"):
-        for file in _list_sources(resources.files(package)):
+    for package in FINGERPRINTED:
+        for file in list_sources(resources.files(package)):
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def _list_sources(folder: Traversable) -> Iterator[Traversable]:
+def list_sources(folder: Traversable) -> Iterator[Traversable]:
     """All source files of a package and the packages in it, in a fixed order."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
-            yield from _list_sources(entry)
+            yield from list_sources(entry)
         elif entry.name.endswith((".py", ".sql")):
             yield entry
