@@ -153,6 +153,77 @@ def open_offerlog(
     return offerlog
 
 
+class SharedStore:
+    """An embedded store over which any number of services are opened; for tests, which open one each.
+
+    A service costs one thread and some objects: it shares the connections and the projector of the store.
+
+    Args:
+        data: The store's folder. Processes that name the same folder share one server.
+
+    Attributes:
+        data: That folder.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        with ExitStack() as held:
+            server = held.enter_context(EmbeddedServer.acquire(data))
+            with server_reached():
+                migrate(server.dsn, SCHEMA, create=True)
+            self._application = OfferlogApplication(server.dsn, SCHEMA, folder=data)
+            held.callback(self._application.close)
+            self._projector = _SharedProjector(self._application)
+            held.callback(self._projector.stop)
+            self._resources = held.pop_all()
+
+    def open(
+        self,
+        organization: str,
+        *,
+        clock: Clock | None = None,
+        rules: Rules | None = None,
+        refusal_policy: RefusalPolicy | None = None,
+    ) -> Offerlog:
+        """Open a service for one organization; deadlines are recorded when `expire` is called.
+
+        Args:
+            organization: The organization of calls that name none.
+            clock: The service's clock; the machine's unless given.
+            rules: The periods that an operator may set; the usual ones unless given.
+            refusal_policy: What the refusal log keeps; the usual policy unless given.
+
+        Raises:
+            OrganizationNameError: The organization's name is not valid.
+        """
+        check_organization(organization)
+        clock, policy = clock or SystemClock(), refusal_policy or RefusalPolicy()
+        return Offerlog(
+            _store(self._application, clock, policy),
+            clock=clock,
+            rules=rules or Rules(),
+            organization=organization,
+            projector=self._projector,
+            announce=announced,
+            refusal_policy=policy,
+        )
+
+    def close(self) -> None:
+        """Release the store; close the services before."""
+        self._resources.close()
+
+
+class _SharedProjector(Projector):
+    """A projector that goes on when a service that uses it is closed."""
+
+    def close(self) -> None:
+        """Nothing: other services use it."""
+
+    def stop(self) -> None:
+        """Stop after the page in hand."""
+        super().close()
+
+
 def _store(application: OfferlogApplication, clock: Clock, policy: RefusalPolicy) -> Store:
     """Put PostgreSQL behind every port of the application."""
     log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))

@@ -1,0 +1,31 @@
+"""Tools for tests of programs that use offerlog: a pytest plugin and a clock to set.
+
+```python
+# conftest.py
+pytest_plugins = ["offerlog.testing"]
+```
+
+It gives the fixtures `offerlog_service`, `offerlog_clock` and `offerlog_store`; see docs/testing.md.
+"""
+
+from offerlog_infrastructure.composition import SharedStore
+from offerlog_infrastructure.testing.clock import SettableClock
+from offerlog_infrastructure.testing.plugin import (
+    offerlog_clock,
+    offerlog_service,
+    offerlog_store,
+    pytest_configure,
+    pytest_configure_node,
+    pytest_unconfigure,
+)
+
+__all__ = [
+    "SettableClock",
+    "SharedStore",
+    "offerlog_clock",
+    "offerlog_service",
+    "offerlog_store",
+    "pytest_configure",
+    "pytest_configure_node",
+    "pytest_unconfigure",
+]
