@@ -1,18 +1,23 @@
 """The counts of the performance projection in plain dicts, filled by the projection's own pure function."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
+from offerlog_application.reading.instants import DAY_SLOTS
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import Cohort, CountBy
+from offerlog_domain.metrics import METRICS, Cohort, CountBy
+
+
+def _zeros() -> Counter[State]:
+    return Counter(dict.fromkeys(METRICS, 0))
 
 
 class MemoryCounts:
-    """`PerformanceCounts` in memory."""
+    """`PerformanceSource` in memory."""
 
     def __init__(self, pages: Sequence[Page]) -> None:
         self._counts: defaultdict[CountKey, Counter[State]] = defaultdict(Counter)
@@ -24,22 +29,33 @@ class MemoryCounts:
                 self._counts[key].update(counts)
             self._repeats.extend(change.repeats)
             for where, name in change.names.items():
-                if where not in self._names or self._names[where][1:] < name[1:]:
+                if where not in self._names or self._names[where].rank < name.rank:
                     self._names[where] = name
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
-        """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""
-        known = [
-            slot
-            for organization, cohort, _, slot in self._counts
-            if (organization, cohort) == (query.organization, query.cohort)
-        ]
-        return (min(known), max(known) + 1) if known else (0, 0)
+        """The bounds of the days with anything in them; (0, 0) where there is none."""
+        days = self._days(query)
+        return (min(days) * DAY_SLOTS, (max(days) + 1) * DAY_SLOTS) if days else (0, 0)
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
-        """All of [first, end) as one part."""
-        del query, gap_days
-        return [(first, end)]
+        """The parts of [first, end) with anything in them, ascending; gaps of more days part two."""
+        spans: list[list[int]] = []
+        for day in sorted(self._days(query)):
+            if (day + 1) * DAY_SLOTS <= first or day * DAY_SLOTS >= end:
+                continue
+            if spans and day - spans[-1][1] <= gap_days:
+                spans[-1][1] = day
+            else:
+                spans.append([day, day])
+        return [(max(a * DAY_SLOTS, first), min((b + 1) * DAY_SLOTS, end)) for a, b in spans]
+
+    def _days(self, query: ReportQuery) -> set[int]:
+        return {
+            slot // DAY_SLOTS
+            for organization, cohort, action_map, slot in self._counts
+            if (organization, cohort) == (query.organization, query.cohort)
+            and (not query.action_maps or action_map in query.action_maps)
+        }
 
     def counts(
         self,
@@ -54,7 +70,7 @@ class MemoryCounts:
         def bucket(slot: int) -> int:
             return [number for start, number in stretches if start <= slot][-1]
 
-        rows: defaultdict[tuple[str, int], Counter[State]] = defaultdict(Counter)
+        rows: defaultdict[tuple[str, int], Counter[State]] = defaultdict(_zeros)
         for (organization, cohort, action_map, slot), counts in self._counts.items():
             asked = (organization, cohort) == (query.organization, query.cohort) and first <= slot < end
             if asked and (not query.action_maps or action_map in query.action_maps):
@@ -64,12 +80,19 @@ class MemoryCounts:
         return rows if most is None else dict(list(rows.items())[: most + 1])
 
     def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
-        """The newest known display names of these maps."""
+        """The newest known display names of these maps, each cut at 256 characters."""
         return {
-            key[1]: row.name.decode()
+            key[1]: row.name.decode()[:256]
             for key, row in self._names.items()
             if key[0] == organization and key[1] in action_maps
         }
+
+    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+        """The maps that have been counted, by id, with their newest known names."""
+        counted = {key.action_map_id for key in self._counts if key.organization == organization}
+        for action_map in sorted(counted):
+            if behind is None or action_map > behind:
+                yield action_map, self.names(organization, [action_map]).get(action_map)
 
     def _subtract(
         self,

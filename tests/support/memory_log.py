@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from hashlib import sha256
 from uuid import UUID
 
 from offerlog_application.ports.event_log import HeldStreams, VersionConflictError
 from offerlog_domain.event_fields import Event
+from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, fold
 
@@ -101,8 +103,8 @@ class MemoryLog:
         return tuple(self.facts_of.get(stream, ()))
 
     def secret(self, organization: str) -> bytes:
-        """Another one for each organization."""
-        return self._secrets.setdefault(organization, organization.encode().ljust(32))
+        """Another one for each organization, and the same in every run of a test."""
+        return self._secrets.setdefault(organization, sha256(organization.encode()).digest())
 
     def due(
         self,
@@ -112,13 +114,23 @@ class MemoryLog:
         limit: int,
         besides: Collection[UUID] = (),
     ) -> Sequence[tuple[UUID, str]]:
-        """Every stream that waits for anything at all; deciding is not its business."""
-        del withdrawn_before, parked_before
+        """The visitor-offers of the port, without any lag."""
         waiting = [
             (stream, events[0].organization)
             for stream, events in self.facts_of.items()
             if stream not in besides
-            if (offer := fold(events, VisitorOffer(stream))).parked
-            or (offer.newest is not None and offer.newest.withdrawn_at is not None)
+            and _is_due(fold(events, VisitorOffer(stream)), withdrawn_before, parked_before)
         ]
         return waiting[:limit]
+
+
+def _is_due(offer: VisitorOffer, withdrawn_before: datetime, parked_before: datetime) -> bool:
+    if offer.parked_since is not None and offer.parked_since <= parked_before:
+        return True
+    if offer.newest is None or offer.newest.state is not State.OFFERED:
+        return False
+    offered = offer.newest.events[0]
+    if offered.timeout_seconds is None:
+        return False
+    begun = max(offered.occurred_at, offered.recorded_at)
+    return begun + timedelta(seconds=offered.timeout_seconds) <= withdrawn_before

@@ -139,7 +139,7 @@ class PerformanceCounts(Protocol):
     """Where the counts are kept."""
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
-        """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""
+        """The first slot of the first day of UTC with counts, and the end of the last; (0, 0) without any."""
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
         """The parts of [first, end) with anything in them, ascending.

@@ -132,7 +132,7 @@ class PostgresPerformance:
         self._datastore = application.reading
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
-        """The first slot with anything in it and the one behind the last; (0, 0) where there is none."""
+        """The first slot of the first day of UTC with counts, and the end of the last; (0, 0) without any."""
         with read_transaction(self._datastore) as cursor:
             row = cursor.execute(_SELECT_SLOTS, _parameters_of(query)).fetchone()
             return (row["first"], row["end_slot"]) if row else (0, 0)
