@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the code: the lifecycle and the events catalogue.
+"""Writes what docs/ has from the code: the lifecycle, the events catalogue, the picture of the rooms.
 
 `make docs` runs it; a test holds the committed pages to what it would write today.
 """
@@ -6,6 +6,8 @@
 import sys
 from dataclasses import fields
 from pathlib import Path
+
+import rooms
 
 from offerlog_domain.event_fields import Event, EventVisitor
 from offerlog_domain.events import EVENTS, LifecycleEvent
@@ -125,7 +127,21 @@ def _yes(value: bool) -> str:  # noqa: FBT001 - a cell of a table
     return "yes" if value else "no"
 
 
-PAGES = {"lifecycle.md": lambda: lifecycle_page(WEBCHAT), "events.md": events_page}
+def architecture_page() -> str:
+    """The page on the architecture, as it stands, with its picture and its table of rooms made anew."""
+    page = (HERE / "architecture.md").read_text(encoding="utf-8")
+    for name, lines in (("picture", ["```mermaid", *rooms.picture(), "```"]), ("rooms", rooms.table())):
+        begin, end = f"<!-- {name}: made by docs/generate.py -->\n", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}{chr(10).join(lines)}\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+PAGES = {
+    "lifecycle.md": lambda: lifecycle_page(WEBCHAT),
+    "events.md": events_page,
+    "architecture.md": architecture_page,
+}
 """Every generated page and what makes it."""
 
 

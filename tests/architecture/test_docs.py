@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import psycopg
 import pytest
 import typer
 
@@ -74,6 +75,25 @@ def test_generated_pages_are_current() -> None:
     """`make docs` would change nothing."""
     for name, page in generator().PAGES.items():
         assert text(f"docs/{name}") == page(), name
+
+
+def test_the_walk_of_a_signal_names_what_is_there() -> None:
+    """Every name in a step is written in a file that the step links to."""
+    walk = text("docs/architecture.md").split("## The walk of a signal")[1].split("\n## ")[0]
+    steps = re.split(r"^\d+\. ", walk, flags=re.MULTILINE)[1:]
+    assert len(steps) > 10
+    for step in steps:
+        linked = "".join(text(f"docs/{target}") for target in re.findall(r"\]\((\.\./[^)]*\.py)\)", step))
+        for name in re.findall(r"`([\w.]+)`", step):
+            assert re.search(rf"\b{name.rpartition('.')[2]}\b", linked), name
+
+
+def test_the_store_has_the_tables_that_are_told_of(dsn: str) -> None:
+    """No more and no less."""
+    told = set(re.findall(r"`(\w+)`", text("docs/architecture.md").split("## What is in the store")[1]))
+    tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'offerlog'"
+    with psycopg.connect(dsn) as connection:
+        assert told == {name for (name,) in connection.execute(tables)} - {"migrations"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
