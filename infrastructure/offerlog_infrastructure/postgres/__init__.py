@@ -1,1 +1,1 @@
-"""The PostgreSQL side: the log, the projections' tables and the queries on them."""
+"""The PostgreSQL store: the log, the projections' tables, and the queries on them."""

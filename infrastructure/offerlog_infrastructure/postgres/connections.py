@@ -1,9 +1,8 @@
-"""How every connection to PostgreSQL is made, and how one that has died is noticed.
+"""Connections to PostgreSQL: their settings, and the detection of dead ones.
 
-Three things can befall a connection that lies idle. The server or a proxy ends it: the end lies in its
-socket, and one look without a message shows it. A firewall forgets it: the first message fails, so that
-a connection that has been idle for a while is first tested with an empty query. The other end vanishes:
-no answer comes at all, so that every wait has a limit.
+An idle connection can die in three ways. The server or a proxy closes it: its socket shows that without a
+message. A firewall forgets it: the first message fails, so a connection that was idle for a while is tested
+with an empty query. The other machine vanishes: no answer ever comes, so every wait has a limit.
 """
 
 import math
@@ -25,25 +24,25 @@ from offerlog_infrastructure.postgres.errors import trouble_of
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 
 CONNECT_SECONDS: Final = 5
-"""How long one attempt to connect may take."""
+"""Time limit of one attempt to connect."""
 
 _UNACKNOWLEDGED_MS: Final = 15_000
-"""After how long sent data that the other machine does not acknowledge ends a connection, on both sides."""
+"""Sent data that stays unacknowledged for so long ends a connection, on both sides."""
 
 _PING_SECONDS: Final = 5.0
 """Time limit for the answer to the empty query."""
 
 _FRESH_SECONDS: Final = 1.0
-"""A connection that was used this recently is not asked first."""
+"""A connection that was used this recently is not tested."""
 
 _AWAY_SECONDS: Final = 5.0
-"""How long a caller waits for a server that cannot be reached, where it would wait longer for a busy pool."""
+"""How long a caller waits for an unreachable server; for a busy pool it waits longer."""
 
 _RETRY_SECONDS: Final = 0.5
-"""How often a pool tries to connect while it cannot, and so how much later than the server it is back."""
+"""How often a pool tries to reconnect, and so its delay after the server is back."""
 
 _ANSWER: Final = "PostgreSQL to answer"
-"""The words for the wait of a statement."""
+"""Names the wait for a statement in announcements."""
 
 _LIBPQ: Final[dict[str, str | int]] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -54,7 +53,7 @@ _LIBPQ: Final[dict[str, str | int]] = {
     "keepalives_count": 3,
     "fallback_application_name": "offerlog",
 }
-"""What holds unless the address says otherwise."""
+"""Defaults, which the address may override."""
 
 _SESSION: Final = {
     "timezone": "UTC",
@@ -68,27 +67,27 @@ _SESSION: Final = {
     "default_transaction_isolation": r"read\ committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
-    # The server's side of a connection whose client has vanished: it must not hold locks for hours.
+    # The server's side: a session whose client has vanished must not hold locks for hours.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": str(_UNACKNOWLEDGED_MS),
 }
-"""What our statements rely on, whatever the server, the database or the role has been set to."""
+"""Settings that the statements rely on, whatever the server, database or role is set to."""
 
 _SET_DATES_AND_ZONE: Final = b"SET datestyle TO 'ISO'; SET timezone TO 'UTC'; "
-"""libpq sends PGDATESTYLE and PGTZ behind the settings above, so these two are set once more."""
+"""libpq sends PGDATESTYLE and PGTZ after the settings above, so these two are set again."""
 
 _SET_CLIENT_CHECK: Final = b"SET client_connection_check_interval TO '5s'"
-"""A statement ends when its client has gone. Not every system that a server runs on can tell."""
+"""Ends a statement when its client has gone. Not every operating system supports it."""
 
 
 def connection_arguments(dsn: str, schema: str, lock_timeout: str = "0") -> dict[str, Any]:
-    """The arguments of `StoreConnection.connect`.
+    """Return the arguments of `StoreConnection.connect`.
 
     Args:
-        dsn: The server's address. What it says of time-outs and keepalives holds.
-        schema: The schema that statements look in.
+        dsn: The server's address; its time-outs and keepalives override the defaults.
+        schema: The search path of statements.
         lock_timeout: How long a statement waits for a lock, as PostgreSQL writes it; "0" is for ever.
     """
     parts: dict[str, Any] = {**_LIBPQ, **conninfo.conninfo_to_dict(dsn)}
@@ -100,13 +99,12 @@ def connection_arguments(dsn: str, schema: str, lock_timeout: str = "0") -> dict
 
 
 class StoreConnection(Connection[DictRow]):
-    """A connection that never waits without end and knows whether it still lives.
+    """A connection with a limit on every wait, and a test whether it is alive.
 
     Attributes:
-        answer_within: How long the server may be silent when something was asked of it, in seconds;
-            None for as long as it takes.
-        used: When it was used last, by the monotonic clock.
-        opened: When it had been opened, by the same clock; infinite before `prepare`.
+        answer_within: How long to wait for an answer, in seconds; None for as long as it takes.
+        used: The time of its last use, by the monotonic clock.
+        opened: The time when it was opened, by the same clock; infinite before `prepare`.
     """
 
     answer_within: float | None = None
@@ -114,7 +112,7 @@ class StoreConnection(Connection[DictRow]):
     opened: float = math.inf
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """As the driver's, with `answer_within` where no other limit is given.
+        """Wait as the driver does, for at most `answer_within` unless another limit is given.
 
         Raises:
             OperationalError: No answer came in time; the connection is closed.
@@ -131,7 +129,7 @@ class StoreConnection(Connection[DictRow]):
                 ) from error
 
     def prepare(self, idle_in_transaction_seconds: float) -> None:
-        """Set what the options of the connection cannot; in auto-commit mode afterwards."""
+        """Apply the settings that options cannot; the connection is then in auto-commit mode."""
         self.autocommit = True
         limit = b"SET idle_in_transaction_session_timeout TO '%dms'; " % (idle_in_transaction_seconds * 1000)
         self.answer_within = _PING_SECONDS
@@ -143,16 +141,16 @@ class StoreConnection(Connection[DictRow]):
         self.opened = time.monotonic()
 
     def is_alive(self) -> bool:
-        """Whether the next statement will reach the server, as far as can be told.
+        """Return whether the connection is alive, as far as can be told.
 
-        Only while nothing is under way on it. Asks the server for nothing where it has been idle for a while.
+        Call it only while no statement is running. Sends an empty query if it was idle for a while.
         """
         if self.closed:
             return False
         readable = select.poll()
         readable.register(self.pgconn.socket, select.POLLIN)
         try:
-            if readable.poll(0):  # an idle server says nothing: it is the end, or a notice of it
+            if readable.poll(0):  # an idle server sends nothing but a notice or the end
                 self.pgconn.consume_input()
                 if self.pgconn.status != pq.ConnStatus.OK or readable.poll(0):
                     return False
@@ -169,16 +167,16 @@ class StoreConnection(Connection[DictRow]):
 
 
 class StorePool(ConnectionPool[StoreConnection]):
-    """A pool that lends no dead connection, and is back as soon as the server is.
+    """A pool that lends no dead connection and reconnects as soon as the server is back.
 
     Args:
         arguments: The arguments of `StoreConnection.connect`.
-        least: How many connections are kept.
-        most: How many there may be.
-        patience: How long a caller waits for one while all are in use, in seconds.
-        answer_within: Sets `StoreConnection.answer_within` whenever one is lent.
+        least: The number of connections to keep open.
+        most: The most connections.
+        patience: How long a caller waits while all connections are in use, in seconds.
+        answer_within: `StoreConnection.answer_within` of every lent connection.
         prepare: Sets up a new connection.
-        troubles: Counts the calls that fail.
+        troubles: Counts failed calls.
         disk: The disk of the database.
 
     Attributes:
@@ -215,10 +213,10 @@ class StorePool(ConnectionPool[StoreConnection]):
         )
 
     def getconn(self, timeout: float | None = None) -> StoreConnection:
-        """A connection that lives; dead ones are replaced.
+        """Return a live connection; dead ones are replaced.
 
         Raises:
-            PoolTimeout: There was none in time; the message says why none could be made, if that is so.
+            PoolTimeout: None was free in time; the message gives the reason.
         """
         patience = self.timeout if timeout is None else timeout
         with announced("a connection to PostgreSQL", patience) as wait:
@@ -230,7 +228,7 @@ class StorePool(ConnectionPool[StoreConnection]):
         while True:
             left = deadline - time.monotonic()
             try:
-                # Each round has the pool try to connect again: it gives up early, so that no delay grows.
+                # Short rounds: each makes the pool try to connect again, so its delay does not grow.
                 connection = super().getconn(timeout=min(left, _RETRY_SECONDS))
             except PoolTimeout as error:
                 waited, trouble = time.monotonic() - began, self._trouble
@@ -244,7 +242,7 @@ class StorePool(ConnectionPool[StoreConnection]):
                 connection.answer_within = self._answer_within
                 return connection
             connection.close()
-            self.putconn(connection)  # which has the pool make another one
+            self.putconn(connection)  # the pool then opens another one
 
     def _is_disk_full(self, trouble: Exception | None) -> bool:
         if trouble is None:
@@ -268,7 +266,7 @@ class StorePool(ConnectionPool[StoreConnection]):
 
 
 def open_unlimited(dsn: str, schema: str) -> StoreConnection:
-    """A connection of its own, in auto-commit mode; waits as long as its statements take.
+    """Open a connection outside the pools, in auto-commit mode, without a limit on answers.
 
     Raises:
         OperationalError: The server cannot be reached.
@@ -277,12 +275,11 @@ def open_unlimited(dsn: str, schema: str) -> StoreConnection:
 
 
 def open_connection(arguments: dict[str, Any], idle_in_transaction_seconds: float) -> StoreConnection:
-    """A connection apart from the pools, in auto-commit mode.
+    """Open a connection outside the pools, in auto-commit mode.
 
     Args:
-        arguments: As `connection_arguments` gives them.
-        idle_in_transaction_seconds: After how long the server ends a transaction in which nothing happens; 0
-            for never.
+        arguments: The result of `connection_arguments`.
+        idle_in_transaction_seconds: The server ends a transaction that is idle for so long; 0 for never.
 
     Raises:
         OperationalError: The server cannot be reached.
@@ -294,18 +291,18 @@ def open_connection(arguments: dict[str, Any], idle_in_transaction_seconds: floa
 
 
 def _place_of(arguments: Mapping[str, Any]) -> str:
-    """The server's place, for people; without the user and the password."""
+    """Describe where the server is, without user and password."""
     host = arguments.get("host")
     return f" at {host}" if host else ""
 
 
 def _connect_limit(arguments: Mapping[str, Any]) -> float | None:
-    """The time limit of an attempt; None for ever, or where the address says what libpq will not take."""
+    """Return the time limit of an attempt; None for ever, or if the address holds no number."""
     limit = str(arguments["connect_timeout"])
     return float(limit) or None if limit.isdecimal() else None
 
 
 def lift_answer_limit(connection: Connection[Any]) -> None:
-    """Let the statements of a lent connection take as long as they need, until it is given back."""
+    """Lift the limit on answers of a lent connection, until it is given back."""
     assert isinstance(connection, StoreConnection)  # noqa: S101 - the pools make no other
     connection.answer_within = None

@@ -1,7 +1,7 @@
-"""From an error of PostgreSQL or its driver to the reason why the store cannot do its work.
+"""The reason why the store cannot do its work, found from an error of PostgreSQL or its driver.
 
-This is the only place that knows. An SQLSTATE decides where there is one. An attempt to connect that the
-server turns down brings none to the driver, only the server's words: those are looked into.
+No other module decides this. The SQLSTATE decides if there is one. If the server refuses a connection, the
+driver gets no SQLSTATE, only the server's words, so those are searched.
 """
 
 import time
@@ -47,10 +47,10 @@ _BY_WORDS: Final[Mapping[str, StoreTrouble]] = {
     "server is in hot standby mode": StoreTrouble.READ_ONLY,
     "the database system is": StoreTrouble.RESTARTING,
 }
-"""Words of a server that speaks English; where it speaks another language, it counts as out of reach."""
+"""Words of a server that speaks English. In another language, the server counts as unreachable."""
 
 _FILE_STATES: Final = frozenset({"42501", "XX000", None})
-"""States under which PostgreSQL reports errors of the system that have no state of their own."""
+"""SQLSTATEs of errors of the operating system that have no SQLSTATE of their own."""
 
 
 _STORE_CLASSES: Final = (
@@ -59,17 +59,17 @@ _STORE_CLASSES: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
 )
-"""Errors of the library and the driver that are about the store, and not about a statement."""
+"""Classes of errors that concern the store, not a single statement."""
 
 LOCK_SECONDS: Final = 5.0
-"""Seconds for which a reader waits for a table: longer than a rebuild ever takes to switch tables."""
+"""Seconds for which a reader waits for a table: longer than a rebuild ever takes to swap tables."""
 
 _ASK_SECONDS: Final = 1.0
-"""Time limit for a connection on which to ask who locks a table."""
+"""Time limit for the connection that asks who locks a table."""
 
 
 class TableLockedError(OperationalError):
-    """A statement has waited for a table in vain.
+    """A statement has waited in vain for the lock of a table.
 
     Attributes:
         table: The table's name.
@@ -82,7 +82,7 @@ class TableLockedError(OperationalError):
 
 @contextmanager
 def naming_table(table: str) -> Iterator[None]:
-    """Say of a lock that cannot be had which table it is on; PostgreSQL does not.
+    """Add the table's name to the error of a lock that cannot be had; PostgreSQL does not name it.
 
     Raises:
         TableLockedError: A statement in the block has waited for a lock in vain.
@@ -95,14 +95,14 @@ def naming_table(table: str) -> Iterator[None]:
 
 @contextmanager
 def store_reached(datastore: PostgresDatastore) -> Iterator[None]:
-    """Turn errors that are the store's trouble into the application's, with the reason, and count them.
+    """Turn errors of the store into the application's, with the reason, and count them.
 
     Args:
-        datastore: The pool that the block uses; asked who locks a table.
+        datastore: The pool that the block uses; it also asks who locks a table.
 
     Raises:
         StoreUnavailableError: The store cannot do its work.
-        Closed: The service has been closed.
+        ClosedError: The service has been closed.
     """
     try:
         yield
@@ -112,18 +112,18 @@ def store_reached(datastore: PostgresDatastore) -> Iterator[None]:
 
 
 def raise_trouble(error: Exception, datastore: PostgresDatastore) -> None:
-    """Raise what an error means, counted; return where it is not the store's trouble.
+    """Raise the application's error for one of the store, and count it; return if it is not of the store.
 
     Raises:
         StoreUnavailableError: The store cannot do its work.
-        Closed: The service has been closed.
+        ClosedError: The service has been closed.
     """
     if any(isinstance(one, PoolClosed) for one in _chain(error)):
         raise ClosedError from error
     found = trouble_of(error)
     if found is None:
         return
-    pool: Any = datastore.pool  # a StorePool, see LogFactory; that module needs this one
+    pool: Any = datastore.pool  # a StorePool, see LogFactory; importing it here would be a circle
     if found in _MAY_HIDE_FULL_DISK and pool.disk.has_no_room_for_wal:
         found = StoreTrouble.DISK_FULL
     pool.troubles.count(found)
@@ -132,7 +132,7 @@ def raise_trouble(error: Exception, datastore: PostgresDatastore) -> None:
 
 @contextmanager
 def server_reached() -> Iterator[None]:
-    """As `store_reached`, where there is no pool yet."""
+    """Do as `store_reached` before there is a pool."""
     try:
         yield
     except psycopg.Error as error:
@@ -143,7 +143,7 @@ def server_reached() -> Iterator[None]:
 
 
 def wait_for_lock(ask: Callable[[], _Answer]) -> _Answer:
-    """Ask until no lock is in the way, for as long as readers wait: on connections that wait for a moment.
+    """Repeat a call while a lock is in the way, for at most `LOCK_SECONDS`; its connection waits briefly.
 
     Raises:
         StoreUnavailableError: The store cannot do its work.
@@ -158,7 +158,7 @@ def wait_for_lock(ask: Callable[[], _Answer]) -> _Answer:
 
 
 def ask_again(ask: Callable[[], _Answer]) -> _Answer:
-    """Ask as `wait_for_lock` does, and once more where the connection ended: for what may be done twice.
+    """Call as `wait_for_lock` does, and once more if the connection has ended; the call must be repeatable.
 
     Raises:
         StoreUnavailableError: The store cannot do its work.
@@ -174,12 +174,12 @@ def ask_again(ask: Callable[[], _Answer]) -> _Answer:
 
 
 _MAY_HIDE_FULL_DISK: Final = frozenset({StoreTrouble.UNREACHABLE, StoreTrouble.RESTARTING})
-"""PostgreSQL ends where it cannot extend its write-ahead log, and cannot start again before there is room."""
+"""A full disk looks like these: PostgreSQL ends if it cannot extend its write-ahead log, and cannot start."""
 
 _NOT_WORTH_ASKING_AGAIN: Final = frozenset(
     {StoreTrouble.LOCKED, StoreTrouble.DISK_FULL, StoreTrouble.READ_ONLY}
 )
-"""Trouble of which the first answer has taken its time already, or that the next moment does not change."""
+"""Troubles that have been waited for already, or that will not pass within moments."""
 
 
 def _to_unavailable(
@@ -188,7 +188,7 @@ def _to_unavailable(
     if found is not StoreTrouble.LOCKED:
         return StoreUnavailableError(_words_of(error), found)
     table = next((one.table for one in _chain(error) if isinstance(one, TableLockedError)), None)
-    with suppress(PersistenceError, psycopg.Error):  # then the reason has to do without the holder
+    with suppress(PersistenceError, psycopg.Error):  # the error then names no holder
         with datastore.pool.connection(timeout=_ASK_SECONDS) as connection:
             lock = find_lock(connection, table)
         if lock is not None:
@@ -197,7 +197,7 @@ def _to_unavailable(
 
 
 def _words_of(error: Exception) -> str:
-    """The words of the server or the driver, in one line and without details about rows."""
+    """Return the words of the server or the driver, in one line, without details about rows."""
     stated = (
         one.diag.message_primary for one in _chain(error) if isinstance(one, psycopg.Error) and one.sqlstate
     )
@@ -205,8 +205,8 @@ def _words_of(error: Exception) -> str:
 
 
 def trouble_of(error: Exception | None) -> StoreTrouble | None:
-    """The reason that an error stands for; None where the store works and something else is wrong."""
-    if isinstance(error, IntegrityError):  # a version that another writer holds or has taken, for instance
+    """Return the reason why the store cannot do its work; None if the error has another cause."""
+    if isinstance(error, IntegrityError):  # for instance a version that another writer has
         return None
     drivers = [one for one in _chain(error) if isinstance(one, psycopg.Error)]
     by_state = [found for one in drivers if (found := _BY_STATE.get(one.sqlstate or ""))]
@@ -223,17 +223,17 @@ def trouble_of(error: Exception | None) -> StoreTrouble | None:
 
 
 def _of_class(error: Exception, drivers: Sequence[psycopg.Error]) -> StoreTrouble:
-    """The reason where neither state nor words are known, but the class says that it is the store's."""
+    """Return the reason for an error of the store whose state and words are unknown."""
     states = [one.sqlstate for one in drivers if one.sqlstate]
     if states and not states[-1].startswith("08"):
         return StoreTrouble.FAILED
-    if isinstance([*_chain(error)][-1], PoolTimeout):  # nothing is wrong but that all are lent
+    if isinstance([*_chain(error)][-1], PoolTimeout):  # all connections are in use
         return StoreTrouble.TOO_MANY_CONNECTIONS
     return StoreTrouble.UNREACHABLE
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what brought it about."""
+    """Yield an error and its causes."""
     one = error
     while one is not None:
         yield one

@@ -16,11 +16,11 @@ from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 
 _REMEMBERED_SECONDS: Final = 3.0
-"""How long a key is good after it has been looked up. Requests refuse a revoked key within it; what is
-open looks every second besides, and ends within five."""
+"""How long a key found in the store is accepted without another look-up. Requests refuse a revoked key within
+that time. Open streams check every second as well and end within five."""
 
 _UNKNOWN_SECONDS: Final = 60.0
-"""How long an unknown text is refused without asking the store: nobody can guess a key before it is made."""
+"""How long an unknown text is refused without a look-up: nobody can guess a key before it is made."""
 
 _MOST_REMEMBERED: Final = 10_000
 
@@ -60,18 +60,18 @@ class PostgresKeys:
         *,
         hand_over: Callable[[Key, str], None] | None = None,
     ) -> tuple[Key, str]:
-        """Make a key; returns it and its text, which can never be had again.
+        """Make a key; returns it and its text, which cannot be read again later.
 
         Args:
-            organization: The organization whose data it opens.
+            organization: The organization whose data the key opens.
             role: What its holder may do.
             name: What it is for.
-            origins: From which web origins a browser may use it; empty for any.
-            hand_over: Gives the key to whoever asked for it, before it is kept. If it raises an error, no
-                key is made.
+            origins: The web origins from which a browser may use it; empty for any.
+            hand_over: Gives the key to the caller before it is stored. If this raises an error, no key is
+                made.
 
         Raises:
-            OrganizationNameError: The organization's name is no name of one.
+            OrganizationNameError: The name is not valid.
         """
         check_organization(organization)
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
@@ -87,7 +87,7 @@ class PostgresKeys:
         return _to_key(row), text
 
     def remembered(self, text: str) -> Key | None:
-        """The good key with this text if it was looked up in the last seconds; asks nobody."""
+        """Return the good key with this text if it was looked up just now, without asking the store."""
         return self._get_remembered(_digest(text))
 
     def remembered_id(self, key_id: str) -> Key | None:
@@ -99,14 +99,14 @@ class PostgresKeys:
         return _digest(text) in self._known
 
     def is_unknown(self, text: str) -> bool:
-        """Return whether this text is known to be no key's, without asking the store."""
+        """Return whether this text is known not to be a key, without asking the store."""
         if _parse_id(text) is None:
             return True
         looked_up_at = self._unknown.get(_digest(text))
         return looked_up_at is not None and time.monotonic() - looked_up_at < _UNKNOWN_SECONDS
 
     def find(self, text: str) -> Key | None:
-        """The good key with this text; None where there is none."""
+        """Return the good key with this text; None if there is none."""
         key_id = _parse_id(text)
         if key_id is None:
             return None
@@ -122,7 +122,7 @@ class PostgresKeys:
         return found[0]
 
     def find_id(self, key_id: str) -> Key | None:
-        """Return the good key with this id, None where there is none."""
+        """Return the good key with this id; None if there is none."""
         known, began = self.remembered_id(key_id), time.monotonic()
         if known is not None:
             return known
@@ -147,7 +147,7 @@ class PostgresKeys:
         return _to_key(row), digest
 
     def _remember(self, name: bytes | str, key: Key, looked_up_at: float) -> None:
-        """Remember a key as of the beginning of its look-up: a revocation may have come meanwhile."""
+        """Remember a key from the beginning of its look-up: it may have been revoked meanwhile."""
         with self._lock:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
@@ -177,14 +177,14 @@ class PostgresKeys:
             return row
 
     def all(self, organization: str) -> Sequence[Key]:
-        """The organization's keys, revoked ones too, in order of making."""
+        """List the organization's keys, revoked ones too, in order of creation."""
         return [_to_key(row) for row in ask_again(lambda: self._select(_SELECT_KEYS, organization))]
 
     def revoke(self, organization: str, key_id: str) -> Key:
-        """Take a key back; it is refused everywhere within seconds.
+        """Revoke a key; it is refused everywhere within seconds.
 
         Raises:
-            UnknownKeyError: The organization has none of that id.
+            UnknownKeyError: The organization has no key with that id.
         """
         row = wait_for_lock(lambda: self._write(_UPDATE_REVOKED, (organization, key_id)))
         if row is None:
@@ -195,7 +195,7 @@ class PostgresKeys:
 
 
 def _parse_id(text: str) -> str | None:
-    """Return the id in a key's text; None where the text cannot be a key's."""
+    """Return the id in a key's text; None if the text cannot be a key."""
     parts = text.split("_", 3)
     if len(parts) != 4 or parts[0] != "ofl" or not (parts[2].isascii() and parts[2].isalnum()):  # noqa: PLR2004 - prefix, role, id and secret
         return None

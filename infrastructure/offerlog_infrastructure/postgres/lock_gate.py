@@ -1,4 +1,4 @@
-"""One call waits for a locked table, and those behind it do not: they are told the reason at once."""
+"""A gate before locked tables: one call waits for the lock, and the others fail at once with the reason."""
 
 import threading
 from collections.abc import Iterator
@@ -9,10 +9,9 @@ from offerlog_application.ports.store_trouble import StoreTrouble
 
 
 class LockGate:
-    """Remembers which statements have waited for a lock in vain; thread-safe.
+    """The statements that have waited for a lock in vain; thread-safe.
 
-    Without it, a line of callers in front of a few threads would wait the time of one lock for each place in
-    the line.
+    Without it, callers that queue for a few threads would each wait for the lock, one after the other.
     """
 
     def __init__(self) -> None:
@@ -22,10 +21,10 @@ class LockGate:
 
     @contextmanager
     def passing(self, statement: str) -> Iterator[None]:
-        """Run a statement in this block; where it is known to be locked out, one caller tries for all.
+        """Run a statement in this block; if its table is known to be locked, only one caller tries.
 
         Raises:
-            StoreUnavailableError: It was locked out, and another caller is waiting for the lock now.
+            StoreUnavailableError: The table is locked, and another caller waits for the lock already.
         """
         with self._lock:
             known = self._locked.get(statement)
@@ -41,7 +40,7 @@ class LockGate:
             with self._lock:
                 if error.trouble is StoreTrouble.LOCKED:
                     self._locked[statement] = error
-                else:  # the lock is no longer what is in the way
+                else:  # the lock is not the trouble any more
                     self._locked.pop(statement, None)
             raise
         else:

@@ -1,4 +1,4 @@
-"""Numbered SQL files, each run once, in order, by one process at a time."""
+"""Migrations: numbered SQL files, each run once, in order, by one process at a time."""
 
 from importlib import resources
 from typing import Any, Final
@@ -13,7 +13,7 @@ from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.store_missing import StoreMissingError
 
 _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
-"""The advisory lock under which tables are made ("offerlog" in ASCII)."""
+"""The advisory lock of migrations ("offerlog" in ASCII)."""
 
 
 class SchemaTooNewError(OfferlogError):
@@ -21,7 +21,7 @@ class SchemaTooNewError(OfferlogError):
 
     Attributes:
         found: The newest migration in the database.
-        known: The newest migration this build has.
+        known: The newest migration of this build.
     """
 
     def __init__(self, found: int, known: int) -> None:
@@ -43,7 +43,7 @@ class SchemaNotMadeError(OfferlogError):
 
 
 def migrations() -> dict[int, str]:
-    """Every migration of this build: number to SQL text."""
+    """Read every migration of this build: number to SQL text."""
     folder = resources.files("offerlog_infrastructure.postgres") / "sql"
     files = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
     return {
@@ -52,12 +52,12 @@ def migrations() -> dict[int, str]:
 
 
 def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
-    """Bring the schema up to this build; several processes may do so at once.
+    """Bring the schema up to date with this build; several processes may do so at once.
 
     Args:
         dsn: The connection string.
         schema: The schema's name.
-        create: False to bring an existing store up to date only; none is made then.
+        create: False to update an existing store only.
 
     Raises:
         StoreMissingError: The database has no store, and `create` is false.
@@ -91,7 +91,7 @@ def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
 
 
 def _check_store(cursor: psycopg.Cursor[Any], schema: str) -> None:
-    """Make sure that migrations have been run here: a schema that was made ready for them is no store yet."""
+    """Check that migrations have run here: a schema prepared for them is not a store yet."""
     table = sql.Identifier(schema, "migrations").as_string(cursor)
     if cursor.execute("SELECT to_regclass(%s) IS NULL", (table,)).fetchone() == (True,):
         info = cursor.connection.info
@@ -99,7 +99,7 @@ def _check_store(cursor: psycopg.Cursor[Any], schema: str) -> None:
 
 
 def _make_schema(cursor: psycopg.Cursor[Any], schema: str) -> None:
-    """Make the schema unless it is there: that it may be there already is what a locked-down server needs."""
+    """Make the schema if it is missing. On a locked-down server its owner makes it beforehand."""
     if cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is not None:
         return
     try:

@@ -1,4 +1,4 @@
-"""Organizations that a store knows."""
+"""The organizations that a store knows."""
 
 from collections.abc import Sequence
 from typing import LiteralString
@@ -42,7 +42,7 @@ class PostgresOrganizations:
         return self._select_again(_SELECT_KNOWN)
 
     def names_with_signals(self) -> Sequence[str]:
-        """List the organizations that a signal came for, as far as the projections show; sorted.
+        """List the organizations with signals, as far as the projections show; sorted.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -50,7 +50,7 @@ class PostgresOrganizations:
         return self._select_again(_SELECT_WITH_SIGNALS)
 
     def register(self, organization: str) -> None:
-        """Make an organization known before anything is recorded for it; again changes nothing.
+        """Make an organization known before anything is recorded for it. A second call changes nothing.
 
         Args:
             organization: A valid name (`check_organization`).

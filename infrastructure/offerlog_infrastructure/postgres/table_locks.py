@@ -1,4 +1,4 @@
-"""The session that locks a table of the store: asked for after a statement has waited for it in vain."""
+"""The session that locks a table of the store, found after a statement has waited for it in vain."""
 
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
@@ -21,14 +21,14 @@ _SELECT_STRONGEST_LOCK: LiteralString = """
     ORDER BY s.granted DESC, s.strength LIMIT 1
 """
 _MODES: Final = ["AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"]
-"""Locks that stop writes of others, the strongest first; that one stops reads as well."""
+"""Locks that stop the writes of others, strongest first; the first stops reads as well."""
 
 _SET_TIME_LIMIT: Final = b"SET LOCAL statement_timeout = '1s'"
 
 
 @dataclass(frozen=True, slots=True)
 class TableLock:
-    """A lock that stops others.
+    """A lock on a table that stops others.
 
     Attributes:
         table: The table's name.
@@ -40,14 +40,14 @@ class TableLock:
 
 
 def find_lock(connection: Connection[Any], table: str | None) -> TableLock | None:
-    """Find the strongest lock on a table of the store; None where there is none now.
+    """Find the strongest lock on a table of the store; None if there is none now.
 
     Args:
         connection: In auto-commit mode.
         table: The table; None for any.
 
     Raises:
-        psycopg.Error: The server does not say it within a second.
+        psycopg.Error: The server does not answer within a second.
     """
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(_SET_TIME_LIMIT)
@@ -60,7 +60,7 @@ def find_lock(connection: Connection[Any], table: str | None) -> TableLock | Non
 
 
 def _first_words(statement: str) -> str:
-    """The words that a statement begins with, such as VACUUM FULL; no name and no value of it."""
+    """Return the first words of a statement, such as VACUUM FULL, without its names and values."""
     words: list[str] = []
     for word in statement.split():
         if not word.isalpha() or not word.isupper() or len(words) == 2:  # noqa: PLR2004 - two say what it does

@@ -21,28 +21,28 @@ from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
 _LOCK_TIMEOUT = "100ms"
-"""How long an append waits for another writer that holds the same visitor-offer's next version; whoever
-else is in the group waits with it, so it is short, and the one concerned is tried again by itself."""
+"""How long an append waits for a writer that holds the next version of the same visitor-offer. It is short,
+as the whole group waits; the submission concerned is then tried again by itself."""
 
 _WRITERS_ANSWER_SECONDS = 30.0
-"""How long the server may be silent towards a writer, before it is asked what became of the transaction."""
+"""How long a writer waits for an answer before it asks for the outcome of its transaction."""
 
 _READERS_ANSWER_SECONDS = 120.0
-"""How long the server may be silent towards a reader, before the connection counts as lost."""
+"""How long a reader waits for an answer before its connection counts as lost."""
 
 _IDLE_IN_TRANSACTION_SECONDS = "10"
-"""After which the server ends a writer that hangs inside its transaction and so delays readers."""
+"""After this time the server ends a writer that hangs inside its transaction: it delays readers."""
 
 
 READERS_LOCK_TIMEOUT = "5s"
-"""How long a reader waits for the tables while a rebuild switches them: longer than a switch ever takes."""
+"""How long a reader waits for the tables while a rebuild swaps them: longer than a swap ever takes."""
 
 _READING_POOL = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "10"}
-"""As many as there are threads that read in the HTTP service, so that no kind of read waits for another."""
+"""One connection for each reading thread of the HTTP service, so no kind of read waits for another."""
 
 
 class LogFactory(PostgresFactory):
-    """Makes our recorders over a pool that takes a whole connection string."""
+    """A factory of this package's recorders, over a pool that takes a whole connection string."""
 
     aggregate_recorder_class = StreamRecorder
     application_recorder_class = LogRecorder
@@ -60,7 +60,7 @@ class LogFactory(PostgresFactory):
     ) -> None:
         super().__init__(env)
         datastore = self.datastore
-        library_pool = datastore.pool  # never opened: made by the library of what the environment says
+        library_pool = datastore.pool  # the library's own; never opened, read for its settings
         idle_in_transaction = datastore.idle_in_transaction_session_timeout
         pool = StorePool(
             connection_arguments(dsn, datastore.schema, lock_timeout),
@@ -76,7 +76,7 @@ class LogFactory(PostgresFactory):
 
 
 class OfferlogApplication(Application[UUID]):
-    """The log as the library sees it: events, repository, notification log, in tables we migrate.
+    """The log as the library sees it: events, repository and notification log, in tables of our migrations.
 
     Args:
         dsn: The connection string.
@@ -86,8 +86,8 @@ class OfferlogApplication(Application[UUID]):
 
     Attributes:
         dsn: The connection string, password included: do not log it.
-        reading: A pool of its own for reports and lists: however slow they are, the writer waits for none.
-        troubles: Calls of the store that failed, by reason.
+        reading: A separate pool for reports and lists, so that a slow one never delays the writer.
+        troubles: The number of failed calls of the store, by reason.
     """
 
     name = "offerlog"
@@ -115,7 +115,7 @@ class OfferlogApplication(Application[UUID]):
             disk=self._disk,
         ).datastore
         for datastore in (self.log.datastore, self.reading):
-            datastore.pool.open(wait=False)  # one never opened would open at the first call after `close`
+            datastore.pool.open(wait=False)  # else its first call would open it, even after `close`
 
     def close(self) -> None:
         """Close both pools."""
@@ -123,11 +123,11 @@ class OfferlogApplication(Application[UUID]):
         self.reading.close()
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
-        """Only what the code says: the process environment is `settings`' to read.
+        """Return settings from the code alone; only `settings` reads the process environment.
 
         Raises:
-            ProgrammingError: Somebody asks for the library's database functions, which let a tailing
-                reader pass over events.
+            ProgrammingError: The library's database functions are switched on; with them, readers that follow
+                the log miss events.
         """
         merged = {
             # The pool takes the whole connection string; these only satisfy the library's checks.
@@ -145,22 +145,22 @@ class OfferlogApplication(Application[UUID]):
         return Environment(name, merged)
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory[PostgresTrackingRecorder]:  # type: ignore[override] # the library narrows it so
-        """Our factory over the connection string."""
+        """Return the factory of our recorders."""
         return LogFactory(
             env, self.dsn, _LOCK_TIMEOUT, _WRITERS_ANSWER_SECONDS, troubles=self.troubles, disk=self._disk
         )
 
     def construct_mapper(self) -> Mapper[UUID]:
-        """Stable names and versions instead of import paths."""
+        """Return the mapper, which stores stable names and versions instead of import paths."""
         return EventMapper()
 
     def connect(self, answer_within: float | None = None) -> StoreConnection:
-        """A connection apart from the pools, set up as theirs are, in auto-commit mode.
+        """Open a connection outside the pools, set up like theirs, in auto-commit mode.
 
-        A process that is stopped in the middle of a transaction loses it, and with it its locks.
+        If the process is stopped inside a transaction, the server ends the transaction and its locks.
 
         Args:
-            answer_within: How long the server may be silent when asked, in seconds; None for ever.
+            answer_within: How long to wait for an answer, in seconds; None for ever.
 
         Raises:
             OperationalError: The server cannot be reached.
@@ -173,19 +173,19 @@ class OfferlogApplication(Application[UUID]):
 
     @property
     def log(self) -> LogRecorder:  # type: ignore[override] # the library's `log` is a deprecated alias
-        """The recorder, typed as what it is."""
+        """The recorder of the log, with its own type."""
         assert isinstance(self.recorder, LogRecorder)  # noqa: S101 - LogFactory makes no other
         return self.recorder
 
     @property
     def event_mapper(self) -> EventMapper:
-        """The mapper, typed as what it is."""
+        """The mapper, with its own type."""
         assert isinstance(self.mapper, EventMapper)  # noqa: S101 - construct_mapper makes no other
         return self.mapper
 
     @property
     def positions(self) -> PositionRecorder:
-        """How far each view has come."""
+        """The positions of the projections."""
         recorder = self.factory.tracking_recorder()
         assert isinstance(recorder, PositionRecorder)  # noqa: S101 - LogFactory makes no other
         return recorder

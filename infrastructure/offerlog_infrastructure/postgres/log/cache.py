@@ -1,7 +1,7 @@
-"""A bounded memory of visitor-offers as this process left them; never trusted without asking the log.
+"""A bounded cache of visitor-offers, brought up to date from the log at every use.
 
-With each goes the state of its last event as stored: a store that has lost it, by failing over to a copy that
-was behind for instance, is found out.
+Each entry holds the stored state of its last event. A reader notices if the store no longer has that event,
+for instance after a failover to a copy that was behind.
 """
 
 from collections import OrderedDict
@@ -11,10 +11,10 @@ from offerlog_domain.visitor_offer import VisitorOffer
 
 
 class OfferCache:
-    """The visitor-offers used last; whoever reads one brings it up to date from the log first.
+    """The visitor-offers that were used last; not thread-safe.
 
     Args:
-        size: How many events the visitor-offers may hold in all. The one put last is remembered in any case.
+        size: The most events that the visitor-offers may hold in all. The newest entry stays in any case.
     """
 
     def __init__(self, size: int) -> None:
@@ -23,11 +23,11 @@ class OfferCache:
         self._offers: OrderedDict[UUID, tuple[VisitorOffer, bytes]] = OrderedDict()
 
     def get(self, stream: UUID) -> tuple[VisitorOffer, bytes]:
-        """As last left, and the state of its last event; an unknown one at version 0, and nothing."""
+        """Return a visitor-offer and the stored state of its last event; of an unknown one, version 0."""
         return self._offers.get(stream) or (VisitorOffer(stream), b"")
 
     def put(self, offer: VisitorOffer, state: bytes) -> None:
-        """Remember; those that were put longest ago are forgotten."""
+        """Store an entry, and drop the oldest entries beyond the size."""
         before = self._offers.pop(offer.id, None)
         if before is not None:
             self._events -= before[0].version

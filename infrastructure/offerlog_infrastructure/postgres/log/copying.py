@@ -1,4 +1,4 @@
-"""Appends by binary COPY: the fastest way in, and one that says which row another writer stood before."""
+"""Appends by binary COPY. It is the fastest way, and its errors name the row that met another writer's."""
 
 import re
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
-"""The tables of the refusal log; no event goes there."""
+"""The tables of the refusal log; they hold no events."""
 
 _LINE_NUMBER: Final = re.compile(r"COPY \w+\D+(\d+)")
-"""Where an error's context names the row at fault, in whatever language the server speaks."""
+"""Finds the number of the row at fault in an error's context, whatever language the server speaks."""
 
 
 class StreamConflictError(IntegrityError, VersionConflictError):
-    """Another writer holds or has taken a version that this append wanted."""
+    """Another writer holds or has taken a version that this append needs."""
 
     def __init__(self, originator_id: UUID, *, waiting: bool) -> None:
         VersionConflictError.__init__(self, originator_id, waiting=waiting)
 
 
 def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[EventRow]) -> None:
-    """Copy events into a table of the log's shape.
+    """Copy events into a table with the columns of the log.
 
     Raises:
-        StreamConflictError: A version is taken or being taken; the transaction is lost.
+        StreamConflictError: Another writer has a version, or is about to. The transaction has failed.
     """
     statement = sql.SQL(
         "COPY {} (originator_version, originator_id, topic, state) FROM STDIN (FORMAT BINARY)"
@@ -52,7 +52,7 @@ def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[Event
 
 
 def copy_refusals(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:
-    """Copy lines into the refusal log."""
+    """Copy refusals into the refusal log."""
     statement = sql.SQL(
         "COPY {} (organization, recorded_at, reason, field, cause, raw, raw_length)"
         " FROM STDIN (FORMAT BINARY)"

@@ -11,7 +11,7 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 
-# Each kind's first and last event, and one from each hundredth of the log's positions.
+# Of each kind: its first and last event, and one event from each hundredth of the log's positions.
 _SELECT_KINDS_AND_SAMPLES: LiteralString = """
     WITH kinds AS (
         SELECT topic, count(*) AS events, min(notification_id) AS first, max(notification_id) AS last
@@ -36,7 +36,7 @@ class PostgresEventKinds:
         self._application = application
 
     def stored_kinds(self) -> Sequence[StoredKind]:
-        """Every kind in the log, each with a sample of up to a hundred events read."""
+        """List every kind of event in the log, with a sample of about a hundred events of each read."""
         with (
             store_reached(self._application.reading),
             self._application.reading.get_connection() as connection,

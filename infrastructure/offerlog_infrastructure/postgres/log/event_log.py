@@ -1,4 +1,4 @@
-"""The log behind the application's ports: whole groups loaded by one query, appended by one COPY."""
+"""The log behind the application's ports. One query loads a whole group; one COPY appends it."""
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -33,21 +33,21 @@ _SELECT_NEWER_EVENTS: LiteralString = """
         WHERE originator_id = known.id AND originator_version >= known.version ORDER BY originator_version
     ) AS e
 """
-"""What is newer than what is known, and the last event that is known: it must still be there."""
+"""Events after the cached version, plus the event at that version, to detect a lost tail."""
 
 _SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
     SELECT originator_version, topic, state FROM offerlog_events
     WHERE originator_id = %s AND topic = ANY(%s)
     ORDER BY originator_version DESC LIMIT %s
 """
-"""Only the newest action moves, so the last lifecycle events of a stream are all of it."""
+"""Only the newest action changes, so the last lifecycle events of a stream hold all of it."""
 
 _CACHED_EVENTS: Final = 50_000
-"""How many events the visitor-offers that a process remembers may hold; each takes about a kilobyte."""
+"""The most events that the cached visitor-offers of a process hold together; each takes about a kilobyte."""
 
 _EVENTS_WORTH_CACHING: Final = 100
-"""A load that reads so many events of a visitor-offer is remembered, also where no event follows from it: a
-crowded one may refuse signals for ever without any."""
+"""A load that reads at least so many events of one visitor-offer is cached, even if it appends no event. A
+crowded visitor-offer refuses signals without appending any, and would be read again each time."""
 
 _INSERT_ORGANIZATION: LiteralString = """
     INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
@@ -56,11 +56,11 @@ _SELECT_ORGANIZATION: Final[LiteralString] = "SELECT secret FROM organizations W
 
 
 class PostgresLog:
-    """The application's `EventLog` and `Streams`; what `EventLog` has is for one writer alone.
+    """The application's `EventLog` and `Streams`. One writer alone may call the methods of `EventLog`.
 
     Args:
         application: The log.
-        quota: Takes texts off refusals before they are stored; None to keep all.
+        quota: Removes the texts of refusals beyond the daily quota; None keeps all texts.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class PostgresLog:
         self._gate = LockGate()
 
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
-        """Every visitor-offer asked for, as stored now; an unknown one is at version 0.
+        """Load visitor-offers as they are stored now; an unknown one is at version 0.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -95,7 +95,7 @@ class PostgresLog:
                 states[stream] = state
             elif known[stream][1] == state:
                 missing.discard(stream)
-        if missing:  # the store has lost, or never had, what this process remembers
+        if missing:  # the store does not have the cached events: read these streams from their beginning
             offers |= {stream: VisitorOffer(stream) for stream in missing}
             for stream, version, topic, state in self._select_newer_events(
                 {stream: offers[stream] for stream in missing}
@@ -113,7 +113,7 @@ class PostgresLog:
     def _select_newer_events(
         self, offers: Mapping[UUID, VisitorOffer]
     ) -> Sequence[tuple[UUID, int, str, bytes]]:
-        """The events of these streams from the version that each is at, stream by stream in order."""
+        """Select the events of these streams from each one's version on, stream by stream in order."""
         # As text: the driver takes arrays apart in Python, which costs more than the look-up itself.
         ids = ",".join([f"{stream.int:032x}" for stream in offers])
         versions = ",".join([str(offer.version) for offer in offers.values()])
@@ -134,17 +134,17 @@ class PostgresLog:
         *,
         hurried: bool = False,
     ) -> int | None:
-        """Store both in one transaction; returns the last position drawn, None without events.
+        """Store events and refusals in one transaction; returns the last position, None without events.
 
         Raises:
-            VersionConflictError: Nothing was stored; load that stream again.
-            RefusalsLockedError: Nothing was stored; without refusals it could be.
+            VersionConflictError: Another writer was first. Nothing was stored; load that stream again.
+            RefusalsLockedError: A table of refusals is locked. Nothing was stored; events alone could be.
             StoreUnavailableError: Nothing was stored.
             OutcomeUnknownError: It may or may not have been stored.
         """
         if not hurried:
-            self._finder.release()  # whoever made it necessary is gone
-        # All writers take streams in one order, so that no two ever wait for each other.
+            self._finder.release()  # no other writer is in the way any more
+        # All writers insert streams in one order, so two of them never wait for each other.
         rows = sorted(map(self._mapper.row, events), key=_get_stream_order)
         try:
             if refusals and self._quota is not None:
@@ -168,12 +168,12 @@ class PostgresLog:
         try:
             return quota.apply(refusals)
         except StoreUnavailableError as error:
-            if error.trouble is StoreTrouble.LOCKED:  # it reads nothing but tables of the refusal log
+            if error.trouble is StoreTrouble.LOCKED:  # the quota reads tables of the refusal log alone
                 raise _to_refusals_locked(error) from error
             raise
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
-        """Find out which visitor-offers another writer holds, without waiting for that writer.
+        """Find the visitor-offers that another writer holds, without waiting for that writer.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -182,7 +182,7 @@ class PostgresLog:
             return self._finder.find(versions, seconds, urgent=urgent)
 
     def last(self) -> int:
-        """The last position in the log; 0 where it is empty.
+        """Return the last position in the log; 0 if the log is empty.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -194,9 +194,9 @@ class PostgresLog:
             return int(self._application.log.max_notification_id() or 0)
 
     def newest_action(self, stream: UUID) -> Action | None:
-        """The action that began last, None where none has begun.
+        """Return the action that began last; None if none has begun.
 
-        Reads the stream from its end, and no further back than where that action began.
+        Reads the stream backwards from its end to the event that began the action.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -215,18 +215,18 @@ class PostgresLog:
         events: list[LifecycleEvent] = []
         for version, topic, state in stored:
             event = self._mapper.event(stream, version, topic, state)
-            assert isinstance(event, LifecycleEvent)  # noqa: S101 - the topics are theirs
+            assert isinstance(event, LifecycleEvent)  # noqa: S101 - the topics belong to lifecycle events
             events.insert(0, event)
             if isinstance(event, Offered):
                 return Action(tuple(events))
         return None
 
     def close(self) -> None:
-        """Let go of what `find_held` keeps; for its one writer."""
+        """Close the connections that `find_held` keeps; for the one writer."""
         self._finder.release()
 
     def secret(self, organization: str) -> bytes:
-        """The organization's key for stream ids, made at first use; 32 bytes.
+        """Return the organization's key for stream ids, 32 bytes; make it at first use.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -234,7 +234,7 @@ class PostgresLog:
         known = self._secrets.get(organization)
         if known is not None:
             return known
-        # No lock of ours: several threads may find, or make, the same one.
+        # Without a lock: several threads may find or insert the same key.
         with self._gate.passing(_SELECT_ORGANIZATION):
             secret = ask_again(lambda: self._select_secret(organization))
         if secret is None:
@@ -258,7 +258,7 @@ class PostgresLog:
         ):
             cursor.execute(_INSERT_ORGANIZATION, (organization, secrets.token_bytes(32)))
             row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
-            assert row is not None  # noqa: S101 - the statement before made it
+            assert row is not None  # noqa: S101 - the INSERT before has made it
             return bytes(row["secret"])
 
 

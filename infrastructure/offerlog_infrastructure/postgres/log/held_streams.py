@@ -1,8 +1,8 @@
-"""Which versions other writers are about to take, found out without waiting for those writers.
+"""A search for versions that other writers are about to take, without waiting for those writers.
 
-PostgreSQL tells nobody what an open transaction has inserted; an insert of the same key waits for it. So each
-key is tried with the shortest lock timeout there is (1 ms), in a subtransaction that is always rolled back.
-A held key costs a little over a millisecond, a free one a tenth of that. Where many must be tried while
+PostgreSQL does not show what an open transaction has inserted, but an insert of the same key waits for it. So
+each key is tried with the shortest lock timeout (1 ms), in a subtransaction that is always rolled back. A
+held key costs a little over a millisecond, a free one a tenth of that. If many keys must be tried while
 others wait, several connections share them.
 """
 
@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 from offerlog_application.ports.event_log import HeldStreams
 
 _KEYS_PER_CONNECTION: Final = 25
-"""How many keys are tried on one connection before another one is worth its making."""
+"""For each so many keys, one more connection is worth its cost."""
 
 _MOST_CONNECTIONS: Final = 16
 
@@ -58,10 +58,10 @@ _SELECT_RESULT: LiteralString = "SELECT current_setting('offerlog.tried'), curre
 
 
 class HeldStreamsFinder:
-    """Tries the next versions of streams; for one thread.
+    """A search for held streams; for one thread.
 
     Args:
-        connect: Makes a connection in auto-commit mode.
+        connect: Opens a connection in auto-commit mode.
     """
 
     def __init__(self, connect: Callable[[], Connection[Any]]) -> None:
@@ -72,9 +72,9 @@ class HeldStreamsFinder:
         """Try the next version of each stream.
 
         Args:
-            versions: By stream; tried in this order.
+            versions: The next version of each stream; tried in this order.
             seconds: How long to try, once connected.
-            urgent: Whether to share the work among several connections where there is much to try.
+            urgent: True to share many keys among several connections.
 
         Raises:
             psycopg.OperationalError: The server cannot be reached, or has no connection left.
@@ -97,7 +97,7 @@ class HeldStreamsFinder:
         )
 
     def release(self) -> None:
-        """Close its connections; the next look makes new ones."""
+        """Close the connections; the next search opens new ones."""
         for connection in self._connections:
             connection.close()
         self._connections.clear()

@@ -1,10 +1,10 @@
-"""How far a tailing reader may go: the position below which nothing can appear any more.
+"""The safe horizon of readers that follow the log: no event can appear at or below it any more.
 
-Positions are drawn from a sequence while transactions are open, so a lower one may become visible
-after a higher one. An INSERT or COPY holds ROW EXCLUSIVE on the events table *before* it draws its
-first position. So: read the sequence's last value H, then list the transactions that hold that lock;
-when those have ended, every position up to H is committed or dead. No writer waits, nothing is
-guessed, and transactions that do not write events do not matter.
+Positions are drawn from a sequence while transactions are open. So a lower position may become visible after
+a higher one. But an INSERT or COPY takes ROW EXCLUSIVE on the events table *before* it draws its first
+position. The method: read the sequence's last value H; then list the transactions that hold that lock; when
+those have ended, every position up to H is committed or never will be. No writer waits, nothing is guessed,
+and transactions that do not write events do not matter.
 """
 
 import time
@@ -14,17 +14,17 @@ from psycopg import Cursor
 
 
 class SafeHorizon:
-    """The horizon of one events table, advanced by looking; not thread-safe.
+    """The safe horizon of one events table, advanced by each call of `advance`; not thread-safe.
 
-    It holds only for connections that were open at `as_of`. A crash of the server ends every connection,
-    and may lose the sequence's last WAL. Positions that were drawn and given up are drawn again then, so
-    events may still appear below a horizon from before the crash.
+    It is valid only for connections that were open at `as_of`. A crash of the server ends every connection
+    and may lose the last values of the sequence. Positions that were drawn and given up are then drawn again,
+    so events may appear below a horizon that was found before the crash.
 
     Attributes:
         table: The events table, quoted, with its schema.
-        position: The last position known to be safe; None until one has been established.
-        as_of: When that position was drawn, by the monotonic clock: what had been committed by then lies at
-            or below it. While a writer hangs, neither moves.
+        position: The last position known to be safe; None until one has been found.
+        as_of: When that position was read, by the monotonic clock. All events committed before then lie at or
+            below it. While a writer hangs, position and time stay as they are.
     """
 
     def __init__(self, schema: str, table: str) -> None:
@@ -35,19 +35,17 @@ class SafeHorizon:
         self._pending: tuple[float, int, frozenset[str]] | None = None
 
     def seconds_stuck(self) -> float:
-        """Seconds for which writers have kept the horizon from moving; 0 where none does."""
+        """Seconds for which writers have kept the horizon where it is; 0 if none does."""
         return time.monotonic() - self._pending[0] if self._pending is not None else 0.0
 
     def advance(self, cursor: Cursor[Any]) -> int | None:
-        """Look once, without waiting, and return the position that is safe now.
+        """Read the sequence and the locks once, without waiting, and return the safe position.
 
-        Reading pages up to it needs a snapshot taken after this returns. The cursor's transaction must
+        Pages up to it must be read with a snapshot that is taken afterwards. The cursor's transaction must
         not hold the lock itself.
         """
         started = time.monotonic()
-        drawn = self._select_last_drawn(
-            cursor
-        )  # before the look at the locks: the order is what makes it safe
+        drawn = self._select_last_drawn(cursor)  # must come before the locks are listed
         writers = self._select_writers(cursor)
         if not writers:
             self._pending, self.position, self.as_of = None, drawn, started

@@ -1,9 +1,8 @@
-"""Ending sessions of ours that hold up others because their process no longer sends.
+"""The end of hung sessions: their process no longer sends, and others wait for them.
 
-A process that is stopped in the middle of a COPY leaves its session `active`, and none of the server's
-time-outs counts that as idle. Meanwhile an append keeps every reader of the log from going on, and a
-projector keeps its views from every other projector. Such a session differs from a busy one: the server
-waits for its client.
+A process that is stopped in the middle of a COPY leaves its session `active`, so none of the server's
+time-outs ends it. Meanwhile its append holds up every reader of the log, and its projector keeps projections
+from every other projector. A hung session differs from a busy one: the server waits for its client.
 """
 
 import logging
@@ -13,7 +12,7 @@ from typing import Any, Final, LiteralString
 from psycopg import Cursor
 
 HUNG_SECONDS: Final = 10
-"""How long a session may wait for its client inside a transaction: as long as an idle one may."""
+"""The time that the server may wait for a client inside a transaction, as for an idle transaction."""
 
 _SELECT_SILENT_SESSIONS: LiteralString = """
     SELECT a.pid, a.state_change, coalesce(c.bytes_processed, 0) AS received
@@ -33,7 +32,7 @@ _SELECT_SILENT_SESSIONS: LiteralString = """
 _TERMINATE_SESSION: LiteralString = "SELECT pg_terminate_backend(%s)"
 
 SilentSessions = frozenset[tuple[int, datetime, int]]
-"""Sessions that wait for their clients: pid, since when, and the bytes of their COPY that have come."""
+"""Sessions whose server process waits for its client: pid, since when, and the bytes of COPY received."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +40,11 @@ _log = logging.getLogger(__name__)
 def end_hung_sessions(
     cursor: Cursor[Any], events_table: str, lock_space: int, previous: SilentSessions
 ) -> SilentSessions:
-    """End every session that writes events or owns a view, and whose client has been silent for too long.
+    """End every session that writes events or owns a projection and whose client is silent for too long.
 
-    A session is ended when two looks find that nothing has come in between, so a COPY over a slow
-    connection goes on. A session in COMMIT never waits for its client, so no commit is cut short. When the
-    process of an ended session goes on, it finds its connection gone and begins anew, so nothing is applied
-    twice.
+    A session is ended if it has received nothing between two calls, so a COPY over a slow connection goes on.
+    A session in COMMIT never waits for its client, so no commit is cut short. When the process of an ended
+    session resumes, its connection is gone and it begins anew, so nothing is applied twice.
 
     Args:
         cursor: In auto-commit mode, as the database user of the sessions.

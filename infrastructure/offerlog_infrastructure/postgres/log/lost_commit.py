@@ -1,4 +1,4 @@
-"""What became of a commit whose connection was lost: the server is asked until it says.
+"""The outcome of a commit whose connection was lost: asked of the server until it answers.
 
 See docs/decisions/0003.
 """
@@ -19,19 +19,19 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 
 _SECONDS: Final = 60.0
-"""How long to ask."""
+"""Time limit for an answer."""
 
 _FULL_DISK_SECONDS: Final = 5.0
-"""The same where the server is away as its disk is full: somebody has to hear of it to make room."""
+"""Time limit while the server is down on a full disk: somebody must be told to make room."""
 
 
 class LostCommit:
-    """Finds out about transactions that may or may not have been committed.
+    """Decides whether a transaction was committed when its connection was lost during COMMIT.
 
     Args:
-        datastore: Where to ask.
-        events: The table that events were to go to.
-        refusals: The table that refusals were to go to.
+        datastore: The pool to ask with.
+        events: The events table.
+        refusals: The refusals table.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class LostCommit:
         self._refusals = refusals
 
     def was_committed(self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
-        """Whether the transaction was committed; asks until there is an answer.
+        """Return whether a transaction was committed; ask until there is an answer.
 
         Raises:
-            OutcomeUnknownError: There was none in a minute; in five seconds, where the disk is full.
+            OutcomeUnknownError: No answer came in a minute, or in five seconds if the disk is full.
         """
         started = time.monotonic()
         trouble: StoreUnavailableError | None = None
@@ -59,11 +59,11 @@ class LostCommit:
                         return False
                     if status == "committed":
                         return self._is_stored(cursor, events, refusals)
-            except StoreUnavailableError as error:  # still away, or away again: ask again
+            except StoreUnavailableError as error:  # the server is away: ask again
                 trouble = error
-            except ClosedError:  # which would say that nothing was stored
+            except ClosedError:  # it would say that nothing was stored, which is unknown
                 pass
-            except DataError:  # "in the future": the server crashed before anything of it was on disk
+            except DataError:  # the number is "in the future": the server crashed before it wrote any of it
                 return False
             is_full = trouble is not None and trouble.trouble is StoreTrouble.DISK_FULL
             if time.monotonic() - started > (_FULL_DISK_SECONDS if is_full else _SECONDS):
@@ -73,7 +73,7 @@ class LostCommit:
     def _is_stored(
         self, cursor: Cursor[DictRow], events: Sequence[EventRow], refusals: Sequence[Refusal]
     ) -> bool:
-        """Whether what was to be committed is there: after a crash, another one may have got the number."""
+        """Return whether the rows are there: after a crash, another transaction may have got the number."""
         if events:
             one = events[0]
             statement = sql.SQL(

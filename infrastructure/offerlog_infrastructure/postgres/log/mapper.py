@@ -1,4 +1,4 @@
-"""Facts to stored events and back: stable names with a version, never import paths."""
+"""The mapper between events and stored events: stable names with a version, never import paths."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -14,10 +14,10 @@ from offerlog_domain.events import EVENTS
 from offerlog_infrastructure.postgres.log.event_encoding import decode_fields, encode_event
 
 Upcaster = Callable[[bytes], bytes]
-"""Turns the stored state of one version into that of the next."""
+"""Converts the stored state of one version into the state of the next version."""
 
 UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
-"""By stored name and the version it starts from; none are needed yet."""
+"""Upcasters by stored name and the version that each starts from; none are needed yet."""
 
 
 class UnreadableEventError(OfferlogError):
@@ -37,7 +37,7 @@ class UnreadableEventError(OfferlogError):
 
 
 class EventRow(NamedTuple):
-    """A stored event in the order of the table's columns."""
+    """A stored event, its fields in the order of the table's columns."""
 
     originator_version: int
     originator_id: UUID
@@ -48,7 +48,7 @@ class EventRow(NamedTuple):
 class EventMapper(Mapper[UUID]):
     """The library's mapper for our events, under the topic `name.version`.
 
-    `row` and `event` do the same without the objects that the library puts in between.
+    `row` and `event` do the same as the library's methods, without its intermediate objects.
     """
 
     def __init__(
@@ -69,20 +69,20 @@ class EventMapper(Mapper[UUID]):
                 self._readers[f"{event.stored_name}.{version}"] = event, steps
 
     def topics(self, kind: type[Event]) -> list[str]:
-        """Every stored name and version under which this kind of event, or a special case of it, is read."""
+        """List every stored name and version that is read as this class of events or a subclass."""
         return [topic for topic, (event, _) in self._readers.items() if issubclass(event, kind)]
 
     def row(self, event: Event) -> EventRow:
-        """One event as the log keeps it."""
+        """Encode an event as a row of the log."""
         return EventRow(
             event.originator_version, event.originator_id, self._topics[type(event)], encode_event(event)
         )
 
     def event(self, originator_id: UUID, originator_version: int, topic: str, state: bytes) -> Event:
-        """One stored event as an event of today, upcast if it is of an older version.
+        """Decode a stored event; one of an older version is upcast.
 
         Raises:
-            UnreadableEventError: Name or version are unknown, or the state does not hold what it must.
+            UnreadableEventError: Its name or version is unknown, or its state is not valid.
         """
         reader = self._readers.get(topic)
         if reader is None:
@@ -101,13 +101,13 @@ class EventMapper(Mapper[UUID]):
         return event.of(fields)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """One event as the library keeps it."""
+        """Encode an event as the library's stored event."""
         assert isinstance(domain_event, Event)  # noqa: S101 - the library's signature is wider
         row = self.row(domain_event)
         return StoredEvent(row.originator_id, row.originator_version, row.topic, row.state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
-        """One of the library's stored events as an event of today.
+        """Decode one of the library's stored events.
 
         Raises:
             UnreadableEventError: This build cannot read it.

@@ -1,4 +1,4 @@
-"""A page of the log as it is read for projections: what can be read of it, and what cannot."""
+"""A page of the log, decoded for the projections: the readable events, and the unreadable ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SELECT_PAGE: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
 """
-"""A page of the log: behind one position, up to another, at most so many."""
+"""Parameters: the position before the page, the last position allowed, the most events."""
 
 _SELECT_STREAMS_UP_TO: LiteralString = f"""
     SELECT e.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
@@ -28,12 +28,12 @@ _SELECT_STREAMS_UP_TO: LiteralString = f"""
     ) AS e
 """
 PositionedRow = tuple[int, UUID, int, str, bytes]
-"""Position, stream, version, topic and state: `EVENT_COLUMNS`."""
+"""A stored event with its position: position, stream, version, topic and state, as in `EVENT_COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedEvent:
-    """An event that this build cannot read."""
+    """An event that cannot be decoded, or that a projection cannot apply."""
 
     position: int
     stream: UUID
@@ -42,14 +42,14 @@ class FailedEvent:
 
 @dataclass(frozen=True, slots=True)
 class DecodedPage:
-    """Consecutive events of the log, or of whole streams, as far as they can be read.
+    """Consecutive events of the log, or all events of some streams, decoded where possible.
 
     Attributes:
-        rows: All of them, as stored.
-        events: Those that can be read.
-        unreadable: Those that cannot.
-        earlier: As in `Page`.
-        proof: What all of them together add to the proof of each slice.
+        rows: All events, as stored.
+        events: The events that this build can read.
+        unreadable: The events that it cannot read.
+        earlier: Earlier events of streams with repeats, as in `Page`.
+        proof: The sums that all rows add to the proof of each slice.
     """
 
     rows: Sequence[PositionedRow]
@@ -62,13 +62,13 @@ class DecodedPage:
 def decode_page(
     cursor: Cursor[Any], mapper: EventMapper, rows: Sequence[PositionedRow], *, whole_streams: bool = False
 ) -> DecodedPage:
-    """Read stored events; the cursor gives binary tuples.
+    """Decode stored events. The cursor must return binary tuples.
 
     Args:
-        cursor: Where to ask for earlier events of streams with repeats.
-        mapper: Knows the events of this build.
+        cursor: Selects the earlier events of streams with repeats.
+        mapper: Decodes the events that this build knows.
         rows: In order of position, or stream by stream.
-        whole_streams: Whether the rows hold every event of their streams, so that there are none earlier.
+        whole_streams: True if the rows hold every event of their streams, so none are earlier.
     """
     events: list[Positioned] = []
     unreadable: list[FailedEvent] = []
@@ -94,7 +94,7 @@ def decode_page(
 def _select_earlier(
     cursor: Cursor[Any], mapper: EventMapper, streams: set[UUID], rows: Sequence[PositionedRow]
 ) -> list[Event]:
-    """All events of some streams up to the end of these rows, as far as they can be read."""
+    """Select all readable events of some streams up to the last position of these rows."""
     events = []
     last = max(row[0] for row in rows)
     for _, stream, version, topic, state in cursor.execute(
@@ -103,5 +103,5 @@ def _select_earlier(
         try:
             events.append(mapper.event(stream, version, topic, state))
         except UnreadableEventError:
-            continue  # the stream is a dead letter from there on, or becomes one with this page
+            continue  # the stream is a dead letter from this event on, or this page makes it one
     return events

@@ -1,8 +1,8 @@
 """The library's recorders, made safe and fast: COPY for appends, no table lock, no gaps for readers.
 
-What the stock PostgreSQL recorders do and these do not: lock the whole table for every append, notify
-inside the appending transaction, try again after a lost connection without asking whether the first
-try was committed, and rescan the log for a topic filter that matches nothing.
+The library's own PostgreSQL recorders lock the whole table for every append and notify inside the appending
+transaction. After a lost connection they try again without asking whether the first try was committed. For a
+topic filter that matches nothing they scan the log again and again. These recorders do none of that.
 """
 
 import threading
@@ -39,10 +39,10 @@ from offerlog_infrastructure.postgres.log.subscription import TimedSubscription
 from offerlog_infrastructure.postgres.refusals.tallies import insert_tallies
 
 _SET_SHORT_LOCK_TIMEOUT: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
-"""For an append that may meet a writer which is known to hang: others are waiting already."""
+"""For an append that may meet a hung writer: others are waiting already, so it gives up soon."""
 
 _PATIENCE_SECONDS: Final = 60
-"""Time limit for the first safe position of a reader."""
+"""Time limit for a reader's first safe position."""
 
 _SELECT_PAGE: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM {}
@@ -73,10 +73,10 @@ class StreamRecorder(PostgresAggregateRecorder):
     """Streams without a global order: the library's aggregate recorder by COPY."""
 
     def create_table(self) -> None:
-        """Nothing to do: tables are made by migrations."""
+        """Do nothing: migrations make the tables."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
-        """Append all or nothing.
+        """Append all events or none.
 
         Raises:
             IntegrityError: A version is taken.
@@ -104,20 +104,20 @@ class LogRecorder(PostgresApplicationRecorder):
         self._last_position = sql.SQL("currval({})").format(sql.Literal(sequence))
 
     def create_table(self) -> None:
-        """Nothing to do: tables are made by migrations."""
+        """Do nothing: migrations make the tables."""
 
     def append(
         self, events: Sequence[EventRow], refusals: Sequence[Refusal] = (), *, hurried: bool = False
     ) -> int | None:
-        """Append events and refusals in one transaction; returns the last position drawn, if any.
+        """Append events and refusals in one transaction; returns the last position, None without events.
 
-        A connection lost during the commit is no answer: the server is asked what became of the
-        transaction, and the true outcome is returned or raised.
+        If the connection is lost during the commit, the server is asked whether it took place.
+        The true outcome is returned or raised.
 
         Raises:
-            StreamConflictError: A version is taken or being taken; nothing was stored.
+            StreamConflictError: Another writer has a version, or is about to; nothing was stored.
             OperationalError: The server could not be reached; nothing was stored.
-            OutcomeUnknownError: The server stayed away for a minute after the commit was sent.
+            OutcomeUnknownError: The commit was sent, and the server has not answered for a minute.
         """
         xid: str | None = None
         position: int | None = None
@@ -140,11 +140,11 @@ class LogRecorder(PostgresApplicationRecorder):
                     xid, position = row["xid"], row["position"]
             except psycopg.Error as error:
                 if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-                    connection.close()  # the next one may find the primary
+                    connection.close()  # a new connection may reach the primary
                     raise
                 if not connection.closed:
                     raise
-                # However the driver calls it (a time-out of the server's is an InternalError): it is gone.
+                # The connection is gone, whatever the driver's class (InternalError for a time-out).
                 if xid is None:  # COMMIT was never sent
                     raise OperationalError(str(error)) from error
                 lost_connection = error
@@ -155,7 +155,7 @@ class LogRecorder(PostgresApplicationRecorder):
         raise OperationalError(str(lost_connection)) from lost_connection
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
-        """The library's way in: as `append`, returning every event's position.
+        """Append events for the library; returns every event's position.
 
         Raises:
             IntegrityError: A version is taken.
@@ -172,24 +172,24 @@ class LogRecorder(PostgresApplicationRecorder):
             return [row["notification_id"] for row in cursor.execute(statement, keys)]
 
     def safe_position(self) -> int:
-        """The position up to which the log is complete now.
+        """Return the position up to which the log is complete now.
 
-        Waits only while writers are at work and none has been established since its connection was opened.
-        A later crash of the server makes it worthless (see `SafeHorizon`), so what is read up to it is read
-        on the same connection.
+        Waits only if writers are at work and no safe position has been found since the connection was opened.
+        A later crash of the server makes the position invalid (see `SafeHorizon`), so read on the same
+        connection.
 
         Raises:
-            OperationalError: A writer that was at work at the first look has not ended within a minute.
+            OperationalError: A writer that was at work at the beginning has not ended within a minute.
         """
         with self.datastore.get_connection() as connection:
             return self._safe_position(connection)
 
     def _safe_position(self, connection: Connection[DictRow]) -> int:
-        """As `safe_position`, for what is read on this connection afterwards.
+        """Return the safe position for reads that follow on this connection.
 
-        All readers share one horizon. A crash ends every connection: one that was open before the horizon's
-        position was drawn, and answers still, shows that the server has not crashed since. A younger one
-        waits until the horizon has moved.
+        All readers share one horizon. A crash ends every connection. So a connection that was open before the
+        horizon's position was read, and that still answers, proves that the server has not crashed since. A
+        younger connection waits until the horizon has moved.
         """
         assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -215,7 +215,7 @@ class LogRecorder(PostgresApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """A page of the log, never past the safe position of the connection that reads it."""
+        """Select a page of the log, never past the safe position of the connection that reads it."""
         statement = sql.SQL(_SELECT_PAGE).format(self._table)
         begin = 0 if start is None else start if inclusive_of_start else start + 1
         with self.datastore.get_connection() as connection:
@@ -225,18 +225,18 @@ class LogRecorder(PostgresApplicationRecorder):
             return [_to_notification(row) for row in connection.execute(statement, where, prepare=True)]
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["LogRecorder"]:
-        """Follow the log; looks every few hundredths of a second, so that nothing hangs on a message."""
+        """Follow the log by polling every few hundredths of a second."""
         return TimedSubscription(self, gt=gt, topics=topics)
 
 
 class PositionRecorder(PostgresTrackingRecorder):
-    """Positions of projections, stored in the transaction of the view they belong to."""
+    """Positions of projections, stored in the transaction that changes the projection's tables."""
 
     def advance(self, connection: Connection[DictRow], projection: str, position: int) -> None:
-        """Store a view's position in the transaction that a connection is in.
+        """Store a projection's position in the current transaction of a connection.
 
         Raises:
-            IntegrityError: The view is there already.
+            IntegrityError: The projection is at that position or past it already.
         """
         with connection.cursor() as cursor:
             self._insert_tracking(cursor, Tracking(projection, position))

@@ -1,4 +1,4 @@
-"""Following the log by the clock: nothing hangs on a message that may be lost."""
+"""A subscription to the log that polls, so that it does not depend on messages that may be lost."""
 
 import threading
 import time
@@ -12,9 +12,9 @@ Recorder = TypeVar("Recorder", bound=PostgresApplicationRecorder)
 
 
 class TimedSubscription(ListenNotifySubscription[Recorder]):
-    """A subscription that looks by the clock: no LISTEN to lose, no start-up race with one."""
+    """A subscription that polls: it has no LISTEN that could be lost or start too late."""
 
-    _LOOK_SECONDS: Final = 0.03
+    _POLL_SECONDS: Final = 0.03
 
     def __init__(self, recorder: Recorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
         super().__init__(recorder=recorder, gt=gt, topics=())
@@ -23,7 +23,7 @@ class TimedSubscription(ListenNotifySubscription[Recorder]):
         self._ticker.start()
 
     def __next__(self) -> Notification:
-        """The next notification of a wanted topic; filtered here, as a filter in SQL would rescan."""
+        """Return the next notification of a wanted topic; a filter in SQL would rescan the log each time."""
         while True:
             notification = super().__next__()
             if not self._wanted or notification.topic in self._wanted:
@@ -32,4 +32,4 @@ class TimedSubscription(ListenNotifySubscription[Recorder]):
     def _tick(self) -> None:
         while not self._has_been_stopped:
             self._has_been_notified.set()
-            time.sleep(self._LOOK_SECONDS)
+            time.sleep(self._POLL_SECONDS)

@@ -1,8 +1,8 @@
-"""Feeding one page to one view: what cannot be applied stops its own visitor-offer, and nothing else.
+"""The application of one page to one projection. A bad event stops its own visitor-offer alone.
 
-An event that this build cannot read, or that the view cannot take, becomes a *dead letter*: from it on, the
-events of that stream wait, in order, and the view goes on without them. All of it happens in the
-transaction that moves the view's position, and so does the view's running proof.
+An event that this build cannot read, or that the projection cannot apply, becomes a *dead letter*. From it
+on, the events of that stream wait, in order, and the projection goes on without them. The dead letters and
+the projection's running proof are written in the transaction that moves the projection's position.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from offerlog_domain.events import LifecycleEvent
 from offerlog_infrastructure.postgres.log.pages import DecodedPage, FailedEvent
 
 Write = Callable[[Cursor[Any], Page], None]
-"""Writes the change that a page brings about; for a given view."""
+"""Writes the change that a page makes to one projection."""
 
 _SELECT_DEAD_STREAMS: LiteralString = "SELECT originator_id FROM dead_letters WHERE view = %s"
 _INSERT_DEAD_LETTER: LiteralString = """
@@ -39,15 +39,15 @@ _ADD_TO_PROOF: LiteralString = """
 _LONGEST_ERROR: Final = 2_000
 
 _MOST_FAILING_STREAMS: Final = 8
-"""With more streams than this in a page and every one of them failing, it is not the events."""
+"""If more streams than this fail, and all streams of the page do, the events are not the cause."""
 
 
 def apply_page(cursor: Cursor[Any], projection: str, write: Write, page: DecodedPage) -> None:
-    """Write a page to a view, with its proof and its dead letters, in the cursor's transaction.
+    """Write a page to a projection, with its proof and its dead letters, in the cursor's transaction.
 
     Raises:
         psycopg.Error: The store is in trouble; nothing was written.
-        Exception: Not one of many visitor-offers can be written; nothing was.
+        Exception: No visitor-offer of a page with many can be written; nothing was.
     """
     dead = {row[0] for row in cursor.execute(_SELECT_DEAD_STREAMS, (projection,), prepare=True).fetchall()}
     broken = {one.stream: one for one in reversed(page.unreadable) if one.stream not in dead}
@@ -66,7 +66,7 @@ def apply_page(cursor: Cursor[Any], projection: str, write: Write, page: Decoded
     if len(failed) > _MOST_FAILING_STREAMS and len(failed) == len(
         {one.event.originator_id for one in events}
     ):
-        raise failed[0].error  # nothing at all can be written: that is no matter of single events
+        raise failed[0].error  # nothing can be written: single events are not the cause
     broken |= {one.stream: one for one in failed}
     slices = page.proof
     if dead or broken:
@@ -87,7 +87,7 @@ def _write(
     events: Sequence[Positioned],
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
 ) -> list[FailedEvent]:
-    """Write events, as far as they can be written.
+    """Write as many events as possible.
 
     Returns:
         For each stream with an event that cannot be written, the first such event.
@@ -97,7 +97,7 @@ def _write(
             write(cursor, Page(events, earlier))
     except psycopg.Error as error:
         if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-            raise  # the store's trouble, not an event's
+            raise  # the store is in trouble, not an event
         return _write_apart(cursor, write, events, earlier, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to one visitor-offer
         return _write_apart(cursor, write, events, earlier, error)
@@ -111,7 +111,7 @@ def _write_apart(
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
     error: Exception,
 ) -> list[FailedEvent]:
-    """After a failure: halve the streams until one that fails stands alone."""
+    """Halve the streams after a failure, until each half fails no more or is a single stream."""
     streams = sorted({one.event.originator_id for one in events})
     if len(streams) == 1:
         return [_write_prefix(cursor, write, events, earlier, error)]
@@ -130,12 +130,12 @@ def _write_prefix(
     earlier: Mapping[UUID, Sequence[LifecycleEvent]],
     error: Exception,
 ) -> FailedEvent:
-    """As much of one stream as can be written, at one go: a rebuild writes every stream only once.
+    """Write the events of one stream before its first bad event, in one call: a rebuild needs that.
 
     Returns:
-        Its first event that cannot be.
+        The first event that cannot be written.
     """
-    written, failing = 0, len(events)  # so many of them can be written; so many cannot
+    written, failing = 0, len(events)  # the first `written` events can be written, the first `failing` cannot
     while failing - written > 1:
         middle = (written + failing) // 2
         try:
@@ -143,7 +143,7 @@ def _write_prefix(
                 write(cursor, Page(events[:middle], earlier))
         except psycopg.Error as trouble:
             if not isinstance(trouble, psycopg.DataError | psycopg.IntegrityError):
-                raise  # the store's trouble, not an event's
+                raise  # the store is in trouble, not an event
             failing, error = middle, trouble
         except Exception as trouble:  # noqa: BLE001 - whatever it is, it belongs to an event
             failing, error = middle, trouble
@@ -161,7 +161,7 @@ def _write_dead_letters(
     dead: set[UUID],
     broken: Mapping[UUID, FailedEvent],
 ) -> None:
-    """Note the new dead letters, and how many more events wait behind old ones."""
+    """Insert the new dead letters, and add the events that wait behind old ones."""
     waiting: dict[UUID, int] = {}
     for position, stream, *_ in page.rows:
         if stream in dead or (stream in broken and position >= broken[stream].position):

@@ -1,4 +1,4 @@
-"""Dead letters: which visitor-offers a projection goes on without, and taking them in again."""
+"""Dead letters: the visitor-offers that a projection goes on without, and the retry of their events."""
 
 from collections.abc import Sequence
 from typing import LiteralString
@@ -40,12 +40,12 @@ class PostgresDeadLetters:
         self._datastore = application.reading
 
     def all(self) -> Sequence[DeadLetter]:
-        """Every one, by projection and position."""
+        """List the dead letters by projection and position."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return [DeadLetter(**row) for row in cursor.execute(_SELECT_DEAD_LETTERS).fetchall()]
 
     def short_by(self, projection: str, organization: str, action_maps: Sequence[str] = ()) -> int:
-        """How many events a projection lacks of what is asked for; those of unknown origin always count."""
+        """Count the waiting events of an organization and its maps; events of unknown origin always count."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             maps = list(action_maps)
             row = cursor.execute(
@@ -54,10 +54,10 @@ class PostgresDeadLetters:
             return int(row["events"]) if row else 0
 
     def retry(self) -> int:
-        """Take in again, in order, what waits; what still cannot be applied stays a dead letter.
+        """Apply the waiting events again, in order; an event that still fails stays a dead letter.
 
         Returns:
-            How many visitor-offers are dead letters no more.
+            How many visitor-offers are not dead letters any more.
         """
         lifted = 0
         by_name = {projection.name: projection for projection in PROJECTIONS}
@@ -69,7 +69,7 @@ class PostgresDeadLetters:
         with store_reached(self._application.reading), self._application.connect() as connection:
             create_merge_tables(connection)
             with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-                # Whoever holds the view's position writes it: the projector waits for us, or we for it.
+                # The row lock on the position allows one writer: the projector waits for us, or we for it.
                 cursor.execute("SET LOCAL lock_timeout = 0")
                 position = cursor.execute(
                     "SELECT notification_id FROM offerlog_tracking WHERE application_name = %s FOR UPDATE",

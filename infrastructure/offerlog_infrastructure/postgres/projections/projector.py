@@ -1,8 +1,8 @@
-"""The projector: feeds the views from the log, page by page, exactly once.
+"""The projector: applies the log to the projections, page by page, exactly once.
 
-Any number of processes may run one; for each view one of them is active, by an advisory lock that its
-connection holds, and the others stand by. Each page and the position it reaches are written in one
-transaction, on that same connection: whoever loses the connection loses both.
+Any number of processes may run one. For each projection one of them is active, by an advisory lock that its
+connection holds, and the others stand by. A page and its position are written in one transaction on that same
+connection, so a process that loses the connection loses the lock and the page.
 """
 
 import logging
@@ -28,19 +28,19 @@ PAGE: Final = 2_000
 """How many events one transaction of the projector takes."""
 
 _LOOK_SECONDS: Final = 0.02
-"""How often the log is looked at; rarer looks cost readers time, more frequent ones cost writers."""
+"""How often to look for new events: less often delays readers, more often slows writers."""
 
 _STAND_BY_SECONDS: Final = 0.5
-"""How often a projector that stands by tries to become active."""
+"""How often a projector on standby tries to become active."""
 
 _STUCK_SECONDS: Final = 2.0
-"""How often a projector that cannot go on, or that stands by, looks for sessions that hang."""
+"""How often a projector that is stuck or on standby looks for hung sessions."""
 
 _ANSWER_SECONDS: Final = 120.0
-"""How long the server may be silent before the connection counts as lost: longer than a rebuild compares."""
+"""How long to wait for an answer before the connection counts as lost: longer than a rebuild compares."""
 
 LOCK_SPACE: Final = 0x6F66_6C67
-"""The first key of the advisory locks ("oflg" in ASCII); the second is the view's number."""
+"""The first key of the advisory locks ("oflg" in ASCII); the second key is the projection's number."""
 
 _SELECT_HAS_NEW_EVENTS: LiteralString = """
     SELECT EXISTS (
@@ -49,7 +49,7 @@ _SELECT_HAS_NEW_EVENTS: LiteralString = """
         )
     ) AS new
 """
-"""Asked before any lock is taken: a lock on a row is a write, and an idle service writes nothing."""
+"""Asked before a row is locked: a row lock is a write, and an idle service writes nothing."""
 
 _SELECT_POSITIONS: LiteralString = """
     SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
@@ -59,10 +59,10 @@ _log = logging.getLogger(__name__)
 
 
 class Projector:
-    """One process's projector: a thread that keeps the views it owns up with the log.
+    """The projector of one process: a thread that keeps its projections up to date with the log.
 
     Attributes:
-        error: What stopped the last page, None while all is well; it is tried again all the time.
+        error: The error that stopped the last page, None while all is well; the page is tried again.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class Projector:
         self._thread.start()
 
     def wake(self) -> None:
-        """Have a look at the log now: somebody waits for it to show."""
+        """Look for new events now, because a caller waits for them."""
         self._wake_up.set()
 
     def await_move(self, timeout: float) -> None:
-        """Wait until this process's projector has moved, at most `timeout` seconds."""
+        """Wait until this projector has applied a page, at most `timeout` seconds."""
         with self._progress:
             self._progress.wait(timeout)
 
     def close(self) -> None:
-        """Stop after the page in hand and stand back for others."""
+        """Stop after the current page and release the projections for other processes."""
         self._stopping.set()
         self._wake_up.set()
         self._thread.join()
@@ -107,16 +107,16 @@ class Projector:
                     self._application.connect(answer_within=_ANSWER_SECONDS) as connection,
                 ):
                     self._keep_up(connection)
-            except Exception as error:  # noqa: BLE001 - the projector outlives whatever stops a page
+            except Exception as error:  # noqa: BLE001 - no error of a page ends the projector
                 self.error = error
                 self._trouble.note(error)
                 self._stopping.wait(_STAND_BY_SECONDS)
 
     def _keep_up(self, connection: Connection[DictRow]) -> None:
-        """Feed the views this connection owns, until stopped or until something fails."""
-        # It looks many times a second; one that does not is stopped or hung, and another one takes over.
+        """Apply pages to the projections that this connection owns, until stopped or an error."""
+        # The loop runs many times a second. If it stops or hangs, the server ends it and another takes over.
         connection.execute("SET idle_session_timeout = '10s'")
-        connection.execute("SET lock_timeout = 0")  # a rebuild that switches holds the positions for a while
+        connection.execute("SET lock_timeout = 0")  # a rebuild locks the positions while it swaps
         create_merge_tables(connection)
         owned: list[Projection] = []
         claimed_at = checked_at = 0.0
@@ -153,7 +153,7 @@ class Projector:
 
     @staticmethod
     def _has_new_events(cursor: Cursor[DictRow], owned: Sequence[Projection], safe: int) -> bool:
-        """Whether the log holds anything that one of these views lacks."""
+        """Return whether the log holds an event that one of these projections lacks."""
         row = cursor.execute(
             _SELECT_HAS_NEW_EVENTS,
             (safe, [projection.name for projection in owned]),
@@ -175,7 +175,7 @@ class Projector:
     def _apply_next_page(
         self, connection: Connection[DictRow], owned: Sequence[Projection], safe: int
     ) -> bool:
-        """One page for the views that are furthest behind; returns whether there was one."""
+        """Apply one page to the projections that are furthest behind; returns whether there was one."""
         pages: list[ProjectedPage] = []
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             cursor.execute(_SELECT_POSITIONS, ([projection.name for projection in owned],), prepare=True)
@@ -195,6 +195,6 @@ class Projector:
                     pages.append(
                         ProjectedPage(projection.name, behind, last, len(found), began, time.time_ns())
                     )
-        for page_trace in pages:  # it is durable; and so the writer has heard of the commits in it
+        for page_trace in pages:  # only now is the page durable
             self._trace.page(page_trace)
         return True

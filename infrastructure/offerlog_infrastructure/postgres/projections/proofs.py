@@ -1,4 +1,4 @@
-"""Whether the projections have folded in every event of the log once: their proofs beside the log's."""
+"""Proofs that each projection has applied every event of the log once, compared with the log's own."""
 
 from collections.abc import Sequence
 from typing import LiteralString
@@ -22,7 +22,7 @@ _SELECT_PROOFS: LiteralString = """
     LEFT JOIN projection_proofs p ON p.view = asked.view
     GROUP BY 1, 2, asked.one_table ORDER BY 1
 """
-"""A rebuild puts new tables in the place of the old: what has been built anew is known by their number."""
+"""`edition` is the table's number: it changes when a rebuild swaps in new tables."""
 _SELECT_DIFFERENCES: LiteralString = """
     WITH log AS (
         SELECT get_byte(uuid_send(e.originator_id), 0) >> 4 AS slice, count(*) AS events,
@@ -49,7 +49,7 @@ class PostgresProofs:
         self._datastore = application.reading
 
     def proof(self, projection: str) -> Proof:
-        """What a projection has folded in by now; costs one small query.
+        """Return the proof of what a projection has applied by now; costs one small query.
 
         Raises:
             KeyError: There is no such projection.
@@ -61,14 +61,14 @@ class PostgresProofs:
         return _to_proof(row, ())
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
-        """Every projection's proof compared with the log's own at its position; reads the whole log.
+        """Compare the proof of each projection with the log up to its position; reads the whole log.
 
         Raises:
             KeyError: There is no such projection.
         """
         with store_reached(self._datastore), self._datastore.transaction() as cursor:
             lift_answer_limit(cursor.connection)  # it reads the whole log
-            # One snapshot: position, proof and log as of the same moment.
+            # One snapshot, so that position, proof and log are of the same moment.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             rows = cursor.execute(_SELECT_PROOFS, _parameters_of(projection)).fetchall()
             if not rows:
@@ -82,7 +82,7 @@ class PostgresProofs:
 
 
 def _parameters_of(projection: str | None) -> tuple[list[str], list[str]]:
-    """That projection, or all of them: their names, and one table of each."""
+    """Return the names of that projection, or of all, and one table of each."""
     asked = [one for one in PROJECTIONS if projection in (None, one.name)]
     return [one.name for one in asked], [one.tables[0] for one in asked]
 

@@ -1,4 +1,4 @@
-"""Which action maps of which organizations the newest events are about."""
+"""The action maps that the newest events are about, by organization."""
 
 from collections.abc import Collection, Mapping
 from typing import Final, LiteralString
@@ -11,7 +11,7 @@ from offerlog_infrastructure.postgres.log.event_encoding import decode_action_ma
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
 _MOST_EVENTS: Final = 5_000
-"""Beyond so many events it is cheaper to suppose that everything has changed than to read them."""
+"""With more new events than this, it is cheaper to assume that every map has changed."""
 
 _SELECT_STATES: LiteralString = """
     SELECT state FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s LIMIT %s
@@ -26,7 +26,7 @@ _SELECT_KNOWN_MAPS: LiteralString = """
 
 
 class PostgresChanges:
-    """What changes, by organization and action map; thread-safe."""
+    """Changes by organization and action map; thread-safe."""
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
@@ -34,8 +34,7 @@ class PostgresChanges:
     def changed_maps(self, behind: int, position: int) -> Mapping[str, set[str]] | None:
         """Return the maps of the events in (behind, position], by organization.
 
-        None where there are too many events to look at, or one that cannot be read: anything may have
-        changed then.
+        None means that any map may have changed: there are too many events, or one cannot be read.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -57,7 +56,7 @@ class PostgresChanges:
         return changed
 
     def known_maps(self, organization: str, action_maps: Collection[str]) -> set[str]:
-        """Return which of these maps the organization has events of.
+        """Return those of these maps that the organization has events of.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

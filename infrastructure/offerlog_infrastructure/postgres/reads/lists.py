@@ -1,7 +1,7 @@
-"""Reading the projections' tables and the refusal log.
+"""Lists from the projections' tables.
 
-Long lists are streamed page by page, each page a query of its own that goes on behind the last row: a slow
-reader holds neither a transaction nor a connection.
+Long lists are streamed page by page. Each page is a query of its own that continues after the last row, so a
+slow reader holds neither a transaction nor a connection.
 """
 
 from collections.abc import Collection, Generator, Mapping, Sequence
@@ -27,10 +27,10 @@ from offerlog_infrastructure.postgres.reads.lookups import Lookups
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
 
 _PAGE: Final = 2_000
-"""Suppressions that a streamed list fetches at a time."""
+"""Suppressions per page of a streamed list."""
 
 _PARKED_PAGE: Final = 250
-"""Parked signals that it fetches at a time: with the longest texts, a megabyte."""
+"""Parked signals per page; with the longest texts they take a megabyte."""
 
 _SELECT_BY_VISITOR: LiteralString = """
     SELECT action_map_id::text, state, action_id::text, since FROM suppressions
@@ -68,9 +68,9 @@ _SELECT_DUE: LiteralString = """
     )
     LIMIT %(limit)s
 """
-"""An import can make very many invitations due at once: each look reads no more of them than it takes."""
+"""An import can make very many invitations due at once, so each branch reads at most `limit` rows."""
 _MOST_COUNTED: Final = 10_000
-"""So many missing events are counted; of more, the positions are: some of those may hold no event."""
+"""Up to so many missing events are counted; beyond it, positions are, though some hold no event."""
 
 _SELECT_NEXT_EVENT: LiteralString = """
     SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
@@ -98,7 +98,7 @@ _SELECT_FRESHNESS: LiteralString = f"""
     FROM offerlog_tracking t LEFT JOIN LATERAL ({_SELECT_NEXT_EVENT}) AS next ON true
     WHERE application_name = %s
 """
-"""Counts nothing: it is asked at page views, also while an import has left the projections far behind."""
+"""Counts nothing, because every page view asks, even while the projections are far behind an import."""
 
 
 class PostgresReadSide:
@@ -111,13 +111,13 @@ class PostgresReadSide:
         self._lookups = Lookups(application)
 
     def close(self) -> None:
-        """Let go of the connections of its own."""
+        """Close the connections of look-ups."""
         self._lookups.close()
 
     def suppressions_of_visitor(
         self, organization: str, customer_id: str, customer_id_type: str
     ) -> Sequence[Suppression]:
-        """Which maps must not offer to this visitor, sorted by map."""
+        """List the maps that must not offer to this visitor, sorted by map."""
         keys = organization, customer_id_type.encode(), customer_id.encode()
         rows = self._lookups.rows(_SELECT_BY_VISITOR, keys)
         return [Suppression(customer_id, customer_id_type, *row) for row in rows]
@@ -125,10 +125,10 @@ class PostgresReadSide:
     def suppressions_of_visitors(
         self, organization: str, visitors: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """The same for many visitors, each an id type and an id, in one query; none is left out.
+        """List the same for many visitors, each an id type and an id, by one query; each has an entry.
 
         Raises:
-            TooManySuppressionsError: They have more than 10,000 together.
+            TooManySuppressionsError: The visitors have more than 10,000 suppressions together.
             ReadTimeoutError: It took longer than a look-up may.
             StoreUnavailableError: The store cannot be reached.
         """
@@ -139,19 +139,21 @@ class PostgresReadSide:
         ):
             visitor = bytes(kind).decode(), bytes(who).decode()
             found[visitor].append(Suppression(visitor[1], visitor[0], *row))
-        if sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS:  # of one named twice, twice
+        if (
+            sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS
+        ):  # a visitor named twice counts twice
             raise TooManySuppressionsError
         return found
 
     def freshness(self, view: str = "suppression") -> Freshness:
-        """How far look-ups go."""
+        """Return how up to date a projection is."""
         ((position, waiting, *event),) = self._lookups.rows(_SELECT_FRESHNESS, (view, view))
         return Freshness(position, self._age(event), waiting)
 
     def suppressions_of_action_map(
         self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
     ) -> Generator[Suppression]:
-        """Whom this map must not offer to; streamed, sorted by visitor, behind one of them if given."""
+        """Stream the visitors that this map must not offer to, sorted, after a given visitor if any."""
         where = {"organization": organization, "action_map_id": action_map_id}
         kind, who = (part.encode() for part in behind or ("", ""))
         places = {"customer_id_type": kind, "customer_id": who}
@@ -159,7 +161,7 @@ class PostgresReadSide:
             yield _to_suppression(row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
-        """What waits for its action, in order of arrival; streamed."""
+        """Stream the parked signals, in order of arrival."""
         where = {"organization": organization}
         for row in stream_rows(self._datastore, _SELECT_PARKED, where, {"position": 0}, page=_PARKED_PAGE):
             yield _to_kept_signal(row)
@@ -172,14 +174,14 @@ class PostgresReadSide:
         limit: int,
         besides: Collection[UUID] = (),
     ) -> Sequence[tuple[UUID, str]]:
-        """Streams on which the passing of time may have an effect."""
+        """List streams with an overdue invitation or an overdue parked signal."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             parameters = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
             rows = cursor.execute(_SELECT_DUE, parameters | {"besides": list(besides)})
             return [(row["originator_id"], row["organization"]) for row in rows]
 
     def status(self) -> Sequence[ProjectionStatus]:
-        """How far every projection has come."""
+        """List position, lag and waiting events of every projection."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             rows = cursor.execute(_SELECT_STATUS).fetchall()
         return [
@@ -194,7 +196,7 @@ class PostgresReadSide:
         ]
 
     def position(self) -> int:
-        """How far all projections have come."""
+        """Return the position that all projections have reached."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             row = cursor.execute(
                 "SELECT min(notification_id) AS position FROM offerlog_tracking"
@@ -205,7 +207,7 @@ class PostgresReadSide:
             return int(row["position"] or 0)
 
     def _age(self, missing: Sequence[Any]) -> float | None:
-        """Seconds since the oldest event that a projection lacks was recorded; 0 where it lacks none."""
+        """Return the seconds since the oldest missing event was recorded; 0 if none is missing."""
         stream, version, topic, state = missing
         if stream is None:
             return 0.0

@@ -1,7 +1,7 @@
-"""Look-ups at every page view: connections of their own, lent without ceremony.
+"""Look-ups of every page view, on connections of their own.
 
-The pool's care for each loan (locks, transactions, checks) costs more than the look-up itself; and a burst
-of page views must not take the writer's connections.
+The pool's work for each loan (locks, transactions, checks) costs more than the look-up itself. And a burst of
+page views must not use up the writer's connections.
 """
 
 import threading
@@ -22,13 +22,13 @@ from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import READERS_LOCK_TIMEOUT, OfferlogApplication
 
 _KEPT: Final = 8
-"""Connections that are kept between look-ups; more are made while more than so many threads ask."""
+"""How many connections are kept open between look-ups; more are opened while more threads ask."""
 
 _ANSWER_SECONDS: Final = 15.0
-"""How long the server may be silent before a look-up counts as failed."""
+"""How long to wait for an answer before a look-up counts as failed."""
 
 _STATEMENT_SECONDS: Final = 10
-"""How long a look-up may take: far longer than it does, and time for a rebuild to switch tables."""
+"""Time limit of a look-up: far longer than it takes, and long enough for a rebuild to swap tables."""
 
 
 class Lookups:
@@ -41,11 +41,11 @@ class Lookups:
         self._gate = LockGate()
 
     def rows(self, statement: LiteralString, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of a statement that only reads.
+        """Return the rows of a statement that only reads.
 
         Raises:
             ReadTimeoutError: It took longer than a look-up may.
-            StoreUnavailableError: The store cannot do its work; where a table is locked, after five
+            StoreUnavailableError: The store cannot do its work. A locked table is reported after five
                 seconds, or at once while another look-up of the kind waits for the lock.
             ClosedError: The service has been closed.
         """
@@ -58,7 +58,9 @@ class Lookups:
                 cursor = self._idle.pop()
             except IndexError:  # another thread took the last one
                 break
-            if not _connection(cursor).is_alive():  # the server has ended it since; perhaps all of them
+            if not _connection(
+                cursor
+            ).is_alive():  # the server has closed it meanwhile, and perhaps the others
                 cursor.connection.close()
                 continue
             try:
@@ -66,7 +68,7 @@ class Lookups:
             except psycopg.OperationalError:
                 if not cursor.connection.broken:
                     raise
-                break  # it ended meanwhile: a statement that only reads may be asked again
+                break  # it was closed meanwhile: a statement that only reads may be repeated
         if self._closed.is_set():
             raise ClosedError
         connection = self._application.connect(answer_within=_ANSWER_SECONDS)

@@ -13,7 +13,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.read_transaction import limit_statements, read_transaction
 
 _FEWEST_DAYS: Final = 2
-"""A bucket with fewer whole days than this is read by quarter-hours throughout."""
+"""A bucket with fewer whole days than this is read from quarter-hours alone."""
 
 _MAPS_AT_ONCE: Final = 1_000
 
@@ -23,7 +23,7 @@ _SELECT_SLOTS: LiteralString = """
     WHERE organization = %(organization)s AND cohort = %(cohort)s
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
 """
-# Gaps of more days than are asked for part two spans.
+# A gap of more than `gap_days` days ends a span.
 _SELECT_SPANS: LiteralString = """
     SELECT greatest(min(day) * 96, %(first)s) AS first, least((max(day) + 1) * 96, %(end)s) AS end_slot
     FROM (
@@ -41,7 +41,7 @@ _SUMS: LiteralString = """
     sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged),
     sum(ignored), sum(errored), sum(timedout)
 """
-"""In the order of `METRICS`."""
+"""The metrics, in the order of `METRICS`."""
 _SELECT_COUNTS: LiteralString = f"""
     SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
     FROM performance_counts
@@ -49,8 +49,8 @@ _SELECT_COUNTS: LiteralString = f"""
       AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
     GROUP BY action_map_id, bucket LIMIT %(most)s
 """
-# Whole days where a bucket holds them, quarter-hours of the days at its ends; bucket -1: of no use here.
-# (With NULL instead, PostgreSQL would walk through the array for every row.)
+# Whole days inside a bucket, and quarter-hours of the days at its ends. Bucket -1 means: not wanted here.
+# (With NULL in its place, PostgreSQL would scan the array for every row.)
 _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
     WITH days AS MATERIALIZED (
         SELECT * FROM performance_days
@@ -73,8 +73,8 @@ _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
     SELECT action_map_id::text, bucket, {_SUMS} FROM parts WHERE bucket >= 0
     GROUP BY action_map_id, bucket LIMIT %(most)s
 """
-# What a visitor-offer counts beyond once in the same bucket. Every repeat carries its own slot and the
-# first one's, so the second row of a visitor-offer stands for the first time too.
+# Counts of a visitor-offer beyond the first in the same bucket. Every repeat has its own slot and the first
+# one's slot, so the row with ordinal 2 stands for the first time as well.
 _SELECT_SURPLUS: LiteralString = """
     WITH times AS (
         SELECT action_map_id, state, originator_id,
@@ -101,9 +101,9 @@ _SELECT_NAMES: LiteralString = """
 """
 _NAME_CHARACTERS: Final = 256
 _NAME_BYTES: Final = 4 * _NAME_CHARACTERS
-"""Names are no longer than that; in older stores they may be, and a report must not grow with them."""
+"""New names are at most this long. Names in older stores may be longer, and are cut here."""
 
-# The maps of an organization one after the other, without reading all that was counted of each.
+# The maps of an organization, one index step for each, without reading all rows of each map.
 _SELECT_MAPS: LiteralString = """
     WITH RECURSIVE maps AS (
         (
@@ -132,13 +132,13 @@ class PostgresPerformance:
         self._datastore = application.reading
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
-        """The first slot of the first day of UTC with counts, and the end of the last; (0, 0) without any."""
+        """Return the first slot of the first day with counts and the end of the last; (0, 0) without any."""
         with read_transaction(self._datastore) as cursor:
             row = cursor.execute(_SELECT_SLOTS, _parameters_of(query)).fetchone()
             return (row["first"], row["end_slot"]) if row else (0, 0)
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
-        """The parts of [first, end) with anything in them, ascending; gaps of more days part two."""
+        """Return the parts of [first, end) with counts, ascending, divided by gaps of over `gap_days`."""
         parameters = _parameters_of(query) | {"first": first, "end": end, "gap_days": gap_days}
         with read_transaction(self._datastore) as cursor:
             return [(row["first"], row["end_slot"]) for row in cursor.execute(_SELECT_SPANS, parameters)]
@@ -151,7 +151,7 @@ class PostgresPerformance:
         stretches: Sequence[tuple[int, int]],
         most: int | None,
     ) -> Mapping[tuple[str, int], Mapping[State, int]]:
-        """Counts of [first, end) by map and bucket number; at most `most` of them and one more."""
+        """Return the counts of [first, end) by map and bucket number; at most `most` of them and one more."""
         parameters = _parameters_of(query) | _split_into_days_and_slots(first, end, stretches)
         parameters["most"] = None if most is None else most + 1
         statement = _SELECT_COUNTS_BY_DAYS if parameters["day_edges"] else _SELECT_COUNTS
@@ -159,7 +159,7 @@ class PostgresPerformance:
             read_transaction(self._datastore) as transaction,
             transaction.connection.cursor(row_factory=tuple_row) as cursor,
         ):
-            # One snapshot for both, so that a page applied in between cannot come apart.
+            # One snapshot for both statements, so that both see the same pages.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             found = {
                 (action_map, bucket): dict(zip(METRICS, sums, strict=True))
@@ -172,13 +172,13 @@ class PostgresPerformance:
         return found
 
     def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
-        """The newest known display names of these maps, each cut at 256 characters."""
+        """Return the newest known display names of these maps, each cut at 256 characters."""
         with read_transaction(self._datastore) as cursor:
             rows = cursor.execute(_SELECT_NAMES, (_NAME_BYTES, organization, list(action_maps)))
             return {row["action_map_id"]: _decode_name(bytes(row["name"])) for row in rows}
 
     def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
-        """The maps that have been counted, by id, with their newest known names; streamed."""
+        """Stream the maps with counts, by id, with their newest known names."""
         while True:
             parameters = {
                 "organization": organization,
@@ -195,7 +195,7 @@ class PostgresPerformance:
 
 
 def _decode_name(stored: bytes) -> str:
-    """A name as it is shown; the last character of a cut one may be cut in two."""
+    """Decode a name; a cut may have split its last character, which is dropped."""
     return stored.decode(errors="ignore")[:_NAME_CHARACTERS]
 
 
@@ -208,7 +208,7 @@ def _parameters_of(query: ReportQuery) -> dict[str, Any]:
 
 
 def _split_into_days_and_slots(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """Where buckets begin, in slots; the days of UTC that lie whole in one bucket; and those that do not."""
+    """Return where buckets begin, in slots; the days of UTC wholly in one bucket; and the other days."""
     starts = [start for start, _ in stretches]
     day_edges: list[int] = []
     day_numbers: list[int] = []

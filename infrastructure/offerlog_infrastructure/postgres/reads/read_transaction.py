@@ -1,4 +1,4 @@
-"""Reads of what the store holds: each within its time, and stopped when nobody waits for it."""
+"""Read transactions with a time limit, stopped when nobody waits for their result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,18 +19,18 @@ from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 
 STATEMENT_SECONDS: Final = 30.0
-"""How long a statement may take where no `ReadBudget` says otherwise."""
+"""Time limit of a statement without a `ReadBudget`."""
 
 _CANCEL_SECONDS: Final = 5.0
-"""How long the server may take to hear that a statement is not wanted any more."""
+"""Time limit for the request to cancel a statement."""
 
 
 @contextmanager
 def read_transaction(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
-    """Open a transaction for one read and set the time of its first statement.
+    """Open a transaction for one read and set the time limit of its first statement.
 
-    Where the current `ReadBudget` is cancelled, the server is asked to stop the statement. The connection is
-    given up then: the request to stop might otherwise hit whoever uses it next.
+    If the current `ReadBudget` is cancelled, the server is asked to stop the statement. The connection is
+    then closed, because the request to stop could otherwise hit its next user.
 
     Raises:
         ReadTimeoutError: The time is over.
@@ -59,10 +59,10 @@ def read_transaction(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
 
 
 def limit_statements(cursor: Cursor[Any]) -> None:
-    """Let the next statements of this transaction take the time that the current budget has left.
+    """Limit the next statements of this transaction to the time that the current budget has left.
 
     Raises:
-        ReadTimeoutError: None is left.
+        ReadTimeoutError: No time is left.
         ReadCancelledError: Nobody waits for the answer any more.
     """
     budget = current_budget()
@@ -74,5 +74,5 @@ def limit_statements(cursor: Cursor[Any]) -> None:
 def _stop(connection: Connection[Any]) -> None:
     try:
         connection.cancel_safe(timeout=_CANCEL_SECONDS)
-    except psycopg.Error:  # the statement or the server has ended by itself: the read will notice
+    except psycopg.Error:  # the statement or the server has ended already, and the read will notice
         return

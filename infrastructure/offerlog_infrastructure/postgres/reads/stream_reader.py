@@ -1,4 +1,4 @@
-"""Whole streams, read to show what happened: within the time of a read, and only while somebody waits."""
+"""Whole streams, read for a history, within the time of a read."""
 
 from collections.abc import Sequence
 from typing import Final, LiteralString
@@ -17,7 +17,7 @@ _SELECT_STREAM: LiteralString = """
 """
 
 _STEP: Final = 1_000
-"""After so many events the read asks whether it may go on."""
+"""After so many events the read checks whether its time is over or its caller has gone."""
 
 
 class StreamReader:
@@ -28,7 +28,7 @@ class StreamReader:
         self._mapper = application.event_mapper
 
     def events(self, stream: UUID) -> Sequence[Event]:
-        """The whole stream, in order.
+        """Read the whole stream, in order.
 
         Raises:
             ReadTimeoutError: It takes longer than a read may.

@@ -17,13 +17,13 @@ def stream_rows(
     *,
     page: int,
 ) -> Generator[DictRow]:
-    """Yield the rows of a statement in the order of some columns, each page by a query of its own.
+    """Yield the rows of a statement in the order of some columns; each page is a query of its own.
 
     Args:
         datastore: The pool to read with.
-        statement: Orders by the columns of `behind`, starts behind them, and takes at most `limit` rows.
+        statement: Orders by the columns of `behind`, starts after their values, selects at most `limit` rows.
         where: Its other parameters.
-        behind: The columns, and the values that the first page starts behind.
+        behind: The columns, and the values after which the first page starts.
         page: The most rows to hold at a time.
 
     Raises:

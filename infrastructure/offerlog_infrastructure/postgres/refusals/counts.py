@@ -1,9 +1,9 @@
-"""Refusals counted by reason and quarter-hour, exactly, whatever becomes of the refusal log.
+"""Counts of refusals by reason and quarter-hour: exact, even after refusals are deleted.
 
-A writer appends tallies in the transaction that stores the refusals. An insert waits for no other writer: an
-update of one shared row would hold every other writer up until the commit. `RefusalCounter.fold` adds the
-tallies up in the background. A reader adds counts and tallies in one statement, so it never misses one and
-never counts one twice.
+A writer appends tallies in the transaction that stores the refusals. An insert does not wait for other
+writers; an update of one shared row would stop them until the commit. `RefusalCounter.fold` adds the
+tallies up in the background. A reader adds counts and tallies in one statement, so it never misses
+or doubles a refusal.
 """
 
 from datetime import UTC, datetime
@@ -18,10 +18,10 @@ from offerlog_infrastructure.postgres.reads.read_transaction import read_transac
 from offerlog_infrastructure.postgres.refusals.tallies import slot_of
 
 _FOLDED_AT_ONCE: Final = 5_000
-"""Tallies that one transaction folds."""
+"""The most tallies that one transaction folds."""
 
 _LOCK_KEY: Final = 0x6F66_6C72_6566_7573
-"""The advisory lock of whoever folds: two at once would only wait for each other."""
+"""The advisory lock of the process that folds: two at once would only wait for each other."""
 
 _SELECT_COUNTS: LiteralString = """
     SELECT reason, sum(refusals)::bigint AS refusals FROM (
@@ -57,7 +57,7 @@ class RefusalCounter:
         self._datastore = application.reading
 
     def counts(self, organization: str, since: datetime | None, until: datetime | None) -> RefusalCounts:
-        """Refusals by reason in the quarter-hours that [since, until) touches; None leaves that end open.
+        """Count refusals by reason in the quarter-hours that [since, until) touches; None leaves an end open.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

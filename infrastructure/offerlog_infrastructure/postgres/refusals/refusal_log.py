@@ -1,4 +1,4 @@
-"""The refusal log: its pages in both directions, and its retention."""
+"""The refusal log: reading in both directions, and the deletion of old refusals."""
 
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
 
 _PAGE: Final = 250
-"""Rows fetched at a time: with the longest texts, a megabyte."""
+"""Rows per page; with the longest texts they take a megabyte."""
 
 _COLUMNS: LiteralString = """
     id, recorded_at, reason, field, cause, substring(raw FOR 4096) AS raw,
     coalesce(raw_length, octet_length(raw)) AS raw_length
 """
-"""Texts are cut where they come in, but not those of older stores."""
+"""New texts are cut before they are stored; texts of older stores are cut here."""
 _WHERE_REASON: LiteralString = " AND reason = %(reason)s"
 _OLDEST_FIRST: LiteralString = """
     AND (recorded_at, id) > (%(recorded_at)s, %(id)s) AND recorded_at < %(until)s
@@ -36,10 +36,10 @@ _STATEMENTS: Final[dict[tuple[Order, bool], LiteralString]] = {
     (Order.NEWEST, False): _SELECT_REFUSALS + _NEWEST_FIRST,
     (Order.NEWEST, True): _SELECT_REFUSALS + _WHERE_REASON + _NEWEST_FIRST,
 }
-"""By order, and by whether one reason is asked for. Each reads as many rows of its index as it gives."""
+"""Keys: the order, and True for one reason alone. Each statement reads only the index rows it returns."""
 
-# One organization after the other, each by its own index: however many refusals are younger, a step reads
-# and deletes at most so many rows.
+# Organization by organization over the index, so that a step reads and deletes at most `limit` rows, however
+# many younger refusals there are.
 _DELETE_OLD: LiteralString = """
     WITH RECURSIVE known AS (
         (SELECT organization FROM refusals ORDER BY organization LIMIT 1)
@@ -60,7 +60,7 @@ _DELETE_OLD: LiteralString = """
     DELETE FROM refusals WHERE id IN (SELECT id FROM old)
 """
 _PRUNED_AT_ONCE: Final = 2_000
-"""Rows that one transaction deletes: some hundredths of a second, and it locks these rows alone."""
+"""The most rows that one transaction deletes: it takes some hundredths of a second."""
 
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 _END: Final = datetime.max.replace(tzinfo=UTC)
@@ -86,11 +86,11 @@ class RefusalLog:
 
         Args:
             organization: The tenant.
-            reason: Only these; None for all.
-            since: The first instant that counts; None for the beginning.
-            until: The first instant that counts no longer; None for the end.
+            reason: Only refusals with this reason; None for all.
+            since: The first instant included; None for the beginning.
+            until: The first instant excluded; None for the end.
             order: Oldest or newest first.
-            behind: Go on behind the line of this time and number, in that order.
+            behind: Continue after the refusal of this time and number, in that order.
 
         Raises:
             ReadTimeoutError: A page took longer than it may.
@@ -112,7 +112,7 @@ class RefusalLog:
     def prune(self, before: datetime, limit: int = _PRUNED_AT_ONCE) -> int:
         """Delete refusals that were recorded before an instant, the oldest of each organization first.
 
-        Rows that another process is deleting are left to it.
+        Skips rows that another process is deleting.
 
         Returns:
             How many were deleted, at most `limit`.

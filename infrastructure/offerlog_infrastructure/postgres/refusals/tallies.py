@@ -1,6 +1,6 @@
 """Tallies of refusals by reason and quarter-hour, appended in the transaction that stores the refusals.
 
-Reading and folding them is `refusal_counts`' work.
+`RefusalCounter` reads and folds them.
 """
 
 from collections.abc import Sequence
@@ -37,5 +37,5 @@ def insert_tallies(cursor: Cursor[Any], table: sql.Composable, refusals: Sequenc
 
 
 def slot_of(moment: datetime, *, round_up: bool = False) -> int:
-    """The quarter-hour of UTC that holds an instant; rounded up, the first that begins at it or later."""
+    """Return the quarter-hour of UTC that holds an instant; rounded up, the first not before it."""
     return -((_EPOCH - moment) // _SLOT) if round_up else (moment - _EPOCH) // _SLOT

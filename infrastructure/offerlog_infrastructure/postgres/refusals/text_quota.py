@@ -1,4 +1,4 @@
-"""The daily quota of texts in the refusal log: beyond it, refusals are kept without their text."""
+"""The daily quota of texts in the refusal log. Refusals beyond it are kept without their text."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.refusals.tallies import slot_of
 
 _FRESH_SECONDS: Final = 10.0
-"""How long the sum of a day holds that was read from the store: other processes write texts meanwhile."""
+"""How long a sum from the store is used: other processes add texts meanwhile."""
 
 _SELECT_TEXT_BYTES: LiteralString = """
     SELECT coalesce(sum(text_bytes), 0)::bigint AS text_bytes FROM (
@@ -34,13 +34,13 @@ class _Day:
 
 
 class TextQuota:
-    """Takes texts off refusals that are beyond the quota of their organization and day; for one writer alone.
+    """Removes texts beyond the quota of an organization and day; for one writer alone.
 
-    Each writer knows its own texts at once and those of other writers after ten seconds, so the quota may be
-    passed by as much as they write in that time.
+    A writer counts its own texts at once and those of other writers after ten seconds. So the total may
+    exceed the quota by what they write in that time.
 
     Args:
-        application: Where the texts are counted.
+        application: Counts the texts in its store.
         bytes_a_day: The quota of each organization.
         monotonic: A clock in seconds.
     """
@@ -57,7 +57,7 @@ class TextQuota:
         self._days: dict[str, _Day] = {}
 
     def apply(self, refusals: Sequence[Refusal]) -> Sequence[Refusal]:
-        """The same refusals, without the texts that are beyond the quota.
+        """Return the same refusals, without the texts beyond the quota.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -74,7 +74,7 @@ class TextQuota:
         return kept
 
     def forget(self) -> None:
-        """Count anew from the store: what `apply` has let through was perhaps not stored."""
+        """Count from the store next time, because what `apply` let through may not have been stored."""
         self._days.clear()
 
     def _day(self, refusal: Refusal) -> _Day:

@@ -1,4 +1,4 @@
-"""Building projections anew beside the live ones, and the proof before the switch."""
+"""Rebuilds: projections built anew beside the live ones, compared with them, and swapped in."""
 
 from offerlog_infrastructure.postgres.projections.rebuild.builder import rebuild
 

@@ -1,7 +1,7 @@
-"""The way of a rebuild: load in slices, catch up with the live log, prove, switch.
+"""The steps of a rebuild: load the streams in slices, catch up with the live log, compare, swap.
 
-Readers and the projector go on with the live tables all the while. At the end the projector waits, for as
-long as it takes to compare old and new at one position; then the new tables take the place of the old.
+Meanwhile readers and the projector use the live tables. At the end the projector waits while old and new
+tables are compared at one position. Then the new tables replace the old ones.
 """
 
 import contextlib
@@ -33,22 +33,22 @@ def rebuild(
     accept_difference: bool = False,
     swap: bool = True,
 ) -> None:
-    """Build views anew and put them in the place of the live ones; an interrupted one is gone on with.
+    """Build projections anew and swap them in; resumes an interrupted rebuild.
 
     Args:
         application: The log.
-        projections: Which; each event is read once for all of them.
+        projections: The projections; each event is read once for all of them.
         on_progress: Called with the progress, several times a second.
-        accept_difference: Whether to switch although old and new differ.
+        accept_difference: True to swap although old and new tables differ.
         swap: False to compare only.
 
     Raises:
-        RebuildRunningError: Another one is at work.
-        ProjectionsDifferError: Old and new differ at the same position.
+        RebuildRunningError: Another rebuild is at work.
+        ProjectionsDifferError: Old and new tables differ at the same position.
         NotProjectedError: The live projection does not move.
-        TablesInUseError: Somebody else keeps the live tables locked.
+        TablesInUseError: Another session keeps the live tables locked.
         RebuildWorkersError: The processes that load ended before the last slice.
-        SchemaNotMadeError: The database's user may not make the schema that it takes.
+        SchemaNotMadeError: The database's user may not make the staging schema.
     """
     staging = StagingSchema(application.log.datastore.schema)
     with application.connect() as connection, _hold_rebuild_lock(connection):
@@ -70,7 +70,7 @@ def rebuild(
 
 @contextlib.contextmanager
 def _hold_rebuild_lock(connection: Connection[DictRow]) -> Iterator[None]:
-    """Keep other rebuilds away; given back at once, as the server notices the end of a connection later."""
+    """Hold the lock of rebuilds; released explicitly, as the server notices a closed connection later."""
     lock = (LOCK_SPACE, _LOCK_NUMBER)
     row = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS mine", lock).fetchone()
     if row is None or not row["mine"]:
@@ -83,7 +83,7 @@ def _hold_rebuild_lock(connection: Connection[DictRow]) -> Iterator[None]:
 
 
 def _select_last_event(connection: Connection[DictRow], safe: int) -> int:
-    """The last event up to there: what was drawn behind it and given up moves no live projection."""
+    """Return the position of the last event up to `safe`: no projection stops at an empty position."""
     row = connection.execute(
         "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events WHERE notification_id <= %s",
         (safe,),
@@ -96,14 +96,14 @@ def _select_last_event(connection: Connection[DictRow], safe: int) -> int:
 def _finished_tables(
     application: OfferlogApplication, staging: StagingSchema, projections: Sequence[Projection]
 ) -> Iterator[None]:
-    """Finish the tables, and keep the server's vacuum off the live ones from then on.
+    """Finish the new tables, and keep the server's vacuum off the live ones inside the block.
 
-    It takes a second at each table to make way: the switch, and all readers with it, need not wait for that.
+    A vacuum takes a second per table to give way. Without this, the swap and all readers would wait for it.
     """
     with application.connect() as guard, guard.transaction(), guard.cursor() as cursor:
         staging.enter(guard)
         with ThreadPoolExecutor(len(projections) + 1) as pool:
-            # The server does the work: each view on a core of its own.
+            # The server does the work: it uses one core for each projection.
             work = [
                 pool.submit(_finish_projection, application, staging, projection)
                 for projection in projections
@@ -112,7 +112,7 @@ def _finished_tables(
             for done in work:
                 done.result()
         with application.connect() as connection, announced("the rebuilt tables to be vacuumed"):
-            # Behind all of it: while a transaction that began before is under way, no page is visible to all.
+            # Vacuum last: while an earlier transaction is open, no page counts as visible to all.
             for projection in projections:
                 staging.vacuum(connection, projection)
         yield
@@ -121,7 +121,7 @@ def _finished_tables(
 def _finish_projection(
     application: OfferlogApplication, staging: StagingSchema, projection: Projection
 ) -> None:
-    """Sum up what the slices have loaded, and index it; once."""
+    """Add up the rows that the slices have loaded and make the indexes; only the first call does so."""
     with application.connect() as connection, announced(f"the indexes of the rebuilt {projection.name}"):
         staging.enter(connection)
         with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:

@@ -1,4 +1,4 @@
-"""Loading all slices: a process a core and one more, or this one where there is little to do."""
+"""The load of all slices: by one process per core and one more, or by this process if there is little."""
 
 import contextlib
 import os
@@ -21,10 +21,10 @@ from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
 _STDERR_CHARACTERS: Final = 400
-"""Number of characters that are shown of a worker's last words."""
+"""How many characters of a worker's last output are shown."""
 
 _FEWEST_FOR_WORKERS: Final = 2
-"""Fewer slices than this are loaded without processes for it."""
+"""Fewer slices than this are loaded by this process."""
 
 _WORKER: Final = "from offerlog_infrastructure.postgres.projections.rebuild.slices import main; main()"
 
@@ -36,20 +36,20 @@ def load_all_slices(
     projections: Sequence[Projection],
     on_progress: Callable[[RebuildProgress], None],
 ) -> None:
-    """Load what is left; `on_progress` hears how far it is, several times a second.
+    """Load the remaining slices; `on_progress` is called several times a second.
 
     Raises:
-        RebuildWorkersError: All processes that load were killed, or have failed.
+        RebuildWorkersError: All worker processes have failed or were killed.
     """
     while (left := _select_remaining(connection, on_progress).slices) >= _FEWEST_FOR_WORKERS:
-        # One more than there are cores: each waits for the server a third of its time.
+        # One more than cores: each worker waits for the server a third of its time.
         with _running_workers(
             application, staging, projections, min(left, (os.cpu_count() or 1) + 1)
         ) as workers:
             while left:
                 left = _await_slice(connection, workers, left, on_progress)
                 if all(worker.returncode == 0 for worker in workers):
-                    break  # what is left was held by somebody who has let go of it since
+                    break  # another process held the remaining slices and has released them
     with announced("a process of an earlier rebuild to let go of the last slice"):
         while left:
             load_slices(connection, projections)
@@ -63,7 +63,7 @@ def _await_slice(
     before: int,
     on_progress: Callable[[RebuildProgress], None],
 ) -> int:
-    """Wait until one more slice has been loaded; returns how many are left.
+    """Wait until one more slice is loaded; returns how many are left.
 
     Raises:
         RebuildWorkersError: All workers have ended, and slices are left.
@@ -84,7 +84,7 @@ def _await_slice(
 
 
 def _describe_end(worker: "subprocess.Popen[str]") -> EndedWorker:
-    """The end of a worker, in words."""
+    """Describe how a worker ended."""
     words = " ".join((worker.stderr.read() if worker.stderr else "").split())[-_STDERR_CHARACTERS:]
     if worker.returncode >= 0:
         return EndedWorker(worker.pid, f"ended with exit code {worker.returncode}", words)
@@ -104,7 +104,7 @@ class _Remaining(NamedTuple):
     Attributes:
         slices: How many slices.
         events: How many events have been loaded.
-        goal: Up to which position they are loaded.
+        goal: The position up to which events are loaded.
     """
 
     slices: int
@@ -115,7 +115,7 @@ class _Remaining(NamedTuple):
 def _select_remaining(
     connection: Connection[DictRow], on_progress: Callable[[RebuildProgress], None]
 ) -> _Remaining:
-    """The amount that is still to be loaded."""
+    """Select what is still to be loaded, and report the progress."""
     row = connection.execute(
         "SELECT count(*) FILTER (WHERE NOT done) AS left, sum(events)::bigint AS events,"
         " (SELECT goal FROM plan) AS goal FROM slices"
@@ -144,7 +144,7 @@ def _running_workers(
     finally:
         for worker in workers:
             if worker.stdin is not None:
-                worker.stdin.close()  # which ends it, if it has not ended
+                worker.stdin.close()  # the end of its input ends a worker
             worker.wait()
             if worker.stderr is not None:
                 worker.stderr.close()

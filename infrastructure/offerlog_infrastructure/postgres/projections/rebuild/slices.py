@@ -1,6 +1,6 @@
-"""Loading slices of the streams into the workshop; run by several processes side by side.
+"""The load of slices of the streams into the staging schema, by several processes in parallel.
 
-A slice is taken, loaded and marked in one transaction: a process that dies leaves nothing behind but work.
+A slice is locked, loaded and marked as done in one transaction. If a process dies, another loads its slice.
 """
 
 import gc
@@ -36,7 +36,7 @@ _UPDATE_SLICE_DONE: LiteralString = "UPDATE slices SET done = true, events = %s 
 
 
 def load_slices(connection: Connection[Any], projections: Sequence[Projection]) -> None:
-    """Load slice after slice until none is left; the connection is in the workshop, in auto-commit mode."""
+    """Load slices until none is left; the connection uses the staging schema, in auto-commit mode."""
     mapper = EventMapper()
     while True:
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
@@ -56,7 +56,7 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
 def _read_whole_streams(
     connection: Connection[Any], bounds: tuple[Any, ...]
 ) -> Iterator[list[PositionedRow]]:
-    """Pages of a slice that end where a stream ends."""
+    """Yield pages of a slice; each page ends with the last event of a stream."""
     with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
         cursor.execute(_SELECT_STREAMS, bounds)
         rest: list[PositionedRow] = []
@@ -64,7 +64,7 @@ def _read_whole_streams(
             rows = rest + page
             end = len(rows)
             while end and rows[end - 1][1] == rows[-1][1]:
-                end -= 1  # the last stream may go on
+                end -= 1  # the last stream may continue on the next page
             rest = rows[end:]
             if end:
                 yield rows[:end]
@@ -73,19 +73,19 @@ def _read_whole_streams(
 
 
 def main() -> None:
-    """A process of its own: the connection string, the live schema and the views come on standard input."""
+    """Run a worker process: connection string, live schema and projections come on standard input."""
     dsn, schema, *names = sys.stdin.readline().split("\t")
     gc.disable()  # events and rows make no cycles
-    logging.disable()  # the starter speaks, also of what is waited for here
+    logging.disable()  # the process that started this one reports everything
     threading.Thread(target=_end_with_starter, daemon=True).start()
     wanted = {name.strip() for name in names}
     try:
         with open_unlimited(dsn, schema) as connection:
             StagingSchema(schema).enter(connection)
-            # What a crash of the server takes away is loaded again; the switch at the end waits for the disk.
+            # Rows lost by a crash of the server are loaded again; the swap's commit waits for the disk.
             connection.execute("SET synchronous_commit TO off")
             load_slices(connection, [projection for projection in PROJECTIONS if projection.name in wanted])
-    except Exception as error:  # noqa: BLE001 - whatever it is, the starter shows it
+    except Exception as error:  # noqa: BLE001 - the process that started this one shows any error
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -1,7 +1,7 @@
-"""Where a rebuild works: a schema of its own beside the live one, with what is needed to go on later.
+"""The staging schema of a rebuild, beside the live one, with the bookkeeping that lets a rebuild resume.
 
-Its tables have the names of the live ones. A connection that looks there first runs every statement of the
-views unchanged; what is not there (the log) is found in the live schema.
+Its tables have the names of the live tables. A connection with this schema first in its search path runs
+every statement of the projections unchanged, and finds other tables, such as the log, in the live schema.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,11 +44,11 @@ _SELECT_GRANTS: LiteralString = """
 
 
 class StagingSchema:
-    """The schema beside the live one.
+    """The staging schema beside the live schema.
 
     Attributes:
         live: The live schema's name.
-        name: Its own.
+        name: Its own name.
     """
 
     def __init__(self, live: str) -> None:
@@ -56,15 +56,15 @@ class StagingSchema:
         self.name = f"{live}_rebuild"
 
     def enter(self, connection: Connection[Any]) -> None:
-        """Make a connection look here first, and let its transactions take their time."""
+        """Make a connection use this schema first, without time limits for its transactions."""
         path = sql.SQL(", ").join([sql.Identifier(self.name), sql.Identifier(self.live)])
         connection.execute(sql.SQL("SET search_path TO {}").format(path))
         connection.execute("SET idle_in_transaction_session_timeout = 0")
-        # The server's own vacuum may be at a table that is being indexed; it makes way after a second.
+        # The server's vacuum may hold a table that is to be indexed; it gives way after a second.
         connection.execute("SET lock_timeout = 0")
 
     def goal(self, connection: Connection[Any], projections: Sequence[Projection]) -> int | None:
-        """Up to where an earlier, interrupted rebuild of the same views by the same code was to load."""
+        """Return the goal of an interrupted rebuild of these projections by the same code, or None."""
         here = self._staged("plan")
         with connection.cursor(row_factory=tuple_row) as cursor:
             if cursor.execute("SELECT to_regclass(%s)", (here.as_string(connection),)).fetchone() == (None,):
@@ -75,7 +75,7 @@ class StagingSchema:
             return None if row is None else int(row[0])
 
     def open(self, connection: Connection[Any], projections: Sequence[Projection], goal: int) -> None:
-        """Begin anew: bare copies of the views' tables, and the slices still to be loaded.
+        """Begin anew: create empty copies of the tables and the list of slices to load.
 
         Raises:
             SchemaNotMadeError: The user may not make a schema.
@@ -104,11 +104,11 @@ class StagingSchema:
             )
 
     def close(self, cursor: Cursor[Any]) -> None:
-        """Remove it and all that is in it."""
+        """Drop the schema and all that is in it."""
         cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.name)))
 
     def index(self, cursor: Cursor[Any], projection: Projection) -> None:
-        """Give the copies the keys and indexes that the live tables have."""
+        """Create the keys and indexes of the live tables on the copies."""
         for table in projection.tables:
             live = self._live(table).as_string(cursor)
             cursor.execute(
@@ -132,16 +132,16 @@ class StagingSchema:
                 cursor.execute(f"{head} ON {self.name}.{rest}".encode())
 
     def vacuum(self, connection: Connection[Any], projection: Projection) -> None:
-        """Outside a transaction: the first look-ups, too, are then answered from an index alone."""
+        """Vacuum the new tables, outside a transaction, so that the first look-ups can use an index alone."""
         for table in projection.tables:
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self._staged(table)))
 
     def keep_vacuum_off(self, cursor: Cursor[Any], projections: Sequence[Projection]) -> None:
-        """Until the transaction ends; who reads or writes the live tables goes on."""
+        """Keep vacuum off the live tables until the transaction ends; readers and writers go on."""
         self._lock(cursor, projections, sql.SQL("SHARE UPDATE EXCLUSIVE"))
 
     def lock_out_readers(self, cursor: Cursor[Any], projections: Sequence[Projection]) -> None:
-        """Until the transaction ends."""
+        """Lock the live tables against readers and writers until the transaction ends."""
         self._lock(cursor, projections, sql.SQL("ACCESS EXCLUSIVE"))
 
     def _lock(self, cursor: Cursor[Any], projections: Sequence[Projection], mode: sql.SQL) -> None:
@@ -149,7 +149,7 @@ class StagingSchema:
         cursor.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), mode))
 
     def swap_in(self, cursor: Cursor[Any], projection: Projection) -> None:
-        """Put the new tables, their proof and their dead letters in the place of the live ones."""
+        """Replace the live tables, proofs and dead letters of a projection by the new ones."""
         for table in projection.tables:
             self._copy_grants(cursor, table)
             cursor.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(self._staged(table)))
@@ -167,7 +167,7 @@ class StagingSchema:
             )
 
     def find_differences(self, cursor: Cursor[Any], projection: Projection) -> Iterable[str]:
-        """Where the live tables and the new ones do not hold the same rows; for people."""
+        """Describe rows that only the live or only the new tables hold, for people; at most three of each."""
         for table in projection.tables:
             live, ours = self._live(table), self._staged(table)
             if _digest_rows(cursor, live) == _digest_rows(cursor, ours):
@@ -182,7 +182,7 @@ class StagingSchema:
                     yield f"{table}, {label}: {row}"
 
     def _copy_bare(self, cursor: Cursor[Any], table: str) -> None:
-        """A table of the same columns, without keys and indexes: those are made faster when it is full."""
+        """Create an empty table of the same columns; keys and indexes are faster to make when it is full."""
         live = self._live(table)
         cursor.execute(
             sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING STORAGE)").format(
@@ -190,7 +190,7 @@ class StagingSchema:
             )
         )
         self._copy_options(cursor, table)
-        # The server's own vacuum at a new table would keep the switch waiting, and all readers with it.
+        # A vacuum of a new table would delay the swap, and all readers with it.
         cursor.execute(sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(self._staged(table)))
 
     def _copy_options(self, cursor: Cursor[Any], table: str) -> None:
@@ -202,7 +202,7 @@ class StagingSchema:
             cursor.execute(sql.SQL("ALTER TABLE {} SET ({})").format(self._staged(table), sql.SQL(option)))
 
     def _copy_grants(self, cursor: Cursor[Any], table: str) -> None:
-        """Whoever was let read the old table, a reporting tool for instance, may read the new one."""
+        """Grant the rights on the live table, of a reporting tool for instance, on the new table too."""
         cursor.execute(_SELECT_GRANTS, (self._live(table).as_string(cursor),))
         for privilege, grantee, is_grantable in cursor.fetchall():
             cursor.execute(
@@ -222,14 +222,14 @@ class StagingSchema:
 
 
 def _digest_rows(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] | DictRow | None:
-    """How many rows, and a digest of them that does not depend on their order."""
+    """Select the number of rows and a digest of them that does not depend on their order."""
     return cursor.execute(
         sql.SQL("SELECT count(*), sum(hash_record_extended(t, 0)) FROM {} AS t").format(table)
     ).fetchone()
 
 
 def _divide_streams(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
-    """Ranges of stream ids, so many that each has a modest number of events."""
+    """Divide all stream ids into ranges with a modest number of events each."""
     count = 1
     while count < _MOST_SLICES and goal > count * _EVENTS_A_SLICE:
         count *= 2
@@ -238,7 +238,7 @@ def _divide_streams(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
 
 
 def fingerprint_code(projections: Sequence[Projection]) -> str:
-    """What tells one build's way to the views from another's: all source that leads there, and the tables."""
+    """Return a digest of all code and SQL that decides the rows of these projections."""
     digest = sha256(" ".join(sorted(projection.name for projection in projections)).encode())
     for package in FINGERPRINTED:
         for file in list_sources(resources.files(package)):
@@ -247,7 +247,7 @@ def fingerprint_code(projections: Sequence[Projection]) -> str:
 
 
 def list_sources(folder: Traversable) -> Iterator[Traversable]:
-    """All source files of a package and the packages in it, in a fixed order."""
+    """Yield the source files of a package and of its nested packages, in a fixed order."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
             yield from list_sources(entry)

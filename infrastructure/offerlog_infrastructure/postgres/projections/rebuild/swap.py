@@ -1,4 +1,4 @@
-"""The end of a rebuild: catch up with the live views, prove that both are the same, take their place."""
+"""The end of a rebuild: catch up with the live projections, compare both, and swap the tables."""
 
 import time
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _HANGS_SECONDS: Final = 10
 def catch_up(
     application: OfferlogApplication, cursor: Cursor[Any], projections: Sequence[Projection]
 ) -> None:
-    """Take in what the live views have taken in since; waits for those that are not as far as we are."""
+    """Apply the events that the live projections have applied since; wait for live ones that are behind."""
     for projection in projections:
         while True:
             ours, live = _select_positions(cursor, projection)
@@ -43,7 +43,7 @@ def catch_up(
 
 
 def _await_live(cursor: Cursor[Any], projection: Projection) -> None:
-    """Wait until the live view is as far as the new one.
+    """Wait until the live projection is as far as the new one.
 
     Raises:
         NotProjectedError: It does not move.
@@ -69,14 +69,14 @@ def _select_positions(cursor: Cursor[Any], projection: Projection) -> tuple[int,
         " ON t.application_name = s.view WHERE s.view = %s",
         (projection.name,),
     ).fetchone()
-    assert row is not None  # noqa: S101 - the workshop was opened for it
+    assert row is not None  # noqa: S101 - `StagingSchema.open` has inserted it
     return row[0], row[1]
 
 
 def _apply_next_page(
     application: OfferlogApplication, cursor: Cursor[Any], projection: Projection, ours: int, live: int
 ) -> bool:
-    """One page from our position up to the live one; False where there is none."""
+    """Apply one page up to the live position; returns False if there is none."""
     if ours == live:
         return False
     with cursor.connection.transaction():
@@ -90,10 +90,10 @@ def _apply_next_page(
 
 
 def _lock_out_readers(cursor: Cursor[Any], staging: StagingSchema, projections: Sequence[Projection]) -> None:
-    """Get the live tables alone. Readers queue behind who waits for that, so it waits for moments only.
+    """Lock the live tables exclusively. New readers queue behind a waiting lock, so each try is short.
 
     Raises:
-        QueryCanceled: Somebody goes on reading them, a backup for instance.
+        QueryCanceled: Another session goes on reading them, a backup for instance.
     """
     for attempt in range(1, _LOCK_ATTEMPTS + 1):
         try:
@@ -118,12 +118,12 @@ def compare_and_swap(
     accept: bool,
     swap: bool,
 ) -> None:
-    """Hold the projector, compare old and new at one position, and put the new in the place of the old.
+    """Stop the projector, compare old and new tables at one position, and swap them.
 
     Raises:
-        ProjectionsDifferError: They differ, and that was not accepted.
-        TablesInUseError: Somebody held a live table all the while.
-        StoreUnavailableError: This process was stopped meanwhile, so the server has ended its connection.
+        ProjectionsDifferError: They differ, and `accept` is false.
+        TablesInUseError: Another session held a live table during all tries.
+        StoreUnavailableError: This process stood still, so the server ended its connection.
     """
     with announced("the live projections and the rebuilt ones to be compared") as wait:
         for attempt in range(1, _SWAP_ATTEMPTS + 1):
@@ -155,7 +155,7 @@ def _try_to_swap(
 ) -> None:
     with cursor.connection.transaction():
         cursor.execute("SET LOCAL lock_timeout = '2s'")
-        # All projectors wait for this transaction: one that hangs is ended by the server.
+        # All projectors wait for this transaction, so the server ends it if it hangs.
         hangs = f"SET LOCAL idle_in_transaction_session_timeout = '{_HANGS_SECONDS}s'"
         cursor.execute(hangs.encode())
         cursor.execute(

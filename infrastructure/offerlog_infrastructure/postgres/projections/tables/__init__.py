@@ -1,4 +1,4 @@
-"""The three projections as tables, and how each is written."""
+"""The tables of the three projections, and the statements that write them."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ PROJECTIONS: Final = (CURRENT_STATE, SUPPRESSION, PERFORMANCE)
 
 
 def create_merge_tables(connection: Connection[Any]) -> None:
-    """Make ready a connection on which views will be merged."""
+    """Create the temporary tables that `Projection.apply` needs on this connection."""
     for projection in PROJECTIONS:
         for merge in projection.merges:
             connection.execute(

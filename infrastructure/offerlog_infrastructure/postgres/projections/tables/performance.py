@@ -107,7 +107,7 @@ PERFORMANCE: Final = Projection(
         Load("performance_repeats", _REPEATS, _repeats),
         Load("action_map_names", _NAMES, _names),
     ),
-    # Every slice has loaded its own part of a count and its own newest name.
+    # Each slice has loaded its own part of every count and its own newest names: add them up.
     f"""
     WITH parts AS (DELETE FROM performance_counts RETURNING *)
     INSERT INTO performance_counts ({names_of(_COUNTS)})

@@ -1,7 +1,8 @@
-"""One projection's tables, and how changes are written to them: in the transaction that moves its position.
+"""The tables of one projection, and the two ways to write them.
 
-A view is fed in two ways that come to the same: page by page in order of position, merged with what is
-there (the projector), or whole streams at a time into empty tables (a rebuild).
+The projector applies pages in order of position and merges each with the rows that are there. A rebuild loads
+whole streams into empty tables. Both give the same rows, and both write in the transaction that records the
+progress.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -18,9 +19,9 @@ Rows = Collection[Sequence[Any]]
 
 
 class Merge(NamedTuple):
-    """How the projector writes: the rows of a change wait in a stage until one statement merges them.
+    """A write of the projector: COPY into a temporary table, then one statement that merges its rows.
 
-    COPY into a temporary table takes rows many times faster than arrays of parameters do.
+    COPY takes rows many times faster than arrays of parameters do.
     """
 
     stage: LiteralString
@@ -30,7 +31,7 @@ class Merge(NamedTuple):
 
 
 class Load(NamedTuple):
-    """How a rebuild writes: rows of whole streams, straight into a table that is empty of them."""
+    """A write of a rebuild: COPY of the rows of whole streams straight into the table."""
 
     table: LiteralString
     columns: LiteralString
@@ -42,12 +43,12 @@ class Projection:
     """One projection's tables.
 
     Attributes:
-        name: The projection; its position stands under it.
+        name: The name, under which the position is stored.
         tables: Its tables.
-        change: What a page brings about.
-        merges: How the projector writes that.
-        loads: How a rebuild does.
-        finish: What a rebuild does at its end, when all is loaded.
+        change: Computes the change that a page makes.
+        merges: The writes of the projector.
+        loads: The writes of a rebuild.
+        finish: SQL that a rebuild runs when all streams are loaded.
     """
 
     name: str
@@ -58,27 +59,27 @@ class Projection:
     finish: LiteralString = ""
 
     def apply(self, cursor: Cursor[Any], page: Page) -> None:
-        """Merge the change that a page brings about."""
+        """Merge the change that a page makes."""
         change = self.change(page)
         for merge in self.merges:
             if _copy_rows(cursor, merge.stage, merge.columns, merge.rows(change)):
                 cursor.execute(merge.statement, prepare=True)
-                # The commit empties it too, but a page that fails is applied part by part before that.
+                # The commit would empty it, but a page that fails is applied in parts before that.
                 cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(merge.stage)), prepare=True)
 
     def load(self, cursor: Cursor[Any], page: Page) -> None:
-        """Load what whole streams come to; none of them may have been loaded before."""
+        """Load the rows of whole streams; no stream may be loaded twice."""
         change = self.change(page)
         for load in self.loads:
             _copy_rows(cursor, load.table, load.columns, load.rows(change))
 
 
 def _copy_rows(cursor: Cursor[Any], table: str, columns: LiteralString, rows: Rows) -> bool:
-    """Copy rows, if there are any; ids come as their 16 bytes, which is what lies in a column of them."""
+    """Copy rows, if there are any; ids are given as their 16 bytes. Returns whether there were rows."""
     if not rows:
         return False
     statement, types = _copy_statement(table, columns)
-    cursor.adapters.register_dumper(bytes, BytesBinaryDumper)  # not the slower one of DB-API's Binary
+    cursor.adapters.register_dumper(bytes, BytesBinaryDumper)  # faster than the driver's own dumper
     with cursor.copy(statement) as copy:
         copy.set_types(types)
         write = copy.write_row
@@ -88,13 +89,13 @@ def _copy_rows(cursor: Cursor[Any], table: str, columns: LiteralString, rows: Ro
 
 
 def names_of(columns: LiteralString) -> LiteralString:
-    """Columns without their types."""
+    """Return the names of columns without their types."""
     return ", ".join([column.split()[0] for column in columns.split(",")])
 
 
 @cache
 def _copy_statement(table: str, columns: str) -> tuple[sql.Composed, list[str]]:
-    """The statement, and how the driver is to write each column."""
+    """Return the COPY statement and the type of each column for the driver."""
     named = [column.split() for column in columns.split(",")]
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(table), sql.SQL(", ").join(sql.Identifier(name) for name, _ in named)
