@@ -51,12 +51,12 @@ class EndedWorker(NamedTuple):
     Attributes:
         process: Its number.
         how: How it ended, such as "was ended by SIGKILL".
-        said: Its last words; empty where there are none.
+        last_words: Its last words; empty where there are none.
     """
 
     process: int
     how: str
-    said: str
+    last_words: str
 
 
 class RebuildWorkersError(OfferlogError):
@@ -68,7 +68,8 @@ class RebuildWorkersError(OfferlogError):
 
     def __init__(self, workers: Sequence[EndedWorker], events: int, total: int) -> None:
         ended = "; ".join(
-            f"process {one.process} {one.how}" + (f" ({one.said})" if one.said else "") for one in workers
+            f"process {one.process} {one.how}" + (f" ({one.last_words})" if one.last_words else "")
+            for one in workers
         )
         super().__init__(
             f"the rebuild has stopped after {events:,} events, up to position {total:,}: {ended}; the live"
@@ -95,8 +96,8 @@ class ProjectionsDifferError(OfferlogError):
 class NotProjectedError(OfferlogError):
     """The live projection is behind and does not move, so that there is nothing to compare with."""
 
-    def __init__(self, view: str, position: int) -> None:
+    def __init__(self, projection: str, position: int) -> None:
         super().__init__(
-            f"the live projection {view} stands at position {position} and does not move; see"
+            f"the live projection {projection} stands at position {position} and does not move; see"
             " `offerlog projections status`"
         )

@@ -59,7 +59,7 @@ def history(
         raise usage("give --version or --as-of, not both")
     moment = _moment(as_of, "--as-of") if as_of is not None else None
     with open_service(data, organization) as service:
-        told = service.history(
+        found = service.history(
             customer_id=customer,
             customer_id_type=customer_type,
             action_map_id=action_map,
@@ -67,33 +67,35 @@ def history(
             as_of=moment,
         )
     if form is Form.JSON:
-        print_json(describe_history(told))
+        print_json(describe_history(found))
         return
-    if not told.events:
-        if not told.known:
+    if not found.events:
+        if not found.known:
             console().print("Nothing is known of this visitor and action map: see whether the ids are right.")
             return
         asked = "by then" if moment is not None else "at version 0" if version == 0 else "yet"
         console().print(f"Nothing had been recorded there {asked}.")
         return
-    _show(told)
+    _show(found)
 
 
-def _show(told: "History") -> None:
+def _show(found: "History") -> None:
     """Print a history as a timeline, action by action."""
     out = console()
-    out.print(f"[bold]{told.state}[/], version {told.version}; times in UTC")
-    numbered = enumerate(told.events, start=1)
+    out.print(f"[bold]{found.state}[/], version {found.version}; times in UTC")
+    numbered = enumerate(found.events, start=1)
     for action, events in groupby(numbered, key=lambda one: one[1].action_id):
         out.print(f"\naction {action}")
         rows = table(out, ["version", "event", "occurred", "recorded"])
         rows.columns[1].min_width, rows.columns[1].overflow = len("abandoned"), "fold"
         for version, event in events:
-            rows.add_row(str(version), _told(event), _shown(event.occurred_at), _shown(event.recorded_at))
+            rows.add_row(
+                str(version), _describe_event(event), _shown(event.occurred_at), _shown(event.recorded_at)
+            )
         out.print(rows)
 
 
-def _told(event: "LifecycleEvent") -> Text:
+def _describe_event(event: "LifecycleEvent") -> Text:
     """An event in words: `rejected (form)`, `errored (00045: no socket)`, `offered (for 45 s)`."""
     error = ": ".join(part for part in (event.error_code, event.error_message) if part)
     timeout = f"for {event.timeout_seconds} s" if event.timeout_seconds else ""
@@ -176,8 +178,8 @@ def _print_counts(found: "RefusalCounts", form: Form) -> None:
 def _counted_time(found: "RefusalCounts") -> str:
     """The quarter-hours that were counted, which may begin before and end after the times asked for."""
     ends = [("from", found.since), ("until", found.until)]
-    told = " ".join(f"{word} {moment.isoformat()}" for word, moment in ends if moment is not None)
-    return f"Refused signals {told or 'of all time'}"
+    period = " ".join(f"{word} {moment.isoformat()}" for word, moment in ends if moment is not None)
+    return f"Refused signals {period or 'of all time'}"
 
 
 def _print_kept(kept: "Generator[KeptSignal]") -> None:

@@ -27,8 +27,8 @@ class Command(TyperCommand):
     Those of them that it has no use for: a script may then give the same options to every command.
     """
 
-    def __init__(self, name: str | None, **told: Any) -> None:
-        super().__init__(name, **told)
+    def __init__(self, name: str | None, **options: Any) -> None:
+        super().__init__(name, **options)
         known = {parameter.name for parameter in self.params}
         self.params += [one for one in _unused_options() if one.name not in known]
         for one in self.params:
@@ -100,12 +100,12 @@ def between(
 
 def hand_down(context: typer.Context, given: dict[str, str | None]) -> None:
     """Make what was given before the command's name the defaults behind it."""
-    told = {name: value for name, value in given.items() if value is not None}
-    context.default_map = _defaults(context.command, told, dict(context.default_map or {}))
+    options = {name: value for name, value in given.items() if value is not None}
+    context.default_map = _defaults(context.command, options, dict(context.default_map or {}))
 
 
-def _defaults(command: Any, told: dict[str, str], known: dict[str, Any]) -> dict[str, Any]:
+def _defaults(command: Any, options: dict[str, str], known: dict[str, Any]) -> dict[str, Any]:
     inner = getattr(command, "commands", None)
     if inner is None:
-        return known | told
-    return {name: _defaults(one, told, known.get(name, {})) for name, one in inner.items()}
+        return known | options
+    return {name: _defaults(one, options, known.get(name, {})) for name, one in inner.items()}

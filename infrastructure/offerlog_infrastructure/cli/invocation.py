@@ -17,5 +17,5 @@ def called_as() -> str:
 
 def with_options(data: Path | None, organization: str | None) -> str:
     """Spell the options that lead to the same store and organization; empty, or with a blank before them."""
-    told = f" --data {shlex.quote(str(data))}" if data else ""
-    return told + (f" --organization {shlex.quote(organization)}" if organization else "")
+    options = f" --data {shlex.quote(str(data))}" if data else ""
+    return options + (f" --organization {shlex.quote(organization)}" if organization else "")

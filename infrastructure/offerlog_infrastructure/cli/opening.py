@@ -142,10 +142,10 @@ def listed(names: Sequence[str]) -> str:
 
 def _confirm_variant(name: str, variants: Sequence[str]) -> None:
     """Ask whether a name that differs from a known one in case alone is meant; without a terminal, warn."""
-    told = f"{name!r} is a new organization, which differs only in case from {listed(variants)}"
+    warning = f"{name!r} is a new organization, which differs only in case from {listed(variants)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        _log.warning("%s", told)
-    elif not typer.confirm(f"{told}. Go on?", err=True):
+        _log.warning("%s", warning)
+    elif not typer.confirm(f"{warning}. Go on?", err=True):
         raise usage(f"nothing was done; give --organization {variants[0]}")
 
 

@@ -198,8 +198,8 @@ def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str |
         OutputLostError: Standard output cannot be written.
     """
     try:
-        judged = zip(batch, receipt.outcomes, strict=True)
-        written.writelines(json_line(_judged(line, outcome, file)) + "\n" for line, outcome in judged)
+        pairs = zip(batch, receipt.outcomes, strict=True)
+        written.writelines(json_line(_describe_line(line, outcome, file)) + "\n" for line, outcome in pairs)
         written.flush()
     except BrokenPipeError:
         if written is sys.stdout:
@@ -259,11 +259,11 @@ def _submit(service: "Offerlog", batch: list[Line]) -> "Future[Receipt]":
             time.sleep(overloaded.retry_after)
 
 
-def _judged(line: Line, outcome: "Outcome", file: str | None) -> dict[str, Any]:
-    judged: dict[str, Any] = {"line": line.number}
+def _describe_line(line: Line, outcome: "Outcome", file: str | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"line": line.number}
     if file is not None:
-        judged = {"file": file, **judged}
-    return judged | describe_outcome(outcome)
+        entry = {"file": file, **entry}
+    return entry | describe_outcome(outcome)
 
 
 def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:

@@ -118,13 +118,13 @@ def _ask(service: "Offerlog") -> None:
     real = [name for name in service.organizations.names_with_signals() if name != SAMPLE]
     if not real:
         return
-    told = (
+    warning = (
         f"the store holds signals of {listed(real)}; the sample's {_SIGNALS:,} invented signals would stay in"
         f" it for good, in organization {service.organization!r}"
     )
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise usage(f"{told}: give --yes, or another --data")
-    if not typer.confirm(f"{spell_out(told)}. Go on?", err=True):
+        raise usage(f"{warning}: give --yes, or another --data")
+    if not typer.confirm(f"{spell_out(warning)}. Go on?", err=True):
         raise NothingRecordedError
 
 

@@ -150,8 +150,8 @@ def _say_how_to_log_in(organization: str, options: str) -> None:
     out = console()
     if out.is_terminal:
         command = f"{called_as()} keys create --role reporter{options}"
-        told = f"Log in there with a key of organization {organization}; a new one: {command}"
-        out.print(spell_out(told), soft_wrap=True, markup=False)
+        advice = f"Log in there with a key of organization {organization}; a new one: {command}"
+        out.print(spell_out(advice), soft_wrap=True, markup=False)
 
 
 def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "socket.socket":

@@ -156,10 +156,10 @@ class Cluster:
             ServerNotStartedError: It failed.
         """
         command: list[str | Path] = [self.bindir / "postgres", "--single", "-D", database, name]
-        said = self._run(command, lock, statement + "\n")
+        output = self._run(command, lock, statement + "\n")
         # The exit code of single-user mode says nothing about its statements.
-        if "ERROR:" in said:
-            raise ServerNotStartedError(self.folder.path, said.strip())
+        if "ERROR:" in output:
+            raise ServerNotStartedError(self.folder.path, output.strip())
 
     def _run(self, command: Sequence[str | Path], lock: int, text: str = "") -> str:
         uid, gid, extra_groups = self.user.switch()
@@ -169,8 +169,8 @@ class Cluster:
             preexec_fn=die_with_parent(),
         )  # fmt: skip
         if done.returncode != 0:
-            said = done.stderr.strip().replace("\n", " ")
+            output = done.stderr.strip().replace("\n", " ")
             raise ServerNotStartedError(
-                self.folder.path, said or f"{command[0]} ended with {done.returncode}"
+                self.folder.path, output or f"{command[0]} ended with {done.returncode}"
             )
         return done.stderr

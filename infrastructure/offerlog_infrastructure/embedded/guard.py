@@ -126,18 +126,18 @@ def _give_up(error: Exception, folder: DataFolder) -> NoReturn:
     """Tell the starter, and then the log, which may be what cannot be written; end."""
     match error:
         case ServerNotStartedError(reason=reason):
-            said = reason
+            message = reason
         case EmbeddedError():
-            said = str(error)
+            message = str(error)
         case OSError(filename=None, strerror=str(why)):
-            said = f"its guard could not go on: {why}{folder.full_disk_hint()}"
+            message = f"its guard could not go on: {why}{folder.full_disk_hint()}"
         case OSError(filename=name, strerror=str(why)):
-            said = f"its guard could not go on: {name}: {why}"
+            message = f"its guard could not go on: {name}: {why}"
         case _:
-            said = f"its guard could not go on: {error!r}"
-    _report(said.encode("utf-8", "replace"))
+            message = f"its guard could not go on: {error!r}"
+    _report(message.encode("utf-8", "replace"))
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"offerlog guard {os.getpid()}: {said}\n")
+        sys.stderr.write(f"offerlog guard {os.getpid()}: {message}\n")
         if not isinstance(error, (EmbeddedError, OSError)):
             traceback.print_exception(error)
     os._exit(1)

@@ -55,10 +55,10 @@ def _is_there(pid: int) -> bool:
 
 def _is_stopped(pid: int) -> bool:
     try:
-        told = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
         return False
-    return told.rpartition(")")[2].split()[0] in _STOPPED
+    return status.rpartition(")")[2].split()[0] in _STOPPED
 
 
 def _holders(lock: Path) -> list[int]:

@@ -79,9 +79,10 @@ class Postmaster:
         while not self._is_ready():
             if self._process.poll() is not None:
                 self.wait()
-                said = self._folder.complaints(sys.stderr.fileno(), self._log_start)
+                complaints = self._folder.complaints(sys.stderr.fileno(), self._log_start)
                 reason = (
-                    said or f"it ended with code {self._process.returncode}{self._folder.full_disk_hint()}"
+                    complaints
+                    or f"it ended with code {self._process.returncode}{self._folder.full_disk_hint()}"
                 )
                 raise ServerNotStartedError(self._folder.path, reason)
             time.sleep(locks.POLL_SECONDS)

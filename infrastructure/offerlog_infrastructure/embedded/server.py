@@ -164,10 +164,10 @@ def _running(folder: DataFolder, bindir: Path | None) -> str:
                             continue
                 finally:
                     os.close(guard_lock)
-                dsn, said = _answer(folder, hand_over=True)
+                dsn, message = _answer(folder, hand_over=True)
                 if dsn:
                     return dsn
-                wait.reason = said + keepers(folder)
+                wait.reason = message + keepers(folder)
                 time.sleep(pause)
                 pause = min(pause * 2, MOST_PAUSE_SECONDS)
     raise ServerNotStartedError(folder.path, wait.why)
@@ -205,33 +205,33 @@ def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
     except OSError as error:
         raise FolderUnusableError(folder.path, f"{error.filename}: {error.strerror}") from error
     except psycopg.Error as error:
-        said = " ".join(str(error).split())
-        if any(words in said for words in BUSY):
-            return dsn, said  # it answers; it is only busy
-        if "password authentication failed" in said:
+        message = " ".join(str(error).split())
+        if any(words in message for words in BUSY):
+            return dsn, message  # it answers; it is only busy
+        if "password authentication failed" in message:
             raise ServerNotStartedError(
                 folder.path, f"the password in {folder.password} is not the database's; remove that file"
             ) from error
-        if any(words in said for words in PASSING):
-            return None, said
-        raise _refusal(folder, said) from error
+        if any(words in message for words in PASSING):
+            return None, message
+        raise _refusal(folder, message) from error
     if role == roles.SUPERUSER:
         return None, "the database is being given to another role"
     return dsn, ""
 
 
-def _refusal(folder: DataFolder, said: str) -> ServerNotStartedError:
+def _refusal(folder: DataFolder, message: str) -> ServerNotStartedError:
     """The error for what a server says that will not change by itself."""
-    if cause := _cause_outside(said):
-        return ServerNotStartedError(folder.path, said + cause)
-    return ServerRefusesError(folder.path, said)
+    if cause := _cause_outside(message):
+        return ServerNotStartedError(folder.path, message + cause)
+    return ServerRefusesError(folder.path, message)
 
 
-def _cause_outside(said: str) -> str:
+def _cause_outside(message: str) -> str:
     """What the environment has to do with an error, to be added to it."""
-    if "service" in said:
+    if "service" in message:
         return "; the environment variable PGSERVICE names a service that libpq cannot find: unset it"
     for parameter, variable in (("DateStyle", "PGDATESTYLE"), ("TimeZone", "PGTZ"), ("geqo", "PGGEQO")):
-        if f'parameter "{parameter}"' in said:
+        if f'parameter "{parameter}"' in message:
             return f"; that value is from the environment variable {variable}: unset it"
     return ""

@@ -29,16 +29,16 @@ class RepeatedTrouble:
     def __init__(self, log: logging.Logger, what: str) -> None:
         self._log = log
         self._what = what
-        self._said: str | None = None
+        self._last_text: str | None = None
         self._due = 0.0
 
     def note(self, error: BaseException) -> None:
         """Log an error, unless the same one was logged within half a minute."""
-        said, now = _NUMBERS.sub("", str(error)), time.monotonic()
-        if said != self._said or now >= self._due:
-            self._said, self._due = said, now + _AGAIN_SECONDS
+        text, now = _NUMBERS.sub("", str(error)), time.monotonic()
+        if text != self._last_text or now >= self._due:
+            self._last_text, self._due = text, now + _AGAIN_SECONDS
             self._log.warning("%s: %s", self._what, error)
 
     def over(self) -> None:
         """Note that it works again."""
-        self._said = None
+        self._last_text = None

@@ -27,7 +27,7 @@ _FIRST_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 30.0
 """Seconds between two log lines about the same wait."""
 
-_MOST_SAID: Final = 1_000
+_MOST_REMEMBERED: Final = 1_000
 """Number of kinds of waits that are remembered."""
 
 _TICK_SECONDS: Final = 0.25
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _waits: dict[int, list[Wait]] = {}
 """The waits of each thread, outermost first, by the thread's number."""
 
-_said: dict[str, float] = {}
+_last_logged: dict[str, float] = {}
 """Time of the last log line about each kind of wait."""
 
 _start_lock = threading.Lock()
@@ -103,8 +103,8 @@ class Wait:
         if thread:
             limits.append(f"thread {thread}")
         reasons = [self.why, *(part for wait in inner for part in (wait.what, wait.why))]
-        said = "".join(f": {reason}" for reason in reasons if reason)
-        return f"{self.what} ({', '.join(limits)}){said}"
+        because = "".join(f": {reason}" for reason in reasons if reason)
+        return f"{self.what} ({', '.join(limits)}){because}"
 
     @property
     def why(self) -> str:
@@ -150,11 +150,11 @@ def _described(waits: Sequence[Wait], now: float, number: int) -> str:
 
 def _is_news(what: str, now: float) -> bool:
     """Say whether no other thread has just said the same: in an outage, all requests wait for one thing."""
-    if now - _said.get(what, -math.inf) < _AGAIN_SECONDS:
+    if now - _last_logged.get(what, -math.inf) < _AGAIN_SECONDS:
         return False
-    if len(_said) > _MOST_SAID:
-        _said.clear()
-    _said[what] = now
+    if len(_last_logged) > _MOST_REMEMBERED:
+        _last_logged.clear()
+    _last_logged[what] = now
     return True
 
 

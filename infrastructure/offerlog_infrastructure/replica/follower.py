@@ -32,7 +32,9 @@ _ANSWER_SECONDS: Final = 30.0
 """How long the server may be silent before the connection counts as lost."""
 
 _SOURCE: LiteralString = "SELECT extract(epoch FROM applied_at)::text FROM migrations WHERE number = 1"
-_VIEW: LiteralString = "SELECT notification_id FROM offerlog_tracking WHERE application_name = 'suppression'"
+_SELECT_POSITION: LiteralString = (
+    "SELECT notification_id FROM offerlog_tracking WHERE application_name = 'suppression'"
+)
 _LAST_EVENT: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state
     FROM offerlog_events WHERE notification_id <= %s
@@ -182,7 +184,7 @@ class SuppressionReplica:
         connection = cursor.connection
         with connection.transaction():
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            found = cursor.execute(_VIEW).fetchone()
+            found = cursor.execute(_SELECT_POSITION).fetchone()
             short = cursor.execute("SELECT FROM dead_letters WHERE view = 'suppression' LIMIT 1").fetchone()
             if found is None or short is not None:
                 raise RuntimeError(
@@ -204,8 +206,8 @@ def _last_event(cursor: Cursor[Any], position: int) -> bytes:
 
 def _mark(row: PositionedRow) -> bytes:
     position, stream, version, topic, state = row
-    told = b"%d %b %d %b " % (position, stream.bytes, version, topic.encode())
-    return blake2b(told + state, digest_size=20).digest()
+    head = b"%d %b %d %b " % (position, stream.bytes, version, topic.encode())
+    return blake2b(head + state, digest_size=20).digest()
 
 
 def _chunks(connection: Connection[Any]) -> Iterator[dict[SuppressionKey, SuppressionRow]]:

@@ -27,7 +27,7 @@ Said = Callable[[], list[str]]
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     """What is said of waits, which are spoken of after a fifth of a second here."""
-    monkeypatch.setattr(waiting, "_said", {})
+    monkeypatch.setattr(waiting, "_last_logged", {})
     monkeypatch.setattr(waiting, "_FIRST_SECONDS", 0.2)
     monkeypatch.setattr(waiting, "_TICK_SECONDS", 0.02)
     name = waiting.__name__

@@ -61,7 +61,7 @@ def store(disk: Path) -> Path:
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Said:
     """What is said of waits, which are spoken of after a fifth of a second here, and then every other one."""
-    monkeypatch.setattr(waiting, "_said", {})
+    monkeypatch.setattr(waiting, "_last_logged", {})
     monkeypatch.setattr(waiting, "_FIRST_SECONDS", 0.2)
     monkeypatch.setattr(waiting, "_AGAIN_SECONDS", 0.2)
     monkeypatch.setattr(waiting, "_TICK_SECONDS", 0.02)

@@ -1,0 +1,112 @@
+"""One word for one thing: names that the glossary of the code rules out are not used again.
+
+The words of the field stand in `docs/glossary.md`, those of the code here. A name is looked at as a
+whole, without the underscores around it: `_told` is found, `told_apart` is not.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+INSTEAD: Final[Mapping[str, str]] = {
+    **dict.fromkeys(["fact", "facts"], "event"),
+    **dict.fromkeys(["report_input", "input"], "signal"),
+    **dict.fromkeys(["case", "cases"], "command"),
+    **dict.fromkeys(["judge", "judged", "judgement", "judgements", "judgment"], "decide, decision"),
+    "circumstances": "context (DecisionContext)",
+    **dict.fromkeys(["view", "views"], "projection, or metric set"),
+    **dict.fromkeys(["codec", "codecs", "layout"], "mapper, encoding"),
+    **dict.fromkeys(["feed", "feeds"], "apply"),
+    **dict.fromkeys(["bury", "buried", "die"], "dead letter"),
+    **dict.fromkeys(["workshop", "move_in"], "stage, swap"),
+    **dict.fromkeys(["told", "heard", "said", "parted", "came", "tell"], "a noun, or a verb with an object"),
+}
+"""The words that are ruled out, each with the one to use."""
+
+ALLOWED: Final[Mapping[str, frozenset[str]]] = {
+    "domain/offerlog_domain/decision.py": frozenset({"_Case", "case", "told"}),
+    "domain/offerlog_domain/event_fields.py": frozenset({"told"}),
+    "application/offerlog_application/reading/performance_report.py": frozenset({"view"}),
+    "application/offerlog_application/recording/batches.py": frozenset({"_heard"}),
+    "application/offerlog_application/recording/offers.py": frozenset({"heard"}),
+    "application/offerlog_application/recording/set_aside.py": frozenset({"came", "told"}),
+    "infrastructure/offerlog_infrastructure/cli/report.py": frozenset({"view"}),
+    "infrastructure/offerlog_infrastructure/http/middleware/head.py": frozenset({"told"}),
+    "infrastructure/offerlog_infrastructure/http/middleware/request_log.py": frozenset({"told"}),
+    "infrastructure/offerlog_infrastructure/http/middleware/traced_requests.py": frozenset({"told"}),
+    "infrastructure/offerlog_infrastructure/http/requests/parameters.py": frozenset({"told"}),
+    "infrastructure/offerlog_infrastructure/http/requests/widget_maps.py": frozenset({"told"}),
+    "infrastructure/offerlog_infrastructure/http/routes/dashboard.py": frozenset({"told"}),
+    "infrastructure/offerlog_infrastructure/http/routes/reports.py": frozenset({"view"}),
+    "infrastructure/offerlog_infrastructure/http/server/connections.py": frozenset({"_heard"}),
+    "infrastructure/offerlog_infrastructure/http/streams/live_reports.py": frozenset({"tell"}),
+    "infrastructure/offerlog_infrastructure/postgres/reads/lists.py": frozenset({"view"}),
+}
+"""What is still there, by file; a name that is gone leaves this list with it."""
+
+
+def names_given(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Find every name that a module gives to something, with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield node.lineno, name
+            case ast.arg(arg=name) | ast.alias(asname=str(name)):
+                yield node.lineno, name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield node.lineno, name
+            case ast.ExceptHandler(name=str(name)):
+                yield node.lineno, name
+
+
+def ruled_out(source: str) -> Iterator[tuple[int, str]]:
+    """Find the names of a module that are ruled out, with their lines."""
+    for line, name in names_given(ast.parse(source)):
+        if name.strip("_").lower() in INSTEAD:
+            yield line, name
+
+
+def test_names_are_the_words_of_the_glossary(root: Path) -> None:
+    """And no exception outlives its name."""
+    found: dict[str, set[str]] = {}
+    new = []
+    for layer in ("domain", "application", "infrastructure"):
+        for file in sorted((root / layer).rglob("*.py")):
+            where = file.relative_to(root).as_posix()
+            for line, name in ruled_out(file.read_text()):
+                found.setdefault(where, set()).add(name)
+                if name not in ALLOWED.get(where, ()):
+                    new.append(f"{where}:{line}: {name}; use: {INSTEAD[name.strip('_').lower()]}")
+    assert not new
+    gone = {where: names - found.get(where, set()) for where, names in ALLOWED.items()}
+    assert not {where: names for where, names in gone.items() if names}, "take these off ALLOWED"
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("def told(): ...", {"told"}),
+        ("async def _feed(): ...", {"_feed"}),
+        ("class Fact: ...", {"Fact"}),
+        ("def record(*, case=None, **said): ...", {"case", "said"}),
+        ("apply = lambda views: views", {"views"}),
+        ("for told, (heard, *said) in lines: ...", {"told", "heard", "said"}),
+        ("self._said = told.view", {"_said"}),
+        ("with opened() as told: ...", {"told"}),
+        ("if (said := read()): ...", {"said"}),
+        ("import codecs as codec", {"codec"}),
+        ("try: ...\nexcept OSError as said: ...", {"said"}),
+        ("match line:\n    case [told, *said]: ...", {"told", "said"}),
+        ("told_apart = facts_of(query.view)", set()),
+        ("report(view=chosen)", set()),
+        ("'what was told'  # said", set()),
+    ],
+)
+def test_a_name_is_recognised(source: str, names: set[str]) -> None:
+    """Wherever a name is given; using one that somebody else gave is no fault."""
+    assert {name for _, name in ruled_out(source)} == names
