@@ -1,1 +1,1 @@
-"""The HTTP service: the application service under routes, keys and limits; no rule of its own."""
+"""The HTTP service: routes, keys and limits around the application service, without rules of the domain."""

@@ -7,27 +7,29 @@ from typing import Final
 from starlette.requests import HTTPConnection
 
 _LONGEST_ADDRESS: Final = 64
+"""Characters after which a text cannot be an address."""
+
 _IPV6_SITE: Final = 64
-"""Bits of an IPv6 address that name a site: whoever has one has 2**64 addresses."""
+"""Bits of an IPv6 address that name a site; one site has 2**64 addresses."""
 
 UNKNOWN_PEER: Final = "unknown"
-"""All peers whose address cannot be read share one bucket."""
+"""The peer of all requests whose address cannot be read."""
 
 
 class TrustedProxies:
-    """Addresses and networks of the reverse proxies whose `X-Forwarded-For` and `-Proto` are believed.
+    """Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
 
     Args:
         text: Addresses and networks, separated by commas; `*` for every peer.
 
     Raises:
-        ValueError: One of them is neither an address nor a network.
+        ValueError: A part is neither an address nor a network.
     """
 
     def __init__(self, text: str) -> None:
-        named = [one.strip() for one in text.split(",") if one.strip()]
-        self._all = "*" in named
-        self._networks = [ip_network(one) for one in named if one != "*"]
+        parts = [one.strip() for one in text.split(",") if one.strip()]
+        self._all = "*" in parts
+        self._networks = [ip_network(one) for one in parts if one != "*"]
 
     def __contains__(self, host: str) -> bool:
         if self._all:
@@ -40,16 +42,15 @@ class TrustedProxies:
 
 
 def peer_of(connection: HTTPConnection) -> str:
-    """Return the address that a request comes from: IPv4 whole, IPv6 by its site (/64).
+    """Return the peer address of a request: an IPv4 address whole, an IPv6 address by its site (/64).
 
-    Behind a proxy that the server trusts (`OFFERLOG_TRUSTED_PROXIES`) it is the address that the proxy has
-    forwarded.
+    Behind a trusted proxy (`OFFERLOG_TRUSTED_PROXIES`) it is the address that the proxy has forwarded.
     """
     return peer_of_address(connection.client.host) if connection.client else UNKNOWN_PEER
 
 
 def peer_of_address(host: str) -> str:
-    """Return the peer behind an address: IPv4 whole, IPv6 by its site (/64)."""
+    """Return the peer of an address: an IPv4 address whole, an IPv6 address by its site (/64)."""
     return _peer(host[: _LONGEST_ADDRESS + 1])
 
 

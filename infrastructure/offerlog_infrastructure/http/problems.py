@@ -50,7 +50,7 @@ SLUGS = {
     "store-failed": 503,
     "store-disk-full": 507,
 }
-"""Every kind of problem, and the status it comes with."""
+"""Kinds of problems, each with its status."""
 
 _SLUG_OF = {status: slug for slug, status in reversed(SLUGS.items())}
 
@@ -76,14 +76,14 @@ class Problem(TypedDict):
 
 
 class ProblemError(OfferlogError):
-    """An answer that is an error.
+    """Error that is answered as a problem.
 
     Attributes:
         status: The HTTP status.
-        slug: What kind of problem, for programs; never changes.
+        slug: The kind of problem, for programs; it never changes.
         detail: What is wrong with this request, for people.
-        field: Which part of it is at fault.
-        headers: To be sent with it.
+        field: The part of the request at fault.
+        headers: Headers of the answer.
     """
 
     def __init__(
@@ -104,23 +104,23 @@ class ProblemError(OfferlogError):
 
 
 _RETRY_AFTER: Final = "2"
-"""Seconds, where the store cannot do its work."""
+"""Seconds until a retry, while the store cannot do its work."""
 
 _PARAMETER_OF: Final = {
     "customerId": "customer_id",
     "customerIdType": "customer_id_type",
     "actionMapId": "action_map_id",
 }
-"""The parameter of a path or query that gives a signal's field."""
+"""Parameters of a path or query, by the signal's field that they stand for."""
 
 
 def title(status: int) -> str:
-    """A status in the words of RFC 9110, which Python's own came to in 3.13."""
+    """Return the words of RFC 9110 for a status; Python has them from 3.13 on."""
     return "Content Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else HTTPStatus(status).phrase
 
 
 def malformed(field: str | None, cause: str) -> ProblemError:
-    """A request that cannot be understood: 400, with the field and the cause."""
+    """Build the problem of a request that cannot be understood: 400, with the field and the cause."""
     return ProblemError(400, "malformed-request", cause, field=field)
 
 
@@ -143,8 +143,8 @@ def answer(problem: ProblemError) -> EscapedJSONResponse:
     return EscapedJSONResponse(describe_problem(problem), problem.status, problem.headers, MEDIA_TYPE)
 
 
-def of(error: Exception) -> ProblemError:  # noqa: C901, PLR0911 - a table
-    """The problem that an error of the application is."""
+def problem_of(error: Exception) -> ProblemError:  # noqa: C901, PLR0911 - a table
+    """Return the problem that reports an error of the application."""
     match error:
         case ProblemError():
             return error
@@ -177,24 +177,24 @@ def of(error: Exception) -> ProblemError:  # noqa: C901, PLR0911 - a table
 
 
 def of_store(error: StoreUnavailableError) -> ProblemError:
-    """The problem that says why the store cannot do its work: a type for each reason."""
+    """Build the problem of a store that cannot do its work; each reason has its own type."""
     known = error.trouble is not StoreTrouble.UNREACHABLE
     slug = f"store-{error.trouble}" if known else "unavailable"
     return ProblemError(SLUGS[slug], slug, error.summary, headers={"Retry-After": _RETRY_AFTER})
 
 
 def handle(app: FastAPI) -> None:
-    """Answer every known error of this app as a problem; the request log answers for the others."""
+    """Answer every known error of this application as a problem; the request log answers the others."""
 
-    async def known(request: Request, error: Exception) -> EscapedJSONResponse:
-        problem = of(error)
+    async def answer_known(request: Request, error: Exception) -> EscapedJSONResponse:
+        problem = problem_of(error)
         if (
             isinstance(error, MalformedSignalError) and request.method != "POST"
-        ):  # what came was no field of a body
+        ):  # the fault is in a parameter
             problem.field = _PARAMETER_OF.get(problem.field or "", problem.field)
         return answer(problem)
 
-    async def framework(_: Request, error: Exception) -> EscapedJSONResponse:
+    async def answer_framework(_: Request, error: Exception) -> EscapedJSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
         headers = dict(error.headers or {})
         if headers.get("Allow") == "GET":
@@ -203,11 +203,11 @@ def handle(app: FastAPI) -> None:
             ProblemError(error.status_code, _SLUG_OF[error.status_code], str(error.detail), headers=headers)
         )
 
-    async def invalid(_: Request, error: Exception) -> EscapedJSONResponse:
+    async def answer_invalid(_: Request, error: Exception) -> EscapedJSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
         first = error.errors()[0]
-        named = [str(part) for part in first["loc"][1:]]
-        return answer(malformed(".".join(named) or str(first["loc"][0]), str(first["msg"])))
+        path = [str(part) for part in first["loc"][1:]]
+        return answer(malformed(".".join(path) or str(first["loc"][0]), str(first["msg"])))
 
     for kind in (
         ProblemError,
@@ -223,6 +223,6 @@ def handle(app: FastAPI) -> None:
         OutcomeUnknownError,
         ClientDisconnect,
     ):
-        app.add_exception_handler(kind, known)
-    app.add_exception_handler(HTTPException, framework)
-    app.add_exception_handler(RequestValidationError, invalid)
+        app.add_exception_handler(kind, answer_known)
+    app.add_exception_handler(HTTPException, answer_framework)
+    app.add_exception_handler(RequestValidationError, answer_invalid)

@@ -111,7 +111,7 @@ def test_too_many_that_wait_are_sent_away() -> None:
 
 def test_who_leaves_gives_up_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client is gone, or the request is cancelled."""
-    monkeypatch.setattr("offerlog_infrastructure.http.threads.fair_threads._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("offerlog_infrastructure.http.threads.fair_threads._CHECK_SECONDS", 0.05)
 
     async def gone() -> bool:
         return True

@@ -1,1 +1,1 @@
-"""What happens to every request, whatever its route."""
+"""Middleware: work that is done for every request, whatever its route."""

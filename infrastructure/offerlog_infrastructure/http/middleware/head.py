@@ -1,10 +1,10 @@
-"""HEAD wherever there is GET: the same status and headers, and no body."""
+"""HEAD for every route with GET: the same status and headers, without a body."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """Asks the application as GET would, and keeps the headers of what it answers."""
+    """Answers HEAD with the status and headers of the answer to GET."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -15,13 +15,13 @@ class HeadAsGet:
             await self._app(scope, receive, send)
             return
 
-        async def told(message: Message) -> None:
+        async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await send(message)
-                await send({"type": "http.response.body"})  # a stream sees that nobody listens, and ends
+                await send({"type": "http.response.body"})  # a stream notices the end of its answer, and ends
 
-        asked = {**scope, "method": "GET"}
+        get_scope = {**scope, "method": "GET"}
         try:
-            await self._app(asked, receive, told)
+            await self._app(get_scope, receive, send_head)
         finally:
-            scope.update(asked, method="HEAD")  # the log tells of its route
+            scope.update(get_scope, method="HEAD")  # the log line names its route

@@ -1,4 +1,4 @@
-"""One log line a request, under an id that the caller gets back as X-Request-Id."""
+"""One log line for each request, with an id that the answer repeats as X-Request-Id."""
 
 import logging
 import re
@@ -9,12 +9,12 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from offerlog_infrastructure.http.problems import answer, of
+from offerlog_infrastructure.http.problems import answer, problem_of
 
 _log = logging.getLogger(__name__)
 
-_SANE: Final = re.compile(rb"(?!.*ofl_)[A-Za-z0-9._-]{1,128}")
-"""An id that a caller may choose: it goes into log lines and back, so it is short, plain, and no key."""
+_ACCEPTED_ID: Final = re.compile(rb"(?!.*ofl_)[A-Za-z0-9._-]{1,128}")
+"""An id that a caller may choose. It stands in log lines and answers: it is short and not a key."""
 
 _ROUTINE: Final = frozenset(
     {
@@ -27,11 +27,11 @@ _ROUTINE: Final = frozenset(
         "/metrics",
     }
 )
-"""What is asked all day long: a line for each would cost more than it tells, so they are for `debug`."""
+"""Routes of very many requests. They are logged at `debug`, because a line for each would cost too much."""
 
 
 class RequestLog:
-    """Gives every request an id, notes what became of it, and answers for what nobody else caught."""
+    """Gives every request an id, logs its result, and answers errors that nothing else has caught."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,59 +41,59 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = _id_of(scope)
-        bind_contextvars(request_id=name.decode())  # every line that is logged on its behalf will say so
+        request_id = _find_id(scope)
+        bind_contextvars(request_id=request_id.decode())  # stands in every log line of this request
         began = time.perf_counter()
         status: int | None = None
         failure: Exception | None = None
 
-        async def told(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", name)]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
         try:
-            await self._app(scope, receive, told)
+            await self._app(scope, receive, send_with_id)
         except Exception as error:
             failure = error
             if status is not None:
-                raise  # too late for another answer: the server breaks off the connection
-            await answer(of(error))(scope, receive, told)
+                raise  # the answer has begun: the server closes the connection
+            await answer(problem_of(error))(scope, receive, send_with_id)
         finally:
-            _note(scope, status, time.perf_counter() - began, failure)
+            _log_request(scope, status, time.perf_counter() - began, failure)
 
 
-def path_of(scope: Scope) -> str | None:
-    """The path without what identifies a visitor, as its route has it; None where there is no route."""
+def route_path(scope: Scope) -> str | None:
+    """Return the path as its route has it, without ids of visitors; None without a route."""
     route = getattr(scope.get("route"), "path_format", None)
     if route is None and "endpoint" in scope:
         route = scope.get("root_path") or (None if scope.get("path_params") else scope["path"])
     return route
 
 
-def _id_of(scope: Scope) -> bytes:
+def _find_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE.fullmatch(value):
+        if name == b"x-request-id" and _ACCEPTED_ID.fullmatch(value):
             return bytes(value)
     return secrets.token_hex(16).encode()
 
 
-def _note(scope: Scope, status: int | None, seconds: float, failure: Exception | None) -> None:
-    path = path_of(scope)
-    level = _level(path, status, failure)
+def _log_request(scope: Scope, status: int | None, seconds: float, failure: Exception | None) -> None:
+    path = route_path(scope)
+    level = _log_level(path, status, failure)
     if _log.isEnabledFor(level):
-        told = {
+        fields = {
             "method": scope["method"],
             "path": path,
             "status": status,
             "duration_ms": round(seconds * 1000, 2),
         }
-        _log.log(level, "request", extra=told, exc_info=failure)
+        _log.log(level, "request", extra=fields, exc_info=failure)
 
 
-def _level(path: str | None, status: int | None, failure: Exception | None) -> int:
+def _log_level(path: str | None, status: int | None, failure: Exception | None) -> int:
     if failure is not None:
         return logging.ERROR
     if status is None or status >= 500:  # noqa: PLR2004 - the service's own fault, or its limits

@@ -11,17 +11,21 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-site"),
     (b"cache-control", b"no-store"),
 )
-_OPEN: Final = (
-    (b"cross-origin-resource-policy", b"cross-origin"),  # else browsers report an error for each beacon
+_ANY_ORIGIN: Final = (
+    (
+        b"cross-origin-resource-policy",
+        b"cross-origin",
+    ),  # without it, browsers report an error for each beacon
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
 )
+_SIGNALS_PATH: Final = "/v1/signals"
 
 
 class SecurityHeaders:
-    """Security headers on every answer that has none of its own.
+    """Adds security headers to every answer that does not set them itself.
 
-    Any page may read what becomes of its signals, errors too: whether it may send them, the key says.
+    Any page may read the answers to its signals, errors too. The key decides whether the page may send them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -33,11 +37,11 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
-                named = {name for name, _ in headers}
-                if scope["path"] == "/v1/signals":
-                    headers += _OPEN
-                    named |= {name for name, _ in _OPEN}
-                headers += [header for header in _HEADERS if header[0] not in named]
+                names = {name for name, _ in headers}
+                if scope["path"] == _SIGNALS_PATH:
+                    headers += _ANY_ORIGIN
+                    names |= {name for name, _ in _ANY_ORIGIN}
+                headers += [header for header in _HEADERS if header[0] not in names]
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

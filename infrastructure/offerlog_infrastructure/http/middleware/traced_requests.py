@@ -1,4 +1,4 @@
-"""A span for each request; needs OpenTelemetry, so it is loaded only where requests are traced."""
+"""A span for each request. It needs OpenTelemetry, so it is loaded only if requests are traced."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offerlog_infrastructure.http.middleware.request_log import path_of
+from offerlog_infrastructure.http.middleware.request_log import route_path
 from offerlog_infrastructure.observability.tracing import Tracing
 
 _W3C: Final = TraceContextTextMapPropagator()
@@ -15,9 +15,9 @@ _CARRIED: Final = frozenset({b"traceparent", b"tracestate"})
 
 
 class TracedRequests:
-    """Goes on with the caller's trace, or begins one; attributes as the semantic conventions name them.
+    """Continues the caller's trace, or begins one. Attributes have the names of the semantic conventions.
 
-    The path is its route's, as customer ids stand in paths.
+    The span shows the path of the route, because the path of the request may hold a customer id.
     """
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
@@ -32,33 +32,33 @@ class TracedRequests:
         carried = {
             name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _CARRIED
         }
-        told_of = {"http.request.method": scope["method"]}
+        attributes = {"http.request.method": scope["method"]}
         parent = _W3C.extract(carried, Context())
-        span = self._tracer.start_span(scope["method"], parent, SpanKind.SERVER, told_of)
+        span = self._tracer.start_span(scope["method"], parent, SpanKind.SERVER, attributes)
 
-        async def told(message: Message) -> None:
+        async def send_traced(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _note(span, message)
+                _set_answer(span, message)
             await send(message)
 
         with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
-                await self._app(scope, receive, told)
+                await self._app(scope, receive, send_traced)
             except BaseException as error:
                 span.set_status(StatusCode.ERROR)
                 span.set_attribute("error.type", type(error).__name__)
                 raise
             finally:
-                path = path_of(scope)
+                path = route_path(scope)
                 if path is not None:
                     span.update_name(f"{scope['method']} {path}")
                     span.set_attribute("http.route", path)
 
 
-def _note(span: Span, start: Message) -> None:
+def _set_answer(span: Span, start: Message) -> None:
     status: int = start["status"]
     span.set_attribute("http.response.status_code", status)
-    if status >= 500:  # noqa: PLR2004 - a server's span is in error from there on
+    if status >= 500:  # noqa: PLR2004 - errors of the server, by the semantic conventions
         span.set_status(StatusCode.ERROR)
     for name, value in start.get("headers", ()):
         if name == b"x-request-id":

@@ -1,4 +1,4 @@
-"""Requests that HTTP or common sense does not allow, refused before anything is done for them."""
+"""Check of a request's head, before any work is done for it."""
 
 from typing import Final
 
@@ -12,10 +12,10 @@ _CLOSE: Final = {"Connection": "close"}
 
 
 class WellFormed:
-    """Answers 400 or 431 to a request whose head is not acceptable; passes every other one on.
+    """Answers 400 or 431 to a request whose head is not acceptable.
 
-    HTTP/1.1 asks for exactly one Host (RFC 9112, section 3.2): with two, a proxy and the service may each
-    believe another one. Headers and parameters are looked through many times, so their number is bounded.
+    HTTP/1.1 requires exactly one Host (RFC 9112, section 3.2). With two, a proxy and the service may each use
+    another one. Headers and parameters are searched many times for each request, so their number is bounded.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -23,7 +23,7 @@ class WellFormed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        problem = _problem(scope) if scope["type"] == "http" else None
+        problem = _find_problem(scope) if scope["type"] == "http" else None
         if problem is None:
             await self._app(scope, receive, send)
             return
@@ -31,7 +31,7 @@ class WellFormed:
         await answer(problem)(scope, receive, send)
 
 
-def _problem(scope: Scope) -> ProblemError | None:
+def _find_problem(scope: Scope) -> ProblemError | None:
     headers = scope["headers"]
     if len(headers) > MOST_HEADERS:
         return ProblemError(431, "headers-too-large", f"at most {MOST_HEADERS} headers")

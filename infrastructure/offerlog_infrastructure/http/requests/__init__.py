@@ -1,1 +1,1 @@
-"""What a request says: who asks, the body, parameters, pages and limits."""
+"""Requests: the caller, the body, the parameters and the limits of each."""

@@ -1,8 +1,7 @@
-"""Who is calling, and whether they may: keys in the Authorization header, roles, origins."""
+"""Callers and their rights: keys in the Authorization header, sessions, roles, origins."""
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Annotated, Any, Final
 
@@ -18,14 +17,15 @@ from offerlog_infrastructure.http.state import set_key, state_of
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 _CHECK_SECONDS: Final = 1.0
-"""How often an upload looks whether its key is still good."""
+"""Seconds between two checks of the key of an upload."""
 
 
 async def find_key(request: Request, text: str | None) -> Key:
-    """Return the good key with this text.
+    """Return the valid key with this text.
 
     Raises:
-        Problem: 401 where there is none.
+        ProblemError: 401, no valid key has this text; 429, this peer has sent too many unknown keys.
+        StoreUnavailableError: The store cannot be reached.
     """
     if not text:
         raise _unauthorized("a key is needed: Authorization: Bearer ofl_...")
@@ -36,14 +36,14 @@ async def find_key(request: Request, text: str | None) -> Key:
 
 
 async def find_caller(request: Request) -> Key:
-    """Return the key of the Authorization header or, for reading, of a dashboard's session.
+    """Return the key of the Authorization header or, for reading, of a session of the dashboard.
 
     Raises:
-        Problem: 401 where there is none, or it is not good any more.
+        ProblemError: 401, the request has no key, or its key is not valid any more.
     """
     text = bearer(request)
-    if text is None and request.method == "GET":  # reading is all that a dashboard's cookie is good for
-        key: Key | None = await state_of(request).sessions.key_of_cookie(request)
+    if text is None and request.method == "GET":  # a cookie of the dashboard allows reading only
+        key = await state_of(request).sessions.key_of_cookie(request)
         if key is not None:
             return key
     return await find_key(request, text)
@@ -52,46 +52,46 @@ async def find_caller(request: Request) -> Key:
 async def is_still_allowed(request: Request) -> bool:
     """Return False once the key of a reader has been revoked or its session has ended.
 
-    A look counts as use of the session, so an open page keeps it for as long as sessions may live.
+    A check counts as a use of the session, so an open page keeps its session alive.
     """
     try:
         await find_caller(request)
     except ProblemError as problem:
-        return problem.status != 401  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
+        return problem.status != 401  # noqa: PLR2004 - Unauthorized; any other problem is temporary, and the key is checked again
     except StoreUnavailableError:
         return True
     return True
 
 
 async def check_still_good(request: Request, text: str | None = None) -> None:
-    """Look again at the key that a request came with.
+    """Check again that the key of a request is valid.
 
     Args:
-        request: Whose key.
-        text: The key, where it did not come in the Authorization header.
+        request: The request.
+        text: Text of the key; None for the key in the Authorization header.
 
     Raises:
-        Problem: 401 where it has been revoked meanwhile.
+        ProblemError: 401, the key has been revoked since.
     """
-    # Without the store nothing can be recorded either, until the writer or the next look finds it again.
+    # While the store is unavailable nothing is recorded, and the next check finds a revoked key.
     with suppress(StoreUnavailableError):
         try:
             await find_key(request, text or bearer(request))
         except ProblemError as problem:
-            if problem.status != 401:  # noqa: PLR2004 - Unauthorized; what cannot be looked up now is looked up again
+            if problem.status != 401:  # noqa: PLR2004 - Unauthorized; any other problem is temporary, and the key is checked again
                 return
             detail = (
                 "this key has been revoked while the body was coming: NDJSON is recorded up to here, and"
                 " nothing of any other body"
             )
-            headers = {**_CHALLENGE, "Connection": "close"}  # the rest of the body is not waited for
+            headers = {**_CHALLENGE, "Connection": "close"}  # the rest of the body is not read
             raise ProblemError(401, "unauthorized", detail, headers=headers) from None
 
 
 def while_key_is_good(request: Request) -> Request:
-    """Return the same request, whose body ends with 401 within seconds once its key has been revoked.
+    """Return the same request, but its body ends with 401 within seconds after its key has been revoked.
 
-    An upload may go on for hours, and nothing may come of it for a minute: the key is looked at every second.
+    An upload may take hours and may pause for a minute, so its key is checked every second.
     """
     checked = time.monotonic()
 
@@ -117,16 +117,16 @@ def _unauthorized(detail: str) -> ProblemError:
 
 
 def bearer(request: Request) -> str | None:
-    """The key's text in the Authorization header."""
+    """Return the text of the key in the Authorization header; None without one."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     return text.strip() if scheme.lower() == "bearer" else None
 
 
 def check_role(key: Key, *roles: Role) -> Key:
-    """Let a key through that has one of these roles, or is an admin's.
+    """Return the key if it has one of these roles or the role admin.
 
     Raises:
-        Problem: It has not.
+        ProblemError: 403, the key has another role.
     """
     if key.role is not Role.ADMIN and key.role not in roles:
         needed = " or ".join(role.value for role in (*roles, Role.ADMIN))
@@ -137,10 +137,10 @@ def check_role(key: Key, *roles: Role) -> Key:
 
 
 def check_origin(key: Key, request: Request) -> None:
-    """Hold a key to the web origins that it was made for.
+    """Check that a browser uses a key from an origin that the key was made for.
 
     Raises:
-        Problem: A browser uses it from elsewhere.
+        ProblemError: 403, the request comes from another origin.
     """
     origin = request.headers.get("origin")
     if origin is not None and key.origins and origin not in key.origins:
@@ -148,7 +148,7 @@ def check_origin(key: Key, request: Request) -> None:
 
 
 def allowed(*roles: Role) -> Any:
-    """A dependency: the caller's key, which must have one of these roles or be an admin's."""
+    """Build a dependency: the caller's key, which must have one of these roles or the role admin."""
 
     async def check(request: Request) -> Key:
         key = check_role(await find_caller(request), *roles)
@@ -156,15 +156,14 @@ def allowed(*roles: Role) -> Any:
         set_key(request, key)
         return key
 
-    checked: Callable[[Request], Coroutine[Any, Any, Key]] = check
-    return Depends(checked)
+    return Depends(check)
 
 
 Writer = Annotated[Key, allowed(Role.SERVICE)]
-"""Signals, offers."""
+"""Key that may send signals and make offers."""
 
 Reader = Annotated[Key, allowed(Role.SERVICE, Role.REPORTER)]
-"""Look-ups and explanations."""
+"""Key that may look up suppressions and explain decisions."""
 
 Reporter = Annotated[Key, allowed(Role.REPORTER)]
-"""Reports and operations."""
+"""Key that may read reports and the state of the service."""

@@ -1,4 +1,4 @@
-"""Memory for bodies that have come in part: bounded for all of them, and for those of one peer."""
+"""Memory of partly received bodies: bounded for all of them, and for those of one peer."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,18 +9,19 @@ from offerlog_infrastructure.http.peers import TrustedProxies, peer_of_address
 from offerlog_infrastructure.http.problems import ProblemError
 
 FREE_BYTES: Final = 64 << 10
-"""What every body may hold; the cap on connections bounds it for all of them."""
+"""Bytes of each body that do not count; the limit on connections bounds their sum."""
 
 MOST_BYTES: Final = 256 << 20
 MOST_BYTES_OF_PEER: Final = 64 << 20
+"""Most bytes that count, of all bodies and of one peer's."""
 
 
 class HeldBody:
-    """What is held of one body.
+    """Memory of one body.
 
     Args:
-        bodies: All of them.
-        peer: Who sends it; None for a proxy, which sends for many.
+        bodies: All bodies.
+        peer: The sender; None for a proxy, which sends for many.
     """
 
     def __init__(self, bodies: "HeldBodies", peer: str | None) -> None:
@@ -29,29 +30,29 @@ class HeldBody:
         self._size = 0
 
     def grow(self, size: int) -> None:
-        """Hold more.
+        """Count more bytes of this body.
 
         Args:
-            size: Bytes.
+            size: Number of bytes.
 
         Raises:
-            Problem: All bodies together, or those of this peer, hold too much.
+            ProblemError: 503, all bodies together, or those of this peer, take up too much memory.
         """
         before = max(self._size - FREE_BYTES, 0)
         self._size += size
         self._bodies.take(self._peer, max(self._size - FREE_BYTES, 0) - before)
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Count the body out."""
         self._bodies.give_back(self._peer, max(self._size - FREE_BYTES, 0))
         self._size = 0
 
 
 class HeldBodies:
-    """Counts the bytes of all bodies that are read as a whole and have not come to their end.
+    """Counts the bytes of all bodies that are read as a whole and are not complete.
 
     Args:
-        proxies: Peers that send for many others, and so are bounded by the whole alone.
+        proxies: Peers that send for many others. Only the bound on all bodies applies to them.
     """
 
     def __init__(self, proxies: TrustedProxies) -> None:
@@ -61,7 +62,7 @@ class HeldBodies:
 
     @contextmanager
     def holding(self, host: str | None) -> Iterator[HeldBody]:
-        """One body, while it is read."""
+        """Count one body while the block reads it."""
         peer = None if host is None or host in self._proxies else peer_of_address(host)
         body = HeldBody(self, peer)
         try:
@@ -73,7 +74,7 @@ class HeldBodies:
         """Count bytes of a peer in.
 
         Raises:
-            Problem: It is too much. The bytes are counted all the same, until they are given back.
+            ProblemError: 503, the sum is too large. The bytes count all the same, until `give_back`.
         """
         self._all += size
         if peer is not None:

@@ -1,6 +1,6 @@
-"""Parameters of several routes, with the schemas that the document shows.
+"""Parameters of several routes, with the schemas that the OpenAPI document shows.
 
-What each may hold is judged where it is read, by the rules that the command line has too; here it is told.
+The schemas only describe. The application checks the values, by the rules that the command line has too.
 """
 
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from offerlog_infrastructure.presentation.json_types import NAME_LENGTHS, UUID_F
 
 
 class _AnyText(StringConvertor):
-    """Any text in a path, line feeds and slashes too; the framework's own `path` ends at a line feed."""
+    """Any text in a path, with line feeds and slashes; the framework's own `path` ends at a line feed."""
 
     regex = r"[\s\S]*"
 
@@ -35,26 +35,27 @@ Limit = Annotated[int, Query(ge=1, le=10_000, description="The most rows of a pa
 
 
 def cursor_of_page(listing: str) -> Any:
-    """Where a page of this list goes on; the format is this list's own."""
-    told = "`next_cursor` of the page before."
-    return Query(description=told, json_schema_extra={"format": f"{listing}-cursor"})
+    """Build a cursor parameter; each list has its own format."""
+    return Query(
+        description="`next_cursor` of the page before.", json_schema_extra={"format": f"{listing}-cursor"}
+    )
 
 
 def calendar_time(name: str, description: str) -> Any:
-    """A date or time of a report, on a quarter of an hour."""
+    """Build a parameter for a date or time of a report, on a quarter-hour."""
     return Query(alias=name, description=description, json_schema_extra={"format": "calendar-time"})
 
 
 def zone_of_calendar(name: str, description: str) -> Any:
-    """A time zone's IANA name."""
+    """Build a parameter for the IANA name of a time zone."""
     return Query(alias=name, description=description, json_schema_extra={"format": "time-zone"})
 
 
 def only_maps(description: str) -> Any:
-    """Action maps' ids."""
+    """Build a parameter for ids of action maps."""
     return Query(description=description, json_schema_extra={"items": {"type": "string"} | _UUID})
 
 
 def moment_of(description: str) -> Any:
-    """An instant."""
+    """Build a parameter for an instant."""
     return Query(description=description, json_schema_extra={"format": "date-time"})

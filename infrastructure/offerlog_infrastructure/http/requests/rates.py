@@ -1,4 +1,4 @@
-"""How much one caller may ask for: buckets of tokens, and the peer address that a request comes from."""
+"""Rate limits: buckets of tokens, for each caller."""
 
 import time
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from typing import Final
 from offerlog_infrastructure.http.problems import ProblemError
 
 _MOST_BUCKETS: Final = 10_000
-"""Buckets that are remembered; beyond that the one unused longest is forgotten, and so full again."""
+"""Most buckets in memory. Beyond them the one unused longest is dropped, so that it is full again."""
 
 
 @dataclass(slots=True)
@@ -23,9 +23,9 @@ class TokenBuckets:
     """One bucket of tokens for each caller, in bounded memory.
 
     Args:
-        per_second: Tokens that come back each second.
-        burst: Tokens that a full bucket holds.
-        debt: How far below zero `charge` may take a bucket.
+        per_second: Tokens that are added each second.
+        burst: Tokens of a full bucket.
+        debt: Most tokens that `charge` may take below zero.
     """
 
     def __init__(self, per_second: float, burst: float, *, debt: float = 0.0) -> None:
@@ -38,16 +38,16 @@ class TokenBuckets:
         return len(self._buckets)
 
     def left(self, caller: Hashable) -> float:
-        """Return how many tokens this caller has now."""
+        """Return the number of tokens that this caller has now."""
         bucket = self._buckets.get(caller)
         return self.burst if bucket is None else self._filled(bucket, time.monotonic())
 
     def wait(self, caller: Hashable, count: float = 1.0) -> float:
-        """Return the seconds until this caller has so many tokens; 0 where it has."""
+        """Return the seconds until this caller has so many tokens; 0 if it has them now."""
         return max(0.0, (count - self.left(caller)) / self.per_second)
 
     def take(self, caller: Hashable, count: float = 1.0) -> bool:
-        """Take tokens; False, and nothing taken, where there are not enough."""
+        """Take tokens and return True; if there are not enough, take none and return False."""
         bucket = self._bucket(caller)
         if bucket.left < count:
             return False
@@ -55,7 +55,7 @@ class TokenBuckets:
         return True
 
     def charge(self, caller: Hashable, count: float) -> None:
-        """Take tokens also where there are not enough: what has been done is paid for later."""
+        """Take tokens even if there are not enough, for work that has been done already."""
         bucket = self._bucket(caller)
         bucket.left = max(bucket.left - count, -self._debt)
 
@@ -76,20 +76,20 @@ class TokenBuckets:
 
 
 def rate_limited(detail: str, wait: float) -> ProblemError:
-    """Build the answer 429, with the seconds to wait."""
+    """Build the problem 429, with the seconds to wait."""
     return ProblemError(429, "rate-limited", detail, headers={"Retry-After": str(max(1, ceil(wait)))})
 
 
 class WidgetRates:
-    """Rates of widget keys: one bucket a key, and one for each peer address that uses it.
+    """Rates of widget keys: one bucket for each key, and one for each peer address that uses it.
 
-    A widget key is public. One peer that floods it must not use up what the site's visitors share, so:
-    a peer has far less than the key has; and while the key's bucket is less than half full, a peer that has
-    used up half of its own bucket waits, and others go on.
+    A widget key is public, and all visitors of a site share its rate. So that one peer cannot use it up, a
+    peer has a far lower rate than the key. While the key's bucket is less than half full, a peer that has
+    used half of its own bucket waits.
 
     Args:
-        per_second: Requests a second of one key; twice as many at once.
-        peer_per_second: Requests a second of one key from one peer; four times as many at once.
+        per_second: Requests per second of one key; a burst may have twice as many.
+        peer_per_second: Requests per second of one key from one peer; a burst may have four times as many.
     """
 
     def __init__(self, per_second: float, peer_per_second: float) -> None:
@@ -101,13 +101,13 @@ class WidgetRates:
         """Take a token for one request.
 
         Raises:
-            Problem: 429 with the seconds to wait.
+            ProblemError: 429, with the seconds to wait.
         """
         caller = key_id, peer
         if wait := self._peers.wait(caller):
             raise rate_limited("too many requests with this key from this address", wait)
-        scarce = self._keys.left(key_id) < self._keys.burst / 2
-        if scarce and self._peers.left(caller) < self._peers.burst / 2:
+        is_scarce = self._keys.left(key_id) < self._keys.burst / 2
+        if is_scarce and self._peers.left(caller) < self._peers.burst / 2:
             half = self._peers.wait(caller, self._peers.burst / 2)
             raise rate_limited("too many requests with this key", half)
         if not self._keys.take(key_id):
@@ -115,5 +115,5 @@ class WidgetRates:
         self._peers.take(caller)
 
     def charge(self, key_id: str, peer: str, lines: int) -> None:
-        """Charge a peer for lines that were refused for what they say: each costs as much as a request."""
+        """Charge a peer for lines that were refused by their content: each costs as much as a request."""
         self._peers.charge((key_id, peer), lines)

@@ -1,4 +1,4 @@
-"""Sessions of the dashboard: a cookie that stands for a key, held in this process alone."""
+"""Sessions of the dashboard: a cookie stands for a key, in the memory of this process only."""
 
 import secrets
 import time
@@ -13,7 +13,7 @@ from offerlog_infrastructure.http.requests.key_checks import KeyChecks
 from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limited
 
 COOKIE: Final = "offerlog_session"
-"""The cookie's name where the host is loopback; `__Host-` stands before it everywhere else."""
+"""Name of the cookie on a loopback host; on any other host it has the prefix `__Host-`."""
 
 SESSION_SECONDS: Final = 12 * 3_600
 IDLE_SECONDS: Final = 2 * 3_600
@@ -26,13 +26,13 @@ _LOOPBACK: Final = frozenset({"localhost", "::1"})
 
 @dataclass(slots=True)
 class Session:
-    """What a cookie stands for. The key's text is not kept.
+    """Session that a cookie stands for. It does not keep the text of its key.
 
     Attributes:
-        key_id: The key that logged in; looked up at each use, so that a revoked key ends its sessions.
-        csrf: The token that a form of the dashboard carries.
-        until: When it ends (monotonic seconds).
-        used: When it was last used (monotonic seconds).
+        key_id: The key that logged in. It is looked up at each use, so that a revoked key ends its sessions.
+        csrf: The token that forms of the dashboard carry.
+        until: End of the session, in monotonic seconds.
+        used: Last use, in monotonic seconds.
     """
 
     key_id: str
@@ -42,10 +42,10 @@ class Session:
 
 
 class Sessions:
-    """The open sessions; a restart ends them.
+    """The open sessions. A restart ends them.
 
     Args:
-        checks: Looks the sessions' keys up.
+        checks: Looks up the keys of sessions.
     """
 
     def __init__(self, checks: KeyChecks) -> None:
@@ -57,10 +57,10 @@ class Sessions:
         return len(self._open)
 
     async def key_to_log_in(self, request: Request, text: str) -> Key | None:
-        """Return the good key with the text that somebody logs in with, None where there is none.
+        """Return the valid key with the text of a log-in; None if no valid key has it.
 
         Raises:
-            Problem: 429 where this peer has tried too often.
+            ProblemError: 429, this peer has tried too often.
         """
         peer = peer_of(request)
         if not self._log_ins.take(peer):
@@ -68,7 +68,7 @@ class Sessions:
         return await self._checks.by_text(text, peer) if text else None
 
     def open(self, key: Key) -> str:
-        """Begin one and return the cookie's value; beyond 20 sessions of one key its oldest one ends."""
+        """Begin a session, and return its cookie's value; a key's oldest session ends if it has 20."""
         now = time.monotonic()
         self._open = {name: one for name, one in self._open.items() if _is_alive(one, now)}
         of_key = [name for name, one in self._open.items() if one.key_id == key.id]
@@ -84,22 +84,22 @@ class Sessions:
         """End the session of this request's cookie."""
         self._open.pop(_cookie_value(request), None)
 
-    async def of(self, request: Request) -> tuple[Key, Session] | None:
-        """Return the key and session of this request's cookie; None where nobody is logged in any more.
+    async def find(self, request: Request) -> tuple[Key, Session] | None:
+        """Return the key and session of this request's cookie; None if the session or key is not valid.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        session = self._find(_cookie_value(request))
+        session = self._find_by_name(_cookie_value(request))
         key = None if session is None else await self._checks.by_id(session.key_id)
         return None if session is None or key is None else (key, session)
 
     async def key_of_cookie(self, request: Request) -> Key | None:
-        """Return the good key that this request's cookie stands for."""
-        found = await self.of(request)
+        """Return the valid key of this request's cookie; None without one."""
+        found = await self.find(request)
         return None if found is None else found[0]
 
-    def _find(self, name: str) -> Session | None:
+    def _find_by_name(self, name: str) -> Session | None:
         session, now = self._open.get(name), time.monotonic()
         if session is None or not _is_alive(session, now):
             return None
@@ -108,7 +108,7 @@ class Sessions:
 
 
 def set_cookie(answer: Response, request: Request, value: str) -> None:
-    """Give the browser its session: over TLS only, unless the host is loopback."""
+    """Set the cookie of a session: over TLS only, unless the host is loopback."""
     is_loopback = _is_loopback(request)
     answer.set_cookie(
         _cookie_name(request),
@@ -122,14 +122,14 @@ def set_cookie(answer: Response, request: Request, value: str) -> None:
 
 
 def delete_cookie(answer: Response, request: Request) -> None:
-    """Take the browser's session away."""
+    """Delete the cookie of a session."""
     answer.delete_cookie(
         _cookie_name(request), path="/", secure=not _is_loopback(request), httponly=True, samesite="strict"
     )
 
 
-def keeps_no_cookie(request: Request) -> bool:
-    """Whether a browser drops the session's cookie: it came without TLS, and not from this machine."""
+def cannot_keep_cookie(request: Request) -> bool:
+    """Return whether a browser drops the cookie: without TLS it keeps cookies of loopback hosts only."""
     return request.url.scheme != "https" and not _is_loopback(request)
 
 

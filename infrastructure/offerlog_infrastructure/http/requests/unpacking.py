@@ -7,51 +7,52 @@ from typing import Final
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 
 PIECE: Final = 1 << 16
-"""The most bytes that one step gives."""
+"""Most bytes that one step yields."""
 
 FREE_BYTES: Final = 1 << 20
-"""Unpacked bytes for which the ratio does not count."""
+"""Unpacked bytes to which the ratio does not apply."""
 
 MOST_RATIO: Final = 100
-"""Unpacked bytes for each byte sent, beyond the free ones: ten times what signals come to."""
+"""Most unpacked bytes for each packed byte, beyond the free ones: ten times the ratio of signals."""
 
 _MOST_EMPTY_MEMBERS: Final = 16
 _SLICE: Final = 4 << 10
+"""Packed bytes that are unpacked in one step."""
 
 
 class Unpacker:
     """Unpacks one gzip body, of one or several members.
 
     Attributes:
-        unpacked: Bytes given so far.
-        sent: Bytes taken so far.
+        unpacked: Bytes yielded so far.
+        packed: Bytes read so far.
     """
 
     def __init__(self) -> None:
-        self.sent = self.unpacked = 0
+        self.packed = self.unpacked = 0
         self._member = zlib.decompressobj(wbits=31)
-        self._of_member = 0
+        self._member_bytes = 0
         self._empty_members = 0
 
     def unpack(self, chunk: bytes) -> Iterator[bytes]:
-        """Unpack what came, step by step; a step may give nothing.
+        """Unpack a chunk step by step; a step may yield no bytes.
 
         Raises:
-            Problem: It is not gzip, or unpacks to more than is allowed.
+            ProblemError: 400, the body is not gzip; 413, it unpacks to too many bytes.
         """
         for at in range(0, len(chunk), _SLICE):
             data = chunk[at : at + _SLICE]
-            self.sent += len(data)
+            self.packed += len(data)
             try:
                 yield from self._steps(data)
             except zlib.error as error:
                 raise malformed("Content-Encoding", f"the body is not gzip: {error}") from None
 
     def finish(self) -> None:
-        """Check that nothing is missing.
+        """Check that the body is complete.
 
         Raises:
-            Problem: The body ends in the middle of a member.
+            ProblemError: 400, the body ends within a member.
         """
         if not self._member.eof:
             raise malformed("Content-Encoding", "the gzip body breaks off")
@@ -68,16 +69,16 @@ class Unpacker:
                 return
 
     def _begin_member(self) -> None:
-        if not self._of_member:
+        if not self._member_bytes:
             self._empty_members += 1
             if self._empty_members > _MOST_EMPTY_MEMBERS:
                 raise malformed("Content-Encoding", "too many gzip members that hold nothing")
-        self._member, self._of_member = zlib.decompressobj(wbits=31), 0
+        self._member, self._member_bytes = zlib.decompressobj(wbits=31), 0
 
     def _count(self, size: int) -> None:
-        self._of_member += size
+        self._member_bytes += size
         self.unpacked += size
-        if self.unpacked > FREE_BYTES + MOST_RATIO * self.sent:
+        if self.unpacked > FREE_BYTES + MOST_RATIO * self.packed:
             raise ProblemError(
                 413,
                 "payload-too-large",

@@ -1,4 +1,4 @@
-"""URLs that could be read in two ways, or say what nobody reads, are refused."""
+"""Check of URLs: those that can be read in two ways, or have unknown parameters, are refused."""
 
 from collections import Counter
 from typing import Final
@@ -11,16 +11,16 @@ from offerlog_infrastructure.http.problems import ProblemError, malformed
 _REPEATED: Final = frozenset({"action_map"})
 
 
-async def said_plainly(request: Request) -> None:
-    """A dependency: hold the URL to UTF-8, and its query to parameters of this route, each given once.
+async def check_url(request: Request) -> None:
+    """Check, as a dependency, that the URL is UTF-8 and that its query has known parameters, each once.
 
-    Bytes that are no text would all be read as one and the same visitor. A parameter that nobody reads is one
-    misspelt: without its `customer_id_type`, say, a look-up would answer for someone else.
+    Different bytes that are not UTF-8 would all name the same visitor. An unknown parameter is often a
+    misspelt one: without its `customer_id_type`, for example, a look-up would answer for another visitor.
 
     Raises:
-        Problem: It is not so.
+        ProblemError: 400, the URL is not of this form; 404, the path ends with a line feed.
     """
-    if request.scope["path"].endswith("\n"):  # the framework's routes match a line feed at the end as well
+    if request.scope["path"].endswith("\n"):  # the framework's routes ignore a line feed at the end
         raise ProblemError(404, "not-found", "Not Found")
     query: bytes = request.scope["query_string"]
     for part in (request.scope.get("raw_path", b""), query):

@@ -1,7 +1,7 @@
-"""How many new action maps widget keys may bring up: a public key must not fill an organization's reports.
+"""Bound on new action maps in signals with widget keys: a public key must not fill an organization's reports.
 
-A map is known once the organization has events of it, whoever sent them. So a site that announces more maps
-than this sends the first signal of each with a service key.
+A map is known once the organization has events of it, with whatever key they were sent. A site with more new
+maps than the bound sends the first signal of each map with a service key.
 """
 
 import json
@@ -17,27 +17,30 @@ from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limit
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 _MOST_REMEMBERED: Final = 50_000
+"""Most known maps in memory."""
+
 _HOUR: Final = 3_600
 _SHARE_OF_A_PEER: Final = 0.2
+"""Part of an organization's new maps that one peer address may name."""
 
 
-class _Mapped(msgspec.Struct, rename="camel"):
-    """Where a signal names its action map, in either wire form; anything may stand there."""
+class _MapFields(msgspec.Struct, rename="camel"):
+    """The fields that may hold a signal's action map, in either wire form, with values of any type."""
 
     action_map_id: Any = None
     web_action_event: Any = None
 
 
-_decode = msgspec.json.Decoder(_Mapped).decode
+_decode = msgspec.json.Decoder(_MapFields).decode
 
 
 class WidgetMaps:
-    """Counts the action maps that widget keys bring up, by organization and by peer address.
+    """Counts the new action maps in signals with widget keys, by organization and by peer address.
 
     Args:
-        known: Returns which maps an organization has events of; reads the store.
-        threads: Threads for that, shared by organization.
-        an_hour: New maps an hour in one organization; one peer address may bring up a fifth of them.
+        known: Returns those of the maps that the organization has events of; it reads the store.
+        threads: Threads for these reads, shared by organization.
+        an_hour: Most new maps in an hour of one organization; one peer address may name a fifth of them.
     """
 
     def __init__(
@@ -51,18 +54,18 @@ class WidgetMaps:
         self._peers = TokenBuckets(a_peers / _HOUR, a_peers)
 
     async def admit(self, organization: str, peer: str, signals: Iterable[bytes]) -> None:
-        """Let signals through unless they bring up too many new maps.
+        """Admit signals unless they name too many new maps.
 
         Raises:
-            Problem: 429; none of the signals may be recorded.
+            ProblemError: 429, none of the signals may be recorded.
             StoreUnavailableError: The store cannot be reached.
         """
-        asked = {one for signal in signals for one in _maps_of(signal)}
-        unknown = [one for one in asked if (organization, one) not in self._remembered]
+        named = {one for signal in signals for one in _find_maps(signal)}
+        unknown = [one for one in named if (organization, one) not in self._remembered]
         if unknown:
-            found = await self._threads.run(organization, lambda: self._known(organization, unknown))
-            self._count(organization, peer, len(unknown) - len(found))
-        for one in asked:
+            known = await self._threads.run(organization, lambda: self._known(organization, unknown))
+            self._count(organization, peer, len(unknown) - len(known))
+        for one in named:
             self._remembered[organization, one] = None
             self._remembered.move_to_end((organization, one))
         while len(self._remembered) > _MOST_REMEMBERED:
@@ -81,15 +84,15 @@ class WidgetMaps:
         self._peers.charge((organization, peer), new)
 
 
-def _maps_of(signal: bytes) -> Iterator[str]:
-    """Yield the action maps that a signal names; one that names none is refused anyway."""
+def _find_maps(signal: bytes) -> Iterator[str]:
+    """Yield the action maps that a signal names. A signal without one is refused later."""
     try:
-        mapped = _decode(signal)
+        fields = _decode(signal)
     except (msgspec.MsgspecError, RecursionError):
-        mapped = _decoded_slowly(signal)
-    named = [mapped.action_map_id]
-    if isinstance(mapped.web_action_event, dict):
-        action_map = mapped.web_action_event.get("actionMap")
+        fields = _decode_slowly(signal)
+    named = [fields.action_map_id]
+    if isinstance(fields.web_action_event, dict):
+        action_map = fields.web_action_event.get("actionMap")
         named.append(action_map.get("id") if isinstance(action_map, dict) else None)
     for one in named:
         if isinstance(one, str):
@@ -97,12 +100,12 @@ def _maps_of(signal: bytes) -> Iterator[str]:
                 yield str(UUID(one))
 
 
-def _decoded_slowly(signal: bytes) -> _Mapped:
-    """Decode what is not quite JSON, such as NaN, but is read as a signal all the same."""
+def _decode_slowly(signal: bytes) -> _MapFields:
+    """Decode a signal that is not strict JSON, with NaN for example, but that the domain reads."""
     try:
-        told = json.loads(signal)
+        document = json.loads(signal)
     except (ValueError, RecursionError):
-        return _Mapped()
-    return (
-        _Mapped(told.get("actionMapId"), told.get("webActionEvent")) if isinstance(told, dict) else _Mapped()
-    )
+        return _MapFields()
+    if not isinstance(document, dict):
+        return _MapFields()
+    return _MapFields(document.get("actionMapId"), document.get("webActionEvent"))

@@ -1,4 +1,4 @@
-"""The dashboard's pages: logging in by key, and templates whose scripts ask the API."""
+"""Pages of the dashboard: log-in with a key, and templates whose scripts call the API."""
 
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.problems import ProblemError, of_store
 from offerlog_infrastructure.http.requests.bodies import read_form
-from offerlog_infrastructure.http.requests.sessions import delete_cookie, keeps_no_cookie, set_cookie
+from offerlog_infrastructure.http.requests.sessions import cannot_keep_cookie, delete_cookie, set_cookie
 from offerlog_infrastructure.http.state import state_of
 
 router = APIRouter(include_in_schema=False)
@@ -23,10 +23,11 @@ _POLICY: Final = {
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
-    "Referrer-Policy": "same-origin",  # a form's Origin would be sent as null else
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send a form's Origin as null
 }
 PAGES: Final = {"": "report", "visitors": "visitors", "health": "health"}
-"""Path and template of each page behind the log-in."""
+"""Path and template of each page that needs a log-in."""
+
 _NEEDS_TLS: Final = (
     "Logging in needs HTTPS: over plain HTTP a browser keeps no session, except on this machine itself."
     " Put a reverse proxy with TLS before the service, have it send X-Forwarded-Proto, and name its address"
@@ -34,44 +35,46 @@ _NEEDS_TLS: Final = (
 )
 
 
-def _page(request: Request, template: str, status: int = 200, **told: object) -> Response:
-    return _TEMPLATES.TemplateResponse(request, f"{template}.html", told, status, _POLICY)
+def _render(request: Request, template: str, status: int = 200, **values: object) -> Response:
+    return _TEMPLATES.TemplateResponse(request, f"{template}.html", values, status, _POLICY)
 
 
 @router.get("/")
 @router.get("/visitors")
 @router.get("/health")
 async def page(request: Request) -> Response:
-    """A page, or the log-in where nobody is logged in; without the store, the reason."""
+    """Answer with a page; without a session with the log-in, without the store with the reason."""
     try:
-        found = await state_of(request).sessions.of(request)
+        found = await state_of(request).sessions.find(request)
     except StoreUnavailableError as error:
-        status, here = of_store(error).status, _with_query(request.url.path, request.url.query)
-        return _page(request, "trouble", status, page=here, reason=error.summary)
+        status, page_here = of_store(error).status, _with_query(request.url.path, request.url.query)
+        return _render(request, "trouble", status, page=page_here, reason=error.summary)
     if found is None:
-        return _page(request, "login", page=_with_query(request.url.path, request.url.query))
+        return _render(request, "login", page=_with_query(request.url.path, request.url.query))
     key, session = found
     name = PAGES[request.url.path.strip("/")]
-    return _page(
+    return _render(
         request, name, organization=key.organization, role=key.role.value, csrf=session.csrf, name=name
     )
 
 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
-    """Exchange a key for a session; the key itself goes no further."""
-    _same_origin(request)
+    """Exchange a key for a session; the key itself is not kept."""
+    _check_origin(request)
     fields = await read_form(request)
-    text, wanted = fields.get("key", ""), _one_of_ours(fields.get("page", "/"))
-    if keeps_no_cookie(request):
-        return _page(request, "login", 403, page=wanted, wrong=_NEEDS_TLS)
+    text, target = fields.get("key", ""), _check_page(fields.get("page", "/"))
+    if cannot_keep_cookie(request):
+        return _render(request, "login", 403, page=target, wrong=_NEEDS_TLS)
     key = await state_of(request).sessions.key_to_log_in(request, text.strip())
     if key is None:
-        return _page(request, "login", 401, page=wanted, wrong="This key is not known, or has been revoked.")
+        return _render(
+            request, "login", 401, page=target, wrong="This key is not known, or has been revoked."
+        )
     if key.role not in {Role.REPORTER, Role.ADMIN}:
         wrong = f"A {key.role} key opens no reports: use a reporter or admin key."
-        return _page(request, "login", 403, page=wanted, wrong=wrong)
-    answer = RedirectResponse(wanted, 303)
+        return _render(request, "login", 403, page=target, wrong=wrong)
+    answer = RedirectResponse(target, 303)
     set_cookie(answer, request, state_of(request).sessions.open(key))
     return answer
 
@@ -79,8 +82,8 @@ async def log_in(request: Request) -> Response:
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
     """End the session."""
-    _same_origin(request)
-    found = await state_of(request).sessions.of(request)
+    _check_origin(request)
+    found = await state_of(request).sessions.find(request)
     if found is not None:
         if (await read_form(request)).get("csrf") != found[1].csrf:
             raise ProblemError(403, "forbidden", "this form is not from a page of ours; load the page again")
@@ -94,17 +97,17 @@ def _with_query(path: str, query: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _one_of_ours(page: str) -> str:
-    """A page behind the log-in, with what is asked of it; the first one for anything else."""
+def _check_page(page: str) -> str:
+    """Return a page of the dashboard with its query; the first page in place of anything else."""
     path, _, query = page.partition("?")
     return _with_query(path, query) if path.removeprefix("/") in PAGES and path.startswith("/") else "/"
 
 
-def _same_origin(request: Request) -> None:
+def _check_origin(request: Request) -> None:
     """Refuse a form that another site has sent.
 
     Raises:
-        Problem: It comes from elsewhere.
+        ProblemError: 403, the form comes from another site.
     """
     origin, host = request.headers.get("origin"), request.headers.get("host", "")
     if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:

@@ -16,7 +16,7 @@ from offerlog_infrastructure.http.requests.parameters import (
     Limit,
     cursor_of_page,
 )
-from offerlog_infrastructure.http.requests.urls import said_plainly
+from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse, encode_escaped
 from offerlog_infrastructure.http.responses.pages import (
     accepts_lines,
@@ -35,7 +35,7 @@ from offerlog_infrastructure.presentation.documents import (
     describe_suppression,
 )
 
-router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
+router = APIRouter(tags=["offers"], dependencies=[Depends(check_url)])
 
 
 @router.post("/v1/offers", operation_id="makeOffer", summary="Ask to make an offer, and record it")

@@ -33,7 +33,7 @@ from offerlog_infrastructure.http.requests.parameters import (
     only_maps,
     zone_of_calendar,
 )
-from offerlog_infrastructure.http.requests.urls import said_plainly
+from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse, encode_escaped
 from offerlog_infrastructure.http.responses.pages import (
     accepts_lines,
@@ -57,7 +57,7 @@ from offerlog_infrastructure.presentation.documents import (
     tabulate_report,
 )
 
-router = APIRouter(tags=["reports"], dependencies=[Depends(said_plainly)])
+router = APIRouter(tags=["reports"], dependencies=[Depends(check_url)])
 
 T = TypeVar("T")
 

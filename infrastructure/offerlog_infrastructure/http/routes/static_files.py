@@ -7,10 +7,10 @@ from starlette.staticfiles import StaticFiles
 
 
 class PublicFiles(StaticFiles):
-    """Files that any site may load and any cache may keep for an hour."""
+    """Static files that any site may load and any cache may keep for an hour."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        """As its class does."""
+        """Build the response for one file."""
         answer = super().file_response(*args, **kwargs)
         answer.headers["Access-Control-Allow-Origin"] = "*"
         answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"

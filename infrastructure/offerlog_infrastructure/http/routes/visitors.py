@@ -17,10 +17,10 @@ from offerlog_infrastructure.http.requests.parameters import (
     cursor_of_page,
     moment_of,
 )
-from offerlog_infrastructure.http.requests.urls import said_plainly
+from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.routes import offers, reports
 
-router = APIRouter(tags=["offers"], dependencies=[Depends(said_plainly)])
+router = APIRouter(tags=["offers"], dependencies=[Depends(check_url)])
 
 
 @router.get(

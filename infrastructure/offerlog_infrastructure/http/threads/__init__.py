@@ -1,1 +1,1 @@
-"""Threads and the event loop: which work runs where, and how answers come back."""
+"""Threads and the event loop: the place where each kind of work runs, and the way its results return."""

@@ -1,8 +1,8 @@
-"""Threads for one kind of work, shared fairly between the callers that ask for it.
+"""Threads for one kind of work, shared fairly between callers.
 
-A pool of plain threads serves whoever came first, so one organization that asks often enough makes all
-others wait. Here the waiting callers take turns, nobody holds all threads, and the number of those that
-wait is bounded. All scheduling happens in the event loop; only the work itself runs in a thread.
+A plain pool of threads serves its queue in order, so one organization with many calls makes all others wait.
+Here the waiting callers take turns, no caller holds all threads, and the number of waiting calls is bounded.
+All scheduling happens in the event loop; only the work itself runs in a thread.
 """
 
 import asyncio
@@ -17,21 +17,20 @@ from offerlog_infrastructure.http.problems import OVERLOADED, ProblemError
 
 T = TypeVar("T")
 
-_LOOK_SECONDS: Final = 1.0
-"""How often a waiting request looks whether its client is still there."""
+_CHECK_SECONDS: Final = 1.0
+"""Seconds between two checks that the client of a waiting call is still connected."""
 
 
 class FairThreads:
     """A few threads, at most `each` of them for one caller.
 
-    The last free thread goes only to a caller that has none, so that a newcomer seldom has to wait for
-    others.
+    The last free thread goes only to a caller without a thread. So a new caller seldom has to wait.
 
     Args:
-        at_once: The number of threads.
-        each: How many of them one caller may hold.
-        waiting: How many calls may wait in all.
-        waiting_each: How many calls of one caller may wait.
+        at_once: Number of threads.
+        each: Most threads of one caller.
+        waiting: Most waiting calls.
+        waiting_each: Most waiting calls of one caller.
     """
 
     def __init__(self, at_once: int, *, each: int, waiting: int, waiting_each: int) -> None:
@@ -47,28 +46,29 @@ class FairThreads:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a thread."""
+        """Number of calls that wait for a thread."""
         return self._waiting
 
     async def run(
         self, caller: str, work: Callable[[], T], is_gone: Callable[[], Awaitable[bool]] | None = None
     ) -> T:
-        """Do work in a thread, once it is this caller's turn.
+        """Run work in a thread, once it is this caller's turn.
 
         Args:
-            caller: Whose turn it takes: an organization, or a peer address where no key is known yet.
-            work: What to do.
-            is_gone: Asked every second of waiting; a client that has left gives up its place.
+            caller: The caller whose turn is taken: an organization, or a peer address before the key is
+                known.
+            work: The work.
+            is_gone: Asked every second while the call waits; a call whose client has disconnected is dropped.
 
         Raises:
-            Problem: 429 where this caller, 503 where everybody together has too many calls waiting.
-            ClientDisconnect: The client left while the call waited.
+            ProblemError: 429, this caller has too many waiting calls; 503, all callers together have.
+            ClientDisconnect: The client disconnected while the call waited.
         """
         await self._take(caller, is_gone)
         try:
             return await to_thread.run_sync(work, limiter=self._limiter)
         finally:
-            self._give_back(caller)
+            self._release(caller)
 
     async def _take(self, caller: str, is_gone: Callable[[], Awaitable[bool]] | None) -> None:
         queue = self._queues.get(caller)
@@ -88,10 +88,10 @@ class FairThreads:
         self._queues.setdefault(caller, deque()).append(turn)
         self._waiting += 1
         try:
-            await _until(turn, is_gone)
+            await _wait_for_turn(turn, is_gone)
         except BaseException:
-            if turn.done():  # its turn came in the same moment
-                self._give_back(caller)
+            if turn.done():  # its turn came at the same moment
+                self._release(caller)
             else:
                 self._leave_queue(caller, turn)
             raise
@@ -106,7 +106,7 @@ class FairThreads:
         self._free -= 1
         self._running[caller] += 1
 
-    def _give_back(self, caller: str) -> None:
+    def _release(self, caller: str) -> None:
         self._free += 1
         self._running[caller] -= 1
         if not self._running[caller]:
@@ -114,10 +114,10 @@ class FairThreads:
         self._call_next()
 
     def _call_next(self) -> None:
-        """Start waiting calls, one caller after the other, as long as there are threads for them."""
-        called = True
-        while called and self._free:
-            called = False
+        """Start waiting calls, one caller after the other, while threads are free for them."""
+        has_started = True
+        while has_started and self._free:
+            has_started = False
             for caller in list(self._queues):
                 if self._may_run(caller):
                     queue = self._queues[caller]
@@ -127,7 +127,7 @@ class FairThreads:
                     self._waiting -= 1
                     self._start(caller)
                     turn.set_result(None)
-                    called = True
+                    has_started = True
 
     def _leave_queue(self, caller: str, turn: "asyncio.Future[None]") -> None:
         self._queues[caller].remove(turn)
@@ -139,9 +139,9 @@ class FairThreads:
             del self._queues[caller]
 
 
-async def _until(turn: "asyncio.Future[None]", is_gone: Callable[[], Awaitable[bool]] | None) -> None:
-    # `wait` leaves the future alone where the caller is cancelled, so that it stays in its queue until it
-    # is removed.
-    while not (await asyncio.wait({turn}, timeout=_LOOK_SECONDS if is_gone else None))[0]:
+async def _wait_for_turn(turn: "asyncio.Future[None]", is_gone: Callable[[], Awaitable[bool]] | None) -> None:
+    # If the caller is cancelled, `wait` does not cancel the future: it stays in its queue until it is
+    # removed.
+    while not (await asyncio.wait({turn}, timeout=_CHECK_SECONDS if is_gone else None))[0]:
         if is_gone is not None and await is_gone():
             raise ClientDisconnect

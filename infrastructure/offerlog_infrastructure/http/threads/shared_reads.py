@@ -1,4 +1,4 @@
-"""A value that many ask for and one thread reads, a few times a second at most."""
+"""A value that one thread reads for many callers, at most a few times a second."""
 
 import asyncio
 import time
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 class SharedRead(Generic[T]):
-    """One read of the store, shared by everybody who asks while it is under way or fresh.
+    """One read of the store, shared by all callers while it is under way or its result is fresh.
 
     Args:
-        read: Reads the value; runs in a thread that does nothing else.
-        fresh_seconds: How long an answer is given again, counted from the beginning of its read.
-        patience_seconds: How long a caller waits for a read.
+        read: Reads the value, in a thread of its own.
+        fresh_seconds: Seconds from the beginning of a read in which its result is used again.
+        patience_seconds: Most seconds that a caller waits for a read.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SharedRead(Generic[T]):
         self._reading: asyncio.Task[T] | None = None
 
     async def now(self) -> T:
-        """The value, at most `fresh_seconds` old.
+        """Return the value, at most `fresh_seconds` old.
 
         Raises:
             StoreUnavailableError: The read did not end in time, or the store cannot be reached.
@@ -41,7 +41,7 @@ class SharedRead(Generic[T]):
         if reading is None or (reading.done() and self._is_stale(reading)):
             self._began = time.monotonic()
             reading = self._reading = asyncio.create_task(self._run())
-            reading.add_done_callback(_look_at_error)
+            reading.add_done_callback(_retrieve_error)
         try:
             return await asyncio.wait_for(asyncio.shield(reading), self._patience_seconds)
         except TimeoutError:
@@ -55,7 +55,7 @@ class SharedRead(Generic[T]):
         return await to_thread.run_sync(self._read, limiter=self._limiter)
 
 
-def _look_at_error(reading: "asyncio.Task[object]") -> None:
-    """Take note of an error that nobody waits for any more, so that it is not logged as forgotten."""
+def _retrieve_error(reading: "asyncio.Task[object]") -> None:
+    """Retrieve an error that nobody waits for, so that asyncio does not log it as never retrieved."""
     if not reading.cancelled():
         reading.exception()

@@ -1,6 +1,6 @@
-"""Which work of the service has which threads: a flood of one kind never reaches another kind.
+"""Threads of the service. Each kind of work has its own, so that a flood of one does not stop another.
 
-Few threads are enough: they all share one interpreter, and more of them only make each slower.
+Few threads are enough. All of them share one interpreter, and more threads only make each slower.
 """
 
 from typing import Final
@@ -8,18 +8,18 @@ from typing import Final
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 REPORTS_EACH: Final = 2
-"""How many reports, lists and histories of one organization are read at once."""
+"""Most reports, lists and histories of one organization that are read at once."""
 
 
 class ThreadPools:
     """The threads of one application.
 
     Attributes:
-        look_ups: Suppressions of a visitor or of a batch: what page views wait for. By organization.
-        eligibility: Visitor-offers read from the log to explain a decision. By organization.
-        reports: Reports, lists, histories: what may take long. By organization.
-        submissions: Many signals at once, read before they are handed to the writer. By organization.
-        keys: Keys looked up in the store. By peer address, as nobody knows yet whose they are.
+        look_ups: Suppressions of a visitor or of a batch, which page views wait for. By organization.
+        eligibility: Reads of a visitor-offer from the log, to explain a decision. By organization.
+        reports: Reports, lists and histories, which may take long. By organization.
+        submissions: Many signals at once, which are read before they go to the writer. By organization.
+        keys: Look-ups of keys in the store. By peer address, because the organization is not known yet.
     """
 
     def __init__(self) -> None:

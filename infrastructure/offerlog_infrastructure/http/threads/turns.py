@@ -1,4 +1,4 @@
-"""Long work on the event loop, in slices."""
+"""Long work on the event loop, in slices of time."""
 
 import asyncio
 import time
@@ -8,11 +8,11 @@ _SLICE_SECONDS: Final = 0.002
 
 
 class Turns:
-    """Lets everybody else on the event loop have a turn, once a slice of time is used up.
+    """Lets other tasks of the event loop run, once a slice of time is used up.
 
-    Await `pass_on` inside of every loop whose length a caller chooses. It costs next to nothing where the
-    slice is not used up. An async generator needs it as well: as long as it has something to give, it never
-    suspends by itself.
+    Await `pass_on` in every loop whose length a caller chooses. It costs almost nothing before the slice is
+    used up. An async generator needs it too, because it does not suspend by itself while it has values to
+    yield.
     """
 
     def __init__(self) -> None:
