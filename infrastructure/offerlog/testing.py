@@ -1,17 +1,20 @@
-"""Tools for tests of programs that use offerlog: a pytest plugin and a clock to set.
+"""Tools for tests of programs that use offerlog: a pytest plugin, a service in memory, a clock to set.
 
 ```python
 # conftest.py
 pytest_plugins = ["offerlog.testing"]
 ```
 
-It gives the fixtures `offerlog_service`, `offerlog_clock` and `offerlog_store`; see docs/testing.md.
+It gives the fixtures `offerlog_service`, `offerlog_in_memory`, `offerlog_clock` and `offerlog_store`; see
+docs/testing.md.
 """
 
 from offerlog_infrastructure.composition import SharedStore
+from offerlog_infrastructure.memory.service import open_in_memory
 from offerlog_infrastructure.testing.clock import SettableClock
 from offerlog_infrastructure.testing.plugin import (
     offerlog_clock,
+    offerlog_in_memory,
     offerlog_service,
     offerlog_store,
     pytest_configure,
@@ -23,8 +26,10 @@ __all__ = [
     "SettableClock",
     "SharedStore",
     "offerlog_clock",
+    "offerlog_in_memory",
     "offerlog_service",
     "offerlog_store",
+    "open_in_memory",
     "pytest_configure",
     "pytest_configure_node",
     "pytest_unconfigure",

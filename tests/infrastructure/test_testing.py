@@ -76,7 +76,9 @@ def run(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_tests_of_the_documentation_pass(project: Path) -> None:
     """As they stand there, and the run leaves nothing behind."""
-    assert {"conftest.py", "test_shop.py", "test_rules.py"} <= {file.name for file in project.iterdir()}
+    assert {"conftest.py", "test_shop.py", "test_rules.py", "test_deadline.py"} <= {
+        file.name for file in project.iterdir()
+    }
     ran = run(project)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert re.search(r"^[4-9] passed", ran.stdout, re.MULTILINE)

@@ -15,6 +15,7 @@ import pytest
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import SharedStore
+from offerlog_infrastructure.memory.service import open_in_memory
 from offerlog_infrastructure.testing.clock import SettableClock
 
 _FOLDER: Final = "offerlog_folder"
@@ -64,4 +65,11 @@ def offerlog_clock() -> SettableClock:
 def offerlog_service(offerlog_store: SharedStore, offerlog_clock: SettableClock) -> Iterator[Offerlog]:
     """A ready service on the embedded store, for an organization without any signal."""
     with offerlog_store.open(f"test-{uuid4().hex}", clock=offerlog_clock) as service:
+        yield service
+
+
+@pytest.fixture
+def offerlog_in_memory(offerlog_clock: SettableClock) -> Iterator[Offerlog]:
+    """A ready service whose log is in memory and goes with the test."""
+    with open_in_memory(clock=offerlog_clock) as service:
         yield service

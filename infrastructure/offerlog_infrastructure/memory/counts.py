@@ -1,0 +1,116 @@
+"""The counts of the performance projection in memory, made by the projection's own pure function."""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from uuid import UUID
+
+from offerlog_application.projections.page import Page
+from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
+from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_domain.lifecycle import State
+from offerlog_domain.metrics import Cohort, CountBy
+
+
+class MemoryCounts:
+    """The application's `PerformanceSource`. Whoever shares it between threads guards it."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[CountKey, Counter[State]] = defaultdict(Counter)
+        self._repeats: list[RepeatRow] = []
+        self._names: dict[tuple[str, str], NameRow] = {}
+
+    def apply(self, page: Page) -> None:
+        """Count the events of one more page of the log."""
+        change = performance(page)
+        for key, counts in change.counts.items():
+            self._counts[key].update(counts)
+        self._repeats.extend(change.repeats)
+        for where, name in change.names.items():
+            if where not in self._names or self._names[where].rank < name.rank:
+                self._names[where] = name
+
+    def maps(self, organization: str) -> Sequence[str]:
+        """Return the action maps of an organization that were counted, sorted."""
+        return sorted({key.action_map_id for key in [*self._counts] if key.organization == organization})
+
+    def slots(self, query: ReportQuery) -> tuple[int, int]:
+        """Return the first slot with anything in it and the one after the last; (0, 0) without any."""
+        known = [key.slot for key in [*self._counts] if _is_asked(query, key)]
+        return (min(known), max(known) + 1) if known else (0, 0)
+
+    def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
+        """Return the days in [first, end) with anything in them, ascending; short gaps part none."""
+        days = sorted(
+            {key.slot // 96 for key in [*self._counts] if _is_asked(query, key) and first <= key.slot < end}
+        )
+        spans: list[tuple[int, int]] = []
+        for day in days:
+            start, stop = max(day * 96, first), min((day + 1) * 96, end)
+            if spans and day - (spans[-1][1] - 1) // 96 <= gap_days:
+                spans[-1] = spans[-1][0], stop
+            else:
+                spans.append((start, stop))
+        return spans
+
+    def counts(
+        self,
+        query: ReportQuery,
+        first: int,
+        end: int,
+        stretches: Sequence[tuple[int, int]],
+        most: int | None,
+    ) -> Mapping[tuple[str, int], Mapping[State, int]]:
+        """Return the counts of [first, end) by map and bucket number; distinct visitors less repeats."""
+        starts = [start for start, _ in stretches]
+
+        def bucket(slot: int) -> int:
+            return stretches[bisect_right(starts, slot) - 1][1]
+
+        rows: defaultdict[tuple[str, int], Counter[State]] = defaultdict(Counter)
+        for key, counts in [*self._counts.items()]:
+            if _is_asked(query, key) and first <= key.slot < end:
+                rows[key.action_map_id, bucket(key.slot)].update(counts)
+        if query.count_by is CountBy.VISITORS:
+            self._subtract_repeats(query, first, end, rows, bucket)
+        return rows if most is None else dict(list(rows.items())[: most + 1])
+
+    def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
+        """Return the newest known display names of these maps."""
+        found = {one: self._names.get((organization, one)) for one in action_maps}
+        return {one: row.name.decode() for one, row in found.items() if row is not None}
+
+    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+        """Stream the action maps with their newest known names, sorted by id, after `behind` if given."""
+        for action_map in self.maps(organization):
+            if behind is None or action_map > behind:
+                yield action_map, self.names(organization, [action_map]).get(action_map)
+
+    def _subtract_repeats(
+        self,
+        query: ReportQuery,
+        first: int,
+        end: int,
+        rows: Mapping[tuple[str, int], Counter[State]],
+        bucket: Callable[[int], int],
+    ) -> None:
+        """Take off what a visitor-offer counts beyond once in the same bucket."""
+        times: Counter[tuple[str, int, State, UUID]] = Counter()
+        for row in [*self._repeats]:
+            if row.organization != query.organization:
+                continue
+            again, once = row.slot, row.first_slot
+            if query.cohort is Cohort.OFFERED:
+                again, once = row.offered_slot, row.first_offered_slot
+            # Every repeat carries the first time's slot: the second row stands for the first time too.
+            for slot in [again, once] if row.ordinal == 2 else [again]:  # noqa: PLR2004 - the second time
+                if first <= slot < end:
+                    times[row.action_map_id, bucket(slot), State(row.state), row.originator_id] += 1
+        for (action_map, number, state, _), count in times.items():
+            if (action_map, number) in rows:
+                rows[action_map, number][state] -= count - 1
+
+
+def _is_asked(query: ReportQuery, key: CountKey) -> bool:
+    asked = (key.organization, key.cohort) == (query.organization, query.cohort)
+    return asked and (not query.action_maps or key.action_map_id in query.action_maps)

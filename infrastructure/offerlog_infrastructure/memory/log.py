@@ -1,0 +1,146 @@
+"""The log in memory, with what the projections make of it."""
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
+from hashlib import sha256
+from uuid import UUID
+
+from offerlog_application.ports.event_log import HeldStreams, VersionConflictError
+from offerlog_application.projections.current_state import ParkedKey, ParkedRow, current_state
+from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
+from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
+from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_domain.event_fields import Event
+from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.outcomes import Refusal
+from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
+from offerlog_infrastructure.memory.counts import MemoryCounts
+
+
+class MemoryLog:
+    """The application's `Log` and `StreamReader`; thread-safe.
+
+    Attributes:
+        lock: Guards everything below.
+        events_in_order: Every event, by position.
+        offers: Every visitor-offer as it stands.
+        refusals: The refusal log; a refusal's number is its place in it, from 1.
+        counts: Counts of the performance projection.
+        suppressions: Rows of the suppression projection.
+        parked: Signals that wait.
+        secrets: Keys for stream ids, by organization.
+    """
+
+    def __init__(self, policy: RefusalPolicy) -> None:
+        self.lock = threading.RLock()
+        self.events_in_order: list[Positioned] = []
+        self.offers: dict[UUID, VisitorOffer] = {}
+        self.refusals: dict[int, Refusal] = {}
+        self.refusal_tallies: list[Refusal] = []
+        self.counts = MemoryCounts()
+        self.suppressions: dict[SuppressionKey, SuppressionRow] = {}
+        self.parked: dict[ParkedKey, ParkedRow] = {}
+        self.secrets: dict[str, bytes] = {}
+        self._streams: dict[UUID, list[Event]] = {}
+        self._text_bytes: dict[tuple[str, date], int] = {}
+        self._policy = policy
+
+    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
+        """Return every visitor-offer asked for; an unknown one is at version 0."""
+        with self.lock:
+            return {stream: self.offers.get(stream, VisitorOffer(stream)) for stream in streams}
+
+    def append(
+        self,
+        events: Sequence[Event],
+        refusals: Sequence[Refusal],
+        offers: Iterable[VisitorOffer] = (),
+        *,
+        hurried: bool = False,
+    ) -> int | None:
+        """Store both, or neither where a version is taken; returns the last position, None without events.
+
+        Raises:
+            VersionConflictError: A version is taken; nothing was stored.
+        """
+        del offers, hurried
+        with self.lock:
+            changed: dict[UUID, VisitorOffer] = {}
+            for event in events:
+                stream = event.originator_id
+                offer = changed.get(stream) or self.offers.get(stream, VisitorOffer(stream))
+                if event.originator_version != offer.version + 1:
+                    raise VersionConflictError(stream, waiting=False)
+                changed[stream] = evolve(offer, event)
+            self.offers |= changed
+            added = [Positioned(self.last() + place, event) for place, event in enumerate(events, 1)]
+            self.events_in_order += added
+            for event in events:
+                self._streams.setdefault(event.originator_id, []).append(event)
+            self._project(added)
+            for refusal in refusals:
+                self.refusal_tallies.append(refusal)
+                self.refusals[len(self.refusal_tallies)] = self._within_quota(refusal)
+            return self.last() if events else None
+
+    def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
+        """Return that nobody holds anything: there is one writer."""
+        del versions, seconds, urgent
+        return HeldStreams()
+
+    def newest_action(self, stream: UUID) -> Action | None:
+        """Return the action that began last, None where none has begun."""
+        return self.load([stream])[stream].newest
+
+    def events(self, stream: UUID) -> Sequence[Event]:
+        """Return the whole stream, in order."""
+        with self.lock:
+            return tuple(self._streams.get(stream, ()))
+
+    def secret(self, organization: str) -> bytes:
+        """Return the organization's key for stream ids; 32 bytes, the same in every process."""
+        with self.lock:
+            return self.secrets.setdefault(organization, sha256(organization.encode()).digest())
+
+    def last(self) -> int:
+        """Return the last position in the log; 0 where the log is empty."""
+        return len(self.events_in_order)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _project(self, added: Sequence[Positioned]) -> None:
+        earlier = {
+            stream: [event for event in self._streams[stream] if isinstance(event, LifecycleEvent)]
+            for stream in streams_with_repeats(added)
+        }
+        page = Page(added, earlier)
+        self.counts.apply(page)
+        self.suppressions |= suppressions(page)
+        change = current_state(page)
+        over = set(change.over)
+        self.parked = {
+            key: row
+            for key, row in self.parked.items()
+            if key not in over and key[:2] not in change.refused_actions
+        }
+        self.parked.update(change.parked)
+
+    def _within_quota(self, refusal: Refusal) -> Refusal:
+        """The refusal, without its text where the organization's quota of that day is used up."""
+        day = refusal.organization, refusal.recorded_at.date()
+        used = self._text_bytes.get(day, 0) + len(refusal.raw)
+        if used > self._policy.text_bytes_a_day:
+            length = len(refusal.raw) if refusal.raw_length is None else refusal.raw_length
+            return Refusal(
+                refusal.organization,
+                refusal.recorded_at,
+                refusal.reason,
+                refusal.field,
+                refusal.cause,
+                b"",
+                length,
+            )
+        self._text_bytes[day] = used
+        return refusal
