@@ -1,7 +1,7 @@
-"""The default store: a PostgreSQL of offerlog's own, shared by every command on one data folder.
+"""The embedded PostgreSQL server, the default store; all commands on one data folder share it.
 
-Nothing here may import a third-party package at import time: the guard process passes through this module
-with no site-packages on its path.
+No module here may import a third-party package at import time: the guard process imports them without
+site-packages on its path.
 """
 
 from offerlog_infrastructure.embedded.errors import EmbeddedError

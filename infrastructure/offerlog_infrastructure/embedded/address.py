@@ -1,4 +1,4 @@
-"""The address of the embedded server, which says everything itself: libpq's environment has no part in it."""
+"""The address of the embedded server. It states every parameter, so libpq's environment has no effect."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ STATED = {
     "min_protocol_version": "3.0",
     "max_protocol_version": "3.0",
 }
-"""What suits a local socket and a password."""
+"""Parameters for a local socket and a password."""
 
 NOT_STATED = {"service"}
-"""libpq would look for a service of that name. What a service says is stated here already."""
+"""libpq would look for a service of that name; the address states all that a service could."""
 
 
 def address(socket_dir: Path, user: str, password: str, database: str) -> str:
-    """A libpq connection string that states every parameter which libpq would take from the environment."""
-    from psycopg import conninfo, pq  # noqa: PLC0415 - the guard passes through here without third-party packages
+    """Return a connection string that states every parameter which libpq reads from the environment."""
+    from psycopg import conninfo, pq  # noqa: PLC0415 - the guard imports this module without third-party packages
 
     ours = {**STATED, "host": str(socket_dir), "user": user, "password": password, "dbname": database}
     stated: dict[str, str] = {}
@@ -45,7 +45,7 @@ def address(socket_dir: Path, user: str, password: str, database: str) -> str:
 
 
 def as_environment(dsn: str) -> dict[str, str]:
-    """The same as libpq's environment variables."""
+    """Return the parameters of a connection string as libpq's environment variables."""
     from psycopg import conninfo, pq  # noqa: PLC0415 - as above
 
     stated = conninfo.conninfo_to_dict(dsn)

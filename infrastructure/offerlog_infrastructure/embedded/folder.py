@@ -1,4 +1,4 @@
-"""The data folder: what lies where in it, and making it."""
+"""The data folder: the names in it, and its creation."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ LOG_LIMIT_BYTES = 10_000_000
 
 
 def default_data_dir() -> Path:
-    """Where the data lies by default: /var/lib/offerlog for root, else where the platform has such things."""
+    """Return the default data folder: /var/lib/offerlog for root, else the platform's for user data."""
     if os.geteuid() == 0:
         return Path("/var/lib/offerlog")
-    import platformdirs  # noqa: PLC0415 - the guard passes through this module without third-party packages
+    import platformdirs  # noqa: PLC0415 - the guard imports this module without third-party packages
 
     return platformdirs.user_data_path("offerlog", appauthor=False)
 
 
 class DataFolder:
-    """The names of everything in one data folder.
+    """The paths in one data folder.
 
     Attributes:
         path: The folder, absolute, symbolic links resolved.
-        database: What PostgreSQL calls PGDATA; there if and only if it is complete.
-        password: The password of the role `offerlog`, readable by us alone.
-        log: What PostgreSQL and its guard have to say.
-        lease: Held shared by everyone who uses the server; the guard holds it exclusively to stop the server.
-        start: Held by the one who is starting a guard.
-        guard: Held by a guard for as long as it lives; its text is the guard's process number.
-        server: Held by every process of a PostgreSQL for as long as it lives.
-        leave: Held while looking at who else has a lease.
+        database: PostgreSQL's PGDATA; it exists only when it is complete.
+        password: The password file of the role `offerlog`, readable by its owner alone.
+        log: The log of PostgreSQL and its guard.
+        lease: The lock that all users of the server share; the guard takes it exclusively to stop the server.
+        start: The lock of the process that is starting a guard.
+        guard: The lock that a guard holds while it lives; the file holds the guard's process number.
+        server: The lock that every process of PostgreSQL holds while it lives.
+        leave: The lock of a process that checks whether others have a lease.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,21 +51,21 @@ class DataFolder:
 
     @classmethod
     def prepare(cls, path: Path, *, create: bool = True) -> DataFolder:
-        """Make the folder if it is not there, and make sure that it may be used.
+        """Make the folder if it is missing, and check that it may be used.
 
-        What root makes is open for passing through (0755), because the server runs as somebody else; what
-        matters inside is closed by itself. A folder that exists keeps its mode.
+        A folder made by root has mode 0755, because the server runs as another user and must pass through;
+        the files inside are private. An existing folder keeps its mode.
 
         Args:
             path: The folder.
-            create: False to open an existing store only: nothing is made then.
+            create: False to open an existing store only.
 
         Raises:
             StoreMissingError: There is no store, and `create` is false.
-            FolderUnusableError: It cannot be made, is not a folder, or belongs to another user.
-            FolderNotPrivateError: Others may write to it.
-            ForeignFolderError: A store would have to be made among files of something else.
-            FolderUnreachableError: It would be where the server's user cannot go.
+            FolderUnusableError: The folder cannot be made, is not a folder, or belongs to another user.
+            FolderNotPrivateError: Other users may write to it.
+            ForeignFolderError: There is no store, and the folder holds other files.
+            FolderUnreachableError: The server's user cannot reach the folder.
         """
         try:
             path = path.expanduser().resolve()
@@ -84,10 +84,10 @@ class DataFolder:
         return folder
 
     def open_log(self) -> int:
-        """Open the log for appending; one that has grown beyond 10 MB is put aside as `server.log.1` first.
+        """Open the log for appending; a log above 10 MB is renamed to `server.log.1` first.
 
         Raises:
-            FolderUnusableError: It cannot be written.
+            FolderUnusableError: The log cannot be written.
         """
         try:
             if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
@@ -98,11 +98,11 @@ class DataFolder:
             raise FolderUnusableError(self.log, error) from error
 
     def complaints(self, log: int, since: int) -> str:
-        """What PostgreSQL complained of in the log, for an error message; empty if it did not.
+        """Return PostgreSQL's errors in the log, for an error message; empty if there are none.
 
         Args:
             log: Descriptor of the log.
-            since: Where in the log to begin, in bytes.
+            since: The offset in bytes to begin at.
         """
         try:
             text = self.log.read_bytes()[since : os.fstat(log).st_size].decode("utf-8", "replace")
@@ -111,12 +111,12 @@ class DataFolder:
         return " ".join(part.strip() for part in re.findall(r"(?:FATAL|PANIC|HINT):  .*", text)[-2:])
 
     def full_disk_hint(self) -> str:
-        """Words for a full disk, to be added to an error that the log has no room for; empty if it is not."""
+        """Return words about a full disk to append to an error; empty if the disk is not full."""
         return full_disk_hint(self.path)
 
 
 def _closed(path: Path) -> Path:
-    """The first folder on the way that exists and that we may not enter, or not write to."""
+    """Return the first existing folder on the path that this process may not enter or write to."""
     way = [
         place
         for place in reversed((path, *path.parents))
@@ -131,13 +131,13 @@ def _make(path: Path, mode: int) -> None:
         missing.append(path)
         path = path.parent
     if missing and path.is_dir():
-        # Asked before anything is made: a refusal should leave no empty folders behind.
+        # Checked before anything is made, so that a refusal leaves no empty folders.
         ServerUser.of(missing[0] / "postgres").must_reach(path, on_the_way_to=missing[0])
     for folder in reversed(missing):
         try:
             folder.mkdir(mode)
         except FileExistsError:
-            continue  # another first start was quicker
-        folder.chmod(mode)  # our own folder; the umask must not decide who can pass
+            continue  # another first start has made it
+        folder.chmod(mode)  # a new folder: the umask must not decide who can pass
     if not path.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(path))

@@ -1,6 +1,6 @@
-"""Whether a data folder may be used: who owns it, who else can write to it, what else lies in it.
+"""Checks of a data folder: its owner, other users who can write to it, and other files in it.
 
-Whoever can write to the folder can put another database and another password in the place of ours.
+A user who can write to the folder can replace the database and its password.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.embedded.folder import DataFolder
 
 OURS = ("postgres", "password", "server.log*", "socket", "*.lock", "*.new-*")
-"""What offerlog itself makes; a first start that was killed leaves some of it."""
+"""Names that offerlog itself makes; a killed first start leaves some of them."""
 
 HARMLESS = ("lost+found", ".DS_Store", ".gitkeep", ".keep", ".snapshot")
-"""What systems put into new or empty folders by themselves."""
+"""Names that operating systems put into new folders."""
 
 MOST_NAMED = 3
 
 
 def check_private(folder: DataFolder) -> None:
-    """Make sure that nobody but us and the server's user can change what is in the folder.
+    """Check that only this user and the server's user can change the folder.
 
     Raises:
-        FolderUnusableError: It belongs to another user.
-        FolderNotPrivateError: Others may write to it.
+        FolderUnusableError: The folder belongs to another user.
+        FolderNotPrivateError: Other users may write to it.
     """
     found = folder.path.stat()
     us = os.geteuid()
@@ -56,10 +56,10 @@ def check_private(folder: DataFolder) -> None:
 
 
 def check_unused(folder: DataFolder) -> None:
-    """Make sure that a folder without a store is empty, before a store is made in it.
+    """Check that a folder without a store is empty, before a store is made in it.
 
     Raises:
-        ForeignFolderError: It holds files that offerlog did not make.
+        ForeignFolderError: The folder holds files that offerlog did not make.
     """
     if folder.database.exists():
         return
@@ -71,10 +71,10 @@ def check_unused(folder: DataFolder) -> None:
 
 
 def check_store(folder: DataFolder) -> None:
-    """Make sure that there is a store, or that another process is making one right now.
+    """Check that there is a store, or that another process is making one now.
 
     Raises:
-        StoreMissingError: There is none.
+        StoreMissingError: There is no store.
     """
     if folder.database.exists():
         return
@@ -88,7 +88,7 @@ def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _is_alone(uid: int, gid: int) -> bool:
-    """Whether a group is the owner's own, with no other member: many systems give every user one."""
+    """Return whether the owner is the only member of a group; many systems make such groups."""
     try:
         owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
     except KeyError:

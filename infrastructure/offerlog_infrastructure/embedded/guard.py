@@ -1,8 +1,8 @@
-"""The guard: a process of its own that owns the server and stops it when nobody uses it any more.
+"""The guard: a process that owns the server and stops it when nobody uses it any more.
 
-Started by `launch.launch_guard` with the guard lock in hand, which it keeps until it ends. It has no
-terminal and no part in its starter's life. Two things end it: the lease becomes free (nobody uses the
-server), or the server ends and cannot be restarted. Its own violent death is the server's too.
+`launch.launch_guard` starts it with the guard lock, which the guard keeps until it ends. It has no terminal
+and survives the process that started it. It ends when the lease becomes free (nobody uses the server), or
+when the server ends and cannot be restarted. If the guard is killed, the server is stopped as well.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from offerlog_infrastructure.embedded.launch import READY
 from offerlog_infrastructure.embedded.postmaster import Postmaster
 from offerlog_infrastructure.embedded.server_user import ServerUser
 
-# A server that dies sooner than this would die again.
+# A server that ended sooner than this would end again.
 WORTH_RESTARTING_SECONDS = 5.0
 
 
 class Guard:
-    """Keeps one server running for as long as anybody has a lease on it.
+    """The guard of one server, which runs as long as any process has a lease.
 
     Attributes:
         cluster: The database to serve.
-        socket_dir: The folder for the socket, made already.
+        socket_dir: The folder for the socket; it exists.
     """
 
     def __init__(self, cluster: Cluster, socket_dir: Path) -> None:
@@ -46,7 +46,7 @@ class Guard:
         self._server: Postmaster | None = None
 
     def run(self) -> None:
-        """Make the database if need be, run the server, report to the starter, and stay until it is over.
+        """Make the database if it is missing, run the server, report to the starter, and wait for the end.
 
         Raises:
             EmbeddedError: The server did not start.
@@ -56,7 +56,7 @@ class Guard:
         try:
             while not self._ending.is_set():
                 server = self._server = Postmaster.start(self.cluster, self.socket_dir)
-                if self._ending.is_set():  # said before there was a server to stop
+                if self._ending.is_set():  # asked to stop before there was a server
                     server.stop()
                 server.wait_ready()
                 _report(READY)
@@ -68,7 +68,7 @@ class Guard:
                 self.socket_dir.rmdir()
 
     def _end_when_unused(self) -> None:
-        # Kept until this process ends: whoever comes meanwhile waits, then starts a server of their own.
+        # Held until this process ends: a process that comes meanwhile waits, then starts a server itself.
         fcntl.flock(self._lease, fcntl.LOCK_EX)
         self._end()
         if self._server:
@@ -91,12 +91,12 @@ def main(arguments: list[str]) -> None:
     folder = DataFolder(Path(data_dir))
     try:
         if os.fork():
-            os._exit(0)  # the starter waits for this one and never has a dead guard to bury
+            os._exit(0)  # the starter waits for this process, so the guard leaves no zombie
     except OSError as error:
         _give_up(error, folder)
     os.umask(0o077)
     for unwanted in (signal.SIGINT, signal.SIGHUP):
-        # Not SIG_IGN: the server would inherit that, and SIGINT is how it is stopped.
+        # Not SIG_IGN: the server would inherit it, and SIGINT is the signal that stops the server.
         signal.signal(unwanted, lambda *_: None)
     try:
         _write_number(int(guard_lock), folder)
@@ -104,15 +104,15 @@ def main(arguments: list[str]) -> None:
         user = ServerUser.numbered(int(uid))
         cluster = Cluster(folder, Path(bindir), int(major), user)
         Guard(cluster, Path(socket_dir)).run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the starter must learn of it
+    except Exception as error:  # noqa: BLE001 - the starter must get any error
         _give_up(error, folder)
 
 
 def _write_number(guard_lock: int, folder: DataFolder) -> None:
-    """Put our process number into the lock file, for people.
+    """Write the guard's process number into the lock file, for people.
 
     Raises:
-        ServerNotStartedError: It cannot be written, on a full disk for instance.
+        ServerNotStartedError: The file cannot be written, on a full disk for instance.
     """
     try:
         os.ftruncate(guard_lock, 0)
@@ -123,7 +123,7 @@ def _write_number(guard_lock: int, folder: DataFolder) -> None:
 
 
 def _give_up(error: Exception, folder: DataFolder) -> NoReturn:
-    """Tell the starter, and then the log, which may be what cannot be written; end."""
+    """Report an error to the starter, then to the log, which may not be writable; then end."""
     match error:
         case ServerNotStartedError(reason=reason):
             message = reason
@@ -144,8 +144,8 @@ def _give_up(error: Exception, folder: DataFolder) -> NoReturn:
 
 
 def _report(message: bytes) -> None:
-    """Tell the starter how it went, once; stdout is a pipe to it, and its end is our last word."""
-    with contextlib.suppress(OSError):  # the starter may be gone; the server is for everybody
+    """Report the result to the starter, once: write to standard output, a pipe, and close it."""
+    with contextlib.suppress(OSError):  # the starter may be gone, but others use the server
         os.write(1, message)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

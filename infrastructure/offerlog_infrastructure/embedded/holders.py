@@ -1,6 +1,6 @@
-"""The processes that a store waits for, and those of them that have been stopped (`kill -STOP`, a debugger).
+"""The processes that hold a store's locks, and whether they are stopped (`kill -STOP`, a debugger).
 
-For messages alone: Linux tells, and elsewhere the answers are empty.
+For messages alone. On systems other than Linux the results are empty.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _LOCKS: Final = Path("/proc/locks")
 
 
 def starter(folder: DataFolder) -> str:
-    """The process that is starting the server, as a reason to wait."""
+    """Describe the process that is starting the server, as a reason to wait."""
     who = " and ".join(_named("process", pid) for pid in _holders(folder.start)) or "another process"
     return f"{who} is starting it and holds {folder.start}"
 
 
 def keepers(folder: DataFolder) -> str:
-    """The server's processes, to be added to a reason; empty where none is known."""
+    """Describe the server's processes, to append to a reason; empty if none is known."""
     known = [("its guard", _guard(folder)), ("its PostgreSQL", recorded_pid(folder.database))]
     named = [_named(f"{what}, process", pid) for what, pid in known if pid is not None and _is_there(pid)]
     return f" ({'; '.join(named)})" if named else ""
@@ -48,7 +48,7 @@ def _is_there(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # the process of another user
         return True
     return True
 
@@ -62,13 +62,13 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _holders(lock: Path) -> list[int]:
-    """The processes that hold a lock file, as far as the system tells."""
+    """Return the processes that hold a lock file, as far as the system shows them."""
     try:
         number = str(lock.stat().st_ino)
         lines = [line.split() for line in _LOCKS.read_text("ascii").splitlines()]
     except OSError:
         return []
-    # such as: 1: FLOCK ADVISORY WRITE 4711 fe:01:131099 0 EOF; of who waits, the second word is "->"
+    # such as: 1: FLOCK ADVISORY WRITE 4711 fe:01:131099 0 EOF; for a waiting process, the second word is "->"
     return [
         int(words[4])
         for words in lines

@@ -1,4 +1,4 @@
-"""Starting a guard, and waiting for its word."""
+"""The start of a guard, and the wait for its report."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 READY = b"ready"
 SOURCE_ROOTS = (Path(__file__).parents[2], Path(errors.__file__).parents[1])
-"""Where the guard finds this package and the root of its errors; one folder where offerlog is installed."""
+"""The folders of this package and of the root of its errors; one folder if offerlog is installed."""
 
-# Isolated and without site-packages: starts in milliseconds, and nobody's PYTHON* variables or .pth files
-# have a say in a process that outlives its starter.
+# Isolated and without site-packages: it starts in milliseconds, and PYTHON* variables and .pth files do not
+# affect a process that outlives its starter.
 BOOT = (
     "import sys; sys.path[:0] = sys.argv[1:3]; del sys.argv[1:3]; "
     "from offerlog_infrastructure.embedded.guard import main; main(sys.argv[1:])"
@@ -34,19 +34,19 @@ BOOT = (
 
 
 def launch_guard(folder: DataFolder, guard_lock: int, bindir: Path | None, deadline: float) -> bool:
-    """Start a guard and wait for its word: True if its server takes connections, False if it was killed.
+    """Start a guard and wait for its report; True if its server takes connections, False if it was killed.
 
-    A guard that ends by itself says why, so one that says nothing was killed.
+    A guard that ends by itself reports why, so a guard without a report was killed.
 
     Args:
         folder: The data folder.
-        guard_lock: Descriptor of the guard lock, locked; the guard shares it from its first moment on, so
-            that there is no time at which a second one could start.
+        guard_lock: Descriptor of the guard lock, locked. The guard shares it from its start, so a second
+            guard can start at no time.
         bindir: The PostgreSQL programs to use; None to search for them.
         deadline: When to give up, by the monotonic clock.
 
     Raises:
-        EmbeddedError: Programs, user, folders or server are not as they must be.
+        EmbeddedError: Programs, user, folders or server cannot be used.
     """
     user = ServerUser.of(folder.database)
     user.must_reach(folder.path)
@@ -75,7 +75,7 @@ def launch_guard(folder: DataFolder, guard_lock: int, bindir: Path | None, deadl
 
 
 def _report(starter: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """All that the guard writes before it closes the pipe."""
+    """Read all that the guard writes before it closes the pipe."""
     assert starter.stdout is not None  # noqa: S101 - it was asked for; this tells the type checker
     report = b""
     while True:

@@ -1,4 +1,4 @@
-"""A lease on the shared server: a file lock that the guard waits to find free."""
+"""A lease on the shared server: a file lock; the guard stops the server when it is free."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAVE_TIMEOUT = 10.0
 
 
 class Usage(Enum):
-    """What becomes of the server."""
+    """The use of the server after a lease is released."""
 
     IN_USE = "somebody has a lease"
     STOPPING = "nobody has; the server is being stopped, or will be in a moment"
@@ -27,10 +27,9 @@ class Usage(Enum):
 
 
 class Lease:
-    """The right to find the server running; ends with `release` or with the process, whichever is first.
+    """The right to use the running server; it ends with `release` or with the process.
 
-    A process forked from this one shares the lease and keeps it for as long as it lives or until it calls
-    `release` too.
+    A forked process shares the lease and keeps it until it ends or calls `release` too.
     """
 
     def __init__(self, folder: DataFolder, lock: int) -> None:
@@ -39,22 +38,22 @@ class Lease:
 
     @classmethod
     def take(cls, folder: DataFolder) -> Lease:
-        """Take a lease; waits while a guard is stopping its server.
+        """Take a lease; wait while a guard is stopping its server.
 
         Raises:
-            LockTimeoutError: It has been stopping for too long.
-            FolderUnusableError: The data folder is not ours to write to.
+            LockTimeoutError: The server has been stopping for too long.
+            FolderUnusableError: This process may not write to the data folder.
         """
         return cls(folder, locks.take(folder.lease, shared=True, timeout=STOP_TIMEOUT))
 
     def drop(self) -> None:
-        """Give the lease back; whether the server stops is not awaited."""
+        """Release the lease without waiting for the server to stop."""
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
 
     def release(self) -> None:
-        """Give the lease back; if it was the last one, wait until the server has stopped, within bounds."""
+        """Release the lease; if it was the last, wait for the server to stop, for a limited time."""
         if self._lock is None:
             return
         try:
@@ -67,18 +66,18 @@ class Lease:
                 with locks.held(self._folder.leave, timeout=LEAVE_TIMEOUT):
                     usage = _usage(self._folder)
         except EmbeddedError:
-            self.drop()  # the folder is gone, or somebody is in the way: no reason to fail on the way out
+            self.drop()  # the folder is gone or locked: closing must not fail for that
 
 
 def _usage(folder: DataFolder) -> Usage:
-    """What becomes of the server now; only under the leave lock, or two who ask would see each other."""
+    """Return whether others use the server. Needs the leave lock, else two callers would see each other."""
     if locks.is_free(folder.guard) and locks.is_free(folder.server):
         return Usage.STOPPED
     probe = locks.open_lock(folder.lease)
     try:
         if locks.try_lock(probe):
-            return Usage.STOPPING  # the guard is about to get it
-        # Shared is possible beside users, not beside a guard that has it and is stopping the server.
+            return Usage.STOPPING  # the guard is about to take the lease
+        # A shared lock is possible beside users, but not while a guard holds it to stop the server.
         return Usage.IN_USE if locks.try_lock(probe, shared=True) else Usage.STOPPING
     finally:
         os.close(probe)

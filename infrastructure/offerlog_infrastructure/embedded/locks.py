@@ -1,8 +1,8 @@
-"""Advisory file locks that the kernel lets go of when their holder dies, however it dies.
+"""Advisory file locks, which the kernel releases when their holder ends in any way.
 
-flock(2) belongs to the *open file*, not to the process: every `open_lock` is a lock of its own, and a file
-passed on to a child keeps the lock for as long as the child lives. Letting go is closing the file, never
-LOCK_UN, which would also take the lock away from a child that shares it.
+flock(2) belongs to the *open file*, not to the process. So every `open_lock` is a lock of its own, and a file
+passed to a child stays locked while the child lives. Release a lock by closing the file, never by LOCK_UN,
+which would also take the lock from a child that shares it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.01
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock file, unlocked, made if need be; close the descriptor to let go of whatever it locks.
+    """Open a lock file, unlocked; make it if it is missing. Closing the descriptor releases its lock.
 
     Raises:
         FolderUnusableError: The file cannot be made or opened.
@@ -38,7 +38,7 @@ def open_lock(path: Path) -> int:
 
 
 def _of_another(path: Path) -> str:
-    """Whose it is if it is not ours, or its folder's where that cannot be seen, to be added to an error."""
+    """Name the owner of the file, or of its folder, to append to an error; empty if it is this user."""
     for place in (path, path.parent):
         with suppress(OSError):
             owner = place.stat().st_uid
@@ -49,7 +49,7 @@ def _of_another(path: Path) -> str:
 
 
 def try_lock(lock: int, *, shared: bool = False) -> bool:
-    """Lock an open lock file if that is possible at once."""
+    """Lock an open lock file if that is possible at once; return whether it was."""
     try:
         fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -58,7 +58,7 @@ def try_lock(lock: int, *, shared: bool = False) -> bool:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody has this lock exclusively."""
+    """Return whether no process holds this lock exclusively."""
     lock = open_lock(path)
     try:
         return try_lock(lock, shared=True)
@@ -67,10 +67,10 @@ def is_free(path: Path) -> bool:
 
 
 def take(path: Path, *, shared: bool = False, timeout: float) -> int:
-    """Open a lock file and lock it, waiting as long as that takes, at most `timeout` seconds.
+    """Open a lock file and lock it, waiting at most `timeout` seconds.
 
     Raises:
-        LockTimeoutError: It was still taken after that time.
+        LockTimeoutError: Another process still held it after that time.
         FolderUnusableError: The file cannot be made or opened.
     """
     lock = open_lock(path)
@@ -88,10 +88,10 @@ def take(path: Path, *, shared: bool = False, timeout: float) -> int:
 
 @contextmanager
 def held(path: Path, *, timeout: float) -> Iterator[None]:
-    """Hold a lock exclusively for the length of a block.
+    """Hold a lock exclusively during a block.
 
     Raises:
-        LockTimeoutError: It was still taken after `timeout` seconds.
+        LockTimeoutError: Another process still held it after `timeout` seconds.
     """
     lock = take(path, timeout=timeout)
     try:

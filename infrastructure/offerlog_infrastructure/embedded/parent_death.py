@@ -21,10 +21,10 @@ _libc = ctypes.CDLL(None, use_errno=True) if KERNEL_DOES_IT else None
 
 
 def die_with_parent(death_signal: signal.Signals = signal.SIGKILL) -> Callable[[], None] | None:
-    """For `preexec_fn` of subprocess: have the kernel send the child this signal when its parent dies.
+    """Return a `preexec_fn` that has the kernel send the child this signal when its parent dies.
 
-    subprocess runs it after it has switched users, and has to: the switch would undo it. None where the
-    kernel has no such thing; `watch_parent` does it there.
+    subprocess runs it after it has switched users, as it must: a switch would undo it. None if the kernel
+    does not support it; use `DeathWatch` there.
     """
     if _libc is None:
         return None
@@ -33,14 +33,14 @@ def die_with_parent(death_signal: signal.Signals = signal.SIGKILL) -> Callable[[
 
     def ask_the_kernel() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-        if os.getppid() != parent:  # it died before we could ask
+        if os.getppid() != parent:  # the parent died before the call
             os._exit(1)
 
     return ask_the_kernel
 
 
 class DeathWatch:
-    """The same by a small process of our own: it sends the signal when the pipe from us ends unannounced."""
+    """A small process that does the same: it sends the signal when the parent's pipe ends unannounced."""
 
     def __init__(self, child: int, death_signal: signal.Signals = signal.SIGINT) -> None:
         reader, self._writer = os.pipe()
@@ -52,14 +52,14 @@ class DeathWatch:
         os.close(reader)
 
     def dismiss(self) -> None:
-        """End the watch without a signal: the child has ended and its number may be somebody else's now."""
+        """End the watch without a signal: the child has ended, and its number may be reused."""
         os.write(self._writer, b"!")
         os.close(self._writer)
         os.waitpid(self._pid, 0)
 
 
 def _watch(reader: int, child: int, death_signal: signal.Signals) -> None:
-    # Neither the locks nor the pipe's other end may live on in here.
+    # This process must not keep the locks or the other end of the pipe open.
     os.dup2(reader, 0)
     os.closerange(1, MOST_FILES)
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,4 +1,4 @@
-"""One run of PostgreSQL: clearing up after the last one, starting, telling when it answers, stopping."""
+"""One run of PostgreSQL: clean up after the last run, start, wait for readiness, stop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.embedded.cluster import Cluster
     from offerlog_infrastructure.embedded.folder import DataFolder
 
-# A server without its guard is on its way out by a fast stop, which writes out all it has in memory.
+# A server without its guard is stopping (fast stop), and writes all its memory to the disk first.
 LEAVE_TIMEOUT = 60.0
 QUIT_TIMEOUT = 10.0
 FAST_STOP_TIMEOUT = 60.0
@@ -32,7 +32,7 @@ class Postmaster:
     """A running PostgreSQL, child of this process.
 
     Attributes:
-        started: When it was started, by the monotonic clock.
+        started: The time of its start, by the monotonic clock.
     """
 
     def __init__(self, folder: DataFolder, process: subprocess.Popen[bytes], log_start: int) -> None:
@@ -46,12 +46,12 @@ class Postmaster:
     def start(cls, cluster: Cluster, socket_dir: Path) -> Postmaster:
         """Make the database if there is none, and start the server.
 
-        It inherits the server lock and hands it on to all its processes: the lock tells when the last of
-        them has ended, and needs no process number for that. Its output goes where our stderr goes.
+        It inherits the server lock and passes it to all its processes, so the lock is free when the last of
+        them has ended. Its output goes to standard error.
 
         Raises:
-            LockTimeoutError: A previous server does not end.
-            ServerNotStartedError: The database is in use by a server that is not ours, or cannot be made.
+            LockTimeoutError: An earlier server does not end.
+            ServerNotStartedError: A foreign server uses the database, or it cannot be made.
         """
         folder = cluster.folder
         lock = _server_lock(folder)
@@ -71,10 +71,10 @@ class Postmaster:
         return cls(folder, process, log_start)
 
     def wait_ready(self) -> None:
-        """Wait until it takes connections, which after a crash is when it has recovered.
+        """Wait until the server takes connections; after a crash it recovers first.
 
         Raises:
-            ServerNotStartedError: It ended instead.
+            ServerNotStartedError: The server ended instead.
         """
         while not self._is_ready():
             if self._process.poll() is not None:
@@ -88,17 +88,17 @@ class Postmaster:
             time.sleep(locks.POLL_SECONDS)
 
     def wait(self) -> None:
-        """Wait until it has ended, for whatever reason."""
+        """Wait until the server has ended, for any reason."""
         self._process.wait()
         if self._watch:
             self._watch.dismiss()
 
     def stop(self) -> None:
-        """Ask for a fast stop: connections are cut, everything is written out. Returns at once."""
+        """Ask for a fast stop, which cuts connections and writes all to the disk; do not wait for it."""
         self._process.send_signal(signal.SIGINT)
 
     def insist(self) -> None:
-        """Ask for a fast stop and become ruder while it does not happen; ends with the process or a kill."""
+        """Stop the server: ask for a fast stop, later for an immediate stop, at last kill it."""
         self.stop()
         time.sleep(FAST_STOP_TIMEOUT)
         self._process.send_signal(signal.SIGQUIT)
@@ -107,7 +107,7 @@ class Postmaster:
 
     def _is_ready(self) -> bool:
         lines = _pid_file(self._folder.database)
-        # A file of an earlier server carries another process number.
+        # The file of an earlier server holds another process number.
         ours = len(lines) > READY_LINE and lines[0].strip() == str(self._process.pid)
         return ours and lines[READY_LINE].strip() == "ready"
 
@@ -126,8 +126,8 @@ def _server_lock(folder: DataFolder) -> int:
 def _clear_leftovers(folder: DataFolder, socket_dir: Path) -> None:
     """Remove the pid file and socket of a killed server.
 
-    With the server lock in hand no server of ours is alive. PostgreSQL itself would refuse to start whenever
-    the recorded process number has meanwhile been given to some other process of the same user.
+    The caller holds the server lock, so no server of offerlog is alive. PostgreSQL would refuse to start if
+    another process of the same user had the recorded process number now.
     """
     recorded = recorded_pid(folder.database)
     if recorded is not None and _serves(recorded, folder.database):
@@ -139,7 +139,7 @@ def _clear_leftovers(folder: DataFolder, socket_dir: Path) -> None:
 
 
 def _serves(pid: int, database: Path) -> bool:
-    """Whether this process is a PostgreSQL on this database, as far as the system can tell."""
+    """Return whether a process is a PostgreSQL on this database, as far as the system shows it."""
     if Path("/proc/self/cwd").exists():
         try:
             # A postmaster's working directory is its database.
@@ -153,7 +153,7 @@ def _serves(pid: int, database: Path) -> bool:
 
 
 def recorded_pid(database: Path) -> int | None:
-    """The process number of the server that wrote its pid file last; None where there is no such file."""
+    """Return the process number in the server's pid file; None if there is no such file."""
     lines = _pid_file(database)
     return int(lines[0]) if lines and lines[0].strip().isdigit() else None
 

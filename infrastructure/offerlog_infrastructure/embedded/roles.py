@@ -1,8 +1,8 @@
 """The two roles of the embedded database, and the file with the password of the one that the service uses.
 
-PostgreSQL's first role is a superuser. Nobody logs in as it: its password was thrown away when the database
-was made, and what needs it is done in single-user mode, while no server runs. The service's role owns the
-database and what is in it, and can do nothing outside it.
+PostgreSQL's first role is a superuser. Nobody logs in as it: its password is not kept. Work that needs it is
+done in single-user mode, while no server runs. The service's role owns the database and has no rights outside
+it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ SETUP = Path(__file__).with_name("hand_over.sql")
 
 
 def setup(password: str) -> str:
-    """The statement, on one line, that gives the database to the service's role; again is no harm.
+    """Return the statement, on one line, that gives the database to the service's role.
 
-    It runs in the database, as the superuser.
+    It runs in the database as the superuser, and may run again.
 
     Args:
         password: The role's new password, of letters and digits.
@@ -39,18 +39,18 @@ def setup(password: str) -> str:
 
 
 def new_password() -> str:
-    """A password of 192 bits of chance."""
+    """Return a password of 192 random bits."""
     return os.urandom(24).hex()
 
 
 def read_password(folder: DataFolder) -> tuple[str, str]:
-    """The role and its password, from the password file.
+    """Read the role and its password from the password file.
 
-    A store made by an older offerlog has a bare password there, the superuser's.
+    The file of a store made by an older offerlog holds only the superuser's password.
 
     Raises:
         FileNotFoundError: There is no such file.
-        FolderNotPrivateError: Others may read it, or it is somebody else's.
+        FolderNotPrivateError: Other users may read it, or it belongs to another user.
     """
     file = os.open(folder.password, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     with open(file, encoding="ascii") as stream:  # noqa: PTH123 - opened without following a link
@@ -68,21 +68,21 @@ def read_password(folder: DataFolder) -> tuple[str, str]:
 
 
 def write_password(folder: DataFolder, password: str) -> None:
-    """Write the password file: complete or not at all, for its owner alone.
+    """Write the password file, complete or not at all, readable by its owner alone.
 
-    It is a password file as libpq has them, so that `PGPASSFILE` may name it.
+    It has libpq's format, so `PGPASSFILE` may name it.
     """
     written = folder.path / f"password.new-{os.getpid()}"
     write_private(written, f"*:*:*:{ROLE}:{password}\n")
     owner = folder.path.stat()
-    if owner.st_uid != os.geteuid():  # root works on the store of another user, who has to read it
+    if owner.st_uid != os.geteuid():  # root works on the store of another user, who must be able to read it
         os.chown(written, owner.st_uid, owner.st_gid)
     written.rename(folder.password)
     sync(folder.path)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Make a file that nobody else can read."""
+    """Write a file that no other user can read."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(file, "w", encoding="ascii") as stream:  # noqa: PTH123 - the descriptor has the private mode
         stream.write(text)
@@ -91,7 +91,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Have the folder's list of names on the disk."""
+    """Flush the folder's list of names to the disk."""
     listing = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(listing)

@@ -1,4 +1,4 @@
-"""The way in: a PostgreSQL that is there for as long as somebody uses it."""
+"""The embedded server as its users see it: a PostgreSQL that runs while anybody uses it."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-# Recovery after a crash replays up to max_wal_size; a small machine may take minutes over it.
+# Recovery after a crash replays up to max_wal_size, which may take minutes on a small machine.
 START_TIMEOUT = 300.0
 STARTS_TRIED = 3
 LOOK_SECONDS = 0.5
 MOST_PAUSE_SECONDS = 1.0
-"""A server that recovers is asked as often as this at most, so that asking costs it nothing."""
+"""A server that recovers is not asked more often than this, so that the tries do not slow it."""
 
 BUSY = ("too many clients", "remaining connection slots")
 PASSING = (
-    # the server's words while it starts, recovers or stops
+    # messages of the server while it starts, recovers or stops
     "is starting up", "is shutting down", "in recovery mode", "not yet accepting connections",
     "not accepting connections", "terminating connection",
-    # libpq's and the driver's while it is not there, or in the middle of going
+    # messages of libpq and the driver while it is down or stopping
     "Is the server running", "Connection refused", "Connection reset", "Broken pipe", "timeout expired",
     "lock timeout", "deadlock detected",
     "server closed the connection", "Resource temporarily unavailable", "Transport endpoint",
 )  # fmt: skip
-"""What a server says that will answer before long."""
+"""Messages of a server that will soon take connections."""
 
 _log = logging.getLogger(__name__)
 
 
 class EmbeddedServer:
-    """A lease on the server of one data folder; as many as you like, in as many processes as you like.
+    """A lease on the server of one data folder; any number of processes may hold any number of leases.
 
-    The server runs while any lease is open; should its guard be killed, a holder of a lease starts another.
-    The kernel gives back the leases of a process that dies.
+    The server runs while any lease is open. If its guard is killed, a holder of a lease starts another. The
+    kernel releases the leases of a process that ends.
 
     Attributes:
         dsn: A libpq connection string for the database `offerlog`, password included: do not log it.
@@ -75,15 +75,15 @@ class EmbeddedServer:
 
     @classmethod
     def acquire(cls, data_dir: Path, bindir: Path | None = None, *, create: bool = True) -> Self:
-        """Join the server of this data folder, or start it; returns when it answers.
+        """Connect to the server of this data folder, or start it; returns when it answers.
 
         Args:
-            data_dir: The data folder; made if it is not there.
-            bindir: The PostgreSQL programs to use if one must be started; None to search for them.
-            create: False to open an existing store only; no folder and no database is made then.
+            data_dir: The data folder; made if it is missing.
+            bindir: The folder of the PostgreSQL programs to start; None to search for them.
+            create: False to open an existing store only.
 
         Raises:
-            EmbeddedError: There is no server to be had; the message says why and what to do.
+            EmbeddedError: The server cannot be used; the message says why and what to do.
             StoreMissingError: There is no store in the folder, and `create` is false.
         """
         folder = DataFolder.prepare(data_dir, create=create)
@@ -93,7 +93,7 @@ class EmbeddedServer:
         try:
             return cls(lease, _running(folder, bindir), folder, bindir)
         except EmbeddedError:
-            lease.release()  # and with it, in peace, whatever was started in vain
+            lease.release()  # a server that was started in vain then stops
             raise
         except BaseException:
             lease.drop()
@@ -101,14 +101,14 @@ class EmbeddedServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment for PostgreSQL's own programs, such as `pg_dump`: they find this database by it.
+        """Return environment variables for PostgreSQL's programs, such as `pg_dump`, to find this database.
 
-        It holds the password, so that none stands on a command line, which everybody on the machine can read.
+        They include the password. On a command line, every user of the machine could read it.
         """
         return {"PATH": os.defpath, **as_environment(self.dsn)}
 
     def close(self) -> None:
-        """Give the lease back; the last one out returns when the server has stopped. Again is no harm."""
+        """Release the lease; the last one waits until the server has stopped. May be called again."""
         if os.getpid() == self._owner:
             self._closing.set()
             self._watch.join()
@@ -116,10 +116,10 @@ class EmbeddedServer:
                 wait.reason = lambda: f"it is still there{keepers(self._folder)}"
                 self._lease.release()
         else:
-            self._lease.drop()  # forked: our parent still has it
+            self._lease.drop()  # a forked process: the parent keeps the lease
 
     def _keep(self) -> None:
-        """Start the server again wherever its guard has gone, and the server with it."""
+        """Start the server again if its guard was killed and the server has stopped."""
         trouble = RepeatedTrouble(_log, "the store has gone and cannot be started again yet")
         while not self._closing.wait(LOOK_SECONDS):
             try:
@@ -140,7 +140,7 @@ class EmbeddedServer:
 
 
 def _running(folder: DataFolder, bindir: Path | None) -> str:
-    """The connection string of a server that answers; the caller has a lease, so it will go on doing so."""
+    """Wait for a server that answers and return its connection string. The caller must have a lease."""
     with announced(f"the store in {folder.path}", START_TIMEOUT) as wait:
         wait.reason = lambda: f"it has not answered yet{keepers(folder)}"
         if not locks.is_free(folder.guard):
@@ -174,15 +174,15 @@ def _running(folder: DataFolder, bindir: Path | None) -> str:
 
 
 def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
-    """The connection string if the server takes it, and otherwise what it said.
+    """Try to connect; return the connection string, or None, and the message of the server.
 
     Args:
         folder: The data folder.
-        hand_over: Whether to give the database of an older offerlog, which used it as the superuser, to the
-            service's role. The caller holds the start lock then. Older processes go on with what they know.
+        hand_over: True to give the database of an older offerlog, which used it as the superuser, to the
+            service's role. The caller must hold the start lock. Older processes keep their connections.
 
     Raises:
-        ServerNotStartedError: It said something that will not change by itself.
+        ServerNotStartedError: The message is about a trouble that does not pass by itself.
     """
     import psycopg  # noqa: PLC0415 - the guard passes through this module without third-party packages
 
@@ -207,7 +207,7 @@ def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
     except psycopg.Error as error:
         message = " ".join(str(error).split())
         if any(words in message for words in BUSY):
-            return dsn, message  # it answers; it is only busy
+            return dsn, message  # it answers, but is busy
         if "password authentication failed" in message:
             raise ServerNotStartedError(
                 folder.path, f"the password in {folder.password} is not the database's; remove that file"
@@ -221,14 +221,14 @@ def _answer(folder: DataFolder, *, hand_over: bool) -> tuple[str | None, str]:
 
 
 def _refusal(folder: DataFolder, message: str) -> ServerNotStartedError:
-    """The error for what a server says that will not change by itself."""
+    """Return the error for a message about a trouble that does not pass by itself."""
     if cause := _cause_outside(message):
         return ServerNotStartedError(folder.path, message + cause)
     return ServerRefusesError(folder.path, message)
 
 
 def _cause_outside(message: str) -> str:
-    """What the environment has to do with an error, to be added to it."""
+    """Describe an environment variable that may have caused the error, to append to it."""
     if "service" in message:
         return "; the environment variable PGSERVICE names a service that libpq cannot find: unset it"
     for parameter, variable in (("DateStyle", "PGDATESTYLE"), ("TimeZone", "PGTZ"), ("geqo", "PGGEQO")):

@@ -1,4 +1,4 @@
-"""Whom the server runs as: ourselves, or, for root, an unprivileged user that exists already."""
+"""The operating-system user of the server: the current user, or an existing unprivileged user for root."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from offerlog_infrastructure.embedded.errors import (
 
 CANDIDATES = ("postgres", "nobody")
 
-# Asked as the user itself, so that the kernel answers, access lists and all.
+# Run as that user, so that the kernel decides, access lists included.
 FIRST_BLOCKED = 'for path; do [ -x "$path" ] || { printf %s "$path"; exit 1; }; done'
 
 
@@ -26,7 +26,7 @@ class ServerUser:
         name: Its name, for messages.
         uid: Its number.
         gid: The number of its group.
-        foreign: Whether it is somebody other than us; only root can have it so.
+        foreign: True if it is not the current user; only root can use another.
     """
 
     def __init__(self, entry: pwd.struct_passwd) -> None:
@@ -37,14 +37,14 @@ class ServerUser:
 
     @classmethod
     def of(cls, database: Path) -> ServerUser:
-        """Whoever owns the database if it exists; else ourselves, or for root the first candidate there is.
+        """Return the owner of an existing database; else the current user, or for root the first candidate.
 
-        The owner comes first so that a `postgres` user installed later does not shut a database made as
-        `nobody`.
+        The owner comes first, so that a `postgres` user installed later does not lock out a database that was
+        made as `nobody`.
 
         Raises:
-            ServerUserMissingError: We are root and there is nobody to run the server as.
-            FolderUnusableError: The database belongs to another user, and we are not root.
+            ServerUserMissingError: The current user is root, and no candidate exists.
+            FolderUnusableError: The database belongs to another user, and the current user is not root.
         """
         us = os.geteuid()
         try:
@@ -70,22 +70,22 @@ class ServerUser:
 
     @classmethod
     def numbered(cls, uid: int) -> ServerUser:
-        """The user with this number, known to the system or not."""
+        """Return the user with this number, which the system need not know."""
         return cls(_entry(uid))
 
     def own(self, path: Path) -> None:
-        """Give a file or folder that we have just made to this user."""
+        """Give a new file or folder to this user."""
         if self.foreign:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def switch(self) -> tuple[int | None, int | None, list[int] | None]:
-        """The user, group and extra groups for `subprocess` to switch to; all None if that is who we are."""
+        """Return user, group and extra groups for `subprocess`; all None for the current user."""
         if not self.foreign:
             return None, None, None
         return self.uid, self.gid, os.getgrouplist(self.name, self.gid)
 
     def first_blocked(self, path: Path) -> Path | None:
-        """The first part of the way to a folder or program that this user may not enter or execute."""
+        """Return the first part of a path that this user may not enter or execute; None if all may be."""
         if not self.foreign:
             return None
         user, group, extra_groups = self.switch()
@@ -94,15 +94,15 @@ class ServerUser:
                 ["/bin/sh", "-c", FIRST_BLOCKED, "sh", *reversed(path.parents), path],
                 check=False, capture_output=True, cwd="/", user=user, group=group, extra_groups=extra_groups,
             )  # fmt: skip
-        except OSError as error:  # root of a container may lack the right to become somebody else
+        except OSError as error:  # root in a container may lack the right to switch users
             raise ServerUserMissingError((self.name,), error.strerror or str(error)) from error
         return Path(os.fsdecode(asked.stdout)) if asked.stdout else None
 
     def must_reach(self, path: Path, on_the_way_to: Path | None = None) -> None:
-        """Make sure that this user gets to a folder or program, itself wanted or `on_the_way_to` another.
+        """Check that this user can reach a folder or program, needed itself or `on_the_way_to` another.
 
         Raises:
-            FolderUnreachableError: It does not.
+            FolderUnreachableError: The user cannot.
         """
         blocked = self.first_blocked(path)
         if blocked is not None:
@@ -113,6 +113,6 @@ def _entry(uid: int) -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(uid)
     except KeyError:
-        # Containers often run under a number that no user database knows; PostgreSQL refuses only root.
+        # Containers often run under a number without an entry; PostgreSQL refuses only root.
         gid = os.getegid() if uid == os.geteuid() else uid
         return pwd.struct_passwd((str(uid), "x", uid, gid, "", "/", ""))

@@ -1,4 +1,4 @@
-"""Where the server's socket lies: one private folder on a path short enough for the kernel."""
+"""The folder of the server's socket: private, and on a path short enough for the kernel."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LONGEST_PATH_BYTES = 103  # sun_path of macOS is 104 bytes with its final zero; 
 
 
 def socket_folder(data_dir: Path, user: ServerUser) -> Path:
-    """The folder for the socket of this data folder: inside it if that will do, else a short one in /tmp.
+    """Return the socket folder of a data folder: inside it if possible, else a short path in /tmp.
 
-    Inside is better: nobody else can be there first, no cleaner of /tmp passes by, and processes with
-    different ideas of /tmp (systemd's PrivateTmp) agree. It does not do for a path that is too long, that
-    libpq would take for a list of hosts, or that is not text. The answer depends on nothing but the data
-    folder and the user, so that everyone who shares a server comes to the same one.
+    Inside is better: no other user can make it first, no cleaner of /tmp removes it, and processes that see
+    different folders as /tmp (systemd's PrivateTmp) agree. It is not possible if the path is too long, if
+    libpq would read it as a list of hosts, or if it is not text. The result depends on the data folder and
+    the user alone, so all users of a server get the same one.
     """
     inside = data_dir / "socket"
     length = len(os.fsencode(inside / SOCKET_NAME))
@@ -35,11 +35,11 @@ def socket_folder(data_dir: Path, user: ServerUser) -> Path:
 
 
 def make_socket_folder(folder: Path, user: ServerUser) -> None:
-    """Make the folder, private to the server's user; taken as it is if it is that already.
+    """Make the folder, private to the server's user, unless it is there already.
 
     Raises:
-        SocketFolderUnsafeError: Somebody else made it, or others can enter it.
-        FolderUnusableError: It cannot be made.
+        SocketFolderUnsafeError: Another user made it, or other users can enter it.
+        FolderUnusableError: The folder cannot be made.
     """
     try:
         folder.mkdir(0o700)
@@ -51,13 +51,13 @@ def make_socket_folder(folder: Path, user: ServerUser) -> None:
 
 
 def check_socket_folder(folder: Path, user: ServerUser) -> None:
-    """Make sure that whoever listens in this folder is the server's user.
+    """Check that only the server's user can listen in this folder.
 
     Raises:
-        SocketFolderUnsafeError: It need not be.
+        SocketFolderUnsafeError: Another user could.
     """
     found = folder.lstat()
-    # Ours as well: root may have been killed between making the folder and giving it away.
+    # The current user too: root may have been killed between making the folder and giving it away.
     owned = found.st_uid in {user.uid, os.geteuid()}
     if not (stat.S_ISDIR(found.st_mode) and owned and stat.S_IMODE(found.st_mode) & 0o077 == 0):
         raise SocketFolderUnsafeError(folder)

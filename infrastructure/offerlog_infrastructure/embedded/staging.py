@@ -1,4 +1,4 @@
-"""Programs that the server's user can execute: where they are, or copied once to where it can."""
+"""Programs that the server's user can execute: in their place, or in a copy that is made once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NEEDLESS = shutil.ignore_patterns("include", "pkgconfig", "doc", "*.a")
 
 
 def executable_bindir(binaries: Binaries, user: ServerUser, cache: Path = CACHE) -> Path:
-    """The folder of these programs, or of a copy of them, that this user can execute them in.
+    """Return the folder of these programs, or of a copy, in which this user can execute them.
 
-    Only root ever needs the copy, and only of a wheel: the virtualenv is often in root's closed home.
+    Only root needs a copy, and only of a wheel: the virtualenv is often in root's private home.
 
     Raises:
-        FolderUnreachableError: The programs are not from a wheel, so there is no telling what to copy; or the
-            cache cannot be reached either.
-        FolderUnusableError: The cache cannot be written, or others can write to it.
+        FolderUnreachableError: The programs are not from a wheel, so it is unknown what to copy; or the user
+            cannot reach the cache either.
+        FolderUnusableError: The cache cannot be written, or other users can write to it.
     """
     if user.first_blocked(binaries.bindir / "postgres") is None:
         return binaries.bindir
@@ -47,12 +47,12 @@ def executable_bindir(binaries: Binaries, user: ServerUser, cache: Path = CACHE)
 def _copy(binaries: Binaries, wheel: Path, cache: Path) -> Path:
     if not cache.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        cache.chmod(0o755)  # made by us just now; the umask must not decide who can pass
+        cache.chmod(0o755)  # a new folder: the umask must not decide who can pass
     held = cache.stat()
     if held.st_uid != os.geteuid() or held.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise FolderUnusableError(cache, "it holds programs, so only root may own it and write to it")
     server = (binaries.bindir / "postgres").stat()
-    # Size and time tell a reinstalled wheel of the same version from the one that was copied.
+    # Size and time distinguish a reinstalled wheel of the same version from the copied one.
     complete = cache / f"postgresql-{binaries.version}-{server.st_size:x}-{server.st_mtime_ns:x}"
     with locks.held(cache / "staging.lock", timeout=COPY_TIMEOUT):
         if not complete.is_dir():
@@ -61,8 +61,8 @@ def _copy(binaries: Binaries, wheel: Path, cache: Path) -> Path:
 
 
 def _copy_programs(wheel: Path, complete: Path, partial: Path) -> None:
-    shutil.rmtree(partial, ignore_errors=True)  # of a copier that was killed
-    # The libraries of a wheel lie beside its package and are found by relative path: keep the layout.
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
+    # The programs find the libraries of the wheel by relative paths, so keep the layout.
     for part in (wheel / "pginstall", wheel.with_name(f"{wheel.name}.libs")):
         if part.is_dir():
             copy = partial / part.relative_to(wheel.parent)
@@ -72,7 +72,7 @@ def _copy_programs(wheel: Path, complete: Path, partial: Path) -> None:
 
 
 def _open_to_all(folder: Path) -> None:
-    """Let everybody read and execute our copy; the wheel may have been installed under a closed umask."""
+    """Let every user read and execute the copy; the wheel may have been installed with a strict umask."""
     folder.chmod(0o755)
     for path in folder.rglob("*"):
         if not path.is_symlink():

@@ -1,4 +1,4 @@
-"""The suppression list beside the process that asks: a file of its own, fed from the log."""
+"""The replica: a local copy of the suppression list, kept up to date from the log."""
 
 from offerlog_infrastructure.replica.follower import SuppressionReplica
 

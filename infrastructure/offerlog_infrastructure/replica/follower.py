@@ -1,4 +1,4 @@
-"""Keeping the replica up with the log, and saying how far behind it may be."""
+"""The thread that keeps the replica up to date with the log, and the age of the copy."""
 
 import logging
 import threading
@@ -29,7 +29,7 @@ _LOOK_SECONDS: Final = 0.02
 _AGAIN_SECONDS: Final = 0.5
 
 _ANSWER_SECONDS: Final = 30.0
-"""How long the server may be silent before the connection counts as lost."""
+"""How long to wait for an answer before the connection counts as lost."""
 
 _SOURCE: LiteralString = "SELECT extract(epoch FROM applied_at)::text FROM migrations WHERE number = 1"
 _SELECT_POSITION: LiteralString = (
@@ -50,16 +50,16 @@ _log = logging.getLogger(__name__)
 
 
 class SuppressionReplica:
-    """A local copy of the suppression list; its look-ups are thread-safe and ask nobody.
+    """A local copy of the suppression list; its look-ups are thread-safe and do not ask the store.
 
-    A thread follows the log. Where nothing has been copied yet, or the copy is of another log, or of one that
-    has since lost its end (restored from a backup, or failed over to a server that was behind), it begins
-    with the projection as it stands and goes on from its position.
+    A thread follows the log. If there is no copy yet, it copies the projection and continues from its
+    position. It does the same if the copy is of another log, or if the log has lost its end since: restored
+    from a backup, or failed over to a server that was behind.
 
     Args:
         application: The log.
-        folder: Where the files of this machine's replicas lie.
-        max_age: Past this, a look-up is refused: nothing is offered on old knowledge.
+        folder: The folder of the replicas of this machine.
+        max_age: A look-up in an older copy is refused, so that nothing is offered on old data.
     """
 
     def __init__(self, application: OfferlogApplication, folder: Path, max_age: timedelta) -> None:
@@ -74,10 +74,10 @@ class SuppressionReplica:
         self._thread.start()
 
     def look_up(self, organization: str, customer_id: str, customer_id_type: str = "cookie") -> Lookup:
-        """Which maps must not offer to this visitor, with the position and the age of the answer.
+        """List the maps that must not offer to this visitor, with the position and age of the copy.
 
         Raises:
-            ReplicaStaleError: The copy is older than it may be, or has not been made yet.
+            ReplicaStaleError: The copy is older than `max_age`, or is not made yet.
         """
         cleared, fresh, position = self._store.cleared, self._fresh, self._store.position
         age = None if fresh is None else time.monotonic() - fresh
@@ -89,16 +89,16 @@ class SuppressionReplica:
         return Lookup(position, age, found)
 
     def await_fresh(self, timeout: float) -> None:
-        """Wait until look-ups are answered, at most so many seconds.
+        """Wait until the copy is fresh enough for look-ups, at most `timeout` seconds.
 
         Raises:
-            ReplicaStaleError: They are not.
+            ReplicaStaleError: The copy is still too old.
             ReplicaFolderError: The file cannot be written, on a full disk for instance.
         """
         deadline = time.monotonic() + timeout
         with announced("the first copy of the suppression list", timeout) as wait:
             while self._fresh is None or time.monotonic() - self._fresh > self._max_age:
-                error = self.error  # another thread sets it
+                error = self.error  # set by another thread
                 if isinstance(error, ReplicaFolderError):
                     raise error
                 if time.monotonic() > deadline:
@@ -107,7 +107,7 @@ class SuppressionReplica:
                 time.sleep(0.01)
 
     def close(self) -> None:
-        """Stop following, and let go of the file."""
+        """Stop the thread and close the file."""
         self._stopped.set()
         self._thread.join()
         self._store.close()
@@ -117,9 +117,9 @@ class SuppressionReplica:
             try:
                 with self._application.connect(answer_within=_ANSWER_SECONDS) as connection:
                     self._follow(connection)
-            except Exception as raised:  # noqa: BLE001 - it goes on as soon as it can; the age says the rest
+            except Exception as raised:  # noqa: BLE001 - the thread tries again; look-ups see the age
                 error: Exception = raised
-                if isinstance(raised, lmdb.Error):  # which names no file
+                if isinstance(raised, lmdb.Error):  # its message names no file
                     error = ReplicaFolderError(
                         self._store.folder, f"{raised}{full_disk_hint(self._store.folder)}"
                     )
@@ -142,7 +142,7 @@ class SuppressionReplica:
                     safe = horizon.advance(looking)
                     if safe is not None:
                         self._catch_up(cursor, safe, source)
-                        # Not the time of this look: behind a writer that hangs there may be newer events.
+                        # Not the current time: events behind a hung writer may be newer.
                         self._fresh, self.error = horizon.as_of, None
                         self._trouble.over()
                     self._stopped.wait(_LOOK_SECONDS)
@@ -153,9 +153,9 @@ class SuppressionReplica:
             position = self._copy(cursor, source)
         while position < safe and not self._stopped.is_set():
             rows = cursor.execute(SELECT_PAGE, (position, safe, _PAGE), prepare=True).fetchall()
-            if not rows:  # a position without an event may be drawn again after a crash: none is ever kept
+            if not rows:  # an empty position may be drawn again after a crash, so it is never stored
                 break
-            # An event that cannot be read may suppress: stand still and grow old rather than leave it out.
+            # An unreadable event may be a suppression: stop and let the copy grow old rather than skip it.
             read = self._application.event_mapper.event
             events = [Positioned(place, read(*stored)) for place, *stored in rows]
             position = rows[-1][0]
@@ -174,11 +174,11 @@ class SuppressionReplica:
         self._store.put(added, position, source, last)
 
     def _learn_secrets(self, cursor: Cursor[Any]) -> None:
-        """An organization's secret is there before its first event."""
+        """Read new organizations' secrets. A secret is stored before the first event of its organization."""
         self._store.secrets = dict(cursor.execute(_SECRETS).fetchall())
 
     def _copy(self, cursor: Cursor[Any], source: bytes) -> int:
-        """Begin with the projection as it stands, and return its position."""
+        """Copy the projection, and return its position."""
         self._fresh = None
         self._store.clear()
         connection = cursor.connection
@@ -199,7 +199,7 @@ class SuppressionReplica:
 
 
 def _last_event(cursor: Cursor[Any], position: int) -> bytes:
-    """What tells the last event up to a position from any other that could stand there."""
+    """Return a mark of the last event up to a position, which differs if another event stands there."""
     row = cursor.execute(_LAST_EVENT, (position,)).fetchone()
     return b"" if row is None else _mark(row)
 

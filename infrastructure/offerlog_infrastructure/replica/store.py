@@ -1,7 +1,7 @@
-"""The replica's file: one short record for each suppressed pair, under a digest of who the visitor is.
+"""The replica's file: a short record for each suppressed visitor and map, under a digest of the visitor.
 
-The file holds no customer id: its keys are digests under the organization's secret, which is not in the
-file. So nobody who gets hold of the file can try out customer ids.
+The file does not hold customer ids. Its keys are digests with the organization's secret, which is not in the
+file. So nobody who has the file can test customer ids against it.
 """
 
 import fcntl
@@ -25,10 +25,10 @@ from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.disk_space import full_disk_hint
 
 _MAP_BYTES: Final = 1 << 36
-"""How far the file may grow; it takes no more disk than it holds."""
+"""The largest size of the file; on the disk it takes only what it holds."""
 
 _RECORD: Final = struct.Struct(">16s16sqB")
-"""Action map, action, microseconds since 1970, and the state's number."""
+"""A record: action map, action, microseconds since 1970, and the state's number."""
 
 _STATES: Final = tuple(State)
 _NUMBER: Final = {state.value: number for number, state in enumerate(_STATES)}
@@ -40,10 +40,10 @@ _SOURCE: Final = b"source"
 _LAST: Final = b"last"
 _FORMAT: Final = b"format"
 _THIS_FORMAT: Final = b"2"
-"""A file of another format, or of none, is made anew from the log. The first had digests without a key."""
+"""A file of another format is made anew from the log. The first format had digests without a key."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-"""Another one each time that the machine starts; where there is none, a crash of it is not noticed."""
+"""Holds another id after each start of the machine; without it, a crash of the machine is not noticed."""
 
 
 class ReplicaFolderError(OfferlogError):
@@ -51,7 +51,7 @@ class ReplicaFolderError(OfferlogError):
 
     Attributes:
         folder: That folder.
-        reason: What is wrong with it.
+        reason: The trouble with it.
     """
 
     def __init__(self, folder: Path, reason: str) -> None:
@@ -61,14 +61,14 @@ class ReplicaFolderError(OfferlogError):
 
 
 class ReplicaStore:
-    """The file, of one process; its reading methods are thread-safe, its writing ones for one thread.
+    """The file of one process. Reading methods are thread-safe; writing methods are for one thread.
 
     Attributes:
-        secrets: Each organization's secret, under which its visitors' digests are made. Every organization
-            that is written must be in it; one that is not has nothing in the file.
-        folder: Where it lies.
-        position: Up to which position of the log it holds everything; None where it is empty.
-        cleared: How often it has been emptied; what was read while that changed is no answer.
+        secrets: Each organization's secret, the key of its visitors' digests. An organization must be in it
+            before its suppressions are written.
+        folder: The folder of the file.
+        position: The position of the log up to which the file is complete; None if it is empty.
+        cleared: How often the file was emptied. A read during which this changes is not valid.
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
@@ -86,10 +86,10 @@ class ReplicaStore:
 
     @classmethod
     def open(cls, parent: Path) -> Self:
-        """A file for this process alone; what an ended process left is taken over.
+        """Open a file for this process alone; the file of an ended process is reused.
 
         Raises:
-            ReplicaFolderError: The folder is not private, cannot be written, or has no room.
+            ReplicaFolderError: The folder is not private, cannot be written, or its disk is full.
         """
         try:
             parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -118,37 +118,37 @@ class ReplicaStore:
 
     @classmethod
     def _opened(cls, folder: Path, lock: int) -> Self:
-        # Nothing forces the file to the disk: if the machine has gone down since, it may be torn.
+        # The file is never flushed to the disk: after a crash of the machine it may be damaged.
         boot, now = folder / "boot", _BOOT_ID.read_text() if _BOOT_ID.exists() else ""
         if not boot.exists() or boot.read_text() != now:
             _empty(folder)
             boot.write_text(now)
             boot.chmod(0o600)
         for file in folder.iterdir():
-            file.chmod(0o600)  # an older offerlog left it to the umask
+            file.chmod(0o600)  # an older offerlog did not set the mode
         try:
             return cls(folder, lock)
         except lmdb.MemoryError:
             raise
-        except (lmdb.Error, ValueError):  # it is made anew from the log
+        except (lmdb.Error, ValueError):  # damaged: made anew from the log
             _empty(folder)
             return cls(folder, lock)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self.cleared += 1  # beforehand: whoever finds nothing must be able to tell why
+        """Empty the file."""
+        self.cleared += 1  # first, so that a reader that finds nothing can tell why
         with self._env.begin(write=True) as transaction:
             transaction.drop(self._db, delete=False)
         self.position = None
 
     def source(self) -> bytes | None:
-        """Which log it was fed from; None where it is empty."""
+        """The identity of the log that was copied; None if the file is empty."""
         with self._env.begin() as transaction:
             found: bytes | None = transaction.get(_SOURCE)
             return found
 
     def last(self) -> bytes | None:
-        """What tells the last event that it was fed; None where it is empty."""
+        """The mark of the last event applied; None if the file is empty."""
         with self._env.begin() as transaction:
             found: bytes | None = transaction.get(_LAST)
             return found
@@ -160,7 +160,7 @@ class ReplicaStore:
         source: bytes,
         last: bytes | None = None,
     ) -> None:
-        """Add pairs and move the position, in one transaction; `last` None: no further event was fed."""
+        """Add suppressions and move the position in one transaction; `last` is None without a new event."""
         with self._env.begin(write=True) as transaction:
             for key, row in added.items():
                 secret = self.secrets[key.organization]
@@ -182,7 +182,7 @@ class ReplicaStore:
         self.position = position
 
     def look_up(self, organization: str, customer_id_type: str, customer_id: str) -> tuple[Suppression, ...]:
-        """Which maps must not offer to this visitor, sorted by map."""
+        """List the maps that must not offer to this visitor, sorted by map."""
         secret = self.secrets.get(organization)
         if secret is None:
             return ()
@@ -204,7 +204,7 @@ class ReplicaStore:
         )
 
     def close(self) -> None:
-        """Let go of the file; it is kept, and caught up with the log the next time."""
+        """Close the file; the next process reuses it and catches up with the log."""
         with suppress(lmdb.Error):
             self._env.sync(True)
         self._env.close()
@@ -222,17 +222,17 @@ def _empty(folder: Path) -> None:
 
 
 def _check_private(folder: Path, forbidden: int) -> None:
-    """Make sure that a folder is ours, and that others cannot do there what is forbidden.
+    """Check that this user owns a folder, and that others do not have the forbidden rights.
 
     Raises:
-        ReplicaFolderError: It is not, or they can.
+        ReplicaFolderError: The check fails.
     """
     found = folder.lstat() if folder.name.startswith("suppressions-") else folder.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise ReplicaFolderError(folder, "it is not a folder")
     if found.st_uid != os.geteuid():
         raise ReplicaFolderError(folder, "it belongs to another user; choose a folder that you own")
-    # In a folder like /tmp others cannot touch what is ours.
+    # In a folder like /tmp, other users cannot change the files of this user.
     if found.st_mode & forbidden and not (found.st_mode & stat.S_ISVTX and not forbidden & stat.S_IRGRP):
         raise ReplicaFolderError(
             folder, f"others may use it; run `chmod 700 '{folder}'`, or choose another one"
@@ -244,7 +244,7 @@ def _words(error: Exception) -> str:
 
 
 def _digest(secret: bytes, organization: str, customer_id_type: bytes, customer_id: bytes) -> bytes:
-    """The key of a visitor: 20 bytes, and so never one of the keys in words."""
+    """Return the key of a visitor: 20 bytes, so it never equals a key in words."""
     where = organization.encode()
     parts = b"%d:%d:%b%b%b" % (len(where), len(customer_id_type), where, customer_id_type, customer_id)
     return blake2b(parts, digest_size=20, key=secret).digest()

@@ -1,4 +1,4 @@
-"""The action maps of the simulated site: some are met often, some persuade better."""
+"""The action maps of the simulated site, with different popularity and acceptance."""
 
 import json
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ class ActionMap:
         id: Its UUID.
         name: Its display name as JSON text, quoted and escaped.
         version: Its version on the first day.
-        changed_at: From which instant on the version is one higher; None: never.
-        timeout_seconds: After how long the widget withdraws the invitation.
+        changed_at: The instant from which the version is one higher; None for never.
+        timeout_seconds: The time after which the widget withdraws the invitation.
         tells_timeout: Whether its `offered` carries `timeoutSeconds`, so that the service keeps the deadline.
-        paths: Where an action leads, with this map's acceptance.
+        paths: The next states of each state, with this map's acceptance.
     """
 
     id: str
@@ -53,12 +53,12 @@ class ActionMap:
     paths: Ways
 
     def version_at(self, instant: int) -> int:
-        """The version in force at `instant`."""
+        """Return the version in force at `instant`."""
         return self.version + (self.changed_at is not None and instant >= self.changed_at)
 
 
 def action_maps(chance: Chance, count: int, days: int) -> Weighted[ActionMap]:
-    """`count` maps, each as likely to be met as it is popular."""
+    """Make `count` maps, weighted by popularity."""
     return Weighted([(_action_map(chance, place, days), 1 / (1 + 0.4 * place)) for place in range(count)])
 
 

@@ -1,7 +1,7 @@
-"""Everything random, drawn from `random.Random.random()` alone.
+"""All random values, drawn from `random.Random.random()` alone.
 
-Its sequence is the only one that Python promises to keep; `math` is avoided too, for the last digit
-of its functions is the platform's.
+Python guarantees the sequence of no other method. `math` is avoided as well, because the last digit of its
+functions depends on the platform.
 """
 
 import random
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Weighted(Generic[T]):
-    """Choices with their weights, which need not sum to 1."""
+    """Choices with weights, which need not sum to 1."""
 
     __slots__ = ("_choices", "_cumulative", "_total")
 
@@ -24,12 +24,12 @@ class Weighted(Generic[T]):
         self._total = self._cumulative.pop()  # the last choice takes whatever lies above the others
 
     def at(self, share: float) -> T:
-        """The choice at `share` (0 to 1) of the total weight."""
+        """Return the choice at `share` (0 to 1) of the total weight."""
         return self._choices[bisect_right(self._cumulative, share * self._total)]
 
 
 class Chance:
-    """One seeded source of chance; every draw advances it."""
+    """A seeded source of random values; every draw advances it."""
 
     __slots__ = ("_random",)
 
@@ -37,32 +37,32 @@ class Chance:
         self._random = random.Random(seed).random  # noqa: S311 (a repeatable simulation, no secret)
 
     def happens(self, probability: float) -> bool:
-        """True with `probability` (0 to 1)."""
+        """Return True with `probability` (0 to 1)."""
         return self._random() < probability
 
     def share(self) -> float:
-        """Uniform in [0, 1)."""
+        """Return a number from [0, 1), uniform."""
         return self._random()
 
     def between(self, low: float, high: float) -> int:
-        """A whole number from [low, high), uniform."""
+        """Return a whole number from [low, high), uniform."""
         return int(low + (high - low) * self._random())
 
     def mostly_low(self, low: float, high: float) -> int:
-        """A whole number from [low, high), denser near `low`: how long people take."""
+        """Return a whole number from [low, high), denser near `low`, as the times that people take are."""
         drawn = self._random()
         return int(low + (high - low) * drawn * drawn)
 
     def one_of(self, choices: Sequence[T]) -> T:
-        """One of `choices`, each as likely."""
+        """Return one of `choices`, all equally likely."""
         return choices[int(self._random() * len(choices))]
 
     def pick(self, choices: Weighted[T]) -> T:
-        """One of `choices`, as likely as its weight."""
+        """Return one of `choices`, each with the probability of its weight."""
         return choices.at(self._random())
 
     def uuid(self) -> str:
-        """A UUID of version 4 as text, in lower case."""
+        """Return a UUID of version 4 as text, in lower case."""
         draw = self._random
         return (
             f"{int(draw() * 0x1_0000_0000):08x}-{int(draw() * 0x1_0000):04x}-4{int(draw() * 0x1000):03x}"

@@ -1,4 +1,4 @@
-"""How signals travel: at once and in order, or as real beacons do, late and more than once."""
+"""The arrival of signals: at once and in order, or late and repeated like real beacons."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -20,8 +20,8 @@ RETRIED: Final = 0.01
 class Transit:
     """The way from browsers to the service.
 
-    It has a chance of its own, so that the same seed makes the same signals, whatever happens to them
-    on the way.
+    It draws from its own source, so the same seed makes the same signals, whatever happens to them on the
+    way.
     """
 
     def __init__(self, chance: Chance, *, disorder: bool, repeats: bool) -> None:
@@ -30,7 +30,7 @@ class Transit:
         self._repeats = repeats
 
     def arrivals(self, signal: Signal) -> Iterator[tuple[int, str]]:
-        """When and as what line the signal arrives, once or more; never before it happened."""
+        """Yield when the signal arrives and as which line, once or more; never before it happened."""
         chance = self._chance
         arrival = signal.at + self._delay() if self._disorder else signal.at
         line = signal.line()

@@ -1,7 +1,6 @@
-"""The life of one action as it should go: a walk down the lifecycle's own table.
+"""The regular life of one action: a random walk through the lifecycle's table.
 
-Which state may follow which is read off `WEBCHAT`; this file only says how likely each step is and
-how long it takes.
+`WEBCHAT` says which state may follow which. This module adds the probability and duration of each step.
 """
 
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from offerlog_infrastructure.simulation.period import SECOND
 
 
 class Odds(NamedTuple):
-    """How likely a step is beside its alternatives, and between which seconds it takes."""
+    """The weight of a step among its alternatives, and its shortest and longest duration in seconds."""
 
     weight: float
     quickest: int
@@ -25,7 +24,7 @@ ODDS: Final[Mapping[tuple[State, State], Odds]] = {
     (State.OFFERED, State.REJECTED): Odds(0.12, 2, 20),
     (State.OFFERED, State.IGNORED): Odds(0.50, 2, 30),
     (State.OFFERED, State.ERRORED): Odds(0.03, 1, 4),
-    (State.OFFERED, State.TIMEDOUT): Odds(0.13, 0, 1),  # on top of the widget's time-out
+    (State.OFFERED, State.TIMEDOUT): Odds(0.13, 0, 1),  # added to the widget's time-out
     (State.ACCEPTED, State.REJECTED): Odds(0.20, 4, 90),
     (State.ACCEPTED, State.STARTED): Odds(0.74, 8, 150),
     (State.STARTED, State.ABANDONED): Odds(0.22, 20, 420),
@@ -33,20 +32,20 @@ ODDS: Final[Mapping[tuple[State, State], Odds]] = {
 }
 
 SILENCE: Final[Mapping[State, float]] = {State.OFFERED: 0.08, State.ACCEPTED: 0.06, State.STARTED: 0.04}
-"""How likely nothing more is ever heard after a state, beside its alternatives in `ODDS`."""
+"""The weight of silence after a state, among its alternatives in `ODDS`."""
 
 Ways = Mapping[State, Weighted[State | None]]
 
 
 class Step(NamedTuple):
-    """What is reported of an action, and when; a wrong report may name a state no table has."""
+    """A reported state of an action and its time; a wrong report may name a state outside every table."""
 
     at: int
     state: str
 
 
 def ways(acceptance: float) -> Ways:
-    """Where each open state leads (None: to silence), when accepting is `acceptance` times as likely."""
+    """Return the next states of each open state (None: silence), with acceptance weighted by `acceptance`."""
     return {
         source: Weighted([(None, silence), *_steps_from(source, acceptance)])
         for source, silence in SILENCE.items()
@@ -59,10 +58,9 @@ def _steps_from(source: State, acceptance: float) -> list[tuple[State | None, fl
 
 
 def life(chance: Chance, paths: Ways, timeout_seconds: int, offered_at: int) -> list[Step]:
-    """One action from `offered` to a final state, or to where it fell silent.
+    """Return the steps of one action from `offered` to a final state or to silence.
 
-    The widget withdraws the invitation after `timeout_seconds`; whatever else the visitor does with it
-    happens before.
+    The widget withdraws the invitation after `timeout_seconds`. All other steps of the visitor happen before.
     """
     state, at = State.OFFERED, offered_at
     steps = [Step(at, state)]

@@ -1,4 +1,4 @@
-"""What real widgets report wrongly, at low rates: each kind meets a refusal of its own, or is parked."""
+"""Wrong reports of real widgets, at low rates: each kind is refused for its own reason, or parked."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -14,7 +14,7 @@ STALE_PAGE: Final = 0.25
 SECOND_TAB: Final = 0.012
 """Two tabs offer at the same moment: the second is refused as `already_open`."""
 LOST_OFFERED: Final = 0.01
-"""The beacon of `offered` is lost; what follows stays parked until it is `never_reachable`."""
+"""The beacon of `offered` is lost; the next signals stay parked until they are `never_reachable`."""
 STRAY: Final = 0.02
 """An open action reports a state that it can no longer reach: refused as `not_legal`."""
 AFTERTHOUGHT: Final = 0.01
@@ -35,7 +35,7 @@ _UNREACHABLE: Final[Mapping[str, tuple[State, ...]]] = {
 
 
 def with_mistakes(chance: Chance, steps: list[Step]) -> Iterator[Step]:
-    """The steps of one action as a widget reports them, in order: seldom one lost, seldom one too many."""
+    """Yield the steps of one action as a widget reports them: rarely one is lost or added."""
     offered, last = steps[0], steps[-1]
     if chance.happens(QUALIFIED):
         yield Step(offered.at - chance.between(50, SECOND), UntrackedState.QUALIFIED)
@@ -60,7 +60,7 @@ def _stray(chance: Chance, after: Step, at: int) -> Iterator[Step]:
 
 
 def second_tab(chance: Chance, offered_at: int) -> Iterator[Step]:
-    """What the other tab reports when both offer at the same moment; nothing in most cases."""
+    """Yield the steps of a second tab that offers at the same moment; mostly none."""
     if chance.happens(SECOND_TAB):
         shown_at = offered_at + chance.between(0, 400)
         yield Step(shown_at, State.OFFERED)

@@ -1,4 +1,4 @@
-"""The simulated days: when visitors are on the site, in UTC, and how an instant is written.
+"""The simulated days: the visiting hours in UTC, and the text of an instant.
 
 An instant is the number of milliseconds since the first midnight of the period.
 """
@@ -14,10 +14,10 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 DAY_CURVE: Final = (2, 1, 1, 1, 1, 2, 5, 12, 25, 42, 50, 44, 32, 36, 48, 50, 42, 30, 22, 18, 15, 11, 7, 4)
-"""How busy each hour is: a quiet night, one hump before lunch and one after."""
+"""The number of visits by hour: a quiet night, and a peak before and after noon."""
 
 WEEKEND: Final = 0.5
-"""How busy a Saturday or Sunday is, compared with a working day."""
+"""The visits of a Saturday or Sunday, compared with a working day."""
 
 SATURDAY: Final = 5
 
@@ -37,13 +37,13 @@ class Period:
         return DAY_CURVE[hour_of_day] * (WEEKEND if weekday >= SATURDAY else 1.0)
 
     def instant(self, share: float) -> int:
-        """The instant by which `share` (0 up to but not 1) of the period's visits have begun."""
+        """Return the instant by which `share` (from 0, below 1) of the period's visits have begun."""
         return self._busy_instant(share * self._busy_until[-1])
 
     def instant_on(self, day: int, share: float) -> int:
-        """The instant by which `share` of the visits of one day (0 the first) have begun.
+        """Return the instant by which `share` of the visits of a day (the first is 0) have begun.
 
-        On a day outside the period that is an instant at its end.
+        For a day outside the period, return an instant at its end.
         """
         if day * DAY >= self.end:
             return self.end
@@ -56,7 +56,7 @@ class Period:
         return int(HOUR * (hour + (busyness - before) / (self._busy_until[hour] - before)))
 
     def stamp(self, instant: int) -> str:
-        """The instant as RFC 3339 in UTC with milliseconds, such as `2026-11-22T10:00:00.123Z`."""
+        """Write an instant as RFC 3339 in UTC with milliseconds, such as `2026-11-22T10:00:00.123Z`."""
         day, rest = divmod(instant, DAY)
         if self._today[0] != day:
             self._today = (day, date.fromordinal(self._first_day + day).isoformat())

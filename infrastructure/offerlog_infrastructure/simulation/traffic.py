@@ -1,6 +1,6 @@
 """The traffic of a whole site over some days, as a stream of lines.
 
-It holds only what is under way: visitors still to come back, and signals still to arrive.
+Memory holds only visitors who will come back and signals that have not arrived.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from offerlog_infrastructure.simulation.period import Period
 from offerlog_infrastructure.simulation.visitors import Site
 
 _LAST: Final = date(9999, 1, 1)
-"""By then it is over: what the last sessions report late is still to come, and needs a date too."""
+"""The last year of a period; late signals of its last sessions need dates after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,17 @@ class Traffic:
     """What to simulate.
 
     Attributes:
-        visitors: How many different visitors come in the whole period; most only for a few days of it.
-        action_maps: How many action maps the site has, at least 1.
-        days: How many days, at least 1. Sessions begin in them; the last may report some minutes longer.
+        visitors: The number of different visitors in the period; most come for a few days only.
+        action_maps: The number of action maps of the site, at least 1.
+        days: The number of days, at least 1. Sessions begin in them; the last ones may end some minutes
+            later.
         start: The first day, in UTC.
-        seed: What chance starts from. The same traffic always gives the same bytes.
-        disorder: Whether signals may arrive late, and so out of order.
-        repeats: Whether signals may arrive more than once.
+        seed: The start of all random values. The same traffic always gives the same bytes.
+        disorder: True if signals may arrive late, and so out of order.
+        repeats: True if signals may arrive more than once.
 
     Raises:
-        ValueError: A number is below its least, or the days go beyond the year 9998.
+        ValueError: A number is too low, or the days go beyond the year 9998.
     """
 
     visitors: int
@@ -53,7 +54,7 @@ class Traffic:
 
 
 def simulate(traffic: Traffic) -> Iterator[str]:
-    """The lines of `traffic`, one JSON object each, in order of arrival and without newlines.
+    """Yield the lines of `traffic`, one JSON object each, in order of arrival and without newlines.
 
     `disorder` and `repeats` change when and how often signals arrive, never the signals themselves.
     """

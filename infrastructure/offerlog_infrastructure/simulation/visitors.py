@@ -1,4 +1,4 @@
-"""Visitors: when they come and come back, and what each of their sessions reports."""
+"""Visitors: the times of their sessions, and the signals of each session."""
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
@@ -14,12 +14,12 @@ from offerlog_infrastructure.simulation.period import DAY, HOUR, MINUTE, SECOND,
 from offerlog_infrastructure.simulation.wire import ERRORS, NO_ERROR, Signal
 
 FURTHER_PAGE: Final = 0.04
-"""How likely a session meets one more page with an action map."""
+"""The probability that a session shows one more page with an action map."""
 COMES_BACK: Final = 0.55
-"""How likely a visitor comes back after a session, and how likely then on the same day."""
+"""The probability that a visitor comes back after a session, and that it is on the same day."""
 SAME_DAY: Final = 0.15
 TRIES_AGAIN: Final = 0.6
-"""How likely a visitor who broke off, or met an error, goes to that page again next."""
+"""The probability that a visitor who broke off, or met an error, opens that page next."""
 AWAY: Final = 40 * MINUTE
 """The shortest time between two sessions: longer than an open action stays open."""
 NEVER: Final = 1 << 62
@@ -30,7 +30,7 @@ class Visitor:
 
     Attributes:
         customer_id: The cookie.
-        free_from: From which instant on each action map met so far may offer again.
+        free_from: The instant from which each action map met so far may offer again.
         unfinished: The map whose offer last broke off, if it may offer again.
     """
 
@@ -51,9 +51,9 @@ class Site:
         self._maps = maps
 
     def sessions(self, visitors: int) -> Iterator[tuple[int, list[Signal]]]:
-        """Every session that begins in the period, in order of its start, with what it reports.
+        """Yield every session that begins in the period, in order of its start, with its signals.
 
-        No signal lies before the start of its session. Only visitors who are still to come back are held.
+        No signal is before the start of its session. Memory holds only visitors who will come back.
         """
         returning: list[tuple[int, int, Visitor]] = []
         ties = count()
@@ -127,7 +127,7 @@ class Site:
 
 
 def _remember(visitor: Visitor, action_map: ActionMap, last: Step) -> None:
-    """Keep what the service would say of the next offer: suppressed, or free at once or after the lapse."""
+    """Note when the map may offer again, as the service would decide: never, at once, or after the lapse."""
     state = State(last.state)
     deadline = state is State.OFFERED and action_map.tells_timeout  # the service itself times it out
     suppressed = state in WEBCHAT.terminal or deadline

@@ -16,13 +16,13 @@ ERRORS: Final = tuple(
         (1009, "Message too big\nconnection closed"),
     )
 )
-"""What goes wrong in widgets: codes are text that keeps its zeros, or numbers."""
+"""Errors of widgets; a code is text that keeps its zeros, or a number."""
 
 NO_ERROR: Final = '"errorCode":null,"errorMessage":null'
 
 
 class Signal(NamedTuple):
-    """One report as it leaves the browser.
+    """One signal as it leaves the browser.
 
     Attributes:
         at: When it happened, as an instant of the period.
@@ -43,7 +43,7 @@ class Signal(NamedTuple):
     error: str
 
     def line(self) -> str:
-        """The signal in wire form, without a newline."""
+        """Return the signal in wire form, without a newline."""
         shown = self.action_map
         timeout = shown.timeout_seconds if shown.tells_timeout and self.state == State.OFFERED else "null"
         return (

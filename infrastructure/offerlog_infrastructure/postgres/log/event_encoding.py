@@ -1,4 +1,4 @@
-"""How a fact's state lies in the log: a short MessagePack array, trailing defaults left out.
+"""The stored encoding of an event's state: a short MessagePack array without trailing defaults.
 
 Ids are 16 bytes instead of 36 characters, the second and third time of an event are kept as distances, and
 what is nearly always the same (a cookie, a web chat) is not written. What identifies the visitor is one
