@@ -31,7 +31,7 @@ def lifecycle_page(lifecycle: Lifecycle) -> str:
         "```mermaid",
         "stateDiagram-v2",
         *(f"    {step.source or '[*]'} --> {step.target}" for step in lifecycle.transitions),
-        *(f"    {state} --> [*]" for state in lifecycle.states if lifecycle.final(state)),
+        *(f"    {state} --> [*]" for state in lifecycle.states if lifecycle.is_final(state)),
         "```",
         "",
         "| from | to | when | stage |",
@@ -48,7 +48,7 @@ def lifecycle_page(lifecycle: Lifecycle) -> str:
         "| state | final | terminal | metric | in the report view |",
         "|---|---|---|---|---|",
         *(
-            f"| {state} | {_yes(lifecycle.final(state))} | {_yes(state in lifecycle.terminal)} "
+            f"| {state} | {_yes(lifecycle.is_final(state))} | {_yes(state in lifecycle.terminal)} "
             f"| `{METRICS[state]}` | {_yes(state in MetricSet.REPORT.states)} |"
             for state in lifecycle.states
         ),

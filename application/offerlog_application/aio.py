@@ -32,8 +32,9 @@ from offerlog_application.reading.read_models import (
     RefusalCounts,
     Suppression,
 )
-from offerlog_application.recording.batches import Receipt, SignalInput
+from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.offers import Eligibility
+from offerlog_application.recording.signal_text import SignalInput
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
 
 if TYPE_CHECKING:

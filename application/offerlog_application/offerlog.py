@@ -22,12 +22,13 @@ from offerlog_application.reading.audit import History, history
 from offerlog_application.reading.read_models import Freshness, ProjectionStatus
 from offerlog_application.reading.refusals import RefusalAccess
 from offerlog_application.reading.stored_reads import StoredReads
-from offerlog_application.recording.batches import Receipt, SignalInput
+from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.deadline_worker import DeadlineKeeper
 from offerlog_application.recording.expiry import Expired, Expiry
 from offerlog_application.recording.offers import Eligibility, OfferService
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_application.recording.refusal_upkeep import RefusalKeeper
+from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.context import Rules
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason

@@ -1,40 +1,44 @@
-"""What happens to a signal, and what the passing of time brings about: pure decisions over a visitor-offer.
+"""Pure decisions about a visitor-offer: what becomes of a signal, and what the passing of time brings about.
 
-`decide` gives every tracked signal exactly one outcome, by the order of checks that the docs state
-("What happens to a signal"); time comes in with `DecisionContext`. What it decides are events to append;
-`expire` does the same for what only the passing of time brings about.
+`decide` gives every tracked signal exactly one outcome, by the order of checks in the docs ("What happens to
+a signal"). `expire` decides where no signal comes but time passes. Both return the events to append. The
+current time comes with the `DecisionContext`.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from offerlog_domain.context import DecisionContext
-from offerlog_domain.event_fields import SIGNAL_EVENT_FIELDS, Event, EventVisitor, SignalEvent
-from offerlog_domain.events import (
-    LIFECYCLE_EVENTS,
-    OfferRefused,
-    ParkingEnded,
-    Rejected,
-    SignalParked,
-    TimedOut,
+from offerlog_domain.event_factory import (
+    SignalEventFields,
+    build_lifecycle_event,
+    build_offer_refused,
+    build_parking_ended,
+    build_signal_parked,
+    build_visitor,
+    copy_signal_fields,
+    drop_text,
 )
+from offerlog_domain.event_fields import Event, SignalEvent
+from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, SignalParked, TimedOut
 from offerlog_domain.lifecycle import Lifecycle, State
-from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, blocker, overdue
+from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, find_blocker, is_timed_out
 from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason, cut_text
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 
 
 class Decision(NamedTuple):
-    """A decision: the outcome and what must be stored for it, all or nothing.
+    """An outcome, and the events that must be stored for it, all or none.
 
     Attributes:
-        offer: The visitor-offer once the events are in.
-        outcome: What became of the signal; None where none came (`expire`).
-        reason: Why, for a refused one.
-        blocker: What stands against an offer that was refused or is refused again.
-        events: To append, in order.
-        ended: Parked signals that end here without being recorded, each with the reason.
+        offer: The visitor-offer after the events.
+        outcome: The outcome of the signal; None for `expire`, which has no signal.
+        reason: The reason of a refusal; None for any other outcome.
+        blocker: What stands against an offer that is refused, or was refused before.
+        events: The events to append, in order.
+        ended_parkings: Parked signals that end here without being recorded, each with the reason.
     """
 
     offer: VisitorOffer
@@ -42,231 +46,247 @@ class Decision(NamedTuple):
     reason: Reason | None = None
     blocker: Blocker | None = None
     events: tuple[Event, ...] = ()
-    ended: tuple[tuple[SignalParked, Reason], ...] = ()
+    ended_parkings: tuple[tuple[SignalParked, Reason], ...] = ()
 
 
 def decide(
-    offer: VisitorOffer, signal: Signal, raw: bytes, context: DecisionContext, *, remember: bool = True
+    offer: VisitorOffer,
+    signal: Signal,
+    read_text: Callable[[], bytes],
+    context: DecisionContext,
+    *,
+    remember: bool = True,
 ) -> Decision:
     """Decide what becomes of one tracked signal.
 
     Args:
         offer: The visitor-offer as it stands.
-        signal: The report; its `lifecycle` is not None.
-        raw: The text as it came, kept if the signal is parked.
-        context: Whose, when, by which rules.
-        remember: Whether a refused `offered` is remembered for its action id; False only where
-            nobody can ever name that id again. A crowded visitor-offer remembers no more of them.
+        signal: The signal; its `lifecycle` is not None.
+        read_text: Returns the text of the signal as it came. It is called only if the signal is parked.
+        context: Tenant, current time and rules.
+        remember: True to remember a refused `offered` for its action id, as far as the visitor-offer is not
+            crowded. False where nobody can ever name that id again.
     """
-    case = _Case(offer, context)
-    case.end_overdue_parking()
-    return case.decide(signal, raw, remember=remember)
+    decider = _Decider(offer, context)
+    decider.end_overdue_parkings()
+    return decider.decide(signal, read_text, remember=remember)
 
 
 def expire(offer: VisitorOffer, context: DecisionContext) -> Decision:
-    """Record what the passing of time alone brings about: a due time-out, overdue parking.
+    """Record what the passing of time alone brings about: a due time-out, and the end of overdue parkings.
 
-    A time-out is due when the clock has passed both the invitation's `occurred_at` and its
-    `recorded_at` by time-out and grace (domain rule "Deadline", case a).
+    A time-out is due when the clock has passed both the invitation's `occurred_at` and its `recorded_at` by
+    time-out and grace (domain rule "Deadline", case a).
     """
-    case = _Case(offer, context)
-    case.end_overdue_parking()
+    decider = _Decider(offer, context)
+    decider.end_overdue_parkings()
     newest = offer.newest
-    if newest is not None and newest.withdrawn_at is not None:
+    if newest is not None and newest.timeout_due_at is not None:
         late_arrival = max(newest.events[0].recorded_at - newest.since, timedelta())
-        if context.now >= newest.withdrawn_at + late_arrival + context.rules.deadline_grace:
-            case.withdraw(newest)
-    return case.decision(None)
+        if context.now >= newest.timeout_due_at + late_arrival + context.rules.deadline_grace:
+            decider.time_out(newest)
+    return decider.close(None)
 
 
-class _Case:
-    """One decision in the making: the events so far and the visitor-offer as they leave it."""
+class _Decider:
+    """A decision while it is made: the events so far, and the visitor-offer after them."""
 
-    __slots__ = ("context", "ended", "events", "offer")
+    __slots__ = ("context", "ended_parkings", "events", "offer")
 
     def __init__(self, offer: VisitorOffer, context: DecisionContext) -> None:
         self.offer = offer
         self.context = context
         self.events: list[Event] = []
-        self.ended: list[tuple[SignalParked, Reason]] = []
+        self.ended_parkings: list[tuple[SignalParked, Reason]] = []
 
-    def decision(
-        self, outcome: OutcomeKind | None, reason: Reason | None = None, blocked_by: Blocker | None = None
+    def close(
+        self, outcome: OutcomeKind | None, reason: Reason | None = None, blocker: Blocker | None = None
     ) -> Decision:
-        return Decision(self.offer, outcome, reason, blocked_by, tuple(self.events), tuple(self.ended))
+        """Return the decision with an outcome."""
+        return Decision(self.offer, outcome, reason, blocker, tuple(self.events), tuple(self.ended_parkings))
 
-    def refused(self, reason: Reason) -> Decision:
-        return self.decision(OutcomeKind.REFUSED, reason)
+    def refuse(self, reason: Reason) -> Decision:
+        return self.close(OutcomeKind.REFUSED, reason)
 
-    def duplicate(self, of: OfferRefused | None = None) -> Decision:
-        return self.decision(OutcomeKind.DUPLICATE, None, None if of is None else _remembered(of))
+    def call_duplicate(self, of: OfferRefused | None = None) -> Decision:
+        return self.close(OutcomeKind.DUPLICATE, None, None if of is None else _blocker_of(of))
 
-    def decide(self, signal: Signal, raw: bytes, *, remember: bool) -> Decision:
-        """The checks in their order; the first that answers wins."""
-        return self.known(signal) or self.moved(signal, raw, remember=remember)
+    def decide(self, signal: Signal, read_text: Callable[[], bytes], *, remember: bool) -> Decision:
+        """Run the checks in their order; the first that answers wins."""
+        return self.check_known(signal) or self.check_legal(signal, read_text, remember=remember)
 
-    def known(self, signal: Signal) -> Decision | None:
-        """Checks 4 to 6: whether it was heard before; None where it was not."""
-        if signal.event_id is not None and (report := self.offer.report(signal.event_id)) is not None:
-            if not report.same_content(signal):
-                return self.refused(Reason.CONFLICTING_DUPLICATE)
-            return self.duplicate(report if isinstance(report, OfferRefused) else None)
-        if (refused := self.offer.refused_offer(signal.action_id)) is not None:
+    def check_known(self, signal: Signal) -> Decision | None:
+        """Decide by checks 4 to 6, for a signal that is known already; None where it is new."""
+        if signal.event_id is not None and (event := self.offer.find_event(signal.event_id)) is not None:
+            if not event.has_content_of(signal):
+                return self.refuse(Reason.CONFLICTING_DUPLICATE)
+            return self.call_duplicate(event if isinstance(event, OfferRefused) else None)
+        if (refused := self.offer.find_refused_offer(signal.action_id)) is not None:
             if signal.state is State.OFFERED:
-                return self.duplicate(refused)
-            return self.refused(Reason.OFFER_REFUSED)
-        return self.duplicate() if self.offer.has(signal.action_id, signal.state) else None
+                return self.call_duplicate(refused)
+            return self.refuse(Reason.OFFER_REFUSED)
+        return self.call_duplicate() if self.offer.has_state(signal.action_id, signal.state) else None
 
-    def moved(self, signal: Signal, raw: bytes, *, remember: bool) -> Decision:
-        """Checks 7 to 11: whether its action can take it."""
+    def check_legal(self, signal: Signal, read_text: Callable[[], bytes], *, remember: bool) -> Decision:
+        """Decide by checks 7 to 11: record, park or refuse a new signal by the state of its action."""
         lifecycle, state = signal.lifecycle, signal.state
         if lifecycle is None or not isinstance(state, State):
-            raise ValueError("only tracked signals are judged")
-        action = self.offer.action(signal.action_id)
+            raise ValueError(f"only a tracked signal can be decided, not {signal.media_type} {signal.state}")
+        action = self.offer.find_action(signal.action_id)
         if action is None:
-            begins = lifecycle.follows(None, state)
-            return self.offer_anew(signal, lifecycle, remember=remember) if begins else self.park(signal, raw)
-        if lifecycle.final(action.state) or action is not self.offer.newest:
-            return self.refused(Reason.ACTION_OVER)
+            if lifecycle.follows(None, state):
+                return self.begin_action(signal, lifecycle, remember=remember)
+            return self.park(signal, state, read_text)
+        if lifecycle.is_final(action.state) or action is not self.offer.newest:
+            return self.refuse(Reason.ACTION_OVER)
         if lifecycle.follows(action.state, state):
-            self.record(action, state, lifecycle, self.told_by(signal))
-            return self.decision(OutcomeKind.RECORDED)
-        if lifecycle.reachable(action.state, state):
-            return self.park(signal, raw)
-        return self.refused(Reason.NOT_LEGAL)
+            self.record(action, state, lifecycle, self.fields_of(signal))
+            return self.close(OutcomeKind.RECORDED)
+        if lifecycle.is_reachable(action.state, state):
+            return self.park(signal, state, read_text)
+        return self.refuse(Reason.NOT_LEGAL)
 
-    def offer_anew(self, signal: Signal, lifecycle: Lifecycle, *, remember: bool) -> Decision:
-        """A new action: the offer rule."""
+    def begin_action(self, signal: Signal, lifecycle: Lifecycle, *, remember: bool) -> Decision:
+        """Apply the offer rule to a new action: record it, or refuse it."""
         at, dated = signal.occurred_at or self.context.now, signal.occurred_at is not None
         newest = self.offer.newest
-        if newest is not None and overdue(newest, at, self.context.rules, dated=dated):
-            self.withdraw(newest)
-        blocked_by = blocker(self.offer, at, self.context.rules, dated=dated)
-        if blocked_by is None:
-            self.record(None, State.OFFERED, lifecycle, self.told_by(signal))
-            return self.decision(OutcomeKind.RECORDED)
-        if remember and len(self.offer.refused) < MAX_REFUSED_OFFERS:
-            waiting = self.offer.parked_of(signal.action_id)
-            self.append(
-                OfferRefused.of(
-                    self.told_by(signal)
-                    | {
-                        "reason": blocked_by.reason,
-                        "blocking_action_id": blocked_by.action_id,
-                        "blocking_state": blocked_by.state,
-                        "blocking_since": blocked_by.since,
-                    }
-                )
-            )
-            self.ended += [(parked, Reason.OFFER_REFUSED) for parked in waiting]
-        return self.decision(OutcomeKind.REFUSED, blocked_by.reason, blocked_by)
+        if newest is not None and is_timed_out(newest, at, self.context.rules, dated=dated):
+            self.time_out(newest)
+        blocker = find_blocker(self.offer, at, self.context.rules, dated=dated)
+        if blocker is None:
+            self.record(None, State.OFFERED, lifecycle, self.fields_of(signal))
+            return self.close(OutcomeKind.RECORDED)
+        if remember and len(self.offer.refused_by_action) < MAX_REFUSED_OFFERS:
+            parked_signals = self.offer.find_parked(signal.action_id)
+            self.append(build_offer_refused(self.fields_of(signal), blocker))
+            self.ended_parkings += [(parked, Reason.OFFER_REFUSED) for parked in parked_signals]
+        return self.close(OutcomeKind.REFUSED, blocker.reason, blocker)
 
-    def park(self, signal: Signal, raw: bytes) -> Decision:
-        """Keep a signal and its text until its action is far enough; where too many wait, refuse it."""
-        if len(self.offer.waiting) >= MAX_PARKED_SIGNALS:
-            return self.refused(Reason.CROWDED)
-        told = self.told_by(signal)
-        kept, length = cut_text(raw)
-        told["visitor"] = told["visitor"].keeping(kept)
-        self.append(SignalParked.of(told | {"parked_state": signal.state, "raw_length": length}))
-        return self.decision(OutcomeKind.PARKED)
+    def park(self, signal: Signal, state: State, read_text: Callable[[], bytes]) -> Decision:
+        """Keep a signal and its text until its action is far enough; refuse it where too many wait."""
+        if len(self.offer.parked_by_key) >= MAX_PARKED_SIGNALS:
+            return self.refuse(Reason.CROWDED)
+        raw, length = cut_text(read_text())
+        self.append(build_signal_parked(self.fields_of(signal, raw), state, length))
+        return self.close(OutcomeKind.PARKED)
 
-    def record(self, action: Action | None, state: State, lifecycle: Lifecycle, told: dict[str, Any]) -> None:
-        """Append the lifecycle event, then release what was parked for its action."""
-        before = None if action is None else action.state
+    def record(
+        self, action: Action | None, state: State, lifecycle: Lifecycle, fields: SignalEventFields
+    ) -> None:
+        """Append the lifecycle event, then release the signals that are parked for its action."""
         if action is None:
-            told["action_number"] = self.offer.begun + 1
-            told["offered_at"] = told["occurred_at"]
+            stage = None
+            number, offered_at = self.offer.action_count + 1, fields["occurred_at"]
         else:
-            told["action_number"] = action.events[0].action_number
-            told["offered_at"] = action.events[0].offered_at
-        event = LIFECYCLE_EVENTS[state]
-        if event is Rejected:
-            told["rejected_stage"] = lifecycle.stage(before, state)
-        self.append(event.of(told))
-        if self.offer.waiting:
-            self.release(told["action_id"], lifecycle)
+            stage = lifecycle.stage(action.state, state)
+            number, offered_at = action.events[0].action_number, action.events[0].offered_at
+        self.append(
+            build_lifecycle_event(
+                LIFECYCLE_EVENTS[state],
+                {**fields, "action_number": number, "offered_at": offered_at},
+                stage,
+            )
+        )
+        if self.offer.parked_by_key:
+            self.release(fields["action_id"], lifecycle)
 
     def release(self, action_id: str, lifecycle: Lifecycle) -> None:
-        """In lifecycle order, then in order of arrival; what still cannot follow goes on waiting."""
-        waiting = self.offer.parked_of(action_id)
-        for parked in sorted(waiting, key=lambda p: lifecycle.rank(p.parked_state)):
-            action = self.offer.action(action_id)
-            if action is None or self.offer.waiting.get((action_id, parked.parked_state)) is None:
+        """Record the parked signals of an action that can follow now, in lifecycle order, then by arrival."""
+        parked_signals = self.offer.find_parked(action_id)
+        for parked in sorted(parked_signals, key=lambda one: lifecycle.rank(one.parked_state)):
+            action = self.offer.find_action(action_id)
+            if action is None or self.offer.parked_by_key.get((action_id, parked.parked_state)) is None:
                 continue
             if action is self.offer.newest and lifecycle.follows(action.state, parked.parked_state):
-                self.record(action, parked.parked_state, lifecycle, self.told_again(parked))
+                self.record(action, parked.parked_state, lifecycle, self.fields_again(parked))
 
-    def withdraw(self, action: Action) -> None:
-        """Record the time-out that the widget never reported, at the moment it was due."""
-        told = self.told_again(action.events[0])
-        told |= {"event_id": None, "occurred_at": action.withdrawn_at, "timeout_seconds": None, "dated": True}
-        told |= {"error_code": None, "error_message": None, "action_map_name": None}
-        told |= {"action_number": action.events[0].action_number, "offered_at": action.events[0].offered_at}
-        self.append(TimedOut.of(told))
+    def time_out(self, action: Action) -> None:
+        """Record the time-out that the widget never reported, at the moment when it was due."""
+        offered, due_at = action.events[0], action.timeout_due_at
+        if due_at is None:
+            raise ValueError(f"action {action.id} is answered or has no time-out")
+        self.append(
+            build_lifecycle_event(
+                TimedOut,
+                {
+                    **self.fields_again(offered),
+                    "event_id": None,
+                    "occurred_at": due_at,
+                    "timeout_seconds": None,
+                    "dated": True,
+                    "error_code": None,
+                    "error_message": None,
+                    "action_map_name": None,
+                    "action_number": offered.action_number,
+                    "offered_at": offered.offered_at,
+                },
+            )
+        )
 
-    def end_overdue_parking(self) -> None:
+    def end_overdue_parkings(self) -> None:
         """End the wait of every parked signal whose time is over."""
         due_before = self.context.now - self.context.rules.parking_time
-        if self.offer.parked_since is None or self.offer.parked_since > due_before:
+        earliest = self.offer.earliest_parked_at
+        if earliest is None or earliest > due_before:
             return
-        for parked in self.offer.parked:
+        for parked in self.offer.parked_signals:
             if parked.recorded_at <= due_before:
                 self.append(
-                    ParkingEnded(
-                        originator_id=self.offer.id,
-                        originator_version=self.offer.version + 1,
-                        organization=parked.organization,
-                        visitor=parked.visitor.keeping(None),
-                        action_map_id=parked.action_map_id,
-                        action_id=parked.action_id,
-                        recorded_at=self.context.now,
-                        parked_state=parked.parked_state,
+                    build_parking_ended(
+                        {
+                            "originator_id": self.offer.id,
+                            "originator_version": self.offer.version + 1,
+                            "organization": parked.organization,
+                            "visitor": drop_text(parked.visitor),
+                            "action_map_id": parked.action_map_id,
+                            "action_id": parked.action_id,
+                            "recorded_at": self.context.now,
+                        },
+                        parked.parked_state,
                     )
                 )
-                self.ended.append((parked, Reason.NEVER_REACHABLE))
+                self.ended_parkings.append((parked, Reason.NEVER_REACHABLE))
 
     def append(self, event: Event) -> None:
         self.events.append(event)
         self.offer = evolve(self.offer, event)
 
-    def told_by(self, signal: Signal) -> dict[str, Any]:
-        """What an event made from this signal says."""
+    def fields_of(self, signal: Signal, raw: bytes | None = None) -> SignalEventFields:
+        """Return the fields of the next event, made from a signal, with the text that it keeps."""
+        now, occurred_at = self.context.now, signal.occurred_at
         return {
             "originator_id": self.offer.id,
             "originator_version": self.offer.version + 1,
             "organization": self.context.organization,
-            "visitor": EventVisitor.of(
+            "visitor": build_visitor(
                 {
                     "customer_id": signal.customer_id,
                     "customer_id_type": signal.customer_id_type,
                     "session_id": signal.session_id,
-                    "raw": None,
+                    "raw": raw,
                 }
             ),
             "action_map_id": signal.action_map_id,
             "action_id": signal.action_id,
-            "recorded_at": self.context.now,
+            "recorded_at": now,
             "media_type": signal.media_type,
             "action_map_version": signal.action_map_version,
             "action_map_name": signal.action_map_name,
             "event_id": signal.event_id,
-            "occurred_at": signal.occurred_at or self.context.now,
-            "dated": signal.occurred_at is not None,
+            "occurred_at": now if occurred_at is None else occurred_at,
+            "dated": occurred_at is not None,
             "error_code": signal.error_code,
             "error_message": signal.error_message,
             "timeout_seconds": signal.timeout_seconds,
         }
 
-    def told_again(self, report: SignalEvent) -> dict[str, Any]:
-        """What an event made from an earlier report says, now that it comes true."""
-        told: dict[str, Any] = {name: getattr(report, name) for name in SIGNAL_EVENT_FIELDS}
-        return told | {
-            "originator_version": self.offer.version + 1,
-            "recorded_at": self.context.now,
-            "visitor": report.visitor.keeping(None),
-        }
+    def fields_again(self, event: SignalEvent) -> SignalEventFields:
+        """Return the fields of the next event, made from the signal of an earlier event."""
+        fields = copy_signal_fields(event)
+        fields["originator_version"] = self.offer.version + 1
+        fields["recorded_at"] = self.context.now
+        return fields
 
 
-def _remembered(refused: OfferRefused) -> Blocker:
+def _blocker_of(refused: OfferRefused) -> Blocker:
     return Blocker(refused.reason, refused.blocking_state, refused.blocking_action_id, refused.blocking_since)

@@ -1,47 +1,28 @@
-"""What every event of a visitor-offer's stream says, and what one made from a signal says besides.
+"""The fields that every event of a stream has, and those that it has of a signal.
 
-The kinds of events are in `events`.
+The kinds of events are in `events`; `event_factory` builds them.
 """
 
-from collections.abc import Mapping
-from dataclasses import fields
 from datetime import datetime
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar
 from uuid import UUID
 
 from pydantic.dataclasses import dataclass
 
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.signals import Signal
 
-_set: Final = object.__setattr__  # how a frozen dataclass is filled
-_new: Final = object.__new__
-
-
-class Value:
-    """An immutable value."""
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
-        """Make one of values known to be right, every field given, without validating them again.
-
-        Events are made of a signal that was validated when it came in; doing so again for each event
-        costs more than deciding it.
-        """
-        value = _new(cls)
-        _set(value, "__dict__", told)
-        return value
-
 
 @dataclass(frozen=True, kw_only=True)
-class EventVisitor(Value):
-    """What identifies a visitor; kept in one place of every event, so that it can be sealed there.
+class EventVisitor:
+    """All that identifies a visitor, in one place of every event, so that it can be sealed there.
 
     Attributes:
-        customer_id: Who is on the site.
-        customer_id_type: What kind of id that is.
+        customer_id: The visitor's id.
+        customer_id_type: The kind of that id.
         session_id: The visit.
-        raw: The text that came, where the event keeps it.
+        raw: The text of the signal as it came; None where the event does not keep it.
     """
 
     customer_id: str
@@ -49,24 +30,24 @@ class EventVisitor(Value):
     session_id: str
     raw: bytes | None = None
 
-    def keeping(self, raw: bytes | None) -> "EventVisitor":
-        """The same with another text kept."""
-        told = {"customer_id": self.customer_id, "customer_id_type": self.customer_id_type}
-        return EventVisitor.of(told | {"session_id": self.session_id, "raw": raw})
+    @property
+    def key(self) -> VisitorKey:
+        """The visitor's identity within the organization."""
+        return VisitorKey(self.customer_id_type, self.customer_id)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event(Value):
-    """What every event of a stream says.
+class Event:
+    """The fields of every event of a stream.
 
     Attributes:
         originator_id: The visitor-offer's stream (see `identity`).
         originator_version: The place in the stream, from 1, without gaps.
         organization: The tenant.
-        visitor: Who.
+        visitor: The visitor.
         action_map_id: The rule that made the offer.
         action_id: The invitation.
-        recorded_at: When the service accepted it, by the service's clock, UTC.
+        recorded_at: The time at which the service accepted it, by the service's clock, UTC.
     """
 
     stored_name: ClassVar[str]
@@ -83,17 +64,17 @@ class Event(Value):
 
 @dataclass(frozen=True, kw_only=True)
 class SignalEvent(Event):
-    """A event made from a signal; it keeps what tells a repeat from a contradiction.
+    """An event made from a signal. It keeps the fields that distinguish a repeat from a contradiction.
 
     Attributes:
         media_type: The vendor's `actionMediaType`.
-        action_map_version: The map's version, None where not told.
-        action_map_name: The map's display name, None where not told.
-        event_id: The report's own id.
-        occurred_at: When it happened, UTC.
-        dated: Whether the report itself said when; False means time of arrival.
-        error_code: As text.
-        error_message: For people.
+        action_map_version: The map's version; None where the signal had none.
+        action_map_name: The map's display name; None where the signal had none.
+        event_id: The signal's own id.
+        occurred_at: The time at which it happened, UTC.
+        dated: True if the signal had a time of its own; False if `occurred_at` is its time of arrival.
+        error_code: The vendor's error code, as text.
+        error_message: The error in words, for people.
         timeout_seconds: The widget's time-out.
     """
 
@@ -109,11 +90,11 @@ class SignalEvent(Event):
 
     @property
     def reported_state(self) -> State:
-        """The state that the report told of."""
+        """The state that the signal reported."""
         raise NotImplementedError
 
-    def same_content(self, signal: Signal) -> bool:
-        """Whether a signal says just what this report said (domain rule "Content of a signal")."""
+    def has_content_of(self, signal: Signal) -> bool:
+        """Return True if a signal has the same content (domain rule "Content of a signal")."""
         return (
             self.action_id == signal.action_id
             and self.reported_state is signal.state
@@ -126,7 +107,3 @@ class SignalEvent(Event):
             and self.error_message == signal.error_message
             and self.timeout_seconds == signal.timeout_seconds
         )
-
-
-SIGNAL_EVENT_FIELDS: Final = tuple(field.name for field in fields(SignalEvent))
-"""What every event made from a signal says."""

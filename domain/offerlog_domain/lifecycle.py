@@ -1,8 +1,8 @@
 """The lifecycle of one action: one table of data that decide, evolve, docs and tests all read.
 
-Source of every rule: the vendor's page "Web chat lifecycle". The table says which state may follow
-which; everything else here (final, reachable, stage, order) is read off the table. Another media
-type is another value of `Lifecycle`, not another code path.
+Source of every rule: the vendor's page "Web chat lifecycle". The table lists the states that may
+follow each state. Everything else here (final, reachable, stage, order) is computed from the table. Another
+media type is another value of `Lifecycle`, not another code path.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from typing import Final
 
 
 class State(StrEnum):
-    """What an action reached; the value is the spelling on the wire and in the log."""
+    """A state of an action; the value is its spelling on the wire and in the log."""
 
     OFFERED = "offered"
     ACCEPTED = "accepted"
@@ -26,14 +26,14 @@ class State(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where a visitor turned an offer down: at the invitation, or later at the form."""
+    """The stage at which a visitor turned an offer down: the invitation, or later the form."""
 
     INVITATION = "invitation"
     FORM = "form"
 
 
 class UntrackedState(StrEnum):
-    """States the vendor reports that are no part of this lifecycle (`actionState` of its API)."""
+    """States that the vendor reports and that are not a part of this lifecycle (`actionState` of its API)."""
 
     QUALIFIED = "qualified"
     COMPLETED = "completed"
@@ -54,7 +54,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """The legal steps of one media type and which of its states suppress the offer for good.
+    """The legal steps of one media type, and those of its states that suppress the offer for good.
 
     Attributes:
         media_type: The vendor's `actionMediaType`.
@@ -92,23 +92,23 @@ class Lifecycle:
         return tuple(dict.fromkeys(step.target for step in self.transitions))
 
     def follows(self, source: State | None, target: State) -> bool:
-        """Whether `target` may come directly after `source` (None: the action has not begun)."""
+        """Return True if `target` may come directly after `source` (None: the action has not begun)."""
         return target in self._next[source]
 
-    def reachable(self, source: State, target: State) -> bool:
-        """Whether `target` can still be reached from `source`, in one step or several."""
+    def is_reachable(self, source: State, target: State) -> bool:
+        """Return True if `target` can still be reached from `source`, in one step or several."""
         return target in self._reachable[source]
 
     def stage(self, source: State | None, target: State) -> Stage | None:
-        """The stage that the step `source` to `target` tells, None where it tells none."""
+        """Return the stage that belongs to the step from `source` to `target`; None where it has none."""
         return self._next[source][target]
 
-    def final(self, state: State) -> bool:
-        """Whether nothing follows `state` in the same action."""
+    def is_final(self, state: State) -> bool:
+        """Return True if nothing follows `state` in the same action."""
         return not self._next[state]
 
     def rank(self, state: State) -> int:
-        """The place of `state` in lifecycle order; all final states share the last place."""
+        """Return the place of `state` in lifecycle order; all final states share the last place."""
         return self._rank[state]
 
 

@@ -1,4 +1,4 @@
-"""The offer rule: what blocks a new offer; and the limits of one visitor-offer."""
+"""The offer rule: what stands against a new offer. The limits of one visitor-offer."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,8 +19,8 @@ EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """A signal from before this moment is refused as too old, whoever sends it."""
 
 
-def timing_fault(occurred_at: datetime | None, context: DecisionContext) -> Reason | None:
-    """The reason to refuse a signal for its time alone (check 3); None where its time is fine."""
+def find_timing_fault(occurred_at: datetime | None, context: DecisionContext) -> Reason | None:
+    """Return the reason to refuse a signal for its time alone (check 3); None where its time is fine."""
     if occurred_at is None:
         return None
     age = context.now - occurred_at
@@ -31,41 +31,41 @@ def timing_fault(occurred_at: datetime | None, context: DecisionContext) -> Reas
     return None
 
 
-def blocker(offer: VisitorOffer, at: datetime, rules: Rules, *, dated: bool) -> Blocker | None:
-    """What stands against a new offer at `at`; None where it may be made (the offer rule).
+def find_blocker(offer: VisitorOffer, at: datetime, rules: Rules, *, dated: bool) -> Blocker | None:
+    """Return what stands against a new offer; None where it may be made (the offer rule).
 
     Args:
         offer: The visitor-offer.
-        at: When the new offer is made.
+        at: The time of the new offer.
         rules: The periods that an operator may set.
-        dated: Whether `at` is the time that the sender gave; False where it is the service's own clock.
-            The events of the open action are then compared by the same clock (domain rule "Lapse").
+        dated: True if the sender gave `at`; False if it is the time of the service's clock. The events of
+            the open action are compared by the same clock (domain rule "Lapse").
     """
     newest = offer.newest
     if newest is None:
         return None
-    if overdue(newest, at, rules, dated=dated) and newest.withdrawn_at is not None:
-        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, newest.id, newest.withdrawn_at)
+    if is_timed_out(newest, at, rules, dated=dated) and newest.timeout_due_at is not None:
+        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, newest.id, newest.timeout_due_at)
     if newest.state in newest.lifecycle.terminal:
         return Blocker(Reason.TERMINAL_STATE, newest.state, newest.id, newest.since)
-    if newest.lifecycle.final(newest.state) or _lapsed(newest, at, rules, dated=dated):
+    if newest.lifecycle.is_final(newest.state) or _has_lapsed(newest, at, rules, dated=dated):
         return None
     return Blocker(Reason.ALREADY_OPEN, newest.state, newest.id, newest.since)
 
 
-def overdue(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
-    """Whether an offer at `at` finds this invitation timed out (domain rule "Deadline", case b)."""
+def is_timed_out(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
+    """Return True if a new offer at `at` finds this invitation timed out (domain rule "Deadline", case b)."""
     seconds = action.events[0].timeout_seconds
     if seconds is None or action.state is not State.OFFERED:
         return False
-    return at - _moment(action.events[0], dated=dated) >= timedelta(seconds=seconds) + rules.deadline_grace
+    return at - _time_of(action.events[0], dated=dated) >= timedelta(seconds=seconds) + rules.deadline_grace
 
 
-def _lapsed(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
-    """Whether an open action has been silent for long enough (domain rule "Lapse")."""
-    return at - max(_moment(event, dated=dated) for event in action.events) >= rules.open_action_ttl
+def _has_lapsed(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
+    """Return True if an open action has been silent for `open_action_ttl` (domain rule "Lapse")."""
+    return at - max(_time_of(event, dated=dated) for event in action.events) >= rules.open_action_ttl
 
 
-def _moment(event: LifecycleEvent, *, dated: bool) -> datetime:
-    """The time of an event by the clock that the new offer is dated by."""
+def _time_of(event: LifecycleEvent, *, dated: bool) -> datetime:
+    """Return the time of an event by the clock that gave the time of the new offer."""
     return event.occurred_at if dated else max(event.occurred_at, event.recorded_at)

@@ -1,7 +1,7 @@
-"""The aggregate: the state that the events of one visitor x one action map add up to.
+"""The aggregate: the state of one visitor x one action map after its events.
 
-`evolve` takes in one event, `fold` a whole stream. Both are pure and know no clock. Both cost the same
-however long the stream is: what a decision asks is found by key. The decision itself is in `decision`.
+`evolve` applies one event, `fold` a whole stream. Both are pure and do not read a clock. The cost of one
+event does not grow with the stream: all that a decision asks for is found by key. `decision` decides.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from offerlog_domain.persistent_map import PersistentMap
 
 
 class Action(NamedTuple):
-    """One invitation and everything that became of it; never without its `Offered`."""
+    """One invitation and all its lifecycle events. The first is always an `Offered`."""
 
     events: tuple[LifecycleEvent, ...]
 
@@ -33,12 +33,12 @@ class Action(NamedTuple):
 
     @property
     def stage(self) -> Stage | None:
-        """Where it was turned down, if it was."""
+        """The stage at which the visitor turned it down; None where the visitor did not."""
         return self.events[-1].stage
 
     @property
     def since(self) -> datetime:
-        """When it reached its state: `occurred_at` of its last event by version, not by time."""
+        """The time of its state: `occurred_at` of its last event by version, not by time."""
         return self.events[-1].occurred_at
 
     @property
@@ -47,15 +47,15 @@ class Action(NamedTuple):
         return LIFECYCLES[self.events[0].media_type]
 
     @property
-    def withdrawn_at(self) -> datetime | None:
-        """When the invitation times out; None where no time-out is known or it is answered."""
+    def timeout_due_at(self) -> datetime | None:
+        """The time at which the invitation times out; None where it is answered or has no time-out."""
         seconds = self.events[0].timeout_seconds
         if seconds is None or self.state is not State.OFFERED:
             return None
         return self.events[0].occurred_at + timedelta(seconds=seconds)
 
-    def has(self, state: str) -> bool:
-        """Whether the action has reached that state."""
+    def has_reached(self, state: str) -> bool:
+        """Return True if the action has reached that state."""
         return any(event.state == state for event in self.events)
 
 
@@ -64,132 +64,134 @@ ParkedKey = tuple[str, str]
 
 
 class VisitorOffer(NamedTuple):
-    """Everything known of one visitor and one action map.
+    """The state of one visitor and one action map.
 
     Attributes:
         id: The stream.
-        version: How many events the stream holds.
-        newest: The action that began last; only it can still move.
-        past: The actions before it, by action id.
-        waiting: Parked signals, by action id and state.
-        refused: Offers refused and remembered, by action id.
-        reports: Reports that came with an event id, by that id, except those of the newest action.
-        parked_since: No signal that waits was parked before this moment; None where none waits.
+        version: Number of events that the stream holds.
+        newest: The action that began last; only this one can still change.
+        past_actions: The actions before it, by action id.
+        parked_by_key: Parked signals, by action id and state.
+        refused_by_action: Offers that were refused and are remembered, by action id.
+        events_by_id: Events of signals that had an event id, by that id, except those of the newest action.
+        earliest_parked_at: No parked signal was parked before this time; None where no signal is parked.
     """
 
     id: UUID
     version: int = 0
     newest: Action | None = None
-    past: PersistentMap[str, Action] = PersistentMap()
-    waiting: PersistentMap[ParkedKey, SignalParked] = PersistentMap()
-    refused: PersistentMap[str, OfferRefused] = PersistentMap()
-    reports: PersistentMap[str, SignalEvent] = PersistentMap()
-    parked_since: datetime | None = None
+    past_actions: PersistentMap[str, Action] = PersistentMap()
+    parked_by_key: PersistentMap[ParkedKey, SignalParked] = PersistentMap()
+    refused_by_action: PersistentMap[str, OfferRefused] = PersistentMap()
+    events_by_id: PersistentMap[str, SignalEvent] = PersistentMap()
+    earliest_parked_at: datetime | None = None
 
     @property
-    def begun(self) -> int:
-        """How many actions have begun."""
-        return len(self.past) + (self.newest is not None)
+    def action_count(self) -> int:
+        """Number of actions that have begun."""
+        return len(self.past_actions) + (self.newest is not None)
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        """Every action, in the order they began; takes as long as there are many."""
-        past = sorted(self.past.values(), key=lambda action: action.events[0].originator_version)
+        """All actions, in the order in which they began. The cost grows with their number."""
+        past = sorted(self.past_actions.values(), key=lambda action: action.events[0].originator_version)
         return (*past, self.newest) if self.newest is not None else tuple(past)
 
     @property
-    def parked(self) -> tuple[SignalParked, ...]:
-        """Signals that wait for their action, in order of arrival; takes as long as there are many."""
-        return tuple(sorted(self.waiting.values(), key=_version))
+    def parked_signals(self) -> tuple[SignalParked, ...]:
+        """Signals that wait for their action, in order of arrival. The cost grows with their number."""
+        return tuple(sorted(self.parked_by_key.values(), key=_version))
 
     @property
     def refused_offers(self) -> tuple[OfferRefused, ...]:
-        """Offers refused and remembered, in order; takes as long as there are many."""
-        return tuple(sorted(self.refused.values(), key=_version))
+        """Offers that were refused and are remembered, in order. The cost grows with their number."""
+        return tuple(sorted(self.refused_by_action.values(), key=_version))
 
     @property
     def lifecycle_version(self) -> int:
-        """How many lifecycle events there are; the version that people see."""
+        """Number of lifecycle events; the version that people see."""
         return sum(len(action.events) for action in self.actions)
 
-    def action(self, action_id: str) -> Action | None:
-        """The action of that id, None while its `offered` has not been recorded."""
+    def find_action(self, action_id: str) -> Action | None:
+        """Return the action of that id; None while its `offered` has not been recorded."""
         newest = self.newest
-        return newest if newest is not None and newest.id == action_id else self.past.get(action_id)
+        return newest if newest is not None and newest.id == action_id else self.past_actions.get(action_id)
 
-    def has(self, action_id: str, state: str) -> bool:
-        """Whether that action has reached that state, or has it parked."""
-        action = self.action(action_id)
-        reached = action is not None and action.has(state)
-        return reached or (bool(self.waiting) and self.waiting.get((action_id, state)) is not None)
+    def has_state(self, action_id: str, state: str) -> bool:
+        """Return True if that action has reached that state, or a signal with that state is parked for it."""
+        action = self.find_action(action_id)
+        reached = action is not None and action.has_reached(state)
+        return reached or (
+            bool(self.parked_by_key) and self.parked_by_key.get((action_id, state)) is not None
+        )
 
-    def refused_offer(self, action_id: str) -> OfferRefused | None:
-        """The remembered refusal of that action's offer."""
-        return self.refused.get(action_id)
+    def find_refused_offer(self, action_id: str) -> OfferRefused | None:
+        """Return the remembered refusal of that action's offer; None where there is none."""
+        return self.refused_by_action.get(action_id)
 
-    def parked_of(self, action_id: str) -> tuple[SignalParked, ...]:
-        """The signals that wait for that action, in order of arrival."""
-        if not self.waiting:
+    def find_parked(self, action_id: str) -> tuple[SignalParked, ...]:
+        """Return the signals that wait for that action, in order of arrival."""
+        if not self.parked_by_key:
             return ()
-        found = (self.waiting.get((action_id, state)) for state in State)
+        found = (self.parked_by_key.get((action_id, state)) for state in State)
         return tuple(sorted((parked for parked in found if parked is not None), key=_version))
 
-    def report(self, event_id: str) -> SignalEvent | None:
-        """The recorded, parked or refused report that came under that event id."""
+    def find_event(self, event_id: str) -> SignalEvent | None:
+        """Return the event whose signal had that event id; None where the id is new."""
         if self.newest is not None:
             for event in self.newest.events:
                 if event.event_id == event_id:
                     return event
-        return self.reports.get(event_id)
+        return self.events_by_id.get(event_id)
 
 
 def evolve(offer: VisitorOffer, event: Event) -> VisitorOffer:
-    """The visitor-offer after one more event.
+    """Return the visitor-offer after one more event.
 
     Raises:
-        ValueError: The event does not come next in this stream, or moves an action that cannot move.
-        TypeError: The event is of a kind that this code does not know.
+        ValueError: The event does not come next in this stream, or belongs to an action that cannot change.
+        TypeError: This code does not know the kind of the event.
     """
     if event.originator_version != offer.version + 1:
-        raise ValueError(f"fact {event.originator_version} does not follow version {offer.version}")
+        raise ValueError(f"event {event.originator_version} does not follow version {offer.version}")
     return _step(type(event))(offer, event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
 
 
 def fold(events: Iterable[Event], offer: VisitorOffer) -> VisitorOffer:
-    """The visitor-offer after all `events`, in stream order."""
+    """Return the visitor-offer after all `events`, in stream order."""
     for event in events:
         offer = evolve(offer, event)
     return offer
 
 
 def _begin(offer: VisitorOffer, event: Offered) -> VisitorOffer:
-    begun, before = Action((event,)), offer.newest
+    action, before = Action((event,)), offer.newest
     if before is None:
-        return offer._replace(version=event.originator_version, newest=begun)
-    reported = {event.event_id: event for event in before.events if event.event_id is not None}
+        return offer._replace(version=event.originator_version, newest=action)
+    events_by_id = {event.event_id: event for event in before.events if event.event_id is not None}
     return offer._replace(
         version=event.originator_version,
-        newest=begun,
-        past=offer.past.with_entry(before.id, before),
-        reports=offer.reports.with_entries(reported),
+        newest=action,
+        past_actions=offer.past_actions.with_entry(before.id, before),
+        events_by_id=offer.events_by_id.with_entries(events_by_id),
     )
 
 
 def _move(offer: VisitorOffer, event: LifecycleEvent) -> VisitorOffer:
     newest = offer.newest
     if newest is None or newest.id != event.action_id:
-        raise ValueError(f"fact {event.originator_version} moves an action that is not the newest")
+        raise ValueError(f"event {event.originator_version} belongs to an action that is not the newest")
     moved = offer._replace(version=event.originator_version, newest=Action((*newest.events, event)))
     return _unpark(moved, event.action_id, event.state)
 
 
 def _park(offer: VisitorOffer, event: SignalParked) -> VisitorOffer:
-    since = offer.parked_since
+    earliest = offer.earliest_parked_at
     return offer._replace(
         version=event.originator_version,
-        waiting=offer.waiting.with_entry((event.action_id, event.parked_state), event),
-        reports=_reported(offer.reports, event),
-        parked_since=event.recorded_at if since is None else min(since, event.recorded_at),
+        parked_by_key=offer.parked_by_key.with_entry((event.action_id, event.parked_state), event),
+        events_by_id=_with_event(offer.events_by_id, event),
+        earliest_parked_at=event.recorded_at if earliest is None else min(earliest, event.recorded_at),
     )
 
 
@@ -199,34 +201,34 @@ def _end_parking(offer: VisitorOffer, event: ParkingEnded) -> VisitorOffer:
 
 
 def _refuse(offer: VisitorOffer, event: OfferRefused) -> VisitorOffer:
-    waiting = offer.parked_of(event.action_id)
+    parked_signals = offer.find_parked(event.action_id)
     refused = offer._replace(
         version=event.originator_version,
-        refused=offer.refused.with_entry(event.action_id, event),
-        reports=_reported(offer.reports, event),
+        refused_by_action=offer.refused_by_action.with_entry(event.action_id, event),
+        events_by_id=_with_event(offer.events_by_id, event),
     )
-    for parked in waiting:
+    for parked in parked_signals:
         refused = _unpark(refused, parked.action_id, parked.parked_state)
     return refused
 
 
 def _unpark(offer: VisitorOffer, action_id: str, state: State) -> VisitorOffer:
-    """Without the signal that waits for that action in that state, if one does."""
+    """Remove the signal that waits for that action in that state, if one does."""
     key = action_id, state
-    parked = offer.waiting.get(key) if offer.waiting else None
+    parked = offer.parked_by_key.get(key) if offer.parked_by_key else None
     if parked is None:
         return offer
-    waiting, reports = offer.waiting.without(key), offer.reports
-    if parked.event_id is not None and reports.get(parked.event_id) is parked:
-        reports = reports.without(parked.event_id)
-    since = offer.parked_since if waiting else None
-    return offer._replace(waiting=waiting, reports=reports, parked_since=since)
+    parked_by_key, events_by_id = offer.parked_by_key.without(key), offer.events_by_id
+    if parked.event_id is not None and events_by_id.get(parked.event_id) is parked:
+        events_by_id = events_by_id.without(parked.event_id)
+    earliest = offer.earliest_parked_at if parked_by_key else None
+    return offer._replace(parked_by_key=parked_by_key, events_by_id=events_by_id, earliest_parked_at=earliest)
 
 
-def _reported(
-    reports: PersistentMap[str, SignalEvent], report: SignalEvent
+def _with_event(
+    events_by_id: PersistentMap[str, SignalEvent], event: SignalEvent
 ) -> PersistentMap[str, SignalEvent]:
-    return reports if report.event_id is None else reports.with_entry(report.event_id, report)
+    return events_by_id if event.event_id is None else events_by_id.with_entry(event.event_id, event)
 
 
 def _version(event: Event) -> int:
@@ -244,8 +246,8 @@ _STEPS: Final[Mapping[type[Event], Callable[[VisitorOffer, Any], VisitorOffer]]]
 
 @cache
 def _step(event: type[Any]) -> Callable[[VisitorOffer, Any], VisitorOffer]:
-    """The function that takes in this kind of event."""
+    """Return the function that applies this kind of event."""
     for kind in event.__mro__:
         if kind in _STEPS:
             return _STEPS[kind]
-    raise TypeError(f"a visitor-offer knows no {event.__name__}")
+    raise TypeError(f"a visitor-offer does not know the event {event.__name__}")

@@ -58,10 +58,11 @@ if TYPE_CHECKING:
         Suppression,
         TooManySuppressionsError,
     )
-    from offerlog_application.recording.batches import Receipt, SignalInput
+    from offerlog_application.recording.batches import Receipt
     from offerlog_application.recording.expiry import Expired
     from offerlog_application.recording.offers import Eligibility
     from offerlog_application.recording.refusal_policy import RefusalPolicy
+    from offerlog_application.recording.signal_text import SignalInput
     from offerlog_application.recording.submissions import OverloadedError
     from offerlog_application.recording.writer import ContendedError, WriterFailedError, WriterHealth
     from offerlog_domain.context import Rules

@@ -104,7 +104,7 @@ def test_a_whole_text_that_an_older_offerlog_parked_is_cut_when_its_wait_ends(de
     desk.record(line("accepted"))
     (parked,) = desk.stream()
     text = b"x" * 9_000
-    desk.log.facts_of[parked.originator_id] = [replace(parked, visitor=parked.visitor.keeping(text))]
+    desk.log.facts_of[parked.originator_id] = [replace(parked, visitor=replace(parked.visitor, raw=text))]
     # when its wait is over
     desk.clock.time = minute(15)
     desk.record(line("started", "b"))

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
@@ -58,7 +59,7 @@ def test_the_position_is_told_to_all_of_the_group(writer: GroupCommitWriter, log
 def test_a_submission_that_fails_fails_alone(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """The rest of its group is stored and answered."""
     held(writer, log)
-    broken = Broken(TWO, signal("offered"), RAW, CIRCUMSTANCES)
+    broken = Broken(TWO, signal("offered"), SignalText(RAW), CIRCUMSTANCES)
     futures = [send(writer, case(UUID(int=n))) for n in range(10, 15)]
     failing = send(writer, case(ONE), broken)
     futures += [send(writer, case(UUID(int=n))) for n in range(15, 18)]

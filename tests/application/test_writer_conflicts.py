@@ -12,6 +12,7 @@ from offerlog_application.ports.event_log import (
     StoreUnavailableError,
     VersionConflictError,
 )
+from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import ContendedError, GroupCommitWriter
 from offerlog_domain.event_fields import Event
@@ -122,7 +123,10 @@ def test_nothing_overtakes_where_a_broken_neighbour_parts_the_group(
             raise VersionConflictError(ONE, waiting=True)
 
     held(writer, log)
-    first, broken = send(writer, case(ONE)), send(writer, Broken(TWO, signal("offered"), RAW, CIRCUMSTANCES))
+    first, broken = (
+        send(writer, case(ONE)),
+        send(writer, Broken(TWO, signal("offered"), SignalText(RAW), CIRCUMSTANCES)),
+    )
     second, free = send(writer, case(ONE, "accepted"), case(TWO)), send(writer, case(THREE))
     third = send(writer, case(TWO, "accepted"))
     log.before_append = interfere

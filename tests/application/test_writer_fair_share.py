@@ -13,6 +13,7 @@ import pytest
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.fair_queue import FairQueue
 from offerlog_application.recording.set_aside import Submission
+from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submissions import Group, OverloadedError, Submissions
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.outcomes import Reason, Refusal
@@ -164,7 +165,7 @@ def test_a_cancelled_submission_gives_its_room_back_at_once(log: MemoryLog) -> N
 
 def submission(weight: int, organization: str = "acme", number: int = 0, raw: bytes = RAW) -> Submission:
     """A submission of as many cases."""
-    cases = [Counted(next(streams), signal("offered"), raw, CIRCUMSTANCES) for _ in range(weight)]
+    cases = [Counted(next(streams), signal("offered"), SignalText(raw), CIRCUMSTANCES) for _ in range(weight)]
     return Submission(cases, (), kinds, None, number, organization)
 
 

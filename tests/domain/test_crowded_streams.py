@@ -30,7 +30,7 @@ def judged(
         one = signal(state)
         object.__setattr__(one, "action_id", str(UUID(int=number)))
         object.__setattr__(one, "event_id", str(UUID(int=number * 100 + [*State].index(State(state)))))
-        decision = decide(offer, one, RAW, DecisionContext(ORGANIZATION, START))
+        decision = decide(offer, one, lambda: RAW, DecisionContext(ORGANIZATION, START))
         offer = decision.offer
         events += decision.events
         outcomes.append(decision.reason or str(decision.outcome))
@@ -39,7 +39,7 @@ def judged(
 
 def old_parked(number: int) -> VisitorOffer:
     """A visitor-offer of an older version, in which so many signals wait."""
-    (waiting,), empty = given(parked("accepted")).offer.parked, VisitorOffer(STREAM)
+    (waiting,), empty = given(parked("accepted")).offer.parked_signals, VisitorOffer(STREAM)
     return fold(crowded(waiting, number, empty), empty)
 
 
@@ -77,7 +77,7 @@ def test_a_visitor_offer_holds_a_bounded_number_of_parked_signals() -> None:
     """The next one is refused as crowded; whatever leaves makes room."""
     offer, events, outcomes = judged([("accepted", n) for n in range(MAX_PARKED_SIGNALS + 1)])
     assert outcomes == ["parked"] * MAX_PARKED_SIGNALS + ["crowded"]
-    assert len(events) == len(offer.parked) == MAX_PARKED_SIGNALS
+    assert len(events) == len(offer.parked_signals) == MAX_PARKED_SIGNALS
     offer, _, outcomes = judged([("offered", 7), ("started", 99), ("engaged", 99)], offer)
     assert outcomes == ["recorded", "parked", "crowded"]
 
@@ -94,9 +94,9 @@ def test_parked_signals_of_an_action_whose_refusal_is_not_remembered_go_on_waiti
     past = event("offered"), event("ignored", at=1)
     many = [refused(chr(1000 + n), 2, "terminal_state", "a", "ignored", 1) for n in range(MAX_REFUSED_OFFERS)]
     offer = given(*past, *many, parked("accepted", "b", 2)).offer
-    decision = decide(offer, signal("offered", "b", 3), RAW, DecisionContext(ORGANIZATION, minute(3)))
+    decision = decide(offer, signal("offered", "b", 3), lambda: RAW, DecisionContext(ORGANIZATION, minute(3)))
     assert (decision.outcome, decision.reason) == (OutcomeKind.REFUSED, Reason.TERMINAL_STATE)
-    assert (decision.events, decision.ended, len(decision.offer.parked)) == ((), (), 1)
+    assert (decision.events, decision.ended_parkings, len(decision.offer.parked_signals)) == ((), (), 1)
 
 
 def test_a_log_that_is_crowded_already_is_folded_and_decided_in_no_time() -> None:
@@ -108,7 +108,7 @@ def test_a_log_that_is_crowded_already_is_folded_and_decided_in_no_time() -> Non
     assert isinstance(known, OfferRefused)
     began = time.process_time()
     offer = fold(crowded(known, 10 * MANY, begun.offer), begun.offer)
-    assert len(offer.refused) == 10 * MANY + 1
+    assert len(offer.refused_by_action) == 10 * MANY + 1
     states = [("offered", 1000 + n) for n in range(1000)]
     assert set(judged(states, offer)[2]) == {"duplicate"}
     assert time.process_time() - began < 3
@@ -120,14 +120,14 @@ def test_very_many_parked_signals_are_ended_in_no_time() -> None:
     began = time.process_time()
     ended = expire(offer, DecisionContext(ORGANIZATION, minute(15)))
     assert time.process_time() - began < 2
-    assert (len(ended.ended), ended.offer.parked) == (2 * MANY, ())
-    assert [parked.originator_version for parked, _ in ended.ended] == [*range(1, 2 * MANY + 1)]
+    assert (len(ended.ended_parkings), ended.offer.parked_signals) == (2 * MANY, ())
+    assert [parked.originator_version for parked, _ in ended.ended_parkings] == [*range(1, 2 * MANY + 1)]
 
 
 def test_a_signal_at_a_visitor_offer_where_very_many_wait_costs_no_look_at_all_of_them() -> None:
     """Nothing is due yet."""
     offer = old_parked(2 * MANY)
-    assert all(isinstance(one, SignalParked) for one in offer.parked)
+    assert all(isinstance(one, SignalParked) for one in offer.parked_signals)
     began = time.process_time()
     outcomes = judged([("accepted", 10**6 + n) for n in range(MANY)], offer)[2]
     assert set(outcomes) == {"crowded"}

@@ -11,7 +11,7 @@ from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.events import SignalParked
 from offerlog_domain.lifecycle import State
-from offerlog_domain.offer_rule import blocker
+from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
@@ -66,7 +66,7 @@ class Life:
         """Take one step now."""
         context = DecisionContext(ORGANIZATION, minute(self.clock), self.rules)
         before = self.offer
-        decision = expire(before, context) if heard is None else decide(before, heard, RAW, context)
+        decision = expire(before, context) if heard is None else decide(before, heard, lambda: RAW, context)
         assert decision.offer == fold(decision.events, before)
         self.decisions.append(decision)
         self.offer = decision.offer
@@ -93,7 +93,7 @@ def test_a_signal_heard_twice_at_once_changes_nothing(steps: Steps) -> None:
         life.live([(heard, wait)])
         again = life.hear(heard)
         assert not again.events
-        assert not again.ended
+        assert not again.ended_parkings
         assert again.outcome not in {OutcomeKind.RECORDED, OutcomeKind.PARKED}
 
 
@@ -128,7 +128,9 @@ def test_actions_are_legal_and_follow_one_another_only_where_they_may(steps: Ste
         assert {event.offered_at for event in action.events} == {action.events[0].occurred_at}
     assert all(action.state.value in {"errored", *LEGAL} for action in offer.actions[:-1])
     reports = [event for action in offer.actions for event in action.events]
-    known = [r.event_id for r in (*reports, *offer.parked, *offer.refused_offers) if r.event_id is not None]
+    known = [
+        r.event_id for r in (*reports, *offer.parked_signals, *offer.refused_offers) if r.event_id is not None
+    ]
     assert len(known) == len(set(known))
 
 
@@ -138,7 +140,7 @@ def test_no_parked_signal_is_lost(steps: Steps) -> None:
     """It waits still, or was recorded as it was told, or has ended with a reason."""
     life = Life(SHORT).live(steps)
     events = [event for decision in life.decisions for event in decision.events]
-    over = [waiting for decision in life.decisions for waiting, _ in decision.ended]
+    over = [waiting for decision in life.decisions for waiting, _ in decision.ended_parkings]
     recorded = [event for action in life.offer.actions for event in action.events]
     for event in events:
         if isinstance(event, SignalParked):
@@ -149,8 +151,8 @@ def test_no_parked_signal_is_lost(steps: Steps) -> None:
                 and reached.state is event.parked_state
                 and (reached.occurred_at, reached.event_id) == (event.occurred_at, event.event_id)
             ]
-            assert (event in life.offer.parked) + (event in over) + bool(released) >= 1
-            assert not (event in life.offer.parked and event in over)
+            assert (event in life.offer.parked_signals) + (event in over) + bool(released) >= 1
+            assert not (event in life.offer.parked_signals and event in over)
 
 
 @UNHURRIED
@@ -163,7 +165,7 @@ def test_whoever_asks_is_told_what_the_offer_would_meet(
     """`blocker` explains as the offer itself does."""
     life = Life(SHORT).live(steps)
     moment = minute(at if dated else life.clock)
-    expected = blocker(life.offer, moment, SHORT, dated=dated)
+    expected = find_blocker(life.offer, moment, SHORT, dated=dated)
     met = life.hear(signal("offered", "h", at if dated else None))
     assert met.blocker == expected
     assert (met.outcome is OutcomeKind.RECORDED) == (expected is None)

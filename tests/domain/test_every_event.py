@@ -16,5 +16,5 @@ def test_the_aggregate_takes_every_kind_of_event() -> None:
     # then
     assert offer.version == len(events)
     assert offer.lifecycle_version == len(events) - 3
-    assert not offer.parked
+    assert not offer.parked_signals
     assert len(offer.refused_offers) == 1

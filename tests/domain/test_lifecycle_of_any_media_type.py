@@ -23,7 +23,7 @@ def lifecycle() -> Lifecycle:
 
 def test_final_is_what_nothing_follows(lifecycle: Lifecycle) -> None:
     """Terminal is another thing: the table says it."""
-    assert {state for state in STATES if lifecycle.final(state)} == {State.REJECTED, State.ENGAGED}
+    assert {state for state in STATES if lifecycle.is_final(state)} == {State.REJECTED, State.ENGAGED}
     assert lifecycle.terminal == {State.ENGAGED}
 
 
@@ -33,13 +33,13 @@ def test_one_step_follows_and_several_steps_reach(lifecycle: Lifecycle) -> None:
     assert [state for state in STATES if lifecycle.follows(State.OFFERED, state)] == [
         State.ACCEPTED, State.STARTED, State.REJECTED,
     ]  # fmt: skip
-    assert {state for state in STATES if lifecycle.reachable(State.OFFERED, state)} == {*STATES} - {
+    assert {state for state in STATES if lifecycle.is_reachable(State.OFFERED, state)} == {*STATES} - {
         State.OFFERED
     }
-    assert {state for state in STATES if lifecycle.reachable(State.ACCEPTED, state)} == {
+    assert {state for state in STATES if lifecycle.is_reachable(State.ACCEPTED, state)} == {
         State.STARTED, State.ENGAGED,
     }  # fmt: skip
-    assert not any(lifecycle.reachable(State.ENGAGED, state) for state in STATES)
+    assert not any(lifecycle.is_reachable(State.ENGAGED, state) for state in STATES)
 
 
 def test_the_longest_way_counts(lifecycle: Lifecycle) -> None:
@@ -69,7 +69,7 @@ def test_the_table_of_web_chat_is_read_the_same_way() -> None:
     assert again.longest == WEBCHAT.longest == 4
     for state in State:
         assert again.rank(state) == WEBCHAT.rank(state)
-        assert again.final(state) == WEBCHAT.final(state)
-        assert [again.reachable(state, other) for other in State] == [
-            WEBCHAT.reachable(state, other) for other in State
+        assert again.is_final(state) == WEBCHAT.is_final(state)
+        assert [again.is_reachable(state, other) for other in State] == [
+            WEBCHAT.is_reachable(state, other) for other in State
         ]

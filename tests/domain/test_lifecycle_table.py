@@ -89,7 +89,7 @@ def test_the_table_above_names_every_state_and_every_way_to_reach_one() -> None:
 def test_which_states_are_final_and_which_suppress(state: State) -> None:
     """Errored ends its action without suppressing the offer; open states do neither."""
     final = {"engaged", "rejected", "timedout", "ignored", "abandoned", "errored"}
-    assert WEBCHAT.final(state) == (state.value in final)
+    assert WEBCHAT.is_final(state) == (state.value in final)
     assert (state in WEBCHAT.terminal) == (state.value in final - {"errored"})
 
 

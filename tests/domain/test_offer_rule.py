@@ -174,7 +174,7 @@ def test_what_waits_for_a_refused_offer_ends_with_it() -> None:
         .ending("b started: offer_refused", "b accepted: offer_refused")
         .and_then()
     )
-    assert [waiting.action_id for waiting in after.offer.parked] == [uuid("c")]
+    assert [waiting.action_id for waiting in after.offer.parked_signals] == [uuid("c")]
     after.when(signal("started", "b", 1)).then("refused: offer_refused")
 
 

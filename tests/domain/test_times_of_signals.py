@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from offerlog_domain.context import DecisionContext, Rules
-from offerlog_domain.offer_rule import timing_fault
+from offerlog_domain.offer_rule import find_timing_fault
 from offerlog_domain.outcomes import Reason
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -15,7 +15,7 @@ INSTANT = timedelta(microseconds=1)
 
 def fault(occurred_at: datetime | None, *, from_widget: bool = False) -> Reason | None:
     """The reason to refuse a signal that happened then and comes now."""
-    return timing_fault(occurred_at, DecisionContext("acme", NOW, RULES, from_widget))
+    return find_timing_fault(occurred_at, DecisionContext("acme", NOW, RULES, from_widget))
 
 
 def test_a_signal_without_a_time_has_no_fault() -> None:

@@ -125,7 +125,7 @@ class MemoryLog:
 
 
 def _is_due(offer: VisitorOffer, withdrawn_before: datetime, parked_before: datetime) -> bool:
-    if offer.parked_since is not None and offer.parked_since <= parked_before:
+    if offer.earliest_parked_at is not None and offer.earliest_parked_at <= parked_before:
         return True
     if offer.newest is None or offer.newest.state is not State.OFFERED:
         return False

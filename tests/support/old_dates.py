@@ -41,5 +41,5 @@ def record_with_any_date(offerlog: Offerlog, lines: Sequence[Mapping[str, object
         names = {"customer_id": visitor, "customer_id_type": kind, "action_map_id": action_map}
         stream = offerlog._service.stream(offerlog.organization, **names)
         context = DecisionContext(offerlog.organization, datetime.now(UTC))
-        events += decide(VisitorOffer(stream), signal_from_document(line), b"", context).events
+        events += decide(VisitorOffer(stream), signal_from_document(line), bytes, context).events
     return log.append(events, ())

@@ -15,7 +15,7 @@ from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.event_fields import Event, EventVisitor
 from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.lifecycle import Stage, State
-from offerlog_domain.offer_rule import blocker
+from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import Blocker
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
@@ -114,7 +114,7 @@ class Given:
 
     def when(self, heard: Signal, *, remember: bool = True) -> "Then":
         """A signal comes."""
-        return Then(self, decide(self.offer, heard, RAW, self._context, remember=remember))
+        return Then(self, decide(self.offer, heard, lambda: RAW, self._context, remember=remember))
 
     def when_time_passes(self) -> "Then":
         """Nothing comes; the service looks at what is due."""
@@ -122,7 +122,7 @@ class Given:
 
     def blocker(self, at: float, *, dated: bool = False) -> Blocker | None:
         """What is answered to somebody who asks whether an offer may be made at that minute."""
-        return blocker(self.offer, minute(at), self.rules, dated=dated)
+        return find_blocker(self.offer, minute(at), self.rules, dated=dated)
 
     @property
     def _context(self) -> DecisionContext:
@@ -149,9 +149,9 @@ class Then:
     def ending(self, *parked: str) -> "Then":
         """These parked signals end unrecorded, each written `action state: reason`."""
         names = {uuid(letter): letter for letter in "abcdefgh"}
-        assert [f"{names[p.action_id]} {p.parked_state}: {reason}" for p, reason in self.decision.ended] == [
-            *parked
-        ]
+        assert [
+            f"{names[p.action_id]} {p.parked_state}: {reason}" for p, reason in self.decision.ended_parkings
+        ] == [*parked]
         return self
 
     def blocked_by(self, expected: Blocker | None) -> "Then":
@@ -213,7 +213,7 @@ def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> Event:
         return OfferRefused(**common, **report)
     if told.kind == "signal-parked":
         return SignalParked(**(common | {"visitor": replace(visitor, raw=RAW)}), **report)
-    begun = offer.action(uuid(told.action))
+    begun = offer.find_action(uuid(told.action))
     number = len(offer.actions) + 1 if begun is None else begun.events[0].action_number
     report |= {
         "action_number": number,

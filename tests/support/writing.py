@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from uuid import UUID
 
 from offerlog_application.recording.commands import RecordSignal
+from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision
@@ -39,7 +40,7 @@ class Broken(RecordSignal):
 
 def case(stream: UUID, state: str = "offered", action: str = "a") -> Counted:
     """A signal to be judged in that stream."""
-    return Counted(stream, signal(state, action), RAW, CIRCUMSTANCES)
+    return Counted(stream, signal(state, action), SignalText(RAW), CIRCUMSTANCES)
 
 
 def kinds(decisions: Sequence[Decision], position: int | None) -> list[OutcomeKind | None]:

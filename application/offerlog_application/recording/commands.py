@@ -1,9 +1,10 @@
-"""The three kinds of decision that the writer is asked for; each is pure until it is written."""
+"""The three commands of the write side. Each is pure: the writer stores what it decides."""
 
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from offerlog_application.recording.signal_text import SignalText
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.lifecycle import State
@@ -12,10 +13,10 @@ from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
-def _ended(decision: Decision, context: DecisionContext) -> list[Refusal]:
-    """The refusals of parked signals whose wait a judgement has ended."""
+def _refuse_ended_parkings(decision: Decision, context: DecisionContext) -> list[Refusal]:
+    """Return the refusals of the parked signals that a decision has ended."""
     refusals: list[Refusal] = []
-    for parked, reason in decision.ended:
+    for parked, reason in decision.ended_parkings:
         kept, length = cut_text(parked.visitor.raw or b"")  # an older offerlog parked texts whole
         refusals.append(
             Refusal(
@@ -32,97 +33,102 @@ def _ended(decision: Decision, context: DecisionContext) -> list[Refusal]:
 
 
 class RecordSignal:
-    """A tracked signal to be judged.
+    """The command to record a tracked signal.
 
     Attributes:
-        stream: The visitor-offer it is about.
-        signal: What it says.
-        raw: The text as it came.
-        place: Where its outcome belongs in the answer.
+        stream: The visitor-offer that the signal belongs to.
+        signal: The signal.
+        place: The place of its outcome in the answer.
     """
 
-    __slots__ = ("_context", "place", "raw", "signal", "stream")
+    __slots__ = ("_context", "_text", "place", "signal", "stream")
 
-    def __init__(self, stream: UUID, signal: Signal, raw: bytes, context: DecisionContext) -> None:
+    def __init__(self, stream: UUID, signal: Signal, text: SignalText, context: DecisionContext) -> None:
         self.stream = stream
         self.signal = signal
-        self.raw = raw
         self.place = 0
+        self._text = text
         self._context = context
 
     @property
+    def text_size(self) -> int:
+        """Bytes of the signal's text, roughly."""
+        return self._text.size
+
+    @property
     def rank(self) -> int:
-        """Its place in lifecycle order."""
+        """The signal's place in lifecycle order."""
         lifecycle, state = self.signal.lifecycle, self.signal.state
         return lifecycle.rank(state) if lifecycle is not None and isinstance(state, State) else 0
 
     def decide(self, offer: VisitorOffer) -> Decision:
-        """What becomes of it."""
-        return decide(offer, self.signal, self.raw, self._context)
+        """Decide what becomes of the signal."""
+        return decide(offer, self.signal, self._text.to_bytes, self._context)
 
     def refusals(self, decision: Decision) -> Sequence[Refusal]:
-        """Its own refusal, if it is one, behind those of parked signals it ended."""
-        if decision.outcome is not OutcomeKind.REFUSED and not decision.ended:
+        """Return the refusals of parked signals that the decision ended, then the signal's own, if any."""
+        if decision.outcome is not OutcomeKind.REFUSED and not decision.ended_parkings:
             return ()
-        ended = _ended(decision, self._context)
+        refusals = _refuse_ended_parkings(decision, self._context)
         if decision.outcome is OutcomeKind.REFUSED and decision.reason is not None:
-            ended.append(self.refusal(decision.reason))
-        return ended
+            refusals.append(self.refusal(decision.reason))
+        return refusals
 
     def outcome(self, kind: OutcomeKind, reason: Reason | None = None) -> Outcome:
-        """The answer to whoever sent it."""
+        """Return the answer for the caller."""
         signal = self.signal
         return Outcome(kind, reason, signal.action_id, signal.state.value, None, None, signal.event_id)
 
     def refusal(self, reason: Reason) -> Refusal:
-        """Its line in the refusal log."""
-        return Refusal(self._context.organization, self._context.now, reason, None, None, *cut_text(self.raw))
+        """Return the signal's line in the refusal log."""
+        kept, length = cut_text(self._text.to_bytes())
+        return Refusal(self._context.organization, self._context.now, reason, None, None, kept, length)
 
 
 class RequestOffer:
-    """An offer asked for; blocked ones are decisions, not refusals.
+    """The command to make an offer. A blocked offer is a decision, not a refusal.
 
     Attributes:
         stream: The visitor-offer.
-        named: Whether the caller brought its own action id, so that a refusal must be remembered.
+        has_own_id: True if the caller brought its own action id, so that a refusal must be remembered.
     """
 
-    __slots__ = ("_context", "_signal", "named", "stream")
-    raw: Final = b""
+    __slots__ = ("_context", "_signal", "has_own_id", "stream")
+    text_size: Final = 0
 
-    def __init__(self, stream: UUID, signal: Signal, context: DecisionContext, *, named: bool) -> None:
+    def __init__(self, stream: UUID, signal: Signal, context: DecisionContext, *, has_own_id: bool) -> None:
         self.stream = stream
-        self.named = named
+        self.has_own_id = has_own_id
         self._signal = signal
         self._context = context
 
     def decide(self, offer: VisitorOffer) -> Decision:
-        """Offered or blocked."""
-        return decide(offer, self._signal, b"", self._context, remember=self.named)
+        """Decide whether the offer is made or blocked."""
+        return decide(offer, self._signal, bytes, self._context, remember=self.has_own_id)
 
     def refusals(self, decision: Decision) -> Sequence[Refusal]:
-        """Only those of parked signals it ended."""
-        return _ended(decision, self._context)
+        """Return the refusals of the parked signals that the decision ended."""
+        return _refuse_ended_parkings(decision, self._context)
 
 
 class ExpireOffer:
-    """A visitor-offer to be looked at because time has passed.
+    """The command to record what the passing of time brings about in a visitor-offer.
 
     Attributes:
         stream: The visitor-offer.
     """
 
     __slots__ = ("_context", "stream")
-    raw: Final = b""
+    text_size: Final = 0
 
     def __init__(self, stream: UUID, context: DecisionContext) -> None:
         self.stream = stream
         self._context = context
 
     def decide(self, offer: VisitorOffer) -> Decision:
-        """What is due."""
+        """Decide what is due."""
         return expire(offer, self._context)
 
     def refusals(self, decision: Decision) -> Sequence[Refusal]:
-        """Those of parked signals it ended."""
-        return _ended(decision, self._context)
+        """Return the refusals of the parked signals that the decision ended."""
+        return _refuse_ended_parkings(decision, self._context)

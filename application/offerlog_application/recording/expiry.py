@@ -126,6 +126,6 @@ class Expiry:
 
 def _ended_by(decisions: Sequence[Decision], position: int | None) -> Expired:
     """What the passing of time ended of one visitor-offer."""
-    ended = sum(len(decision.ended) for decision in decisions)
+    ended = sum(len(decision.ended_parkings) for decision in decisions)
     events = sum(len(decision.events) for decision in decisions)
     return Expired(events - ended, ended, position)

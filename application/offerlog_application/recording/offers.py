@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import Streams
 from offerlog_application.ports.organizations import check_organization
-from offerlog_application.recording.batches import Batch, Receipt, SignalInput
+from offerlog_application.recording.batches import Batch, Receipt
 from offerlog_application.recording.commands import RequestOffer
+from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.identity import StreamKey, parse_action_map_id, parse_visitor_key
-from offerlog_domain.offer_rule import blocker
+from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
 from offerlog_domain.signals import build_offer_signal
 from offerlog_domain.visitor_offer import VisitorOffer
@@ -127,14 +128,14 @@ class OfferService:
             timeout_seconds=timeout_seconds,
         )
         stream = self._key(organization).stream_of(signal)
-        command = RequestOffer(stream, signal, context, named=action_id is not None)
+        command = RequestOffer(stream, signal, context, has_own_id=action_id is not None)
 
         def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
             by = decisions[0].blocker
             if by is None:
                 return OfferMade(signal.action_id, position if decisions[0].events else None)
             self.blocked[by.reason] += 1
-            return OfferBlocked(signal.action_id if command.named else None, by)
+            return OfferBlocked(signal.action_id if command.has_own_id else None, by)
 
         return self._writer.submit([command], (), answer, organization=organization)
 
@@ -156,7 +157,7 @@ class OfferService:
         )
         newest = self._streams.newest_action(stream)
         offer = VisitorOffer(stream, newest=newest)
-        by = blocker(offer, context.now, context.rules, dated=False)
+        by = find_blocker(offer, context.now, context.rules, dated=False)
         return Eligibility(by, known=newest is not None)
 
     def stream(

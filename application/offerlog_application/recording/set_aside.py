@@ -52,8 +52,8 @@ class Command(Protocol):
         """Which visitor-offer."""
 
     @property
-    def raw(self) -> bytes:
-        """The text as it came; empty where no text did."""
+    def text_size(self) -> int:
+        """Bytes of the signal's text, roughly; 0 where there is none."""
 
     def decide(self, offer: VisitorOffer) -> Decision:
         """The decision: pure, and made again if another writer got there first."""
@@ -128,7 +128,7 @@ class Submission:
         weight = size = 0
         for command in self.commands:
             weight += 1
-            size += len(command.raw)
+            size += command.text_size
         for refusal in self.refusals:
             weight += 1
             size += len(refusal.raw)

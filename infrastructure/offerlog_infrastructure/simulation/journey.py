@@ -64,7 +64,7 @@ def life(chance: Chance, paths: Ways, timeout_seconds: int, offered_at: int) -> 
     """
     state, at = State.OFFERED, offered_at
     steps = [Step(at, state)]
-    while not WEBCHAT.final(state):
+    while not WEBCHAT.is_final(state):
         target = chance.pick(paths[state])
         if target is None:
             break

@@ -27,10 +27,12 @@ _UNREACHABLE: Final[Mapping[str, tuple[State, ...]]] = {
     state: tuple(
         other
         for other in WEBCHAT.states
-        if not WEBCHAT.reachable(state, other) and not WEBCHAT.reachable(other, state) and other is not state
+        if not WEBCHAT.is_reachable(state, other)
+        and not WEBCHAT.is_reachable(other, state)
+        and other is not state
     )
     for state in WEBCHAT.states
-    if not WEBCHAT.final(state)
+    if not WEBCHAT.is_final(state)
 }
 
 

@@ -93,7 +93,7 @@ class Site:
                 steps = life(self._chance, action_map.paths, action_map.timeout_seconds, at)
                 signals += self._signals(visitor, session_id, action_map, steps)
                 at, state = steps[-1]
-                staying = WEBCHAT.final(State(state))
+                staying = WEBCHAT.is_final(State(state))
                 if allowed:
                     _remember(visitor, action_map, steps[-1])
             staying = staying and self._chance.happens(FURTHER_PAGE)
@@ -131,7 +131,7 @@ def _remember(visitor: Visitor, action_map: ActionMap, last: Step) -> None:
     state = State(last.state)
     deadline = state is State.OFFERED and action_map.tells_timeout  # the service itself times it out
     suppressed = state in WEBCHAT.terminal or deadline
-    free_from = last.at if WEBCHAT.final(state) else last.at + AWAY
+    free_from = last.at if WEBCHAT.is_final(state) else last.at + AWAY
     visitor.free_from[action_map.id] = NEVER if suppressed else free_from
     if not suppressed:
         visitor.unfinished = action_map

@@ -80,7 +80,7 @@ class Service:
         late = DecisionContext("acme", datetime(2027, 1, 1, tzinfo=UTC))
         for offer in self.offers.values():
             decision = expire(offer, late)
-            self.outcomes.update(reason for _, reason in decision.ended)
+            self.outcomes.update(reason for _, reason in decision.ended_parkings)
             self.events += decision.events
 
     def _take(self, raw: bytes) -> None:
@@ -92,11 +92,11 @@ class Service:
             return
         key = (signal.customer_id, signal.action_map_id)
         offer = self.offers.get(key) or VisitorOffer(uuid5(NAMESPACE_OID, "/".join(key)))
-        decision = decide(offer, signal, raw, DecisionContext("acme", self.now))
+        decision = decide(offer, signal, lambda: raw, DecisionContext("acme", self.now))
         self.offers[key] = decision.offer
         self.events += decision.events
         self.outcomes[decision.reason or decision.outcome] += 1
-        self.outcomes.update(reason for _, reason in decision.ended)
+        self.outcomes.update(reason for _, reason in decision.ended_parkings)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_the_odds_cover_the_lifecycle_table() -> None:
     """A step added to the table, or taken from it, must get odds, or lose them."""
     steps = {(step.source, step.target) for step in WEBCHAT.transitions if step.source is not None}
     assert set(ODDS) == steps
-    assert set(SILENCE) == {state for state in WEBCHAT.states if not WEBCHAT.final(state)}
+    assert set(SILENCE) == {state for state in WEBCHAT.states if not WEBCHAT.is_final(state)}
 
 
 def test_every_legal_transition_occurs(orderly: list[str]) -> None:

@@ -5,22 +5,31 @@ what is nearly always the same (a cookie, a web chat) is not written. What ident
 sub-array of its own, `who`, so that it can be sealed as a whole under a new stored version.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
+from offerlog_domain.event_factory import (
+    EventFields,
+    SignalEventFields,
+    build_lifecycle_event,
+    build_offer_refused,
+    build_parking_ended,
+    build_signal_parked,
+    build_visitor,
+)
 from offerlog_domain.event_fields import Event, EventVisitor, SignalEvent
-from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, Rejected, SignalParked
+from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.identity import UUID_BYTES, pack_text_id, pack_uuids, unpack_uuid
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
-from offerlog_domain.outcomes import Reason
+from offerlog_domain.outcomes import Blocker, Reason
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _COOKIE: Final = "cookie"
-_ID_BYTES: Final = 16
 
 
 class EncodedVisitor(msgspec.Struct, array_like=True, frozen=True):
@@ -64,15 +73,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(EncodedEvent).decode
 
 
-class _KindEncoding(NamedTuple):
-    """What a kind of event tells."""
-
-    is_signal: bool
-    is_lifecycle: bool
-    details: Callable[[Any], tuple[Any, ...] | None]
-    read_details: Callable[[tuple[Any, ...]], dict[str, Any]] | None
-
-
 class _Prefix(msgspec.Struct, array_like=True, frozen=True):
     """The first fields of `EncodedEvent`; the others are passed over."""
 
@@ -91,26 +91,28 @@ def decode_action_map(state: bytes) -> tuple[str, str]:
         msgspec.MsgspecError: The bytes are not a stored event.
     """
     prefix = _decode_prefix(state)
-    return prefix.organization, _hyphenated(prefix.ids[:_ID_BYTES])
+    return prefix.organization, unpack_uuid(prefix.ids[:UUID_BYTES])
 
 
 def encode_event(event: Event) -> bytes:
     """The event as stored, without its stream, version and name."""
     who, recorded = event.visitor, event.recorded_at
-    visitor: list[Any] = [_compact_id(who.customer_id), _id_bytes(who.session_id)]
+    visitor: list[Any] = [pack_text_id(who.customer_id), pack_uuids(who.session_id)]
     if who.raw is not None:
         visitor += who.customer_id_type, who.raw
     elif who.customer_id_type != _COOKIE:
         visitor.append(who.customer_id_type)
-    details = _kind_encoding(type(event)).details(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
     ids = event.action_map_id + event.action_id
     values: list[Any] = [(recorded - _EPOCH) // _MICROSECOND, b"", event.organization, visitor]
     if isinstance(event, SignalEvent):
         ids += event.event_id or ""
         values.append((recorded - event.occurred_at) // _MICROSECOND)
         if isinstance(event, LifecycleEvent):
+            stage = event.stage
+            details = None if stage is None else (stage,)
             values += event.action_number, (recorded - event.offered_at) // _MICROSECOND
         else:
+            details = _encode_details(event)
             values += 0, 0
         values += (
             event.action_map_version,
@@ -123,64 +125,98 @@ def encode_event(event: Event) -> bytes:
             event.error_message,
         )
         _trim(values)
-    elif details is not None:
+    elif (details := _encode_details(event)) is not None:
         values += (*_DEFAULTS[:5], details)
-    values[1] = _id_bytes(ids)
+    values[1] = pack_uuids(ids)
     return _encode(values)
 
 
-def decode_fields(state: bytes, event: type[Event]) -> dict[str, Any]:
-    """Every field of a stored event but its stream and version.
+def decode_event(state: bytes, kind: type[Event], originator_id: UUID, originator_version: int) -> Event:
+    """Decode a stored event.
+
+    Args:
+        state: The bytes of `encode_event`.
+        kind: The class of the event.
+        originator_id: The stream, which the bytes do not hold.
+        originator_version: The place in the stream, which the bytes do not hold.
 
     Raises:
-        msgspec.DecodeError: The bytes are no such array.
-        ValueError: A detail is not what this kind of event tells.
+        msgspec.DecodeError: The bytes are not such an array.
+        ValueError: A detail does not fit this kind of event.
     """
-    stored, kind = _decode(state), _kind_encoding(event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
-    recorded, ids = _EPOCH + stored.recorded * _MICROSECOND, stored.ids
-    fields: dict[str, Any]
-    if kind.is_signal:  # in one go: a dictionary that grows costs more than all of its values
-        before, event_id = stored.occurred_before, ids[2 * _ID_BYTES :]
-        occurred = recorded - before * _MICROSECOND if before else recorded
-        fields = {
+    stored = _decode(state)
+    if issubclass(kind, LifecycleEvent):
+        return _decode_lifecycle_event(stored, kind, originator_id, originator_version)
+    details, ids = stored.details or (), stored.ids
+    common: EventFields = {
+        "originator_id": originator_id,
+        "originator_version": originator_version,
+        "organization": stored.organization,
+        "visitor": _visitor(stored.who),
+        "action_map_id": _id_text(ids[:UUID_BYTES]),
+        "action_id": _id_text(ids[UUID_BYTES : 2 * UUID_BYTES]),
+        "recorded_at": _EPOCH + stored.recorded * _MICROSECOND,
+    }
+    if not issubclass(kind, SignalEvent):
+        return build_parking_ended(common, State(*details))
+    fields: SignalEventFields = {
+        **common,
+        "media_type": stored.media_type,
+        "action_map_version": stored.action_map_version,
+        "action_map_name": stored.action_map_name,
+        "event_id": unpack_uuid(ids[2 * UUID_BYTES :]) if len(ids) > 2 * UUID_BYTES else None,
+        "occurred_at": common["recorded_at"] - stored.occurred_before * _MICROSECOND,
+        "dated": not stored.undated,
+        "error_code": stored.error_code,
+        "error_message": stored.error_message,
+        "timeout_seconds": stored.timeout_seconds,
+    }
+    if issubclass(kind, SignalParked):
+        state_text, *length = details
+        return build_signal_parked(fields, State(state_text), int(length[0]) if length else None)
+    return build_offer_refused(fields, _decode_blocker(details))
+
+
+def _decode_lifecycle_event(
+    stored: EncodedEvent, kind: type[LifecycleEvent], originator_id: UUID, originator_version: int
+) -> LifecycleEvent:
+    """Decode one of the events that a log holds most of: in one dictionary, which costs the least."""
+    recorded, ids, before = _EPOCH + stored.recorded * _MICROSECOND, stored.ids, stored.occurred_before
+    occurred = recorded - before * _MICROSECOND if before else recorded
+    event_id = ids[2 * UUID_BYTES :]
+    return build_lifecycle_event(
+        kind,
+        {
+            "originator_id": originator_id,
+            "originator_version": originator_version,
             "organization": stored.organization,
             "visitor": _visitor(stored.who),
-            "action_map_id": _id_text(ids[:_ID_BYTES]),
-            "action_id": _id_text(ids[_ID_BYTES : 2 * _ID_BYTES]),
+            "action_map_id": _id_text(ids[:UUID_BYTES]),
+            "action_id": _id_text(ids[UUID_BYTES : 2 * UUID_BYTES]),
             "recorded_at": recorded,
             "media_type": stored.media_type,
             "action_map_version": stored.action_map_version,
             "action_map_name": stored.action_map_name,
-            "event_id": _hyphenated(event_id) if event_id else None,
+            "event_id": unpack_uuid(event_id) if event_id else None,
             "occurred_at": occurred,
             "dated": not stored.undated,
             "error_code": stored.error_code,
             "error_message": stored.error_message,
             "timeout_seconds": stored.timeout_seconds,
-        }
-        if kind.is_lifecycle:
-            fields["action_number"] = stored.action_number
-            fields["offered_at"] = (
+            "action_number": stored.action_number,
+            "offered_at": (
                 occurred
                 if stored.offered_before == before
                 else recorded - stored.offered_before * _MICROSECOND
-            )
-    else:
-        fields = {
-            "organization": stored.organization,
-            "visitor": _visitor(stored.who),
-            "action_map_id": _id_text(ids[:_ID_BYTES]),
-            "action_id": _id_text(ids[_ID_BYTES:]),
-            "recorded_at": recorded,
-        }
-    if kind.read_details is not None:
-        fields |= kind.read_details(stored.details or ())
-    return fields
+            ),
+        },
+        Stage(*stored.details or ()) if kind.state is State.REJECTED else None,
+    )
 
 
 def _visitor(who: EncodedVisitor) -> EventVisitor:
     customer_id = who.customer_id
-    return EventVisitor.of(
+    return build_visitor(
         {
             "customer_id": _id_text(customer_id) if isinstance(customer_id, bytes) else str(customer_id),
             "customer_id_type": who.customer_id_type,
@@ -190,44 +226,20 @@ def _visitor(who: EncodedVisitor) -> EventVisitor:
     )
 
 
-@cache
-def _kind_encoding(event: type[Any]) -> _KindEncoding:
-    details: Callable[[Any], tuple[Any, ...] | None] = lambda _: None  # noqa: E731 - one of five values
-    read: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
-    if issubclass(event, Rejected):
-        details, read = (lambda f: (f.rejected_stage,)), (lambda d: {"rejected_stage": Stage(*d)})
-    elif issubclass(event, SignalParked):
-        details, read = _parked_details, _read_parked_details
-    elif issubclass(event, ParkingEnded):
-        details, read = (lambda f: (f.parked_state,)), (lambda d: {"parked_state": State(*d)})
-    elif issubclass(event, OfferRefused):
-        details, read = _refusal_details, _read_refusal_details
-    return _KindEncoding(issubclass(event, SignalEvent), issubclass(event, LifecycleEvent), details, read)
+def _encode_details(event: Event) -> tuple[Any, ...] | None:
+    """Return the fields that only this kind of event has; None where it has none of its own."""
+    if isinstance(event, SignalParked):
+        state = event.parked_state
+        return (state,) if event.raw_length is None else (state, event.raw_length)
+    if isinstance(event, OfferRefused):
+        since = (event.blocking_since - _EPOCH) // _MICROSECOND
+        return event.reason, pack_uuids(event.blocking_action_id), event.blocking_state, since
+    return (event.parked_state,) if isinstance(event, ParkingEnded) else None
 
 
-def _parked_details(event: SignalParked) -> tuple[Any, ...]:
-    state = event.parked_state
-    return (state,) if event.raw_length is None else (state, event.raw_length)
-
-
-def _read_parked_details(details: tuple[Any, ...]) -> dict[str, Any]:
-    state, *length = details
-    return {"parked_state": State(state), "raw_length": int(length[0]) if length else None}
-
-
-def _refusal_details(event: OfferRefused) -> tuple[Any, ...]:
-    since = (event.blocking_since - _EPOCH) // _MICROSECOND
-    return event.reason, _id_bytes(event.blocking_action_id), event.blocking_state, since
-
-
-def _read_refusal_details(details: tuple[Any, ...]) -> dict[str, Any]:
+def _decode_blocker(details: tuple[Any, ...]) -> Blocker:
     reason, action_id, state, since = details
-    return {
-        "reason": Reason(reason),
-        "blocking_action_id": _id_text(action_id),
-        "blocking_state": State(state),
-        "blocking_since": _EPOCH + since * _MICROSECOND,
-    }
+    return Blocker(Reason(reason), State(state), _id_text(action_id), _EPOCH + since * _MICROSECOND)
 
 
 def _trim(values: list[Any]) -> None:
@@ -236,27 +248,6 @@ def _trim(values: list[Any]) -> None:
         values.pop()
 
 
-def _id_bytes(ids: str) -> bytes:
-    return bytes.fromhex(ids.replace("-", ""))
-
-
-def _hyphenated(id_: bytes) -> str:
-    text = id_.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-_id_text: Final = lru_cache(maxsize=1_000)(_hyphenated)
-"""For ids that come again: of maps, and within a stream those of its visitor, session and action. To look
-among more than the processor's own memory holds costs more than making them again."""
-
-
-def _compact_id(customer_id: str) -> bytes | str:
-    """The 16 bytes of a UUID that reads back byte for byte; any other id as it is."""
-    if len(customer_id) == 36:  # noqa: PLR2004 - the length of a hyphenated UUID
-        try:
-            compact = _id_bytes(customer_id)
-        except ValueError:
-            return customer_id
-        if len(compact) == _ID_BYTES and _hyphenated(compact) == customer_id:
-            return compact
-    return customer_id
+_id_text: Final = lru_cache(maxsize=1_000)(unpack_uuid)
+"""For ids that come again: of maps, and within a stream those of its visitor, session and action. A look-up
+among more ids than fit into the processor's cache costs more than to compute the text again."""

@@ -11,7 +11,7 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import EVENTS
-from offerlog_infrastructure.postgres.log.event_encoding import decode_fields, encode_event
+from offerlog_infrastructure.postgres.log.event_encoding import decode_event, encode_event
 
 Upcaster = Callable[[bytes], bytes]
 """Converts the stored state of one version into the state of the next version."""
@@ -89,16 +89,13 @@ class EventMapper(Mapper[UUID]):
             raise UnreadableEventError(
                 topic, originator_id, originator_version, "this build knows no such name and version"
             )
-        event, steps = reader
+        kind, steps = reader
         try:
             for upcast in steps:
                 state = upcast(state)
-            fields = decode_fields(state, event)
+            return decode_event(state, kind, originator_id, originator_version)
         except (ValueError, TypeError, AttributeError, OverflowError, msgspec.MsgspecError) as error:
             raise UnreadableEventError(topic, originator_id, originator_version, str(error)) from error
-        fields["originator_id"] = originator_id
-        fields["originator_version"] = originator_version
-        return event.of(fields)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """Encode an event as the library's stored event."""

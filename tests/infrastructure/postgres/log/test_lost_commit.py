@@ -17,7 +17,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.recording.batches import Receipt, SignalInput
+from offerlog_application.recording.batches import Receipt
+from offerlog_application.recording.signal_text import SignalInput
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
 from support.internals import stop_projector

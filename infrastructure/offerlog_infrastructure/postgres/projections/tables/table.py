@@ -8,12 +8,13 @@ progress.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import Cursor, sql
 from psycopg.types.string import BytesBinaryDumper
 
 from offerlog_application.projections.page import Page
+from offerlog_domain.identity import pack_uuids
 
 Rows = Collection[Sequence[Any]]
 
@@ -103,7 +104,5 @@ def _copy_statement(table: str, columns: str) -> tuple[sql.Composed, list[str]]:
     return statement, ["bytea" if kind == "uuid" else kind for _, kind in named]
 
 
-@lru_cache(maxsize=1_000)
-def id_bytes(text: str) -> bytes:
-    """An id as it lies in a column of ids; those of maps, and of actions just seen, are remembered."""
-    return bytes.fromhex(text.replace("-", ""))
+id_bytes: Final = lru_cache(maxsize=1_000)(pack_uuids)
+"""Makes the bytes of an id for a column of ids. It remembers those of maps and of the last actions."""
