@@ -77,9 +77,9 @@ class OfferService:
         """
         if isinstance(signals, str | bytes | Mapping):
             raise TypeError("signals are given as a list, also where there is one only")
-        heard = list(signals)  # before the clock is read: a slow source must not make them late
+        complete = list(signals)  # before the clock is read: a slow source must not make them late
         context = self._context(organization, from_widget=from_widget)
-        batch = Batch(heard, self._key(organization), context)
+        batch = Batch(complete, self._key(organization), context)
         return self._writer.submit(batch.commands, batch.refusals, batch.receipt, organization=organization)
 
     def prepare(self, organization: str) -> None:

@@ -82,9 +82,9 @@ class CancellableFuture(Future[Any]):
         """As its class does."""
         if not super().cancel():
             return False
-        told, self.on_cancel = self.on_cancel, None
-        if told is not None:
-            told()
+        on_cancel, self.on_cancel = self.on_cancel, None
+        if on_cancel is not None:
+            on_cancel()
         return True
 
 
@@ -279,7 +279,7 @@ class SetAside:
         aside, behind = set(self.submissions), set[UUID]()
         rest: list[Submission] = []
         late: list[Submission] = []
-        for submission in sorted([*aside, *group], key=came):
+        for submission in sorted([*aside, *group], key=arrival_number):
             if submission not in aside and behind.isdisjoint(submission.streams):
                 rest.append(submission)
             else:
@@ -290,10 +290,10 @@ class SetAside:
 
     def _insert(self, submissions: Sequence[Submission]) -> None:
         if len(submissions) == 1:
-            insort(self.submissions, submissions[0], key=came)
+            insort(self.submissions, submissions[0], key=arrival_number)
         else:
             self.submissions += submissions
-            self.submissions.sort(key=came)
+            self.submissions.sort(key=arrival_number)
         self._streams.update(stream for one in submissions for stream in one.streams)
 
     def _not_behind(self, wanted: Sequence[Submission]) -> list[Submission]:
@@ -338,7 +338,7 @@ def split_by_streams(
     return apart, rest
 
 
-def came(submission: Submission) -> int:
+def arrival_number(submission: Submission) -> int:
     """Its place in the order of arrival."""
     return submission.number
 
