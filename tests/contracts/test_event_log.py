@@ -12,11 +12,14 @@ import pytest
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.ports.event_log import EventLog, HeldStreams, Streams, VersionConflictError
 from offerlog_application.ports.read_side import StreamReader
+from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.composition import SCHEMA
+from offerlog_infrastructure.memory import log as memory
+from offerlog_infrastructure.memory.reads import MemoryReads
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.projections.projector import Projector
@@ -72,6 +75,13 @@ def in_memory(_: pytest.FixtureRequest) -> Iterator[Case]:
     yield Case([log, log], log, log, refused=lambda: len(log.refused), catch_up=lambda: None)
 
 
+def in_a_service_in_memory(_: pytest.FixtureRequest) -> Iterator[Case]:
+    """The log of `offerlog.testing`, with the read side over it."""
+    log = memory.MemoryLog(RefusalPolicy())
+    reads = MemoryReads(log)
+    yield Case([log, log], log, reads, refused=lambda: len(log.refusals), catch_up=lambda: None)
+
+
 def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Case]:
     """Two writers, with pools of their own, on one database."""
     dsn = request.getfixturevalue("dsn")
@@ -97,7 +107,7 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Case]:
         reads.close()
 
 
-@pytest.fixture(params=[in_memory, on_postgresql])
+@pytest.fixture(params=[in_memory, in_a_service_in_memory, on_postgresql])
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     """One log of each kind; only the one on PostgreSQL needs a server."""
     yield from request.param(request)

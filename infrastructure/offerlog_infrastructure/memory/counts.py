@@ -3,13 +3,18 @@
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
+from offerlog_application.reading.instants import DAY_SLOTS
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import Cohort, CountBy
+from offerlog_domain.metrics import METRICS, Cohort, CountBy
+
+_NAME_CHARACTERS: Final = 256
+"""Names are cut at this length."""
 
 
 class MemoryCounts:
@@ -35,19 +40,18 @@ class MemoryCounts:
         return sorted({key.action_map_id for key in [*self._counts] if key.organization == organization})
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
-        """Return the first slot with anything in it and the one after the last; (0, 0) without any."""
-        known = [key.slot for key in [*self._counts] if _is_asked(query, key)]
-        return (min(known), max(known) + 1) if known else (0, 0)
+        """Return the bounds of the days with anything in them, in slots; (0, 0) without any."""
+        days = self._days(query)
+        return (days[0] * DAY_SLOTS, (days[-1] + 1) * DAY_SLOTS) if days else (0, 0)
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
-        """Return the days in [first, end) with anything in them, ascending; short gaps part none."""
-        days = sorted(
-            {key.slot // 96 for key in [*self._counts] if _is_asked(query, key) and first <= key.slot < end}
-        )
+        """Return the parts of [first, end) with anything in them, ascending; longer gaps part two spans."""
         spans: list[tuple[int, int]] = []
-        for day in days:
-            start, stop = max(day * 96, first), min((day + 1) * 96, end)
-            if spans and day - (spans[-1][1] - 1) // 96 <= gap_days:
+        for day in self._days(query):
+            start, stop = max(day * DAY_SLOTS, first), min((day + 1) * DAY_SLOTS, end)
+            if start >= stop:
+                continue
+            if spans and day - (spans[-1][1] - 1) // DAY_SLOTS <= gap_days:
                 spans[-1] = spans[-1][0], stop
             else:
                 spans.append((start, stop))
@@ -67,7 +71,7 @@ class MemoryCounts:
         def bucket(slot: int) -> int:
             return stretches[bisect_right(starts, slot) - 1][1]
 
-        rows: defaultdict[tuple[str, int], Counter[State]] = defaultdict(Counter)
+        rows: defaultdict[tuple[str, int], Counter[State]] = defaultdict(_zeros)
         for key, counts in [*self._counts.items()]:
             if _is_asked(query, key) and first <= key.slot < end:
                 rows[key.action_map_id, bucket(key.slot)].update(counts)
@@ -78,13 +82,16 @@ class MemoryCounts:
     def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
         """Return the newest known display names of these maps."""
         found = {one: self._names.get((organization, one)) for one in action_maps}
-        return {one: row.name.decode() for one, row in found.items() if row is not None}
+        return {one: row.name.decode()[:_NAME_CHARACTERS] for one, row in found.items() if row is not None}
 
     def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
         """Stream the action maps with their newest known names, sorted by id, after `behind` if given."""
         for action_map in self.maps(organization):
             if behind is None or action_map > behind:
                 yield action_map, self.names(organization, [action_map]).get(action_map)
+
+    def _days(self, query: ReportQuery) -> Sequence[int]:
+        return sorted({key.slot // DAY_SLOTS for key in [*self._counts] if _is_asked(query, key)})
 
     def _subtract_repeats(
         self,
@@ -109,6 +116,10 @@ class MemoryCounts:
         for (action_map, number, state, _), count in times.items():
             if (action_map, number) in rows:
                 rows[action_map, number][state] -= count - 1
+
+
+def _zeros() -> Counter[State]:
+    return Counter(dict.fromkeys(METRICS, 0))
 
 
 def _is_asked(query: ReportQuery, key: CountKey) -> bool:
