@@ -44,8 +44,8 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
     Attributes:
         organization: That organization.
         aio: The same service for asyncio: methods to await.
-        keys: Who may call the HTTP service.
-        changes: What changes, by organization and action map.
+        keys: The API keys of the HTTP service.
+        changes: The action maps that the newest events are about.
         organizations: The organizations that the store knows.
     """
 
@@ -117,15 +117,15 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         Each signal is JSON text in either wire form, the decoded object, or a `Signal`.
 
         Args:
-            signals: The reports.
-            organization: The tenant; None for the service's own.
-            from_widget: Whether they came with a widget key, which anybody may hold: those are refused as
-                `too_old` when they are dated further back than `Rules.widget_max_age`.
+            signals: The signals.
+            organization: The tenant; None for the organization of the service.
+            from_widget: Whether the signals came with a widget key, which anybody may hold. Such a signal is
+                refused as `too_old` if it is dated further back than `Rules.widget_max_age`.
 
         Raises:
-            OrganizationNameError: The organization's name is no name of one.
-            Overloaded: Too much is waiting; nothing was taken.
-            Closed: The service has been closed.
+            OrganizationNameError: The organization's name is not valid.
+            OverloadedError: Too much is waiting; nothing was taken.
+            ClosedError: The service has been closed.
         """
         return self._service.submit(signals, self._of(organization), from_widget=from_widget)
 
@@ -139,7 +139,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         self._service.prepare(organization)
 
     def record(self, signals: Iterable[SignalInput], *, organization: str | None = None) -> Receipt:
-        """As `submit`, and wait until it is durable."""
+        """Record signals as one batch, as `submit` does, and wait until all of it is durable."""
         return self.answer_of(self.submit(signals, organization=organization))
 
     def offer(
@@ -159,8 +159,8 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         With an `action_id` of your own, the same id again gets the same decision.
 
         Raises:
-            MalformedSignalError: Saying which argument, by its wire name, and why.
-            Overloaded: Too much is waiting; nothing was taken.
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
+            OverloadedError: Too much is waiting; nothing was taken.
         """
         deciding = self.submit_offer(
             customer_id=customer_id,
@@ -175,7 +175,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         return self.answer_of(deciding)
 
     def answer_of(self, submitted: Future[T]) -> T:
-        """Wait for the answer to what was submitted; a wait that lasts is spoken of."""
+        """Wait for the answer to a submission; a long wait is announced in the log."""
         with self._announce("what was submitted to be stored"):
             return submitted.result()
 
@@ -194,9 +194,9 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         """Ask as `offer` does; the future gets the decision once it is durable.
 
         Raises:
-            MalformedSignalError: Saying which argument, by its wire name, and why.
-            Overloaded: Too much is waiting; nothing was taken.
-            Closed: The service has been closed.
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
+            OverloadedError: Too much is waiting; nothing was taken.
+            ClosedError: The service has been closed.
         """
         return self._service.submit_offer(
             self._of(organization),
@@ -217,10 +217,10 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         customer_id_type: str = "cookie",
         organization: str | None = None,
     ) -> Blocker | None:
-        """What stands against an offer to this visitor now, read from the log; None where it may be made.
+        """Return what blocks an offer to this visitor now, read from the log; None where it may be made.
 
         Raises:
-            MalformedSignalError: Saying which argument, by its wire name, and why.
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
         """
         return self.check_eligibility(
             customer_id=customer_id,
@@ -240,7 +240,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         """As `eligibility`, and say whether the visitor and map are known.
 
         Raises:
-            MalformedSignalError: Says which argument is wrong, by its wire name, and why.
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
         """
         return self._service.eligibility(
             self._of(organization),
@@ -259,10 +259,10 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         as_of: datetime | None = None,
         organization: str | None = None,
     ) -> History:
-        """One visitor-offer rebuilt from the log: as it is, at a version, or as it was at a time.
+        """Rebuild one visitor-offer from the log: as it is, at a version, or as it was at a time.
 
         Raises:
-            MalformedSignalError: Saying which argument, by its wire name, and why.
+            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
             ValueError: A negative version, or a time without an offset.
         """
         stream = self._service.stream(
@@ -274,7 +274,10 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         return history(self._streams.events(stream), version=version, as_of=as_of)
 
     def expire(self) -> Expired:
-        """Record all time-outs that are due and end all parkings that are over; waits for the projections."""
+        """Record the time-outs that are due and end the parkings that are over, in all organizations.
+
+        Waits until the projections show it.
+        """
         self.catch_up()
         expired = self._expiry.expire(self.wait)
         self.wait(expired.position)
@@ -316,25 +319,25 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         self.wait(self._log.last())
 
     def position(self) -> int:
-        """How far all projections have come."""
+        """Return the position that all projections have reached."""
         return self._reads.position()
 
     def projections(self) -> Sequence[ProjectionStatus]:
-        """How far every projection has come."""
+        """Return the position and the lag of every projection."""
         return self._reads.status()
 
     def freshness(self) -> Freshness:
-        """How far `suppressions` goes; cheap, also where the projections are far behind."""
+        """Return the position and the age of the suppression list; cheap, also far behind the log."""
         return self._reads.freshness()
 
     def keep_deadlines(self) -> None:
-        """From now on, expire what is overdue every few seconds, in the background."""
+        """Start to expire what is overdue every few seconds, in the background."""
         if self._keeper is None:
             self._keeper = DeadlineKeeper(self._expiry, self.wait)
             self._refusal_keeper = RefusalKeeper(self._refusal_upkeep)
 
     def close(self) -> None:
-        """Finish what was submitted, then let go of the store."""
+        """Finish what was submitted, then release the store."""
         with self._resources:
             if self._keeper is not None:
                 self._keeper.close()
@@ -356,17 +359,18 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         self.close()
 
     def queue_depth(self) -> int:
-        """How many signals and offers wait to be written in this process."""
+        """Return the number of signals and offers that wait to be written in this process."""
         return self._writer.depth
 
     def writer_health(self) -> WriterHealth:
-        """Whether this process's writer works now; asks nobody."""
+        """Return the state of the writer of this process, without asking the store."""
         return self._writer.health
 
     def store_trouble(self) -> StoreUnavailableError | None:
-        """The reason why the store cannot be written to now, as this process knows; None where it can be.
+        """Return why the store cannot be written to now, as this process knows; None where it can be.
 
-        As its writer has found within the last seconds, or its projector at its last page. Asks nobody.
+        The writer has noticed it within the last seconds, or the projector at its last page. Does not ask the
+        store.
         """
         if (trouble := self._writer.health.trouble) is not None:
             return trouble
@@ -374,11 +378,11 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         return error if isinstance(error, StoreUnavailableError) else None
 
     def store_failures(self) -> Mapping[StoreTrouble, int]:
-        """Number of calls of the store that failed in this process, by reason."""
+        """Return the number of calls of the store that failed in this process, by reason."""
         return self._troubles.totals()
 
     def blocked_offers(self) -> Mapping[Reason, int]:
-        """How many offers this process has blocked, by reason."""
+        """Return the number of offers that this process has blocked, by reason."""
         return dict(self._service.blocked)
 
     def _wake(self) -> None:

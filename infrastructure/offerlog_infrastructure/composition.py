@@ -1,4 +1,4 @@
-"""The only wiring: a ready service over the embedded store or a server of one's own."""
+"""The only place that wires: it opens services over the embedded store or your own server."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -46,7 +46,7 @@ SCHEMA: Final = "offerlog"
 
 
 def _nothing() -> None:
-    """Leave nothing: a server of somebody else's needs no lease."""
+    """Release nothing: a server that is not embedded has no lease."""
 
 
 def open_offerlog(
@@ -83,26 +83,26 @@ def open_offerlog(
             `default`.
         rules: The periods that an operator may set. Default: those of the environment.
         clock: The service's clock; the machine's unless given.
-        keep_deadlines: Whether to record due time-outs in the background while open.
-        project: Whether this process may run the projector; without one anywhere, no view moves.
+        keep_deadlines: Whether to record due time-outs in the background while the service is open.
+        project: Whether this process may run the projector; without one anywhere, no projection moves.
         replica: A folder for a local copy of the suppression list (`local_suppressions`); None for none.
             The call returns when the copy has been made.
         replica_max_age: How old the copy may be before its look-ups are refused.
         library_settings: Settings of the eventsourcing library, by its names for them.
-        trace: Is told of commits and of what projections take in.
+        trace: Follows commits and the pages that projections apply.
         refusal_policy: What the refusal log keeps, and for how long. Default: that of the environment, else
             30 days, and 64 MiB of text a day for an organization.
 
     Raises:
         ValueError: Both `data` and `database_url` are given.
         SettingsError: An environment variable has a value that it cannot have.
-        OrganizationNameError: The organization's name is no name of one.
+        OrganizationNameError: The organization's name is not valid.
         StoreMissingError: There is no store, and `create` is false.
         ForeignFolderError: There is no store, and the folder holds other files (an `EmbeddedError`).
         FolderNotPrivateError: Others can write to the folder (an `EmbeddedError`).
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
-        ServerAddress: `database_url` cannot be read; the message does not quote it.
-        StoreUnavailableError: The server of one's own cannot be reached.
+        ServerAddressError: `database_url` cannot be read; the message does not quote it.
+        StoreUnavailableError: The server at `database_url` cannot be reached.
         SchemaTooNewError: The database was made by a newer offerlog.
         ReplicaFolderError: The folder `replica` is not private, cannot be written, or is full.
         ReplicaStaleError: The local copy could not be made in five minutes.

@@ -1,9 +1,9 @@
-"""What becomes of an open service in a process that is forked from its own.
+"""The guard of an open service against use in a forked process.
 
-Threads do not survive a fork: nobody would write what the child hands in, and its calls would wait for
-ever. Connections do survive, and belong to both processes: a statement or a farewell of the child would
-break the parent's. So in the child every use of the service raises, and closing it only gives back the
-child's share of the embedded server's lease.
+Threads do not survive a fork: nobody would write what the child submits, and its calls would wait for ever.
+Connections do survive, and belong to both processes: a statement of the child would break the parent's. So
+every use of the service in the child raises an error. Closing the service there releases only the child's
+share of the lease on the embedded server.
 """
 
 import os
@@ -34,7 +34,7 @@ def guard_against_fork(service: Offerlog, leave: Callable[[], None]) -> None:
 
     Args:
         service: The open service.
-        leave: Gives back, in a forked process, what it shares with this one; does not wait.
+        leave: Releases, in a forked process, what that process shares with this one; does not wait.
     """
     _open[service] = leave
 

@@ -23,21 +23,21 @@ def await_shown(
     pause: Callable[[float], None] = time.sleep,
     trouble: Callable[[], Exception | None] = lambda: None,
 ) -> None:
-    """Wait until a position of the log shows.
+    """Wait until the projections show a position of the log.
 
-    A store that goes away meanwhile is waited for as well: what was recorded stays recorded.
+    A store that cannot be reached meanwhile is waited for as well: what was recorded stays recorded.
 
     Args:
-        position: That position.
+        position: The position.
         timeout: Seconds without any progress.
         announce: Makes the wait that is announced once it lasts.
-        shown: Asks up to where everything shows.
-        pause: Waits that many seconds, or less where there is something new to see.
-        trouble: What keeps the projector, if anything.
+        shown: Returns the position that all projections show.
+        pause: Waits so many seconds, or less if a projection moves.
+        trouble: Returns what stops the projector, if anything does.
 
     Raises:
-        ProjectionsBehindError: There was no progress for that long.
-        StoreUnavailableError: The store could not be reached for that long.
+        ProjectionsBehindError: There was no progress for `timeout` seconds.
+        StoreUnavailableError: The store could not be reached for `timeout` seconds.
     """
     reached, since = -1, time.monotonic()
     with announce("the projections to show what was recorded", timeout) as wait:

@@ -26,29 +26,29 @@ class ProjectionUpkeep:
         accept_difference: bool = False,
         swap: bool = True,
     ) -> None:
-        """Build one projection, or all, anew from the log, and switch once it is proved to be the same.
+        """Build one projection, or all, from the log, and swap it in once it is proved to be the same.
 
-        Readers go on with the old one until then. A second call resumes an interrupted rebuild.
+        Readers use the old one until then. A second call resumes an interrupted rebuild.
 
         Args:
-            name: Which projection; None for all.
+            name: The projection; None for all.
             on_progress: Called with the progress, several times a second.
-            accept_difference: Whether to switch although the new one differs.
+            accept_difference: Whether to swap although the new one differs.
             swap: False to build and compare only.
 
         Raises:
             KeyError: There is no projection of that name.
-            RebuildRunningError: Another one is at work.
+            RebuildRunningError: Another rebuild is at work.
             ProjectionsDifferError: Old and new differ at the same position; the old one stays.
             NotProjectedError: The live projection does not move.
-            TablesInUseError: Somebody else keeps the live tables locked.
+            TablesInUseError: Another session keeps the live tables locked.
             RebuildWorkersError: The processes that load were killed, or failed.
             StoreUnavailableError: The store cannot be reached.
         """
         self._rebuilds.rebuild(name, on_progress=on_progress, accept_difference=accept_difference, swap=swap)
 
     def verify(self, name: str | None = None) -> Sequence[Proof]:
-        """Compare what each projection has folded in with the log, up to its position; reads the whole log.
+        """Compare what each projection has applied with the log, up to its position; reads the whole log.
 
         Raises:
             KeyError: There is no projection of that name.
@@ -56,7 +56,7 @@ class ProjectionUpkeep:
         return self._proofs.verify(name)
 
     def proof(self, name: str = "performance") -> Proof:
-        """What a projection has folded in by now: a small query, to go with a report.
+        """Return what a projection has applied by now: a small query, to go with a report.
 
         Raises:
             KeyError: There is no projection of that name.
@@ -64,13 +64,13 @@ class ProjectionUpkeep:
         return self._proofs.proof(name)
 
     def dead_letters(self) -> Sequence[DeadLetter]:
-        """The visitor-offers that a projection could not take in, in all organizations."""
+        """Return the visitor-offers that a projection could not apply, in all organizations."""
         return self._dead_letters.all()
 
     def retry_dead_letters(self) -> int:
-        """Take in again what waits behind events that could not be applied; returns how many could."""
+        """Apply the dead letters again; returns how many visitor-offers are dead letters no longer."""
         return self._dead_letters.retry()
 
     def stored_kinds(self) -> Sequence[StoredKind]:
-        """Every name and version of event in the log, and whether this build can read it."""
+        """Return every name and version of event in the log, and whether this build can read it."""
         return self._kinds.stored_kinds()

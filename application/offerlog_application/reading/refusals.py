@@ -32,18 +32,21 @@ class RefusalAccess(OrganizationScope):
         organization: str | None = None,
         behind: tuple[datetime, int] | None = None,
     ) -> Generator[KeptSignal]:
-        """The refusal log of [since, until); streamed, behind the time and number of a line if given."""
+        """Stream the refusals of [since, until), after the line of that time and number if given."""
         return self._refusal_log.refusals(
             self._of(organization), reason=reason, since=since, until=until, order=order, behind=behind
         )
 
     def prune_refusals(self) -> int:
-        """Delete the refusals of all organizations that are older than they are kept; returns how many.
+        """Delete the refusals that are older than the policy keeps them, in all organizations.
 
-        A process that keeps deadlines does so by itself. Also folds the tallies behind `refusal_counts`.
+        A process that keeps deadlines does so by itself. Also adds up the tallies behind `refusal_counts`.
+
+        Returns:
+            The number of refusals deleted.
 
         Raises:
-            StoreUnavailableError: The store cannot be reached. What was deleted stays so.
+            StoreUnavailableError: The store cannot be reached. What was deleted stays deleted.
         """
         return self._refusal_upkeep.run()
 
@@ -54,12 +57,12 @@ class RefusalAccess(OrganizationScope):
         until: datetime | None = None,
         organization: str | None = None,
     ) -> RefusalCounts:
-        """Number of refusals by reason, exact for the whole quarter-hours that [since, until) touches.
+        """Count the refusals by reason, exactly, in the whole quarter-hours that [since, until) touches.
 
         Args:
             since: With an offset; None counts from the first refusal on.
             until: With an offset; None counts up to now.
-            organization: The tenant; None for the one that the service was opened for.
+            organization: The tenant; None for the organization of the service.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

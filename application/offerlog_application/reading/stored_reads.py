@@ -44,19 +44,23 @@ class StoredReads(OrganizationScope):
     def suppressions(
         self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
     ) -> Sequence[Suppression]:
-        """Which maps must not offer to this visitor, from the projection; sorted by map."""
+        """Return the suppressions of a visitor, from the projection; sorted by map."""
         return self._reads.suppressions_of_visitor(self._of(organization), customer_id, customer_id_type)
 
     def suppressions_of(
         self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
     ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """The same for many visitors at once, each given by id type and id; every one of them is answered."""
+        """Return the suppressions of many visitors, each given by id type and id; every one has an entry.
+
+        Raises:
+            TooManySuppressionsError: The visitors have more than 10,000 together.
+        """
         return self._reads.suppressions_of_visitors(self._of(organization), visitors)
 
     def local_suppressions(
         self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
     ) -> Lookup:
-        """Which maps must not offer to this visitor, from this process's own copy, which asks nobody.
+        """Return the suppressions of a visitor from the local copy, without asking the store.
 
         Raises:
             ReplicaStaleError: The copy is older than it may be; ask `suppressions`, or offer nothing.
@@ -71,26 +75,30 @@ class StoredReads(OrganizationScope):
     def suppressed_visitors(
         self, action_map_id: str, *, organization: str | None = None, behind: tuple[str, str] | None = None
     ) -> Generator[Suppression]:
-        """Whom a map must not offer to, from the projection; streamed, behind an id type and id if given."""
+        """Stream the suppressions of an action map, from the projection, after an id type and id if given.
+
+        Raises:
+            MalformedSignalError: The id is not an action map's.
+        """
         return self._reads.suppressions_of_action_map(
             self._of(organization), self.action_map(action_map_id), behind
         )
 
     @staticmethod
     def action_map(text: str) -> str:
-        """An action map's id as it is stored.
+        """Return an action map's id as it is stored.
 
         Raises:
-            MalformedSignalError: It is none.
+            MalformedSignalError: The text is not an action map's id.
         """
         return parse_action_map_id(text)
 
     def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
-        """The Action Map Performance report, from the projection; says by how many events it is short.
+        """Return the Action Map Performance report, from the projection.
 
         Raises:
-            ReportTooLargeError: It would have more buckets or rows than `limits` allows.
-            ReadTimeoutError: It takes longer than `limits` allows, or than the current `ReadBudget` does.
+            ReportTooLargeError: The report would have more buckets or rows than `limits` allows.
+            ReadTimeoutError: The report takes longer than `limits` or the current `ReadBudget` allows.
             ReadCancelledError: The current `ReadBudget` was cancelled.
         """
         with ExitStack() as held:
@@ -103,9 +111,9 @@ class StoredReads(OrganizationScope):
     def action_maps(
         self, *, organization: str | None = None, behind: str | None = None
     ) -> Generator[tuple[str, str | None]]:
-        """The maps that have been counted, each with its newest known name; streamed, behind one if given."""
+        """Stream the counted action maps with their newest known names, after `behind` if given."""
         return self._performance.action_maps(self._of(organization), behind)
 
     def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
-        """Signals that wait for their action, from the projection; streamed."""
+        """Stream the signals that wait for their action, from the projection."""
         return self._reads.parked(self._of(organization))

@@ -1,4 +1,4 @@
-"""Keeping deadlines while a service is open: what is overdue is ended every few seconds."""
+"""The deadline worker: while a service is open, it ends what is overdue every few seconds."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from typing import Final
 from offerlog_application.recording.expiry import Expiry
 
 _EXPIRY_SECONDS: Final = 5.0
-"""How often to look for what is overdue."""
+"""Seconds between two looks for what is overdue."""
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ class DeadlineKeeper:
     """A thread that expires what is overdue until it is closed.
 
     Args:
-        expiry: Ends it.
+        expiry: Ends what is overdue.
         wait: Waits until the projections show a position.
     """
 
@@ -29,7 +29,7 @@ class DeadlineKeeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after what is in hand."""
+        """Stop after the group that is being ended."""
         self._closing.set()
         self._thread.join()
 

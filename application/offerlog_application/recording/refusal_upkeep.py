@@ -1,4 +1,4 @@
-"""Upkeep of the refusal log while a service is open: tallies are folded, and what is too old is deleted."""
+"""Upkeep of the refusal log while a service is open: adds up tallies and deletes what is too old."""
 
 import logging
 import threading
@@ -11,16 +11,16 @@ from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 
 _UPKEEP_SECONDS: Final = 30.0
-"""How often to look for what there is to do."""
+"""Seconds between two runs of the upkeep."""
 
 _PAUSE_SECONDS: Final = 0.2
-"""Between two steps, so that writers and readers have the store to themselves most of the time."""
+"""Seconds between two steps, so that writers and readers have the store to themselves most of the time."""
 
 _log = logging.getLogger(__name__)
 
 
 class RefusalUpkeep:
-    """Folds tallies and deletes old refusals, step by step; thread-safe.
+    """Adds up tallies and deletes old refusals, step by step; thread-safe.
 
     Args:
         refusals: The refusal log.
@@ -38,13 +38,13 @@ class RefusalUpkeep:
         self._clock = clock
 
     def run(self, pause: Callable[[], bool] = lambda: False) -> int:
-        """Do all there is to do.
+        """Add up all tallies and delete all old refusals.
 
         Args:
-            pause: Called between two steps; ends the work where it returns true.
+            pause: Called between two steps; ends the run if it returns true.
 
         Returns:
-            How many refusals were deleted.
+            The number of refusals deleted.
 
         Raises:
             StoreUnavailableError: The store cannot be reached. What was done stays done.
@@ -79,7 +79,7 @@ class RefusalKeeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the step in hand."""
+        """Stop after the current step."""
         self._closing.set()
         self._thread.join()
 
