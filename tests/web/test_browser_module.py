@@ -12,9 +12,9 @@ from playwright.sync_api import Error
 import offerlog_infrastructure
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Reason
-from web.pages.shop import Shop, an_action, answered, report
+from support.pages.shop import Shop, an_action, answered, report
 
-pytest_plugins = ["web.pages.fixtures"]
+pytest_plugins = ["support.pages.fixtures"]
 
 INFRASTRUCTURE = Path(offerlog_infrastructure.__file__).parent
 MODULE = INFRASTRUCTURE / "web/static/offerlog.js"

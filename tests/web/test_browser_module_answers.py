@@ -3,8 +3,8 @@
 import pytest
 
 from offerlog_domain.outcomes import Reason
-from web.pages.gateway import Canned, Fault
-from web.pages.shop import (
+from support.pages.gateway import Canned, Fault
+from support.pages.shop import (
     Shop,
     an_action,
     answered,
@@ -14,7 +14,7 @@ from web.pages.shop import (
     some,
 )
 
-pytest_plugins = ["web.pages.fixtures"]
+pytest_plugins = ["support.pages.fixtures"]
 
 FROM_ANYWHERE = ("Access-Control-Allow-Origin", "*")
 

@@ -3,10 +3,10 @@
 import json
 
 from offerlog_application.ports.keys import Role
-from web.pages.gateway import Canned, Fault
-from web.pages.shop import Shop, an_action, answered, eventually, report
+from support.pages.gateway import Canned, Fault
+from support.pages.shop import Shop, an_action, answered, eventually, report
 
-pytest_plugins = ["web.pages.fixtures"]
+pytest_plugins = ["support.pages.fixtures"]
 
 FROM_ANYWHERE = ("Access-Control-Allow-Origin", "*")
 HIDE = """() => {

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from web.pages.gateway import Canned, Fault
-from web.pages.shop import (
+from support.pages.gateway import Canned, Fault
+from support.pages.shop import (
     CHAT,
     Shop,
     answered,
@@ -17,7 +17,7 @@ from web.pages.shop import (
     some,
 )
 
-pytest_plugins = ["web.pages.fixtures"]
+pytest_plugins = ["support.pages.fixtures"]
 
 FROM_ANYWHERE = ("Access-Control-Allow-Origin", "*")
 

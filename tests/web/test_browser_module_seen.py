@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from support.pages.fixtures import ARGUMENTS
+from support.pages.shop import Shop, an_action, answered, eventually, report
 from support.processes import LimitedProcess
-from web.pages.fixtures import ARGUMENTS
-from web.pages.shop import Shop, an_action, answered, eventually, report
 
-pytest_plugins = ["web.pages.fixtures"]
+pytest_plugins = ["support.pages.fixtures"]
 
 HIDDEN = """
     const get = () => window.shown ?? "hidden";

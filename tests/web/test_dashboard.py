@@ -12,7 +12,7 @@ from offerlog_application.ports.keys import Role
 from support.http_site import Site
 from support.journeys import journeys
 
-pytest_plugins = ("support.http_site", "web.pages.dashboard")
+pytest_plugins = ("support.http_site", "support.pages.dashboard")
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PAGES = ("/", "/visitors", "/health")

@@ -12,7 +12,7 @@ from offerlog_domain.signals import MAX_LINE_BYTES
 from support.http_site import Site
 from support.journeys import journeys
 
-pytest_plugins = ("support.http_site", "web.pages.dashboard")
+pytest_plugins = ("support.http_site", "support.pages.dashboard")
 
 
 def signals(

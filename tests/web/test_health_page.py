@@ -13,7 +13,7 @@ from support.http_site import Site
 from support.journeys import signal
 from support.recount import until
 
-pytest_plugins = ("support.http_site", "web.pages.dashboard")
+pytest_plugins = ("support.http_site", "support.pages.dashboard")
 
 
 def test_the_health_page_says_why_nothing_can_be_written(

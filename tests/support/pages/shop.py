@@ -14,9 +14,9 @@ from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, MetricSet
 from offerlog_domain.outcomes import Reason
-from web.pages.gateway import Gateway
-from web.pages.served import Served
-from web.pages.site import Site
+from support.pages.gateway import Gateway
+from support.pages.served import Served
+from support.pages.site import Site
 
 CHAT = ("offered", "accepted", "started", "engaged")
 

@@ -8,10 +8,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
-from web.pages.gateway import Gateway
-from web.pages.served import Served
-from web.pages.shop import Shop
-from web.pages.site import Site
+from support.pages.gateway import Gateway
+from support.pages.served import Served
+from support.pages.shop import Shop
+from support.pages.site import Site
 
 ARGUMENTS = [
     "--no-sandbox",

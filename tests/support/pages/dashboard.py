@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playw
 from offerlog_application.ports.keys import Role
 from support.http_site import Site
 from support.journeys import journeys
-from web.pages.fixtures import ARGUMENTS
+from support.pages.fixtures import ARGUMENTS
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ class Served:
 
     def start(self) -> None:
         """Serve on a free port; returns when it does."""
-        command = [*preloaded("web.pages.served:main"), self.dsn]
+        command = [*preloaded("support.pages.served:main"), self.dsn]
         self.process = LimitedProcess(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
