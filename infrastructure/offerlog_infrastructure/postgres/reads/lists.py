@@ -145,9 +145,9 @@ class PostgresReadSide:
             raise TooManySuppressionsError
         return found
 
-    def freshness(self, view: str = "suppression") -> Freshness:
+    def freshness(self, projection: str = "suppression") -> Freshness:
         """Return how up to date a projection is."""
-        ((position, waiting, *event),) = self._lookups.rows(_SELECT_FRESHNESS, (view, view))
+        ((position, waiting, *event),) = self._lookups.rows(_SELECT_FRESHNESS, (projection, projection))
         return Freshness(position, self._age(event), waiting)
 
     def suppressions_of_action_map(
