@@ -34,7 +34,8 @@ ALLOWED: Final[Mapping[str, frozenset[str]]] = {
 }
 """What is still there, by file; a name that is gone leaves this list with it.
 
-`view` stays where it is the name of the option, of the parameter on the wire and of the query made of them."""
+`view` stays where it is the name of the option, of the parameter on the wire and of the query made of them.
+"""
 
 
 def names_given(tree: ast.AST) -> Iterator[tuple[int, str]]:
