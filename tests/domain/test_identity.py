@@ -1,6 +1,7 @@
 """Visitors, action maps and streams are values; their text is checked, and packed into bytes and back."""
 
 import itertools
+from typing import cast
 
 import hypothesis
 import pytest
@@ -49,6 +50,8 @@ def test_the_same_identity_is_the_same_stream_for_ever() -> None:
     once = key.stream(VisitorKey("cookie", "visitor-1"), ActionMapId(MAP))
     assert str(once) == "80802b10-9e07-851a-b86b-40a6b49f92ac"
     assert key.stream(VisitorKey("cookie", "visitor-1"), ActionMapId(MAP)) == once
+    other = key.stream(VisitorKey("cookie", "visitor-2"), ActionMapId(MAP))
+    assert str(other) == "955534c4-582a-8042-a4c1-773c2cfde824"
 
 
 def test_a_visitor_and_a_map_are_checked_as_the_fields_of_a_signal_are() -> None:
@@ -109,3 +112,9 @@ def test_a_key_remembers_which_stream_is_whose(monkeypatch: pytest.MonkeyPatch) 
     assert len(set(first)) == 3
     assert again == first
     assert [names[1] for names in key._remembered] == ["b", "c"]
+
+
+def test_bytes_are_no_text() -> None:
+    """A caller that passes them has made a mistake, which no decoding hides."""
+    with pytest.raises(MalformedSignalError, match="customerId: text is needed"):
+        parse_visitor_key(cast("str", b"visitor-1"), "cookie")

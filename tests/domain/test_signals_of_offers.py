@@ -1,0 +1,61 @@
+"""The signal that an offer asked for in process stands for: checked like one that comes as JSON."""
+
+from typing import Any
+
+import pytest
+
+from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
+from offerlog_domain.lifecycle import State
+from offerlog_domain.signals import MalformedSignalError, Signal, build_offer_signal
+
+ACTION, MAP, SESSION = (f"00000000-0000-4000-8000-00000000000{letter}" for letter in "abc")
+ASKED: dict[str, Any] = {
+    "action_id": ACTION,
+    "action_map_id": MAP,
+    "action_map_version": 3,
+    "customer_id": "visitor-1",
+    "customer_id_type": "email",
+    "session_id": SESSION,
+    "timeout_seconds": 45,
+}
+
+
+def test_every_argument_is_in_the_signal_and_nothing_else() -> None:
+    """An offer without a time of its own; ids in lower case."""
+    # when
+    signal = build_offer_signal(**ASKED | {"action_map_id": MAP.upper()})
+    # then
+    assert signal == Signal(**ASKED, state=State.OFFERED)
+    assert (signal.occurred_at, signal.event_id, signal.media_type) == (None, None, "webchat")
+
+
+def test_what_is_optional_may_be_left_out() -> None:
+    """The version of the map and the time-out."""
+    signal = build_offer_signal(**ASKED | {"action_map_version": None, "timeout_seconds": None})
+    assert (signal.action_map_version, signal.timeout_seconds) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"action_id": "7"}, "actionId: a hyphenated UUID is needed"),
+        ({"action_map_id": None}, "actionMapId: is required"),
+        ({"action_map_version": "3"}, "actionMapVersion: a whole number is needed"),
+        ({"customer_id": ""}, "customerId: must not be empty"),
+        ({"customer_id_type": "x" * 257}, "customerIdType: at most 256 characters"),
+        ({"session_id": None}, "sessionId: is required"),
+        ({"timeout_seconds": 3.5}, "timeoutSeconds: a whole number is needed"),
+    ],
+)
+def test_an_argument_at_fault_is_named_as_on_the_wire(change: dict[str, Any], said: str) -> None:
+    """With the cause that the sender of a signal would read."""
+    with pytest.raises(MalformedSignalError) as caught:
+        build_offer_signal(**ASKED | change)
+    assert str(caught.value) == said
+
+
+def test_a_signal_belongs_to_the_stream_of_its_visitor_and_map() -> None:
+    """Found by the signal or by its parts."""
+    key = StreamKey(b"1" * 32)
+    found = key.stream_of(build_offer_signal(**ASKED))
+    assert found == key.stream(VisitorKey("email", "visitor-1"), ActionMapId(MAP))
