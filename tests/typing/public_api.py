@@ -42,6 +42,7 @@ from offerlog import (
     open_offerlog,
     zone,
 )
+from offerlog.testing import SettableClock, SharedStore, open_in_memory
 
 MAP = "00000000-0000-4000-8000-000000000001"
 
@@ -142,3 +143,12 @@ def catches(service: Offerlog) -> str | None:
     except OfferlogError as error:
         return str(error)
     return None
+
+
+def tests(store: SharedStore) -> None:
+    """Services for tests are the same class, and the clock is one that a service takes."""
+    clock = SettableClock()
+    assert_type(clock.now(), datetime)
+    assert_type(open_in_memory("acme", clock=clock, rules=Rules()), Offerlog)
+    assert_type(store.open("acme", clock=clock), Offerlog)
+    assert_type(open_offerlog(clock=clock), Offerlog)
