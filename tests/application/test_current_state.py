@@ -13,6 +13,7 @@ from offerlog_application.projections.current_state import (
 )
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.scenario import (
@@ -52,8 +53,7 @@ def test_a_page_of_one_action_leaves_its_newest_state() -> None:
     )
     assert offer_row(change) == OfferRow(
         ORGANIZATION,
-        b"cookie",
-        CUSTOMER.encode(),
+        VisitorKey("cookie", CUSTOMER),
         MAP,
         uuid("a"),
         State.REJECTED,
@@ -92,10 +92,10 @@ def test_an_unanswered_offer_times_out_from_the_later_of_its_clocks(
 ) -> None:
     """The deadline's search needs that moment; an answered one has none."""
     offered = event("offered", timeout_seconds=60, recorded=recorded)
-    assert offer_row(current_state(page(offered))).withdrawn_at == minute(withdrawn)
-    assert offer_row(current_state(page(event("offered")))).withdrawn_at is None
+    assert offer_row(current_state(page(offered))).deadline_at == minute(withdrawn)
+    assert offer_row(current_state(page(event("offered")))).deadline_at is None
     answered = current_state(page(offered, event("accepted", timeout_seconds=60)))
-    assert offer_row(answered).withdrawn_at is None
+    assert offer_row(answered).deadline_at is None
 
 
 def parked_rows(change: CurrentStateChange) -> dict[str, ParkedRow]:
@@ -143,7 +143,7 @@ SUPPRESSING: dict[str, Sequence[Told]] = {
 @pytest.mark.parametrize("state", SUPPRESSING)
 def test_a_terminal_state_suppresses(state: State) -> None:
     """Since it occurred, in that action."""
-    key = SuppressionKey(ORGANIZATION, b"cookie", CUSTOMER.encode(), MAP)
+    key = SuppressionKey(ORGANIZATION, VisitorKey("cookie", CUSTOMER), MAP)
     assert suppressions(page(*SUPPRESSING[state])) == {key: SuppressionRow(state, uuid("a"), minute(1))}
 
 

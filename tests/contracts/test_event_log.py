@@ -64,7 +64,7 @@ class Case:
 
     def due(self, number: float, **more: object) -> set[tuple[UUID, str]]:
         """What is due where both moments are so many minutes from the start."""
-        asked = {"withdrawn_before": minute(number), "parked_before": minute(number), "limit": 10} | more
+        asked = {"deadline_before": minute(number), "parked_before": minute(number), "limit": 10} | more
         self.catch_up()
         return set(self.deadlines.due(**asked))  # type: ignore[arg-type] # as the port names them
 

@@ -109,7 +109,7 @@ class MemoryLog:
     def due(
         self,
         *,
-        withdrawn_before: datetime,
+        deadline_before: datetime,
         parked_before: datetime,
         limit: int,
         besides: Collection[UUID] = (),
@@ -119,12 +119,12 @@ class MemoryLog:
             (stream, events[0].organization)
             for stream, events in self.facts_of.items()
             if stream not in besides
-            and _is_due(fold(events, VisitorOffer(stream)), withdrawn_before, parked_before)
+            and _is_due(fold(events, VisitorOffer(stream)), deadline_before, parked_before)
         ]
         return waiting[:limit]
 
 
-def _is_due(offer: VisitorOffer, withdrawn_before: datetime, parked_before: datetime) -> bool:
+def _is_due(offer: VisitorOffer, deadline_before: datetime, parked_before: datetime) -> bool:
     if offer.earliest_parked_at is not None and offer.earliest_parked_at <= parked_before:
         return True
     if offer.newest is None or offer.newest.state is not State.OFFERED:
@@ -133,4 +133,4 @@ def _is_due(offer: VisitorOffer, withdrawn_before: datetime, parked_before: date
     if offered.timeout_seconds is None:
         return False
     begun = max(offered.occurred_at, offered.recorded_at)
-    return begun + timedelta(seconds=offered.timeout_seconds) <= withdrawn_before
+    return begun + timedelta(seconds=offered.timeout_seconds) <= deadline_before

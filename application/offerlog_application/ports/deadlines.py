@@ -1,4 +1,4 @@
-"""Finds what is due, as the use cases need it."""
+"""The port that finds visitor-offers on which the passing of time has an effect."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -7,18 +7,21 @@ from uuid import UUID
 
 
 class Deadlines(Protocol):
-    """Finds visitor-offers on which the passing of time may have an effect; may lag, never decides."""
+    """Finds visitor-offers on which the passing of time may have an effect. It may lag; it never decides."""
 
     def due(
         self,
         *,
-        withdrawn_before: datetime,
+        deadline_before: datetime,
         parked_before: datetime,
         limit: int,
         besides: Collection[UUID] = (),
     ) -> Sequence[tuple[UUID, str]]:
-        """Streams to look at, each with its organization.
+        """Return streams to look at, each with its organization.
 
-        They have an unanswered invitation that timed out before the one moment, or a signal parked
-        before the other, and are none of `besides`.
+        Args:
+            deadline_before: Find unanswered invitations with a deadline, without grace, up to this time.
+            parked_before: Find signals that were parked up to this time.
+            limit: Return at most so many streams.
+            besides: Leave out these streams.
         """

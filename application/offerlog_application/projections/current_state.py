@@ -1,4 +1,4 @@
-"""Current state: where every visitor-offer and every action stands, and what is parked."""
+"""Current state: the state of every visitor-offer and of every action, and the parked signals."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,15 +8,20 @@ from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import Stage, State
 
 
 class OfferRow(NamedTuple):
-    """Where a visitor-offer stands: its newest action, and how many events this page added."""
+    """The newest action of a visitor-offer, and the number of events that the page added.
+
+    `deadline_at` is the time from which the service may record a time-out, before the grace (domain rule
+    "Deadline", case a): it counts from the later of `occurred_at` and `recorded_at`. It is None for an action
+    that is answered or has no time-out.
+    """
 
     organization: str
-    customer_id_type: bytes
-    customer_id: bytes
+    visitor: VisitorKey
     action_map_id: str
     action_id: str
     state: State
@@ -24,11 +29,11 @@ class OfferRow(NamedTuple):
     since: datetime
     actions: int
     events_added: int
-    withdrawn_at: datetime | None
+    deadline_at: datetime | None
 
 
 class ActionRow(NamedTuple):
-    """Where one action stands."""
+    """The state of one action."""
 
     number: int
     state: State
@@ -38,7 +43,7 @@ class ActionRow(NamedTuple):
 
 
 class ParkedRow(NamedTuple):
-    """A signal that waits."""
+    """A signal that waits for its action."""
 
     organization: str
     parked_at: datetime
@@ -53,14 +58,14 @@ ParkedKey = tuple[UUID, str, State]
 
 @dataclass(frozen=True, slots=True)
 class CurrentStateChange:
-    """What a page brings about; the rows are to be put in place, by key.
+    """The rows that a page changes. A row replaces the row of the same key.
 
     Attributes:
-        offers: Where visitor-offers stand.
-        actions: Where actions stand.
-        refused_actions: Those for which nothing waits any more.
-        over: What waits no longer, if it ever did.
-        parked: What waits now, whatever was over before.
+        offers: Visitor-offers.
+        actions: Actions.
+        refused_actions: Actions for which no signal waits any more.
+        over: Keys whose signal does not wait any more, if one ever did.
+        parked: Signals that wait now. They come after those that are over.
     """
 
     offers: Mapping[UUID, OfferRow] = field(default_factory=dict)
@@ -71,8 +76,8 @@ class CurrentStateChange:
 
 
 def current_state(page: Page) -> CurrentStateChange:
-    """The change that a page brings about."""
-    newest: dict[UUID, tuple[LifecycleEvent, int]] = {}  # and how many there were
+    """Return the change that a page makes."""
+    newest: dict[UUID, tuple[LifecycleEvent, int]] = {}  # each with the number of events
     actions: dict[tuple[UUID, str], LifecycleEvent] = {}
     refused: set[tuple[UUID, str]] = set()
     over: list[ParkedKey] = []
@@ -102,7 +107,7 @@ def current_state(page: Page) -> CurrentStateChange:
                     del parked[key]
                 continue
             case _:
-                raise TypeError(f"current state knows no {type(event).__name__}")
+                raise TypeError(f"current state does not know the event {type(event).__name__}")
         if parked:
             parked.pop(over[-1], None)
     return CurrentStateChange(
@@ -115,11 +120,9 @@ def current_state(page: Page) -> CurrentStateChange:
 
 
 def _offer_row(event: LifecycleEvent, added: int) -> OfferRow:
-    visitor = event.visitor
     return OfferRow(
         event.organization,
-        visitor.customer_id_type.encode(),
-        visitor.customer_id.encode(),
+        event.visitor.key,
         event.action_map_id,
         event.action_id,
         event.state,
@@ -127,7 +130,7 @@ def _offer_row(event: LifecycleEvent, added: int) -> OfferRow:
         event.occurred_at,
         event.action_number,
         added,
-        _withdrawn_at(event),
+        _deadline_of(event),
     )
 
 
@@ -135,8 +138,7 @@ def _action_row(event: LifecycleEvent) -> ActionRow:
     return ActionRow(event.action_number, event.state, event.stage, event.occurred_at, event.offered_at)
 
 
-def _withdrawn_at(event: LifecycleEvent) -> datetime | None:
-    """When an unanswered invitation times out, counted from the later of its two clocks."""
+def _deadline_of(event: LifecycleEvent) -> datetime | None:
     if event.state is not State.OFFERED or event.timeout_seconds is None:
         return None
     return max(event.occurred_at, event.recorded_at) + timedelta(seconds=event.timeout_seconds)

@@ -1,4 +1,4 @@
-"""The suppression list: which visitors must not be offered which maps, as an earlier action has ended."""
+"""The suppression list: the visitors to whom an action map must not offer again."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,20 +6,20 @@ from typing import NamedTuple
 
 from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import LIFECYCLES, State
 
 
 class SuppressionKey(NamedTuple):
-    """One visitor x one action map."""
+    """One visitor x one action map of an organization."""
 
     organization: str
-    customer_id_type: bytes
-    customer_id: bytes
+    visitor: VisitorKey
     action_map_id: str
 
 
 class SuppressionRow(NamedTuple):
-    """Why: the terminal state, of which action, since when (`occurred_at`)."""
+    """The reason: the terminal state, its action, and the time of that state (`occurred_at`)."""
 
     state: State
     action_id: str
@@ -27,16 +27,10 @@ class SuppressionRow(NamedTuple):
 
 
 def suppressions(page: Page) -> Mapping[SuppressionKey, SuppressionRow]:
-    """The pairs that a page adds; nothing ever leaves the list."""
+    """Return the pairs that a page adds. Nothing ever leaves the list."""
     added: dict[SuppressionKey, SuppressionRow] = {}
     for _, event in page.events:
         if isinstance(event, LifecycleEvent) and event.state in LIFECYCLES[event.media_type].terminal:
-            visitor = event.visitor
-            key = SuppressionKey(
-                event.organization,
-                visitor.customer_id_type.encode(),
-                visitor.customer_id.encode(),
-                event.action_map_id,
-            )
+            key = SuppressionKey(event.organization, event.visitor.key, event.action_map_id)
             added[key] = SuppressionRow(event.state, event.action_id, event.occurred_at)
     return added

@@ -80,7 +80,7 @@ class Expiry:
         while True:
             now = self._clock.now()
             due = self._deadlines.due(
-                withdrawn_before=now - self._rules.deadline_grace,
+                deadline_before=now - self._rules.deadline_grace,
                 parked_before=now - self._rules.parking_time,
                 limit=self._group,
                 besides=failed.keys() | idle,

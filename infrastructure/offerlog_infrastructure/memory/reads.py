@@ -45,9 +45,8 @@ class MemoryReads:
         found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
         with self._log.lock:
             for key, row in sorted(self._log.suppressions.items(), key=lambda one: one[0].action_map_id):
-                visitor = key.customer_id_type.decode(), key.customer_id.decode()
-                if key.organization == organization and visitor in found:
-                    found[visitor].append(_suppression(key, row))
+                if key.organization == organization and key.visitor in found:
+                    found[key.visitor].append(_suppression(key, row))
         if sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS:
             raise TooManySuppressionsError
         return found
@@ -56,12 +55,12 @@ class MemoryReads:
         self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
     ) -> Generator[Suppression]:
         """Stream the suppressions of an action map, sorted by id type and id, after `behind` if given."""
-        start = tuple(part.encode() for part in behind or ("", ""))
+        start = behind or ("", "")
         with self._log.lock:
-            rows = sorted(self._log.suppressions.items(), key=lambda one: one[0][1:3])
+            rows = sorted(self._log.suppressions.items(), key=lambda one: one[0].visitor)
         for key, row in rows:
             where = key.organization, key.action_map_id
-            if where == (organization, action_map_id) and key[1:3] > start:
+            if where == (organization, action_map_id) and key.visitor > start:
                 yield _suppression(key, row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
@@ -76,7 +75,7 @@ class MemoryReads:
     def due(
         self,
         *,
-        withdrawn_before: datetime,
+        deadline_before: datetime,
         parked_before: datetime,
         limit: int,
         besides: Collection[UUID] = (),
@@ -87,7 +86,7 @@ class MemoryReads:
             due = [
                 (stream, self._log.events(stream)[0].organization)
                 for stream, offer in self._log.offers.items()
-                if stream not in besides and (stream in parked or _is_timed_out(offer, withdrawn_before))
+                if stream not in besides and (stream in parked or _is_timed_out(offer, deadline_before))
             ]
         return due[:limit]
 
@@ -137,8 +136,8 @@ class MemoryReads:
 
 def _suppression(key: SuppressionKey, row: SuppressionRow) -> Suppression:
     return Suppression(
-        key.customer_id.decode(),
-        key.customer_id_type.decode(),
+        key.visitor.id,
+        key.visitor.type,
         key.action_map_id,
         row.state.value,
         row.action_id,

@@ -16,6 +16,7 @@ from psycopg.rows import DictRow, tuple_row
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_application.reading.read_models import Lookup, ReplicaStaleError
+from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
@@ -214,4 +215,11 @@ def _chunks(connection: Connection[Any]) -> Iterator[dict[SuppressionKey, Suppre
     with connection.cursor(name="copy", binary=True, row_factory=tuple_row) as cursor:
         cursor.execute(_SUPPRESSED)
         while rows := cursor.fetchmany(_PAGE):
-            yield {SuppressionKey(*row[:4]): SuppressionRow(*row[4:]) for row in rows}
+            yield {_key(*row[:4]): SuppressionRow(*row[4:]) for row in rows}
+
+
+def _key(
+    organization: str, customer_id_type: bytes, customer_id: bytes, action_map_id: str
+) -> SuppressionKey:
+    visitor = VisitorKey(bytes(customer_id_type).decode(), bytes(customer_id).decode())
+    return SuppressionKey(organization, visitor, action_map_id)

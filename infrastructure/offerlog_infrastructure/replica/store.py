@@ -21,6 +21,7 @@ import lmdb
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_application.reading.read_models import Suppression
 from offerlog_domain.errors import OfferlogError
+from offerlog_domain.identity import VisitorKey, pack_uuids, unpack_uuid
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.disk_space import full_disk_hint
 
@@ -164,10 +165,10 @@ class ReplicaStore:
         with self._env.begin(write=True) as transaction:
             for key, row in added.items():
                 secret = self.secrets[key.organization]
-                digest = _digest(secret, key.organization, key.customer_id_type, key.customer_id)
+                digest = _digest(secret, key.organization, key.visitor)
                 record = _RECORD.pack(
-                    bytes.fromhex(key.action_map_id.replace("-", "")),
-                    bytes.fromhex(row.action_id.replace("-", "")),
+                    pack_uuids(key.action_map_id),
+                    pack_uuids(row.action_id),
                     (row.since - _EPOCH) // _MICROSECOND,
                     _NUMBER[row.state],
                 )
@@ -186,18 +187,18 @@ class ReplicaStore:
         secret = self.secrets.get(organization)
         if secret is None:
             return ()
-        kind, who = customer_id_type.encode(), customer_id.encode()
+        visitor = VisitorKey(customer_id_type, customer_id)
         with self._env.begin() as transaction:
-            found = transaction.get(_digest(secret, organization, kind, who))
+            found = transaction.get(_digest(secret, organization, visitor))
         if found is None:
             return ()
         return tuple(
             Suppression(
                 customer_id,
                 customer_id_type,
-                _uuid(action_map),
+                unpack_uuid(action_map),
                 _STATES[state].value,
-                _uuid(action),
+                unpack_uuid(action),
                 _EPOCH + since * _MICROSECOND,
             )
             for action_map, action, since, state in sorted(_RECORD.iter_unpack(found))
@@ -243,17 +244,12 @@ def _words(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _digest(secret: bytes, organization: str, customer_id_type: bytes, customer_id: bytes) -> bytes:
+def _digest(secret: bytes, organization: str, visitor: VisitorKey) -> bytes:
     """Return the key of a visitor: 20 bytes, so it never equals a key in words."""
-    where = organization.encode()
-    parts = b"%d:%d:%b%b%b" % (len(where), len(customer_id_type), where, customer_id_type, customer_id)
+    where, kind = organization.encode(), visitor.type.encode()
+    parts = b"%d:%d:%b%b%b" % (len(where), len(kind), where, kind, visitor.id.encode())
     return blake2b(parts, digest_size=20, key=secret).digest()
 
 
 def _records(value: bytes) -> Iterable[bytes]:
     return [value[start : start + _RECORD.size] for start in range(0, len(value), _RECORD.size)]
-
-
-def _uuid(stored: bytes) -> str:
-    text = stored.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -57,7 +57,7 @@ _SELECT_PARKED: LiteralString = """
 _SELECT_DUE: LiteralString = """
     (
         SELECT originator_id, organization FROM current_offers
-        WHERE withdrawn_at <= %(withdrawn)s AND originator_id <> ALL (%(besides)s)
+        WHERE withdrawn_at <= %(deadline)s AND originator_id <> ALL (%(besides)s)
         ORDER BY withdrawn_at LIMIT %(limit)s
     )
     UNION
@@ -169,14 +169,14 @@ class PostgresReadSide:
     def due(
         self,
         *,
-        withdrawn_before: datetime,
+        deadline_before: datetime,
         parked_before: datetime,
         limit: int,
         besides: Collection[UUID] = (),
     ) -> Sequence[tuple[UUID, str]]:
         """List streams with an overdue invitation or an overdue parked signal."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            parameters = {"withdrawn": withdrawn_before, "parked": parked_before, "limit": limit}
+            parameters = {"deadline": deadline_before, "parked": parked_before, "limit": limit}
             rows = cursor.execute(_SELECT_DUE, parameters | {"besides": list(besides)})
             return [(row["originator_id"], row["organization"]) for row in rows]
 

@@ -129,7 +129,7 @@ def test_of_very_many_that_are_due_the_oldest_come_first(dsn: str) -> None:
             clock.time += timedelta(seconds=1)
         offerlog.wait(position)
         all_of_them = clock.time + timedelta(hours=1)
-        found = offerlog._reads.due(withdrawn_before=all_of_them, parked_before=all_of_them, limit=5)
+        found = offerlog._reads.due(deadline_before=all_of_them, parked_before=all_of_them, limit=5)
         oldest = [
             offerlog._service.stream("default", customer_id=customer, action_map_id=MAP)
             for customer in customers[:5]

@@ -29,8 +29,16 @@ _PARKED: LiteralString = (
 
 def _offers(change: CurrentStateChange) -> Rows:
     return [
-        (stream.bytes, organization, kind, customer, id_bytes(action_map), id_bytes(action), *rest)
-        for stream, (organization, kind, customer, action_map, action, *rest) in change.offers.items()
+        (
+            stream.bytes,
+            organization,
+            visitor.type.encode(),
+            visitor.id.encode(),
+            id_bytes(action_map),
+            id_bytes(action),
+            *rest,
+        )
+        for stream, (organization, visitor, action_map, action, *rest) in change.offers.items()
     ]
 
 

@@ -21,8 +21,16 @@ _SUPPRESSIONS: LiteralString = (
 
 def _suppressed(change: Mapping[SuppressionKey, SuppressionRow]) -> Rows:
     return [
-        (organization, kind, customer, id_bytes(action_map), row.state, id_bytes(row.action_id), row.since)
-        for (organization, kind, customer, action_map), row in change.items()
+        (
+            organization,
+            visitor.type.encode(),
+            visitor.id.encode(),
+            id_bytes(action_map),
+            row.state,
+            id_bytes(row.action_id),
+            row.since,
+        )
+        for (organization, visitor, action_map), row in change.items()
     ]
 
 
