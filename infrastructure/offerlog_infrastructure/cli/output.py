@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.presentation.escaping import escape_json, spell_out
 
 _UNBOUNDED = 1_000
@@ -81,7 +82,7 @@ def fits(out: Console, rows: Table) -> bool:
     return Measurement.get(out, roomy, rows).maximum <= out.width
 
 
-class UsageError(typer.BadParameter):
+class UsageError(OfferlogError, typer.BadParameter):
     """A mistake in the call, as the command found it."""
 
     def format_message(self) -> str:
