@@ -30,7 +30,7 @@ _ALLOWED: Final = {"close", "__class__", "__dict__", "__enter__", "__exit__"}
 
 
 def guard_against_fork(service: Offerlog, leave: Callable[[], None]) -> None:
-    """Have a service raise in every process that is forked from this one.
+    """Make a service raise in every process that is forked from this one.
 
     Args:
         service: The open service.
@@ -40,7 +40,7 @@ def guard_against_fork(service: Offerlog, leave: Callable[[], None]) -> None:
 
 
 def _forked(original: type, opened_in: int) -> type:
-    """A class whose objects raise `ForkedServiceError` at every use but `close`."""
+    """Make a class whose objects raise `ForkedServiceError` at every use except `close`."""
 
     def refuse(self: object, name: str) -> Any:
         if name in _ALLOWED:
@@ -60,7 +60,7 @@ def _refuse(opened_in: int) -> NoReturn:
 
 
 def _refuse_in_child() -> None:
-    """Turn every service that the parent has open, and its public parts, into one that raises."""
+    """Make every open service of the parent, and its public parts, raise in the child."""
     opened_in = os.getppid()
     for service in list(_open):
         parts = [part for name, part in vars(service).items() if not name.startswith("_")]

@@ -1,4 +1,4 @@
-"""The address of a PostgreSQL server, checked before it is used: no error may show its password."""
+"""The address of a PostgreSQL server, checked before its use, so that no error shows its password."""
 
 import re
 
@@ -9,33 +9,33 @@ from offerlog_domain.errors import OfferlogError
 
 
 class ServerAddressError(OfferlogError, ValueError):
-    """The address of a server that libpq cannot read; says why, without quoting it."""
+    """An address that libpq cannot read; the message says why, without quoting it."""
 
 
 def check_address(database_url: str) -> None:
-    """Make sure that libpq can read an address.
+    """Check that libpq can read an address.
 
     Raises:
-        ServerAddress: It cannot.
+        ServerAddressError: It cannot.
     """
     try:
         parts = conninfo_to_dict(database_url)
     except ProgrammingError as error:
-        # Of its words, those that quote the address may show a password.
+        # Its words quote the address, which may hold a password: remove the quotations.
         why = re.sub(r'(?s)".*"', '"..."', str(error).strip().replace('"="', "'='"))
         raise ServerAddressError(f"{why}; give postgresql://user@host/database") from None
     if "@" in str(parts.get("host") or ""):
-        # What stands before it is the end of a password, which errors about the host would show.
+        # The part before @ is the end of a password, which errors about the host would show.
         raise ServerAddressError("there is an @ in user or password: write it as %40")
     if not re.fullmatch(r"[0-9,]*", str(parts.get("port") or "")):
         raise ServerAddressError("the port is no number; give postgresql://user@host:5432/database")
 
 
 def add_password(database_url: str, password: str) -> str:
-    """Complete an address that has no password. One that libpq cannot read stays: `check_address` says why.
+    """Add a password to an address. An unreadable address is returned as it is; see `check_address`.
 
     Raises:
-        ServerAddress: It has a password already, or the password is empty.
+        ServerAddressError: The address has a password already, or the password is empty.
     """
     try:
         parts = conninfo_to_dict(database_url)

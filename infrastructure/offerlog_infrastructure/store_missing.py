@@ -1,12 +1,12 @@
-"""The error of a command that only reads where there is no store to read."""
+"""The error of opening a store that does not exist, without making it."""
 
 from offerlog_domain.errors import OfferlogError
 
 
 class StoreMissingError(OfferlogError):
-    """There is no store where one was to be opened without making it.
+    """There is no store at this place, and it was to be opened without making one.
 
-    Loads without third-party packages, as the embedded server's modules do.
+    This module loads without third-party packages, as the modules of the embedded server do.
 
     Attributes:
         where: The data folder, or the database and its host; never a password.

@@ -1,1 +1,1 @@
-"""The command line: one module a family of commands; exit codes and print formats live only here."""
+"""The command line: one module for each family of commands, with the exit codes and print formats."""

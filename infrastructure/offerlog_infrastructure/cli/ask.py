@@ -1,4 +1,4 @@
-"""offerlog offer, eligibility, suppressions: what may be offered to whom."""
+"""The commands offer, eligibility and suppressions: the offers that a visitor may get."""
 
 from contextlib import closing
 from typing import Annotated
@@ -33,11 +33,11 @@ def suppressions(
     data: Data = None,
     organization: Organization = None,
     customer: Annotated[
-        str | None, typer.Option(metavar="ID", help="Which maps must not offer to this visitor?")
+        str | None, typer.Option(metavar="ID", help="List the maps that must not offer to this visitor.")
     ] = None,
     customer_type: CustomerType = "cookie",
     action_map: Annotated[
-        str | None, typer.Option(metavar="ID", help="To whom must this map not offer?")
+        str | None, typer.Option(metavar="ID", help="List the visitors that this map must not offer to.")
     ] = None,
 ) -> None:
     """List which visitors must not be offered which maps again.
@@ -69,7 +69,7 @@ def eligibility(
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """Say whether a map may offer to a visitor now, and if not, why; nothing is recorded."""
+    """Show whether a map may offer to a visitor now, and why not; nothing is recorded."""
     with open_service(data, organization) as service:
         found = service.check_eligibility(
             customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
@@ -80,14 +80,14 @@ def eligibility(
 def offer(
     customer: Customer,
     action_map: ActionMap,
-    session: Annotated[str, typer.Option(metavar="ID", help="The visit.")],
+    session: Annotated[str, typer.Option(metavar="ID", help="Id of the visit.")],
     action: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="An action id of your own: the same again gets the same decision."),
+        typer.Option(metavar="ID", help="Your own action id; the same id gets the same decision again."),
     ] = None,
     action_map_version: Annotated[int | None, typer.Option(metavar="N", help="The map's version.")] = None,
     timeout_seconds: Annotated[
-        int | None, typer.Option(metavar="N", help="After how long the widget withdraws the invitation.")
+        int | None, typer.Option(metavar="N", help="Seconds after which the widget withdraws the invitation.")
     ] = None,
     customer_type: CustomerType = "cookie",
     data: Data = None,
@@ -95,8 +95,8 @@ def offer(
 ) -> None:
     """Ask whether to offer, and record the offer if so, in one step.
 
-    However many ask at the same moment, one of them gets the offer. A
-    blocked one is told by what.
+    If several callers ask at the same moment, one of them gets the offer.
+    A blocked caller gets the reason.
     """
     with open_service(data, organization, Access.WRITE) as service:
         decision = service.offer(

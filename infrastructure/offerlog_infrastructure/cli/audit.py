@@ -1,4 +1,4 @@
-"""offerlog history, parked, refusals: what happened, and what was not recorded."""
+"""The commands history, parked and refusals: recorded events, and signals that were not recorded."""
 
 from collections.abc import Generator
 from contextlib import closing
@@ -45,16 +45,17 @@ def history(
     action_map: ActionMap,
     customer_type: CustomerType = "cookie",
     version: Annotated[
-        int | None, typer.Option(min=0, max=2**63 - 1, metavar="N", help="As it was after N events.")
+        int | None, typer.Option(min=0, max=2**63 - 1, metavar="N", help="The state after N events.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="As it was recorded by then; UTC unless it says so.")
+        str | None,
+        typer.Option(metavar="TIME", help="The state recorded by this time; in UTC unless it has an offset."),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """Rebuild one visitor-offer from the log: as it is, at a version, or as it was at a time."""
+    """Show one visitor-offer from the log: now, at a version, or as it was at a time."""
     if version is not None and as_of is not None:
         raise usage("give --version or --as-of, not both")
     moment = _moment(as_of, "--as-of") if as_of is not None else None
@@ -96,7 +97,7 @@ def _show(found: "History") -> None:
 
 
 def _describe_event(event: "LifecycleEvent") -> Text:
-    """An event in words: `rejected (form)`, `errored (00045: no socket)`, `offered (for 45 s)`."""
+    """Describe an event: `rejected (form)`, `errored (00045: no socket)`, `offered (for 45 s)`."""
     error = ": ".join(part for part in (event.error_code, event.error_message) if part)
     timeout = f"for {event.timeout_seconds} s" if event.timeout_seconds else ""
     details = [part for part in (event.stage, error, timeout) if part]
@@ -104,7 +105,7 @@ def _describe_event(event: "LifecycleEvent") -> Text:
 
 
 def _shown(moment: datetime) -> str:
-    """A time for people, in UTC, to the millisecond."""
+    """Write a time for people, in UTC, to the millisecond."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
@@ -116,31 +117,33 @@ def parked(data: Data = None, organization: Organization = None) -> None:
 
 
 def refusals(
-    reason: Annotated[Reason | None, typer.Option(help="Only these.")] = None,
+    reason: Annotated[Reason | None, typer.Option(help="Only refusals with this reason.")] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only from then on; UTC unless it says so.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only from this time on; in UTC unless it has an offset."),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only before then; UTC unless it says so.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only before this time; in UTC unless it has an offset."),
     ] = None,
     count: Annotated[
         bool,
         typer.Option(
-            "--count", help="Count them by reason instead, in whole quarter-hours, pruned ones too."
+            "--count", help="Count refusals by reason instead, in whole quarter-hours, deleted ones too."
         ),
     ] = False,
     prune: Annotated[
         bool,
         typer.Option(
             "--prune",
-            help="Delete those older than OFFERLOG_REFUSAL_RETENTION instead, in all organizations.",
+            help="Delete refusals older than OFFERLOG_REFUSAL_RETENTION instead, in all organizations.",
         ),
     ] = False,
-    form: Annotated[Form, typer.Option("--format", help="How to print the counts.")] = Form.TABLE,
+    form: Annotated[Form, typer.Option("--format", help="Output format of the counts.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """List the refused signals with the text that came, oldest first; one JSON object a line."""
+    """List the refused signals with their text, oldest first; one JSON object a line."""
     start = _moment(since, "--since") if since is not None else None
     end = _moment(until, "--until") if until is not None else None
     if start is not None and end is not None and start >= end:
@@ -176,20 +179,20 @@ def _print_counts(found: "RefusalCounts", form: Form) -> None:
 
 
 def _counted_time(found: "RefusalCounts") -> str:
-    """The quarter-hours that were counted, which may begin before and end after the times asked for."""
+    """Describe the counted quarter-hours, which may begin before and end after the times of the options."""
     ends = [("from", found.since), ("until", found.until)]
     period = " ".join(f"{word} {moment.isoformat()}" for word, moment in ends if moment is not None)
     return f"Refused signals {period or 'of all time'}"
 
 
 def _print_kept(kept: "Generator[KeptSignal]") -> None:
-    with closing(kept):  # a reader that has enough must not leave the query open
+    with closing(kept):  # if the reader stops early, the query must not stay open
         for one in kept:
             print_json(describe_kept_signal(one))
 
 
 def _moment(text: str, option: str) -> datetime:
-    """A date or a time; in UTC unless it has an offset."""
+    """Read a date or a time; in UTC unless it has an offset."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,6 +1,6 @@
-"""All commands of `offerlog`, and how an error ends one.
+"""All commands of `offerlog`, and the end of a command by an error.
 
-The exit codes stand in `exit_codes`.
+The exit codes are in `exit_codes`.
 """
 
 import gc
@@ -71,22 +71,22 @@ def _offerlog(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    del show_version  # its callback has done all
+    del show_version  # its callback has printed it
     hand_down(context, {"data": data, "organization": organization, "customer_type": customer_type})
 
 
 def run() -> NoReturn:
     """Run the command line and exit."""
     ending.end_in_order()
-    # What is loaded now stays; a stream of signals makes no cycles worth looking for often.
+    # Loaded modules stay, and signals make few cycles: collect garbage rarely.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-    if logging.lastResort is not None:  # what a thread in the background has to say, as all trouble is said
+    if logging.lastResort is not None:  # warnings of background threads look like errors of commands
         logging.lastResort.setFormatter(OneLine("offerlog: %(message)s"))
     streams.open_all()
     try:
         code = _run()
-    except KeyboardInterrupt:  # one more signal, while the first one was spoken of
+    except KeyboardInterrupt:  # a second signal while the first one was reported
         code = ending.exit_code()
     ending.end_silently()
     streams.close_output()
@@ -94,13 +94,13 @@ def run() -> NoReturn:
 
 
 def _run() -> int:
-    """Run it; returns the exit code."""
+    """Run the command line; returns the exit code."""
     try:
         code: int | None = app(standalone_mode=False)
         sys.stdout.flush()
     except (Abort, KeyboardInterrupt):
         code = ExitCode.INTERRUPTED
-    except SystemExit as ended:  # how typer ends when whoever read the output has enough of it
+    except SystemExit as ended:  # typer exits so if the reader of the output has closed it
         if not isinstance(ended.__context__, BrokenPipeError):
             raise
         return ExitCode.DONE
@@ -160,5 +160,5 @@ def _say(text: str) -> None:
     text = re.sub(
         "[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:x}", text
     )  # bytes of a file's name
-    with suppress(OSError):  # standard error may be full, or a terminal that has gone: the exit code tells
+    with suppress(OSError):  # standard error may be full or closed: the exit code remains
         typer.echo(f"offerlog: {spell_out(text)}", err=True)

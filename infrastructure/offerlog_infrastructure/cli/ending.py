@@ -1,4 +1,4 @@
-"""Signals that end a command: Ctrl-C, SIGTERM and SIGHUP, with one line and the exit code 128 + number.
+"""Operating-system signals that end a command: Ctrl-C, SIGTERM and SIGHUP, with exit code 128 + number.
 
 A signal that the caller has set to be ignored (`nohup`, a job in the background) stays ignored.
 """
@@ -14,14 +14,14 @@ _USUAL = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
 }
-"""The signals, and how Python handles each where nobody has set anything else."""
+"""The signals, and Python's default handler of each."""
 
 _handled: set[int] = set()
 _received: list[int] = []
 
 
 def end_at_once() -> None:
-    """While nothing is open yet, end the process at a signal, without a traceback."""
+    """End the process at a signal from now on, without a traceback; for the time before anything is open."""
     for number, usual in _USUAL.items():
         if signal.getsignal(number) == usual:
             _handled.add(number)
@@ -29,13 +29,13 @@ def end_at_once() -> None:
 
 
 def end_in_order() -> None:
-    """From now on, raise KeyboardInterrupt at a signal, so that everything open is closed."""
+    """Raise KeyboardInterrupt at a signal from now on, so that everything open is closed."""
     _received.clear()
     _handle(_raise)
 
 
 def end_silently() -> None:
-    """From now on, let a signal kill the process: everything is done and closed."""
+    """Let a signal kill the process from now on: everything is closed."""
     for number in _handled:
         signal.signal(number, signal.SIG_DFL)
 
@@ -46,7 +46,7 @@ def exit_code() -> int:
 
 
 def name() -> str:
-    """Say what has ended the command: `interrupted`, `ended by SIGTERM`."""
+    """Return the words for the signal: `interrupted`, `ended by SIGTERM`."""
     return _name(_received[0] if _received else signal.SIGINT)
 
 

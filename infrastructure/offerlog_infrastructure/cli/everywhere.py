@@ -1,4 +1,4 @@
-"""What all commands share: three options, before a command's name or behind it, and how help shows flags."""
+"""Base classes of all commands: three options before or after a command's name, and the help of flags."""
 
 import os
 from collections.abc import Callable
@@ -14,17 +14,17 @@ _FILES: Final = frozenset({"data", "files", "outcomes"})
 
 
 class Group(TyperGroup):
-    """A group of commands whose help names no type of a flag."""
+    """A group of commands whose help shows flags without a type."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Its options."""
+        """Return the group's options."""
         return _typeless_flags(super().get_params(ctx))
 
 
 class Command(TyperCommand):
-    """A command that also takes, unshown, `--data`, `--organization` and `--customer-type`.
+    """A command that also accepts `--data`, `--organization` and `--customer-type`, hidden.
 
-    Those of them that it has no use for: a script may then give the same options to every command.
+    It ignores those that it does not need, so a script can give the same options to every command.
     """
 
     def __init__(self, name: str | None, **options: Any) -> None:
@@ -36,12 +36,12 @@ class Command(TyperCommand):
                 one.process_value = _checking(one)  # type: ignore[assignment, method-assign] # the way in to all its values
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Its options and arguments."""
+        """Return the command's options and arguments."""
         return _typeless_flags(super().get_params(ctx))
 
 
 def _checking(parameter: Any) -> Callable[[Any, Any], Any]:
-    """Read a parameter as it does itself, and reject bytes that are not UTF-8 first."""
+    """Return a reader of a parameter that first rejects bytes that are not UTF-8."""
     read: Callable[[Any, Any], Any] = parameter.process_value
 
     def checked(context: Any, value: Any) -> Any:
@@ -54,7 +54,7 @@ def _checking(parameter: Any) -> Callable[[Any, Any], Any]:
 
 
 def _check_text(text: str) -> None:
-    """Make sure that an argument is text.
+    """Check that an argument is text.
 
     Raises:
         typer.BadParameter: It holds bytes that are not UTF-8. Python reads those as lone surrogates.
@@ -67,7 +67,7 @@ def _check_text(text: str) -> None:
 
 
 def _typeless_flags(params: list[Any]) -> list[Any]:
-    """A flag takes no value, whatever type typer shows for it."""
+    """Remove the type that typer shows for flags, which take no value."""
     for one in params:
         if getattr(one, "is_flag", False):
             one.metavar = ""
@@ -79,7 +79,7 @@ def _unused(
     organization: Annotated[str, typer.Option("--organization", hidden=True, expose_value=False)] = "",
     customer_type: Annotated[str, typer.Option("--customer-type", hidden=True, expose_value=False)] = "",
 ) -> None:
-    """Never called: it declares the options."""
+    """Declare the options; never called."""
 
 
 def _unused_options() -> list[Any]:
@@ -94,12 +94,12 @@ def between(
     organization: Annotated[str | None, typer.Option("--organization", hidden=True)] = None,
     customer_type: Annotated[str | None, typer.Option("--customer-type", hidden=True)] = None,
 ) -> None:
-    """The callback of a group of commands: takes the options between its name and the command's."""
+    """Take the options between a group's name and the command's name."""
     hand_down(context, {"data": data, "organization": organization, "customer_type": customer_type})
 
 
 def hand_down(context: typer.Context, given: dict[str, str | None]) -> None:
-    """Make what was given before the command's name the defaults behind it."""
+    """Make options before the command's name the defaults of the options after it."""
     options = {name: value for name, value in given.items() if value is not None}
     context.default_map = _defaults(context.command, options, dict(context.default_map or {}))
 

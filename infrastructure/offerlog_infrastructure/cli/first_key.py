@@ -1,4 +1,4 @@
-"""The admin key of a first start: to a person at a terminal, or into a file that only they can read."""
+"""The admin key of a first start: shown on a terminal, or written into a private file."""
 
 import os
 from collections.abc import Callable
@@ -27,13 +27,13 @@ def make_first_key(service: "Offerlog", show: Callable[[str], None]) -> None:
 def write_first_key(service: "Offerlog", file: Path) -> bool:
     """Make the first admin key of an organization and write it into a new file of mode 0600.
 
-    Never into a log: standard output of a service is one, under systemd or in a container.
+    It is not printed, because standard output of a service is a log, under systemd or in a container.
 
     Returns:
-        Whether a key was made. False where another process made one at the same moment.
+        True if a key was made, False if another process made one at the same moment.
 
     Raises:
-        typer.BadParameter: The file is there already, though there is no key: it is not overwritten.
+        typer.BadParameter: The file exists, though there is no key; it is not overwritten.
         OSError: The file cannot be written; no key was made then.
     """
     try:
@@ -50,7 +50,7 @@ def write_first_key(service: "Offerlog", file: Path) -> bool:
 
             def write(text: str) -> None:
                 stream.write(text + "\n")
-                stream.flush()  # a full disk shows before the key is kept
+                stream.flush()  # a full disk raises an error before the key is stored
 
             make_first_key(service, write)
     except BaseException:
@@ -60,5 +60,5 @@ def write_first_key(service: "Offerlog", file: Path) -> bool:
 
 
 def usual_file(folder: Path, organization: str) -> Path:
-    """Name the file that is used where none is set: in the store's folder."""
+    """Return the default file: in the store's folder."""
     return folder / f"admin-key-{organization}"

@@ -1,8 +1,7 @@
-"""Telling NDJSON from what is given to `record` by mistake, by the first bytes and lines alone.
+"""The recognition of files that are not NDJSON, from their first bytes and lines.
 
-A file of signals has JSON objects as lines. As long as one of its first lines is one, bad lines beside it are
-refused one by one. Where none is, the whole file is something else: recording it would fill the refusal log
-with thousands of pieces of it.
+Each line of a file of signals is a JSON object. If one of the first lines is, bad lines are refused one by
+one. If none is, the whole file has another format: recording it would fill the refusal log with its lines.
 """
 
 import json
@@ -15,10 +14,10 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MAX_LINE_BYTES
 
 HEAD_BYTES: Final = MAX_LINE_BYTES
-"""How much of a file is looked at, at most, in bytes."""
+"""The most bytes of a file that are examined."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-"""UTF-8's, which is passed over at the start of a file."""
+"""The byte order mark of UTF-8, which is skipped at the start of a file."""
 
 _UNPACK: Final = {
     b"\xfd7zXZ\0": ("packed with xz", "xz -dc {file} | offerlog record -"),
@@ -36,14 +35,14 @@ _UNPACK: Final = {
     b"SQLite format 3\0": ("an SQLite database", "export it as NDJSON: one JSON object a line"),
     b"%PDF": ("a PDF document", "give NDJSON: one JSON object a line"),
 }
-"""What begins with these bytes, and what to do with it."""
+"""Formats by their first bytes, each with what to do."""
 
 _WIDE: Final = (
-    # The longer marks first: UTF-16's is the beginning of UTF-32's.
+    # Longer marks first: the mark of UTF-32 begins with that of UTF-16.
     (re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]"), "UTF-32"),
     (re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]"), "UTF-16"),
 )
-"""Byte order marks, and where zero bytes stand beside the first characters of a text in ASCII."""
+"""Byte order marks, and the places of zero bytes beside the first ASCII characters of a text."""
 
 _TAR_MAGIC: Final = slice(257, 262)
 _OTHER_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -54,8 +53,8 @@ class NotSignalsError(OfferlogError):
     """A file, or standard input, is not NDJSON; nothing of it was recorded.
 
     Attributes:
-        name: The file, as it was given; `standard input` for that.
-        what: What it is instead.
+        name: The file as the caller named it, or `standard input`.
+        what: The format that it has.
         remedy: What to do.
     """
 
@@ -70,7 +69,7 @@ def read_head(read: Callable[[int], bytes]) -> bytes:
     """Read until a line is a JSON object, or 64 KiB, or the end.
 
     Args:
-        read: Reads at most so many bytes, and at least one but at the end; as `BufferedReader.read1`.
+        read: Reads at most so many bytes, and none only at the end, as `BufferedReader.read1`.
     """
     head, looked_at = b"", 0
     while len(head) < HEAD_BYTES and (more := read(HEAD_BYTES - len(head))):
@@ -83,14 +82,14 @@ def read_head(read: Callable[[int], bytes]) -> bytes:
 
 
 def check_head(head: bytes, file: str | None) -> None:
-    """Make sure that a file is NDJSON, by its head as `read_head` gives it.
+    """Check that a file is NDJSON, from its head as `read_head` returns it.
 
     Args:
         head: The first bytes, unpacked.
         file: The file's name, for the error; None for standard input.
 
     Raises:
-        NotSignalsError: It is something else; says what.
+        NotSignalsError: It has another format, which the message names.
     """
     found = _format(head)
     if found is not None:
@@ -100,8 +99,8 @@ def check_head(head: bytes, file: str | None) -> None:
 
 
 def _format(head: bytes) -> tuple[str, str] | None:
-    """Recognize what a file is, and what to do with it; None for NDJSON."""
-    packed = _packed_format(head)  # first: an archive may hold its files' lines as they are
+    """Return the format of a file and what to do; None for NDJSON."""
+    packed = _packed_format(head)  # first: an archive may contain the lines of its files unchanged
     if packed is not None or any(_is_object(line) for line in head.split(b"\n")):
         return packed
     return _wide_format(head) or _text_format(head.removeprefix(BYTE_ORDER_MARK))
@@ -148,7 +147,7 @@ def _text_format(text: bytes) -> tuple[str, str] | None:
 
 
 def _other_text(text: bytes, lines: list[bytes]) -> str:
-    """Name a text without any line that could be a JSON object."""
+    """Describe a text without a line that could be a JSON object."""
     if _OTHER_CONTROLS.search(text):
         return "binary data"
     if lines[0].startswith(b"<"):
@@ -159,7 +158,7 @@ def _other_text(text: bytes, lines: list[bytes]) -> str:
 
 
 def _json_format(text: bytes, lines: list[bytes]) -> tuple[str, str] | None:
-    """Recognize objects that are not one a line; None for NDJSON whose lines are bad."""
+    """Return the format of JSON that is not one object a line; None for NDJSON with bad lines."""
     pretty = "JSON over several lines", "jq -c . {file} | offerlog record -"
     plain = text.decode("utf-8", "replace").lstrip()
     try:

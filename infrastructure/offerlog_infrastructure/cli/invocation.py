@@ -1,4 +1,4 @@
-"""Commands as a person has to type them, for hints."""
+"""Commands as a person types them, for hints."""
 
 import shlex
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def called_as() -> str:
-    """Find how to call the command from the current folder."""
+    """Return the words that call the command from the current folder."""
     command = Path(sys.argv[0])
     if shutil.which("offerlog") == str(command) or command.name != "offerlog":
         return "offerlog"
@@ -16,6 +16,6 @@ def called_as() -> str:
 
 
 def with_options(data: Path | None, organization: str | None) -> str:
-    """Spell the options that lead to the same store and organization; empty, or with a blank before them."""
+    """Return the options for the same store and organization, with a leading space; may be empty."""
     options = f" --data {shlex.quote(str(data))}" if data else ""
     return options + (f" --organization {shlex.quote(organization)}" if organization else "")

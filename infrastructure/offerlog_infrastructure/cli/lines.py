@@ -1,4 +1,4 @@
-"""Reading signals from files: line by line, compressed or not, never more than a line in memory."""
+"""Signals from files, read line by line, compressed or not, with only one line in memory."""
 
 import errno
 import gzip
@@ -16,15 +16,15 @@ STDIN: Final = Path("-")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _READ_AHEAD: Final = 1 << 18
 _LONGEST: Final = MAX_LINE_BYTES + 1
-"""One byte more than a signal may have: enough for the domain to refuse it as too long."""
+"""One byte more than a signal may have, so that the domain refuses it as too long."""
 
 
 class Line(NamedTuple):
-    """A line that holds something.
+    """A line that is not blank.
 
     Attributes:
-        number: Its place in the file, from 1; blank lines count.
-        text: Without its end; cut behind the longest that could be a signal.
+        number: The line number, from 1; blank lines count.
+        text: The line without its end, cut after one byte more than a signal may have.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Source:
 
     Attributes:
         path: Its name; `-` is standard input.
-        size: Its bytes as they lie on disk, None where that cannot be known.
+        size: Its size on the disk in bytes; None if unknown.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,14 +46,14 @@ class Source:
         self.size = None if path == STDIN or not path.is_file() else path.stat().st_size
 
     def read_so_far(self) -> int:
-        """How many of its bytes have been read."""
+        """Return how many bytes of the file have been read."""
         return self._file.tell() if self.size is not None else 0
 
     def check(self) -> None:
-        """Make sure that this is NDJSON, by its first lines; they are kept for `lines`.
+        """Check that this is NDJSON, from its first lines, which `lines` returns again.
 
         Raises:
-            NotSignalsError: It is something else.
+            NotSignalsError: It has another format.
             OSError: The file cannot be read.
         """
         if self._stream is not None:
@@ -76,7 +76,7 @@ class Source:
         return buffered
 
     def lines(self) -> Iterator[Line]:
-        """Every line that is not blank.
+        """Yield every line that is not blank.
 
         Raises:
             NotSignalsError: This is not NDJSON.
@@ -101,13 +101,13 @@ class Source:
             ) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self.path != STDIN:
             self._file.close()
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    """Say why a file of which nothing could be read is not read, and what to do."""
+    """Describe why nothing of a file could be read, and what to do."""
     if path == STDIN and isinstance(error, OSError) and error.errno == errno.EBADF:
         return "standard input is closed, so nothing of it was recorded; give it NDJSON, or name a file"
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -116,11 +116,11 @@ def _unreadable(path: Path, error: Exception) -> str:
 
 
 class _Head(io.RawIOBase):
-    """A stream whose first bytes have been read already: they come first, then the rest.
+    """A stream whose first bytes have been read already; it returns them first, then the rest.
 
     Attributes:
-        text: Those of them that are left.
-        broken: Why reading them ended early.
+        text: The first bytes that are not returned yet.
+        broken: The error that ended the first read early.
     """
 
     def __init__(self, rest: "io.BufferedReader[Any]") -> None:
@@ -150,7 +150,7 @@ class _Head(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """What a compressed file holds; where it breaks off, all that came before is handed out first."""
+    """The content of a compressed file. If it breaks off, the content before is returned first."""
 
     def __init__(self, packed: BinaryIO) -> None:
         super().__init__()

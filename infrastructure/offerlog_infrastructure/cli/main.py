@@ -1,7 +1,7 @@
 """The entry point of the command `offerlog`: it loads the commands and runs one.
 
-Loading takes some tenths of a second. This module loads next to nothing, so that a signal has an orderly end
-meanwhile too.
+Loading takes some tenths of a second. This module imports very little, so that a signal meanwhile ends the
+process in order too.
 """
 
 from offerlog_infrastructure.cli import ending

@@ -1,4 +1,4 @@
-"""Opening the store that options and environment name, without making one by mistake."""
+"""The opening of the store that options and environment name; no store is made by mistake."""
 
 import difflib
 import logging
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _NAMES_SHOWN: Final = 10
-"""Organizations that an error lists; a store may have thousands."""
+"""How many organizations an error lists; a store may have thousands."""
 
 
 class Access(Enum):
-    """What a command needs of the store."""
+    """The store and organization that a command needs."""
 
     READ = auto()
     """An existing store, and an organization that it knows."""
@@ -35,7 +35,7 @@ class Access(Enum):
     """An existing store, and an organization, new or not. A new one is announced."""
 
     WRITE = auto()
-    """As `ADD`, but a store is made where there is none, and announced as well."""
+    """As `ADD`, but a missing store is made, and announced as well."""
 
 
 def open_service(
@@ -52,12 +52,12 @@ def open_service(
         data: The value of `--data`, if it was given.
         organization: The value of `--organization`, if it was given.
         access: What the command needs.
-        project: Whether this process may run the projections.
+        project: True if this process may run the projections.
         trace: As in `open_offerlog`.
 
     Raises:
-        typer.BadParameter: An unknown organization; an address or a name that cannot be one.
-        StoreMissingError: There is no store, and this command makes none.
+        typer.BadParameter: The organization is unknown, or an address or name is not valid.
+        StoreMissingError: There is no store, and the command does not make one.
     """
     from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - see below
     from offerlog_application.ports.tracing import UNTRACED  # noqa: PLC0415 - see below
@@ -104,7 +104,7 @@ def open_service(
 
 
 def _check_organization(service: "Offerlog", access: Access) -> None:
-    """Refuse to read for an unknown organization; announce a new one before something is written for it."""
+    """Refuse to read for an unknown organization, and announce a new one before anything is written."""
     if access is Access.MAINTAIN:
         return
     name, known = service.organization, service.organizations.names()
@@ -135,13 +135,13 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names for a message; of many, the first ten."""
+    """Join names for a message; only the first ten of many."""
     shown = ", ".join(names[:_NAMES_SHOWN])
     return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN:,} more"
 
 
 def _confirm_variant(name: str, variants: Sequence[str]) -> None:
-    """Ask whether a name that differs from a known one in case alone is meant; without a terminal, warn."""
+    """Ask about a name that differs from a known one only in case; without a terminal, warn."""
     warning = f"{name!r} is a new organization, which differs only in case from {listed(variants)}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         _log.warning("%s", warning)
@@ -150,7 +150,7 @@ def _confirm_variant(name: str, variants: Sequence[str]) -> None:
 
 
 def _warn_of_variables(unknown: Iterable[str], known: Sequence[str]) -> None:
-    """Warn of variables that look like settings and that nothing reads: most are misspelled."""
+    """Warn of variables that look like settings but are not read: most are misspelled."""
     for name in unknown:
         close = difflib.get_close_matches(name, known, 1, cutoff=0.75)
         hint = f"; did you mean {close[0]}?" if close else ""

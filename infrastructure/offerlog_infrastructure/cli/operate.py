@@ -1,4 +1,4 @@
-"""offerlog expire, events: what operators run on the log itself."""
+"""The commands expire and events, for operators of the log."""
 
 from typing import Annotated
 
@@ -17,9 +17,9 @@ from offerlog_infrastructure.presentation.escaping import spell_out
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(cls=Command, epilog="[dim]Example:[/] offerlog expire")(expire)
-    # The callback also keeps it a group though it has one command.
+    # With a callback it stays a group though it has one command.
     events = typer.Typer(
-        cls=Group, help="Look at the log's events as they are stored.", no_args_is_help=True, callback=between
+        cls=Group, help="Inspect the stored events of the log.", no_args_is_help=True, callback=between
     )
     events.command(cls=Command, epilog="[dim]Example:[/] offerlog events check")(check)
     app.add_typer(events, name="events")
@@ -37,14 +37,14 @@ def expire(data: Data = None, organization: Organization = None) -> None:
 
 
 def check(
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """Say which kinds of events the log holds, and whether this build can read them all.
+    """List the kinds of events in the log, and whether this build can read them.
 
-    Run it with a new build before the build is put to work. Reads a sample
-    of each kind. Exit code 3 if there is an event that cannot be read.
+    Run it with a new build before that build goes into service. It reads a
+    sample of each kind. Exit code 3 if an event cannot be read.
     """
     with open_service(data, organization, Access.MAINTAIN, project=False) as service:
         kinds = service.stored_kinds()

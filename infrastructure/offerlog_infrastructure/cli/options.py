@@ -9,14 +9,14 @@ from offerlog_infrastructure.cli.output import usage
 
 
 def _folder(name: str) -> Path:
-    """A folder's name; an unset variable of a script must not come to mean the current folder."""
+    """Read a folder's name; not an empty one, as an unset variable must not mean the current folder."""
     if not name:
         raise usage("an empty name is no folder; leave it out for the usual one")
     return Path(name)
 
 
 def organization_name(name: str) -> str:
-    """An organization's name; an unset variable of a script must not come to mean `default`."""
+    """Read an organization's name; not an empty one, as an unset variable must not mean `default`."""
     if not name:
         raise usage("an empty name is no organization; leave it out for the usual one")
     return name
@@ -38,7 +38,7 @@ Organization = Annotated[
         "--organization",
         parser=organization_name,
         metavar="NAME",
-        help="Organization whose data it is. [dim]Default: $OFFERLOG_ORGANIZATION, else `default`[/]",
+        help="Organization to work on. [dim]Default: $OFFERLOG_ORGANIZATION, else `default`[/]",
         show_default=False,
     ),
 ]
@@ -57,4 +57,4 @@ OPTION_OF: Final = {
     "actionId": "--action",
     "timeoutSeconds": "--timeout-seconds",
 }
-"""The option that gives a signal's field."""
+"""The option for each field of a signal."""

@@ -1,4 +1,4 @@
-"""How commands print: JSON for machines, tables for people."""
+"""The output of commands: JSON for programs, tables for people."""
 
 import csv
 import json
@@ -18,18 +18,18 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.presentation.escaping import escape_json, spell_out
 
 _UNBOUNDED = 1_000
-"""Columns of what is no terminal."""
+"""The width of output that is not a terminal."""
 
 
 class Form(StrEnum):
-    """How a list is printed."""
+    """The output format of a list."""
 
     TABLE = "table"
     JSON = "json"
 
 
 class OneLine(logging.Formatter):
-    """A logged message on one printable line: errors of the server have several, and quote what came."""
+    """A formatter that puts a message on one printable line: errors of the server have several lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
@@ -37,7 +37,7 @@ class OneLine(logging.Formatter):
 
 
 def json_line(value: object) -> str:
-    """Encode a value as one line of JSON: readable text, without anything that could steer a terminal."""
+    """Encode a value as one line of JSON: readable, without control characters for a terminal."""
     line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return escape_json(line.encode("utf-8", "backslashreplace").decode())
 
@@ -48,20 +48,20 @@ def print_json(value: object) -> None:
 
 
 def print_csv(rows: Iterable[Sequence[object]]) -> None:
-    """Print rows as CSV; on a terminal, what does not print is spelled out."""
+    """Print rows as CSV; on a terminal, unprintable characters are spelled out."""
     if sys.stdout.isatty():
         rows = [[spell_out(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     csv.writer(sys.stdout).writerows(rows)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where tables go: as wide as they need to be when nobody is looking at a terminal."""
+    """Return the console for tables; outside a terminal it is as wide as they need."""
     probe = Console(stderr=stderr, highlight=False)
     return probe if probe.is_terminal else Console(stderr=stderr, highlight=False, width=_UNBOUNDED)
 
 
 def table(out: Console, columns: Sequence[str], numbers: int = 0, title: str | None = None) -> Table:
-    """An empty table; its last `numbers` columns are right-aligned. Ruled on a terminal, bare elsewhere."""
+    """Make an empty table, ruled on a terminal; its last `numbers` columns are right-aligned."""
     made = Table(
         title=None if title is None else Text(title),
         box=box.SIMPLE_HEAD if out.is_terminal else None,
@@ -77,7 +77,7 @@ def table(out: Console, columns: Sequence[str], numbers: int = 0, title: str | N
 
 
 def fits(out: Console, rows: Table) -> bool:
-    """Whether a table can be shown there without cutting anything off."""
+    """Return whether a table can be shown there without cutting anything."""
     roomy = out.options.update(width=_UNBOUNDED)
     return Measurement.get(out, roomy, rows).maximum <= out.width
 

@@ -1,4 +1,4 @@
-"""offerlog projections: how far they are, whether they are right, and building them anew."""
+"""The commands projections: their position, their verification, and rebuilds."""
 
 import sys
 import time
@@ -21,14 +21,14 @@ from offerlog_infrastructure.presentation.escaping import spell_out
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
 
-Name = Annotated[str | None, typer.Argument(help="Which projection; all of them unless given.")]
+Name = Annotated[str | None, typer.Argument(help="One projection; all if not given.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     projections = typer.Typer(
         cls=Group,
-        help="See how far the projections are and whether they are right; build them anew from the log.",
+        help="Show the projections' positions, verify them, and rebuild them from the log.",
         no_args_is_help=True,
         callback=between,
     )
@@ -44,7 +44,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
@@ -65,16 +65,16 @@ def status(
 def verify(
     name: Name = None,
     contents: Annotated[
-        bool, typer.Option("--contents", help="Also build them anew aside and compare every row.")
+        bool, typer.Option("--contents", help="Also rebuild them aside and compare every row.")
     ] = False,
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """Prove that no event was skipped or taken twice: compare what was folded in with the log.
+    """Verify against the log that no event was skipped or applied twice.
 
-    Reads the whole log. Exit code 3 where they differ, with the first
-    difference; 4 where another rebuild or verification is at work.
+    Reads the whole log. Exit code 3 if they differ, with the first
+    difference; 4 if another rebuild or verification is at work.
     """
     with open_service(data, organization, Access.MAINTAIN) as service:
         _known(service, name)
@@ -101,7 +101,7 @@ def verify(
                     f" offerlog projections rebuild {one.projection}",
                     err=True,
                 )
-        if any(one.differences for one in proofs):  # which no comparison of rows makes less true
+        if any(one.differences for one in proofs):  # a comparison of rows would not change that
             raise typer.Exit(ExitCode.FOUND_WRONG)
         if contents:
             _rebuild(service, name, swap=False, accept_difference=False)
@@ -110,17 +110,17 @@ def verify(
 def rebuild(
     name: Name = None,
     accept_difference: Annotated[
-        bool, typer.Option("--accept-difference", help="Switch even if old and new differ.")
+        bool, typer.Option("--accept-difference", help="Swap even if old and new differ.")
     ] = False,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """Build a projection anew beside the live one, prove that both agree, and switch.
+    """Build a projection anew beside the live one, compare both, and swap.
 
-    Readers go on with the old one until then. If the two differ, as they
-    will where the code was changed on purpose, it shows where and asks.
-    Interrupted, it goes on where it was the next time. Exit code 3 where the
-    two differ, 4 where another rebuild or verification is at work.
+    Readers use the old tables until then. If the two differ, as they do
+    after a change of the code, it shows the differences and asks. The next
+    call resumes an interrupted rebuild. Exit code 3 if the two differ, 4 if
+    another rebuild or verification is at work.
     """
     with open_service(data, organization, Access.MAINTAIN) as service:
         _known(service, name)
@@ -139,16 +139,16 @@ def rebuild(
 
 def dead_letters(
     retry: Annotated[
-        bool, typer.Option("--retry", help="Take them in again, in order, after what was wrong is mended.")
+        bool, typer.Option("--retry", help="Apply the waiting events again, after the cause is fixed.")
     ] = False,
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.TABLE,
+    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """List the visitor-offers that a projection could not take in, of all organizations.
+    """List the dead letters: visitor-offers with an event that failed, of all organizations.
 
-    Such an event stops only its own visitor-offer: its later events wait
-    in order, and reports say by how many events they are short.
+    A bad event stops only its own visitor-offer: its later events wait in
+    order, and reports say how many events are missing.
     """
     with open_service(data, organization, Access.MAINTAIN) as service:
         service.catch_up()

@@ -1,4 +1,4 @@
-"""offerlog record: signals from files into the log."""
+"""The command record: signals from files into the log."""
 
 import os
 import sys
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from offerlog_domain.outcomes import Outcome
 
 _IN_FLIGHT: Final = 2
-"""Batches handed in before the first of them has to be answered: reading goes on while one is written."""
+"""The most batches without an answer: reading continues while earlier ones are written."""
 
 Tally = Counter[tuple[str, str | None]]
-"""How many signals had which outcome, for which reason."""
+"""The number of signals by outcome and reason."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,17 +49,20 @@ def record(
     organization: Organization = None,
     outcomes: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.ndjson", help="Write one line a signal, as judged; - is stdout."),
+        typer.Option(
+            metavar="OUT.ndjson", help="Write the outcome of each signal to this file; - is stdout."
+        ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Consecutive lines that are judged as one batch.")
+        int, typer.Option(min=1, max=100_000, help="Number of lines that are decided as one batch.")
     ] = 1000,
 ) -> None:
     """Record signals: NDJSON, one a line, in either of the vendor's forms.
 
-    Every signal is recorded, a duplicate, parked until its action is far
-    enough, or refused with a reason. A bad line never ends the run, and
-    sending a file twice changes nothing. Returns when the reports show it.
+    Each signal is recorded, a duplicate, parked until earlier signals of
+    its action arrive, or refused with a reason. A bad line does not end the
+    run, and a second run of a file changes nothing. Returns when reports
+    show the signals.
     """
     _check_call(files, outcomes)
     tally: Tally = Counter()
@@ -72,7 +75,7 @@ def record(
             written = held.enter_context(_opened(outcomes))
         try:
             record_files(service, files, batch_size, written, tally, opened)
-        except (OSError, OutputLostError):  # a file broke off: what came before it counts
+        except (OSError, OutputLostError):  # a file broke off: the outcomes before it count
             if tally:
                 show_outcomes(tally, to_stderr=to_stderr)
             raise
@@ -81,7 +84,7 @@ def record(
 
 
 def _check_call(files: list[Path], outcomes: Path | None) -> None:
-    """Make sure that the files can be read, and the outcomes printed.
+    """Check that the files can be read and the outcomes printed.
 
     Raises:
         typer.BadParameter: A file is missing, is a folder, may not be read or would be overwritten.
@@ -103,10 +106,10 @@ def _check_call(files: list[Path], outcomes: Path | None) -> None:
 
 
 def _checked(files: list[Path], held: ExitStack) -> dict[Path, Source]:
-    """Look into all files before anything is recorded, or a store is made.
+    """Check all files before anything is recorded or a store is made.
 
     Returns:
-        Those that can be read only once, such as standard input: opened, and closed with `held`.
+        Files that can be read only once, such as standard input; `held` closes them.
 
     Raises:
         NotSignalsError: One of the files is not NDJSON.
@@ -134,16 +137,16 @@ def record_files(
     """Record every line of every file, with a progress bar on a terminal; counts the outcomes in `tally`.
 
     Args:
-        service: What to record with.
+        service: The service to record with.
         files: The files, in order.
-        batch_size: Lines a batch.
-        written: Where to write the outcomes, if anywhere.
+        batch_size: Lines per batch.
+        written: The file for the outcomes, or None.
         tally: Counts the outcomes.
-        opened: Those of the files that are open already.
+        opened: The files that are open already.
 
     Raises:
-        OSError: A file cannot be read on; what came before is recorded, and the projections show it.
-        OutputLostError: The outcomes cannot be printed; what came before is recorded likewise.
+        OSError: A file broke off; the signals before are recorded, and the projections show them.
+        OutputLostError: The outcomes cannot be printed; the signals before are recorded.
     """
     position = 0
     with Progress(
@@ -174,7 +177,7 @@ def record_files(
         except (OSError, OutputLostError):
             service.wait(position)
             raise
-    # What was known already may come from a run that was killed before the projections showed it.
+    # Duplicates may come from a run that was killed before the projections showed them.
     service.catch_up()
 
 
@@ -184,17 +187,17 @@ def _opened(outcomes: Path) -> Iterator[TextIO]:
     try:
         yield stream
     except BaseException:
-        with suppress(OSError):  # closing tries once more what could not be written, and that has been told
+        with suppress(OSError):  # closing tries to write again; the error has been reported
             stream.close()
         raise
     stream.close()
 
 
 def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str | None) -> bool:
-    """Write the outcomes of a batch; False when nobody reads them any more: recording goes on.
+    """Write the outcomes of a batch; returns False if their reader is gone; recording goes on.
 
     Raises:
-        OSError: They cannot be written; it names the file.
+        OSError: The file cannot be written; the error names it.
         OutputLostError: Standard output cannot be written.
     """
     try:
@@ -215,7 +218,7 @@ def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str |
 
 
 def _recorded(service: "Offerlog", source: Source, batch_size: int) -> "Iterator[tuple[list[Line], Receipt]]":
-    """The batches of a file and what became of them, in order; a broken file ends behind its last line."""
+    """Yield the batches of a file with their receipts, in order; a broken file ends after its last line."""
     waiting: deque[tuple[list[Line], Future[Receipt]]] = deque()
     broken: OSError | None = None
     try:

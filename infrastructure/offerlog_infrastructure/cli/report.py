@@ -1,4 +1,4 @@
-"""offerlog report: Action Map Performance."""
+"""The command report: Action Map Performance."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +23,7 @@ _PREFIX = "nWebActions"
 
 
 class Format(StrEnum):
-    """How a report is printed."""
+    """The output format of a report."""
 
     TABLE = "table"
     JSON = "json"
@@ -46,7 +46,7 @@ def report(
         typer.Option(
             "--from",
             metavar="TIME",
-            help="The first instant that counts: a date, or a time to the quarter-hour.",
+            help="The first instant counted: a date, or a time to the quarter-hour.",
         ),
     ] = None,
     end: Annotated[
@@ -56,26 +56,26 @@ def report(
         str,
         typer.Option("--zone", metavar="ZONE", help="Whose days and hours: a name such as Asia/Kathmandu."),
     ] = "UTC",
-    by: Annotated[Granularity, typer.Option("--by", help="The size of a bucket.")] = Granularity.TOTAL,
+    by: Annotated[Granularity, typer.Option("--by", help="Size of a bucket.")] = Granularity.TOTAL,
     action_map: Annotated[
         list[str] | None,
         typer.Option("--action-map", metavar="ID", help="Only this map; may be given again."),
     ] = None,
     view: Annotated[
-        MetricSet, typer.Option(help="report leaves out Ignored, Errored and Timed Out.")
+        MetricSet, typer.Option(help="The metrics: report omits Ignored, Errored and Timed Out.")
     ] = MetricSet.REPORT,
     count_by: Annotated[
-        CountBy, typer.Option(help="Actions, or distinct visitors in the bucket.")
+        CountBy, typer.Option(help="Count actions, or distinct visitors per bucket.")
     ] = CountBy.ACTIONS,
     cohort: Annotated[
-        Cohort, typer.Option(help="offered puts each action's whole funnel where its offer was made.")
+        Cohort, typer.Option(help="Count each event at its own time, or at the time of its action's offer.")
     ] = Cohort.EVENT,
-    form: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
     with_proof: Annotated[
         bool,
         typer.Option(
             "--proof",
-            help="Add the log position that it covers, and number and digest of its events.",
+            help="Add the log position of the report, and the number and digest of its events.",
         ),
     ] = False,
     unlimited: Annotated[
@@ -83,10 +83,10 @@ def report(
         typer.Option("--unlimited", help="Lift the limits of 50,000 buckets, 50,000 rows and 30 seconds."),
     ] = False,
 ) -> None:
-    """Show Action Map Performance: how often each map's offer was made, taken and turned down.
+    """Show Action Map Performance: how often each map's offer was made, accepted and rejected.
 
-    Days, weeks and months are those of the zone, exact through changes of
-    the clocks. Accepted and Rejected together may exceed Offered: a visitor
+    Days, weeks and months follow the zone, exactly, also when its clocks
+    change. Accepted and Rejected together may exceed Offered: a visitor
     who accepted may still cancel the form.
     """
     where = zone(zone_name)
@@ -165,7 +165,7 @@ def show_report(made: "PerformanceReport") -> None:
 
 
 def _show_narrow(out: Console, made: "PerformanceReport", names: list[str]) -> None:
-    """Print a report under one line for each map; what is still too wide, the terminal wraps."""
+    """Print a report as one block per map, for narrow terminals."""
     out.print(Text(_title(made.query), "bold"))
     header = ["", *names, "acc. %", "eng. %"]
     lines = [[_bucket(row, made.query.by), *_figures(row)] for row in made.rows]
@@ -185,7 +185,7 @@ def _show_narrow(out: Console, made: "PerformanceReport", names: list[str]) -> N
 
 
 def _bucket(row: "ReportRow", by: Granularity) -> str:
-    """A bucket's label as short as its size allows; an hour keeps its offset, for autumn has one twice."""
+    """Return a bucket's short label; an hour keeps its offset, as autumn repeats one."""
     if row.bucket is None:
         return "  all time"
     return "  " + (row.bucket[:16] + row.bucket[19:] if by is Granularity.HOUR else row.bucket[:10])

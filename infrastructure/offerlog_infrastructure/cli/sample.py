@@ -1,4 +1,4 @@
-"""offerlog sample: a first look, over a simulated day that comes with the package."""
+"""The command sample: a first look, with a simulated day that is part of the package."""
 
 import shlex
 import sys
@@ -32,7 +32,7 @@ SAMPLE: Final = "sample"
 """The organization of the sample's signals."""
 
 _SIGNALS: Final = 45_566
-"""Signals in the sample."""
+"""The number of signals in the sample."""
 
 
 class NothingRecordedError(OfferlogError):
@@ -60,14 +60,14 @@ def sample(
         ),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Record it also beside signals of other organizations.")
+        bool, typer.Option("--yes", help="Record even if the store holds signals of other organizations.")
     ] = False,
 ) -> None:
-    """Record a simulated day and show what became of it; a second time records nothing new.
+    """Record a simulated day and show its report; a second call records nothing new.
 
-    The signals are invented and stay in the log, so they go to an
-    organization of their own, `sample`. A store that holds other signals
-    asks first.
+    The signals are invented and stay in the log, so they belong to an
+    organization of their own, `sample`. If the store holds other signals,
+    the command asks first.
     """
     from offerlog_application.reading.performance_report import ReportQuery  # noqa: PLC0415 - --help need not wait for it
 
@@ -108,10 +108,10 @@ def sample(
 
 
 def _ask(service: "Offerlog") -> None:
-    """Ask whether invented signals may go beside real ones, for good.
+    """Ask whether invented signals may be stored beside real ones, permanently.
 
     Raises:
-        typer.BadParameter: Nobody is there to answer.
+        typer.BadParameter: There is no terminal to answer.
         NothingRecordedError: The answer is no.
     """
     service.catch_up()
@@ -129,7 +129,7 @@ def _ask(service: "Offerlog") -> None:
 
 
 def _show_commands(out: Console, example: "Suppression", where: str) -> None:
-    """Print commands to go on with, which work as they are printed."""
+    """Print the next commands to try; they work as printed."""
     offerlog = called_as()
     visitor = f"--customer {shlex.quote(example.customer_id)}"
     if example.customer_id_type != "cookie":
@@ -149,6 +149,6 @@ def _show_commands(out: Console, example: "Suppression", where: str) -> None:
 
 
 def _space(out: Console) -> None:
-    """An empty line behind a table; those for a terminal bring it along."""
+    """Print an empty line after a table; tables for a terminal include it."""
     if not out.is_terminal:
         out.print()

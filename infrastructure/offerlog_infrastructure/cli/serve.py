@@ -1,4 +1,4 @@
-"""offerlog serve, keys: the HTTP service and who may call it."""
+"""The commands serve and keys: the HTTP service and its keys."""
 
 import logging
 import sys
@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(cls=Command, epilog="[dim]Example:[/] offerlog serve --port 8000")(serve)
     keys = typer.Typer(
-        cls=Group, help="Who may call the HTTP service.", no_args_is_help=True, callback=between
+        cls=Group, help="Manage the keys of the HTTP service.", no_args_is_help=True, callback=between
     )
     keys.command(
         cls=Command,
@@ -49,7 +49,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(
@@ -69,7 +69,7 @@ def serve(
             min=0,
             max=65535,
             metavar="N",
-            help="Serve [dim]/metrics[/] at this port alone, not at the other; 0 for any.",
+            help="Serve [dim]/metrics[/] on this port instead; 0 for any.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +79,7 @@ def serve(
             min=1,
             max=3600,
             metavar="SECONDS",
-            help="How long an idle connection stays open; longer than your proxy's. [dim]75[/]",
+            help="Seconds an idle connection stays open; more than your proxy's. [dim]75[/]",
         ),
     ] = None,
     data: Data = None,
@@ -87,15 +87,15 @@ def serve(
 ) -> None:
     """Serve HTTP until Ctrl-C: the API, the projections and the deadlines in one process.
 
-    The first start makes an admin key: it is printed on a terminal, once, and
-    written into a file of mode 0600 elsewhere. Requests in flight are
-    answered before it stops.
+    The first start makes an admin key. On a terminal it is printed once;
+    elsewhere it is written into a file of mode 0600. Open requests are
+    answered before the service stops.
     """
     from offerlog_infrastructure.http.app import create_app  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.http.server.server import listen, run  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
 
-    if not host:  # an unset variable of a script must not come to mean all addresses
+    if not host:  # a script's unset variable must not mean all addresses
         raise usage("--host: an empty name is no address; 0.0.0.0 is every one of this machine's")
     settings = read_settings()
     if keep_alive is not None:
@@ -136,7 +136,7 @@ def serve(
 
 
 def _announce(text: str) -> None:
-    """Print a line for people. A service runs on where it cannot be printed, and logs it instead."""
+    """Print a line for people; if that fails, log it instead."""
     try:
         sys.stdout.write(f"{spell_out(text)}\n")
         sys.stdout.flush()
@@ -146,7 +146,7 @@ def _announce(text: str) -> None:
 
 
 def _say_how_to_log_in(organization: str, options: str) -> None:
-    """Print on a terminal how to get a key, where the first one was shown long ago."""
+    """Print on a terminal how to get a key, if the first one was shown before."""
     out = console()
     if out.is_terminal:
         command = f"{called_as()} keys create --role reporter{options}"
@@ -155,7 +155,7 @@ def _say_how_to_log_in(organization: str, options: str) -> None:
 
 
 def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "socket.socket":
-    """Open the port of the metrics: exactly this one, since whoever watches them looks there."""
+    """Open the port of the metrics; exactly this port, because a monitor reads it."""
     from offerlog_infrastructure.http.server.server import listen  # noqa: PLC0415 - --help need not wait for it
 
     made = listen(host, port)
@@ -170,7 +170,7 @@ def _listen_for_metrics(host: str, port: int, listening: "socket.socket") -> "so
 
 
 def _has_keys(service: "Offerlog", settings: "Settings", data: Path | None) -> bool:
-    """Say whether the organization has keys; otherwise give it the first one."""
+    """Return whether the organization has keys; if not, make the first one."""
     if service.keys.all(service.organization):
         return True
     _give_first_key(service, settings, data)
@@ -178,7 +178,7 @@ def _has_keys(service: "Offerlog", settings: "Settings", data: Path | None) -> b
 
 
 def _give_first_key(service: "Offerlog", settings: "Settings", data: Path | None) -> None:
-    """Make the first admin key, and show it on a terminal or write it into a file."""
+    """Make the first admin key; show it on a terminal or write it into a file."""
     from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - --help need not wait
 
     file = settings.admin_key_file
@@ -203,7 +203,7 @@ def _show_first_key(organization: str, text: str) -> None:
 
 
 def _observed(settings: "Settings") -> "Tracing | None":
-    """Begin the log; and traces, where they are asked for and their packages are there."""
+    """Start the log, and traces if they are set up and their packages are installed."""
     from offerlog_infrastructure.observability.json_log import log_as_json  # noqa: PLC0415 - --help need not wait for it
 
     if not settings.traced:
@@ -233,8 +233,8 @@ def _name(text: str) -> str:
 
 
 def create(
-    role: Annotated[Role, typer.Option(help="What it may do: widget keys are safe to ship to browsers.")],
-    name: Annotated[str, typer.Option(parser=_name, metavar="TEXT", help="What it is for.")] = "",
+    role: Annotated[Role, typer.Option(help="What the key may do; widget keys are safe in browsers.")],
+    name: Annotated[str, typer.Option(parser=_name, metavar="TEXT", help="Purpose of the key.")] = "",
     origin: Annotated[
         list[str] | None,
         typer.Option(
@@ -249,7 +249,7 @@ def create(
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """Make a key and print it, once: only a digest of it is kept."""
+    """Make a key and print it once; only a digest is stored."""
     if any_origin and origin:
         raise usage("give --origin or --any-origin, not both")
     if role is Role.WIDGET and not (any_origin or origin):
@@ -264,7 +264,7 @@ def create(
 
 
 def _print_key(key: Key, text: str) -> None:
-    """Print a key before it is kept: one that nobody has seen is of no use, and could be revoked only."""
+    """Print a key before it is stored, because a stored key that nobody has seen is useless."""
     with telling("no key was made"):
         print_json(_document(key) | {"key": text})
 
@@ -281,7 +281,7 @@ def revoke(
     data: Data = None,
     organization: Organization = None,
 ) -> None:
-    """Take a key back; running services refuse it within seconds."""
+    """Revoke a key; running services refuse it within seconds."""
     with open_service(data, organization, project=False) as service:
         try:
             revoked = service.keys.revoke(service.organization, key_id)

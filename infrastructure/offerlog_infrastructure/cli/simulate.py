@@ -1,4 +1,4 @@
-"""offerlog simulate: traffic to try things with."""
+"""The command simulate: invented traffic for trials."""
 
 import sys
 from datetime import date
@@ -10,11 +10,11 @@ from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.output import usage
 
 _MOST_VISITORS: Final = 10_000_000
-"""Some ten minutes of work."""
+"""They take about ten minutes."""
 
 _MOST_MAPS: Final = 10_000
 _MOST_DAYS: Final = 36_600
-"""A hundred years. All days and maps are made before the first line: these take a second at most."""
+"""A hundred years. Days and maps are made before the first line, which takes at most a second."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,9 +34,9 @@ def _day(text: str) -> date:
 
 
 def simulate(
-    visitors: Annotated[int, typer.Option(min=0, max=_MOST_VISITORS, help="How many visitors come in all.")],
-    action_maps: Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="How many maps make offers.")],
-    days: Annotated[int, typer.Option(min=1, max=_MOST_DAYS, help="Over how many days.")],
+    visitors: Annotated[int, typer.Option(min=0, max=_MOST_VISITORS, help="Number of visitors in all.")],
+    action_maps: Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="Number of action maps.")],
+    days: Annotated[int, typer.Option(min=1, max=_MOST_DAYS, help="Number of days.")],
     start: Annotated[
         date, typer.Option(parser=_day, metavar="DATE", help="The first day, in UTC: 2026-11-16.")
     ],
@@ -46,8 +46,8 @@ def simulate(
 ) -> None:
     """Write realistic traffic as NDJSON in the vendor's browser form, in order of arrival.
 
-    Sessions over a day's curve, every path of the lifecycle, and the wrong
-    reports that widgets make.
+    It has busy and quiet hours, every path of the lifecycle, and the wrong
+    reports of real widgets.
     """
     from offerlog_infrastructure.simulation import Traffic  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.simulation import simulate as lines  # noqa: PLC0415 - as above

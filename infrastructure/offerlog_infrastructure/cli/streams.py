@@ -1,6 +1,7 @@
-"""Standard input, output and error of the command, whatever state they were given in.
+"""Standard input, output and error of the command, in whatever state the caller left them.
 
-A closed one keeps its number, so that no other file takes it: reading and writing it fail as on a closed one.
+A closed stream keeps its number, so that no other file gets it. Reading and writing it fail as on a closed
+one.
 """
 
 import errno
@@ -17,7 +18,7 @@ _BUFFER_BYTES: Final = 1 << 16
 
 
 class OutputError(OfferlogError, OSError):
-    """Standard output cannot be written; a reader that has gone is a `BrokenPipeError` instead."""
+    """Standard output cannot be written; if its reader has closed it, `BrokenPipeError` is raised."""
 
     def __init__(self, error: OSError, consequence: str = "") -> None:
         why = "is closed" if error.errno == errno.EBADF else f"cannot be written: {error.strerror}"
@@ -25,7 +26,7 @@ class OutputError(OfferlogError, OSError):
 
 
 class OutputLostError(OfferlogError):
-    """Something was done, and what the command says of it could not be printed."""
+    """The work was done, but its report could not be printed."""
 
     def __init__(self, error: OSError, done: str) -> None:
         gone = isinstance(error, BrokenPipeError)
@@ -34,7 +35,7 @@ class OutputLostError(OfferlogError):
 
 
 class _Output(io.FileIO):
-    """File descriptor 1, whose errors say that they are standard output's."""
+    """File descriptor 1; its errors name standard output."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -46,9 +47,9 @@ class _Output(io.FileIO):
 
 
 def open_all() -> None:
-    """Put the three streams in order at the start of a process."""
-    # A closed one is opened for the wrong direction, which leads to the errors of a closed one. Nobody
-    # can be told that standard error is closed: what goes there is dropped.
+    """Open the three streams at the start of a process."""
+    # A closed stream is opened for the wrong direction, so its use fails as on a closed one. Nothing can be
+    # reported on a closed standard error, so its output is dropped.
     for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
@@ -65,10 +66,10 @@ def open_all() -> None:
 
 
 def check_output() -> None:
-    """Make sure that standard output is open, before something is stored that only it would show.
+    """Check that standard output is open, before something is stored that only it would show.
 
     Raises:
-        OutputError: It is closed, is open for reading alone, or is a device that takes nothing.
+        OutputError: It is closed, open for reading alone, or a device that accepts nothing.
     """
     try:
         os.write(1, b"")
@@ -78,10 +79,10 @@ def check_output() -> None:
 
 @contextmanager
 def telling(done: str) -> Iterator[None]:
-    """Print in the block what a command has done, and see that it is written.
+    """Print in the block what a command has done, and check that it was written.
 
     Args:
-        done: What stays done if the output is lost, for the error.
+        done: The work that is done even if the output is lost, for the error.
 
     Raises:
         OutputLostError: The output could not be written.
@@ -94,9 +95,9 @@ def telling(done: str) -> Iterator[None]:
 
 
 def close_output() -> None:
-    """Write what is left of standard output, at the end of a command that has said what went wrong.
+    """Flush standard output at the end of a command that has reported its error.
 
-    What cannot be written is dropped: Python would complain of it at exit.
+    Output that cannot be written is dropped, because Python would print an error at exit.
     """
     try:
         sys.stdout.flush()
@@ -105,6 +106,6 @@ def close_output() -> None:
 
 
 def drop_output() -> None:
-    """Send everything that is and will be printed nowhere."""
+    """Discard all output that is buffered and that will be printed."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

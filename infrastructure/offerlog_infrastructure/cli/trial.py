@@ -1,4 +1,4 @@
-"""Asking a service that was just started whether it is ready, for `offerlog serve --check`."""
+"""The readiness check of a new service, for `offerlog serve --check`."""
 
 import threading
 import time
@@ -15,8 +15,8 @@ class NotReadyError(OfferlogError):
     """A service did not become ready in time.
 
     Attributes:
-        url: What was asked.
-        answer: What it said last.
+        url: The address that was asked.
+        answer: The last answer.
     """
 
     def __init__(self, url: str, answer: str) -> None:
@@ -26,7 +26,7 @@ class NotReadyError(OfferlogError):
 
 
 class Trial:
-    """Asks until the service is ready, for at most some seconds."""
+    """A check that asks until the service is ready, for a limited time."""
 
     def __init__(self, url: str, patience: float = _PATIENCE) -> None:
         self._url = url
@@ -35,8 +35,8 @@ class Trial:
         self._answer = "none"
 
     def run(self, stop: threading.Event) -> None:
-        """Ask; then set `stop`, whatever the answer is."""
-        # It is on this machine: a proxy named in the environment could not reach it, or would reach another.
+        """Ask until ready or out of time; then set `stop`."""
+        # Without a proxy: the service is on this machine, and a proxy could not reach it.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + self._patience
         while not self._ready and time.monotonic() < deadline:
@@ -53,10 +53,10 @@ class Trial:
         stop.set()
 
     def prove(self) -> None:
-        """Return if it was ready.
+        """Return if the service was ready.
 
         Raises:
-            NotReady: It was not, up to the end.
+            NotReadyError: It was not ready in time.
         """
         if not self._ready:
             raise NotReadyError(self._url, self._answer)
