@@ -1,8 +1,8 @@
 """The stored encoding of an event's state: a short MessagePack array without trailing defaults.
 
-Ids are 16 bytes instead of 36 characters, the second and third time of an event are kept as distances, and
-what is nearly always the same (a cookie, a web chat) is not written. What identifies the visitor is one
-sub-array of its own, `who`, so that it can be sealed as a whole under a new stored version.
+Ids are 16 bytes instead of 36 characters. The second and third time of an event are stored as differences.
+Usual values (a cookie, a web chat) are not written. The visitor's identity is one sub-array, `who`, so that a
+new stored version can encrypt it as a whole.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ _COOKIE: Final = "cookie"
 
 
 class EncodedVisitor(msgspec.Struct, array_like=True, frozen=True):
-    """What identifies the visitor; `customer_id` is text, or the 16 bytes of a lower-case UUID."""
+    """The visitor's identity; `customer_id` is text, or the 16 bytes of a lower-case UUID."""
 
     customer_id: Any
     session_id: bytes
@@ -42,11 +42,11 @@ class EncodedVisitor(msgspec.Struct, array_like=True, frozen=True):
 
 
 class EncodedEvent(msgspec.Struct, array_like=True, frozen=True):
-    """The array; times are microseconds, `recorded` since 1970, the others before it.
+    """The stored array. Times are microseconds: `recorded` since 1970, the others before `recorded`.
 
     Attributes:
-        ids: Action map, action and, if there is one, event id.
-        details: What only one kind of event tells: a stage, a state, or a refusal's blocker.
+        ids: The ids of action map, action and, if there is one, event.
+        details: Fields of one kind of event alone: a stage, a state, or a refusal's blocker.
     """
 
     recorded: int
@@ -74,7 +74,7 @@ _decode = msgspec.msgpack.Decoder(EncodedEvent).decode
 
 
 class _Prefix(msgspec.Struct, array_like=True, frozen=True):
-    """The first fields of `EncodedEvent`; the others are passed over."""
+    """The first fields of `EncodedEvent`; the decoder skips the others."""
 
     recorded: int
     ids: bytes
@@ -85,7 +85,7 @@ _decode_prefix = msgspec.msgpack.Decoder(_Prefix).decode
 
 
 def decode_action_map(state: bytes) -> tuple[str, str]:
-    """Return organization and action map of a stored event, for a fraction of what reading it whole costs.
+    """Decode organization and action map of a stored event, at a fraction of the cost of all its fields.
 
     Raises:
         msgspec.MsgspecError: The bytes are not a stored event.
@@ -95,7 +95,7 @@ def decode_action_map(state: bytes) -> tuple[str, str]:
 
 
 def encode_event(event: Event) -> bytes:
-    """The event as stored, without its stream, version and name."""
+    """Encode an event, without its stream, version and name."""
     who, recorded = event.visitor, event.recorded_at
     visitor: list[Any] = [pack_text_id(who.customer_id), pack_uuids(who.session_id)]
     if who.raw is not None:
@@ -243,7 +243,7 @@ def _decode_blocker(details: tuple[Any, ...]) -> Blocker:
 
 
 def _trim(values: list[Any]) -> None:
-    """Leave out what the reader will fill in."""
+    """Remove trailing defaults, which the decoder fills in."""
     while values[-1] == _DEFAULTS[len(values) - _REQUIRED - 1]:
         values.pop()
 
