@@ -11,17 +11,17 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 _OURS: Final = ("offerlog_application", "offerlog_infrastructure")
 
 _ROWS: Final = re.compile(r"\n(?:DETAIL|CONTEXT):.*?(?=\n\n|\Z)", re.DOTALL)
-"""What PostgreSQL says behind the first line of an error: it quotes rows, and so customer ids."""
+"""Lines of PostgreSQL behind the first line of an error. They quote rows, and so customer ids."""
 
 _log = logging.getLogger(__name__)
 
 
 def log_as_json(level: str, *more: Processor) -> None:
-    """Send what the whole process logs to standard error.
+    """Send the log of the whole process to standard error, one JSON object on each line.
 
     Args:
-        level: From which on our own lines are shown; those of libraries begin at `info`.
-        more: What else adds to a line.
+        level: Least level of offerlog's own lines; lines of libraries begin at `info`.
+        more: Further processors of a line.
     """
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
@@ -49,7 +49,7 @@ def log_as_json(level: str, *more: Processor) -> None:
         logging.getLogger(name).setLevel(shown)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
-    threading.excepthook = _thread_ended
+    threading.excepthook = _log_thread_error
 
 
 def _without_rows(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
@@ -59,6 +59,6 @@ def _without_rows(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     return line
 
 
-def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+def _log_thread_error(ended: threading.ExceptHookArgs) -> None:
     name = ended.thread.name if ended.thread is not None else "a thread"
     _log.critical("%s ended with an error", name, exc_info=ended.exc_value)

@@ -1,6 +1,6 @@
-"""Logging a trouble that is tried again all the time: once, and not at every try.
+"""Log lines about an activity that fails and is tried again: one line, and not one for every try.
 
-Loads without third-party packages, as the embedded server's modules do.
+This module needs no third-party packages, like the modules of the embedded server.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import time
 from typing import Final
 
 _AGAIN_SECONDS: Final = 30.0
-"""Seconds between two log lines about a trouble that lasts."""
+"""Seconds between two log lines about a lasting trouble."""
 
 
 _NUMBERS: Final = re.compile(r"\d+")
-"""Processes and seconds: an error that differs from the one before in these alone is the same."""
+"""Numbers, such as processes and seconds. Errors that differ only in numbers count as the same."""
 
 
 class RepeatedTrouble:
-    """One activity that is tried again until it works; for one thread.
+    """Trouble of one activity that is tried again until it works; for one thread.
 
     Args:
-        log: Where its trouble is logged, as warnings.
-        what: What happens, as it stands before the colon and the error.
+        log: The logger of its warnings.
+        what: The first part of a warning, before a colon and the error.
     """
 
     def __init__(self, log: logging.Logger, what: str) -> None:
@@ -40,5 +40,5 @@ class RepeatedTrouble:
             self._log.warning("%s: %s", self._what, error)
 
     def over(self) -> None:
-        """Note that it works again."""
+        """Note that the activity works again."""
         self._last_text = None

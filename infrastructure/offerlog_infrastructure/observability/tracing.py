@@ -1,7 +1,7 @@
-"""OpenTelemetry, where its packages are installed (the extra `otel`): the spans of commits and projections.
+"""OpenTelemetry spans of commits and projections; they need the extra `otel`.
 
-A commit serves many requests and a page of a projection many commits. Each is a child of the first of
-them that is sampled, so that a trace leads all the way, and is linked to all of them.
+A commit serves many requests, and a page of a projection many commits. Each span is a child of the first
+sampled one of them, so that a trace is connected, and it has links to all of them.
 """
 
 import threading
@@ -23,19 +23,19 @@ from structlog.typing import EventDict, WrappedLogger
 from offerlog_application.ports.tracing import Commit, ProjectedPage
 
 _REMEMBERED: Final = 1_000
-"""To so many of the last commits a projection's page can be linked."""
+"""Most commits that a projection's page can be linked to: the last ones."""
 
 _MOST_LINKS: Final = 128
 
 
 class Tracing:
-    """The application's `Trace`; thread-safe.
+    """Implementation of the port `Trace`; thread-safe.
 
     Args:
-        provider: Where spans go; shut down at the end.
+        provider: Receives the spans; it is shut down at the end.
 
     Attributes:
-        tracer: Makes the spans.
+        tracer: Starts the spans.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
@@ -45,12 +45,12 @@ class Tracing:
         self._lock = threading.Lock()
 
     def origin(self) -> SpanContext:
-        """The span that the calling thread, or task, is in."""
+        """Return the present span of the calling thread or task."""
         return trace.get_current_span().get_span_context()
 
     @contextmanager
     def commit(self, origins: Sequence[object], commands: int) -> Iterator[Commit]:
-        """A span around the writing of a group; of an error its class alone, as its text may quote rows."""
+        """Start a span around a commit. Of an error it shows only the class, as the text may quote rows."""
         commit = Commit()
         span = self._follow("commit", [one for one in origins if isinstance(one, SpanContext)])
         try:
@@ -72,7 +72,7 @@ class Tracing:
             span.end()
 
     def page(self, page: ProjectedPage) -> None:
-        """A span of the time in which a projection took in a page."""
+        """Add a span for the time in which a projection applied a page."""
         span = self._follow(f"project {page.projection}", self._commits_of(page), page.began)
         span.set_attribute("offerlog.view", page.projection)
         span.set_attribute("offerlog.behind", page.behind)
@@ -81,21 +81,21 @@ class Tracing:
         span.end(page.ended)
 
     def close(self) -> None:
-        """Send what has not been sent."""
+        """Send the remaining spans."""
         self._provider.shutdown()
 
     def _commits_of(self, page: ProjectedPage) -> list[SpanContext]:
-        found = []
+        contexts = []
         with self._lock:
             for first, last, context in reversed(self._commits):
                 if last <= page.behind:
                     break
                 if first <= page.position:
-                    found.append(context)
-        return found[::-1]
+                    contexts.append(context)
+        return contexts[::-1]
 
     def _follow(self, name: str, origins: Iterable[SpanContext], began: int | None = None) -> Span:
-        """A span that goes on with others, each of them named once."""
+        """Start a span that follows others; repeated ones count once."""
         known = list({one.span_id: one for one in origins if one.is_valid}.values())
         sampled = [one for one in known if one.trace_flags.sampled]
         context = Context()
@@ -106,7 +106,7 @@ class Tracing:
 
 
 def start_tracing() -> Tracing:
-    """Tracing to where the standard variables (`OTEL_*`) say."""
+    """Start tracing to the exporter that the standard variables (`OTEL_*`) name."""
     ours = Resource.create({"service.name": "offerlog", "service.version": version("offerlog")})
     provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -114,7 +114,7 @@ def start_tracing() -> Tracing:
 
 
 def add_trace_id(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Say in a log line which trace it belongs to."""
+    """Add the id of its trace to a log line."""
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         line["trace_id"] = trace.format_trace_id(context.trace_id)

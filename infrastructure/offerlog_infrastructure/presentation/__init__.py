@@ -1,1 +1,1 @@
-"""Answers as people and programs see them: JSON documents and safe text."""
+"""Presentation: the answers as typed models, and text that is safe to show."""

@@ -57,7 +57,7 @@ ReasonName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one i
 """The code of a refusal."""
 
 RECEIVED: Final = "received"
-"""The outcome that a widget key is told, wherever the true one depends on the visitor's past."""
+"""The outcome in answers to widget keys, if the true one depends on the visitor's past."""
 
 OutcomeName = Annotated[
     str, Meta(extra_json_schema={"enum": [*(one.value for one in OutcomeKind), RECEIVED]})

@@ -21,7 +21,7 @@ _REASONS_OF_THE_SIGNAL: Final = frozenset({"malformed", "not_tracked", "from_the
 
 
 def is_refused_by_content(outcome: Outcome) -> bool:
-    """Return whether a signal was refused for its own content, whoever the visitor is."""
+    """Return whether a signal was refused by its content, so that the visitor's past does not matter."""
     return outcome.kind is OutcomeKind.REFUSED and outcome.reason in _REASONS_OF_THE_SIGNAL
 
 

@@ -277,7 +277,7 @@ def test_silence_ends(site: Site, admin: httpx.Client, monkeypatch: pytest.Monke
 
 def test_half_a_body_does_not_hold_up_the_end(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to stop, the service waits a little for what has begun to come, not as long as it can."""
-    monkeypatch.setattr("offerlog_infrastructure.http.server.connections._PARTING_SECONDS", 0.5)
+    monkeypatch.setattr("offerlog_infrastructure.http.server.connections._STOPPING_SECONDS", 0.5)
     with served(dsn) as site:
         host, port = site.url.removeprefix("http://").split(":")
         head = f"POST /v1/signals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key()}\r\n"

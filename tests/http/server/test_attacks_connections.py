@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from offerlog_infrastructure.http.server import connections
-from offerlog_infrastructure.http.server.admission import RESERVED_FILES, max_connections
+from offerlog_infrastructure.http.server.admission import RESERVED_FILES, limit_connections
 from support.http_site import Site, served
 from support.loop_latency import TOLERABLE, watched
 from support.raw_http import answer_of, connected, rest_of, seconds_until_closed, with_settings
@@ -163,9 +163,9 @@ def test_a_body_must_come_at_some_speed(dsn: str, monkeypatch: pytest.MonkeyPatc
 def test_the_cap_leaves_files_for_the_store() -> None:
     """Whatever is asked for; the default is what the limit of open files leaves."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert max_connections(50) == min(50, soft - RESERVED_FILES)
-    assert max_connections(10**6) == min(soft - RESERVED_FILES, 10**6)
-    assert max_connections(None) <= soft - RESERVED_FILES
+    assert limit_connections(50) == min(50, soft - RESERVED_FILES)
+    assert limit_connections(10**6) == min(soft - RESERVED_FILES, 10**6)
+    assert limit_connections(None) <= soft - RESERVED_FILES
 
 
 def refused(site: Site, count: int, source: Callable[[int], str]) -> tuple[list[socket.socket], int]:

@@ -151,7 +151,7 @@ def test_a_forked_child_waits_for_nothing_of_its_parent() -> None:
     with announced("the parent"):
         child = os.fork()
         if child == 0:
-            os._exit(0 if not waiting._waits and waiting._speaker is None else 1)
+            os._exit(0 if not waiting._waits and waiting._watcher is None else 1)
         _, status = os.waitpid(child, 0)
     assert status == 0
 

@@ -33,7 +33,7 @@ MAX_FORM_BYTES: Final = 4 << 10
 _MAX_FORM_FIELDS: Final = 16
 
 FREE_LINES: Final = 1_000
-"""Lines of a packed body, blank ones too, that are accepted whatever the ratio of packing."""
+"""Lines of a packed body, blank ones too, to which the limit of packing does not apply."""
 
 _SENT_BYTES_PER_LINE: Final = 4
 """Packed bytes that each further line must have taken; a signal takes twenty or more."""

@@ -1,1 +1,1 @@
-"""The server below the application: its port, connections and their limits."""
+"""The server below the application: its ports, its connections and their limits."""

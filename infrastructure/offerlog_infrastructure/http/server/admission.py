@@ -1,4 +1,4 @@
-"""Caps on connections: on all of them, below the limit of open files, and on those of one peer."""
+"""Limits on connections: on all of them, below the limit of open files, and on those of one peer."""
 
 import resource
 from collections import Counter
@@ -7,17 +7,17 @@ from typing import Final
 from offerlog_infrastructure.http.peers import TrustedProxies, peer_of_address
 
 RESERVED_FILES: Final = 100
-"""Open files that are kept for the store, the log and the files that are served."""
+"""Open files that are kept free for the store, the log and static files."""
 
 _MAX_CONNECTIONS: Final = 10_000
 _FEWEST: Final = 16
 
 
-def max_connections(wanted: int | None) -> int:
-    """Most connections at once: the number wanted, as far as the limit of open files allows it.
+def limit_connections(wanted: int | None) -> int:
+    """Return the most connections at once: the number wanted, within the limit of open files.
 
     Args:
-        wanted: The operator's number; None for as many as the limit of open files leaves, 10,000 at most.
+        wanted: The operator's number; None for as many as the limit of open files allows, at most 10,000.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     possible = _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(soft - RESERVED_FILES, _FEWEST)
@@ -29,7 +29,7 @@ class Admission:
 
     Args:
         most: Most connections at once.
-        per_peer: Most connections of one peer; a trusted proxy may take up all, as it speaks for many.
+        per_peer: Most connections of one peer. A trusted proxy may have all, because it serves many callers.
         proxies: The trusted proxies.
     """
 
@@ -40,19 +40,19 @@ class Admission:
         self._open: Counter[str] = Counter()
 
     def enter(self, host: str | None) -> bool:
-        """Count a new connection; false if its peer has as many as it may have."""
+        """Count a new connection; return False if its peer has too many."""
         if host is None:  # a socket without addresses
             return True
         peer = peer_of_address(host)
         self._open[peer] += 1
         return self._open[peer] <= self._per_peer or host in self._proxies
 
-    def number(self, peer: str) -> int:
-        """Number of connections of a peer."""
+    def count_of(self, peer: str) -> int:
+        """Return the number of connections of a peer."""
         return self._open[peer]
 
     def leave(self, host: str | None) -> None:
-        """Forget a connection that was counted."""
+        """Count a connection out."""
         if host is None:
             return
         peer = peer_of_address(host)

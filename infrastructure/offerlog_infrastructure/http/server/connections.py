@@ -1,15 +1,15 @@
-"""Connections whose cost is bounded: in bytes, in time, in number.
+"""Connections with bounded cost: in bytes, in time, in number.
 
-The server's own connection takes headers and trailers of any size, parses at once whatever has come, and
-waits for ever in several states. Here a connection is always in one of these states, and each of them ends:
+The server's own connection accepts headers and trailers of any size, parses all received bytes at once, and
+waits without end in several states. Here a connection is always in one of these states, and each state ends:
 
 | state | ends |
 |---|---|
-| first line and headers are coming | after `_REQUEST_SECONDS`, or `MOST_HEADER_BYTES` |
-| a body is coming | after `_SILENCE_SECONDS` without a byte; below `_BYTES_A_SECOND` on the whole |
-| the answer is sent, the body still comes | after `_DRAIN_SECONDS` |
-| the client does not take the answer | after `_WRITE_SECONDS` without progress |
-| idle between two requests | after the keep-alive time, whatever stray bytes come |
+| first line and headers arrive | after `_REQUEST_SECONDS`, or `MOST_HEADER_BYTES` |
+| a body arrives | after `_SILENCE_SECONDS` without a byte; below `_BYTES_PER_SECOND` on average |
+| the answer is sent, the body still arrives | after `_DRAIN_SECONDS` |
+| the client does not read the answer | after `_WRITE_SECONDS` without progress |
+| idle between two requests | after the keep-alive time, even if stray bytes arrive |
 """
 
 import asyncio
@@ -25,44 +25,46 @@ from offerlog_infrastructure.http.server.admission import Admission
 from offerlog_infrastructure.http.server.closing_answers import closing_answer
 from offerlog_infrastructure.http.server.eviction import Evictor
 from offerlog_infrastructure.http.server.old_clients import without_chunks
-from offerlog_infrastructure.http.server.socket_state import WriteProgress, unread_bytes
+from offerlog_infrastructure.http.server.socket_state import WriteProgress, count_unread_bytes
 
 MOST_HEADER_BYTES: Final = 64 << 10
-"""First line and headers; also trailers, and whatever else stands around the bytes of a chunked body."""
+"""Most bytes of first line and headers; also of trailers and all other framing of a chunked body."""
 
 MOST_URL_BYTES: Final = 60 << 10
-"""The URL of a request, as it is sent. The server cannot take one apart from 64 KiB on."""
+"""Most bytes of a request's URL, as it is sent. The server cannot parse a URL of 64 KiB or more."""
 
 _REQUEST_SECONDS: Final = 20.0
-"""How long a request's first line and headers may take to come."""
+"""Most seconds until a request's first line and headers have arrived."""
 
 _SILENCE_SECONDS: Final = 60.0
-"""How long nothing may come of a body that is waited for."""
+"""Most seconds without a byte of a body that the service reads."""
 
-_BYTES_A_SECOND: Final = 4 << 10
-"""How fast a body must come on the whole, once it has taken `_SILENCE_SECONDS`."""
+_BYTES_PER_SECOND: Final = 4 << 10
+"""Least average speed of a body, once it has taken `_SILENCE_SECONDS`."""
 
 _DRAIN_SECONDS: Final = 10.0
-"""How long the rest of a body may come that was answered before its end."""
+"""Most seconds for the rest of a body that was answered before its end."""
 
 _WRITE_SECONDS: Final = 60.0
-"""How long a client may take nothing of what is sent to it."""
+"""Most seconds in which a client reads nothing of its answer."""
 
-_PARTING_SECONDS: Final = 3.0
-"""How long nothing may come of a body, once the service is told to stop."""
+_STOPPING_SECONDS: Final = 3.0
+"""Most seconds without a byte of a body, once the service stops."""
 
-_LOOK_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 1.0
+"""Seconds between two checks of all connections."""
+
 _SLICE: Final = 8 << 10
-"""Bytes that are parsed at once: what they make, such as pipelined requests, is bounded in between."""
+"""Bytes that are parsed at once. Their products, such as pipelined requests, are bounded between slices."""
 
 _MOST_HELD_BYTES: Final = 1 << 20
-"""Bytes behind a request that is being answered; reading stops long before."""
+"""Most bytes that are held behind a request under way; reading stops long before."""
 
 _SLOW_SECONDS: Final = 5.0
-"""Seconds without body sent or answer taken, after which a client may have to make room."""
+"""Seconds without progress of body or answer, after which a connection may be evicted."""
 
 _HEADERS_SAFE_SECONDS: Final = 1.0
-"""Seconds that a request's headers may take to come before their connection may have to make room."""
+"""Seconds for a request's headers, after which their connection may be evicted."""
 
 _TOO_LARGE: Final = closing_answer(
     ProblemError(431, "headers-too-large", "at most 64 KiB around a request's body")
@@ -75,12 +77,12 @@ _FULL: Final = closing_answer(
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection of the server, bounded as the module says.
+    """A connection of the server, with the bounds that the module describes.
 
     Attributes:
         admission: Counts all connections of the server; set for each server.
-        evictor: Chooses which connection ends when there are as many as there may be; set for each server.
-        peer: Whose connection it is; empty for a socket without addresses.
+        evictor: Chooses the connection to close when the limit is reached; set for each server.
+        peer: Address of the client; empty for a socket without addresses.
     """
 
     admission: ClassVar[Admission] = Admission(1_000, 1_000, TrustedProxies(""))
@@ -101,27 +103,31 @@ class BoundedConnection(HttpToolsProtocol):
         self._held = bytearray()
         self._cycles: deque[RequestResponseCycle] = deque()
         self._stopping = False
-        self._began = self._heard = self._answered = self._looked = now
+        self._began = self._received = self._answered = self._checked = now
         self._waited = 0.0
         self._progress = WriteProgress(now)
         self._is_evicted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its class
-        """Let the connection in, or answer 503 and close it."""
+        """Accept the connection, or answer 503 and close it."""
         super().connection_made(transport)
         admission = self.admission
         self.peer = peer_of_address(self.client[0]) if self.client else ""
-        let_in = admission.enter(self.client[0] if self.client else None)
-        if let_in and len(self.connections) > admission.most:
-            others = cast("Collection[BoundedConnection]", self.connections)  # of one server, so of one class
-            let_in = self.evictor.evict_one(self, admission.number(self.peer), others, self.loop.time())
-        if not let_in:
+        is_accepted = admission.enter(self.client[0] if self.client else None)
+        if is_accepted and len(self.connections) > admission.most:
+            others = cast(
+                "Collection[BoundedConnection]", self.connections
+            )  # all of one server, and so of this class
+            is_accepted = self.evictor.evict_one(
+                self, admission.count_of(self.peer), others, self.loop.time()
+            )
+        if not is_accepted:
             transport.write(_FULL)
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        for cycle in self._cycles:  # its class tells the newest one alone that nobody is there any more
+        for cycle in self._cycles:  # the base class marks the newest one only
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
@@ -131,8 +137,8 @@ class BoundedConnection(HttpToolsProtocol):
         self.admission.leave(self.client[0] if self.client else None)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as far as the requests before it allow."""
-        self._heard = self.loop.time()
+        """Parse received bytes, as far as the requests before them allow."""
+        self._received = self.loop.time()
         if self._held or self.pipeline:
             self._hold(data)
         else:
@@ -150,18 +156,18 @@ class BoundedConnection(HttpToolsProtocol):
         self._began = self.loop.time()
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the URL; of one that is too long, keep the beginning."""
+        """Keep a piece of the URL; of a URL that is too long, only the beginning."""
         self._url_bytes += len(url)
         super().on_url(url[: max(0, MOST_URL_BYTES - len(self.url))])
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not a request, and close the connection; the parser calls this."""
+        """Answer bytes that are not a request, and close the connection; the parser calls this."""
         del msg
         self.transport.write(_NOT_HTTP)
         self.transport.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; drop a trailer, which nobody reads."""
+        """Keep a header; drop a trailer."""
         if self._in_headers:
             super().on_header(name, value)
 
@@ -169,91 +175,92 @@ class BoundedConnection(HttpToolsProtocol):
         """Hand the request to the application."""
         self._in_headers, self._in_body = False, True
         self._bytes_without_body = 0
-        served = self.app
+        application = self.app
         if self.parser.get_http_version() == "1.0":
-            self.app = without_chunks(served)
+            self.app = without_chunks(application)
         if self._url_bytes > MOST_URL_BYTES:
             self.app = answer(_LONG_URL)
         try:
             super().on_headers_complete()
         finally:
-            self.app = served
+            self.app = application
         self._cycles.append(self.cycle)
-        if self.parser.should_upgrade():  # the parser takes nothing more behind a request to upgrade
+        if self.parser.should_upgrade():  # the parser ignores bytes behind a request to upgrade
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of a body."""
+        """Count and keep a piece of a body."""
         self._body_bytes += len(body)
         self._bytes_without_body = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request: its body has come."""
+        """Note the end of a body."""
         self._in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on with what the client has sent behind the request."""
+        """Continue with the bytes that the client has sent behind the request."""
         super().on_response_complete()
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()
-        self._answered = self._began = self.loop.time()  # what has begun behind it has waited until now
+        self._answered = self._began = self.loop.time()  # a request behind it has waited until now
         if self.pipeline:
-            self.flow.pause_reading()  # it has been resumed, whatever waits
+            self.flow.pause_reading()  # the base class has resumed it
         elif self._held:
             self.loop.call_soon(self._parse_held)
 
     def resume_writing(self) -> None:
-        """Note that the client takes what is sent to it."""
+        """Note that the client reads its answer."""
         super().resume_writing()
         self._progress.at = self.loop.time()
 
     def shutdown(self) -> None:
-        """End with the request that is being answered, as the service is told to stop."""
+        """Close after the request under way, because the service stops."""
         super().shutdown()
         self._stopping = True
 
-    def end_if_late(self) -> None:
+    def close_if_late(self) -> None:
         """Close the connection if its state has lasted too long."""
         now = self.loop.time()
-        passed, self._looked = now - self._looked, now
+        passed, self._checked = now - self._checked, now
         if self._is_stuck(now):
             self.transport.abort()
         elif not self.transport.is_closing() and self._is_late(now, passed):
             self.transport.close()
 
     def idle_since(self) -> float | None:
-        """Time since when no caller has been waiting for it, by the monotonic clock; None while one is.
+        """Return the monotonic time since which no caller waits for the connection; None while one waits.
 
-        An answer is waited for until its last byte has left: the server calls it complete as soon as it is
-        buffered. A client that does not go on counts as idle: with its headers, with a body that comes too
-        slowly, with the rest of a body that is answered already, and with an answer that it does not take.
+        A caller waits until the last byte of its answer has left; the server calls an answer complete as soon
+        as it is buffered. A client that has stalled does not count as waiting: in its headers, in a body that
+        is too slow, in the rest of a body that is answered already, or in an answer that it does not read.
         """
         if self._is_evicted:
             return None
         now = self.loop.time()
-        written = self._progress.note(self.transport, now)
-        if self.transport.get_write_buffer_size():  # closing or not: it is closed when all is sent
-            return written if now - written > _SLOW_SECONDS else None
+        progress_at = self._progress.note(self.transport, now)
+        if self.transport.get_write_buffer_size():  # a closing one too: it closes when all is sent
+            return progress_at if now - progress_at > _SLOW_SECONDS else None
         if self.transport.is_closing():
             return None
         if not self._is_answering():
-            waits = (self._held or self.pipeline) and not self._in_body
-            begins = self._in_headers and self._requests and now - self._began <= _HEADERS_SAFE_SECONDS
-            return None if waits or begins else max(self._began, self._answered)
-        coming = self._in_body and not self.flow.read_paused
-        is_slow = coming and self._body_bytes < _BYTES_A_SECOND * (now - self._began - _SLOW_SECONDS)
+            is_waiting = (self._held or self.pipeline) and not self._in_body
+            is_starting = self._in_headers and self._requests and now - self._began <= _HEADERS_SAFE_SECONDS
+            return None if is_waiting or is_starting else max(self._began, self._answered)
+        is_reading = self._in_body and not self.flow.read_paused
+        is_slow = is_reading and self._body_bytes < _BYTES_PER_SECOND * (now - self._began - _SLOW_SECONDS)
         return self._began if is_slow else None
 
     def evict(self) -> bool:
-        """End in favour of a new connection; false if a request has just come that is not read yet.
+        """Close for a new connection; return False if a request has just arrived that is not read yet.
 
-        Unsent bytes are dropped: their client has taken none for `_SLOW_SECONDS`, and would hold the place.
+        Unsent bytes are dropped: their client has read none for `_SLOW_SECONDS`, and would keep the
+        connection open.
         """
         if self.transport.get_write_buffer_size():
             self.transport.abort()
-        elif not self._in_body and not self.flow.read_paused and unread_bytes(self.transport):
+        elif not self._in_body and not self.flow.read_paused and count_unread_bytes(self.transport):
             return False
         else:
             self.transport.close()
@@ -266,14 +273,14 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _is_late(self, now: float, passed: float) -> bool:
         if self.flow.read_paused or self._held:
-            return False  # it is the service that takes its time
+            return False  # the service is the slow one
         if self._in_headers:
             return now - self._began > _REQUEST_SECONDS and not self._is_answering()
         if self._in_body and not self.cycle.response_complete:
             self._waited += passed
-            silence = _PARTING_SECONDS if self._stopping else _SILENCE_SECONDS
-            longest = _SILENCE_SECONDS + self._body_bytes / _BYTES_A_SECOND
-            return now - self._heard > silence or self._waited > longest
+            silence = _STOPPING_SECONDS if self._stopping else _SILENCE_SECONDS
+            longest = _SILENCE_SECONDS + self._body_bytes / _BYTES_PER_SECOND
+            return now - self._received > silence or self._waited > longest
         if self._in_body:
             return now - self._answered > _DRAIN_SECONDS
         return not self._is_answering() and now - self._answered > self.timeout_keep_alive
@@ -324,10 +331,10 @@ class BoundedConnection(HttpToolsProtocol):
             self.flow.resume_reading()
 
 
-async def end_late(connections: Iterable[Any]) -> None:
-    """Close connections of a server that are late, until cancelled."""
+async def close_late(connections: Iterable[Any]) -> None:
+    """Close connections of a server that are late, until this task is cancelled."""
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_CHECK_SECONDS)
         for one in list(connections):
             if isinstance(one, BoundedConnection):
-                one.end_if_late()
+                one.close_if_late()

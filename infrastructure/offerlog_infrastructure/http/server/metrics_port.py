@@ -1,7 +1,7 @@
-"""A port of their own for `/metrics` and `/healthz`, which need no key.
+"""A separate port for `/metrics` and `/healthz`, which need no key.
 
-Both are answered by the service's application. On its main port `/metrics` is then unknown, so a firewall
-or the port mapping of a container can keep the figures to those who watch the service.
+The application of the service answers both. On the main port, `/metrics` is then unknown. So a firewall or
+the port mapping of a container can limit the metrics to those who watch the service.
 """
 
 import asyncio
@@ -20,14 +20,16 @@ from offerlog_infrastructure.http.problems import ProblemError, answer
 from offerlog_infrastructure.http.state import install_state, state_of, state_of_app
 
 PATHS: Final = ("/metrics", "/healthz")
-"""The only paths of that port."""
+"""The only paths of the port."""
+
 GRACE_SECONDS: Final = 2
-"""How long an answer under way may take at the end."""
+"""Most seconds that an answer under way may take at the end."""
+
 _MARK: Final = "offerlog.metrics_port"
 
 
 class MetricsPort:
-    """The application of that port: hands the two paths on, and answers 404 to all others."""
+    """The application of the port: it passes the two paths on, and answers 404 to all others."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,7 +44,7 @@ class MetricsPort:
 
 
 def is_hidden(request: Request) -> bool:
-    """Whether `/metrics` has another port than the one that this request came to."""
+    """Return whether `/metrics` has a port of its own and this request came to the main port."""
     return state_of(request).has_metrics_port and _MARK not in request.scope
 
 
@@ -51,15 +53,15 @@ async def serving(
     app: FastAPI,
     listening: socket.socket,
     connections: type[asyncio.Protocol],
-    look_after: Callable[[AbstractSet[Any]], Coroutine[Any, Any, None]],
+    watch: Callable[[AbstractSet[Any]], Coroutine[Any, Any, None]],
 ) -> AsyncIterator[None]:
-    """Serve that port while the block runs.
+    """Serve the port while the block runs.
 
     Args:
-        app: The service's application.
-        listening: Where; closed at the end.
-        connections: The protocol of its connections, with their limits.
-        look_after: Ends those that take too long; runs until it is cancelled.
+        app: The application of the service.
+        listening: The listening socket; it is closed at the end.
+        connections: The protocol of the connections, with their limits.
+        watch: Closes connections that take too long; it runs until it is cancelled.
     """
     install_state(app, replace(state_of_app(app), has_metrics_port=True))
     config = uvicorn.Config(
@@ -74,12 +76,12 @@ async def serving(
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - the server tells it by an attribute
+    while not server.started and not serving.done():  # noqa: ASYNC110 - the server only sets an attribute
         await asyncio.sleep(0.01)
-    looking_after = asyncio.create_task(look_after(server.server_state.connections))
+    watching = asyncio.create_task(watch(server.server_state.connections))
     try:
         yield
     finally:
-        looking_after.cancel()
+        watching.cancel()
         server.should_exit = True
         await serving

@@ -1,4 +1,4 @@
-"""Answers for HTTP/1.0 clients, which do not know chunks (RFC 9112, section 6.1)."""
+"""Answers to HTTP/1.0 clients, which do not know chunks (RFC 9112, section 6.1)."""
 
 import sys
 
@@ -7,28 +7,28 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 def without_chunks(app: ASGIApp) -> ASGIApp:
-    """The application, but an answer of unknown length is sent as it is and ends with the connection.
+    """Wrap the application: an answer of unknown length is sent without chunks and ends with the connection.
 
-    The server would send it in chunks whatever the client speaks. It sends plain bytes where it takes the
-    length for known; so it is given the longest one at first, and the true one with the last piece.
+    The server sends chunks whatever version the client speaks, unless it takes the length for known. So this
+    wrapper sets the greatest length at first, and the true length with the last piece.
     """
 
-    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         cycle = getattr(send, "__self__", None)
-        of_unknown_length = False
+        is_length_unknown = False
 
-        async def plain(message: Message) -> None:
-            nonlocal of_unknown_length
+        async def send_plain(message: Message) -> None:
+            nonlocal is_length_unknown
             if isinstance(cycle, RequestResponseCycle):
                 if message["type"] == "http.response.start":
                     names = {name.lower() for name, _ in message.get("headers", ())}
-                    of_unknown_length = b"content-length" not in names
-                    if of_unknown_length:
+                    is_length_unknown = b"content-length" not in names
+                    if is_length_unknown:
                         cycle.chunked_encoding, cycle.expected_content_length = False, sys.maxsize
-                elif of_unknown_length and not message.get("more_body", False):
+                elif is_length_unknown and not message.get("more_body", False):
                     cycle.expected_content_length = len(message.get("body", b""))
             await send(message)
 
-        await app(scope, receive, plain)
+        await app(scope, receive, send_plain)
 
-    return served
+    return serve

@@ -1,4 +1,4 @@
-"""Running the service: its port, its end."""
+"""The server of the service: its ports, its start and its end."""
 
 import asyncio
 import errno
@@ -17,26 +17,28 @@ from fastapi import FastAPI
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.http.peers import TrustedProxies
 from offerlog_infrastructure.http.server import metrics_port
-from offerlog_infrastructure.http.server.admission import Admission, max_connections
-from offerlog_infrastructure.http.server.connections import BoundedConnection, end_late
+from offerlog_infrastructure.http.server.admission import Admission, limit_connections
+from offerlog_infrastructure.http.server.connections import BoundedConnection, close_late
 from offerlog_infrastructure.http.server.eviction import Evictor
 from offerlog_infrastructure.http.state import state_of_app
 from offerlog_infrastructure.settings import Settings
 
 _PORTS_TRIED: Final = 50
 _GRACE_SECONDS: Final = 20
+"""Most seconds that requests under way may take at the end."""
+
 _METRICS_CONNECTIONS: Final = 32
-"""Most connections to the port for metrics; they come out of the files that are kept for the store."""
+"""Most connections to the port for metrics. They use the open files that are kept free."""
 
 _UNSENT_BYTES: Final = 128 << 10
-"""What the kernel may keep of an answer that a client does not take (Linux)."""
+"""Bytes of an unread answer that the kernel may keep for each connection (Linux)."""
 
 
 class PortTakenError(OfferlogError, OSError):
-    """Another program listens on a port that was asked for.
+    """Another program listens on the port.
 
     Attributes:
-        port: That port.
+        port: The port.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -47,37 +49,37 @@ class PortTakenError(OfferlogError, OSError):
 
 
 def listen(host: str, port: int, *, exact: bool = False) -> socket.socket:
-    """Open a listening socket on this port, or on the next free one.
+    """Open a listening socket on this port, or on the next free port.
 
     Args:
         host: An address of this machine, or a name of one.
         port: The port, 0 for any.
-        exact: Whether no other port will do.
+        exact: No other port may be used.
 
     Raises:
-        PortTakenError: The port is taken, and no other one will do.
-        OSError: None of the next fifty is free, or the host is not this machine's.
+        PortTakenError: The port is taken, and no other may be used.
+        OSError: None of fifty ports is free, or the host is not an address of this machine.
     """
     if not host:
         raise OSError("an address to listen on is needed, such as 127.0.0.1; none would be all of them")
     last: OSError | None = None
     for candidate in range(port, min(port + _PORTS_TRIED, 65536)) if port else (0,):
-        made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         try:
-            made.bind((host, candidate))
-            made.listen(2048)
+            listening.bind((host, candidate))
+            listening.listen(2048)
         except OSError as error:
-            made.close()
+            listening.close()
             if error.errno != errno.EADDRINUSE:
                 raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from None
             if exact:
                 raise PortTakenError(host, candidate) from None
             last = error
         else:
-            return made
+            return listening
     raise OSError(f"no port from {port} to {candidate} on {host} is free: {last}")
 
 
@@ -88,22 +90,22 @@ def run(
     stop_when: threading.Event | None = None,
     metrics: socket.socket | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight is answered first.
+    """Serve until SIGTERM or SIGINT; requests under way are answered first.
 
     Args:
-        app: What to serve.
-        listening: Where; closed at the end.
-        started: Called once it answers.
-        stop_when: Ends it too, where signals cannot: outside the main thread.
-        metrics: Where to serve `/metrics` instead; closed at the end.
+        app: The application.
+        listening: The listening socket; it is closed at the end.
+        started: Called once the server answers.
+        stop_when: Another way to stop, for a server outside the main thread, where signals cannot.
+        metrics: A listening socket of its own for `/metrics`; it is closed at the end.
     """
     state = state_of_app(app)
     settings = state.settings
-    most = max_connections(settings.max_connections)
+    most = limit_connections(settings.max_connections)
     state.live_reports.most = min(state.live_reports.most, most // 2)
     config = uvicorn.Config(
         app,
-        http=_connections(settings, most),
+        http=_connection_class(settings, most),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=settings.keep_alive,
         ws="none",
@@ -113,16 +115,16 @@ def run(
         server_header=False,
         lifespan="off",
     )
-    with _short_collections(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _freeze_objects(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve_all(app, uvicorn.Server(config), listening, started, stop_when, metrics))
 
 
 @contextmanager
-def _short_collections() -> Iterator[None]:
-    """Keep what the process has made so far out of garbage collections while the block runs.
+def _freeze_objects() -> Iterator[None]:
+    """Exclude all present objects from garbage collections while the block runs.
 
-    A full collection stops every thread, and would look through all modules and models each time: some
-    hundred milliseconds, for objects that never go.
+    A full collection stops every thread. It would search all modules and models each time, which takes some
+    hundred milliseconds and frees nothing.
     """
     gc.collect()
     gc.freeze()
@@ -144,21 +146,21 @@ async def _serve_all(
         await _serve(app, server, listening, started, stop_when)
         return
     async with metrics_port.serving(
-        app, metrics, _connections(state_of_app(app).settings, _METRICS_CONNECTIONS), end_late
+        app, metrics, _connection_class(state_of_app(app).settings, _METRICS_CONNECTIONS), close_late
     ):
         await _serve(app, server, listening, started, stop_when)
 
 
-def _connections(settings: Settings, most: int) -> type[BoundedConnection]:
-    """The class of one server's connections, which count each other."""
+def _connection_class(settings: Settings, most: int) -> type[BoundedConnection]:
+    """Build the class of one server's connections, which share one count."""
 
-    class Served(BoundedConnection):
+    class ServerConnection(BoundedConnection):
         admission = Admission(
             most, settings.max_connections_per_peer, TrustedProxies(settings.trusted_proxies)
         )
         evictor = Evictor()
 
-    return Served
+    return ServerConnection
 
 
 async def _serve(
@@ -171,22 +173,22 @@ async def _serve(
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        state_of_app(app).stopping.set()  # streams end, readiness says no
+        state_of_app(app).stopping.set()  # streams end, and `/readyz` answers 503
         server.should_exit = True
 
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # ours end the streams as well
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # our handlers end the streams too
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - the server tells it by an attribute
+    while not server.started and not serving.done():  # noqa: ASYNC110 - the server only sets an attribute
         await asyncio.sleep(0.01)
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(ValueError, RuntimeError, NotImplementedError):  # outside the main thread
             loop.add_signal_handler(number, stop)
     started()
-    looking_after = asyncio.create_task(end_late(server.server_state.connections))
+    watching = asyncio.create_task(close_late(server.server_state.connections))
     if stop_when is not None:
         await asyncio.to_thread(stop_when.wait)
         stop()
     try:
         await serving
     finally:
-        looking_after.cancel()
+        watching.cancel()

@@ -1,8 +1,8 @@
-"""State of a connection that the event loop does not know: bytes acknowledged, and bytes not read yet.
+"""State of a socket that the event loop does not know: bytes acknowledged, and bytes not read yet.
 
 A client that reads slowly empties the buffer of the kernel for many seconds before the buffer of the event
-loop shrinks. The acknowledged bytes show that it reads. They are known on Linux; elsewhere the buffer has
-to do.
+loop shrinks. The acknowledged bytes show that it reads. Linux tells them; on other systems only the buffer
+shows it.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ _ACKNOWLEDGED_AT: Final = 120
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
 
 _LEAST_PROGRESS: Final = 16 << 10
-"""Acknowledged bytes that count as progress: a client that takes a byte now and then makes none."""
+"""Acknowledged bytes that count as progress; single bytes now and then do not."""
 
 
 class WriteProgress:
-    """Time of the last progress of a client in taking what is written to it.
+    """Time of the last progress of a client in reading its answer.
 
     Attributes:
         at: By the monotonic clock, in seconds, as of the last `note`.
@@ -35,9 +35,9 @@ class WriteProgress:
         self._acknowledged = 0
 
     def note(self, transport: asyncio.Transport, now: float) -> float:
-        """Compare with the last call; return the time of the last progress."""
+        """Compare with the previous call, and return the time of the last progress."""
         unwritten = transport.get_write_buffer_size()
-        acknowledged = acknowledged_bytes(transport) if unwritten else 0
+        acknowledged = count_acknowledged_bytes(transport) if unwritten else 0
         took = acknowledged - self._acknowledged >= _LEAST_PROGRESS
         if took or unwritten == 0 or unwritten < self._unwritten or self._unwritten == 0:
             self.at = now
@@ -46,8 +46,8 @@ class WriteProgress:
         return self.at
 
 
-def acknowledged_bytes(transport: asyncio.Transport) -> int:
-    """Count of bytes that the other side has acknowledged; 0 where the system does not say."""
+def count_acknowledged_bytes(transport: asyncio.Transport) -> int:
+    """Return the number of bytes that the client has acknowledged; 0 if the system does not tell it."""
     if _TCP_INFO is None:
         return 0
     try:
@@ -59,8 +59,8 @@ def acknowledged_bytes(transport: asyncio.Transport) -> int:
     return int(struct.unpack_from("=Q", info, _ACKNOWLEDGED_AT)[0])
 
 
-def unread_bytes(transport: asyncio.Transport) -> int:
-    """Count of bytes that have come and that the event loop has not read yet; 0 for a closed socket."""
+def count_unread_bytes(transport: asyncio.Transport) -> int:
+    """Return the number of received bytes that the event loop has not read yet; 0 for a closed socket."""
     try:
         number = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4))
     except (OSError, ValueError, AttributeError):

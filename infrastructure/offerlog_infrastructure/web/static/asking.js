@@ -1,9 +1,9 @@
 /** Requests to the API, and their answers on the page. Text is always set as text, never as markup. */
 
-/** Where the log-in page finds out why it is shown. */
+/** Key of sessionStorage that tells the log-in page that a session has ended. */
 export const ENDED = "offerlog/session-ended";
 
-/** A request that the service did not answer with what was asked; `field` is the parameter at fault, if it names one. */
+/** Error of a request to the service; `field` is the parameter at fault, if the service names one. */
 class AnswerError extends Error {
   constructor(problem, status) {
     super(problem.field ? `${problem.field}: ${problem.cause}` : (problem.detail ?? `the service answers ${status}`));
@@ -11,7 +11,7 @@ class AnswerError extends Error {
   }
 }
 
-/** The answer of a GET as JSON. Parameters may be repeated, as a form's. Leads to the log-in if the session has ended. */
+/** Send a GET and return its answer from JSON. Parameters may be repeated. Without a session, show the log-in. */
 export async function ask(path, parameters = {}) {
   const query = new URLSearchParams(parameters);
   let answer;
@@ -22,16 +22,16 @@ export async function ask(path, parameters = {}) {
   }
   if (answer.status === 401) {
     sessionStorage.setItem(ENDED, "yes");
-    location.reload(); // to the log-in, and from there back
-    await new Promise(() => {}); // nothing more happens on a page that goes
+    location.reload(); // shows the log-in, which leads back to this page
+    await new Promise(() => {}); // the page is being left
   }
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new AnswerError(told, answer.status);
-  return told;
+  const content = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new AnswerError(content, answer.status);
+  return content;
 }
 
 /**
- * Text from outside, safe to show: characters that control the line, its direction or nothing visible are spelled out.
+ * Make text from outside safe to show: control, direction and invisible characters are spelled out.
  * The joiners of emoji and of Persian stay.
  */
 export const plain = (text) =>
@@ -40,43 +40,43 @@ export const plain = (text) =>
     return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, "0")}`;
   });
 
-/** The maps that have been counted, each with its id and label, in the order of the labels. */
+/** Return the maps that have been counted, with id and label, sorted by label. */
 export async function countedMaps() {
   const { action_maps: maps } = await ask("/v1/action-maps");
-  const told = maps.map(({ action_map_id: id, action_map_name: name }) => ({ id, label: name ?? id }));
-  return told.sort((one, other) => one.label.localeCompare(other.label));
+  const labelled = maps.map(({ action_map_id: id, action_map_name: name }) => ({ id, label: name ?? id }));
+  return labelled.sort((one, other) => one.label.localeCompare(other.label));
 }
 
-/** An element with text, which may be from outside, and properties. */
-export function made(name, text = "", properties = {}) {
+/** Create an element with properties, and with text that may be from outside. */
+export function create(name, text = "", properties = {}) {
   const element = Object.assign(document.createElement(name), properties);
   element.textContent = plain(text);
   return element;
 }
 
-/** A text that may be too long for a cell, in characters. */
+/** Characters of a text that always fit into a cell. */
 const LONG = 25;
 
-/** Fill a table: a header of names, and rows of cells; cells of the columns named in `texts` are text. */
+/** Fill a table with a header of names and rows of cells. `texts` holds the numbers of the columns that are text. */
 export function fill(table, names, rows, texts = new Set([0])) {
   const kind = (n) => (texts.has(n) ? "text" : "");
-  const head = made("thead");
-  const line = head.appendChild(made("tr"));
-  names.forEach((name, n) => line.append(made("th", name, { scope: "col", className: kind(n) })));
-  const body = made("tbody");
+  const head = create("thead");
+  const line = head.appendChild(create("tr"));
+  names.forEach((name, n) => line.append(create("th", name, { scope: "col", className: kind(n) })));
+  const body = create("tbody");
   for (const cells of rows) {
-    const row = body.appendChild(made("tr"));
+    const row = body.appendChild(create("tr"));
     cells.forEach((cell, n) => {
       const one = row.appendChild(
-        n ? made("td", cell, { className: kind(n) }) : made("th", cell, { scope: "row", className: "text" }),
+        n ? create("td", cell, { className: kind(n) }) : create("th", cell, { scope: "row", className: "text" }),
       );
-      if (`${cell}`.length > LONG) one.title = one.textContent; // the table shows its beginning only
+      if (`${cell}`.length > LONG) one.title = one.textContent; // the cell shows only the beginning
     });
   }
   table.replaceChildren(head, body);
 }
 
-/** As `fill`, so many rows at a time: `cells(row)` is asked for the rows of the page that is shown, and for no other. */
+/** A table that shows one page of rows at a time. `cells(row)` is called only for the rows of that page. */
 export class PagedTable {
   #table;
   #pager;
@@ -91,13 +91,13 @@ export class PagedTable {
       this.#page += by;
       this.#show();
     };
-    this.back = made("button", "Previous", { type: "button", onclick: step(-1) });
-    this.forth = made("button", "Next", { type: "button", onclick: step(1) });
-    this.where = made("span");
-    pager.append(this.back, this.where, this.forth);
+    this.previous = create("button", "Previous", { type: "button", onclick: step(-1) });
+    this.next = create("button", "Next", { type: "button", onclick: step(1) });
+    this.position = create("span");
+    pager.append(this.previous, this.position, this.next);
   }
 
-  /** Show these rows; the page that is shown stays unless `first`. */
+  /** Show these rows, on the same page as before; on the first page if `first`. */
   fill(names, rows, cells, texts, { first = false } = {}) {
     this.#rows = rows;
     this.#draw = (some) => fill(this.#table, names, some.map(cells), texts);
@@ -112,36 +112,36 @@ export class PagedTable {
     const end = Math.min(start + ROWS, count);
     this.#draw(this.#rows.slice(start, end));
     this.#pager.hidden = count <= ROWS;
-    this.where.textContent = `Rows ${number(start + 1)} to ${number(end)} of ${number(count)}`;
-    this.back.disabled = start === 0;
-    this.forth.disabled = end === count;
+    this.position.textContent = `Rows ${number(start + 1)} to ${number(end)} of ${number(count)}`;
+    this.previous.disabled = start === 0;
+    this.next.disabled = end === count;
   }
 }
 
-/** The rows of a table that are on the page at once. */
+/** Rows of a table on one page. */
 export const ROWS = 100;
 
 let latest = 0;
 
 /**
- * Run something that fills the page; while it runs, the page is busy, unless it is a quiet update.
+ * Run work that fills the page. The page is marked busy meanwhile, unless the update is quiet.
  *
- * What goes wrong is said on the page, beside the field at fault if there is one, and the old figures are dimmed. A later
- * run takes the place of an earlier one: `work` gets a function that says whether it still counts.
+ * An error is shown on the page, at the field at fault if there is one, and the old figures are dimmed. A later run
+ * replaces an earlier one: `work` gets a function that returns whether its run is still the latest.
  */
 export async function attempt(work, { quiet = false } = {}) {
   const main = document.querySelector("#main");
   const wrong = document.querySelector("#wrong");
-  const mine = (latest += 1);
-  const counts = () => mine === latest;
+  const run = (latest += 1);
+  const isLatest = () => run === latest;
   if (!quiet) main.setAttribute("aria-busy", "true");
   let failure = null;
   try {
-    await work(counts);
+    await work(isLatest);
   } catch (error) {
     failure = error;
   }
-  if (!counts()) return;
+  if (!isLatest()) return;
   main.removeAttribute("aria-busy");
   main.classList.toggle("stale", failure !== null);
   wrong.hidden = failure === null;

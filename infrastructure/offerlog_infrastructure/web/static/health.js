@@ -1,10 +1,10 @@
 import { ask, attempt, fill, number, plain } from "/static/asking.js";
 
-/** The newest refusals that are listed, and how many characters of a text are. */
+/** Most refusals that are listed, and most characters of each text. */
 const [MOST, MOST_TEXT] = [100, 500];
 const DAY = 86_400_000;
 
-async function projections() {
+async function showProjections() {
   const { projections: found } = await ask("/v1/projections");
   fill(
     document.querySelector("#projections"),
@@ -19,16 +19,16 @@ async function projections() {
   );
 }
 
-/** Whether signals and offers can be recorded now, and if not, the reason: as load balancers are told. */
-async function store() {
+/** Show whether signals and offers can be recorded now, and if not, why: as `/readyz` answers load balancers. */
+async function showStore() {
   const line = document.querySelector("#store");
   let text = "Ready: signals and offers are recorded.";
   let ready = true;
   try {
     const answer = await fetch("/readyz", { headers: { Accept: "application/json" } });
-    const told = await answer.json().catch(() => ({}));
-    if (told.waits_for) text = `Ready, but some writes wait: ${told.waits_for}`;
-    if (!answer.ok) [ready, text] = [false, `Not ready: ${told.detail ?? `the service answers ${answer.status}`}`];
+    const content = await answer.json().catch(() => ({}));
+    if (content.waits_for) text = `Ready, but some writes wait: ${content.waits_for}`;
+    if (!answer.ok) [ready, text] = [false, `Not ready: ${content.detail ?? `the service answers ${answer.status}`}`];
   } catch {
     [ready, text] = [false, "The service cannot be reached."];
   }
@@ -36,13 +36,13 @@ async function store() {
   if (line.textContent !== plain(text)) line.textContent = plain(text);
 }
 
-/** A text as the list shows it: the beginning of a long one, with the length that it had when it came. */
-function beginning(text, length = `${number(text.length)} characters`) {
+/** Shorten a long text for the list, and add its original length. */
+function shorten(text, length = `${number(text.length)} characters`) {
   return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} … (${length})` : text;
 }
 
-/** Exact counts by reason in the last 24 hours, and beside them the newest refusals. */
-async function refusals() {
+/** Show the exact counts by reason in the last 24 hours, and the newest refusals. */
+async function showRefusals() {
   const since = new Date(Date.now() - DAY).toISOString();
   const [{ refusals: count, reasons }, { items }] = await Promise.all([
     ask("/v1/refusals/counts", { since }),
@@ -66,8 +66,8 @@ async function refusals() {
     items.map((one) => [
       one.recorded_at,
       one.reason,
-      beginning([one.field, one.cause].filter(Boolean).join(": ")),
-      beginning(one.signal, `${number(one.signal_bytes)} bytes`),
+      shorten([one.field, one.cause].filter(Boolean).join(": ")),
+      shorten(one.signal, `${number(one.signal_bytes)} bytes`),
     ]),
     new Set([0, 1, 2, 3]),
   );
@@ -76,7 +76,7 @@ async function refusals() {
   }
 }
 
-const show = () => Promise.all([store(), projections(), refusals()]);
+const show = () => Promise.all([showStore(), showProjections(), showRefusals()]);
 
 attempt(show);
 setInterval(() => document.visibilityState === "visible" && attempt(show, { quiet: true }), 10_000);

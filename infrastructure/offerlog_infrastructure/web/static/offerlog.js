@@ -1,25 +1,25 @@
 /**
- * Reports from a visitor's browser what becomes of web chat offers (docs/browser.md).
+ * Reports the states of web chat offers from a visitor's browser (docs/browser.md).
  *
- * A report is in localStorage before `report` returns and stays there until the service has answered for it. It may
- * be sent more than once, from any tab: the service knows it again by its event id.
+ * A report is in localStorage before `report` returns, and stays there until the service has answered it. It may be
+ * sent more than once, from any tab: the service recognises it by its event id.
  */
 
 const STATES = new Set(
   "offered accepted rejected ignored errored timedout started abandoned engaged".split(" "),
 );
-/** States that only a visitor who sees the invitation can bring about. */
+/** States that only a visitor who sees the invitation can cause. */
 const ACTED = new Set("accepted rejected started abandoned engaged".split(" "));
-/** Browsers let a page have 64 KiB of keepalive requests and beacons under way, all together. */
+/** Most bytes of a request. Browsers allow a page 64 KiB of keepalive requests and beacons at the same time. */
 const MOST_BYTES = 48 * 1024;
-/** The service reads no larger beacon than this, and no more reports in one request. */
+/** Most bytes of a beacon, and most reports of a request, that the service accepts. */
 const [MOST_BEACON_BYTES, MOST_LINES] = [64 * 1024, 100];
-/** In characters: an error message, a name or a code, and the whole queue in localStorage. */
+/** Most characters of an error message, of a name or a code, and of the whole queue in localStorage. */
 const [MOST_ERROR_MESSAGE, MOST_NAME, MOST_STORED] = [4000, 256, 512 * 1024];
 /** Milliseconds in which a page says more, and in which one tab learns what another has taken off the queue. */
 const GATHERING = 50;
 /** All in milliseconds. */
-const [FIRST_DELAY, LONGEST_DELAY, LONGEST_WISH, ANSWER_TIME, DAY] = [1e3, 60e3, 3600e3, 30e3, 86400e3];
+const [FIRST_DELAY, LONGEST_DELAY, LONGEST_RETRY_AFTER, ANSWER_TIME, DAY] = [1e3, 60e3, 3600e3, 30e3, 86400e3];
 
 const warn = (message) => console.warn(`offerlog: ${message}`);
 
@@ -41,20 +41,20 @@ export class Offerlog {
   #next = 0;
   #failures = 0;
   #notBefore = 0;
-  #wished = 0;
+  #requestedAt = 0;
   #most = MOST_LINES;
 
   /**
    * @param {object} options
-   * @param {string|URL} [options.url] The service; where this module came from unless given.
-   * @param {string} options.key A key of the role `widget`.
-   * @param {string} options.customerId Who is on the site, 1 to 256 characters.
-   * @param {string} [options.customerIdType] What kind of id that is.
+   * @param {string|URL} [options.url] Address of the service; by default, the origin of this module.
+   * @param {string} options.key A key with the role `widget`.
+   * @param {string} options.customerId The visitor, 1 to 256 characters.
+   * @param {string} [options.customerIdType] Type of the visitor's id.
    * @param {string} options.sessionId The visit, a UUID.
-   * @param {number} [options.timeoutSeconds] How long an invitation stands, 1 to 86400; for ever unless given.
-   * @param {string} [options.queue] Separates what two organizations report from pages of one origin.
-   * @param {number} [options.maxQueued] How many reports are kept for sending; further ones are dropped.
-   * @param {number} [options.keepDays] How long they are kept.
+   * @param {number} [options.timeoutSeconds] Seconds until an unanswered invitation times out, 1 to 86400; by default, none.
+   * @param {string} [options.queue] Name of the queue; it separates the reports of two organizations on one origin.
+   * @param {number} [options.maxQueued] Most reports that are kept for sending; further ones are dropped.
+   * @param {number} [options.keepDays] Days after which a kept report is dropped.
    * @throws {TypeError} One of the required options is missing.
    */
   constructor({
@@ -88,21 +88,21 @@ export class Offerlog {
     this.#schedule();
   }
 
-  /** How many reports, of all tabs, the service has not answered for yet. */
+  /** Number of reports, of all tabs, that the service has not answered yet. */
   get queued() {
     return this.#queue.keys().length;
   }
 
   /**
-   * Report `offered` as soon as the invitation is seen, and `timedout` if nothing else became of it in time.
+   * Report `offered` as soon as the invitation is seen, and `timedout` if no other state is reported in time.
    *
-   * It is seen while the page is in the foreground (not in a background tab, not only prerendered) and, in a frame or
-   * with `element`, while that is inside the window. The time-out begins then. An invitation that is never seen is
+   * The invitation is seen while the page is in the foreground (not in a background tab, not only prerendered). In a
+   * frame, or with `element`, that must also be inside the window. The time-out begins then. An invitation that is never seen is
    * never reported.
    *
-   * @param {object} action As for `report`; a new action id is made unless it has one.
+   * @param {object} action As for `report`; without an action id it gets a new one.
    * @param {object} [options]
-   * @param {number|null} [options.timeoutSeconds] Instead of the one given on construction; null for no time-out.
+   * @param {number|null} [options.timeoutSeconds] In place of the constructor's; null for no time-out.
    * @param {Element} [options.element] The invitation on the page.
    * @returns {object} The action, for the reports that follow.
    */
@@ -125,7 +125,7 @@ export class Offerlog {
    *
    * @param {string} state As the vendor writes it, such as `accepted`.
    * @param {object} fields `actionId` and `actionMapId`; also `actionMapVersion`, `actionMapName`, `actionMediaType`,
-   *   `errorCode`, `errorMessage`, `timeoutSeconds`, and another `customerId`, `customerIdType` or `sessionId`.
+   *   `errorCode`, `errorMessage`, `timeoutSeconds`, and other values of `customerId`, `customerIdType` or `sessionId`.
    * @returns {object} The event that listeners get.
    * @throws {TypeError} The state is unknown, or a required field is missing.
    */
@@ -173,16 +173,16 @@ export class Offerlog {
     } else if (state === "ignored" || state === "timedout") {
       this.#unseen.delete(actionId);
       held.end();
-      this.#tell(event); // the page takes the invitation away, and nobody has seen it
+      this.#notify(event); // the page removes the invitation, which nobody has seen
     } else {
       this.#unseen.set(actionId, held);
       held.reports.push(queue);
-      held.acted ||= ACTED.has(state); // an observer may come to it later than a quick visitor
+      held.acted ||= ACTED.has(state); // a quick visitor may act before the observer reports
       this.#look();
     }
   }
 
-  /** Report what has been seen by now, and what is overdue: timers stand still in a frozen page. */
+  /** Report invitations that have been seen and those that are overdue, because timers stop in a frozen page. */
   #look() {
     for (const [actionId, held] of this.#unseen) {
       if (held.seen) {
@@ -201,20 +201,20 @@ export class Offerlog {
       clearTimeout(this.#invitations.get(actionId)?.timer);
       this.#invitations.delete(actionId);
     }
-    const told = {
+    const fields = {
       eventId: uuid(),
       createdDate: new Date().toISOString(),
       actionMapName: actionMapName == null ? undefined : short(actionMapName, MOST_NAME),
       timeoutSeconds,
     };
-    if (!this.#queue.add(told.eventId, JSON.stringify({ ...event, ...told }))) {
+    if (!this.#queue.add(fields.eventId, JSON.stringify({ ...event, ...fields }))) {
       warn(`too many reports wait to be sent; "${state}" of action ${actionId} is dropped`);
     }
     if (document.visibilityState === "hidden") {
       this.#beacon();
     }
     this.#schedule();
-    this.#tell(event);
+    this.#notify(event);
   }
 
   /** Call `callback(event)` for every report of a state, such as `on("webchat", "accepted", show)`. */
@@ -222,19 +222,19 @@ export class Offerlog {
     this.#listen(mediaType, state, callback, false);
   }
 
-  /** As `on`, for the first one only. */
+  /** As `on`, but only for the first report. */
   once(mediaType, state, callback) {
     this.#listen(mediaType, state, callback, true);
   }
 
-  /** Undo `on` and `once`; without a callback, of all callbacks of that state. */
+  /** Undo `on` and `once`; without a callback, for all callbacks of that state. */
   off(mediaType, state, callback) {
     const kept = this.#listeners.get(`${mediaType} ${state}`) ?? [];
     const others = callback ? kept.filter((one) => one.callback !== callback) : [];
     this.#listeners.set(`${mediaType} ${state}`, others);
   }
 
-  /** Stop sending and withdraw the time-outs; what is queued waits for the next page. */
+  /** Stop sending and cancel the time-outs; queued reports wait for the next page. */
   close() {
     this.#beacon();
     this.#stop();
@@ -253,7 +253,7 @@ export class Offerlog {
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), { callback, once }]);
   }
 
-  #tell(event) {
+  #notify(event) {
     const name = `${event.actionMediaType} ${event.actionState}`;
     const listeners = this.#listeners.get(name) ?? [];
     this.#listeners.set(
@@ -265,7 +265,7 @@ export class Offerlog {
         callback(event);
       } catch (error) {
         queueMicrotask(() => {
-          throw error; // a listener's mistake shows as the site's own, and stops no report
+          throw error; // an error of a listener is the site's own, and does not stop reports
         });
       }
     }
@@ -273,16 +273,16 @@ export class Offerlog {
 
   #schedule() {
     if (this.#busy || this.#stopped || document.prerendering) {
-      return; // a turn that ends looks again by itself
+      return; // the turn under way checks the queue at its end
     }
     clearTimeout(this.#next);
     this.#next = setTimeout(() => this.#turn(), Math.max(0, this.#notBefore - performance.now()));
   }
 
-  /** A reason to hope that the service can be reached again; what it asked for itself stands. */
+  /** Retry early, because the service may be reachable again; a wait that the service asked for stays. */
   #resume() {
     this.#beaconed.clear();
-    this.#notBefore = this.#wished;
+    this.#notBefore = this.#requestedAt;
     this.#schedule();
     this.#look();
   }
@@ -296,7 +296,7 @@ export class Offerlog {
       await this.#send();
     };
     try {
-      // The lock only spares the service repetitions: a tab that gets none in time sends without it.
+      // The lock only avoids repeats. A tab that does not get it in time sends without it.
       await navigator.locks.request(this.#lock, { signal: AbortSignal.timeout(2 * ANSWER_TIME) }, send);
     } catch {
       if (!begun) {
@@ -340,13 +340,13 @@ export class Offerlog {
 
   #settle(batch, outcomes) {
     if (outcomes.length !== batch.length) {
-      throw new Error("an answer that is not the service's"); // a hotel's log-in page, say
+      throw new Error("an answer that is not the service's"); // such as a hotel's log-in page
     }
     batch.forEach(([name, line], place) => {
       const { outcome, reason, field, cause } = outcomes[place];
       if (reason === "from_the_future") {
         const { createdDate, ...timeless } = JSON.parse(line);
-        this.#queue.put(name, JSON.stringify(timeless)); // this clock is wrong, so the service's has to do
+        this.#queue.put(name, JSON.stringify(timeless)); // this device's clock is wrong, so the service uses its own
         return;
       }
       this.#queue.remove(name);
@@ -354,7 +354,7 @@ export class Offerlog {
         warn(`refused: ${[reason, field, cause].filter(Boolean).join(", ")}: ${named(line)}`);
       }
     });
-    this.#failures = this.#notBefore = this.#wished = 0;
+    this.#failures = this.#notBefore = this.#requestedAt = 0;
     this.#most = Math.min(MOST_LINES, 2 * this.#most);
   }
 
@@ -367,22 +367,22 @@ export class Offerlog {
       this.#stop();
       warn(`${answer}; this page sends nothing more, ${this.queued} reports stay queued`);
     } else if (batch.length > 1) {
-      this.#most = batch.length >> 1; // until the one at fault is alone
+      this.#most = batch.length >> 1; // until the report at fault is alone
     } else {
       this.#queue.remove(batch[0][0]);
       warn(`${answer}; dropped: ${named(batch[0][1])}`);
     }
   }
 
-  #later(why, wish) {
+  #later(why, retryAfter) {
     if (this.#failures === 0) {
       warn(`${this.queued} reports stay queued and will be tried again: ${why}`);
     }
     const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#failures) * (0.5 + Math.random() / 2);
-    const wished = wish == null ? 0 : milliseconds(wish) + Math.random() * FIRST_DELAY;
+    const requested = retryAfter == null ? 0 : milliseconds(retryAfter) + Math.random() * FIRST_DELAY;
     this.#failures += 1;
-    this.#wished = performance.now() + wished;
-    this.#notBefore = performance.now() + Math.max(delay, wished);
+    this.#requestedAt = performance.now() + requested;
+    this.#notBefore = performance.now() + Math.max(delay, requested);
   }
 
   #stop() {
@@ -390,9 +390,9 @@ export class Offerlog {
     clearTimeout(this.#next);
   }
 
-  /** Hand the browser what may not get out otherwise; it stays queued, as a beacon brings no answer back. */
+  /** Send queued reports by beacon. They stay queued, because a beacon has no answer. */
   #beacon() {
-    if (this.#stopped || document.prerendering || performance.now() < this.#wished) {
+    if (this.#stopped || document.prerendering || performance.now() < this.#requestedAt) {
       return;
     }
     const known = (name) => this.#underWay.has(name) || this.#beaconed.has(name);
@@ -406,9 +406,9 @@ export class Offerlog {
         batch.forEach(([name]) => this.#beaconed.add(name));
         rest = rest.slice(batch.length);
       } else if (batch.length > 1) {
-        most = batch.length >> 1; // the browser has room for less
+        most = batch.length >> 1; // the browser accepts less
       } else {
-        rest = rest.slice(1); // by itself it is too large
+        rest = rest.slice(1); // one report is too large
       }
     }
   }
@@ -442,7 +442,7 @@ class Sight {
   }
 }
 
-/** Lines that wait: each under a key of its own, so that tabs need no lock. In memory where nothing can be stored. */
+/** Queued lines, each under a key of its own, so that tabs need no lock; in memory if nothing can be stored. */
 class Queue {
   #prefix;
   #most;
@@ -456,7 +456,7 @@ class Queue {
     this.#keepFor = keepFor;
   }
 
-  /** False where there are too many already, or the site's own storage would be filled. */
+  /** Add a line; return false if there are too many lines or characters. */
   add(id, line) {
     const keys = this.keys();
     const stored = keys.reduce((sum, name) => sum + name.length + (this.#line(name) ?? "").length, line.length);
@@ -482,7 +482,7 @@ class Queue {
     try {
       localStorage.removeItem(name);
     } catch {
-      // then it was never in there
+      // then it is in memory only
     }
   }
 
@@ -490,18 +490,18 @@ class Queue {
     return this.#memory.get(name) ?? localStorage.getItem(name);
   }
 
-  /** In the order of the reports. */
+  /** Names of the lines, in the order of the reports. */
   keys() {
     let stored = [];
     try {
       stored = Object.keys(localStorage);
     } catch {
-      // a browser that blocks storage throws on touching it
+      // a browser that blocks storage throws at any use of it
     }
     return [...stored, ...this.#memory.keys()].filter((name) => name.startsWith(this.#prefix)).sort();
   }
 
-  /** Names and lines in the order of the reports, without what has waited too long. */
+  /** Names and lines in the order of the reports, without those that have waited too long. */
   entries() {
     const found = [];
     for (const name of this.keys()) {
@@ -510,7 +510,7 @@ class Queue {
         this.remove(name);
         warn(`never sent, and dropped now: ${named(line)}`);
       } else if (line !== null) {
-        found.push([name, line]); // null where another tab has just had its answer
+        found.push([name, line]); // null if another tab has just received its answer
       }
     }
     return found;
@@ -521,7 +521,7 @@ const joined = (batch) => batch.map(([, line]) => `${line}\n`).join("");
 const size = (text) => new TextEncoder().encode(text).length;
 const defined = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 
-/** As many from the front as may go in one request, at least one. */
+/** Return as many lines from the front as one request may have, at least one. */
 function fitting(entries) {
   let bytes = 0;
   const end = entries.findIndex(([, line]) => (bytes += size(line) + 1) > MOST_BYTES - 256);
@@ -536,7 +536,7 @@ function required(fields) {
   }
 }
 
-/** What the console may hold of a report: error trackers collect it, so neither visitor nor session. */
+/** Describe a report for the console without visitor and session, because error trackers collect the console. */
 function named(line) {
   try {
     const { actionState, actionId } = JSON.parse(line);
@@ -546,31 +546,31 @@ function named(line) {
   }
 }
 
-/** What a problem says about itself, as it follows the status. */
+/** Return the text of a problem, to follow the status. */
 async function detail(response) {
   try {
     return `: ${(await response.json()).detail.slice(0, 500)}`;
   } catch {
-    return ""; // an answer of something in between
+    return ""; // an answer of a proxy
   }
 }
 
 function short(message, most) {
   const text = String(message).slice(0, most);
-  return text.toWellFormed?.() ?? text; // half a character is no text to the service
+  return text.toWellFormed?.() ?? text; // the service does not accept half a character
 }
 
-/** What `Retry-After` asks for: seconds, or a date. */
-function milliseconds(wish) {
-  const asked = /^\d+$/.test(wish) ? Number(wish) * 1000 : Date.parse(wish) - Date.now();
-  return Math.min(Math.max(asked || 0, 0), LONGEST_WISH);
+/** Read `Retry-After`, which holds seconds or a date. */
+function milliseconds(retryAfter) {
+  const requested = /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - Date.now();
+  return Math.min(Math.max(requested || 0, 0), LONGEST_RETRY_AFTER);
 }
 
 function uuid() {
   if (crypto.randomUUID) {
     return crypto.randomUUID();
   }
-  const bytes = crypto.getRandomValues(new Uint8Array(16)); // pages without TLS have only this
+  const bytes = crypto.getRandomValues(new Uint8Array(16)); // pages without TLS do not have randomUUID
   bytes[6] = (bytes[6] & 15) | 64;
   bytes[8] = (bytes[8] & 63) | 128;
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

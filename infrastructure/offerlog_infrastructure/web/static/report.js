@@ -1,22 +1,22 @@
 import uPlot from "/static/vendor/uPlot.esm.js";
-import { ask, attempt, countedMaps, made, number, PagedTable, plain, share } from "/static/asking.js";
+import { ask, attempt, countedMaps, create, number, PagedTable, plain, share } from "/static/asking.js";
 
 const REPORT = "/v1/reports/action-map-performance";
 const METRICS = ["Offered", "Accepted", "Rejected", "Started", "Abandoned", "Engaged"];
 const FUNNEL = ["Offered", "Accepted", "Started", "Engaged"];
 const LOST = { Accepted: "Rejected", Started: "Abandoned" };
-const asked = document.querySelector("#asked");
+const form = document.querySelector("#asked");
 const picker = document.querySelector(".picker");
 const maps = document.querySelector("#maps");
 const rowsTable = new PagedTable(document.querySelector("#rows"), document.querySelector("#pager"));
-/** Milliseconds between two live updates, at least. */
+/** Least milliseconds between two live updates. */
 const LIVE_PAUSE = 2_000;
 let chart = null;
-/** What was last asked for with the button, or by the page's address: live updates ask for the same. */
+/** The query that was last submitted with the button or by the page's address; live updates repeat it. */
 let submitted = null;
 
-const wanted = () => new URLSearchParams([...new FormData(asked)].filter(([, value]) => value));
-const changed = (parameters, name, value) => {
+const readForm = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+const withParameter = (parameters, name, value) => {
   const others = new URLSearchParams(parameters);
   others.set(name, value);
   return others;
@@ -27,12 +27,12 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function funnel(rows) {
   const sums = Object.fromEntries(METRICS.map((name) => [name, rows.reduce((sum, row) => sum + metric(row, name), 0)]));
   const step = (name, before, kind) => {
-    const line = made("div", "", { className: `step ${kind}` });
+    const line = create("div", "", { className: `step ${kind}` });
     const most = Math.max(sums.Offered, sums[name], 1);
-    const bar = made("progress", "", { max: most, value: sums[name] });
+    const bar = create("progress", "", { max: most, value: sums[name] });
     bar.setAttribute("aria-label", `${name}: ${sums[name]} of ${sums.Offered} offered`);
-    const told = `${number(sums[name])}${before ? ` (${share(sums[name], sums[before])} of ${before.toLowerCase()})` : ""}`;
-    line.append(made("span", name), bar, made("span", told));
+    const figures = `${number(sums[name])}${before ? ` (${share(sums[name], sums[before])} of ${before.toLowerCase()})` : ""}`;
+    line.append(create("span", name), bar, create("span", figures));
     return line;
   };
   const lines = [];
@@ -43,11 +43,11 @@ function funnel(rows) {
   document.querySelector("#funnel").replaceChildren(...lines);
 }
 
-/** How wide the labels of the upright axis are, in pixels: 10,000 takes more than 100. */
+/** Width of the labels of the vertical axis, in pixels; 10,000 needs more than 100. */
 function widthOf(_, labels) {
   return 20 + 8 * Math.max(2, ...(labels ?? []).map((label) => label.length));
 }
-/** The sums of each bucket: first the buckets, in seconds since 1970, then a list of sums for each line. */
+/** Sum the metrics by bucket: first the buckets, in seconds since 1970, then the sums of each line. */
 function sumsByBucket(rows) {
   const sums = new Map();
   for (const row of rows) {
@@ -55,11 +55,11 @@ function sumsByBucket(rows) {
     if (!line) sums.set(row.bucket, (line = FUNNEL.map(() => 0)));
     FUNNEL.forEach((name, n) => (line[n] += metric(row, name)));
   }
-  const found = [...sums].map(([bucket, line]) => [Date.parse(bucket) / 1_000, line]).sort(([a], [b]) => a - b);
-  return [found.map(([at]) => at), ...FUNNEL.map((_, n) => found.map(([, line]) => line[n]))];
+  const buckets = [...sums].map(([bucket, line]) => [Date.parse(bucket) / 1_000, line]).sort(([a], [b]) => a - b);
+  return [buckets.map(([at]) => at), ...FUNNEL.map((_, n) => buckets.map(([, line]) => line[n]))];
 }
 
-/** Draw the lines. The chart stays the same one: lines that are hidden stay hidden, and a live update keeps the zoom. */
+/** Draw the lines in the same chart: hidden lines stay hidden, and a live update keeps the zoom. */
 function course(rows, { first }) {
   const data = sumsByBucket(rows);
   if (!chart) {
@@ -82,7 +82,7 @@ function newChart(data) {
     {
       width: place.clientWidth || 600,
       height: 260,
-      // the report's clocks, not the browser's
+      // in the zone of the report, not of the browser
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), submitted.get("zone") ?? "UTC"),
       series: [
         {},
@@ -110,41 +110,41 @@ function table(rows, by, { first }) {
   rowsTable.fill(names, rows, cells, new Set([0, 1]), { first });
 }
 
-/** Show the report that is asked for; `first` where it is another one than before. */
-async function show(counts, { first }) {
-  const asked = submitted;
-  const [{ rows }, { rows: whole }] = await Promise.all([ask(REPORT, asked), ask(REPORT, changed(asked, "by", "total"))]);
-  if (!counts()) return;
-  document.querySelector("#csv").href = `${REPORT}?${changed(asked, "format", "csv")}`;
+/** Show the submitted report; `first` if it is another report than before. */
+async function show(isLatest, { first }) {
+  const query = submitted;
+  const [{ rows }, { rows: whole }] = await Promise.all([ask(REPORT, query), ask(REPORT, withParameter(query, "by", "total"))]);
+  if (!isLatest()) return;
+  document.querySelector("#csv").href = `${REPORT}?${withParameter(query, "format", "csv")}`;
   document.querySelector("#nothing").hidden = rows.length > 0;
   funnel(whole);
   course(rows, { first });
-  table(rows, asked.get("by"), { first });
+  table(rows, query.get("by"), { first });
 }
 
-/** Take over what the form says; the address of the page says it too, so that it can be kept and passed on. */
+/** Submit the form, and put its query into the page's address, so that it can be kept and shared. */
 async function submit() {
-  submitted = wanted();
-  sayWhichMaps();
+  submitted = readForm();
+  showChosenMaps();
   history.replaceState(null, "", `?${submitted}`);
-  await attempt((counts) => show(counts, { first: true }));
+  await attempt((isLatest) => show(isLatest, { first: true }));
 }
 
-function sayWhichMaps() {
+function showChosenMaps() {
   const chosen = [...maps.querySelectorAll("input:checked")].map((box) => box.parentElement.textContent.trim());
   document.querySelector("#chosen").textContent = chosen.length < 2 ? plain(chosen[0] ?? "all") : `${chosen.length} of them`;
 }
 
-function offerMaps(found) {
-  for (const { id, label } of found) {
-    const line = maps.appendChild(made("label"));
-    line.append(made("input", "", { type: "checkbox", name: "action_map", value: id }), " ", made("bdi", label));
+function listMaps(counted) {
+  for (const { id, label } of counted) {
+    const line = maps.appendChild(create("label"));
+    line.append(create("input", "", { type: "checkbox", name: "action_map", value: id }), " ", create("bdi", label));
   }
   const search = document.querySelector("#find");
   search.addEventListener("input", () => {
     for (const label of maps.children) label.hidden = !label.textContent.toLowerCase().includes(search.value.toLowerCase());
   });
-  maps.addEventListener("change", sayWhichMaps);
+  maps.addEventListener("change", showChosenMaps);
   addEventListener("click", (event) => picker.contains(event.target) || (picker.open = false));
   picker.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
@@ -153,31 +153,31 @@ function offerMaps(found) {
   });
 }
 
-/** Fill the form in as the page's address says; what it cannot say is left as it is. */
+/** Fill the form from the page's address; values that a field does not have are ignored. */
 function readAddress() {
   for (const [name, value] of new URLSearchParams(location.search)) {
-    const field = asked.elements[name];
+    const field = form.elements[name];
     const known = field instanceof HTMLSelectElement ? [...field.options].some((one) => one.value === value) : true;
     if ((field instanceof HTMLSelectElement || field instanceof HTMLInputElement) && known) field.value = value;
   }
 }
 
-/** Fill the form in before anything is awaited: what somebody types meanwhile stays. */
+/** Fill the form before the first wait, so that later typing is kept. */
 function fillIn() {
-  document.querySelector("#zones").append(...Intl.supportedValuesOf("timeZone").map((zone) => made("option", "", { value: zone })));
+  document.querySelector("#zones").append(...Intl.supportedValuesOf("timeZone").map((zone) => create("option", "", { value: zone })));
   readAddress();
-  asked.elements.zone.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  form.elements.zone.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 }
 
 async function begin() {
   const chosen = new Set(new URLSearchParams(location.search).getAll("action_map")); // a submission changes the address
-  offerMaps(await countedMaps());
+  listMaps(await countedMaps());
   for (const box of maps.querySelectorAll("input")) box.checked = chosen.has(box.value);
   await submit();
   follow();
 }
 
-/** Update the figures when they change: not more often than they can be read, and not while nobody looks. */
+/** Update the figures when they change, but not faster than people read, and not while the page is hidden. */
 function follow() {
   const live = document.querySelector("#live");
   let timer = null;
@@ -185,9 +185,9 @@ function follow() {
   const update = async () => {
     if (!due || timer !== null || document.visibilityState === "hidden") return;
     due = false;
-    timer = 0; // until it has been answered
+    timer = 0; // until the update has ended
     if (!document.querySelector("#main").hasAttribute("aria-busy")) {
-      await attempt((counts) => show(counts, { first: false }), { quiet: true });
+      await attempt((isLatest) => show(isLatest, { first: false }), { quiet: true });
       live.textContent = `live, ${new Date().toLocaleTimeString()}`;
     } else {
       due = true;
@@ -208,7 +208,7 @@ function follow() {
   );
 }
 
-/** Hear of changes for as long as the page is there; a session that has ended leads to the log-in. */
+/** Listen to changes while the page is open. If the session has ended, show the log-in. */
 function listen(changed, lost) {
   const source = new EventSource("/v1/stream");
   let first = true;
@@ -218,14 +218,14 @@ function listen(changed, lost) {
   });
   source.addEventListener("error", () => {
     lost();
-    if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
+    if (source.readyState !== EventSource.CLOSED) return; // the browser reconnects
     source.close();
-    ask("/v1/projections").catch(() => {}); // finds out whether it was the session; all else is worth another try
+    ask("/v1/projections").catch(() => {}); // shows the log-in if the session has ended
     setTimeout(() => listen(() => changed(false), lost), 5_000);
   });
 }
 
-asked.addEventListener("submit", (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
   picker.open = false;
   submit();

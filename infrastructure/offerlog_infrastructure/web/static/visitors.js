@@ -1,8 +1,8 @@
-import { ask, attempt, countedMaps, made, plain } from "/static/asking.js";
+import { ask, attempt, countedMaps, create, plain } from "/static/asking.js";
 
-const asked = document.querySelector("#asked");
+const form = document.querySelector("#asked");
 const REASONS = {
-  terminal_state: "it was taken or turned down, and that is for good",
+  terminal_state: "the visitor took it or turned it down before",
   already_open: "another invitation of this map is still open",
 };
 const time = (stamp) => new Date(stamp).toLocaleString("en-GB", { timeZone: "UTC" }) + " UTC";
@@ -14,8 +14,8 @@ function show(history) {
   const lines = history.events.map((event) => {
     const error = [event.error_code, event.error_message].filter(Boolean).join(": ");
     const details = [event.stage, error].filter(Boolean).join(", ");
-    const line = made("li", `${event.version}. ${event.event}${details ? ` (${details})` : ""}, ${time(event.occurred_at)}`);
-    if (event.recorded_at !== event.occurred_at) line.append(made("span", ` · recorded ${time(event.recorded_at)}`, { className: "quiet" }));
+    const line = create("li", `${event.version}. ${event.event}${details ? ` (${details})` : ""}, ${time(event.occurred_at)}`);
+    if (event.recorded_at !== event.occurred_at) line.append(create("span", ` · recorded ${time(event.recorded_at)}`, { className: "quiet" }));
     return line;
   });
   document.querySelector("#events").replaceChildren(...lines);
@@ -29,9 +29,9 @@ function show(history) {
   document.querySelector("#past").hidden = history.version === 0;
 }
 
-async function lookUp(counts) {
-  // the values themselves: a form's data would have a line feed in an id as two characters
-  const [customer, kind, map] = ["customer", "kind", "action_map"].map((name) => asked.elements[name].value);
+async function lookUp(isLatest) {
+  // not FormData: it would turn a line feed in an id into two characters
+  const [customer, kind, map] = ["customer", "kind", "action_map"].map((name) => form.elements[name].value);
   const visitor = { customer_id: customer, customer_id_type: kind };
   const pair = { ...visitor, action_map_id: map };
   const [may, history, list] = await Promise.all([
@@ -39,30 +39,30 @@ async function lookUp(counts) {
     ask("/v1/history", pair),
     ask("/v1/suppressions", visitor),
   ]);
-  if (!counts()) return;
+  if (!isLatest()) return;
   const unknown = history.version === 0;
   document.querySelector("#verdict").textContent = may.eligible ? "It may be offered." : "It must not be offered.";
   document.querySelector("#why").textContent = may.eligible
     ? unknown
-      ? "Nothing is known of this visitor and this action map. Is the id right, and its kind?"
-      : "Nothing stands against it."
+      ? "Nothing is known of this visitor and this action map. Check the id and its kind."
+      : "No earlier action blocks it."
     : plain(`Because ${REASONS[may.reason] ?? may.reason}: ${may.state} since ${time(may.since)} (action ${may.action_id}).`);
   document.querySelector("#others").textContent = `Action maps suppressed for this visitor, in all: ${list.suppressions.length}.`;
   document.querySelector("#answer").hidden = false;
   show(history);
 }
 
-asked.elements.customer.addEventListener("keydown", (event) => {
+form.elements.customer.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault(); // Shift+Enter makes the line feed that an id may hold
-  asked.requestSubmit();
+  event.preventDefault(); // Shift+Enter types a line feed, which an id may hold
+  form.requestSubmit();
 });
-asked.addEventListener("submit", (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(lookUp);
 });
 attempt(async () => {
   const maps = await countedMaps();
-  for (const { id, label } of maps) asked.elements.action_map.append(made("option", label, { value: id }));
-  if (!maps.length) asked.elements.action_map.append(made("option", "none has been counted yet", { value: "" }));
+  for (const { id, label } of maps) form.elements.action_map.append(create("option", label, { value: id }));
+  if (!maps.length) form.elements.action_map.append(create("option", "none has been counted yet", { value: "" }));
 });
