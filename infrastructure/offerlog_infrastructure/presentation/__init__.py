@@ -1,1 +1,1 @@
-"""Presentation: the answers as typed models, and text that is safe to show."""
+"""Answers as typed models, and text that is safe to show."""
