@@ -29,7 +29,7 @@ PASSING_ERRORS: Final = (
 )
 """Errors after which the read is tried again."""
 
-_REST: Final = 4
+_PAUSE_FACTOR: Final = 4
 """Pause between two reads of a report, as a multiple of the time that the first one took."""
 
 _MOST_MAPS: Final = 200
@@ -131,7 +131,7 @@ class LiveReport:
             self.wake()
             return
         finally:
-            self._not_before = time.monotonic() + _REST * (time.monotonic() - began)
+            self._not_before = time.monotonic() + _PAUSE_FACTOR * (time.monotonic() - began)
         self._logged_trouble.over()
         had_trouble, self.trouble = bool(self.trouble), ""
         changed = [one for one, row in fresh.items() if self._rows.get(one) != row]
