@@ -9,11 +9,11 @@ class Rules:
     """The periods that an operator may set.
 
     Attributes:
-        open_action_ttl: How long a silent open action blocks another one.
-        parking_time: How long a parked signal waits, by the service's clock.
-        deadline_grace: How long after a time-out the service itself records it.
-        future_tolerance: How far ahead of the service's clock a signal may be.
-        widget_max_age: How far behind the service's clock a signal from a widget key may be.
+        open_action_ttl: Time for which a silent open action blocks another one.
+        parking_time: Time for which a parked signal waits, by the service's clock.
+        deadline_grace: Time from a time-out until the service itself records it.
+        future_tolerance: Time by which a signal may be ahead of the service's clock.
+        widget_max_age: Greatest age of a signal from a widget key, by the service's clock.
     """
 
     open_action_ttl: timedelta = timedelta(minutes=30)
@@ -31,7 +31,7 @@ class DecisionContext:
         organization: The tenant.
         now: The service's clock, aware, UTC.
         rules: The periods that an operator may set.
-        from_widget: Whether the signals come from a widget key, which anybody may hold.
+        from_widget: True if the signals come with a widget key, which anybody may hold.
     """
 
     organization: str

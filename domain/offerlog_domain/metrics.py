@@ -1,6 +1,6 @@
-"""The Action Map Performance metrics: which state counts as which metric, the views, the rates.
+"""The Action Map Performance metrics: the metric of each state, the metric sets, the rates.
 
-Names on the wire are the vendor's; the report view leaves out Ignored, Errored and Timed Out as the
+Names on the wire are the vendor's. The set `report` leaves out Ignored, Errored and Timed Out as the
 vendor's report does.
 """
 
@@ -25,33 +25,33 @@ METRICS: Final[Mapping[State, str]] = {
 
 
 class MetricSet(StrEnum):
-    """Which metrics a report shows: the vendor's six, or all nine."""
+    """The metrics that a report shows: the vendor's six, or all nine."""
 
     REPORT = "report"
     FULL = "full"
 
     @property
     def states(self) -> tuple[State, ...]:
-        """The states this view counts, in the order it shows them."""
+        """The states of this set, in the order of a report."""
         return tuple(METRICS) if self is MetricSet.FULL else tuple(METRICS)[:6]
 
 
 class CountBy(StrEnum):
-    """What one count stands for: an action, or a distinct visitor."""
+    """The unit of a count: actions, or distinct visitors."""
 
     ACTIONS = "actions"
     VISITORS = "visitors"
 
 
 class Cohort(StrEnum):
-    """Which time puts an action's state into a bucket: its own, or that of the action's offer."""
+    """The time that puts an action's state into a bucket: its own, or the time of the action's offer."""
 
     EVENT = "event"
     OFFERED = "offered"
 
 
 def rates(counts: Mapping[State, int]) -> dict[str, float | None]:
-    """Accepted ÷ offered and engaged ÷ accepted, unrounded; None where the denominator is zero."""
+    """Return accepted ÷ offered and engaged ÷ accepted, unrounded; None where the denominator is zero."""
     offered, accepted = counts.get(State.OFFERED, 0), counts.get(State.ACCEPTED, 0)
     return {
         "accepted": accepted / offered if offered else None,

@@ -1,4 +1,4 @@
-"""What the service answers: one outcome for every signal, one decision for every offer asked for."""
+"""The answers of the service: an outcome for every signal, made or blocked for every requested offer."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +12,7 @@ KEPT_TEXT_BYTES: Final = 4096
 
 
 class OutcomeKind(StrEnum):
-    """What became of a signal; exactly one of these."""
+    """The outcome of a signal; every signal has exactly one."""
 
     RECORDED = "recorded"
     DUPLICATE = "duplicate"
@@ -21,7 +21,7 @@ class OutcomeKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a signal was refused; a stable code."""
+    """The reason of a refusal; a stable code."""
 
     MALFORMED = "malformed"
     NOT_TRACKED = "not_tracked"
@@ -38,11 +38,11 @@ class Reason(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """What became of one signal.
+    """The outcome of one signal, with what identifies the signal.
 
     Attributes:
         kind: Recorded, duplicate, parked or refused.
-        reason: Why, for a refused one; None otherwise.
+        reason: The reason of a refusal; None otherwise.
         action_id: The signal's own action, None where the signal is unreadable.
         state: The signal's own state as it spells it, None where the signal is unreadable.
         field: The wire name of the field at fault, for a malformed one.
@@ -81,8 +81,8 @@ class OfferMade:
     """The offer may be shown: it is recorded.
 
     Attributes:
-        action_id: Under this action.
-        position: Up to where a projection must be to show it; None where it was recorded before.
+        action_id: The action of the offer.
+        position: The position of the log at which a projection shows it; None where it was recorded before.
     """
 
     action_id: str
@@ -94,7 +94,7 @@ class OfferBlocked:
     """The offer must not be shown.
 
     Attributes:
-        action_id: The action id that the caller brought, None if it brought none.
+        action_id: The action id that the caller brought; None if it brought none.
         by: What stands against it.
     """
 
@@ -112,7 +112,7 @@ class Refusal:
     Attributes:
         organization: The tenant whose signal it was.
         recorded_at: When it was refused, by the service's clock.
-        reason: The stable code.
+        reason: The reason code.
         field: The wire name of the field at fault, for a malformed one.
         cause: What is wrong with it, for people.
         raw: The text as it came, cut at `KEPT_TEXT_BYTES`.
@@ -129,7 +129,7 @@ class Refusal:
 
 
 def cut_text(raw: bytes) -> tuple[bytes, int | None]:
-    """The part of a text that is kept, and the length that it had where that is more.
+    """Return the part of a text that is kept; with it the length of the text, or None if all of it is kept.
 
     Source: docs, "What happens to a signal": refused and parked texts are cut at 4 KiB.
     """

@@ -1,7 +1,7 @@
-"""What comes in: a signal and the rules of its fields (docs: "Wire form of a signal").
+"""A signal, and the rules of its fields (docs: "Wire form of a signal").
 
 A signal is a report from outside that an action reached a state. It may be late, repeated, out of
-order or wrong. `wire` reads one.
+order or wrong. `wire` reads signals.
 """
 
 import re
@@ -82,7 +82,7 @@ class UntrackedEventError(OfferlogError, ValueError):
 
 
 def _instant(value: object) -> object:
-    """RFC 3339 with offset to an aware datetime in UTC; digits past the microsecond are dropped."""
+    """Convert RFC 3339 with offset to an aware datetime in UTC. Digits past the microsecond are dropped."""
     if value is None:
         return None
     if isinstance(value, datetime):
@@ -162,22 +162,22 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Signal:
-    """A readable report that an action reached a state.
+    """A valid report that an action reached a state.
 
     Attributes:
         action_id: The invitation; a lower-case UUID, as all ids here but the customer's.
-        state: What was reached.
+        state: The state that the action reached.
         media_type: The vendor's `actionMediaType`; its lifecycle table may not exist.
         action_map_id: The rule that made the offer.
-        action_map_version: Its version, None where not told.
-        customer_id: Who is on the site: 1 to 256 characters, byte for byte.
-        customer_id_type: What kind of id that is; `cookie` in a browser.
+        action_map_version: Its version; None where it is not given.
+        customer_id: The visitor's id: 1 to 256 characters, byte for byte.
+        customer_id_type: The kind of that id; `cookie` in a browser.
         session_id: The visit.
         error_code: The vendor's `errorCode` as text, at most 256 characters: "00045" keeps its zeros.
         error_message: The vendor's `errorMessage`, cut at 4,096 characters.
-        event_id: The report's own id, None where the sender has none.
-        occurred_at: When it happened, in UTC (`createdDate`); None means when it arrived.
-        timeout_seconds: After how many seconds the widget withdraws the invitation.
+        event_id: The signal's own id; None where the sender has none.
+        occurred_at: The time at which it happened, in UTC (`createdDate`); None means the time of arrival.
+        timeout_seconds: Seconds after which the widget withdraws the invitation.
         action_map_name: The map's display name, at most 256 characters.
     """
 
@@ -198,11 +198,11 @@ class Signal:
 
     @property
     def lifecycle(self) -> Lifecycle | None:
-        """The table that judges this signal; None where its media type or state is not tracked."""
+        """The lifecycle of this signal; None where its media type or state is not tracked."""
         return LIFECYCLES.get(self.media_type) if isinstance(self.state, State) else None
 
     def to_json(self) -> bytes:
-        """The signal as one line of the vendor's browser form."""
+        """Return the signal as one line of the vendor's browser form."""
         return SIGNAL.dump_json(self, by_alias=True)
 
 

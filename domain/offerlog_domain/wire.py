@@ -1,4 +1,4 @@
-"""Reading signals: the vendor's two wire forms, and what is wrong with what is neither."""
+"""Readers of signals in the vendor's two wire forms. They name the fault of any other text."""
 
 import json
 import re
@@ -37,7 +37,7 @@ _STORED_FORM_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _DEEPEST: Final = 200
-"""How deep a signal may be nested: as deep as the fast reading goes, whatever the caller's stack leaves."""
+"""The deepest nesting of a signal: the limit of the fast reading, however much stack the caller has left."""
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
@@ -51,7 +51,7 @@ def read_signal(text: bytes) -> Signal:
     """Read one signal in either wire form.
 
     Raises:
-        MalformedSignalError: Saying which field and why.
+        MalformedSignalError: Names the field at fault, and the reason.
         UntrackedEventError: It is another event of the vendor.
     """
     if len(text) > MAX_LINE_BYTES:
@@ -116,7 +116,7 @@ _WRAPPERS: Final[Mapping[str, str]] = {
 
 
 def _check_kind(document: Mapping[str, object], event_type: object) -> None:
-    """Tell another event of the vendor, or a wrapper around events, from a signal that lacks its action."""
+    """Raise an error for another event of the vendor, or a wrapper around events."""
     for field, cause in _WRAPPERS.items():
         if isinstance(document.get(field), Mapping | list):
             raise MalformedSignalError(field, cause)
@@ -140,7 +140,7 @@ def _flatten(document: Mapping[str, object]) -> dict[str, object]:
 
 
 def nesting(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
-    """Where JSON text goes deeper and comes back: behind each bracket, its place and how deep it is there."""
+    """Yield the place after each bracket of a JSON text, and the depth of nesting there."""
     depth = 0
     for token in _BRACKET_OR_STRING.finditer(text, start):
         if token[0] in "[{":
@@ -174,7 +174,7 @@ def _document(text: bytes) -> object:
 
 
 class _Fraction:
-    """A number that is no integer, as it was written; no field but the error code takes one."""
+    """A number with a fraction or an exponent, as it was written. Only the error code may be one."""
 
     __slots__ = ("text",)
 

@@ -1,4 +1,4 @@
-"""A page of the log, as projections get it."""
+"""A page of the log, as projections take it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Page:
 
 
 def streams_with_repeats(events: Sequence[Positioned]) -> set[UUID]:
-    """The streams whose earlier events a page needs."""
+    """Return the streams whose earlier events a page needs."""
     return {
         p.event.originator_id
         for p in events

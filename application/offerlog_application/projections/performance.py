@@ -24,7 +24,7 @@ _BY_OFFER: Final = Cohort.OFFERED.value
 
 
 class CountKey(NamedTuple):
-    """One map and quarter-hour, by one of the two ways to place an event in time."""
+    """A map and a quarter-hour, in one of the two ways to place an event in time."""
 
     organization: str
     cohort: str
@@ -33,7 +33,7 @@ class CountKey(NamedTuple):
 
 
 class DayKey(NamedTuple):
-    """One map and day of UTC since 1970, by one of the two ways to place an event in time."""
+    """A map and a day of UTC since 1970, in one of the two ways to place an event in time."""
 
     organization: str
     cohort: str
@@ -56,7 +56,7 @@ class RepeatRow(NamedTuple):
 
 
 class NameRow(NamedTuple):
-    """A map's display name, and how new it is."""
+    """A map's display name, and its age."""
 
     name: bytes
     named_at: datetime
@@ -64,13 +64,13 @@ class NameRow(NamedTuple):
 
     @property
     def rank(self) -> tuple[datetime, bytes, int]:
-        """The greatest wins; no rule here depends on the order in which events are folded in."""
+        """The order of names: the greatest wins, in whatever order the events are applied."""
         return self.named_at, self.name, -self.position
 
 
 @dataclass(frozen=True, slots=True)
 class PerformanceChange:
-    """What a page adds to the counts, the repeats and the names."""
+    """The counts, repeats and names that a page adds."""
 
     counts: Mapping[CountKey, Mapping[State, int]]
     repeats: Sequence[RepeatRow]
@@ -86,7 +86,7 @@ class PerformanceChange:
 
 
 def performance(page: Page) -> PerformanceChange:
-    """The change that a page brings about."""
+    """Return the change that a page makes."""
     counts: dict[CountKey, dict[State, int]] = {}
     repeats: list[RepeatRow] = []
     names: dict[tuple[str, str], NameRow] = {}
@@ -120,7 +120,7 @@ def performance(page: Page) -> PerformanceChange:
 
 
 def _times(stream: Sequence[LifecycleEvent]) -> Mapping[State, Sequence[LifecycleEvent]]:
-    """A stream's events by the state that they reached, each in order."""
+    """Return a stream's events by the state that they reached, each in order."""
     times: defaultdict[State, list[LifecycleEvent]] = defaultdict(list)
     for event in stream:
         times[event.state].append(event)

@@ -1,20 +1,20 @@
-"""What shows that a projection has folded in every event once: counts and digests, slice by slice."""
+"""Counts and digests by slice, which prove that a projection has applied every event once."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 from uuid import UUID
 
 SLICES: Final = 16
-"""Into how many parts the streams fall, by the first four bits of their ids."""
+"""Number of parts of the streams, by the first four bits of their ids."""
 
 _SHIFT: Final = 124
 
 
 class SliceProof(NamedTuple):
-    """What has been folded in of one slice.
+    """The events of one slice that a projection has applied.
 
     Attributes:
-        events: How many events.
+        events: Number of events.
         digest: The sum of the squares of their positions: with the number, it tells any event left out
             or taken twice, and does not depend on the order.
     """
@@ -24,12 +24,12 @@ class SliceProof(NamedTuple):
 
 
 def slice_of(stream: UUID) -> int:
-    """The slice that a stream belongs to, from 0."""
+    """Return the slice of a stream, from 0."""
     return stream.int >> _SHIFT
 
 
 def prove(events: Iterable[tuple[int, UUID]]) -> Mapping[int, SliceProof]:
-    """What events, given by position and stream, add to the proof of each slice."""
+    """Return what events, given by position and stream, add to the proof of each slice."""
     counts, digests = [0] * SLICES, [0] * SLICES
     for position, stream in events:
         number = stream.int >> _SHIFT

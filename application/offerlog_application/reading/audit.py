@@ -1,4 +1,4 @@
-"""Audits: one visitor-offer rebuilt from the log, as it is or as it was."""
+"""The audit of one visitor-offer: its history from the log, as it is now or as it was."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class History:
 
     Attributes:
         events: Its lifecycle events in order; the version of each is its place, from 1.
-        known: Whether any event was recorded for it by now, also where `events` is empty.
+        known: True if any event was recorded for it by now, also where `events` is empty.
     """
 
     events: Sequence[LifecycleEvent]
@@ -24,22 +24,22 @@ class History:
 
     @property
     def version(self) -> int:
-        """How many lifecycle events there are."""
+        """Number of lifecycle events."""
         return len(self.events)
 
     @property
     def state(self) -> State | None:
-        """The state of its newest action, None where nothing was ever offered."""
+        """The state of its newest action; None where nothing was ever offered."""
         return self.events[-1].state if self.events else None
 
 
 def history(events: Sequence[Event], *, version: int | None = None, as_of: datetime | None = None) -> History:
-    """The history that a stream's events tell.
+    """Return the history in a stream's events.
 
     Args:
         events: The whole stream, in order.
-        version: Stop behind this lifecycle event.
-        as_of: Only what had been recorded by then, by the service's clock; with an offset.
+        version: Stop after this lifecycle event.
+        as_of: Take only events recorded by then, by the service's clock; with an offset.
 
     Raises:
         ValueError: There is no such version, or `as_of` has no offset.

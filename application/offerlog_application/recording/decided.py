@@ -1,4 +1,4 @@
-"""The judgements of one group, and what the log gets for them."""
+"""The decisions of one group, and the events and refusals to store for them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from offerlog_domain.visitor_offer import VisitorOffer
 
 
 class DecidedGroup:
-    """The judgements of a group, and what must be stored for them.
+    """The decisions of a group, and what must be stored for them.
 
     Args:
         submissions: The group, in order.
 
     Attributes:
-        cases: Their cases, in order.
-        judgements: One for each case.
-        offers: The visitor-offers as they are after them.
-        until: How long the first of the submissions may wait for a locked table, by the monotonic clock.
+        commands: The commands of all submissions, in order.
+        decisions: One for each command.
+        offers: The visitor-offers after the decisions.
+        until: The time, by the monotonic clock, up to which the first submission may wait for a locked table.
     """
 
     def __init__(self, submissions: Sequence[Submission]) -> None:
@@ -37,11 +37,11 @@ class DecidedGroup:
 
     @property
     def streams(self) -> set[UUID]:
-        """The visitor-offers of all cases."""
+        """The visitor-offers of all commands."""
         return {command.stream for command in self.commands}
 
     def decide(self, loaded: Mapping[UUID, VisitorOffer]) -> None:
-        """Judge the cases whose visitor-offers have moved since the last time: at first, all of them.
+        """Decide the commands whose visitor-offers have changed since the last call; at first, all of them.
 
         Args:
             loaded: All the visitor-offers, as the store has them now.
@@ -61,11 +61,11 @@ class DecidedGroup:
                 self.decisions[n] = decision
 
     def events(self) -> list[Event]:
-        """The events for the log, in order."""
+        """Return the events for the log, in order."""
         return [event for decision in self.decisions for event in decision.events]
 
     def refusals(self) -> list[Refusal]:
-        """The refusals for the refusal log."""
+        """Return the refusals for the refusal log."""
         decided = [
             refusal
             for command, decision in zip(self.commands, self.decisions, strict=True)
@@ -74,7 +74,7 @@ class DecidedGroup:
         return [*self._given, *decided]
 
     def refusing(self) -> set[Submission]:
-        """The submissions for which the refusal log gets something."""
+        """Return the submissions that add lines to the refusal log."""
         found: set[Submission] = set()
         start = 0
         for submission in self._submissions:

@@ -1,4 +1,4 @@
-"""What the passing of time brings about: due time-outs are recorded, and parking that is over is ended."""
+"""The use case of time: it records due time-outs and ends parkings whose time is over."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """What has been ended.
+    """The numbers of a run.
 
     Attributes:
         timedout: Time-outs recorded.
-        never_reachable: Parked signals given up.
-        position: Up to where a projection must be to show it; None if nothing was appended.
+        never_reachable: Parked signals that were given up.
+        position: The position of the log at which a projection shows it; None if nothing was appended.
     """
 
     timedout: int
@@ -33,7 +33,7 @@ class Expired:
 
 
 class Expiry:
-    """Ends what is overdue, in all organizations; thread-safe.
+    """Records what is due, in all organizations; thread-safe.
 
     Any number of processes may do so at once: each deadline is recorded once.
 
@@ -63,7 +63,7 @@ class Expiry:
     def expire(
         self, wait: Callable[[int | None], None], *, goes_on: Callable[[], bool] = lambda: True
     ) -> Expired:
-        """End all that is due. What fails stays due, and keeps nothing else from its end.
+        """Record all that is due. A failed deadline is retried later and does not block the others.
 
         Args:
             wait: Waits until the projections show a position: what has been ended is due until they do.
@@ -71,7 +71,7 @@ class Expiry:
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
-            Exception: Nothing could be ended; why the last one could not.
+            Exception: Nothing could be recorded; the error of the last one.
         """
         timedout = ended = 0
         position: int | None = None
@@ -125,7 +125,7 @@ class Expiry:
 
 
 def _ended_by(decisions: Sequence[Decision], position: int | None) -> Expired:
-    """What the passing of time ended of one visitor-offer."""
+    """Count what the decisions on one visitor-offer ended."""
     ended = sum(len(decision.ended_parkings) for decision in decisions)
     events = sum(len(decision.events) for decision in decisions)
     return Expired(events - ended, ended, position)

@@ -1,4 +1,4 @@
-"""The application service: record what happened, decide what may be offered."""
+"""The use cases of the write side: record signals, make offers, check eligibility."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,11 +24,11 @@ from offerlog_domain.visitor_offer import VisitorOffer
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Whether an offer may be made.
+    """The answer of an eligibility check.
 
     Attributes:
-        blocker: What blocks it; None where it may be made.
-        known: Whether any event was recorded for this visitor and action map. A misspelled customer id is not
+        blocker: What stands against it; None where it may be made.
+        known: True if any event was recorded for this visitor and action map. A misspelled customer id is not
             known, nor is a visitor of whom signals are parked alone.
     """
 
@@ -41,12 +41,12 @@ class OfferService:
 
     Args:
         writer: The log's writer in this process.
-        streams: Where visitor-offers live.
+        streams: The port to the streams of visitor-offers.
         clock: The service's clock.
         rules: The periods that an operator may set.
 
     Attributes:
-        blocked: How many offers this process has blocked, by reason.
+        blocked: Number of offers that this process has blocked, by reason.
     """
 
     def __init__(self, writer: GroupCommitWriter, streams: Streams, clock: Clock, rules: Rules) -> None:
@@ -62,18 +62,18 @@ class OfferService:
     ) -> Future[Receipt]:
         """Hand in signals as one batch; the future gets the receipt once all of it is durable.
 
-        Every signal has exactly one outcome of its own; a bad one harms no other.
+        Every signal has exactly one outcome. A bad one does not harm the others.
 
         Args:
-            signals: The reports.
+            signals: The signals.
             organization: The tenant.
-            from_widget: Whether they came with a widget key: those may not be dated far back (check 3).
+            from_widget: True if they come with a widget key: those may not be dated far back (check 3).
 
         Raises:
-            TypeError: This is one signal, and no list of them.
-            OrganizationNameError: The organization's name is no name of one.
-            Overloaded: Too much is waiting; nothing was taken.
-            Closed: The service has been closed.
+            TypeError: One signal was given, not a list of signals.
+            OrganizationNameError: The organization's name is not valid.
+            OverloadedError: Too much is waiting; nothing was taken.
+            ClosedError: The service has been closed.
         """
         if isinstance(signals, str | bytes | Mapping):
             raise TypeError("signals are given as a list, also where there is one only")
@@ -92,7 +92,7 @@ class OfferService:
         self._key(organization)
 
     def record(self, signals: Iterable[SignalInput], organization: str) -> Receipt:
-        """As `submit`, and wait until it is durable."""
+        """Do as `submit`, and wait until all of it is durable."""
         return self.submit(signals, organization).result()
 
     def submit_offer(
@@ -112,10 +112,10 @@ class OfferService:
         With an `action_id` of the caller's own, the same id again gets the same decision.
 
         Raises:
-            MalformedSignalError: Saying which argument and why.
-            OrganizationNameError: The organization's name is no name of one.
-            Overloaded: Too much is waiting; nothing was taken.
-            Closed: The service has been closed.
+            MalformedSignalError: Names the argument at fault, by its wire name, and the reason.
+            OrganizationNameError: The organization's name is not valid.
+            OverloadedError: Too much is waiting; nothing was taken.
+            ClosedError: The service has been closed.
         """
         context = self._context(organization)
         signal = build_offer_signal(
@@ -163,11 +163,11 @@ class OfferService:
     def stream(
         self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
     ) -> UUID:
-        """The stream in which this visitor-offer lives, if it does.
+        """Return the stream of a visitor-offer, whether or not it holds events.
 
         Raises:
-            MalformedSignalError: Saying which argument and why.
-            OrganizationNameError: The organization's name is no name of one.
+            MalformedSignalError: Names the argument at fault, by its wire name, and the reason.
+            OrganizationNameError: The organization's name is not valid.
         """
         visitor = parse_visitor_key(customer_id, customer_id_type)
         return self._key(organization).stream(visitor, parse_action_map_id(action_map_id))

@@ -49,22 +49,22 @@ class Command(Protocol):
 
     @property
     def stream(self) -> UUID:
-        """Which visitor-offer."""
+        """The visitor-offer."""
 
     @property
     def text_size(self) -> int:
         """Bytes of the signal's text, roughly; 0 where there is none."""
 
     def decide(self, offer: VisitorOffer) -> Decision:
-        """The decision: pure, and made again if another writer got there first."""
+        """Decide. The decision is pure, and it is made again if another writer was first."""
 
     def refusals(self, decision: Decision) -> Sequence[Refusal]:
-        """What goes to the refusal log with that judgement."""
+        """Return the lines of the refusal log that come with that decision."""
 
 
 Answer = Callable[[Sequence[Decision], int | None], T]
-"""Makes a caller's result of its judgements, in order, and the position up to which a reader must be to
-see them (None if nothing was appended)."""
+"""Makes a caller's result of its decisions, in order, and the position of the log at which a reader sees them
+(None if nothing was appended)."""
 
 
 class CancellableFuture(Future[Any]):
@@ -79,7 +79,7 @@ class CancellableFuture(Future[Any]):
     begun = False
 
     def cancel(self) -> bool:
-        """As its class does."""
+        """Cancel it, and call `on_cancel` if it was not cancelled before."""
         if not super().cancel():
             return False
         on_cancel, self.on_cancel = self.on_cancel, None
@@ -90,21 +90,21 @@ class CancellableFuture(Future[Any]):
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """What one caller has handed in, to be written as a whole.
+    """The commands and refusals that one caller has handed in, to be stored as a whole.
 
     Attributes:
-        cases: The decisions asked for, in order.
-        refusals: What goes to the refusal log in any case.
+        commands: Its commands, in order.
+        refusals: Lines that the refusal log gets in any case.
         answer: Makes the caller's result.
-        origin: What the trace knows it by.
+        origin: Its origin, for the trace.
         number: Its place in the order of arrival.
-        organization: Whose it is.
-        weight: How much it counts towards the limits: its cases and refusals, or the KiB of their texts
+        organization: The tenant.
+        weight: The amount that counts towards the limits: commands and refusals, or the KiB of their texts
             where that is more.
         future: Gets the caller's result.
-        missed: How often it was set aside although nobody was found to hold it.
-        arrived: When it was handed in, by the monotonic clock.
-        is_delayed: Whether it was last set aside because it needs a table that is locked.
+        missed: Number of times it was set aside although nobody was found to hold it.
+        arrived: The time of its hand-in, by the monotonic clock.
+        is_delayed: True if it was last set aside because it needs a table that is locked.
     """
 
     commands: Sequence[Command]
@@ -152,7 +152,7 @@ class Submission:
         return not (self._holds or self.missed or self._delays)
 
     def start(self) -> bool:
-        """Say that its writing begins; False if its caller has cancelled it. Again is no harm."""
+        """Note that its writing begins; return False if its caller has cancelled it. May be called again."""
         future = self.future
         if future.begun:
             return True
@@ -162,11 +162,11 @@ class Submission:
         return True
 
     def forget(self) -> None:
-        """Let go of its texts: it will not be written."""
+        """Drop its texts: it will not be stored."""
         self.commands, self.refusals = (), ()
 
     def hold(self) -> bool:
-        """Put it off once more; False where it has been put off long enough."""
+        """Put it off once more; return False if it has been put off long enough."""
         now = time.monotonic()
         if self._holds == 0:
             self._first_held = now
@@ -177,14 +177,14 @@ class Submission:
         return True
 
     def delay(self) -> None:
-        """Put it off as it needs a table that is locked."""
+        """Put it off because it needs a table that is locked."""
         seconds = _HOLD_SECONDS[min(self._delays, _LONGEST_DELAY)]
         self.is_delayed = True
         self._delays += 1
         self._not_before = time.monotonic() + seconds
 
     def wait(self, now: float) -> float:
-        """Seconds for which it is still put off; 0 or less where it is not."""
+        """Return the seconds for which it is still put off; 0 or less where it is not."""
         return self._not_before - now
 
 
@@ -339,7 +339,7 @@ def split_by_streams(
 
 
 def arrival_number(submission: Submission) -> int:
-    """Its place in the order of arrival."""
+    """Return its place in the order of arrival."""
     return submission.number
 
 

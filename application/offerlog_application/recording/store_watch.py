@@ -21,7 +21,7 @@ _LOCK_PAUSE: Final = 0.05
 _LASTING: Final = frozenset({StoreTrouble.DISK_FULL, StoreTrouble.STORAGE_FAILED})
 
 _FIRST_SECONDS: Final = 3.0
-"""After how long a wait is spoken of."""
+"""Seconds after which a wait gets a log line."""
 
 _AGAIN_SECONDS: Final = 30.0
 """Seconds between two log lines about the same wait."""

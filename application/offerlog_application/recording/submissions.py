@@ -1,6 +1,6 @@
-"""What callers have handed in and the writer has not decided: bounded, shared fairly, in order.
+"""The queue of submissions that the writer has not decided: bounded, shared fairly, in order.
 
-An organization's submissions are taken in the order in which they came, organizations by turns
+An organization's submissions are taken in the order of their arrival, organizations by turns
 (`fair_queue`). One whose visitor-offer another writer holds is set aside (`set_aside`); submissions that
 would overtake it at one of its visitor-offers wait behind it.
 """
@@ -23,7 +23,7 @@ from offerlog_domain.outcomes import Refusal
 __all__ = ["Answer", "Command", "Group", "OverloadedError", "Submission", "Submissions"]
 
 _SHARED_GROUP: Final = 1_000
-"""Most cases in a group while several organizations send: the next one's turn comes soon."""
+"""Most commands in a group while several organizations send: the next one's turn comes soon."""
 
 _HUNG_GROUP: Final = 3_000
 """The same while another writer hangs: one search finds what it holds of so many, and the rest passes by."""
@@ -60,8 +60,8 @@ class Group:
 
     Attributes:
         submissions: In order of arrival within each organization.
-        was_set_aside: Whether they were set aside before, so that another writer may still hold them.
-        untried: Whether they were set aside without having been looked at: most may be free.
+        was_set_aside: True if they were set aside before, so that another writer may still hold them.
+        untried: True if they were set aside without having been looked at: most may be free.
     """
 
     submissions: Sequence[Submission]
@@ -73,8 +73,8 @@ class Submissions:
     """The queue in front of the writer. Callers `put`, on any thread; all but `close` is for the one writer.
 
     Args:
-        group_limit: How many cases a group may hold before the next submission waits for the next group.
-        queue_limit: How many cases of one organization may wait while no other organization's do. Half of
+        group_limit: Commands that a group may hold before the next submission waits for the next group.
+        queue_limit: Commands of one organization that may wait while no other organization's do. Half of
             what waits of others is taken off, so that all together never hold twice as many, and an
             organization that has nothing waiting is always let in.
     """
@@ -96,7 +96,7 @@ class Submissions:
 
     @property
     def depth(self) -> int:
-        """How many cases wait, those set aside too."""
+        """Number of commands that wait, including those set aside."""
         return self._weight
 
     @property
@@ -106,7 +106,7 @@ class Submissions:
 
     @property
     def hung_writer(self) -> bool:
-        """Whether another writer is known to hold visitor-offers, so that more of its may be met."""
+        """True if another writer is known to hold visitor-offers, so that it may hold more."""
         return bool(self._aside.submissions)
 
     def put(
@@ -120,8 +120,8 @@ class Submissions:
         """Hand in work; the future gets its answer once all of it is durable.
 
         Raises:
-            Overloaded: Too much of this organization is waiting; nothing was taken.
-            Closed: No more is taken.
+            OverloadedError: Too much of this organization is waiting; nothing was taken.
+            ClosedError: No more is taken.
         """
         submission = Submission(commands, refusals, answer, origin, next(self._numbers), organization)
         submission.future.on_cancel = partial(self._cancelled, submission)
@@ -222,7 +222,7 @@ class Submissions:
         return group
 
     def _limit(self, now: float) -> int:
-        """How many cases the next group may hold."""
+        """Return the number of commands that the next group may hold."""
         shared = self._queue.lines > 1 or now < self._shared_until
         most = _HUNG_GROUP if self.hung_writer else _SHARED_GROUP
         return min(self._paced_limit, most) if shared else self._paced_limit

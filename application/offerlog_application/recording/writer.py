@@ -93,11 +93,11 @@ class WriterHealth:
     """The state of a writer at one moment.
 
     Attributes:
-        alive: Whether its thread runs. False also after `close`.
+        alive: True if its thread runs. False also after `close`.
         stalled_seconds: Age of the group that is being written; 0 while none is.
-        waiting: Cases that wait, those set aside included.
+        waiting: Commands that wait, those set aside included.
         incidents: Groups that failed for a reason nobody foresaw, since the start.
-        trouble: Why the store could not be written to within the last seconds; None where it can be.
+        trouble: The reason why the store could not be written to in the last seconds; None where it can.
     """
 
     alive: bool
@@ -111,11 +111,11 @@ class GroupCommitWriter:
     """The one writer of a log in this process; thread-safe.
 
     Args:
-        log: Where it reads and appends.
-        group_limit: How many cases a group may hold before the next one waits for the next commit.
-        queue_limit: How many cases of one organization may wait (see `Submissions`); past that, `submit`
-            raises `Overloaded`.
-        trace: Is told of the commits, and whose submissions they hold.
+        log: The log that it reads and appends to.
+        group_limit: Commands that a group may hold before the next one waits for the next commit.
+        queue_limit: Commands of one organization that may wait (see `Submissions`); past that, `submit`
+            raises `OverloadedError`.
+        trace: Follows the commits and the submissions in them.
     """
 
     def __init__(
@@ -147,19 +147,19 @@ class GroupCommitWriter:
         """Hand in work of one organization; the future gets its answer once all of it is durable.
 
         Raises:
-            Overloaded: Too much of this organization is waiting; nothing was taken.
-            Closed: The writer has been closed.
+            OverloadedError: Too much of this organization is waiting; nothing was taken.
+            ClosedError: The writer has been closed.
         """
         return self._submissions.put(commands, refusals, answer, self._trace.origin(), organization)
 
     @property
     def depth(self) -> int:
-        """How many cases wait to be written, those set aside too."""
+        """Number of commands that wait to be written, including those set aside."""
         return self._submissions.depth
 
     @property
     def health(self) -> WriterHealth:
-        """Whether the writer works now; asks nobody and waits for nothing."""
+        """The state of the writer now, without asking the store and without waiting."""
         since = self._group_since
         stalled = 0.0 if since is None else time.monotonic() - since
         trouble = self._watch.trouble or self._refusals_watch.trouble
