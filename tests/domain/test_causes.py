@@ -7,7 +7,7 @@ import pytest
 
 from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, UntrackedEventError
 from offerlog_domain.wire import nesting, read_signal, signal_from_document
-from support.wire import REQUIRED, STORED
+from support.wire import ID, REQUIRED, STORED
 
 NAMED = [
     ({"actionId": None}, "actionId: is required"),
@@ -78,12 +78,34 @@ def test_a_signal_may_be_nested_two_hundred_deep(depth: int, is_read: bool) -> N
     for _ in range(depth):
         inner = [inner]
     if is_read:
-        assert read_signal(json.dumps(REQUIRED | {"x": inner}).encode()) == signal_from_document(REQUIRED)
+        assert read_signal(json.dumps(REQUIRED | {"x": inner, "y": []}).encode()) == signal_from_document(
+            REQUIRED
+        )
     else:
-        assert message(REQUIRED | {"x": inner}) == "nested too deeply"
+        assert message(REQUIRED | {"x": inner, "y": []}) == "nested too deeply"
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
     """Five hundred empty lists in a row are two levels."""
     text = json.dumps(REQUIRED | {"x": [[]] * 500, "y": "NaN"}).encode()
     assert read_signal(text) == signal_from_document(REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("document", "event_id"),
+    [
+        (REQUIRED | {"actionState": "gone", "eventId": ID.upper()}, ID),
+        (REQUIRED | {"actionState": "gone", "eventId": "7"}, None),
+        (REQUIRED | {"actionState": "gone", "eventId": 7}, None),
+        (REQUIRED | {"actionState": "gone", "id": ID}, None),
+        (STORED | {"session": "x", "id": ID}, ID),
+        (STORED | {"session": "x", "id": None, "eventId": ID}, None),
+        ({"eventType": "OutcomeAchievedEvent", "eventId": ID}, ID),
+    ],
+)
+def test_the_error_has_the_id_of_what_cannot_be_read(document: dict[str, Any], event_id: str | None) -> None:
+    """In lower case, from the field of the document's own form, and only where it is a UUID."""
+    with pytest.raises((MalformedSignalError, UntrackedEventError)) as raised:
+        signal_from_document(document)
+    assert isinstance(raised.value, MalformedSignalError | UntrackedEventError)
+    assert raised.value.event_id == event_id
