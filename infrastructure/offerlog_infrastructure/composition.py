@@ -36,7 +36,7 @@ from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
-from offerlog_infrastructure.settings import read_settings
+from offerlog_infrastructure.settings import read_store_settings
 
 _COPY_SECONDS: Final = 300.0
 """How long the first copy of the suppression list may take."""
@@ -109,7 +109,7 @@ def open_offerlog(
     """
     if data is not None and database_url is not None:
         raise ValueError("give data or database_url, not both")
-    settings = read_settings()
+    settings = read_store_settings()
     if data is None and database_url is None:
         database_url = settings.database_url
         data = settings.data

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from eventsourcing.utils import strtobool
 from pydantic import (
@@ -72,44 +72,27 @@ class SettingsError(OfferlogError, ValueError):
         self.cause = cause
 
 
-class Settings(BaseSettings):
-    """What an operator may set; every variable begins with `OFFERLOG_` unless said.
+class StoreSettings(BaseSettings):
+    """Settings of the store and of what is decided: all that `open_offerlog` reads.
+
+    A program that opens the service in its own process may use other libraries too. So no variable of theirs
+    is read here. Every variable begins with `OFFERLOG_`.
 
     Attributes:
         data: The embedded store's folder (`OFFERLOG_DATA`); None for the platform's place for it.
-        database_password: Password of that server, verbatim (`OFFERLOG_DATABASE_PASSWORD`).
+        database_password: Password of the server at `database_url`, verbatim (`OFFERLOG_DATABASE_PASSWORD`).
         database_password_file: A file with that password instead (`OFFERLOG_DATABASE_PASSWORD_FILE`).
         database_url: A PostgreSQL server to use instead of the embedded one (`OFFERLOG_DATABASE_URL`); with
             the password, if one of the two above gives it.
         organization: Whose data commands work on (`OFFERLOG_ORGANIZATION`).
-        admin_key_file: New file for the admin key of a first start (`OFFERLOG_ADMIN_KEY_FILE`); None for the
-            terminal, or a file in the data folder where there is no terminal.
         open_action_ttl: How long a silent open action blocks another (`OFFERLOG_OPEN_ACTION_TTL`, seconds).
         parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
         deadline_grace: How long after a time-out it is recorded (`OFFERLOG_DEADLINE_GRACE`, seconds).
         future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
         widget_max_age: How old a signal from a widget key may be (`OFFERLOG_WIDGET_MAX_AGE`, seconds).
-        ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
         refusal_retention: How long a refusal is kept (`OFFERLOG_REFUSAL_RETENTION`, seconds; 0: for ever).
         refusal_text_quota: Bytes of refused texts that are kept of an organization in a day
             (`OFFERLOG_REFUSAL_TEXT_QUOTA`).
-        read_timeout: Time that a report, list or history may take (`OFFERLOG_READ_TIMEOUT`, seconds; 0: any).
-        widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
-        widget_peer_rate: Requests a second that one peer address may make with a widget's key
-            (`OFFERLOG_WIDGET_PEER_RATE`).
-        keep_alive: How long a connection stays open between two requests (`OFFERLOG_KEEP_ALIVE`, seconds).
-        max_connections: Most connections to the HTTP service at once (`OFFERLOG_MAX_CONNECTIONS`); None for
-            as many as the limit of open files allows.
-        max_connections_per_peer: Most of them from one address (`OFFERLOG_MAX_CONNECTIONS_PER_PEER`).
-        trusted_proxies: Addresses and networks of reverse proxies whose `X-Forwarded-For` and `-Proto` are
-            believed, separated by commas (`OFFERLOG_TRUSTED_PROXIES`, or uvicorn's `FORWARDED_ALLOW_IPS`).
-        widget_new_maps: Action maps that widget keys may bring up in an organization, an hour
-            (`OFFERLOG_WIDGET_NEW_MAPS`).
-        log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
-        otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
-        otel_traces_exporter: `none` keeps traces off (`OTEL_TRACES_EXPORTER`).
-        otel_sdk_disabled: `true` does so too (`OTEL_SDK_DISABLED`).
-        postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
     """
 
     model_config = SettingsConfigDict(
@@ -121,34 +104,13 @@ class Settings(BaseSettings):
     database_password_file: Path | None = None
     database_url: str | None = Field(default=None, validate_default=True)  # behind what its validator reads
     organization: str = "default"
-    admin_key_file: Path | None = None
     open_action_ttl: _Period = Rules().open_action_ttl
     parking_time: _Period = Rules().parking_time
     deadline_grace: _Period = Rules().deadline_grace
     future_tolerance: _Period = Rules().future_tolerance
     widget_max_age: _Period = Rules().widget_max_age
-    ready_lag: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, gt=0)
     refusal_retention: _Period = RefusalPolicy().retention
     refusal_text_quota: int = Field(default=RefusalPolicy().text_bytes_a_day, ge=0, le=2**62)
-    read_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, ge=0, le=86_400)
-    widget_rate: float = Field(default=100.0, gt=0)
-    widget_peer_rate: float = Field(default=10.0, gt=0)
-    keep_alive: int = Field(default=75, ge=1, le=3600)
-    max_connections: int | None = Field(default=None, ge=1)
-    max_connections_per_peer: int = Field(default=100, ge=1)
-    trusted_proxies: str = Field(
-        default="127.0.0.1,::1",
-        validation_alias=AliasChoices("OFFERLOG_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
-    )
-    widget_new_maps: int = Field(default=100, ge=1)
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    otel_endpoint: str | None = Field(
-        default=None,
-        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
-    )
-    otel_traces_exporter: str = Field(default="otlp", validation_alias="OTEL_TRACES_EXPORTER")
-    otel_sdk_disabled: str = Field(default="false", validation_alias="OTEL_SDK_DISABLED")
-    postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
 
     @field_validator("database_url")
     @classmethod
@@ -170,6 +132,98 @@ class Settings(BaseSettings):
             raise ValueError(f"OFFERLOG_DATABASE_PASSWORD_FILE: {file}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ValueError(f"OFFERLOG_DATABASE_PASSWORD_FILE: {file} is not text in UTF-8") from None
+
+    @classmethod
+    def variables_of(cls, place: str) -> tuple[str, ...]:
+        """List the variables that set one field; the first that is set counts.
+
+        Args:
+            place: The field's name, or the first of its aliases: pydantic reports errors under either.
+        """
+        for name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            choices = (
+                alias.choices if isinstance(alias, AliasChoices) else [alias or f"OFFERLOG_{name.upper()}"]
+            )
+            names = tuple(one for one in choices if isinstance(one, str))
+            if place in {name, *names}:
+                return names
+        raise LookupError(f"no setting is called {place}")
+
+    @classmethod
+    def variable_set(cls, place: str) -> str:
+        """Name the variable that a field has its value from; the first of its variables if none is set.
+
+        Args:
+            place: As in `variables_of`.
+        """
+        names, given = cls.variables_of(place), EnvSettingsSource(cls).env_vars
+        return next((name for name in names if name.lower() in given), names[0])
+
+    @property
+    def refusal_policy(self) -> RefusalPolicy:
+        """What the refusal log keeps, and for how long."""
+        return RefusalPolicy(self.refusal_retention, self.refusal_text_quota)
+
+    @property
+    def rules(self) -> Rules:
+        """The periods, as the domain takes them."""
+        return Rules(
+            self.open_action_ttl,
+            self.parking_time,
+            self.deadline_grace,
+            self.future_tolerance,
+            self.widget_max_age,
+        )
+
+
+class Settings(StoreSettings):
+    """All settings, for the server and the commands; variables begin with `OFFERLOG_` unless said.
+
+    Attributes:
+        admin_key_file: New file for the admin key of a first start (`OFFERLOG_ADMIN_KEY_FILE`); None for the
+            terminal, or a file in the data folder where there is no terminal.
+        ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
+        read_timeout: Time that a report, list or history may take (`OFFERLOG_READ_TIMEOUT`, seconds; 0: any).
+        widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
+        widget_peer_rate: Requests a second that one peer address may make with a widget's key
+            (`OFFERLOG_WIDGET_PEER_RATE`).
+        keep_alive: How long a connection stays open between two requests (`OFFERLOG_KEEP_ALIVE`, seconds).
+        max_connections: Most connections to the HTTP service at once (`OFFERLOG_MAX_CONNECTIONS`); None for
+            as many as the limit of open files allows.
+        max_connections_per_peer: Most of them from one address (`OFFERLOG_MAX_CONNECTIONS_PER_PEER`).
+        trusted_proxies: Addresses and networks of reverse proxies whose `X-Forwarded-For` and `-Proto` are
+            believed, separated by commas (`OFFERLOG_TRUSTED_PROXIES`, or uvicorn's `FORWARDED_ALLOW_IPS`).
+        widget_new_maps: Action maps that widget keys may bring up in an organization, an hour
+            (`OFFERLOG_WIDGET_NEW_MAPS`).
+        log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
+        otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
+        otel_traces_exporter: `none` keeps traces off (`OTEL_TRACES_EXPORTER`).
+        otel_sdk_disabled: `true` does so too (`OTEL_SDK_DISABLED`).
+        postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
+    """
+
+    admin_key_file: Path | None = None
+    ready_lag: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, gt=0)
+    read_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, ge=0, le=86_400)
+    widget_rate: float = Field(default=100.0, gt=0)
+    widget_peer_rate: float = Field(default=10.0, gt=0)
+    keep_alive: int = Field(default=75, ge=1, le=3600)
+    max_connections: int | None = Field(default=None, ge=1)
+    max_connections_per_peer: int = Field(default=100, ge=1)
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        validation_alias=AliasChoices("OFFERLOG_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
+    )
+    widget_new_maps: int = Field(default=100, ge=1)
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    otel_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    )
+    otel_traces_exporter: str = Field(default="otlp", validation_alias="OTEL_TRACES_EXPORTER")
+    otel_sdk_disabled: str = Field(default="false", validation_alias="OTEL_SDK_DISABLED")
+    postgres_enable_db_functions: str = Field(default="", validation_alias="POSTGRES_ENABLE_DB_FUNCTIONS")
 
     @field_validator("postgres_enable_db_functions")
     @classmethod
@@ -194,14 +248,8 @@ class Settings(BaseSettings):
     @classmethod
     def variables(cls) -> list[str]:
         """List the variables of offerlog's own that are read."""
-        names: list[str] = []
-        for name, field in cls.model_fields.items():
-            alias = field.validation_alias
-            choices = (
-                alias.choices if isinstance(alias, AliasChoices) else [alias or f"OFFERLOG_{name.upper()}"]
-            )
-            names += [one for one in choices if isinstance(one, str) and one.startswith("OFFERLOG_")]
-        return names
+        names = (name for field in cls.model_fields for name in cls.variables_of(field))
+        return [name for name in names if name.startswith("OFFERLOG_")]
 
     @classmethod
     def unknown_variables(cls) -> list[str]:
@@ -215,35 +263,35 @@ class Settings(BaseSettings):
         off = self.otel_traces_exporter.lower() == "none" or self.otel_sdk_disabled.lower() == "true"
         return self.otel_endpoint is not None and not off
 
-    @property
-    def refusal_policy(self) -> RefusalPolicy:
-        """What the refusal log keeps, and for how long."""
-        return RefusalPolicy(self.refusal_retention, self.refusal_text_quota)
 
-    @property
-    def rules(self) -> Rules:
-        """The periods, as the domain takes them."""
-        return Rules(
-            self.open_action_ttl,
-            self.parking_time,
-            self.deadline_grace,
-            self.future_tolerance,
-            self.widget_max_age,
-        )
+_Kind = TypeVar("_Kind", bound=StoreSettings)
 
 
-def read_settings() -> Settings:
-    """Read the settings from the environment.
+def read_store_settings() -> StoreSettings:
+    """Read the settings of the store from the environment, and nothing else from there.
 
     Raises:
         SettingsError: A variable has a value that it cannot have.
     """
+    return _read(StoreSettings)
+
+
+def read_settings() -> Settings:
+    """Read all settings from the environment.
+
+    Raises:
+        SettingsError: A variable has a value that it cannot have.
+    """
+    return _read(Settings)
+
+
+def _read(kind: type[_Kind]) -> _Kind:
+    """Read settings; report the first wrong one under the variable that is set."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = first["msg"].removeprefix("Value error, ")
         if "timedelta" in cause:
             cause = "0 to 316224000 seconds (ten years) are needed"
-        name = str(first["loc"][0]).upper()
-        raise SettingsError(name if name.startswith("POSTGRES_") else f"OFFERLOG_{name}", cause) from None
+        raise SettingsError(kind.variable_set(str(first["loc"][0])), cause) from None

@@ -69,3 +69,21 @@ def test_a_variable_with_a_wrong_value_is_named(dsn: str, monkeypatch: pytest.Mo
         open_offerlog(database_url=dsn)
     assert raised.value.variable == "OFFERLOG_PARKING_TIME"
     assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FORWARDED_ALLOW_IPS", "unix:/run/x.sock"),
+        ("POSTGRES_ENABLE_DB_FUNCTIONS", "y"),
+        ("POSTGRES_ENABLE_DB_FUNCTIONS", "perhaps"),
+        ("OFFERLOG_KEEP_ALIVE", "long"),
+    ],
+)
+def test_a_variable_that_only_the_server_reads_does_not_hinder(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """In process, uvicorn and the eventsourcing library may belong to another part of the program."""
+    monkeypatch.setenv(variable, value)
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
+        assert service.record([]).outcomes == ()
