@@ -76,8 +76,12 @@ def test_the_worked_paths_name_what_exists(root: Path, makefile: str) -> None:
     """Files and folders, targets of make, and names of the code: a move or a new name shows here."""
     # given
     spans = re.findall(r"`([^`\n]+)`", (root / "docs/contributing.md").read_text())
-    code = "".join(
-        file.read_text() for folder in FOLDERS for file in (root / folder).rglob("*.py") if file.is_file()
+    code = (
+        makefile
+        + (root / "pyproject.toml").read_text()
+        + "".join(
+            file.read_text() for folder in FOLDERS for file in (root / folder).rglob("*.py") if file.is_file()
+        )
     )
     # when
     paths = [span for span in spans if re.fullmatch(r"[\w.]+/[\w./-]*|[\w-]+\.(?:py|lock|toml)", span)]

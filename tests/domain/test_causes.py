@@ -18,6 +18,7 @@ NAMED = [
     ({"customerId": "\ud800"}, "customerId: holds a lone surrogate, which is no text"),
     ({"timeoutSeconds": "3"}, "timeoutSeconds: a whole number is needed"),
     ({"timeoutSeconds": 3.5}, "timeoutSeconds: a whole number is needed"),
+    ({"timeoutSeconds": 0}, "timeoutSeconds: Input should be greater than or equal to 1"),
     ({"actionState": "gone"}, "actionState: no state that the vendor knows"),
     ({"actionId": None, "eventType": 7}, "actionId: is required"),
     ({"actionId": None, "eventType": ""}, "actionId: is required"),

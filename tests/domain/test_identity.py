@@ -118,3 +118,10 @@ def test_bytes_are_no_text() -> None:
     """A caller that passes them has made a mistake, which no decoding hides."""
     with pytest.raises(MalformedSignalError, match="customerId: text is needed"):
         parse_visitor_key(cast("str", b"visitor-1"), "cookie")
+
+
+def test_a_uuid_takes_sixteen_bytes_and_no_other_text_does() -> None:
+    """Also none that is as long, or in upper case."""
+    assert pack_text_id(MAP) == bytes(15) + b"\x02"
+    for text in (MAP.replace("2", "A"), MAP[:-1], MAP.replace("-", "0"), "x" * 36, ""):
+        assert pack_text_id(text) == text
