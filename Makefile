@@ -57,12 +57,12 @@ MUTANTS := .mutants
 MUTANT_SECONDS ?= 2400
 WITHIN = $(abspath $(BIN))/python -c 'import subprocess, sys; sys.exit(subprocess.call(sys.argv[2:], timeout=int(sys.argv[1])))'
 SCORE = import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); n = s["total"] - s["skipped"]; \
-  print(f"{s[\"killed\"] + s[\"timeout\"]} of {n} mutants of the domain found, {(s[\"killed\"] + s[\"timeout\"]) / n:.1%}")
+  k = s["killed"] + s["timeout"]; print(k, "of", n, "changes of the domain noticed:", format(k / n, ".1%"))
 mutants: setup ## Changes of the domain, one at a time, that its tests do not notice
 	@rm -rf $(MUTANTS) && mkdir $(MUTANTS) && cp -R domain $(MUTANTS)/src && cp -R tests pyproject.toml $(MUTANTS)
 	cd $(MUTANTS) && $(WITHIN) $(MUTANT_SECONDS) $(abspath $(BIN))/mutmut run --max-children 1
 	@cd $(MUTANTS) && $(abspath $(BIN))/mutmut export-cicd-stats >/dev/null && $(abspath $(BIN))/mutmut results \
-	  && $(BIN)/python -c '$(SCORE)'
+	  && $(abspath $(BIN))/python -c '$(SCORE)'
 
 SECONDS ?= 300
 SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)') \
