@@ -208,7 +208,7 @@ class AsyncOfferlog:
 
         Raises:
             MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            ValueError: A negative version, or a time without an offset.
+            ArgumentError: A negative version, or a time without an offset.
         """
         ask = partial(
             self._service.history,

@@ -263,7 +263,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
 
         Raises:
             MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            ValueError: A negative version, or a time without an offset.
+            ArgumentError: A negative version, or a time without an offset.
         """
         stream = self._service.stream(
             self._of(organization),

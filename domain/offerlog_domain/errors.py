@@ -7,6 +7,8 @@ class OfferlogError(Exception):
     The main branches, by the place where each is defined::
 
         OfferlogError
+        |- ArgumentError                                 offerlog_domain.errors
+        |  `- ArgumentTypeError
         |- MalformedSignalError, UntrackedEventError     offerlog_domain.signals
         |- OrganizationNameError                         offerlog_application.ports.organizations
         |- StoreUnavailableError                         offerlog_application.ports.event_log
@@ -15,9 +17,10 @@ class OfferlogError(Exception):
         |  `- WriterFailedError                          offerlog_application.recording.writer
         |- VersionConflictError, ClosedError             offerlog_application.ports.event_log
         |- NotAnOriginError, UnknownKeyError             offerlog_application.ports.keys
+        |- UnknownProjectionError                        offerlog_application.ports.projections
         |- OverloadedError, ContendedError               offerlog_application.recording
         |- CalendarError, ReportTooLargeError, TooManySuppressionsError, ReadTimeoutError,
-        |  ReadCancelledError, ReplicaStaleError, ProjectionsBehindError
+        |  ReadCancelledError, ReplicaStaleError, NoReplicaError, ProjectionsBehindError
         |                                                offerlog_application.reading
         |- RebuildRunningError, TablesInUseError, RebuildWorkersError, ProjectionsDifferError,
         |  NotProjectedError                             offerlog_application.projections.rebuilds
@@ -31,3 +34,22 @@ class OfferlogError(Exception):
     An error that reports a wrong argument is also a `ValueError`. The exit code of each error stands in
     `offerlog_infrastructure.cli.exit_codes`, its HTTP problem in `offerlog_infrastructure.http.problems`.
     """
+
+
+class ArgumentError(OfferlogError, ValueError):
+    """An argument of a call has a value that it cannot have; nothing was done.
+
+    Attributes:
+        argument: The name of the argument.
+    """
+
+    def __init__(self, argument: str, message: str) -> None:
+        super().__init__(argument, message)
+        self.argument = argument
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument of a call has a type that it cannot have; nothing was done."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
     from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError
     from offerlog_application.ports.organizations import OrganizationNameError
+    from offerlog_application.ports.projections import UnknownProjectionError
     from offerlog_application.ports.store_trouble import StoreTrouble
     from offerlog_application.projections.rebuilds import (
         NotProjectedError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Freshness,
         KeptSignal,
         Lookup,
+        NoReplicaError,
         Order,
         ProjectionsBehindError,
         ProjectionStatus,
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     from offerlog_application.recording.submissions import OverloadedError
     from offerlog_application.recording.writer import ContendedError, WriterFailedError, WriterHealth
     from offerlog_domain.context import Rules
-    from offerlog_domain.errors import OfferlogError
+    from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
     from offerlog_domain.events import LifecycleEvent
     from offerlog_domain.lifecycle import State
     from offerlog_domain.metrics import Cohort, CountBy, MetricSet
@@ -94,6 +96,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNLIMITED",
+    "ArgumentError",
+    "ArgumentTypeError",
     "AsyncOfferlog",
     "Blocker",
     "CalendarError",
@@ -117,6 +121,7 @@ __all__ = [
     "Lookup",
     "MalformedSignalError",
     "MetricSet",
+    "NoReplicaError",
     "NotAnOriginError",
     "NotProjectedError",
     "OfferBlocked",
@@ -169,6 +174,7 @@ __all__ = [
     "TablesInUseError",
     "TooManySuppressionsError",
     "UnknownKeyError",
+    "UnknownProjectionError",
     "UnreadableEventError",
     "WriterFailedError",
     "WriterHealth",
@@ -181,10 +187,11 @@ __all__ = [
 _MODULES: Final = {
     "offerlog_application.aio": ("AsyncOfferlog",),
     "offerlog_application.offerlog": ("Offerlog",),
-    "offerlog_application.ports.organizations": ("OrganizationNameError",),
     "offerlog_application.ports.clock": ("Clock",),
     "offerlog_application.ports.event_log": ("ClosedError", "OutcomeUnknownError", "StoreUnavailableError"),
     "offerlog_application.ports.keys": ("Key", "NotAnOriginError", "Role", "UnknownKeyError"),
+    "offerlog_application.ports.organizations": ("OrganizationNameError",),
+    "offerlog_application.ports.projections": ("UnknownProjectionError",),
     "offerlog_application.ports.store_trouble": ("StoreTrouble",),
     "offerlog_application.projections.rebuilds": (
         "NotProjectedError",
@@ -198,12 +205,12 @@ _MODULES: Final = {
     "offerlog_application.reading.calendar": ("Granularity",),
     "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
     "offerlog_application.reading.performance_report": (
-        "UNLIMITED",
         "PerformanceReport",
         "ReportLimits",
         "ReportQuery",
         "ReportRow",
         "ReportTooLargeError",
+        "UNLIMITED",
     ),
     "offerlog_application.reading.read_budget": ("ReadBudget", "ReadCancelledError", "ReadTimeoutError"),
     "offerlog_application.reading.read_models": (
@@ -211,6 +218,7 @@ _MODULES: Final = {
         "Freshness",
         "KeptSignal",
         "Lookup",
+        "NoReplicaError",
         "Order",
         "ProjectionStatus",
         "ProjectionsBehindError",
@@ -222,14 +230,15 @@ _MODULES: Final = {
         "Suppression",
         "TooManySuppressionsError",
     ),
-    "offerlog_application.recording.batches": ("Receipt", "SignalInput"),
+    "offerlog_application.recording.batches": ("Receipt",),
     "offerlog_application.recording.expiry": ("Expired",),
     "offerlog_application.recording.offers": ("Eligibility",),
     "offerlog_application.recording.refusal_policy": ("RefusalPolicy",),
+    "offerlog_application.recording.signal_text": ("SignalInput",),
     "offerlog_application.recording.submissions": ("OverloadedError",),
     "offerlog_application.recording.writer": ("ContendedError", "WriterFailedError", "WriterHealth"),
     "offerlog_domain.context": ("Rules",),
-    "offerlog_domain.errors": ("OfferlogError",),
+    "offerlog_domain.errors": ("ArgumentError", "ArgumentTypeError", "OfferlogError"),
     "offerlog_domain.events": ("LifecycleEvent",),
     "offerlog_domain.lifecycle": ("State",),
     "offerlog_domain.metrics": ("Cohort", "CountBy", "MetricSet"),

@@ -12,6 +12,7 @@ from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.context import Rules
+from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.forking import guard_against_fork
@@ -94,7 +95,7 @@ def open_offerlog(
             30 days, and 64 MiB of text a day for an organization.
 
     Raises:
-        ValueError: Both `data` and `database_url` are given.
+        ArgumentError: Both `data` and `database_url` are given.
         SettingsError: An environment variable has a value that it cannot have.
         OrganizationNameError: The organization's name is not valid.
         StoreMissingError: There is no store, and `create` is false.
@@ -108,7 +109,7 @@ def open_offerlog(
         ReplicaStaleError: The local copy could not be made in five minutes.
     """
     if data is not None and database_url is not None:
-        raise ValueError("give data or database_url, not both")
+        raise ArgumentError("data", "give data or database_url, not both")
     settings = read_store_settings()
     if data is None and database_url is None:
         database_url = settings.database_url

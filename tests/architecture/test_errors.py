@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pickle
 import pkgutil
 from collections.abc import Iterator
 
@@ -10,7 +11,9 @@ import pytest
 import offerlog_application
 import offerlog_domain
 import offerlog_infrastructure
-from offerlog_domain.errors import OfferlogError
+from offerlog import open_offerlog
+from offerlog_application.ports.projections import UnknownProjectionError
+from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
 
 ELSEWHERE = {"offerlog_infrastructure.observability.tracing", "offerlog_infrastructure.cli.__main__"}
 """Modules that need an extra package."""
@@ -53,3 +56,21 @@ def test_callers_may_catch_a_wrong_argument_as_python_has_it() -> None:
     assert {one.__name__ for one in wrong} >= {"MalformedSignalError", "OrganizationNameError"}
     with pytest.raises(OfferlogError):
         raise wrong[0](*["x"] * (len(inspect.signature(wrong[0]).parameters)))
+
+
+def test_an_error_that_is_also_one_of_pythons_reads_as_a_sentence_and_travels() -> None:
+    """`KeyError` alone would quote its text; a pool of processes pickles what was raised."""
+    # given
+    unknown = UnknownProjectionError("nothing", ("current_state", "performance"))
+    # then
+    assert str(unknown) == "there is no projection 'nothing'; the projections are current_state, performance"
+    copy = pickle.loads(pickle.dumps(unknown))  # noqa: S301 - our own
+    assert (copy.name, copy.known, str(copy)) == (unknown.name, unknown.known, str(unknown))
+    copied = pickle.loads(pickle.dumps(ArgumentTypeError("signals", "a list is needed")))  # noqa: S301 - our own
+    assert (copied.argument, str(copied)) == ("signals", "a list is needed")
+
+
+def test_a_store_is_opened_at_one_place() -> None:
+    """Two are a wrong argument."""
+    with pytest.raises(ArgumentError, match="give data or database_url, not both"):
+        open_offerlog(data="store", database_url="postgresql://nobody@127.0.0.1:1/nothing")

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from offerlog import (
+    ArgumentError,
+    ArgumentTypeError,
     Cohort,
     CountBy,
     Granularity,
     MalformedSignalError,
     MetricSet,
+    NoReplicaError,
     OfferBlocked,
     Offerlog,
     OfferMade,
@@ -26,6 +29,7 @@ from offerlog import (
     Role,
     State,
     UnknownKeyError,
+    UnknownProjectionError,
     open_offerlog,
 )
 from offerlog.testing import SettableClock, open_in_memory
@@ -224,10 +228,24 @@ def test_the_same_mistakes_are_errors(service: Offerlog) -> None:
         service.offer(customer_id="", action_map_id=MAP, session_id=MAP)
     with pytest.raises(OrganizationNameError):
         service.record([], organization="not a name")
-    with pytest.raises(KeyError):
-        service.proof("nothing")
-    with pytest.raises(KeyError):
-        service.rebuild("nothing")
+    for ask in (service.proof, service.verify, service.rebuild):
+        with pytest.raises(KeyError) as raised:
+            ask("nothing")
+        assert isinstance(raised.value, UnknownProjectionError)
+        assert sorted(raised.value.known) == ["current_state", "performance", "suppression"]
+        assert str(raised.value).startswith("there is no projection 'nothing'; the projections are ")
+    with pytest.raises(ValueError, match="version: 0 or more is needed, not -1") as wrong:
+        service.history(customer_id="visitor-1", action_map_id=MAP, version=-1)
+    assert isinstance(wrong.value, ArgumentError)
+    assert wrong.value.argument == "version"
+    with pytest.raises(ArgumentError, match="as_of: a time with an offset is needed"):
+        service.history(customer_id="visitor-1", action_map_id=MAP, as_of=datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake
+    with pytest.raises(TypeError, match="signals are given as a list") as one:
+        service.record(cast("Any", b"{}"))
+    assert isinstance(one.value, ArgumentTypeError)
+    with pytest.raises(RuntimeError, match="not given a folder") as without:
+        service.local_suppressions("visitor-1")
+    assert isinstance(without.value, NoReplicaError)
     assert service.dead_letters() == []
     assert service.retry_dead_letters() == 0
 

@@ -5,6 +5,24 @@ from typing import Protocol
 
 from offerlog_application.projections.rebuilds import RebuildProgress
 from offerlog_application.reading.read_models import DeadLetter, Proof, StoredKind
+from offerlog_domain.errors import OfferlogError
+
+
+class UnknownProjectionError(OfferlogError, KeyError):
+    """There is no projection of that name; nothing was done.
+
+    Attributes:
+        name: The name.
+        known: The names of the projections that there are.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"there is no projection {self.name!r}; the projections are {', '.join(self.known)}"
 
 
 class Projector(Protocol):
@@ -34,14 +52,14 @@ class Proofs(Protocol):
         """Return the proof of a projection; costs one small query.
 
         Raises:
-            KeyError: There is no such projection.
+            UnknownProjectionError: There is no such projection.
         """
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
         """Compare the proof of one projection, or of all, with the log; reads the whole log.
 
         Raises:
-            KeyError: There is no such projection.
+            UnknownProjectionError: There is no such projection.
         """
 
 
@@ -81,7 +99,7 @@ class Rebuilds(Protocol):
             swap: False to build and compare only.
 
         Raises:
-            KeyError: There is no projection of that name.
+            UnknownProjectionError: There is no projection of that name.
             RebuildRunningError: Another rebuild is at work.
             ProjectionsDifferError: Old and new differ at the same position.
             NotProjectedError: The live projection does not move.

@@ -37,7 +37,7 @@ class ProjectionUpkeep:
             swap: False to build and compare only.
 
         Raises:
-            KeyError: There is no projection of that name.
+            UnknownProjectionError: There is no projection of that name.
             RebuildRunningError: Another rebuild is at work.
             ProjectionsDifferError: Old and new differ at the same position; the old one stays.
             NotProjectedError: The live projection does not move.
@@ -51,7 +51,7 @@ class ProjectionUpkeep:
         """Compare what each projection has applied with the log, up to its position; reads the whole log.
 
         Raises:
-            KeyError: There is no projection of that name.
+            UnknownProjectionError: There is no projection of that name.
         """
         return self._proofs.verify(name)
 
@@ -59,7 +59,7 @@ class ProjectionUpkeep:
         """Return what a projection has applied by now: a small query, to go with a report.
 
         Raises:
-            KeyError: There is no projection of that name.
+            UnknownProjectionError: There is no projection of that name.
         """
         return self._proofs.proof(name)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
+from offerlog_domain.errors import ArgumentError
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
@@ -42,12 +43,12 @@ def history(events: Sequence[Event], *, version: int | None = None, as_of: datet
         as_of: Take only events recorded by then, by the service's clock; with an offset.
 
     Raises:
-        ValueError: There is no such version, or `as_of` has no offset.
+        ArgumentError: `version` is negative, or `as_of` has no offset.
     """
     if version is not None and version < 0:
-        raise ValueError(f"version: 0 or more is needed, not {version}")
+        raise ArgumentError("version", f"version: 0 or more is needed, not {version}")
     if as_of is not None and as_of.tzinfo is None:
-        raise ValueError("as_of: a time with an offset is needed")
+        raise ArgumentError("as_of", "as_of: a time with an offset is needed")
     known: Iterator[Event] = iter(events)
     if as_of is not None:
         known = takewhile(lambda event: event.recorded_at <= as_of, known)

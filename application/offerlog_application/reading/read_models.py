@@ -81,6 +81,13 @@ class ReplicaStaleError(OfferlogError):
         self.age = age
 
 
+class NoReplicaError(OfferlogError, RuntimeError):
+    """The service was opened without a local copy of the suppression list."""
+
+    def __init__(self) -> None:
+        super().__init__("open_offerlog was not given a folder for the local suppression list (`replica`)")
+
+
 @dataclass(frozen=True, slots=True)
 class KeptSignal:
     """A signal that was not recorded: refused, or parked (then without a reason).

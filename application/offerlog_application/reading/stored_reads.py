@@ -15,7 +15,7 @@ from offerlog_application.reading.performance_report import (
     report,
 )
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
-from offerlog_application.reading.read_models import KeptSignal, Lookup, Suppression
+from offerlog_application.reading.read_models import KeptSignal, Lookup, NoReplicaError, Suppression
 from offerlog_domain.identity import parse_action_map_id
 
 
@@ -64,12 +64,10 @@ class StoredReads(OrganizationScope):
 
         Raises:
             ReplicaStaleError: The copy is older than it may be; ask `suppressions`, or offer nothing.
-            RuntimeError: The service was opened without a copy.
+            NoReplicaError: The service was opened without a copy.
         """
         if self._replica is None:
-            raise RuntimeError(
-                "open_offerlog was not given a folder for the local suppression list (`replica`)"
-            )
+            raise NoReplicaError
         return self._replica.look_up(self._of(organization), customer_id, customer_id_type)
 
     def suppressed_visitors(

@@ -15,6 +15,7 @@ from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
+from offerlog_domain.errors import ArgumentTypeError
 from offerlog_domain.identity import StreamKey, parse_action_map_id, parse_visitor_key
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
@@ -70,13 +71,13 @@ class OfferService:
             from_widget: True if they come with a widget key: those may not be dated far back (check 3).
 
         Raises:
-            TypeError: One signal was given, not a list of signals.
+            ArgumentTypeError: One signal was given, not a list of signals.
             OrganizationNameError: The organization's name is not valid.
             OverloadedError: Too much is waiting; nothing was taken.
             ClosedError: The service has been closed.
         """
         if isinstance(signals, str | bytes | Mapping):
-            raise TypeError("signals are given as a list, also where there is one only")
+            raise ArgumentTypeError("signals", "signals are given as a list, also where there is one only")
         complete = list(signals)  # before the clock is read: a slow source must not make them late
         context = self._context(organization, from_widget=from_widget)
         batch = Batch(complete, self._key(organization), context)

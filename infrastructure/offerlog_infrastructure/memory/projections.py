@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from offerlog_application.ports.projections import UnknownProjectionError
 from offerlog_application.projections.rebuilds import RebuildProgress
 from offerlog_application.reading.read_models import DeadLetter, Proof, StoredKind
 from offerlog_infrastructure.memory.log import MemoryLog
@@ -19,10 +20,10 @@ class MemoryProjections:
         """Return the proof of a projection.
 
         Raises:
-            KeyError: There is no such projection.
+            UnknownProjectionError: There is no such projection.
         """
         if projection not in PROJECTIONS:
-            raise KeyError(projection)
+            raise UnknownProjectionError(projection, PROJECTIONS)
         count = self._log.last()
         digest = sum(position * position for position in range(1, count + 1))
         return Proof(projection, count, count, str(digest), 0, 1)
@@ -31,7 +32,7 @@ class MemoryProjections:
         """Return the proofs of one projection, or of all; nothing can differ.
 
         Raises:
-            KeyError: There is no such projection.
+            UnknownProjectionError: There is no such projection.
         """
         return [self.proof(name) for name in ([projection] if projection is not None else PROJECTIONS)]
 
@@ -59,7 +60,7 @@ class MemoryProjections:
         """Do nothing: the projections are as the log.
 
         Raises:
-            KeyError: There is no projection of that name.
+            UnknownProjectionError: There is no projection of that name.
         """
         del on_progress, accept_difference, swap
         if name is not None:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from offerlog_domain.errors import ArgumentError
+
 
 class SettableClock:
     """A service's clock that stands still until it is set.
@@ -23,10 +25,10 @@ class SettableClock:
         """Set the time.
 
         Raises:
-            ValueError: The time has no offset.
+            ArgumentError: The time has no offset.
         """
         if now.tzinfo is None:
-            raise ValueError("a clock is set to a time with an offset")
+            raise ArgumentError("now", "a clock is set to a time with an offset")
         self._now = now.astimezone(UTC)
 
     def advance(self, period: timedelta) -> None:

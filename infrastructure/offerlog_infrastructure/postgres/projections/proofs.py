@@ -5,6 +5,7 @@ from typing import LiteralString
 
 from psycopg.rows import DictRow
 
+from offerlog_application.ports.projections import UnknownProjectionError
 from offerlog_application.reading.read_models import Proof, SliceDifference
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -52,19 +53,19 @@ class PostgresProofs:
         """Return the proof of what a projection has applied by now; costs one small query.
 
         Raises:
-            KeyError: There is no such projection.
+            UnknownProjectionError: There is no such projection.
         """
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             row = cursor.execute(_SELECT_PROOFS, _parameters_of(projection)).fetchone()
         if row is None:
-            raise KeyError(projection)
+            raise _unknown(projection)
         return _to_proof(row, ())
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
         """Compare the proof of each projection with the log up to its position; reads the whole log.
 
         Raises:
-            KeyError: There is no such projection.
+            UnknownProjectionError: There is no such projection.
         """
         with store_reached(self._datastore), self._datastore.transaction() as cursor:
             lift_answer_limit(cursor.connection)  # it reads the whole log
@@ -72,13 +73,17 @@ class PostgresProofs:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             rows = cursor.execute(_SELECT_PROOFS, _parameters_of(projection)).fetchall()
             if not rows:
-                raise KeyError(projection)
+                raise _unknown(str(projection))
             found = []
             for row in rows:
                 at = {"view": row["view"], "position": row["position"]}
                 differences = cursor.execute(_SELECT_DIFFERENCES, at).fetchall()
                 found.append(_to_proof(row, tuple(SliceDifference(**one) for one in differences)))
             return found
+
+
+def _unknown(projection: str) -> UnknownProjectionError:
+    return UnknownProjectionError(projection, [one.name for one in PROJECTIONS])
 
 
 def _parameters_of(projection: str | None) -> tuple[list[str], list[str]]:

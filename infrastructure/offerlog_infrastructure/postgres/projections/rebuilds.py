@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from offerlog_application.ports.projections import UnknownProjectionError
 from offerlog_application.projections.rebuilds import RebuildProgress
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -26,13 +27,13 @@ class PostgresRebuilds:
         """Build one projection, or all, from the log, and swap it in once it is proved to be the same.
 
         Raises:
-            KeyError: There is no projection of that name.
+            UnknownProjectionError: There is no projection of that name.
             StoreUnavailableError: The store cannot be reached.
             OfferlogError: As `rebuild` raises it.
         """
         projections = [projection for projection in PROJECTIONS if name in {None, projection.name}]
-        if not projections:
-            raise KeyError(name)
+        if name is not None and not projections:
+            raise UnknownProjectionError(name, [one.name for one in PROJECTIONS])
         with store_reached(self._application.reading):
             rebuild(
                 self._application,
