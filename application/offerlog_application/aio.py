@@ -1,30 +1,29 @@
 """The service for asyncio: the methods of `Offerlog` that may wait, as coroutines.
 
 Writes hold no thread: the writer thread of the service answers their futures. Reads run in small pools of
-threads that the service owns: one for the look-ups of a page view, one for reports, lists and histories, one
-for waits. So no look-up waits behind a report.
+threads that the service owns: one for the look-ups of a page view, one for reports, lists and histories. So
+no look-up waits behind a report. Large batches are read in a pool of their own, and one thread serves all
+waits.
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from concurrent.futures import Future
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.reading.audit import History
+from offerlog_application.reading.call_threads import CallThreads, Kind
 from offerlog_application.reading.performance_report import (
     DEFAULT_LIMITS,
     PerformanceReport,
     ReportLimits,
     ReportQuery,
 )
-from offerlog_application.reading.read_budget import ReadBudget
+from offerlog_application.reading.read_budget import current_budget
 from offerlog_application.reading.read_models import (
     Freshness,
     KeptSignal,
@@ -42,18 +41,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
-class _Kind(StrEnum):
-    """The kinds of calls that have threads of their own; the value is a part of the threads' names."""
-
-    LOOK_UP = "look-up"
-    READ = "read"
-    WAIT = "wait"
-
-
-_THREADS: Final = 4
-"""Threads of each kind: all of them together need no more connections than the store lends to readers."""
-
 _SMALL: Final = 20
 """Signals that are read on the event loop; more of them are read in a thread."""
 
@@ -67,15 +54,22 @@ class AsyncOfferlog:
     Every method has the arguments, the answer and the errors of the method of `Offerlog` with the same name.
 
     Cancelling a write takes it back only as long as nobody has begun to write it. After that it is recorded;
-    the same signals sent again are recognised. Cancelling a report stops its statement in the store.
+    the same signals sent again are recognised. Cancelling a read stops its statement in the store.
     """
 
-    def __init__(self, service: "Offerlog") -> None:
+    def __init__(self, service: "Offerlog", waits: PositionWaits, last: Callable[[], int]) -> None:
+        """Build the view of a service; `Offerlog` does.
+
+        Args:
+            service: The service.
+            waits: Its waits for positions.
+            last: Returns the last position in its log.
+        """
         self._service = service
+        self._waits = waits
+        self._last = last
         self._prepared: set[str] = set()
-        self._pools: dict[_Kind, ThreadPoolExecutor] = {}
-        self._lock = threading.Lock()
-        self._is_closed = False
+        self._threads = CallThreads()
 
     async def record(
         self,
@@ -94,7 +88,7 @@ class AsyncOfferlog:
         await self._prepare(organization)
         submit = partial(self._service.submit, signals, organization=organization, from_widget=from_widget)
         is_small = isinstance(signals, Sequence) and len(signals) <= _SMALL
-        submitted = submit() if is_small else await self._in_thread(_Kind.READ, submit)
+        submitted = submit() if is_small else await self._threads.run(Kind.WRITE, partial(_submit, submit))
         return await _answer_of(submitted)
 
     async def offer(
@@ -172,7 +166,7 @@ class AsyncOfferlog:
             customer_id_type=customer_id_type,
             organization=organization,
         )
-        return await self._in_thread(_Kind.LOOK_UP, check)
+        return await self._threads.run(Kind.LOOK_UP, check)
 
     async def suppressions(
         self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
@@ -181,18 +175,18 @@ class AsyncOfferlog:
         look_up = partial(
             self._service.suppressions, customer_id, customer_id_type, organization=organization
         )
-        return await self._in_thread(_Kind.LOOK_UP, look_up)
+        return await self._threads.run(Kind.LOOK_UP, look_up)
 
     async def suppressions_of(
         self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
     ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
         """Return the suppressions of many visitors, each given by id type and id; every one has an entry."""
         look_up = partial(self._service.suppressions_of, visitors, organization=organization)
-        return await self._in_thread(_Kind.LOOK_UP, look_up)
+        return await self._threads.run(Kind.LOOK_UP, look_up)
 
     async def freshness(self) -> Freshness:
         """Return the position and age of the suppression list."""
-        return await self._in_thread(_Kind.LOOK_UP, self._service.freshness)
+        return await self._threads.run(Kind.LOOK_UP, self._service.freshness)
 
     async def history(
         self,
@@ -219,7 +213,7 @@ class AsyncOfferlog:
             as_of=as_of,
             organization=organization,
         )
-        return await self._in_thread(_Kind.READ, ask)
+        return await self._threads.run(Kind.READ, ask)
 
     async def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
         """Return the Action Map Performance report, from the projection.
@@ -228,18 +222,8 @@ class AsyncOfferlog:
             ReportTooLargeError: The report would have more buckets or rows than `limits` allows.
             ReadTimeoutError: The report takes longer than `limits` allows.
         """
-        budget = ReadBudget(limits.seconds)
-
-        def read() -> PerformanceReport:
-            with budget.active():
-                return self._service.report(query, limits)
-
-        try:
-            return await self._in_thread(_Kind.READ, read)
-        except asyncio.CancelledError:
-            # It asks the server to stop the statement, which may take a moment: not on the event loop.
-            asyncio.get_running_loop().run_in_executor(None, budget.cancel)
-            raise
+        read = partial(self._service.report, query, limits)
+        return await self._threads.run_within(limits.seconds, Kind.READ, read)
 
     async def refusal_counts(
         self,
@@ -250,17 +234,18 @@ class AsyncOfferlog:
     ) -> RefusalCounts:
         """Return the number of refusals by reason, in the whole quarter-hours that [since, until) touches."""
         count = partial(self._service.refusal_counts, since=since, until=until, organization=organization)
-        return await self._in_thread(_Kind.READ, count)
+        return await self._threads.run(Kind.READ, count)
 
     def suppressed_visitors(
-        self, action_map_id: str, *, organization: str | None = None
+        self, action_map_id: str, *, organization: str | None = None, behind: tuple[str, str] | None = None
     ) -> AsyncIterator[Suppression]:
-        """Stream the suppressions of an action map, from the projection.
+        """Stream the suppressions of an action map, from the projection, after an id type and id if given.
 
         Raises:
             MalformedSignalError: The id is not an action map's.
         """
-        return self._stream(self._service.suppressed_visitors(action_map_id, organization=organization))
+        rows = self._service.suppressed_visitors(action_map_id, organization=organization, behind=behind)
+        return self._stream(rows)
 
     def refusals(
         self,
@@ -270,10 +255,11 @@ class AsyncOfferlog:
         until: datetime | None = None,
         order: Order = Order.OLDEST,
         organization: str | None = None,
+        behind: tuple[datetime, int] | None = None,
     ) -> AsyncIterator[KeptSignal]:
-        """Stream the refusal log of [since, until)."""
+        """Stream the refusals of [since, until), after the line of that time and number if given."""
         rows = self._service.refusals(
-            reason=reason, since=since, until=until, order=order, organization=organization
+            reason=reason, since=since, until=until, order=order, organization=organization, behind=behind
         )
         return self._stream(rows)
 
@@ -281,9 +267,11 @@ class AsyncOfferlog:
         """Stream the signals that wait for their action, from the projection."""
         return self._stream(self._service.parked(organization=organization))
 
-    def action_maps(self, *, organization: str | None = None) -> AsyncIterator[tuple[str, str | None]]:
-        """Stream the action maps that have been counted, each with its newest known name."""
-        return self._stream(self._service.action_maps(organization=organization))
+    def action_maps(
+        self, *, organization: str | None = None, behind: str | None = None
+    ) -> AsyncIterator[tuple[str, str | None]]:
+        """Stream the counted action maps with their newest known names, after `behind` if given."""
+        return self._stream(self._service.action_maps(organization=organization, behind=behind))
 
     async def wait(self, position: int | None, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - as `Offerlog.wait`
         """Wait until every projection shows a position of the log (read your own writes).
@@ -292,7 +280,7 @@ class AsyncOfferlog:
             ProjectionsBehindError: They made no progress for `timeout` seconds.
         """
         if position is not None:
-            await self._in_thread(_Kind.WAIT, partial(self._service.wait, position, timeout))
+            await asyncio.wrap_future(self._waits.submit(position, timeout))
 
     async def catch_up(self) -> None:
         """Wait until every projection shows all that is in the log now.
@@ -300,40 +288,32 @@ class AsyncOfferlog:
         Raises:
             ProjectionsBehindError: They made no progress for a minute.
         """
-        await self._in_thread(_Kind.WAIT, self._service.catch_up)
+        await self.wait(await self._threads.run(Kind.LOOK_UP, self._last))
 
-    def close(self) -> None:
-        """Finish the reads in hand and end the threads; `Offerlog.close` calls it."""
-        with self._lock:
-            self._is_closed = True
-            pools = list(self._pools.values())
-        for pool in pools:
-            pool.shutdown()
+    def _close(self) -> None:
+        """End the calls in hand and the threads; `Offerlog.close` calls it."""
+        self._threads.close()
 
     async def _prepare(self, organization: str | None) -> None:
         """Read once what submissions need of an organization: later ones do not block the event loop."""
         name = self._service.organization if organization is None else organization
         if name not in self._prepared:
-            await self._in_thread(_Kind.LOOK_UP, partial(self._service.prepare, name))
+            await self._threads.run(Kind.LOOK_UP, partial(self._service.prepare, name))
             self._prepared.add(name)
 
-    async def _in_thread(self, kind: _Kind, call: Callable[[], T]) -> T:
-        return await asyncio.wrap_future(self._started(kind, call))
-
-    def _started(self, kind: _Kind, call: Callable[[], T]) -> Future[T]:
-        with self._lock:
-            if self._is_closed:
-                raise ClosedError
-            if kind not in self._pools:
-                self._pools[kind] = ThreadPoolExecutor(_THREADS, f"offerlog-aio-{kind}")
-            # In the caller's context, where its trace and its `ReadBudget` are.
-            return self._pools[kind].submit(copy_context().run, call)
-
     async def _stream(self, rows: Generator[T]) -> AsyncIterator[T]:
-        while page := await self._in_thread(_Kind.READ, lambda: list(islice(rows, _ROWS))):
+        while page := await self._threads.run(Kind.READ, lambda: list(islice(rows, _ROWS))):
             for row in page:
                 yield row
 
 
 async def _answer_of(submitted: Future[T]) -> T:
     return await asyncio.wrap_future(submitted)
+
+
+def _submit(submit: Callable[[], Future[T]]) -> Future[T]:
+    """Submit in a thread; if the caller has gone meanwhile, take it back at once."""
+    submitted, budget = submit(), current_budget()
+    if budget is not None and budget.is_cancelled:
+        submitted.cancel()
+    return submitted

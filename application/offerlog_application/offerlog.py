@@ -16,7 +16,7 @@ from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.ports.waiting import SILENT, WaitAnnouncer
-from offerlog_application.projections.awaiting import await_shown
+from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.projections.upkeep import ProjectionUpkeep
 from offerlog_application.reading.audit import History, history
 from offerlog_application.reading.read_models import Freshness, ProjectionStatus
@@ -98,7 +98,8 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         self._writer = GroupCommitWriter(store.log, trace=trace)
         self._service = OfferService(self._writer, store.log, clock, rules)
         self._expiry = Expiry(self._writer, store.reads, clock, rules)
-        self.aio = AsyncOfferlog(self)
+        self._waits = PositionWaits(store.reads.position, projector, announce)
+        self.aio = AsyncOfferlog(self, self._waits, store.log.last)
         self.changes = store.changes
         self.keys = store.keys
         self.organizations = store.organizations
@@ -138,9 +139,15 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         """
         self._service.prepare(organization)
 
-    def record(self, signals: Iterable[SignalInput], *, organization: str | None = None) -> Receipt:
+    def record(
+        self,
+        signals: Iterable[SignalInput],
+        *,
+        organization: str | None = None,
+        from_widget: bool = False,
+    ) -> Receipt:
         """Record signals as one batch, as `submit` does, and wait until all of it is durable."""
-        return self.answer_of(self.submit(signals, organization=organization))
+        return self.answer_of(self.submit(signals, organization=organization, from_widget=from_widget))
 
     def offer(
         self,
@@ -294,21 +301,8 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
             ProjectionsBehindError: They made no progress for that long.
             StoreUnavailableError: The store could not be reached for that long.
         """
-        if position is None:
-            return
-        self._wake()
-        projector = self._projector
-        if projector is None:
-            await_shown(position, timeout, announce=self._announce, shown=self._reads.position)
-        else:
-            await_shown(
-                position,
-                timeout,
-                announce=self._announce,
-                shown=self._reads.position,
-                pause=projector.await_move,
-                trouble=lambda: projector.error,
-            )
+        if position is not None:
+            self._waits.wait(position, timeout)
 
     def catch_up(self) -> None:
         """Wait until every projection shows all that is in the log now.
@@ -344,7 +338,8 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
             if self._refusal_keeper is not None:
                 self._refusal_keeper.close()
             self._writer.close()
-            self.aio.close()
+            self._waits.close()
+            self.aio._close()  # noqa: SLF001 - not for callers: it is closed with the service
             self._log.close()
             if self._projector is not None:
                 self._projector.close()
@@ -384,7 +379,3 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
     def blocked_offers(self) -> Mapping[Reason, int]:
         """Return the number of offers that this process has blocked, by reason."""
         return dict(self._service.blocked)
-
-    def _wake(self) -> None:
-        if self._projector is not None:
-            self._projector.wake()

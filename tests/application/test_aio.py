@@ -1,11 +1,15 @@
 """The service for asyncio: the same answers, many at once, and cancelling loses nothing that was stored."""
 
 import asyncio
+import inspect
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from offerlog import (
@@ -16,9 +20,14 @@ from offerlog import (
     OfferMade,
     OrganizationNameError,
     OutcomeKind,
+    ProjectionsBehindError,
+    ReadBudget,
+    ReadCancelledError,
     ReportQuery,
     open_offerlog,
 )
+from offerlog_application.aio import AsyncOfferlog
+from support.internals import stop_projector
 
 T = TypeVar("T")
 
@@ -118,28 +127,6 @@ def test_errors_come_out_of_the_await(offerlog: Offerlog) -> None:
     run(mistakes)
 
 
-def test_a_cancelled_write_is_stored_whole_or_not_at_all(offerlog: Offerlog) -> None:
-    """What was begun is recorded; sent again, everything is recorded or recognised, once."""
-    actions = [str(uuid4()) for _ in range(200)]
-    batches = [[signal("offered", action, f"visitor-{action}")] for action in actions]
-
-    async def cancelled() -> int:
-        await offerlog.aio.record([])
-        tasks = [asyncio.create_task(offerlog.aio.record(batch)) for batch in batches]
-        await asyncio.sleep(0.01)  # some are being written by now
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(one, asyncio.CancelledError) or not isinstance(one, Exception) for one in ended)
-        again = [(await offerlog.aio.record(batch)).outcomes[0].kind for batch in batches]
-        assert set(again) <= {OutcomeKind.RECORDED, OutcomeKind.DUPLICATE}
-        await offerlog.aio.catch_up()
-        (row,) = (await offerlog.aio.report(ReportQuery("default"))).rows
-        return row.metrics["nWebActionsOffered"]
-
-    assert run(cancelled) == len(actions)
-
-
 def test_closing_ends_the_threads_and_later_calls(dsn: str) -> None:
     """No thread of the view is left, and every method says that the service is closed."""
     service = open_offerlog(database_url=dsn, keep_deadlines=False)
@@ -155,3 +142,187 @@ def test_closing_ends_the_threads_and_later_calls(dsn: str) -> None:
     ):
         with pytest.raises(ClosedError):
             run(call)
+
+
+SHARED = sorted(name for name in dir(AsyncOfferlog) if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_every_coroutine_takes_the_arguments_of_the_blocking_method(name: str) -> None:
+    """Names, order, defaults and types."""
+    awaited = inspect.signature(getattr(AsyncOfferlog, name)).parameters
+    assert awaited == inspect.signature(getattr(Offerlog, name)).parameters
+
+
+def test_stuck_waits_keep_their_timeout_and_block_no_other(offerlog: Offerlog) -> None:
+    """Ten of them with a second each end after about one second, and a wait that is over ends at once."""
+    stop_projector(offerlog)
+
+    async def stuck() -> None:
+        receipt = await offerlog.aio.record([signal("offered", str(uuid4()), "visitor-1")])
+        began = time.monotonic()
+        waits = [asyncio.create_task(offerlog.aio.wait(receipt.position, timeout=1)) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        await offerlog.aio.wait(0, timeout=1)
+        assert time.monotonic() - began < 0.9
+        ended = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(one) for one in ended] == [ProjectionsBehindError] * 10
+        assert 0.9 < time.monotonic() - began < 3
+
+    run(stuck)
+
+
+def test_closing_does_not_wait_for_waits_that_were_given_up(dsn: str) -> None:
+    """Nor for those that go on: they end with `ClosedError`."""
+    service = open_offerlog(database_url=dsn, keep_deadlines=False)
+
+    async def give_up() -> None:
+        waits = [asyncio.create_task(service.aio.wait(10**9)) for _ in range(7)]
+        await asyncio.sleep(0.1)
+        for wait in waits[1:]:
+            wait.cancel()
+        began = time.monotonic()
+        await asyncio.to_thread(service.close)
+        assert time.monotonic() - began < 3
+        ended = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(one) for one in ended] == [ClosedError, *[asyncio.CancelledError] * 6]
+
+    run(give_up)
+
+
+@contextmanager
+def locked(dsn: str, *tables: str, mode: str = "ACCESS EXCLUSIVE") -> Iterator[Callable[[], int]]:
+    """Lock tables, against reads unless another mode is given; gives the function that counts the statements that wait for a lock."""
+    counting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with (
+        psycopg.connect(dsn, options="-c search_path=offerlog") as connection,
+        psycopg.connect(dsn, autocommit=True) as watching,
+    ):
+        connection.execute(f"LOCK TABLE {', '.join(tables)} IN {mode} MODE".encode())
+
+        def count() -> int:
+            ((found,),) = watching.execute(counting).fetchall()
+            return int(found)
+
+        yield count
+
+
+async def eventually(count: Callable[[], int], expected: int, seconds: float) -> None:
+    """Wait until a count is as expected."""
+    deadline = time.monotonic() + seconds
+    while (found := count()) != expected:
+        assert time.monotonic() < deadline, f"{found}, not {expected}"
+        await asyncio.sleep(0.02)
+
+
+def test_a_cancelled_write_is_stored_whole_or_not_at_all(offerlog: Offerlog, dsn: str) -> None:
+    """What was begun is recorded, what was not gives its room back; sent again, all is recorded once."""
+    actions = [str(uuid4()) for _ in range(200)]
+    batches = [[signal("offered", action, f"visitor-{action}")] for action in actions]
+
+    async def cancelled() -> int:
+        await offerlog.aio.record([])
+        with locked(dsn, "offerlog_events", mode="SHARE") as count:
+            tasks = [asyncio.create_task(offerlog.aio.record(batches[0]))]
+            await eventually(count, 1, 3)  # the first batch is being written
+            begun = offerlog.queue_depth()
+            tasks += [asyncio.create_task(offerlog.aio.record(batch)) for batch in batches[1:]]
+            await eventually(offerlog.queue_depth, begun + 199, 3)
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(one) for one in ended} == {asyncio.CancelledError}
+            await eventually(offerlog.queue_depth, begun, 1)
+            assert count() == 1
+        again = [(await offerlog.aio.record(batch)).outcomes[0].kind for batch in batches]
+        assert again == [OutcomeKind.DUPLICATE, *[OutcomeKind.RECORDED] * 199]
+        await offerlog.aio.catch_up()
+        (row,) = (await offerlog.aio.report(ReportQuery("default"))).rows
+        return row.metrics["nWebActionsOffered"]
+
+    assert run(cancelled) == len(actions)
+
+
+def reads_of(service: Offerlog) -> list[Coroutine[Any, Any, object]]:
+    """One read of every kind."""
+    return [
+        service.aio.history(customer_id="visitor-1", action_map_id=MAP),
+        service.aio.report(ReportQuery("default")),
+        service.aio.refusal_counts(),
+        service.aio.suppressions("visitor-1"),
+        anext(service.aio.suppressed_visitors(MAP)),  # type: ignore[arg-type] # an awaitable of its own
+    ]
+
+
+TABLES = ("offerlog_events", "performance_days", "refusal_counts", "suppressions")
+
+
+def test_cancelling_a_read_stops_its_statement(dsn: str) -> None:
+    """Long before the store's own limit for waiting for a lock, which is five seconds."""
+
+    async def cancel(service: Offerlog) -> None:
+        await service.aio.history(customer_id="visitor-1", action_map_id=MAP)
+        with locked(dsn, *TABLES) as count:
+            tasks = [asyncio.ensure_future(one) for one in reads_of(service)]
+            await eventually(count, len(tasks), 3)
+            for task in tasks:
+                task.cancel()
+            await eventually(count, 0, 2)
+        assert await service.aio.suppressions("visitor-1") == []
+
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
+        run(lambda: cancel(service))
+
+
+def test_closing_ends_reads_that_go_on(dsn: str) -> None:
+    """They say that the service was closed."""
+    service = open_offerlog(database_url=dsn, keep_deadlines=False, project=False)
+
+    async def close() -> None:
+        await service.aio.history(customer_id="visitor-1", action_map_id=MAP)
+        with locked(dsn, *TABLES) as count:
+            tasks = [asyncio.ensure_future(one) for one in reads_of(service) + reads_of(service)]
+            await eventually(count, 6, 3)
+            began = time.monotonic()
+            await asyncio.to_thread(service.close)
+            assert time.monotonic() - began < 3
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(one) for one in ended} == {ClosedError}
+
+    run(close)
+
+
+def test_large_batches_are_written_while_every_reading_thread_is_busy(dsn: str) -> None:
+    """They are read in threads of their own."""
+
+    async def write(service: Offerlog) -> None:
+        await service.aio.record([])
+        with locked(dsn, "refusal_counts") as count:
+            reads = [asyncio.ensure_future(service.aio.refusal_counts()) for _ in range(5)]
+            await eventually(count, 4, 3)
+            batch = [signal("offered", str(uuid4()), f"visitor-{n}") for n in range(50)]
+            receipt = await asyncio.wait_for(service.aio.record(batch), 3)
+            assert len(receipt.outcomes) == 50
+            assert count() == 4
+            for read in reads:
+                read.cancel()
+
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
+        run(lambda: write(service))
+
+
+def test_the_budget_of_the_caller_counts_for_awaited_reads(offerlog: Offerlog) -> None:
+    """Cancelling it ends them."""
+    budget = ReadBudget(None)
+
+    async def read() -> None:
+        with budget.active():
+            await offerlog.aio.refusal_counts()
+            budget.cancel()
+            with pytest.raises(ReadCancelledError):
+                await offerlog.aio.refusal_counts()
+
+    run(read)

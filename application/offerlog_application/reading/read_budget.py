@@ -8,7 +8,7 @@ stop that statement.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final
 
@@ -42,19 +42,25 @@ class ReadBudget:
 
     Args:
         seconds: The limit by the wall clock, from the first `active` on; None for no limit.
+        within: Another budget, whose limit and whose cancelling also apply to this read.
+
+    Attributes:
+        seconds: The limit; of `within` if the read has no limit of its own.
     """
 
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float | None, *, within: "ReadBudget | None" = None) -> None:
+        self.seconds: float | None = within.seconds if seconds is None and within is not None else seconds
+        self._own_seconds = seconds
+        self._within = within
         self._deadline: float | None = None
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
-        self._stop: Callable[[], None] | None = None
+        self._stops: list[Callable[[], None]] = []
 
     @property
     def is_cancelled(self) -> bool:
         """Whether the read was called off."""
-        return self._cancelled.is_set()
+        return self._cancelled.is_set() or (self._within is not None and self._within.is_cancelled)
 
     def check(self) -> None:
         """Return while the read may go on.
@@ -65,6 +71,8 @@ class ReadBudget:
         """
         if self._cancelled.is_set():
             raise ReadCancelledError
+        if self._within is not None:
+            self._within.check()
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise ReadTimeoutError(self.seconds)
 
@@ -76,14 +84,18 @@ class ReadBudget:
             ReadTimeoutError: None are left.
         """
         self.check()
-        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.001)
+        left = None if self._within is None else self._within.remaining()
+        if self._deadline is None:
+            return left
+        own = max(self._deadline - time.monotonic(), 0.001)
+        return own if left is None else min(own, left)
 
     def cancel(self) -> None:
         """Call the read off and stop the statement that runs for it, if any; may be called again."""
         self._cancelled.set()
         with self._lock:
-            if self._stop is not None:
-                self._stop()
+            for stop in self._stops:
+                stop()
 
     @contextmanager
     def stoppable(self, stop: Callable[[], None]) -> Iterator[None]:
@@ -95,18 +107,19 @@ class ReadBudget:
         """
         self.check()
         with self._lock:
-            self._stop = stop
+            self._stops.append(stop)
         try:
-            yield
+            with nullcontext() if self._within is None else self._within.stoppable(stop):
+                yield
         finally:
             with self._lock:  # waits for a `stop` under way
-                self._stop = None
+                self._stops.remove(stop)
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Within the block, this is the budget that `current_budget` returns."""
-        if self.seconds is not None and self._deadline is None:
-            self._deadline = time.monotonic() + self.seconds
+        if self._own_seconds is not None and self._deadline is None:
+            self._deadline = time.monotonic() + self._own_seconds
         token = _current.set(self)
         try:
             self.check()

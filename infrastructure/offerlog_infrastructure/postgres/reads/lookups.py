@@ -8,6 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -15,11 +17,12 @@ from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import ClosedError
-from offerlog_application.reading.read_budget import ReadTimeoutError
+from offerlog_application.reading.read_budget import ReadCancelledError, ReadTimeoutError, current_budget
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import READERS_LOCK_TIMEOUT, OfferlogApplication
+from offerlog_infrastructure.postgres.reads.read_transaction import stop_statement
 
 _KEPT: Final = 8
 """How many connections are kept open between look-ups; more are opened while more threads ask."""
@@ -45,6 +48,7 @@ class Lookups:
 
         Raises:
             ReadTimeoutError: It took longer than a look-up may.
+            ReadCancelledError: Nobody waits for the answer any more.
             StoreUnavailableError: The store cannot do its work. A locked table is reported after five
                 seconds, or at once while another look-up of the kind waits for the lock.
             ClosedError: The service has been closed.
@@ -85,10 +89,18 @@ class Lookups:
     def _ask(
         self, cursor: Cursor[tuple[Any, ...]], statement: LiteralString, parameters: Sequence[Any]
     ) -> list[tuple[Any, ...]]:
+        budget = current_budget()
         try:
-            found = cursor.execute(statement, parameters, prepare=True).fetchall()
+            with (
+                nullcontext()
+                if budget is None
+                else budget.stoppable(partial(stop_statement, cursor.connection))
+            ):
+                found = cursor.execute(statement, parameters, prepare=True).fetchall()
         except psycopg.errors.QueryCanceled as error:
             cursor.connection.close()
+            if budget is not None and budget.is_cancelled:
+                raise ReadCancelledError from error
             raise ReadTimeoutError(_STATEMENT_SECONDS) from error
         except psycopg.errors.LockNotAvailable:
             self._keep(cursor)  # nothing is wrong with the connection
@@ -102,7 +114,10 @@ class Lookups:
 
     def _keep(self, cursor: Cursor[tuple[Any, ...]]) -> None:
         _connection(cursor).used = time.monotonic()
-        if len(self._idle) < _KEPT and not self._closed.is_set():
+        budget = current_budget()
+        # The request to stop a statement could come late, and hit the next user of the connection.
+        is_stopped = budget is not None and budget.is_cancelled
+        if not is_stopped and len(self._idle) < _KEPT and not self._closed.is_set():
             self._idle.append(cursor)
         else:
             cursor.connection.close()

@@ -41,7 +41,7 @@ def read_transaction(datastore: PostgresDatastore) -> Iterator[Cursor[DictRow]]:
     with store_reached(datastore), datastore.get_connection() as connection:
         try:
             with (
-                budget.stoppable(lambda: _stop(connection)),
+                budget.stoppable(lambda: stop_statement(connection)),
                 connection.transaction(),
                 connection.cursor() as cursor,
             ):
@@ -71,7 +71,8 @@ def limit_statements(cursor: Cursor[Any]) -> None:
     cursor.execute(f"SET LOCAL statement_timeout = {milliseconds:d}".encode())
 
 
-def _stop(connection: Connection[Any]) -> None:
+def stop_statement(connection: Connection[Any]) -> None:
+    """Ask the server to stop the statement that runs on a connection, if any."""
     try:
         connection.cancel_safe(timeout=_CANCEL_SECONDS)
     except psycopg.Error:  # the statement or the server has ended already, and the read will notice
