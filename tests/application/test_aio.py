@@ -192,7 +192,7 @@ def test_closing_does_not_wait_for_waits_that_were_given_up(dsn: str) -> None:
 
 @contextmanager
 def locked(dsn: str, *tables: str, mode: str = "ACCESS EXCLUSIVE") -> Iterator[Callable[[], int]]:
-    """Lock tables, against reads unless another mode is given; gives the function that counts the statements that wait for a lock."""
+    """Lock tables, against reads unless a mode is given; gives the count of statements that wait."""
     counting = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
