@@ -16,20 +16,24 @@ LAYERS: Final = {
 
 FRONT_DOOR: Final = "front door"
 WIRING: Final = "composition"
+SURROUNDINGS: Final = "surroundings"
+"""The loose modules of infrastructure, which several rooms use: settings, clock, addresses, forks."""
+
 FACADE: Final = "facade"
 DOMAIN: Final = "domain"
 
 _DRAWN_ACROSS: Final = frozenset({FACADE, "ports"})
 """The rooms of an inner layer to which arrows are drawn: what a layer offers as a whole."""
 
-_NOT_DRAWN: Final = frozenset({"observability"})
-"""Rooms without arrows to them: everybody may log."""
+_NOT_DRAWN: Final = frozenset({"observability", SURROUNDINGS})
+"""Rooms without arrows to them: every room may log, and know its surroundings."""
 
 _PACKAGES: Final = {package: layer for layer, packages in LAYERS.items() for package in packages}
 
 _WITHOUT_PACKAGE: Final = {
     FRONT_DOOR: "infrastructure/offerlog/__init__.py",
     WIRING: "infrastructure/offerlog_infrastructure/composition.py",
+    SURROUNDINGS: "infrastructure/offerlog_infrastructure/__init__.py",
     FACADE: "application/offerlog_application/offerlog.py",
     DOMAIN: "domain/offerlog_domain/__init__.py",
 }
@@ -49,7 +53,9 @@ def room_of(module: str) -> str:
         return FRONT_DOOR
     if rest and (ROOT / _PACKAGES[package] / package / rest[0]).is_dir():
         return rest[0]
-    return FACADE if package == "offerlog_application" else WIRING
+    if package == "offerlog_application":
+        return FACADE
+    return WIRING if rest[:1] == ["composition"] else SURROUNDINGS
 
 
 def rooms() -> dict[str, dict[str, set[str]]]:

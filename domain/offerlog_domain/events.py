@@ -21,8 +21,8 @@ class LifecycleEvent(SignalEvent):
     """An action reached a state.
 
     Attributes:
-        action_number: Which action of its visitor-offer this is, from 1.
-        offered_at: When the action was offered; its own `occurred_at` for `Offered`.
+        action_number: Number of the action within its visitor-offer, from 1.
+        offered_at: Time of the offer; for `Offered`, equal to `occurred_at`.
     """
 
     state: ClassVar[State]
@@ -62,7 +62,7 @@ class Rejected(LifecycleEvent):
     """The visitor turned the offer down, at the invitation or at the form.
 
     Attributes:
-        rejected_stage: At which of the two.
+        rejected_stage: The invitation or the form.
     """
 
     stored_name = State.REJECTED
@@ -86,7 +86,7 @@ class Ignored(LifecycleEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Errored(LifecycleEvent):
-    """A widget error prevented the engagement; the map may offer again."""
+    """A widget error prevented the engagement; the action map may make a new offer."""
 
     stored_name = State.ERRORED
     state = State.ERRORED
@@ -94,7 +94,7 @@ class Errored(LifecycleEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class TimedOut(LifecycleEvent):
-    """The invitation timed out and was withdrawn, told by the widget or by the service's deadline."""
+    """The invitation timed out and was withdrawn, as the widget or the service's deadline says."""
 
     stored_name = State.TIMEDOUT
     state = State.TIMEDOUT
@@ -126,13 +126,13 @@ class Engaged(LifecycleEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OfferRefused(SignalEvent):
-    """An `offered` was refused, or an offer asked for was blocked; remembered for its action id.
+    """An `offered` signal was refused, or an offer request blocked. A repeat of its action id is recognized.
 
     Attributes:
         reason: `terminal_state` or `already_open`.
-        blocking_action_id: The action that stood against it.
-        blocking_state: The state that action was in.
-        blocking_since: When it had reached that state.
+        blocking_action_id: The action that blocked the offer.
+        blocking_state: The state of the blocking action.
+        blocking_since: The time at which the blocking action reached that state.
     """
 
     stored_name = "offer-refused"
@@ -150,11 +150,11 @@ class OfferRefused(SignalEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class SignalParked(SignalEvent):
-    """A signal came before its action was far enough; it waits. Its `visitor` keeps the text that came.
+    """A signal came too early for the state of its action and is parked. `visitor.raw` keeps its text.
 
     Attributes:
-        parked_state: The state it tells of.
-        raw_length: Bytes of the text that came, where the text is cut; None where all of it is kept.
+        parked_state: The state that the signal reports.
+        raw_length: Bytes of the received text if `visitor.raw` is cut; None if all of it is kept.
     """
 
     stored_name = "signal-parked"
@@ -164,16 +164,16 @@ class SignalParked(SignalEvent):
 
     @property
     def reported_state(self) -> State:
-        """The state that waits."""
+        """The state that the parked signal reports."""
         return self.parked_state
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParkingEnded(Event):
-    """A parked signal's time was over before its action came far enough.
+    """A parked signal expired before its action reached the required state.
 
     Attributes:
-        parked_state: The state that the parked signal told of.
+        parked_state: The state that the parked signal reports.
     """
 
     stored_name = "parking-ended"
@@ -185,7 +185,7 @@ LIFECYCLE_EVENTS: Final[dict[State, type[LifecycleEvent]]] = {
     event.state: event
     for event in (Offered, Accepted, Started, Rejected, Ignored, Errored, TimedOut, Abandoned, Engaged)
 }
-"""The event that records each state."""
+"""The class of the event for each state."""
 
 EVENTS: Final[tuple[type[Event], ...]] = (
     *LIFECYCLE_EVENTS.values(),

@@ -1,1 +1,1 @@
-"""Everything outside: PostgreSQL, the embedded server, the command line; wired in `composition`."""
+"""What every room of this layer may use: settings, clock, addresses, forks, disk space."""

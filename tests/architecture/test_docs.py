@@ -77,6 +77,15 @@ def test_generated_pages_are_current() -> None:
         assert text(f"docs/{name}") == page(), name
 
 
+def test_only_ways_in_know_the_composition() -> None:
+    """The picture shows that the wiring is at the outside: no store, server or replica needs it."""
+    layers = generator().rooms.rooms()
+    knows = {
+        room for members in layers.values() for room, targets in members.items() if "composition" in targets
+    }
+    assert knows == {"cli", "front door", "testing"}
+
+
 def test_the_walk_of_a_signal_names_what_is_there() -> None:
     """Every name in a step is written in a file that the step links to."""
     walk = text("docs/architecture.md").split("## The walk of a signal")[1].split("\n## ")[0]

@@ -1,4 +1,4 @@
-"""The Action Map Performance report: what was asked, and the rows that answer it."""
+"""The Action Map Performance report: query, limits and rows. A *slot* is a quarter-hour of UTC."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,17 +76,17 @@ def _is_coarser(one: Granularity, other: Granularity) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """What a report is asked for.
+    """The parameters of a report.
 
     Attributes:
-        organization: Whose.
+        organization: The tenant.
         start: The first instant that counts, on a quarter-hour; None for all time.
         end: The first instant that counts no longer; None for all time.
-        zone: The zone whose wall time makes the buckets.
+        zone: The time zone of the bucket boundaries.
         by: The size of a bucket.
         action_maps: Only these, lower-case; empty for all.
-        view: Which metrics.
-        count_by: Actions, or distinct visitors in the bucket.
+        view: The metric set to show.
+        count_by: Count actions, or the distinct visitors of a bucket.
         cohort: By each event's own time, or each action's whole funnel by the time of its offer.
     """
 
@@ -122,12 +122,13 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceReport:
-    """The answer.
+    """A performance report.
 
     Attributes:
-        query: What was asked.
+        query: Its query.
         rows: Sorted by action map, then bucket; rows of zeros are left out.
-        short_by: How many events that belong here wait as dead letters and are not counted.
+        short_by: Number of dead-letter events of these maps, in any period: they are not counted. Events
+            of unknown origin are among them.
     """
 
     query: ReportQuery
@@ -136,7 +137,7 @@ class PerformanceReport:
 
 
 class PerformanceCounts(Protocol):
-    """Where the counts are kept."""
+    """The port to the stored counts."""
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """The first slot of the first day of UTC with counts, and the end of the last; (0, 0) without any."""

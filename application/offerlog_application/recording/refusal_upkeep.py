@@ -1,4 +1,4 @@
-"""Upkeep of the refusal log while a service is open: adds up tallies and deletes what is too old."""
+"""Upkeep of the refusal log while a service is open: folds tallies, deletes old refusals."""
 
 import logging
 import threading
@@ -38,7 +38,7 @@ class RefusalUpkeep:
         self._clock = clock
 
     def run(self, pause: Callable[[], bool] = lambda: False) -> int:
-        """Add up all tallies and delete all old refusals.
+        """Fold the tallies and delete old refusals, in steps, until done or until `pause` returns True.
 
         Args:
             pause: Called between two steps; ends the run if it returns true.
@@ -47,7 +47,7 @@ class RefusalUpkeep:
             The number of refusals deleted.
 
         Raises:
-            StoreUnavailableError: The store cannot be reached. What was done stays done.
+            StoreUnavailableError: The store cannot be reached. Completed steps are kept.
         """
         while self._counter.fold_step():  # after a partial step, the next run folds what comes meanwhile
             if pause():
@@ -70,7 +70,7 @@ class RefusalUpkeep:
 
 
 class RefusalKeeper:
-    """A thread that runs the upkeep until it is closed."""
+    """Thread that runs the upkeep every 30 s until `close`."""
 
     def __init__(self, upkeep: RefusalUpkeep) -> None:
         self._upkeep = upkeep

@@ -23,27 +23,27 @@ from offerlog_domain.outcomes import Refusal
 __all__ = ["Answer", "Command", "Group", "OverloadedError", "Submission", "Submissions"]
 
 _SHARED_GROUP: Final = 1_000
-"""Most commands in a group while several organizations send: the next one's turn comes soon."""
+"""Maximum weight of a group while several organizations send, so that none waits long."""
 
 _HUNG_GROUP: Final = 3_000
-"""The same while another writer hangs: one search finds what it holds of so many, and the rest passes by."""
+"""The same while submissions are set aside: one search then finds all blocked ones, the others go on."""
 
 _SHARED_SECONDS: Final = 1.0
-"""How long after another organization's turn the queue counts as shared."""
+"""Seconds after a change of the organization during which the queue counts as shared."""
 
 _GROUP_CPU_SECONDS: Final = 0.2
-"""Processor time that a group may take; after a slower one the next groups are smaller."""
+"""Processor time that a group should take. A group above it makes the next groups smaller."""
 
 _SMALLEST_GROUP: Final = 100
 
 _MOST_WEIGHTS: Final = 1_000
-"""Organizations whose waiting weight is remembered although it may be 0."""
+"""Entries of the table of weights above which entries of 0 are removed."""
 
 T = TypeVar("T")
 
 
 class OverloadedError(OfferlogError):
-    """More is waiting than the writer takes on; nothing of this request was stored.
+    """The waiting work of the organization exceeds the queue limit; nothing of this request was stored.
 
     Attributes:
         retry_after: Seconds to wait before trying again.
@@ -60,8 +60,8 @@ class Group:
 
     Attributes:
         submissions: In order of arrival within each organization.
-        was_set_aside: True if they were set aside before, so that another writer may still hold them.
-        untried: True if they were set aside without having been looked at: most may be free.
+        was_set_aside: True if they were set aside before; they may still be blocked.
+        untried: True if they were set aside without a try: most of them may be free.
     """
 
     submissions: Sequence[Submission]
@@ -70,13 +70,14 @@ class Group:
 
 
 class Submissions:
-    """The queue in front of the writer. Callers `put`, on any thread; all but `close` is for the one writer.
+    """The queue in front of the writer. `put`, `close`, `depth` and cancelling are safe on any thread.
+
+    All other methods are for the thread of the writer.
 
     Args:
-        group_limit: Commands that a group may hold before the next submission waits for the next group.
-        queue_limit: Commands of one organization that may wait while no other organization's do. Half of
-            what waits of others is taken off, so that all together never hold twice as many, and an
-            organization that has nothing waiting is always let in.
+        group_limit: Weight of a group above which the next submission waits for the next group.
+        queue_limit: Maximum weight of one organization while no other organization waits. Half of the waiting
+            weight of the others is subtracted. An organization of which nothing waits is always admitted.
     """
 
     def __init__(self, group_limit: int, queue_limit: int) -> None:
@@ -96,7 +97,7 @@ class Submissions:
 
     @property
     def depth(self) -> int:
-        """Number of commands that wait, including those set aside."""
+        """Weight of the submissions that wait, including those set aside."""
         return self._weight
 
     @property
@@ -106,7 +107,7 @@ class Submissions:
 
     @property
     def hung_writer(self) -> bool:
-        """True if another writer is known to hold visitor-offers, so that it may hold more."""
+        """True if any submission is set aside: another writer may hold more visitor-offers."""
         return bool(self._aside.submissions)
 
     def put(
@@ -117,7 +118,7 @@ class Submissions:
         origin: object,
         organization: str,
     ) -> Future[T]:
-        """Hand in work; the future gets its answer once all of it is durable.
+        """Add a submission. The future gets its answer once all of it is durable.
 
         Raises:
             OverloadedError: Too much of this organization is waiting; nothing was taken.
@@ -139,7 +140,7 @@ class Submissions:
         return submission.future
 
     def close(self) -> None:
-        """Take no more; what waits can still be taken out."""
+        """Reject new submissions. Those that wait are still processed."""
         with self._ready:
             self._closed = True
             self._ready.notify()
@@ -163,25 +164,25 @@ class Submissions:
                 self._ready.wait(self._aside.seconds_until_due(now))
 
     def set_aside(self, submissions: Sequence[Submission]) -> None:
-        """Let what was taken wait again: until its time has come, and behind whatever stands before it."""
+        """Put submissions back: they wait for their next try, behind earlier ones of their visitor-offers."""
         with self._ready:
             for submission in submissions:
                 self._count(submission, 1)
             self._aside.add(submissions)
 
     def take_late(self, before: float) -> list[Submission]:
-        """Take out what has waited for a locked table, or behind such, since before a moment."""
+        """Take out what arrived before a moment and waits for a locked table, or behind such a submission."""
         with self._ready:
             return self._started(self._aside.take_late(before))
 
     def not_overtaking(self, group: Sequence[Submission]) -> list[Submission]:
-        """Those of a group that nothing set aside stands before; the others are set aside too."""
+        """Set aside the submissions of a group that would overtake earlier ones; return the others."""
         rest, late = self._aside.split_late(group)
         self.set_aside(late)
         return rest
 
     def note_group(self, group: Group, seconds: float, cpu_seconds: float, *, met_others: bool) -> None:
-        """Learn from a group that is done.
+        """Adapt the pace to a group that is done.
 
         Args:
             group: As it was taken.
@@ -199,7 +200,7 @@ class Submissions:
             self._paced_limit = min(self._group_limit, 2 * self._paced_limit)
 
     def _fresh(self, now: float) -> list[Submission]:
-        """The next submissions in fair order, up to the limit; sets aside those that would overtake."""
+        """Take fresh submissions in fair order up to the limit; set aside those that would overtake."""
         group: list[Submission] = []
         weight, limit = 0, self._limit(now)
         while (head := self._queue.head()) is not None:
@@ -207,7 +208,7 @@ class Submissions:
                 break
             if self._aside.submissions and self._aside.stands_before(head):
                 self._queue.pop()
-                self._aside.add_behind(head)  # still waits, and still counts as waiting
+                self._aside.add_behind(head)  # its weight stays counted
                 continue
             started = self._start(head)
             self._queue.pop(charged=started)
@@ -238,7 +239,7 @@ class Submissions:
         return True
 
     def _cancelled(self, submission: Submission) -> None:
-        """Give back the room of a submission whose caller cancelled it before it was taken."""
+        """Subtract the weight of a submission whose caller cancelled it before it was taken."""
         with self._ready:
             self._count(submission, -1)
         submission.forget()

@@ -1,6 +1,8 @@
-"""Bound on new action maps in signals with widget keys: a public key must not fill an organization's reports.
+"""Limit on new action maps in signals sent with widget keys.
 
-A map is known once the organization has events of it, with whatever key they were sent. A site with more new
+Widget keys are public, so anybody could fill an organization's reports with invented maps.
+
+A map is known once the organization has an event of it, sent with any kind of key. A site with more new
 maps than the bound sends the first signal of each map with a service key.
 """
 
@@ -17,7 +19,7 @@ from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limit
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 _MOST_REMEMBERED: Final = 50_000
-"""Most known maps in memory."""
+"""Maximum number of maps in memory: known ones, and new ones that were admitted."""
 
 _HOUR: Final = 3_600
 _SHARE_OF_A_PEER: Final = 0.2
