@@ -37,7 +37,7 @@ class LifecycleEvent(SignalEvent):
 
     @property
     def stage(self) -> Stage | None:
-        """Where the visitor turned the offer down; None for every other event."""
+        """The stage of a rejection; None in every other event."""
         return None
 
 
@@ -72,7 +72,7 @@ class Rejected(LifecycleEvent):
 
     @property
     def stage(self) -> Stage:
-        """Where the visitor turned the offer down."""
+        """The stage of the rejection."""
         return self.rejected_stage
 
 

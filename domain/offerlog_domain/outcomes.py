@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """What stands against a new offer to this visitor.
+    """The reason why no new offer may be made to a visitor.
 
     Attributes:
         reason: `terminal_state` or `already_open`.

@@ -1,1 +1,1 @@
-"""What every room of this layer may use: settings, clock, addresses, forks, disk space."""
+"""The surroundings of every room of this layer: settings, clock, addresses, forks, disk space."""

@@ -5,6 +5,7 @@ whole, without the underscores around it: `_told` is found, `told_apart` is not.
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,17 @@ def ruled_out(source: str) -> Iterator[tuple[int, str]]:
     for line, name in names_given(ast.parse(source)):
         if name.strip("_").lower() in INSTEAD:
             yield line, name
+
+
+QUESTIONS: Final = re.compile(r'^ *"""(?:What|How|Where|Whether|Which|Who)\b', re.MULTILINE)
+"""The beginning of a docstring that asks, where it should define."""
+
+
+@pytest.mark.parametrize("layer", ["domain", "application", "infrastructure"])
+def test_a_docstring_begins_with_what_the_thing_is(root: Path, layer: str) -> None:
+    """A noun phrase or a verb in the imperative: whoever reads it knows the thing, not a question."""
+    asking = [str(file) for file in (root / layer).rglob("*.py") if QUESTIONS.search(file.read_text())]
+    assert not asking
 
 
 def test_names_are_the_words_of_the_glossary(root: Path) -> None:

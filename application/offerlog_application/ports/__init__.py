@@ -1,1 +1,1 @@
-"""What the use cases need from outside, as protocols; infrastructure provides it."""
+"""Ports: protocols of everything that the use cases need from outside; infrastructure implements them."""

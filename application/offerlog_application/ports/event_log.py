@@ -149,7 +149,7 @@ class EventLog(Protocol):
 
 
 class Streams(Protocol):
-    """Where a visitor-offer lives, and what has happened there."""
+    """The streams of visitor-offers: their keys, and the newest action of each."""
 
     def secret(self, organization: str) -> bytes:
         """The organization's key for stream ids, made at first use; 32 bytes."""

@@ -1,4 +1,4 @@
-"""Who may call: API keys, each of one organization and with one role."""
+"""API keys, each of one organization and with one role."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _USUAL_PORTS: Final = frozenset({("http", "80"), ("https", "443")})
 
 
 class Role(StrEnum):
-    """What the holder of a key may do."""
+    """The rights of the holder of a key."""
 
     WIDGET = "widget"
     """Write signals, nothing else: safe to ship to browsers."""
@@ -83,7 +83,7 @@ class UnknownKeyError(OfferlogError):
 
 
 class KeyStore(Protocol):
-    """Where keys are kept; only digests of them."""
+    """The store of keys; it keeps digests alone."""
 
     def create(
         self,

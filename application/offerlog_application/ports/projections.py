@@ -30,7 +30,7 @@ class Projector(Protocol):
 
     @property
     def error(self) -> Exception | None:
-        """What stopped the last page; None while all is well."""
+        """The error that stopped the last page; None if it was applied."""
 
     def wake(self) -> None:
         """Have the projector look at the log now."""

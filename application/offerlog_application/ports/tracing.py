@@ -1,4 +1,4 @@
-"""What the service tells of its work to whoever follows a request through it: a port, and its absence."""
+"""The port for tracing the work of the service, and its null implementation."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 @dataclass(slots=True)
 class Commit:
-    """What the writer did with one group; filled in as it goes.
+    """The work of the writer on one group; filled in as it goes.
 
     Attributes:
         events: How many events were stored.
@@ -46,7 +46,7 @@ class Trace(Protocol):
     """Follows the work from who asks to what readers see; every method is quick, and raises nothing."""
 
     def origin(self) -> object:
-        """What the calling thread is at; given back with the commit of what it hands in."""
+        """Return the span of the calling thread; `commit` gets it back with what the thread hands in."""
 
     def commit(self, origins: Sequence[object], commands: int) -> AbstractContextManager[Commit]:
         """Surrounds the writing of a group, up to its being durable.

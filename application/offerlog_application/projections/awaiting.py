@@ -13,7 +13,7 @@ from offerlog_application.ports.waiting import WaitAnnouncer
 from offerlog_application.reading.read_models import ProjectionsBehindError
 
 _AGAIN_SECONDS: Final = 0.2
-"""How soon a store that cannot be reached is asked again."""
+"""Seconds between two questions to a store that cannot be reached."""
 
 _LOOK_SECONDS: Final = 0.01
 """How soon the position is read again; sooner if this process's projector moves."""

@@ -1,4 +1,4 @@
-"""What is said of a rebuild of projections: how far it is, and why it does not switch."""
+"""The progress of a rebuild of projections, and the errors that end one."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from offerlog_domain.errors import OfferlogError
 
 
 class RebuildProgress(NamedTuple):
-    """How far a rebuild is.
+    """The progress of a rebuild.
 
     Attributes:
         stage: "loading", "indexing", "catching up" or "proving".

@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Granularity(StrEnum):
-    """How finely a report cuts time; the values are what callers write."""
+    """The size of a report's buckets; callers write the values."""
 
     TOTAL = "total"
     HOUR = "hour"

@@ -17,7 +17,7 @@ _WIDE_SLOTS: Final = 20 * 366 * 96
 """Twenty years: over more than that, only the parts with anything in them are cut into buckets."""
 
 _MANY_BUCKETS: Final = 10_000
-"""Where there would be more, too: finding the occupied parts first costs less than cutting the others."""
+"""The same above this number of buckets: finding the periods with counts first costs less then."""
 
 _LEAST_SLOTS: Final = {
     Granularity.HOUR: 4,

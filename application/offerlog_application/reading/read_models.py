@@ -1,4 +1,4 @@
-"""What the read side lists: plain rows, as the projections hold them."""
+"""The rows that the read side lists, as the projections hold them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Suppression:
 
 
 class Lookup(NamedTuple):
-    """Which maps must not offer to a visitor, and how far that is known.
+    """The answer to a look-up: the maps that must not offer to a visitor, and how current that is.
 
     Attributes:
         position: Everything up to this position of the log is in it.
@@ -128,7 +128,7 @@ class RefusalCounts:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
-    """How far a projection has come.
+    """The position of a projection in the log, and its lag.
 
     Attributes:
         name: Which.
@@ -148,7 +148,7 @@ class ProjectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far look-ups go.
+    """The position of the look-ups in the log, and their lag.
 
     Attributes:
         position: The position of the last event they know.
@@ -178,7 +178,7 @@ class SliceDifference:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a projection has folded in.
+    """The proof of which events a projection has folded in.
 
     Attributes:
         projection: Which projection.

@@ -16,7 +16,7 @@ from offerlog_domain.signals import MalformedSignalError, UntrackedEventError
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one call of `record`, durably.
+    """The durable outcomes of one call of `record`.
 
     Attributes:
         outcomes: One for each signal, in the order given.

@@ -24,7 +24,7 @@ class Weighed(Protocol):
 
     @property
     def weight(self) -> int:
-        """How much it counts towards its organization's share."""
+        """Its weight in the share of its organization."""
 
 
 T = TypeVar("T", bound=Weighed)
@@ -47,7 +47,7 @@ class FairQueue(Generic[T]):
 
     @property
     def lines(self) -> int:
-        """How many organizations wait."""
+        """Number of organizations that wait."""
         return len(self._order)
 
     def put(self, entry: T) -> None:

@@ -20,7 +20,7 @@ from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
 _HOLD_SECONDS: Final = (0.2, 0.3, 0.5, 1.0, *[2.0] * 12)
-"""How long a submission is set aside, time after time, while another writer stands in its way; a writer
+"""Seconds for which a submission is set aside, time after time, while another writer stands in its way; a writer
 that hangs is ended by the store well before the last of these."""
 
 _LONGEST_DELAY: Final = 2
@@ -189,7 +189,7 @@ class Submission:
 
 
 class SetAside:
-    """What is set aside, in order of arrival; not thread-safe."""
+    """The submissions that are set aside, in order of arrival; not thread-safe."""
 
     def __init__(self) -> None:
         self.submissions: list[Submission] = []
@@ -209,7 +209,7 @@ class SetAside:
         self._insert([submission])
 
     def stands_before(self, submission: Submission) -> bool:
-        """Whether a submission that comes now would overtake one that is set aside."""
+        """Return True if a submission that comes now would overtake one that is set aside."""
         return bool(self._streams) and not self._streams.keys().isdisjoint(submission.streams)
 
     def take_untried(self) -> list[Submission]:

@@ -102,7 +102,7 @@ class Submissions:
 
     @property
     def aside(self) -> Sequence[Submission]:
-        """What is set aside, in order of arrival."""
+        """The submissions that are set aside, in order of arrival."""
         return self._aside.submissions
 
     @property

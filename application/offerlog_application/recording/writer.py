@@ -37,13 +37,13 @@ _LATE: Final = 1.0
 """Submissions whose patience ends within this time of the first one's are given up with it."""
 
 _FIND_SECONDS: Final = 0.25
-"""How long to look for what else another writer holds, once it has made a group wait."""
+"""Seconds to look for what else another writer holds, once it has made a group wait."""
 
 _RETRY_FIND_SECONDS: Final = 0.02
 """The same in a round of submissions that were set aside before."""
 
 _WAITS: Final = 2
-"""How often one group waits for other writers; then all that is left of it is set aside."""
+"""Number of waits of one group for other writers; after them, the rest of the group is set aside."""
 
 _INCIDENT_PAUSE: Final = 0.1
 """Seconds of rest after a group that was broken off: a lasting cause must not keep a core busy."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _NAMES_SHOWN: Final = 10
-"""How many organizations an error lists; a store may have thousands."""
+"""Number of organizations that an error lists; a store may have thousands."""
 
 
 class Access(Enum):

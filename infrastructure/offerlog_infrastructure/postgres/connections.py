@@ -36,10 +36,10 @@ _FRESH_SECONDS: Final = 1.0
 """A connection that was used this recently is not tested."""
 
 _AWAY_SECONDS: Final = 5.0
-"""How long a caller waits for an unreachable server; for a busy pool it waits longer."""
+"""Seconds for which a caller waits for an unreachable server; for a busy pool it waits longer."""
 
 _RETRY_SECONDS: Final = 0.5
-"""How often a pool tries to reconnect, and so its delay after the server is back."""
+"""Seconds after which a pool tries to reconnect, and so its delay after the server is back."""
 
 _ANSWER: Final = "PostgreSQL to answer"
 """Names the wait for a statement in announcements."""

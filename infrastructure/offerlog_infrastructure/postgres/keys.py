@@ -16,11 +16,11 @@ from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 
 _REMEMBERED_SECONDS: Final = 3.0
-"""How long a key found in the store is accepted without another look-up. Requests refuse a revoked key within
-that time. Open streams check every second as well and end within five."""
+"""Seconds for which a key found in the store is accepted without another look-up. Requests refuse a
+revoked key within that time. Open streams check every second as well and end within five."""
 
 _UNKNOWN_SECONDS: Final = 60.0
-"""How long an unknown text is refused without a look-up: nobody can guess a key before it is made."""
+"""Seconds for which an unknown text is refused without a look-up: nobody guesses a key before it is made."""
 
 _MOST_REMEMBERED: Final = 10_000
 

@@ -30,7 +30,7 @@ _LOOK_SECONDS: Final = 0.02
 _AGAIN_SECONDS: Final = 0.5
 
 _ANSWER_SECONDS: Final = 30.0
-"""How long to wait for an answer before the connection counts as lost."""
+"""Seconds to wait for an answer before the connection counts as lost."""
 
 _SOURCE: LiteralString = "SELECT extract(epoch FROM applied_at)::text FROM migrations WHERE number = 1"
 _SELECT_POSITION: LiteralString = (

@@ -22,7 +22,7 @@ _LAST: Final = date(9999, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What to simulate.
+    """The parameters of a simulation.
 
     Attributes:
         visitors: The number of different visitors in the period; most come for a few days only.

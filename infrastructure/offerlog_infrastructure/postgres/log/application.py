@@ -21,21 +21,21 @@ from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
 
 _LOCK_TIMEOUT = "100ms"
-"""How long an append waits for a writer that holds the next version of the same visitor-offer. It is short,
-as the whole group waits; the submission concerned is then tried again by itself."""
+"""Wait of an append for a writer that holds the next version of the same visitor-offer. It is short, as the
+whole group waits; the submission concerned is then tried again by itself."""
 
 _WRITERS_ANSWER_SECONDS = 30.0
-"""How long a writer waits for an answer before it asks for the outcome of its transaction."""
+"""Seconds for which a writer waits for an answer before it asks for the outcome of its transaction."""
 
 _READERS_ANSWER_SECONDS = 120.0
-"""How long a reader waits for an answer before its connection counts as lost."""
+"""Seconds for which a reader waits for an answer before its connection counts as lost."""
 
 _IDLE_IN_TRANSACTION_SECONDS = "10"
 """After this time the server ends a writer that hangs inside its transaction: it delays readers."""
 
 
 READERS_LOCK_TIMEOUT = "5s"
-"""How long a reader waits for the tables while a rebuild swaps them: longer than a swap ever takes."""
+"""Wait of a reader for the tables while a rebuild swaps them: longer than a swap ever takes."""
 
 _READING_POOL = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "10"}
 """One connection for each reading thread of the HTTP service, so no kind of read waits for another."""

@@ -1,4 +1,4 @@
-"""What kinds of events a log holds, and whether this build can read them: before it is put to work."""
+"""The kinds of events that a log holds, and a check that this build can read them."""
 
 from collections.abc import Sequence
 from typing import LiteralString

@@ -25,19 +25,19 @@ from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, create_merge_tables
 
 PAGE: Final = 2_000
-"""How many events one transaction of the projector takes."""
+"""Number of events that one transaction of the projector takes."""
 
 _LOOK_SECONDS: Final = 0.02
-"""How often to look for new events: less often delays readers, more often slows writers."""
+"""Seconds between two looks for new events: less often delays readers, more often slows writers."""
 
 _STAND_BY_SECONDS: Final = 0.5
-"""How often a projector on standby tries to become active."""
+"""Seconds after which a projector on standby tries to become active."""
 
 _STUCK_SECONDS: Final = 2.0
-"""How often a projector that is stuck or on standby looks for hung sessions."""
+"""Seconds after which a projector that is stuck or on standby looks for hung sessions."""
 
 _ANSWER_SECONDS: Final = 120.0
-"""How long to wait for an answer before the connection counts as lost: longer than a rebuild compares."""
+"""Seconds to wait for an answer before the connection counts as lost: longer than a rebuild compares."""
 
 LOCK_SPACE: Final = 0x6F66_6C67
 """The first key of the advisory locks ("oflg" in ASCII); the second key is the projection's number."""

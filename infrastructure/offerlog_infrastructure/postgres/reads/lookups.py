@@ -25,10 +25,10 @@ from offerlog_infrastructure.postgres.log.application import READERS_LOCK_TIMEOU
 from offerlog_infrastructure.postgres.reads.read_transaction import stop_statement
 
 _KEPT: Final = 8
-"""How many connections are kept open between look-ups; more are opened while more threads ask."""
+"""Number of connections that are kept open between look-ups; more are opened while more threads ask."""
 
 _ANSWER_SECONDS: Final = 15.0
-"""How long to wait for an answer before a look-up counts as failed."""
+"""Seconds to wait for an answer before a look-up counts as failed."""
 
 _STATEMENT_SECONDS: Final = 10
 """Time limit of a look-up: far longer than it takes, and long enough for a rebuild to swap tables."""

@@ -13,7 +13,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.refusals.tallies import slot_of
 
 _FRESH_SECONDS: Final = 10.0
-"""How long a sum from the store is used: other processes add texts meanwhile."""
+"""Seconds for which a sum from the store is used: other processes add texts meanwhile."""
 
 _SELECT_TEXT_BYTES: LiteralString = """
     SELECT coalesce(sum(text_bytes), 0)::bigint AS text_bytes FROM (

@@ -21,7 +21,7 @@ from offerlog_infrastructure.postgres.projections.tables import Projection
 
 _LOOK_SECONDS: Final = 0.1
 _STDERR_CHARACTERS: Final = 400
-"""How many characters of a worker's last output are shown."""
+"""Number of characters of a worker's last output are shown."""
 
 _FEWEST_FOR_WORKERS: Final = 2
 """Fewer slices than this are loaded by this process."""
