@@ -1,4 +1,4 @@
-"""The retention of the refusal log and its quota of texts. No decision reads that log, so no outcome depends on it."""
+"""The retention of the refusal log and its quota of texts. No decision reads that log."""
 
 from dataclasses import dataclass
 from datetime import timedelta

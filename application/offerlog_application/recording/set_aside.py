@@ -20,8 +20,8 @@ from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
 _HOLD_SECONDS: Final = (0.2, 0.3, 0.5, 1.0, *[2.0] * 12)
-"""Seconds for which a submission is set aside, time after time, while another writer stands in its way; a writer
-that hangs is ended by the store well before the last of these."""
+"""Seconds for which a submission is set aside, time after time, while another writer blocks it. The store
+ends a writer that hangs well before the last of these."""
 
 _LONGEST_DELAY: Final = 2
 """Index of the longest pause between two looks at a locked table: half a second."""
