@@ -1,4 +1,4 @@
-"""Projections as a whole, as the use cases need them: running, proving, rebuilding, dead letters."""
+"""Ports for operating projections: apply, verify, rebuild, dead letters, kinds of events."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -33,17 +33,17 @@ class Projector(Protocol):
         """The error that stopped the last page; None if it was applied."""
 
     def wake(self) -> None:
-        """Have the projector look at the log now."""
+        """Look for new events in the log now, without waiting for the next poll."""
 
     def await_move(self, timeout: float) -> None:
         """Wait until a projection has moved, at most `timeout` seconds."""
 
     def close(self) -> None:
-        """Stop after the page in hand."""
+        """Stop after the current page."""
 
 
 class Proofs(Protocol):
-    """Proofs that a projection applied every event once; thread-safe.
+    """Checks that a projection applied every event exactly once; thread-safe.
 
     Every method raises `StoreUnavailableError` where the store cannot be reached.
     """
@@ -64,7 +64,7 @@ class Proofs(Protocol):
 
 
 class DeadLetters(Protocol):
-    """The visitor-offers that a projection could not apply; thread-safe.
+    """Visitor-offers of which a projection could not apply an event; thread-safe.
 
     Every method raises `StoreUnavailableError` where the store cannot be reached.
     """
@@ -73,7 +73,7 @@ class DeadLetters(Protocol):
         """Return every dead letter, by projection and position."""
 
     def short_by(self, projection: str, organization: str, action_maps: Sequence[str] = ()) -> int:
-        """Count the events that a projection lacks of these action maps; empty for all action maps."""
+        """Count the dead-letter events of these maps, or of all maps; those of unknown origin count."""
 
     def retry(self) -> int:
         """Apply again what waits; returns how many visitor-offers are no longer dead letters."""
@@ -100,11 +100,11 @@ class Rebuilds(Protocol):
 
         Raises:
             UnknownProjectionError: There is no projection of that name.
-            RebuildRunningError: Another rebuild is at work.
-            ProjectionsDifferError: Old and new differ at the same position.
-            NotProjectedError: The live projection does not move.
-            TablesInUseError: The live tables stay locked.
-            RebuildWorkersError: The processes that load ended too early.
+            RebuildRunningError: Another rebuild or verification is running.
+            ProjectionsDifferError: The live and the rebuilt tables differ at the same position of the log.
+            NotProjectedError: The live projection is behind and applies nothing, so nothing can be compared.
+            TablesInUseError: The live tables stayed locked in all tries.
+            RebuildWorkersError: A loading process ended before the rebuild was complete.
             StoreUnavailableError: The store cannot be reached.
         """
 

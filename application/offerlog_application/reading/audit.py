@@ -1,4 +1,4 @@
-"""The audit of one visitor-offer: its history from the log, as it is now or as it was."""
+"""The history of one visitor-offer, read from the log: now, at a version, or at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ class History:
     """A visitor-offer at some version.
 
     Attributes:
-        events: Its lifecycle events in order; the version of each is its place, from 1.
-        known: True if any event was recorded for it by now, also where `events` is empty.
+        events: Its lifecycle events in order. The version of an event is its place here, from 1; bookkeeping
+            events are not counted.
+        known: True if its stream holds any lifecycle event, even if `events` is empty.
     """
 
     events: Sequence[LifecycleEvent]
@@ -30,17 +31,17 @@ class History:
 
     @property
     def state(self) -> State | None:
-        """The state of its newest action; None where nothing was ever offered."""
+        """The state of its newest action; None if `events` is empty."""
         return self.events[-1].state if self.events else None
 
 
 def history(events: Sequence[Event], *, version: int | None = None, as_of: datetime | None = None) -> History:
-    """Return the history in a stream's events.
+    """Build the history from the events of a stream.
 
     Args:
         events: The whole stream, in order.
-        version: Stop after this lifecycle event.
-        as_of: Take only events recorded by then, by the service's clock; with an offset.
+        version: Number of lifecycle events to keep; None for all.
+        as_of: Keep only events recorded at or before this time: aware, by the service's clock.
 
     Raises:
         ArgumentError: `version` is negative, or `as_of` has no offset.

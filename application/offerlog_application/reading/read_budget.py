@@ -1,4 +1,4 @@
-"""The limits of one read: how long it may take, and whether anybody still waits for its answer.
+"""Time limit and cancellation of one read.
 
 A read runs in a thread that nothing can end from outside. So whoever starts it gives it a `ReadBudget`, and
 the read asks the budget between its steps. While a statement runs in the store, the budget holds the means to
@@ -31,7 +31,7 @@ class ReadTimeoutError(OfferlogError):
 
 
 class ReadCancelledError(OfferlogError):
-    """Nobody waits for the answer of a read any more."""
+    """The read was cancelled because its caller no longer waits."""
 
     def __init__(self) -> None:
         super().__init__("nobody waits for this answer any more")
@@ -41,7 +41,7 @@ class ReadBudget:
     """The time that one read may take, and a way to end it earlier; thread-safe.
 
     Args:
-        seconds: The limit by the wall clock, from the first `active` on; None for no limit.
+        seconds: The limit, counted from the first entry of `active`; None for no limit.
         within: Another budget, whose limit and whose cancelling also apply to this read.
 
     Attributes:
@@ -59,15 +59,15 @@ class ReadBudget:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the read was called off."""
+        """True if the read was cancelled."""
         return self._cancelled.is_set() or (self._within is not None and self._within.is_cancelled)
 
     def check(self) -> None:
-        """Return while the read may go on.
+        """Raise if the read was cancelled or its time limit is exceeded.
 
         Raises:
-            ReadCancelledError: It was called off.
-            ReadTimeoutError: Its time is over.
+            ReadCancelledError: It was cancelled.
+            ReadTimeoutError: The time limit is exceeded.
         """
         if self._cancelled.is_set():
             raise ReadCancelledError
@@ -77,11 +77,11 @@ class ReadBudget:
             raise ReadTimeoutError(self.seconds)
 
     def remaining(self) -> float | None:
-        """Seconds that are left; None for no limit.
+        """Return the remaining seconds; None means no limit.
 
         Raises:
-            ReadCancelledError: The read was called off.
-            ReadTimeoutError: None are left.
+            ReadCancelledError: The read was cancelled.
+            ReadTimeoutError: No time remains.
         """
         self.check()
         left = None if self._within is None else self._within.remaining()
@@ -91,7 +91,7 @@ class ReadBudget:
         return own if left is None else min(own, left)
 
     def cancel(self) -> None:
-        """Call the read off and stop the statement that runs for it, if any; may be called again."""
+        """Cancel the read and stop the statement that runs for it, if any; may be called again."""
         self._cancelled.set()
         with self._lock:
             for stop in self._stops:
@@ -99,11 +99,11 @@ class ReadBudget:
 
     @contextmanager
     def stoppable(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Within the block, `cancel` also calls `stop`, from another thread and perhaps more than once.
+        """Register `stop` for the block: `cancel` calls it, possibly from another thread and more than once.
 
         Raises:
-            ReadCancelledError: The read was called off.
-            ReadTimeoutError: Its time is over.
+            ReadCancelledError: The read was cancelled.
+            ReadTimeoutError: The time limit is exceeded.
         """
         self.check()
         with self._lock:
@@ -117,7 +117,7 @@ class ReadBudget:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Within the block, this is the budget that `current_budget` returns."""
+        """Make this the current budget for the block; its time counts from the first entry."""
         if self._own_seconds is not None and self._deadline is None:
             self._deadline = time.monotonic() + self._own_seconds
         token = _current.set(self)
@@ -133,7 +133,7 @@ _UNLIMITED: Final = ReadBudget(None)
 
 
 def current_budget() -> ReadBudget | None:
-    """The budget of the read that runs now; None where nobody set one."""
+    """Return the budget of the current read; None if none is set."""
     return _current.get()
 
 
@@ -141,7 +141,7 @@ def check_read() -> None:
     """Return while the read that runs now may go on.
 
     Raises:
-        ReadCancelledError: It was called off.
-        ReadTimeoutError: Its time is over.
+        ReadCancelledError: It was cancelled.
+        ReadTimeoutError: The time limit is exceeded.
     """
     (_current.get() or _UNLIMITED).check()
