@@ -40,7 +40,7 @@ from offerlog_infrastructure.server_address import check_address
 from offerlog_infrastructure.settings import read_store_settings
 
 _COPY_SECONDS: Final = 300.0
-"""How long the first copy of the suppression list may take."""
+"""Seconds that the first copy of the suppression list may take."""
 
 SCHEMA: Final = "offerlog"
 """The PostgreSQL schema that holds the log."""

@@ -162,7 +162,7 @@ class StoreSettings(BaseSettings):
 
     @property
     def refusal_policy(self) -> RefusalPolicy:
-        """What the refusal log keeps, and for how long."""
+        """The retention of the refusal log and its quota of texts."""
         return RefusalPolicy(self.refusal_retention, self.refusal_text_quota)
 
     @property
@@ -259,7 +259,7 @@ class Settings(StoreSettings):
 
     @property
     def traced(self) -> bool:
-        """Whether the service sends traces: the rest of the standard variables its exporter reads itself."""
+        """True if the service sends traces: the rest of the standard variables its exporter reads itself."""
         off = self.otel_traces_exporter.lower() == "none" or self.otel_sdk_disabled.lower() == "true"
         return self.otel_endpoint is not None and not off
 

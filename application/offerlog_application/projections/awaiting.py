@@ -16,7 +16,7 @@ _AGAIN_SECONDS: Final = 0.2
 """Seconds between two questions to a store that cannot be reached."""
 
 _LOOK_SECONDS: Final = 0.01
-"""How soon the position is read again; sooner if this process's projector moves."""
+"""Seconds until the position is read again; sooner if this process's projector moves."""
 
 _WHAT: Final = "the projections to show what was recorded"
 """Names the wait in announcements."""

@@ -40,7 +40,7 @@ _SECONDS: Final = 30.0
 """Time limit of a call that has no other, in seconds; as of a statement without a `ReadBudget`."""
 
 _AGAIN_SECONDS: Final = 0.25
-"""How soon a call is stopped again: between two statements there is nothing to stop."""
+"""Seconds after which a call is stopped again: between two statements there is nothing to stop."""
 
 _log = logging.getLogger(__name__)
 
