@@ -146,7 +146,7 @@ def _suppression(key: SuppressionKey, row: SuppressionRow) -> Suppression:
 
 
 def _is_timed_out(offer: VisitorOffer, before: datetime) -> bool:
-    """Return True if the newest action is an unanswered invitation that timed out, by the later of its clocks."""
+    """Return True if the newest action is an invitation that timed out, by the later of its clocks."""
     newest = offer.newest
     if newest is None or newest.state is not State.OFFERED:
         return False
