@@ -34,7 +34,7 @@ UUID_BYTES: Final = 16
 """Bytes of a UUID."""
 
 
-def parse_visitor_key(customer_id: str, customer_id_type: str) -> VisitorKey:
+def parse_visitor_key(*, customer_id: str, customer_id_type: str) -> VisitorKey:
     """Check the two parts of a visitor's identity by the rules of a signal's fields.
 
     Raises:

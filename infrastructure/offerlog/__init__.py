@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from offerlog_application.ports.organizations import OrganizationNameError
     from offerlog_application.ports.projections import UnknownProjectionError
     from offerlog_application.ports.store_trouble import StoreTrouble
+    from offerlog_application.ports.tracing import Commit, ProjectedPage, Trace
     from offerlog_application.projections.rebuilds import (
+        EndedWorker,
         NotProjectedError,
         ProjectionsDifferError,
         RebuildProgress,
@@ -69,8 +71,10 @@ if TYPE_CHECKING:
     from offerlog_application.recording.writer import ContendedError, WriterFailedError, WriterHealth
     from offerlog_domain.context import Rules
     from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
+    from offerlog_domain.event_fields import EventVisitor
     from offerlog_domain.events import LifecycleEvent
-    from offerlog_domain.lifecycle import State
+    from offerlog_domain.identity import VisitorKey
+    from offerlog_domain.lifecycle import Lifecycle, Stage, State, Transition, UntrackedState
     from offerlog_domain.metrics import Cohort, CountBy, MetricSet
     from offerlog_domain.outcomes import (
         Blocker,
@@ -83,8 +87,12 @@ if TYPE_CHECKING:
     )
     from offerlog_domain.signals import MalformedSignalError, Signal
     from offerlog_infrastructure.composition import open_offerlog
-    from offerlog_infrastructure.embedded.binaries import find_binaries
-    from offerlog_infrastructure.embedded.errors import EmbeddedError
+    from offerlog_infrastructure.embedded.binaries import Binaries, find_binaries
+    from offerlog_infrastructure.embedded.errors import (
+        EmbeddedError,
+        FolderNotPrivateError,
+        ForeignFolderError,
+    )
     from offerlog_infrastructure.embedded.server import EmbeddedServer
     from offerlog_infrastructure.forking import ForkedServiceError
     from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
@@ -99,24 +107,31 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "AsyncOfferlog",
+    "Binaries",
     "Blocker",
     "CalendarError",
     "Clock",
     "ClosedError",
     "Cohort",
+    "Commit",
     "ContendedError",
     "CountBy",
     "DeadLetter",
     "Eligibility",
     "EmbeddedError",
     "EmbeddedServer",
+    "EndedWorker",
+    "EventVisitor",
     "Expired",
+    "FolderNotPrivateError",
+    "ForeignFolderError",
     "ForkedServiceError",
     "Freshness",
     "Granularity",
     "History",
     "KeptSignal",
     "Key",
+    "Lifecycle",
     "LifecycleEvent",
     "Lookup",
     "MalformedSignalError",
@@ -136,6 +151,7 @@ __all__ = [
     "OutcomeUnknownError",
     "OverloadedError",
     "PerformanceReport",
+    "ProjectedPage",
     "ProjectionStatus",
     "ProjectionsBehindError",
     "ProjectionsDifferError",
@@ -165,6 +181,7 @@ __all__ = [
     "Signal",
     "SignalInput",
     "SliceDifference",
+    "Stage",
     "State",
     "StoreMissingError",
     "StoreTrouble",
@@ -173,9 +190,13 @@ __all__ = [
     "Suppression",
     "TablesInUseError",
     "TooManySuppressionsError",
+    "Trace",
+    "Transition",
     "UnknownKeyError",
     "UnknownProjectionError",
     "UnreadableEventError",
+    "UntrackedState",
+    "VisitorKey",
     "WriterFailedError",
     "WriterHealth",
     "find_binaries",
@@ -193,7 +214,9 @@ _MODULES: Final = {
     "offerlog_application.ports.organizations": ("OrganizationNameError",),
     "offerlog_application.ports.projections": ("UnknownProjectionError",),
     "offerlog_application.ports.store_trouble": ("StoreTrouble",),
+    "offerlog_application.ports.tracing": ("Commit", "ProjectedPage", "Trace"),
     "offerlog_application.projections.rebuilds": (
+        "EndedWorker",
         "NotProjectedError",
         "ProjectionsDifferError",
         "RebuildProgress",
@@ -239,8 +262,10 @@ _MODULES: Final = {
     "offerlog_application.recording.writer": ("ContendedError", "WriterFailedError", "WriterHealth"),
     "offerlog_domain.context": ("Rules",),
     "offerlog_domain.errors": ("ArgumentError", "ArgumentTypeError", "OfferlogError"),
+    "offerlog_domain.event_fields": ("EventVisitor",),
     "offerlog_domain.events": ("LifecycleEvent",),
-    "offerlog_domain.lifecycle": ("State",),
+    "offerlog_domain.identity": ("VisitorKey",),
+    "offerlog_domain.lifecycle": ("Lifecycle", "Stage", "State", "Transition", "UntrackedState"),
     "offerlog_domain.metrics": ("Cohort", "CountBy", "MetricSet"),
     "offerlog_domain.outcomes": (
         "Blocker",
@@ -253,8 +278,12 @@ _MODULES: Final = {
     ),
     "offerlog_domain.signals": ("MalformedSignalError", "Signal"),
     "offerlog_infrastructure.composition": ("open_offerlog",),
-    "offerlog_infrastructure.embedded.binaries": ("find_binaries",),
-    "offerlog_infrastructure.embedded.errors": ("EmbeddedError",),
+    "offerlog_infrastructure.embedded.binaries": ("Binaries", "find_binaries"),
+    "offerlog_infrastructure.embedded.errors": (
+        "EmbeddedError",
+        "FolderNotPrivateError",
+        "ForeignFolderError",
+    ),
     "offerlog_infrastructure.embedded.server": ("EmbeddedServer",),
     "offerlog_infrastructure.forking": ("ForkedServiceError",),
     "offerlog_infrastructure.postgres.log.mapper": ("UnreadableEventError",),
@@ -270,8 +299,9 @@ _HOMES: Final = {name: module for module, names in _MODULES.items() for name in 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'offerlog' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *globals()]
+    return sorted({*__all__, *globals()})

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import typer
 
+import offerlog as front_door
 import offerlog_domain
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
@@ -134,7 +135,7 @@ def test_code_runs(
         return opened[-1]
 
     real = composition.open_offerlog
-    monkeypatch.setattr(composition, "open_offerlog", on_this_log)
+    monkeypatch.setattr(front_door, "open_offerlog", on_this_log)
     code = "\n".join(blocks(page, "python"))
     for _ in range(2):
         exec(compile(code, page, "exec"), {"__name__": page})  # noqa: S102 - the documentation is ours

@@ -2,10 +2,13 @@
 
 import ast
 import importlib
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -37,6 +40,61 @@ def test_every_public_name_leads_to_the_thing_of_that_name() -> None:
         assert getattr(offerlog, name) is getattr(importlib.import_module(module or ""), name)
     assert set(offerlog.__all__) <= set(dir(offerlog))
     assert not hasattr(offerlog, "no_such_name")
+
+
+def test_a_name_is_taken_from_where_it_is_defined_and_looked_up_once() -> None:
+    """A module that only imports a class may stop to do so."""
+    for name, module in offerlog._HOMES.items():
+        found = getattr(offerlog, name)
+        if inspect.isclass(found) or inspect.isfunction(found):
+            assert found.__module__ == module, name
+        assert vars(offerlog)[name] is found
+    assert len(dir(offerlog)) == len(set(dir(offerlog)))
+
+
+def classes_in(annotation: Any) -> Iterator[type]:
+    """The classes of offerlog that an annotation names, at any depth."""
+    inner = get_args(annotation)
+    if not inner and inspect.isclass(annotation) and annotation.__module__.startswith("offerlog"):
+        yield annotation
+    for one in annotation if isinstance(annotation, list) else inner:
+        yield from classes_in(one)
+
+
+def annotated() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The public functions, classes and methods; what builds a service is not called from outside."""
+    for name in offerlog.__all__:
+        found = getattr(offerlog, name)
+        if inspect.isfunction(found) or (inspect.isclass(found) and found.__module__.startswith("offerlog")):
+            yield name, found
+        for method in dir(found) if inspect.isclass(found) else ():
+            static = inspect.getattr_static(found, method)
+            unwrapped = getattr(static, "__func__", None) or getattr(static, "fget", None) or static
+            own = inspect.isfunction(unwrapped) and unwrapped.__module__.startswith("offerlog")
+            if own and not method.startswith("_"):
+                yield f"{name}.{method}", unwrapped
+
+
+def test_every_class_that_a_public_annotation_names_is_public() -> None:
+    """A caller can annotate what it is given, and build what it gives, without an import from inside."""
+    # given names that some modules import for type checkers alone
+    names = {"Path": Path, **{name: getattr(offerlog, name) for name in offerlog.__all__}}
+    public = {one for one in names.values() if inspect.isclass(one)}
+    # when
+    walked = {
+        name: {
+            found
+            for argument, annotation in get_type_hints(one, localns=names).items()
+            if not argument.startswith("_")
+            for found in classes_in(annotation)
+        }
+        for name, one in annotated()
+    }
+    # then
+    assert offerlog.Trace in walked["open_offerlog"]
+    assert offerlog.VisitorKey in walked["EventVisitor.key"]
+    missing = {name: found - public for name, found in walked.items() if found - public}
+    assert missing == {}
 
 
 def test_the_front_door_holds_no_logic() -> None:

@@ -56,7 +56,9 @@ def test_the_same_identity_is_the_same_stream_for_ever() -> None:
 
 def test_a_visitor_and_a_map_are_checked_as_the_fields_of_a_signal_are() -> None:
     """The customer id stays byte for byte; the map's id is kept in lower case."""
-    assert parse_visitor_key(" É\0", "cookie") == VisitorKey(type="cookie", id=" É\0")
+    assert parse_visitor_key(customer_id=" É\0", customer_id_type="cookie") == VisitorKey(
+        type="cookie", id=" É\0"
+    )
     assert parse_action_map_id(MAP[:-1] + "A") == MAP[:-1] + "a"
 
 
@@ -74,7 +76,7 @@ def test_the_part_of_a_visitors_identity_at_fault_is_named_as_on_the_wire(
 ) -> None:
     """The customer id first, where both are wrong."""
     with pytest.raises(MalformedSignalError) as caught:
-        parse_visitor_key(customer_id, customer_id_type)
+        parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
     assert str(caught.value) == message
 
 
@@ -117,7 +119,7 @@ def test_a_key_remembers_which_stream_is_whose(monkeypatch: pytest.MonkeyPatch) 
 def test_bytes_are_no_text() -> None:
     """A caller that passes them has made a mistake, which no decoding hides."""
     with pytest.raises(MalformedSignalError, match="customerId: text is needed"):
-        parse_visitor_key(cast("str", b"visitor-1"), "cookie")
+        parse_visitor_key(customer_id=cast("str", b"visitor-1"), customer_id_type="cookie")
 
 
 def test_a_uuid_takes_sixteen_bytes_and_no_other_text_does() -> None:

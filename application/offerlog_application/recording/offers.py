@@ -170,7 +170,7 @@ class OfferService:
             MalformedSignalError: Names the argument at fault, by its wire name, and the reason.
             OrganizationNameError: The organization's name is not valid.
         """
-        visitor = parse_visitor_key(customer_id, customer_id_type)
+        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
         return self._key(organization).stream(visitor, parse_action_map_id(action_map_id))
 
     def _key(self, organization: str) -> StreamKey:

@@ -50,7 +50,7 @@ def suppressions(
     if customer is not None:
         from offerlog_domain.identity import parse_visitor_key  # noqa: PLC0415 - --help need not wait for it
 
-        parse_visitor_key(customer, customer_type)
+        parse_visitor_key(customer_id=customer, customer_id_type=customer_type)
     with open_service(data, organization) as service:
         service.catch_up()
         if customer is not None:

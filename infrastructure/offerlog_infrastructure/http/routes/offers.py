@@ -62,7 +62,7 @@ async def suppressions_of_visitor(
     request: Request, key: Reader, customer_id: CustomerId, customer_id_type: CustomerType = "cookie"
 ) -> Response:
     """For every page view: the offers that the visitor took or turned down, and the freshness of the list."""
-    parse_visitor_key(customer_id, customer_id_type)
+    parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
     service = state_of(request).service
     freshness = await read_freshness(request)
     organization = key.organization
@@ -90,7 +90,7 @@ async def suppressions_of_visitors(
     freshness = await read_freshness(request)
     pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
     for id_type, customer_id in pairs:
-        parse_visitor_key(customer_id, id_type)
+        parse_visitor_key(customer_id=customer_id, customer_id_type=id_type)
     service, organization = state_of(request).service, key.organization
 
     def read() -> bytes:
