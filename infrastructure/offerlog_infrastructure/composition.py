@@ -1,5 +1,6 @@
 """The only place that wires: it opens services over the embedded store or your own server."""
 
+import os
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from offerlog_domain.context import Rules
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
-from offerlog_infrastructure.forking import guard_against_fork
+from offerlog_infrastructure.forking import ForkedServiceError, guard_against_fork
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.errors import server_reached
 from offerlog_infrastructure.postgres.keys import PostgresKeys
@@ -47,7 +48,7 @@ SCHEMA: Final = "offerlog"
 
 
 def _nothing() -> None:
-    """Release nothing: a server that is not embedded has no lease."""
+    """Release nothing: the service has no lease on a server of its own."""
 
 
 def open_offerlog(
@@ -168,8 +169,9 @@ class SharedStore:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        self._opened_in = os.getpid()
         with ExitStack() as held:
-            server = held.enter_context(EmbeddedServer.acquire(data))
+            self._server = server = held.enter_context(EmbeddedServer.acquire(data))
             with server_reached():
                 migrate(server.dsn, SCHEMA, create=True)
             self._application = OfferlogApplication(server.dsn, SCHEMA, folder=data)
@@ -196,10 +198,13 @@ class SharedStore:
 
         Raises:
             OrganizationNameError: The organization's name is not valid.
+            ForkedServiceError: The store was opened in another process, of which this one is a fork.
         """
+        if os.getpid() != self._opened_in:
+            raise ForkedServiceError(self._opened_in)
         check_organization(organization)
         clock, policy = clock or SystemClock(), refusal_policy or RefusalPolicy()
-        return Offerlog(
+        service = Offerlog(
             _store(self._application, clock, policy),
             clock=clock,
             rules=rules or Rules(),
@@ -208,10 +213,15 @@ class SharedStore:
             announce=announced,
             refusal_policy=policy,
         )
+        guard_against_fork(service, _nothing)
+        return service
 
     def close(self) -> None:
-        """Release the store; close the services before."""
-        self._resources.close()
+        """Release the store; close the services before. In a forked process only its share of the lease."""
+        if os.getpid() == self._opened_in:
+            self._resources.close()
+        else:
+            self._server.close()
 
 
 class _SharedProjector(Projector):

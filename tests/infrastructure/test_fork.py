@@ -99,3 +99,67 @@ def test_a_forked_process_is_told_to_open_its_own_service(folder: Path, child: s
     assert told["status"] == 0
     assert told["after"] == "recorded"
     assert told["kept"]
+
+
+SHARED_SCRIPT = """
+import json, os, signal, sys
+from pathlib import Path
+from offerlog.testing import SharedStore, open_in_memory
+
+signal.alarm(100)  # whatever hangs, ends
+
+MAP = "00000000-0000-4000-8000-000000000001"
+
+def act(do):
+    try:
+        return repr(do())
+    except Exception as error:
+        return type(error).__name__
+
+with open_in_memory() as in_memory:
+    store = SharedStore(Path(sys.argv[1]))
+    with store.open("test") as shared:
+        services = {"in memory": in_memory, "shared": shared}
+        for service in services.values():
+            service.record([])
+            service.eligibility(customer_id="v", action_map_id=MAP)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # a fork inherits none
+            answers = {}
+            for name, service in services.items():
+                uses = [lambda: service.record([]), lambda: service.report]
+                answers[name] = [*map(act, uses), act(service.close)]
+            answers["store"] = [act(lambda: store.open("other")), act(store.close)]
+            os.write(write, json.dumps(answers).encode())
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as answers:
+            text = answers.read()
+        os.waitpid(child, 0)
+        ask = lambda one: act(lambda: one.eligibility(customer_id="v", action_map_id=MAP))
+        after = [ask(service) for service in services.values()]
+    store.close()
+    print(json.dumps({"answers": json.loads(text), "after": after}))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no fork")
+def test_services_of_tests_raise_in_a_forked_process_too(folder: Path) -> None:
+    """Those of a shared store and those in memory; the parent's go on."""
+    ran = subprocess.run(
+        [sys.executable, "-c", SHARED_SCRIPT, str(folder / "store")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["answers"] == {
+        "in memory": ["ForkedServiceError", "ForkedServiceError", "None"],
+        "shared": ["ForkedServiceError", "ForkedServiceError", "None"],
+        "store": ["ForkedServiceError", "None"],
+    }
+    assert told["after"] == ["None", "None"]

@@ -26,7 +26,7 @@ class ProjectedPage:
     """A page of the log that a projection now shows.
 
     Attributes:
-        view: The projection's name.
+        projection: The projection's name.
         behind: The position that it was at.
         position: The position that it is at now.
         events: How many events there were in between.

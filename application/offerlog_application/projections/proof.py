@@ -23,11 +23,6 @@ class SliceProof(NamedTuple):
     digest: int
 
 
-def slice_of(stream: UUID) -> int:
-    """Return the slice of a stream, from 0."""
-    return stream.int >> _SHIFT
-
-
 def prove(events: Iterable[tuple[int, UUID]]) -> Mapping[int, SliceProof]:
     """Return what events, given by position and stream, add to the proof of each slice."""
     counts, digests = [0] * SLICES, [0] * SLICES

@@ -79,17 +79,8 @@ class StoredReads(OrganizationScope):
             MalformedSignalError: The id is not an action map's.
         """
         return self._reads.suppressions_of_action_map(
-            self._of(organization), self.action_map(action_map_id), behind
+            self._of(organization), parse_action_map_id(action_map_id), behind
         )
-
-    @staticmethod
-    def action_map(text: str) -> str:
-        """Return an action map's id as it is stored.
-
-        Raises:
-            MalformedSignalError: The text is not an action map's id.
-        """
-        return parse_action_map_id(text)
 
     def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
         """Return the Action Map Performance report, from the projection.

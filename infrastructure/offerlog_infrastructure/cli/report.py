@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from offerlog_application.reading.calendar import Granularity, instant, zone
+from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_infrastructure.cli.everywhere import Command
 from offerlog_infrastructure.cli.opening import open_service
@@ -111,7 +112,7 @@ def report(
             end=last,
             zone=where,
             by=by,
-            action_maps=tuple(service.action_map(one) for one in action_map or ()),
+            action_maps=tuple(parse_action_map_id(one) for one in action_map or ()),
             view=view,
             count_by=count_by,
             cohort=cohort,

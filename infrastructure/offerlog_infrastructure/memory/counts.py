@@ -1,8 +1,10 @@
 """The counts of the performance projection in memory, made by the projection's own pure function."""
 
+import threading
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 from uuid import UUID
 
@@ -18,9 +20,14 @@ _NAME_CHARACTERS: Final = 256
 
 
 class MemoryCounts:
-    """The application's `PerformanceSource`. Whoever shares it between threads guards it."""
+    """The application's `PerformanceSource`; thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        lock: Guards the counts; that of the log which they are of. A lock of its own unless given.
+    """
+
+    def __init__(self, lock: AbstractContextManager[object] | None = None) -> None:
+        self._lock: AbstractContextManager[object] = threading.RLock() if lock is None else lock
         self._counts: defaultdict[CountKey, Counter[State]] = defaultdict(Counter)
         self._repeats: list[RepeatRow] = []
         self._names: dict[tuple[str, str], NameRow] = {}
@@ -28,16 +35,18 @@ class MemoryCounts:
     def apply(self, page: Page) -> None:
         """Count the events of one more page of the log."""
         change = performance(page)
-        for key, counts in change.counts.items():
-            self._counts[key].update(counts)
-        self._repeats.extend(change.repeats)
-        for where, name in change.names.items():
-            if where not in self._names or self._names[where].rank < name.rank:
-                self._names[where] = name
+        with self._lock:
+            for key, counts in change.counts.items():
+                self._counts[key].update(counts)
+            self._repeats.extend(change.repeats)
+            for where, name in change.names.items():
+                if where not in self._names or self._names[where].rank < name.rank:
+                    self._names[where] = name
 
     def maps(self, organization: str) -> Sequence[str]:
         """Return the action maps of an organization that were counted, sorted."""
-        return sorted({key.action_map_id for key in [*self._counts] if key.organization == organization})
+        with self._lock:
+            return sorted({key.action_map_id for key in self._counts if key.organization == organization})
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """Return the bounds of the days with anything in them, in slots; (0, 0) without any."""
@@ -72,16 +81,18 @@ class MemoryCounts:
             return stretches[bisect_right(starts, slot) - 1][1]
 
         rows: defaultdict[tuple[str, int], Counter[State]] = defaultdict(_zeros)
-        for key, counts in [*self._counts.items()]:
-            if _is_asked(query, key) and first <= key.slot < end:
-                rows[key.action_map_id, bucket(key.slot)].update(counts)
-        if query.count_by is CountBy.VISITORS:
-            self._subtract_repeats(query, first, end, rows, bucket)
+        with self._lock:
+            for key, counts in self._counts.items():
+                if _is_asked(query, key) and first <= key.slot < end:
+                    rows[key.action_map_id, bucket(key.slot)].update(counts)
+            if query.count_by is CountBy.VISITORS:
+                self._subtract_repeats(query, first, end, rows, bucket)
         return rows if most is None else dict(list(rows.items())[: most + 1])
 
     def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
         """Return the newest known display names of these maps."""
-        found = {one: self._names.get((organization, one)) for one in action_maps}
+        with self._lock:
+            found = {one: self._names.get((organization, one)) for one in action_maps}
         return {one: row.name.decode()[:_NAME_CHARACTERS] for one, row in found.items() if row is not None}
 
     def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
@@ -91,7 +102,8 @@ class MemoryCounts:
                 yield action_map, self.names(organization, [action_map]).get(action_map)
 
     def _days(self, query: ReportQuery) -> Sequence[int]:
-        return sorted({key.slot // DAY_SLOTS for key in [*self._counts] if _is_asked(query, key)})
+        with self._lock:
+            return sorted({key.slot // DAY_SLOTS for key in self._counts if _is_asked(query, key)})
 
     def _subtract_repeats(
         self,
@@ -103,7 +115,7 @@ class MemoryCounts:
     ) -> None:
         """Take off what a visitor-offer counts beyond once in the same bucket."""
         times: Counter[tuple[str, int, State, UUID]] = Counter()
-        for row in [*self._repeats]:
+        for row in self._repeats:
             if row.organization != query.organization:
                 continue
             again, once = row.slot, row.first_slot

@@ -38,7 +38,7 @@ class MemoryLog:
         self.offers: dict[UUID, VisitorOffer] = {}
         self.refusals: dict[int, Refusal] = {}
         self.refusal_tallies: list[Refusal] = []
-        self.counts = MemoryCounts()
+        self.counts = MemoryCounts(self.lock)
         self.suppressions: dict[SuppressionKey, SuppressionRow] = {}
         self.parked: dict[ParkedKey, ParkedRow] = {}
         self.secrets: dict[str, bytes] = {}

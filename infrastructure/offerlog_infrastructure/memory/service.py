@@ -8,6 +8,7 @@ from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.clock import SystemClock
+from offerlog_infrastructure.forking import guard_against_fork
 from offerlog_infrastructure.memory.keys import MemoryKeys
 from offerlog_infrastructure.memory.log import MemoryLog
 from offerlog_infrastructure.memory.projections import MemoryProjections
@@ -56,6 +57,12 @@ def open_in_memory(
         changes=reads,
         troubles=TroubleCounts(),
     )
-    return Offerlog(
+    service = Offerlog(
         store, clock=clock, rules=rules or Rules(), organization=organization, refusal_policy=policy
     )
+    guard_against_fork(service, _nothing)
+    return service
+
+
+def _nothing() -> None:
+    """Nothing is shared with a forked process."""

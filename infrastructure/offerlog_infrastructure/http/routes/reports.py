@@ -17,6 +17,7 @@ from offerlog_application.reading.calendar import Granularity, instant, zone
 from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
 from offerlog_application.reading.read_budget import check_read
 from offerlog_application.reading.read_models import Order, Proof
+from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.metrics import Cohort, CountBy, MetricSet
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.signals import MalformedSignalError
@@ -286,7 +287,7 @@ def _matches(tag: str, if_none_match: str) -> bool:
 
 def _read_action_map(text: str) -> str:
     try:
-        return Offerlog.action_map(text)
+        return parse_action_map_id(text)
     except MalformedSignalError as error:
         raise malformed("action_map", error.cause) from None
 
