@@ -39,7 +39,7 @@ wrk: ## Install Debian's wrk, for the bench http-service, which is left out with
 	@tools/install wrk wrk "the bench http_service" || true
 
 test: lint browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
-	$(BIN)/pytest -n 3 --dist loadfile -q
+	$(BIN)/pytest -n 4 --dist loadfile -q
 
 PG_BIN ?= /usr/lib/postgresql/15/bin
 test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/usr/lib/postgresql/15/bin
