@@ -1,8 +1,8 @@
 """Errors as RFC 9457 problem details, each with a stable relative `type`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Annotated, Final, NotRequired, TypedDict
+from typing import Annotated, Any, Final, NotRequired, TypedDict
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -79,7 +79,7 @@ class ProblemError(OfferlogError):
     """Error that is answered as a problem.
 
     Attributes:
-        status: The HTTP status.
+        status: The HTTP status of that kind of problem (`SLUGS`).
         slug: The kind of problem, for programs; it never changes.
         detail: What is wrong with this request, for people.
         field: The part of the request at fault.
@@ -88,7 +88,6 @@ class ProblemError(OfferlogError):
 
     def __init__(
         self,
-        status: int,
         slug: str,
         detail: str,
         *,
@@ -96,7 +95,7 @@ class ProblemError(OfferlogError):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status = SLUGS[slug]
         self.slug = slug
         self.detail = detail
         self.field = field
@@ -121,7 +120,7 @@ def title(status: int) -> str:
 
 def malformed(field: str | None, cause: str) -> ProblemError:
     """Build the problem of a request that cannot be understood: 400, with the field and the cause."""
-    return ProblemError(400, "malformed-request", cause, field=field)
+    return ProblemError("malformed-request", cause, field=field)
 
 
 def describe_problem(problem: ProblemError) -> Problem:
@@ -143,44 +142,60 @@ def answer(problem: ProblemError) -> EscapedJSONResponse:
     return EscapedJSONResponse(describe_problem(problem), problem.status, problem.headers, MEDIA_TYPE)
 
 
-def problem_of(error: Exception) -> ProblemError:  # noqa: C901, PLR0911 - a table
-    """Return the problem that reports an error of the application."""
-    match error:
-        case ProblemError():
-            return error
-        case MalformedSignalError() | ReportTooLargeError() | TooManySuppressionsError():
-            return malformed(error.field, error.cause)
-        case CalendarError():
-            return malformed(error.option, f"{error.value!r} {error.cause}.")
-        case OverloadedError():
-            after = {"Retry-After": str(max(1, round(error.retry_after)))}
-            return ProblemError(503, "overloaded", OVERLOADED, headers=after)
-        case ReadTimeoutError():
-            return ProblemError(503, "read-timeout", str(error), headers={"Retry-After": "10"})
-        case StoreUnavailableError():
-            return of_store(error)
-        case ContendedError():
-            return ProblemError(503, "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER})
-        case ClientDisconnect():
-            return malformed(None, "the connection was closed before the body had come")
-        case ClosedError():
-            return ProblemError(503, "unavailable", "the service is stopping", headers={"Retry-After": "5"})
-        case OutcomeUnknownError():
-            why = "" if error.because is None else f" ({error.because.summary})"
-            detail = (
-                f"the store went away while committing{why};"
-                " send the same again: what is recorded is recognised"
-            )
-            return ProblemError(503, "outcome-unknown", detail, headers={"Retry-After": "2"})
-        case _:
-            return ProblemError(500, "internal", "an error of the service itself; its log says which")
+def _of_field(error: MalformedSignalError | ReportTooLargeError | TooManySuppressionsError) -> ProblemError:
+    return malformed(error.field, error.cause)
+
+
+def _of_calendar(error: CalendarError) -> ProblemError:
+    return malformed(error.option, f"{error.value!r} {error.cause}.")
+
+
+def _of_overload(error: OverloadedError) -> ProblemError:
+    return ProblemError(
+        "overloaded", OVERLOADED, headers={"Retry-After": str(max(1, round(error.retry_after)))}
+    )
+
+
+def _of_unknown_outcome(error: OutcomeUnknownError) -> ProblemError:
+    why = "" if error.because is None else f" ({error.because.summary})"
+    detail = f"the store went away while committing{why}; send the same again: what is recorded is recognised"
+    return ProblemError("outcome-unknown", detail, headers={"Retry-After": _RETRY_AFTER})
 
 
 def of_store(error: StoreUnavailableError) -> ProblemError:
     """Build the problem of a store that cannot do its work; each reason has its own type."""
-    known = error.trouble is not StoreTrouble.UNREACHABLE
-    slug = f"store-{error.trouble}" if known else "unavailable"
-    return ProblemError(SLUGS[slug], slug, error.summary, headers={"Retry-After": _RETRY_AFTER})
+    is_known = error.trouble is not StoreTrouble.UNREACHABLE
+    slug = f"store-{error.trouble}" if is_known else "unavailable"
+    return ProblemError(slug, error.summary, headers={"Retry-After": _RETRY_AFTER})
+
+
+_BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
+    ProblemError: lambda problem: problem,
+    MalformedSignalError: _of_field,
+    ReportTooLargeError: _of_field,
+    TooManySuppressionsError: _of_field,
+    CalendarError: _of_calendar,
+    OverloadedError: _of_overload,
+    ReadTimeoutError: lambda error: ProblemError("read-timeout", str(error), headers={"Retry-After": "10"}),
+    StoreUnavailableError: of_store,
+    ContendedError: lambda error: ProblemError(
+        "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
+    ),
+    ClosedError: lambda _: ProblemError(
+        "unavailable", "the service is stopping", headers={"Retry-After": "5"}
+    ),
+    OutcomeUnknownError: _of_unknown_outcome,
+    ClientDisconnect: lambda _: malformed(None, "the connection was closed before the body had come"),
+}
+"""The problem of each class of errors, and of its subclasses. Any other is an error of the service itself."""
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """Return the problem that reports an error."""
+    for kind in type(error).__mro__:
+        if kind in _BUILDERS:
+            return _BUILDERS[kind](error)
+    return ProblemError("internal", "an error of the service itself; its log says which")
 
 
 def handle(app: FastAPI) -> None:
@@ -199,9 +214,7 @@ def handle(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if headers.get("Allow") == "GET":
             headers["Allow"] = "GET, HEAD"
-        return answer(
-            ProblemError(error.status_code, _SLUG_OF[error.status_code], str(error.detail), headers=headers)
-        )
+        return answer(ProblemError(_SLUG_OF[error.status_code], str(error.detail), headers=headers))
 
     async def answer_invalid(_: Request, error: Exception) -> EscapedJSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
@@ -209,20 +222,7 @@ def handle(app: FastAPI) -> None:
         path = [str(part) for part in first["loc"][1:]]
         return answer(malformed(".".join(path) or str(first["loc"][0]), str(first["msg"])))
 
-    for kind in (
-        ProblemError,
-        MalformedSignalError,
-        CalendarError,
-        OverloadedError,
-        ReportTooLargeError,
-        TooManySuppressionsError,
-        ReadTimeoutError,
-        StoreUnavailableError,
-        ContendedError,
-        ClosedError,
-        OutcomeUnknownError,
-        ClientDisconnect,
-    ):
+    for kind in _BUILDERS:
         app.add_exception_handler(kind, answer_known)
     app.add_exception_handler(HTTPException, answer_framework)
     app.add_exception_handler(RequestValidationError, answer_invalid)

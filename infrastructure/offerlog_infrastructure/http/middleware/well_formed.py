@@ -34,7 +34,7 @@ class WellFormed:
 def _find_problem(scope: Scope) -> ProblemError | None:
     headers = scope["headers"]
     if len(headers) > MOST_HEADERS:
-        return ProblemError(431, "headers-too-large", f"at most {MOST_HEADERS} headers")
+        return ProblemError("headers-too-large", f"at most {MOST_HEADERS} headers")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 and (hosts or scope["http_version"] not in {"1.0", "0.9"}):
         return malformed("Host", f"HTTP/1.1 needs exactly one Host header, and there are {len(hosts)}")

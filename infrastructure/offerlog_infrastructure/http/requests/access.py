@@ -85,7 +85,7 @@ async def check_still_good(request: Request, text: str | None = None) -> None:
                 " nothing of any other body"
             )
             headers = {**_CHALLENGE, "Connection": "close"}  # the rest of the body is not read
-            raise ProblemError(401, "unauthorized", detail, headers=headers) from None
+            raise ProblemError("unauthorized", detail, headers=headers) from None
 
 
 def while_key_is_good(request: Request) -> Request:
@@ -113,7 +113,7 @@ def while_key_is_good(request: Request) -> Request:
 
 
 def _unauthorized(detail: str) -> ProblemError:
-    return ProblemError(401, "unauthorized", detail, headers=_CHALLENGE)
+    return ProblemError("unauthorized", detail, headers=_CHALLENGE)
 
 
 def bearer(request: Request) -> str | None:
@@ -131,7 +131,7 @@ def check_role(key: Key, *roles: Role) -> Key:
     if key.role is not Role.ADMIN and key.role not in roles:
         needed = " or ".join(role.value for role in (*roles, Role.ADMIN))
         raise ProblemError(
-            403, "forbidden", f"this is for a key with the role {needed}, and this one is a {key.role}'s"
+            "forbidden", f"this is for a key with the role {needed}, and this one is a {key.role}'s"
         )
     return key
 
@@ -144,7 +144,7 @@ def check_origin(key: Key, request: Request) -> None:
     """
     origin = request.headers.get("origin")
     if origin is not None and key.origins and origin not in key.origins:
-        raise ProblemError(403, "forbidden", f"this key is not for use from {origin}", field="Origin")
+        raise ProblemError("forbidden", f"this key is not for use from {origin}", field="Origin")
 
 
 def allowed(*roles: Role) -> Any:

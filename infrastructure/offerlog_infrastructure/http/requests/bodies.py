@@ -71,7 +71,7 @@ class BodyReader:
                 if may_be_packed
                 else "this is taken plain alone"
             )
-            raise ProblemError(415, "unsupported-media-type", cause)
+            raise ProblemError("unsupported-media-type", cause)
         self.unpacker = Unpacker() if packing == "gzip" else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -137,7 +137,7 @@ async def read_whole(request: Request, most: int = MOST_BYTES, *, advice: str = 
     """
     reader = BodyReader(request)
     too_long = ProblemError(
-        413, "payload-too-large", f"at most {_format_size(most)} at once with this key{advice}"
+        "payload-too-large", f"at most {_format_size(most)} at once with this key{advice}"
     )
     if reader.unpacker is None and int(request.headers.get("content-length") or 0) > most:
         raise too_long
@@ -170,7 +170,7 @@ async def read_form(request: Request) -> dict[str, str]:
     async for piece in BodyReader(request, may_be_packed=False).pieces():
         body += piece
         if len(body) > MAX_FORM_BYTES:
-            raise ProblemError(413, "payload-too-large", f"a form has at most {MAX_FORM_BYTES >> 10} KiB")
+            raise ProblemError("payload-too-large", f"a form has at most {MAX_FORM_BYTES >> 10} KiB")
     try:
         fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_MAX_FORM_FIELDS)
     except ValueError:
@@ -192,7 +192,6 @@ def body_as(model: type[Model], most: int = MOST_QUESTION_BYTES) -> Any:
         kind = media_type(request)
         if kind not in JSON_TYPES:
             raise ProblemError(
-                415,
                 "unsupported-media-type",
                 f"{kind} is not understood: send application/json",
                 field="Content-Type",
@@ -229,12 +228,11 @@ async def lines(request: Request, most_bytes: int | None = None) -> AsyncIterato
         size += len(piece)
         if most_bytes is not None and size > most_bytes:
             raise ProblemError(
-                413, "payload-too-large", f"at most {_format_size(most_bytes)} in a request with this key"
+                "payload-too-large", f"at most {_format_size(most_bytes)} in a request with this key"
             )
         count += piece.count(b"\n")
         if reader.unpacker and count > FREE_LINES + reader.received_bytes // _SENT_BYTES_PER_LINE:
             raise ProblemError(
-                413,
                 "payload-too-large",
                 f"{count:,} lines of {reader.received_bytes:,} bytes packed: send them plain, or in parts",
             )

@@ -81,7 +81,7 @@ class HeldBodies:
             self._of[peer] += size
         if size and (self._all > MOST_BYTES or (peer is not None and self._of[peer] > MOST_BYTES_OF_PEER)):
             after = {"Retry-After": "2"}
-            raise ProblemError(503, "overloaded", "too many long bodies are coming at once", headers=after)
+            raise ProblemError("overloaded", "too many long bodies are coming at once", headers=after)
 
     def give_back(self, peer: str | None, size: int) -> None:
         """Count bytes of a peer out."""

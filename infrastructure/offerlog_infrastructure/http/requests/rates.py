@@ -77,7 +77,7 @@ class TokenBuckets:
 
 def rate_limited(detail: str, wait: float) -> ProblemError:
     """Build the problem 429, with the seconds to wait."""
-    return ProblemError(429, "rate-limited", detail, headers={"Retry-After": str(max(1, ceil(wait)))})
+    return ProblemError("rate-limited", detail, headers={"Retry-After": str(max(1, ceil(wait)))})
 
 
 class WidgetRates:

@@ -80,7 +80,6 @@ class Unpacker:
         self.unpacked += size
         if self.unpacked > FREE_BYTES + MOST_RATIO * self.packed:
             raise ProblemError(
-                413,
                 "payload-too-large",
                 f"the body unpacks to more than {MOST_RATIO} times what was sent: send it plain, or in parts",
             )

@@ -21,7 +21,7 @@ async def check_url(request: Request) -> None:
         ProblemError: 400, the URL is not of this form; 404, the path ends with a line feed.
     """
     if request.scope["path"].endswith("\n"):  # the framework's routes ignore a line feed at the end
-        raise ProblemError(404, "not-found", "Not Found")
+        raise ProblemError("not-found", "Not Found")
     query: bytes = request.scope["query_string"]
     for part in (request.scope.get("raw_path", b""), query):
         if b"%" in part:

@@ -135,9 +135,7 @@ def stream_response(
         with closing(rows):
             while piece := await run_report(request, encode_piece):
                 if not await is_still_allowed(request):
-                    raise ProblemError(
-                        401, "unauthorized", "the key has been revoked while the list was read"
-                    )
+                    raise ProblemError("unauthorized", "the key has been revoked while the list was read")
                 yield piece
 
     return StreamingResponse(pieces(), media_type="application/x-ndjson")

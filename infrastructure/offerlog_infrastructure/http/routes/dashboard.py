@@ -86,7 +86,7 @@ async def log_out(request: Request) -> Response:
     found = await state_of(request).sessions.find(request)
     if found is not None:
         if (await read_form(request)).get("csrf") != found[1].csrf:
-            raise ProblemError(403, "forbidden", "this form is not from a page of ours; load the page again")
+            raise ProblemError("forbidden", "this form is not from a page of ours; load the page again")
         state_of(request).sessions.close(request)
     answer = RedirectResponse("/", 303)
     delete_cookie(answer, request)
@@ -111,10 +111,9 @@ def _check_origin(request: Request) -> None:
     """
     origin, host = request.headers.get("origin"), request.headers.get("host", "")
     if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
-        raise ProblemError(403, "forbidden", "this form was sent from another site")
+        raise ProblemError("forbidden", "this form was sent from another site")
     if origin is not None and origin.partition("://")[2] != host:
         raise ProblemError(
-            403,
             "forbidden",
             f"this form was sent from another site: its Origin is {origin}, and the Host that has reached the"
             f" service is {host}. If a reverse proxy in between has changed Host, let it pass Host on (nginx:"

@@ -42,23 +42,21 @@ async def ready(request: Request) -> Response:
     """503 or 507 while the store fails, a projection lags, the writer is stuck, or the service stops."""
     state = state_of(request)
     if state.stopping.is_set():
-        raise ProblemError(503, "unavailable", "the service is stopping")
+        raise ProblemError("unavailable", "the service is stopping")
     writer, longest = state.service.writer_health(), state.settings.ready_lag
     if not writer.alive:
-        raise ProblemError(503, "unavailable", "the writer has ended: restart the service")
+        raise ProblemError("unavailable", "the writer has ended: restart the service")
     trouble = state.service.store_trouble()
     # The service waits for a lock of some seconds. Another instance would meet the same lock.
     is_lock = trouble is not None and trouble.trouble is StoreTrouble.LOCKED
     if trouble is not None and (not is_lock or writer.stalled_seconds > longest):
         raise of_store(trouble)
     if writer.stalled_seconds > longest:
-        raise ProblemError(
-            503, "unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s"
-        )
+        raise ProblemError("unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s")
     found = await state.operational_reads.statuses.now()
     lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
     if lag > longest:
-        raise ProblemError(503, "unavailable", f"the projections are {lag:,.0f} s behind")
+        raise ProblemError("unavailable", f"the projections are {lag:,.0f} s behind")
     answer: answers.Ready = {
         "status": "ok",
         "lag_seconds": round(lag, 3),
@@ -71,6 +69,6 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Outcomes by reason, commit latency, lag, dead letters, length of the queue."""
     if metrics_port.is_hidden(request):
-        raise ProblemError(404, "not-found", "the metrics are at a port of their own (--metrics-port)")
+        raise ProblemError("not-found", "the metrics are at a port of their own (--metrics-port)")
     text = await state_of(request).operational_reads.metrics.now()
     return Response(text, media_type=CONTENT_TYPE_LATEST)

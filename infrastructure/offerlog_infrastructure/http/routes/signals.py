@@ -103,7 +103,6 @@ async def record_signals(request: Request) -> Response:
         return await _answer_lines(request, key, _limit(signal_lines, _most_signals(key)))
     if kind not in JSON_TYPES:
         raise ProblemError(
-            415,
             "unsupported-media-type",
             f"{kind} is not understood: send application/json, application/x-ndjson or text/plain",
             field="Content-Type",
@@ -117,9 +116,7 @@ async def record_signals(request: Request) -> Response:
         raise malformed(None, "the body is empty")
     signals = await split_signals(body, _most_signals(key) or MOST_SIGNALS)
     if len(signals) > MOST_SIGNALS:
-        raise ProblemError(
-            413, "payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON"
-        )
+        raise ProblemError("payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON")
     return await _answer_array(request, key, signals)
 
 
@@ -148,7 +145,7 @@ async def _limit(source: AsyncIterator[bytes], most: int | None) -> AsyncIterato
 
 
 def _too_many(most: int) -> ProblemError:
-    return ProblemError(413, "payload-too-large", f"at most {most:,} signals in a request with this key")
+    return ProblemError("payload-too-large", f"at most {most:,} signals in a request with this key")
 
 
 async def _answer_array(request: Request, key: Key, signals: list[bytes]) -> Response:
@@ -171,7 +168,7 @@ async def _answer_beacon(request: Request) -> Response:
     Until the key is checked, nothing behind its line is read.
     """
     too_long = ProblemError(
-        413, "payload-too-large", f"a text/plain body has at most {MOST_BEACON_BYTES >> 10} KiB"
+        "payload-too-large", f"a text/plain body has at most {MOST_BEACON_BYTES >> 10} KiB"
     )
     if int(request.headers.get("content-length") or 0) > MOST_BEACON_BYTES:
         raise too_long
@@ -219,7 +216,6 @@ async def _answer_lines(request: Request, key: Key, source: AsyncIterator[bytes]
         count += len(receipt.outcomes)
         if size > _MOST_ANSWER_BYTES:
             raise ProblemError(
-                413,
                 "payload-too-large",
                 f"one JSON answer holds at most {_MOST_ANSWER_BYTES >> 20} MiB of outcomes: ask for"
                 " Accept: application/x-ndjson, or send the signals in parts. At least the first"

@@ -67,12 +67,12 @@ _HEADERS_SAFE_SECONDS: Final = 1.0
 """Seconds for a request's headers, after which their connection may be evicted."""
 
 _TOO_LARGE: Final = closing_answer(
-    ProblemError(431, "headers-too-large", "at most 64 KiB around a request's body")
+    ProblemError("headers-too-large", "at most 64 KiB around a request's body")
 )
-_LONG_URL: Final = ProblemError(414, "url-too-long", "at most 60 KiB", headers={"Connection": "close"})
-_NOT_HTTP: Final = closing_answer(ProblemError(400, "malformed-request", "not a request of HTTP/1.1"))
+_LONG_URL: Final = ProblemError("url-too-long", "at most 60 KiB", headers={"Connection": "close"})
+_NOT_HTTP: Final = closing_answer(ProblemError("malformed-request", "not a request of HTTP/1.1"))
 _FULL: Final = closing_answer(
-    ProblemError(503, "overloaded", "all connections are in use", headers={"Retry-After": "5"})
+    ProblemError("overloaded", "all connections are in use", headers={"Retry-After": "5"})
 )
 
 

@@ -39,7 +39,7 @@ class MetricsPort:
         if scope["type"] == "http" and scope["path"] in PATHS:
             await self._app({**scope, _MARK: True}, receive, send)
         else:
-            unknown = ProblemError(404, "not-found", f"this port has {' and '.join(PATHS)} only")
+            unknown = ProblemError("not-found", f"this port has {' and '.join(PATHS)} only")
             await answer(unknown)(scope, receive, send)
 
 

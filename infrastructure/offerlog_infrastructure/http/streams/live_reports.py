@@ -73,7 +73,7 @@ class LiveReports:
         ):
             if open_now >= most:
                 detail = f"{most} streams are open {whose}, and no more can be: close one"
-                raise ProblemError(429, "rate-limited", detail, headers={"Retry-After": "10"})
+                raise ProblemError("rate-limited", detail, headers={"Retry-After": "10"})
         if live is None or live.is_over:
             live = self._live[key.organization] = LiveReport(key.organization)
         live.streams += 1

@@ -77,13 +77,12 @@ class FairThreads:
             return
         if queue is not None and len(queue) >= self._most_waiting_each:
             raise ProblemError(
-                429,
                 "rate-limited",
                 f"{len(queue):,} calls like this one wait already; ask again when some have been answered",
                 headers={"Retry-After": "1"},
             )
         if self._waiting >= self._most_waiting:
-            raise ProblemError(503, "overloaded", OVERLOADED, headers={"Retry-After": "1"})
+            raise ProblemError("overloaded", OVERLOADED, headers={"Retry-After": "1"})
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(caller, deque()).append(turn)
         self._waiting += 1
