@@ -16,7 +16,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
 from offerlog_domain.outcomes import OfferBlocked, OfferMade
 from offerlog_infrastructure.composition import open_offerlog
-from support.memory_log import StoppedClock
+from offerlog_infrastructure.testing.clock import SettableClock
 from support.model import MINUTE, Model
 from support.model_answers import against, compare_projections, said
 from support.model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
@@ -27,7 +27,7 @@ class Comparison(RuleBasedStateMachine):
     """Two services on one log, and the model of what they must come to."""
 
     def __init__(
-        self, services: Sequence[Offerlog], clock: StoppedClock, threads: ThreadPoolExecutor
+        self, services: Sequence[Offerlog], clock: SettableClock, threads: ThreadPoolExecutor
     ) -> None:
         super().__init__()
         self.services, self.clock, self.threads = services, clock, threads
@@ -38,7 +38,7 @@ class Comparison(RuleBasedStateMachine):
     def begin(self) -> None:
         """A new organization, at the same time of day."""
         self.organization = f"org-{uuid4().hex}"
-        self.clock.time = START
+        self.clock.set(START)
 
     @property
     def service(self) -> Offerlog:
@@ -53,8 +53,8 @@ class Comparison(RuleBasedStateMachine):
     @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=6))
     def record(self, drawn: list[dict[str, Any]]) -> None:
         """A batch, in any order, of anybody's signals."""
-        batch = [told(one, self.clock.time) for one in drawn]
-        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.time)
+        batch = [told(one, self.clock.now()) for one in drawn]
+        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.now())
         self.compare_histories(batch)
 
     @rule(
@@ -72,9 +72,9 @@ class Comparison(RuleBasedStateMachine):
         silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
         own = {"visitor": visitor, "action": action, "map": action_map}
         for state in [*states, *states[:repeats]]:
-            batch = [told(plain | silent | own | {"state": state}, self.clock.time)]
+            batch = [told(plain | silent | own | {"state": state}, self.clock.now())]
             assert said(self.send(self.service, batch).result(60)) == self.model.record(
-                batch, self.clock.time
+                batch, self.clock.now()
             )
         self.compare_histories(batch)
 
@@ -90,31 +90,31 @@ class Comparison(RuleBasedStateMachine):
         silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
         own = {"visitor": visitor, "map": action_map, "state": state}
         actions = [str(UUID(int=1_000 + first + n)) for n in range(45)]
-        batch = [told(plain | silent | own | {"action": one}, self.clock.time) for one in actions]
-        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.time)
+        batch = [told(plain | silent | own | {"action": one}, self.clock.now()) for one in actions]
+        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.now())
         self.compare_histories(batch[-1:])
 
     @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=5))
     def the_same_at_both(self, drawn: list[dict[str, Any]]) -> None:
         """Two writers hear the same at once: whoever is first records, the other has duplicates."""
-        batch = [told(one | {"name": None}, self.clock.time) for one in drawn]
+        batch = [told(one | {"name": None}, self.clock.now()) for one in drawn]
         futures = [self.send(service, batch) for service in self.services]
         got = zip(*(said(future.result(60)) for future in futures), strict=True)
-        first, second = (self.model.record(batch, self.clock.time) for _ in range(2))
+        first, second = (self.model.record(batch, self.clock.now()) for _ in range(2))
         assert [sorted(pair) for pair in got] == [sorted(pair) for pair in zip(first, second, strict=True)]
         self.compare_histories(batch)
 
     @rule(drawn=st.lists(SIGNAL, min_size=4, max_size=12))
     def different_visitors_at_both(self, drawn: list[dict[str, Any]]) -> None:
         """Threads that speak for one visitor each, at both services, do not disturb one another."""
-        batch = [told(one | {"name": None, "broken": False}, self.clock.time) for one in drawn]
+        batch = [told(one | {"name": None, "broken": False}, self.clock.now()) for one in drawn]
         parts = [[one for one in batch if (one["customer"], one["kind"]) == visitor] for visitor in VISITORS]
         futures = [
             self.threads.submit(lambda part, n: self.send(self.services[n % 2], part).result(60), part, n)
             for n, part in enumerate(parts)
         ]
         for part, future in zip(parts, futures, strict=True):
-            assert said(future.result(60)) == self.model.record(part, self.clock.time)
+            assert said(future.result(60)) == self.model.record(part, self.clock.now())
         self.compare_histories(batch)
 
     def asked(self, visitor: tuple[str, str], action_map: str, timeout: int | None) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Comparison(RuleBasedStateMachine):
             "id": None, "session": ask["session_id"], "version": None, "code": None, "message": None,
             "timeout": ask["timeout_seconds"], "name": None, "raw": b"",
         }  # fmt: skip
-        expected = self.model.decide(signal, self.clock.time, named=own is not None)
+        expected = self.model.decide(signal, self.clock.now(), named=own is not None)
         if isinstance(decision, OfferMade):
             assert expected is None
             assert own is None or decision.action_id == own
@@ -155,7 +155,7 @@ class Comparison(RuleBasedStateMachine):
         who = {name: ask[name] for name in ("customer_id", "customer_id_type", "action_map_id")}
         answer = self.service.eligibility(**who, organization=self.organization)
         offer = self.model.of({"customer": visitor[0], "kind": visitor[1], "map": action_map})
-        assert against(answer) == self.model.blocker(offer, None, self.clock.time)
+        assert against(answer) == self.model.blocker(offer, None, self.clock.now())
         self.decided(ask, self.service.offer(**ask, action_id=own), own)
 
     @rule(
@@ -166,7 +166,7 @@ class Comparison(RuleBasedStateMachine):
     def offer_again(self, visitor: tuple[str, str], action_map: str, wait: timedelta) -> None:
         """Just when the silent action lapses, and just before."""
         self.offer(visitor, action_map, None, None)
-        self.clock.time += wait
+        self.clock.advance(wait)
         self.offer(visitor, action_map, None, None)
 
     @rule(visitor=st.sampled_from(VISITORS), action_map=st.sampled_from(MAPS))
@@ -181,7 +181,7 @@ class Comparison(RuleBasedStateMachine):
     @rule(wait=st.sampled_from(WAITS), expire=st.booleans())
     def time_passes(self, wait: timedelta, expire: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
         """The clock goes on; both services may look at once for what is due."""
-        self.clock.time += wait
+        self.clock.advance(wait)
         if expire:
             self.expire()
 
@@ -189,7 +189,7 @@ class Comparison(RuleBasedStateMachine):
         """Both services look for what is due, at once."""
         for future in [self.threads.submit(service.expire) for service in self.services]:
             future.result(60)
-        self.model.expire(self.clock.time)
+        self.model.expire(self.clock.now())
         self.compare_histories([{"customer": c, "kind": k, "map": m} for c, k, m in self.model.offers])
 
     def compare_histories(self, touched: list[dict[str, Any]]) -> None:
@@ -223,16 +223,16 @@ class Comparison(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end everything that waited has come to an end, and all lists agree."""
         self.compare_projections()
-        self.clock.time += timedelta(days=1)
+        self.clock.advance(timedelta(days=1))
         self.expire()
         assert not any(offer["parked"] for offer in self.model.offers.values())
         self.compare_projections()
 
 
 @pytest.fixture
-def services(dsn: str) -> Iterator[tuple[Sequence[Offerlog], StoppedClock]]:
+def services(dsn: str) -> Iterator[tuple[Sequence[Offerlog], SettableClock]]:
     """Two services on one database, with the same clock."""
-    clock = StoppedClock(START)
+    clock = SettableClock(START)
     with ExitStack() as opened:
         yield (
             [
@@ -243,7 +243,7 @@ def services(dsn: str) -> Iterator[tuple[Sequence[Offerlog], StoppedClock]]:
         )
 
 
-def test_the_service_does_what_the_model_does(services: tuple[Sequence[Offerlog], StoppedClock]) -> None:
+def test_the_service_does_what_the_model_does(services: tuple[Sequence[Offerlog], SettableClock]) -> None:
     """Disorder, repeats, batches, offers, deadlines and two writers at once."""
     with ThreadPoolExecutor(4) as threads:
         run_state_machine_as_test(

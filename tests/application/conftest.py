@@ -1,18 +1,20 @@
 """The application over a log in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.expiry import Expiry
 from offerlog_application.recording.offers import OfferService
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Outcome
-from support.memory_log import MemoryLog, StoppedClock
+from offerlog_infrastructure.testing.clock import SettableClock
+from support.memory_log import MemoryLog
 from support.scenario import CUSTOMER, MAP, START, uuid
 
 
@@ -26,13 +28,17 @@ class Desk:
     """The service, its log and its clock."""
 
     log: MemoryLog
-    clock: StoppedClock
+    clock: SettableClock
     service: OfferService
     expiry: Expiry
 
     def record(self, *reports: Any, organization: str = "acme") -> list[str]:
         """Their outcomes as tests write them."""
-        return [said(outcome) for outcome in self.service.record(reports, organization).outcomes]
+        return [said(outcome) for outcome in self.submit(reports, organization).outcomes]
+
+    def submit(self, reports: Sequence[Any], organization: str = "acme") -> Receipt:
+        """Record signals as one batch."""
+        return self.service.submit(reports, organization).result(10)
 
     def offer(self, action: str | None = None, **more: Any) -> Any:
         """Ask for an offer to the visitor of the scenario."""
@@ -68,6 +74,6 @@ def writer(log: MemoryLog) -> Iterator[GroupCommitWriter]:
 @pytest.fixture
 def desk(log: MemoryLog, writer: GroupCommitWriter) -> Desk:
     """The service over it, its clock at the scenario's start."""
-    clock = StoppedClock(START)
+    clock = SettableClock(START)
     expiry = Expiry(writer, log, clock, Rules(), group=4)
     return Desk(log, clock, OfferService(writer, log, clock, Rules()), expiry)

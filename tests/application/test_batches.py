@@ -29,7 +29,7 @@ def test_signals_come_as_text_or_decoded_or_ready(desk: Any) -> None:
 
 def test_each_signal_has_its_own_outcome_in_input_order(desk: Any) -> None:
     """A bad one harms no other; the outcome names the signal it is about."""
-    receipt = desk.service.record(
+    receipt = desk.submit(
         [line("accepted"), b"{", line("qualified"), line("offered", "b", 6), line("offered")], "acme"
     )
     cause = receipt.outcomes[1].cause
@@ -79,7 +79,7 @@ def test_a_long_text_is_kept_in_part_and_its_length_is_told(desk: Any) -> None:
         (refused[:4_096], len(refused)),
         (whole, None),
     ]
-    desk.clock.time = minute(15)
+    desk.clock.set(minute(15))
     assert desk.record(line("started", "b")) == ["parked"]
     assert desk.log.refused[-1].reason == "never_reachable"
     assert (desk.log.refused[-1].raw, desk.log.refused[-1].raw_length) == (waiting[:4_096], len(waiting))
@@ -104,9 +104,9 @@ def test_a_whole_text_that_an_older_offerlog_parked_is_cut_when_its_wait_ends(de
     desk.record(line("accepted"))
     (parked,) = desk.stream()
     text = b"x" * 9_000
-    desk.log.facts_of[parked.originator_id] = [replace(parked, visitor=replace(parked.visitor, raw=text))]
+    desk.log.put(parked.originator_id, [replace(parked, visitor=replace(parked.visitor, raw=text))])
     # when its wait is over
-    desk.clock.time = minute(15)
+    desk.clock.set(minute(15))
     desk.record(line("started", "b"))
     # then its refusal is cut as any other
     (kept,) = desk.log.refused
@@ -116,7 +116,7 @@ def test_a_whole_text_that_an_older_offerlog_parked_is_cut_when_its_wait_ends(de
 def test_another_event_of_the_vendor_is_not_tracked(desk: Any) -> None:
     """With the field that says so; it harms no other signal."""
     other = b'{"eventType": "com.genesys.journey.OutcomeAchievedEvent", "id": "x"}'
-    receipt = desk.service.record([other, line("offered")], "acme")
+    receipt = desk.submit([other, line("offered")], "acme")
     assert [(one.kind, one.reason, one.field) for one in receipt.outcomes] == [
         ("refused", "not_tracked", "eventType"),
         ("recorded", None, None),
@@ -148,7 +148,7 @@ def test_more_than_five_minutes_ahead_is_from_the_future(desk: Any) -> None:
     assert desk.record(line("offered", at=5, event_id=uuid("1"))) == ["recorded"]
     for ahead in (line("offered", at=5 + microsecond), line("offered", at=6, event_id=uuid("1"))):
         assert desk.record(ahead) == ["refused: from_the_future"]
-    desk.clock.time += timedelta(minutes=1)
+    desk.clock.advance(timedelta(minutes=1))
     assert desk.record(line("offered", at=6, event_id=uuid("1"))) == ["refused: conflicting_duplicate"]
 
 
@@ -205,7 +205,7 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
         line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
     )
     assert told == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
-    events = max(desk.log.facts_of.values(), key=lambda events: events[0].visitor.customer_id)
+    events = max(desk.log.events_of.values(), key=lambda events: events[0].visitor.customer_id)
     assert [event.stored_name for event in events] == ["signal-parked", "offered"]
 
 
@@ -232,8 +232,8 @@ def test_the_same_action_id_elsewhere_holds_no_place_here(desk: Any) -> None:
 def test_organizations_share_nothing(desk: Any) -> None:
     """The same signal is another one in another organization."""
     assert desk.record(line("offered")) == desk.record(line("offered"), organization="other") == ["recorded"]
-    assert len(desk.log.facts_of) == 2
-    assert {events[0].organization for events in desk.log.facts_of.values()} == {"acme", "other"}
+    assert len(desk.log.events_of) == 2
+    assert {events[0].organization for events in desk.log.events_of.values()} == {"acme", "other"}
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "é", "a" * 65, "a\n", "../a"])
@@ -241,12 +241,12 @@ def test_an_organization_needs_a_name(desk: Any, name: str) -> None:
     """Nothing is taken under any other."""
     with pytest.raises(ValueError, match="organization"):
         desk.record(line("offered"), organization=name)
-    assert not desk.log.facts_of
+    assert not desk.log.events_of
 
 
 def test_an_empty_batch_has_no_outcomes(desk: Any) -> None:
     """And stores nothing."""
-    receipt = desk.service.record([], "acme")
+    receipt = desk.submit([], "acme")
     assert (receipt.outcomes, receipt.position) == ((), None)
     assert not desk.log.appends
 
@@ -273,7 +273,7 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
     """Another visitor hears them one by one and comes to the same outcomes and the same events."""
     states = st.sampled_from(["offered", "accepted", "started", "rejected", "errored", "engaged"])
     told = st.lists(st.tuples(states, st.sampled_from("ab"), st.sampled_from([0, 1, 40])), max_size=8)
-    desk.clock.time = minute(60)
+    desk.clock.set(minute(60))
     customers = [data.draw(st.uuids()).hex for _ in range(2)]
     batches = [
         [signal(*one, customer_id=customer, event_id=None) for one in data.draw(told, label="batch")]

@@ -98,7 +98,7 @@ def test_eligibility_asks_without_recording(desk: Any) -> None:
     assert not desk.log.appends
     desk.offer("a", timeout_seconds=60)
     assert eligibility(desk) == OPEN
-    desk.clock.time = minute(16)
+    desk.clock.set(minute(16))
     timed_out = Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, uuid("a"), minute(1))
     assert eligibility(desk) == timed_out
     assert len(desk.log.appends) == 1
@@ -128,7 +128,7 @@ def test_an_argument_that_is_wrong_is_named(desk: Any, name: str, argument: str,
         with pytest.raises(MalformedSignalError) as raised:
             eligibility(desk, **{argument: value})
         assert raised.value.field == name
-    assert not desk.log.facts_of
+    assert not desk.log.events_of
 
 
 @pytest.mark.parametrize("own", ["x", " ", ""])
@@ -143,7 +143,7 @@ def test_an_action_id_of_ones_own_must_be_one(desk: Any, own: str) -> None:
 def test_parking_that_ends_when_something_else_is_judged_is_refused_as_well(desk: Any) -> None:
     """First what was given up, then the signal's own refusal."""
     desk.record(signal("accepted", "b"), signal("offered"), signal("ignored"))
-    desk.clock.time += timedelta(minutes=15)
+    desk.clock.advance(timedelta(minutes=15))
     assert desk.record(signal("started")) == ["refused: action_over"]
     assert [one.reason for one in desk.log.refused] == ["never_reachable", "action_over"]
     assert desk.log.refused[0].raw == signal("accepted", "b").to_json()

@@ -173,4 +173,4 @@ def test_many_threads_each_get_their_own(writer: GroupCommitWriter, log: MemoryL
         thread.join(10)
     assert sorted(answer[0] for answer in answers if answer[0]) == ["duplicate"] * 15 + ["recorded"]
     assert [answer[1] for answer in answers] == ["recorded"] * 16
-    assert len(log.facts_of) == 17
+    assert len(log.events_of) == 17

@@ -180,7 +180,7 @@ def test_conflicts_without_end_are_given_up(
     with pytest.raises(ContendedError):
         send(writer, case(ONE)).result(10)
     assert 2 <= len(log.appends) <= 100
-    assert not log.facts_of
+    assert not log.events_of
 
 
 def test_a_lost_connection_is_tried_again(
@@ -208,7 +208,7 @@ def test_an_unknown_outcome_is_told_to_whom_it_concerns(writer: GroupCommitWrite
     """It may be stored: it is not done again behind the caller's back."""
 
     def interfere(events: Sequence[Event]) -> None:
-        if not log.facts_of:
+        if not log.events_of:
             log.write(events)
             raise OutcomeUnknownError("7")
 

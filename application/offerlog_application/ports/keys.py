@@ -53,7 +53,7 @@ class Key:
 
 
 class NotAnOriginError(OfferlogError, ValueError):
-    """A text is no web origin, as browsers send it."""
+    """A text is not a web origin, as browsers send it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(

@@ -18,7 +18,7 @@ class OrganizationNameError(OfferlogError, ValueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name!r} is no name of an organization: 1 to 64 letters, digits, dots, dashes or underscores"
+            f"{name!r} cannot name an organization: give 1 to 64 letters, digits, dots, dashes or underscores"
         )
         self.name = name
 

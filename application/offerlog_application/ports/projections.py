@@ -52,14 +52,14 @@ class Proofs(Protocol):
         """Return the proof of a projection; costs one small query.
 
         Raises:
-            UnknownProjectionError: There is no such projection.
+            UnknownProjectionError: No projection has that name.
         """
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
         """Compare the proof of one projection, or of all, with the log; reads the whole log.
 
         Raises:
-            UnknownProjectionError: There is no such projection.
+            UnknownProjectionError: No projection has that name.
         """
 
 

@@ -130,7 +130,7 @@ def _offer_row(event: LifecycleEvent, added: int) -> OfferRow:
         event.occurred_at,
         event.action_number,
         added,
-        _deadline_of(event),
+        deadline_of(event),
     )
 
 
@@ -138,7 +138,8 @@ def _action_row(event: LifecycleEvent) -> ActionRow:
     return ActionRow(event.action_number, event.state, event.stage, event.occurred_at, event.offered_at)
 
 
-def _deadline_of(event: LifecycleEvent) -> datetime | None:
+def deadline_of(event: LifecycleEvent) -> datetime | None:
+    """Return the `deadline_at` of a visitor-offer whose last event this is; None where nothing times out."""
     if event.state is not State.OFFERED or event.timeout_seconds is None:
         return None
     return max(event.occurred_at, event.recorded_at) + timedelta(seconds=event.timeout_seconds)

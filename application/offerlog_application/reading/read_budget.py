@@ -45,7 +45,7 @@ class ReadBudget:
         within: Another budget, whose limit and whose cancelling also apply to this read.
 
     Attributes:
-        seconds: The limit; of `within` if the read has no limit of its own.
+        seconds: The limit, or that of `within` if this read has none; None for no limit.
     """
 
     def __init__(self, seconds: float | None, *, within: "ReadBudget | None" = None) -> None:

@@ -92,10 +92,6 @@ class OfferService:
         """
         self._key(organization)
 
-    def record(self, signals: Iterable[SignalInput], organization: str) -> Receipt:
-        """Do as `submit`, and wait until all of it is durable."""
-        return self.submit(signals, organization).result()
-
     def submit_offer(
         self,
         organization: str,

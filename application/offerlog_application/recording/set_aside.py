@@ -1,7 +1,7 @@
 """Submissions that wait for another writer or for the refusal log, and those that wait behind them.
 
 A submission is set aside when another writer holds one of its visitor-offers and does not decide, or when it
-needs the refusal log and that is locked. It is tried again in rounds of its own, never together with fresh
+needs the refusal log and that is locked. It is tried again in separate rounds, never together with fresh
 submissions: whoever has nothing to do with either does not share the wait.
 """
 

@@ -20,7 +20,7 @@ class MemoryProjections:
         """Return the proof of a projection.
 
         Raises:
-            UnknownProjectionError: There is no such projection.
+            UnknownProjectionError: No projection has that name.
         """
         if projection not in PROJECTIONS:
             raise UnknownProjectionError(projection, PROJECTIONS)
@@ -32,7 +32,7 @@ class MemoryProjections:
         """Return the proofs of one projection, or of all; nothing can differ.
 
         Raises:
-            UnknownProjectionError: There is no such projection.
+            UnknownProjectionError: No projection has that name.
         """
         return [self.proof(name) for name in ([projection] if projection is not None else PROJECTIONS)]
 

@@ -1,9 +1,10 @@
 """Lists, look-ups and positions in memory."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
+from offerlog_application.projections.current_state import deadline_of
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_application.reading.read_models import (
     MOST_SUPPRESSIONS,
@@ -13,7 +14,6 @@ from offerlog_application.reading.read_models import (
     Suppression,
     TooManySuppressionsError,
 )
-from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.memory.log import MemoryLog
 
@@ -146,11 +146,6 @@ def _suppression(key: SuppressionKey, row: SuppressionRow) -> Suppression:
 
 
 def _is_timed_out(offer: VisitorOffer, before: datetime) -> bool:
-    """Return True if the newest action is an invitation that timed out, by the later of its clocks."""
-    newest = offer.newest
-    if newest is None or newest.state is not State.OFFERED:
-        return False
-    made = newest.events[0]
-    if made.timeout_seconds is None:
-        return False
-    return max(made.occurred_at, made.recorded_at) + timedelta(seconds=made.timeout_seconds) <= before
+    """Return True if the newest action is an unanswered invitation whose deadline is over."""
+    deadline = None if offer.newest is None else deadline_of(offer.newest.events[-1])
+    return deadline is not None and deadline <= before

@@ -13,8 +13,8 @@ from offerlog_application.ports.keys import Role
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.testing.clock import SettableClock
 from support.http_site import Site, served
-from support.memory_log import StoppedClock
 
 pytest_plugins = ("support.http_site",)
 
@@ -27,7 +27,7 @@ STREAMED = {"stream"}
 @pytest.fixture
 def site(dsn: str) -> Iterator[Site]:
     """The service at the moment of the examples."""
-    clock = StoppedClock(datetime.fromisoformat(examples.NOW))
+    clock = SettableClock(datetime.fromisoformat(examples.NOW))
     with served(dsn, clock=clock) as site:
         yield site
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from support.processes import finish
+from support.pages.listening import listening
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "server", "date", "content-length"}
 
@@ -80,18 +80,11 @@ class Gateway:
         class Handler(_Handler):
             gateway = self
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        self.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.behaviour = None
-            server.shutdown()
-            finish(thread)
-            server.server_close()
+        with listening(Handler) as self.port:
+            try:
+                yield self
+            finally:
+                self.behaviour = None
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Canned | None:
         """What a request gets; None for nothing at all."""

@@ -1,15 +1,14 @@
 """A shop's web site: pages of another origin than the service, that report to it."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from support.processes import finish
+from support.pages.listening import listening
 
 FOLDER = Path(__file__).parent
 
@@ -49,17 +48,8 @@ class Site:
         class Handler(_Handler):
             site = self
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        self.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
+        with listening(Handler) as self.port:
             yield self
-        finally:
-            server.shutdown()
-            finish(thread)
-            server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

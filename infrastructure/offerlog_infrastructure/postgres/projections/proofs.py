@@ -53,7 +53,7 @@ class PostgresProofs:
         """Return the proof of what a projection has applied by now; costs one small query.
 
         Raises:
-            UnknownProjectionError: There is no such projection.
+            UnknownProjectionError: No projection has that name.
         """
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             row = cursor.execute(_SELECT_PROOFS, _parameters_of(projection)).fetchone()
@@ -65,7 +65,7 @@ class PostgresProofs:
         """Compare the proof of each projection with the log up to its position; reads the whole log.
 
         Raises:
-            UnknownProjectionError: There is no such projection.
+            UnknownProjectionError: No projection has that name.
         """
         with store_reached(self._datastore), self._datastore.transaction() as cursor:
             lift_answer_limit(cursor.connection)  # it reads the whole log

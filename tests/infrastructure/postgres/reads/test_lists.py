@@ -19,7 +19,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.reads import lists as queries
 from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.postgres.refusals import refusal_log
-from support.memory_log import StoppedClock
+from offerlog_infrastructure.testing.clock import SettableClock
 from support.old_dates import record_with_any_date
 from support.recount import rows, until
 
@@ -120,15 +120,15 @@ def test_an_object_that_is_no_json_is_malformed_by_itself(offerlog: Offerlog) ->
 
 def test_of_very_many_that_are_due_the_oldest_come_first(dsn: str) -> None:
     """One look at deadlines reads no more of them than it takes on."""
-    clock = StoppedClock(datetime(2026, 11, 22, 10, 0, tzinfo=UTC))
+    clock = SettableClock(datetime(2026, 11, 22, 10, 0, tzinfo=UTC))
     with open_offerlog(database_url=dsn, keep_deadlines=False, clock=clock) as offerlog:
         customers = [f"visitor {n}" for n in range(30)]
         for customer in customers:
             offered = json.loads(signal("offered", customer)) | {"timeoutSeconds": 30}
             position = offerlog.record([offered]).position
-            clock.time += timedelta(seconds=1)
+            clock.advance(timedelta(seconds=1))
         offerlog.wait(position)
-        all_of_them = clock.time + timedelta(hours=1)
+        all_of_them = clock.now() + timedelta(hours=1)
         found = offerlog._reads.due(deadline_before=all_of_them, parked_before=all_of_them, limit=5)
         oldest = [
             offerlog._service.stream("default", customer_id=customer, action_map_id=MAP)

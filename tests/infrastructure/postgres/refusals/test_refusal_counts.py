@@ -13,8 +13,8 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
+from offerlog_infrastructure.testing.clock import SettableClock
 from support.internals import application_of
-from support.memory_log import StoppedClock
 from support.recount import rows
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -40,14 +40,14 @@ def refused_signals(customer: str) -> list[bytes]:
 
 def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
     """Two writers refuse at once while a third thread folds and reads: never one too many or too few."""
-    clock = StoppedClock(NOON)
+    clock = SettableClock(NOON)
     over = threading.Event()
     seen: list[int] = []
 
     def write(service: Offerlog, writer: int) -> Counter[Reason | None]:
         told: Counter[Reason | None] = Counter()
         for turn in range(30):
-            clock.time += timedelta(minutes=1)
+            clock.advance(timedelta(minutes=1))
             receipt = service.record(refused_signals(f"visitor {writer} {turn}"))
             told.update(one.reason for one in receipt.outcomes if one.reason)
         return told
@@ -85,10 +85,10 @@ def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
 
 def test_counts_are_of_whole_quarter_hours_and_of_one_organization(dsn: str) -> None:
     """The answer says which: a bound inside a quarter-hour takes in all of it."""
-    clock = StoppedClock(NOON)
+    clock = SettableClock(NOON)
     with open_offerlog(database_url=dsn, keep_deadlines=False, clock=clock) as service:
         for minutes, count in ((0, 1), (14, 2), (15, 4), (30, 8)):
-            clock.time = NOON + timedelta(minutes=minutes)
+            clock.set(NOON + timedelta(minutes=minutes))
             service.record([b"no signal"] * count)
         service.record([b"no signal"] * 16, organization="another")
         found = service.refusal_counts(since=NOON + timedelta(minutes=16), until=NOON + timedelta(minutes=29))

@@ -15,8 +15,8 @@ from offerlog_application.recording.refusal_policy import RefusalPolicy
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.refusals import refusal_log, text_quota
+from offerlog_infrastructure.testing.clock import SettableClock
 from support.internals import application_of
-from support.memory_log import StoppedClock
 from support.recount import rows, until
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -25,13 +25,13 @@ Opened = Callable[[RefusalPolicy], Offerlog]
 
 
 @pytest.fixture
-def clock() -> StoppedClock:
+def clock() -> SettableClock:
     """The clock of all services of a test."""
-    return StoppedClock(NOON)
+    return SettableClock(NOON)
 
 
 @pytest.fixture
-def opened(dsn: str, clock: StoppedClock) -> Iterator[Opened]:
+def opened(dsn: str, clock: SettableClock) -> Iterator[Opened]:
     """Opens services under a policy; they are closed when the test ends."""
     services: list[Offerlog] = []
 
@@ -51,17 +51,17 @@ def kept(service: Offerlog, organization: str = "default") -> list[bytes]:
 
 
 def test_refusals_older_than_the_retention_go_and_their_counts_stay(
-    opened: Opened, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of every organization, in steps of any size; the younger ones stay."""
     monkeypatch.setattr(refusal_log.RefusalLog.prune, "__defaults__", (3,))
     service = opened(RefusalPolicy(retention=timedelta(days=30)))
     for organization in ("default", "another"):
         service.record([b"old"] * 8, organization=organization)
-    clock.time += timedelta(days=30)
+    clock.advance(timedelta(days=30))
     service.record([b"new"] * 2)
     assert service.prune_refusals() == 0
-    clock.time += timedelta(seconds=1)
+    clock.advance(timedelta(seconds=1))
     assert service.prune_refusals() == 16
     assert kept(service) == [b"new"] * 2
     assert kept(service, "another") == []
@@ -70,21 +70,21 @@ def test_refusals_older_than_the_retention_go_and_their_counts_stay(
 
 
 @pytest.mark.parametrize("retention", [timedelta(0), timedelta(days=3_660)])
-def test_without_retention_nothing_goes(opened: Opened, clock: StoppedClock, retention: timedelta) -> None:
+def test_without_retention_nothing_goes(opened: Opened, clock: SettableClock, retention: timedelta) -> None:
     """Zero is for ever; the tallies are folded all the same."""
     service = opened(RefusalPolicy(retention=retention))
     service.record([b"no signal"])
-    clock.time += timedelta(days=3_000)
+    clock.advance(timedelta(days=3_000))
     assert service.prune_refusals() == 0
     assert len(kept(service)) == 1
 
 
-def test_refusals_that_keep_coming_do_not_put_off_the_retention(opened: Opened, clock: StoppedClock) -> None:
+def test_refusals_that_keep_coming_do_not_put_off_the_retention(opened: Opened, clock: SettableClock) -> None:
     """Tallies that come while others are folded are left for the next time."""
     # given old refusals, and a service that refuses something between any two steps of the upkeep
     service = opened(RefusalPolicy(retention=timedelta(days=1)))
     service.record([b"old"] * 5)
-    clock.time += timedelta(days=2)
+    clock.advance(timedelta(days=2))
     pauses: list[int] = []
 
     def pause() -> bool:
@@ -98,11 +98,11 @@ def test_refusals_that_keep_coming_do_not_put_off_the_retention(opened: Opened, 
     assert b"old" not in kept(service)
 
 
-def test_pruning_waits_for_nobody_and_nobody_for_it(opened: Opened, dsn: str, clock: StoppedClock) -> None:
+def test_pruning_waits_for_nobody_and_nobody_for_it(opened: Opened, dsn: str, clock: SettableClock) -> None:
     """Rows that somebody else holds are left for the next time; what is recorded meanwhile does not wait."""
     service = opened(RefusalPolicy(retention=timedelta(days=1)))
     service.record([b"old"] * 50)
-    clock.time += timedelta(days=2)
+    clock.advance(timedelta(days=2))
     with psycopg.connect(dsn, options="-c search_path=offerlog") as connection:
         connection.execute("SELECT FROM refusals WHERE id % 2 = 0 FOR UPDATE")
         began = time.monotonic()
@@ -115,20 +115,20 @@ def test_pruning_waits_for_nobody_and_nobody_for_it(opened: Opened, dsn: str, cl
 
 
 def test_a_process_that_keeps_deadlines_prunes_by_itself(
-    opened: Opened, clock: StoppedClock, dsn: str, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, clock: SettableClock, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And folds the tallies."""
     monkeypatch.setattr(refusal_upkeep, "_UPKEEP_SECONDS", 0.05)
     service = opened(RefusalPolicy(retention=timedelta(days=1)))
     service.record([b"old"] * 5)
-    clock.time += timedelta(days=2)
+    clock.advance(timedelta(days=2))
     service.keep_deadlines()
     until(lambda: rows(dsn, "SELECT FROM refusals") == [])
     until(lambda: rows(dsn, "SELECT FROM refusal_tallies") == [])
     assert service.refusal_counts().counts == {Reason.MALFORMED: 5}
 
 
-def test_beyond_the_quota_a_refusal_is_kept_without_its_text(opened: Opened, clock: StoppedClock) -> None:
+def test_beyond_the_quota_a_refusal_is_kept_without_its_text(opened: Opened, clock: SettableClock) -> None:
     """With its reason, cause and length; the outcome is the same, and the next day begins anew."""
     service = opened(RefusalPolicy(text_bytes_a_day=100))
     texts = [b"x" * 40, b"y" * 40, b"z" * 40, b"w" * 20]
@@ -142,7 +142,7 @@ def test_beyond_the_quota_a_refusal_is_kept_without_its_text(opened: Opened, clo
     service.record([b"of another"], organization="another")
     assert kept(service)[-1] == b""
     assert kept(service, "another") == [b"of another"]
-    clock.time += timedelta(hours=12)
+    clock.advance(timedelta(hours=12))
     service.record([b"tomorrow"])
     assert kept(service)[-1] == b"tomorrow"
     assert service.refusal_counts().counts == {Reason.MALFORMED: 6}
