@@ -20,6 +20,14 @@ def connected(site: Site, *, seconds: float = 10.0, source: str = "127.0.0.1") -
     return socket.create_connection((host, int(port)), timeout=seconds, source_address=(source, 0))
 
 
+def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:
+    """A connection on which a request has been sent, and nothing read."""
+    connection = connected(site)
+    headers = f"Host: x\r\nAccept: {accept}\r\nAuthorization: Bearer {site.key()}\r\n"
+    connection.sendall(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
+    return connection
+
+
 def answer_of(connection: socket.socket) -> bytes:
     """One answer's bytes, as far as they come at once: for answers that are short."""
     return connection.recv(65_536)

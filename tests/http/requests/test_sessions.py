@@ -1,6 +1,8 @@
 """Sessions of the dashboard: whose they are, how many, how long, and how their cookie travels."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -13,11 +15,12 @@ from support.http_site import Site
 pytest_plugins = ("support.http_site",)
 
 
-def logged_in(site: Site, text: str, **headers: str) -> httpx.Client:
+@contextmanager
+def logged_in(site: Site, text: str) -> Iterator[httpx.Client]:
     """A browser that has logged in."""
-    browser = httpx.Client(base_url=site.url, headers=headers, timeout=30)
-    assert browser.post("/login", data={"key": text}).status_code == 303
-    return browser
+    with httpx.Client(base_url=site.url, timeout=30) as browser:
+        assert browser.post("/login", data={"key": text}).status_code == 303
+        yield browser
 
 
 def is_logged_in(browser: httpx.Client) -> bool:
@@ -28,16 +31,18 @@ def is_logged_in(browser: httpx.Client) -> bool:
 def test_log_ins_of_one_key_end_nobody_elses_sessions(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred of them: its own oldest ones end."""
     monkeypatch.setattr(TokenBuckets, "take", lambda *_: True)
-    other = logged_in(site, site.key(Role.REPORTER, "alpha"))
     text = site.key(Role.REPORTER, "beta")
-    first = logged_in(site, text)
-    with httpx.Client(base_url=site.url, timeout=30) as client:
+    with (
+        logged_in(site, site.key(Role.REPORTER, "alpha")) as other,
+        logged_in(site, text) as first,
+        httpx.Client(base_url=site.url, timeout=30) as client,
+    ):
         for _ in range(100):
             client.cookies.clear()
             assert client.post("/login", data={"key": text}).status_code == 303
         assert is_logged_in(client)
-    assert is_logged_in(other)
-    assert not is_logged_in(first)
+        assert is_logged_in(other)
+        assert not is_logged_in(first)
 
 
 def test_log_ins_from_one_address_are_bounded(site: Site) -> None:
@@ -57,11 +62,11 @@ def test_an_idle_session_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
     """One that is used does not."""
     monkeypatch.setattr(sessions, "IDLE_SECONDS", 2.0)
     text = site.key(Role.REPORTER)
-    used, idle = logged_in(site, text), logged_in(site, text)
-    for _ in range(6):
-        time.sleep(0.5)
-        assert is_logged_in(used)
-    assert not is_logged_in(idle)
+    with logged_in(site, text) as used, logged_in(site, text) as idle:
+        for _ in range(6):
+            time.sleep(0.5)
+            assert is_logged_in(used)
+        assert not is_logged_in(idle)
 
 
 @pytest.mark.parametrize(

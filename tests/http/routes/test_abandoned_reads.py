@@ -1,10 +1,8 @@
 """A read whose client has gone stops, in the store too; one that takes too long says so."""
 
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,6 +14,7 @@ from offerlog_infrastructure.postgres.reads import performance
 from offerlog_infrastructure.postgres.refusals import refusal_log
 from offerlog_infrastructure.settings import Settings
 from support.http_site import Site, served
+from support.raw_http import asking
 from support.recount import rows, until
 
 pytest_plugins = ("support.http_site",)
@@ -38,16 +37,6 @@ def slow_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every report asks the store for something that takes 25 seconds."""
     slow = performance._SELECT_SLOTS.replace("SELECT", "SELECT pg_sleep(25),", 1)
     monkeypatch.setattr(performance, "_SELECT_SLOTS", slow)
-
-
-def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:
-    """A connection on which a request has been sent, and nothing read."""
-    at = urlsplit(site.url)
-    assert at.hostname is not None
-    connection = socket.create_connection((at.hostname, at.port or 0), timeout=10)
-    headers = f"Host: x\r\nAccept: {accept}\r\nAuthorization: Bearer {site.key()}\r\n"
-    connection.sendall(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
-    return connection
 
 
 @pytest.mark.usefixtures("slow_reports")

@@ -1,11 +1,9 @@
 """Pages of lists end at so many bytes, go on in either order, and cost nothing while nobody reads."""
 
 import json
-import socket
 import time
 import uuid
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -14,19 +12,10 @@ from offerlog_infrastructure.http.responses import pages
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
 from offerlog_infrastructure.postgres.refusals import refusal_log
 from support.http_site import Site
+from support.raw_http import asking
 from support.recount import rows
 
 pytest_plugins = ("support.http_site",)
-
-
-def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:
-    """A connection on which a request has been sent, and nothing read."""
-    at = urlsplit(site.url)
-    assert at.hostname is not None
-    connection = socket.create_connection((at.hostname, at.port or 0), timeout=10)
-    headers = f"Host: x\r\nAccept: {accept}\r\nAuthorization: Bearer {site.key()}\r\n"
-    connection.sendall(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
-    return connection
 
 
 def test_a_page_ends_at_its_bytes_and_goes_on(

@@ -113,7 +113,8 @@ def test_streams_are_counted(site: Site, monkeypatch: pytest.MonkeyPatch) -> Non
         assert [opened(other) for _ in range(2)] == [200, 429]
         last.close()
         until(lambda: opened(first) == 200)
-    until(lambda: site.client().head("/v1/stream").status_code == 200)
+    with site.client() as client:
+        until(lambda: client.head("/v1/stream").status_code == 200)
 
 
 def revoke_elsewhere(dsn: str) -> None:
