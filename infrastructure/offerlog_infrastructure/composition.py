@@ -26,15 +26,15 @@ from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
 from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
-from offerlog_infrastructure.postgres.projections.projector import Projector
+from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.projections.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.projections.rebuilds import PostgresRebuilds
 from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
-from offerlog_infrastructure.postgres.reads.stream_reader import StreamReader
-from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
-from offerlog_infrastructure.postgres.refusals.refusal_log import RefusalLog
+from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
+from offerlog_infrastructure.postgres.refusals.counts import PostgresRefusalCounter
+from offerlog_infrastructure.postgres.refusals.refusal_log import PostgresRefusalLog
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 from offerlog_infrastructure.replica import SuppressionReplica
 from offerlog_infrastructure.server_address import check_address
@@ -142,7 +142,7 @@ def open_offerlog(
             rules=rules or settings.rules,
             organization=organization,
             resources=resources,
-            projector=Projector(application, trace=trace) if project else None,
+            projector=PostgresProjector(application, trace=trace) if project else None,
             replica=local,
             trace=trace,
             announce=announced,
@@ -224,7 +224,7 @@ class SharedStore:
             self._server.close()
 
 
-class _SharedProjector(Projector):
+class _SharedProjector(PostgresProjector):
     """A projector that goes on when a service that uses it is closed."""
 
     def close(self) -> None:
@@ -240,11 +240,11 @@ def _store(application: OfferlogApplication, clock: Clock, policy: RefusalPolicy
     log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))
     return Store(
         log=log,
-        streams=StreamReader(application),
+        streams=PostgresStreamReader(application),
         reads=PostgresReadSide(application, clock),
         performance=PostgresPerformance(application),
-        refusals=RefusalLog(application),
-        refusal_counts=RefusalCounter(application),
+        refusals=PostgresRefusalLog(application),
+        refusal_counts=PostgresRefusalCounter(application),
         proofs=PostgresProofs(application),
         dead_letters=PostgresDeadLetters(application),
         rebuilds=PostgresRebuilds(application),

@@ -6,6 +6,7 @@ whole, without the underscores around it: `_told` is found, `told_apart` is not.
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,23 @@ def test_a_docstring_begins_with_what_the_thing_is(root: Path, layer: str) -> No
     """A noun phrase or a verb in the imperative: whoever reads it knows the thing, not a question."""
     asking = [str(file) for file in (root / layer).rglob("*.py") if QUESTIONS.search(file.read_text())]
     assert not asking
+
+
+DOCUMENTS: Final = ("/presentation/answers/", "/http/requests/")
+"""Models that bear the public names of schemas; they are used with their module's name."""
+
+
+def test_a_class_has_its_name_for_itself(root: Path) -> None:
+    """Whoever reads a name in one room knows it in every other."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for layer in ("domain", "application", "infrastructure"):
+        for file in sorted((root / layer).rglob("*.py")):
+            if any(place in str(file) for place in DOCUMENTS):
+                continue
+            for node in ast.parse(file.read_text()).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].append(str(file.relative_to(root)))
+    assert not {name: files for name, files in places.items() if len(files) > 1}
 
 
 def test_names_are_the_words_of_the_glossary(root: Path) -> None:

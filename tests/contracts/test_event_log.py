@@ -22,9 +22,9 @@ from offerlog_infrastructure.memory import log as memory
 from offerlog_infrastructure.memory.reads import MemoryReads
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.projections.projector import Projector
+from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
-from offerlog_infrastructure.postgres.reads.stream_reader import StreamReader as PostgresStreamReader
+from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.memory_log import MemoryLog
 from support.recount import rows, until
 from support.scenario import START, STREAM, Told, ended, event, facts_of, minute, parked, uuid
@@ -88,7 +88,7 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Case]:
     with (
         closing(OfferlogApplication(dsn, SCHEMA)) as application,
         closing(OfferlogApplication(dsn, SCHEMA)) as other,
-        closing(Projector(application)) as projector,
+        closing(PostgresProjector(application)) as projector,
     ):
         log = PostgresLog(application)
         reads = PostgresReadSide(application, SystemClock())

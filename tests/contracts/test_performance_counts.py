@@ -21,7 +21,7 @@ from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.projections.projector import Projector
+from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
 from support.memory_counts import MemoryCounts
@@ -67,7 +67,7 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Count]:
     dsn = request.getfixturevalue("dsn")
     with (
         closing(OfferlogApplication(dsn, SCHEMA)) as application,
-        closing(Projector(application)) as projector,
+        closing(PostgresProjector(application)) as projector,
         closing(PostgresReadSide(application, SystemClock())) as reads,
     ):
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
 from offerlog_infrastructure.cli.output import print_json, usage
@@ -19,12 +19,15 @@ from offerlog_infrastructure.presentation.documents import (
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(cls=Command, epilog="[dim]Example:[/] offerlog suppressions --customer 7f0c...")(suppressions)
+    app.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog suppressions --customer 7f0c...")(
+        suppressions
+    )
     app.command(
-        cls=Command, epilog="[dim]Example:[/] offerlog eligibility --customer 7f0c... --action-map 3b5e..."
+        cls=OfferlogCommand,
+        epilog="[dim]Example:[/] offerlog eligibility --customer 7f0c... --action-map 3b5e...",
     )(eligibility)
     app.command(
-        cls=Command,
+        cls=OfferlogCommand,
         epilog="[dim]Example:[/] offerlog offer --customer 7f0c... --action-map 3b5e... --session 9a01...",
     )(offer)
 

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from offerlog_domain.outcomes import Reason
-from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
-        cls=Command,
+        cls=OfferlogCommand,
         epilog="[dim]Example:[/] offerlog history --customer 7f0c... --action-map 3b5e... --as-of 2026-11-22",
     )(history)
-    app.command(cls=Command, epilog="[dim]Example:[/] offerlog parked | head")(parked)
+    app.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog parked | head")(parked)
     app.command(
-        cls=Command, epilog="[dim]Example:[/] offerlog refusals --reason malformed --since 2026-11-22"
+        cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog refusals --reason malformed --since 2026-11-22"
     )(refusals)
 
 

@@ -30,14 +30,14 @@ from offerlog_infrastructure.cli import (
     simulate,
     streams,
 )
-from offerlog_infrastructure.cli.everywhere import Group, hand_down
+from offerlog_infrastructure.cli.everywhere import OfferlogGroup, hand_down
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
 from offerlog_infrastructure.cli.output import OneLine
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 app = typer.Typer(
     name="offerlog",
-    cls=Group,
+    cls=OfferlogGroup,
     help="The log of web chat offers: what was offered, what became of it, what must not be offered again."
     "\n\nStart with [bold]offerlog sample[/], which records a simulated day and shows what became of it.",
     epilog="[dim]Every command explains itself:[/] offerlog record --help",

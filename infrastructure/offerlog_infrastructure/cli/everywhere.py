@@ -13,7 +13,7 @@ _FILES: Final = frozenset({"data", "files", "outcomes"})
 """Parameters that name files, which may have any bytes."""
 
 
-class Group(TyperGroup):
+class OfferlogGroup(TyperGroup):
     """A group of commands whose help shows flags without a type."""
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -21,7 +21,7 @@ class Group(TyperGroup):
         return _typeless_flags(super().get_params(ctx))
 
 
-class Command(TyperCommand):
+class OfferlogCommand(TyperCommand):
     """A command that also accepts `--data`, `--organization` and `--customer-type`, hidden.
 
     It ignores those that it does not need, so a script can give the same options to every command.

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from offerlog_infrastructure.cli.everywhere import Command, Group, between
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
@@ -16,12 +16,15 @@ from offerlog_infrastructure.presentation.escaping import spell_out
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(cls=Command, epilog="[dim]Example:[/] offerlog expire")(expire)
+    app.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog expire")(expire)
     # With a callback it stays a group though it has one command.
     events = typer.Typer(
-        cls=Group, help="Inspect the stored events of the log.", no_args_is_help=True, callback=between
+        cls=OfferlogGroup,
+        help="Inspect the stored events of the log.",
+        no_args_is_help=True,
+        callback=between,
     )
-    events.command(cls=Command, epilog="[dim]Example:[/] offerlog events check")(check)
+    events.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog events check")(check)
     app.add_typer(events, name="events")
 
 

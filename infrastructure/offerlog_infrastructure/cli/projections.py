@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from offerlog_application.projections.rebuilds import ProjectionsDifferError, RebuildProgress
-from offerlog_infrastructure.cli.everywhere import Command, Group, between
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
@@ -27,18 +27,20 @@ Name = Annotated[str | None, typer.Argument(help="One projection; all if not giv
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     projections = typer.Typer(
-        cls=Group,
+        cls=OfferlogGroup,
         help="Show the projections' positions, verify them, and rebuild them from the log.",
         no_args_is_help=True,
         callback=between,
     )
-    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections status")(status)
-    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections verify")(verify)
-    projections.command(cls=Command, epilog="[dim]Example:[/] offerlog projections rebuild performance")(
-        rebuild
-    )
+    projections.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog projections status")(status)
+    projections.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog projections verify")(verify)
     projections.command(
-        name="dead-letters", cls=Command, epilog="[dim]Example:[/] offerlog projections dead-letters --retry"
+        cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog projections rebuild performance"
+    )(rebuild)
+    projections.command(
+        name="dead-letters",
+        cls=OfferlogCommand,
+        epilog="[dim]Example:[/] offerlog projections dead-letters --retry",
     )(dead_letters)
     app.add_typer(projections, name="projections")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.options import Data, Organization
@@ -38,7 +38,7 @@ Tally = Counter[tuple[str, str | None]]
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        cls=Command,
+        cls=OfferlogCommand,
         epilog="[dim]Example:[/] offerlog record monday.ndjson.gz --outcomes judged.ndjson",
     )(record)
 

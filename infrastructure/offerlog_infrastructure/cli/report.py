@@ -10,7 +10,7 @@ from rich.text import Text
 from offerlog_application.reading.calendar import Granularity, instant, zone
 from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
-from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import Data, Organization
 from offerlog_infrastructure.cli.output import console, fits, print_csv, print_json, table, usage
@@ -34,7 +34,7 @@ class Format(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        cls=Command,
+        cls=OfferlogCommand,
         epilog="[dim]Example:[/] offerlog report --by day --zone Europe/Berlin --from 2026-11-01",
     )(report)
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.outcomes import OutcomeKind
-from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.invocation import called_as, with_options
 from offerlog_infrastructure.cli.opening import Access, listed, open_service
 from offerlog_infrastructure.cli.options import Data, organization_name
@@ -44,7 +44,9 @@ class NothingRecordedError(OfferlogError):
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(cls=Command, epilog="[dim]Example:[/] offerlog sample --data /tmp/try-offerlog")(sample)
+    app.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog sample --data /tmp/try-offerlog")(
+        sample
+    )
 
 
 def sample(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError, checked_origin
-from offerlog_infrastructure.cli.everywhere import Command, Group, between
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.first_key import make_first_key, usual_file, write_first_key
 from offerlog_infrastructure.cli.invocation import called_as, with_options
 from offerlog_infrastructure.cli.opening import Access, open_service
@@ -35,16 +35,16 @@ _USUAL_PORT: Final = 8000
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(cls=Command, epilog="[dim]Example:[/] offerlog serve --port 8000")(serve)
+    app.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog serve --port 8000")(serve)
     keys = typer.Typer(
-        cls=Group, help="Manage the keys of the HTTP service.", no_args_is_help=True, callback=between
+        cls=OfferlogGroup, help="Manage the keys of the HTTP service.", no_args_is_help=True, callback=between
     )
     keys.command(
-        cls=Command,
+        cls=OfferlogCommand,
         epilog="[dim]Example:[/] offerlog keys create --role widget --origin https://shop.example",
     )(create)
-    keys.command(name="list", cls=Command, epilog="[dim]Example:[/] offerlog keys list")(list_)
-    keys.command(cls=Command, epilog="[dim]Example:[/] offerlog keys revoke 0a1b2c3d4e5f")(revoke)
+    keys.command(name="list", cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog keys list")(list_)
+    keys.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog keys revoke 0a1b2c3d4e5f")(revoke)
     app.add_typer(keys, name="keys")
 
 

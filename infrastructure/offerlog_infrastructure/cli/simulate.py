@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from offerlog_infrastructure.cli.everywhere import Command
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.output import usage
 
 _MOST_VISITORS: Final = 10_000_000
@@ -20,7 +20,7 @@ _MOST_DAYS: Final = 36_600
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
-        cls=Command,
+        cls=OfferlogCommand,
         epilog="[dim]Example:[/] offerlog simulate --visitors 1000 --action-maps 5 --days 7"
         " --start 2026-11-16 --seed 1 | offerlog record -",
     )(simulate)

@@ -17,7 +17,7 @@ from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 T = TypeVar("T")
 
 
-class Metrics(Collector):
+class ServiceMetrics(Collector):
     """Counters of this process, and gauges that are read from the store at each scrape."""
 
     def __init__(self, service: Offerlog) -> None:

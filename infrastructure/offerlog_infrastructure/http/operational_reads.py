@@ -3,7 +3,7 @@
 from typing import Final
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_infrastructure.http.metrics import Metrics
+from offerlog_infrastructure.http.metrics import ServiceMetrics
 from offerlog_infrastructure.http.threads.shared_reads import SharedRead
 
 _FRESH_SECONDS: Final = 0.1
@@ -21,7 +21,7 @@ class OperationalReads:
         metrics: All metrics in the text format of Prometheus.
     """
 
-    def __init__(self, service: Offerlog, metrics: Metrics) -> None:
+    def __init__(self, service: Offerlog, metrics: ServiceMetrics) -> None:
         self.freshness = SharedRead(service.freshness, fresh_seconds=_FRESH_SECONDS)
         self.statuses = SharedRead(
             service.projections, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS

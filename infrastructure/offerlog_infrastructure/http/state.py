@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key, KeyStore
-from offerlog_infrastructure.http.metrics import Metrics
+from offerlog_infrastructure.http.metrics import ServiceMetrics
 from offerlog_infrastructure.http.operational_reads import OperationalReads
 from offerlog_infrastructure.http.peers import TrustedProxies
 from offerlog_infrastructure.http.requests.held_bodies import HeldBodies
@@ -58,7 +58,7 @@ class ServiceState:
     widget_rates: WidgetRates
     widget_maps: WidgetMaps
     held_bodies: HeldBodies
-    metrics: Metrics
+    metrics: ServiceMetrics
     operational_reads: OperationalReads
     live_reports: LiveReports
     stopping: asyncio.Event
@@ -67,7 +67,7 @@ class ServiceState:
     @classmethod
     def build(cls, service: Offerlog, keys: KeyStore, settings: Settings) -> Self:
         """Build the state of a new application over an open service."""
-        threads, metrics = ThreadPools(), Metrics(service)
+        threads, metrics = ThreadPools(), ServiceMetrics(service)
         key_checks = KeyChecks(keys, threads.keys, service.prepare)
         return cls(
             service=service,

@@ -35,7 +35,7 @@ _TICK_SECONDS: Final = 0.25
 
 _log = logging.getLogger(__name__)
 
-_waits: dict[int, list[Wait]] = {}
+_waits: dict[int, list[AnnouncedWait]] = {}
 """Waits of each thread, outermost first, by the id of the thread."""
 
 _last_logged: dict[str, float] = {}
@@ -45,7 +45,7 @@ _start_lock = threading.Lock()
 _watcher: threading.Thread | None = None
 
 
-class Wait:
+class AnnouncedWait:
     """Context manager of a wait; the wait lasts as long as its block.
 
     It is cheap, because it is entered for every statement.
@@ -88,7 +88,7 @@ class Wait:
         self._due = now + _AGAIN_SECONDS
         return True
 
-    def describe(self, now: float, inner: Sequence[Wait], thread: str) -> str:
+    def describe(self, now: float, inner: Sequence[AnnouncedWait], thread: str) -> str:
         """Describe the wait in words: its object, its age, its limit and its reasons.
 
         Args:
@@ -112,14 +112,14 @@ class Wait:
         return self.reason if isinstance(self.reason, str) else self.reason()
 
 
-def announced(what: str, seconds: float | None = None) -> Wait:
+def announced(what: str, seconds: float | None = None) -> AnnouncedWait:
     """Build a context manager that logs a warning after three seconds, and again every half minute.
 
     Args:
         what: The thing that is waited for, as it stands behind "still waiting for".
         seconds: Limit of the wait in seconds; None without a limit, or if it is unknown.
     """
-    return Wait(what, seconds)
+    return AnnouncedWait(what, seconds)
 
 
 def _start_watcher() -> None:
@@ -140,7 +140,7 @@ def _watch() -> None:
                 _log.warning("still waiting for %s", _describe(current, now, number))
 
 
-def _describe(waits: Sequence[Wait], now: float, number: int) -> str:
+def _describe(waits: Sequence[AnnouncedWait], now: float, number: int) -> str:
     """Describe the waits of a thread; an error of a reason does not suppress the log line."""
     try:
         return waits[0].describe(now, waits[1:], _name(number))

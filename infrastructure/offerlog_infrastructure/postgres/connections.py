@@ -19,7 +19,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import PoolTimeout
 
 from offerlog_application.ports.store_trouble import StoreTrouble, TroubleCounts
-from offerlog_infrastructure.observability.waiting import Wait, announced
+from offerlog_infrastructure.observability.waiting import AnnouncedWait, announced
 from offerlog_infrastructure.postgres.errors import trouble_of
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 
@@ -222,7 +222,7 @@ class StorePool(ConnectionPool[StoreConnection]):
         with announced("a connection to PostgreSQL", patience) as wait:
             return self._get_alive(patience, wait)
 
-    def _get_alive(self, patience: float, wait: Wait) -> StoreConnection:
+    def _get_alive(self, patience: float, wait: AnnouncedWait) -> StoreConnection:
         began = time.monotonic()
         deadline = began + patience
         while True:

@@ -31,7 +31,7 @@ VERSION_CHANGES: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class ActionMap:
+class SimulatedMap:
     """One rule that makes offers.
 
     Attributes:
@@ -57,15 +57,15 @@ class ActionMap:
         return self.version + (self.changed_at is not None and instant >= self.changed_at)
 
 
-def action_maps(chance: Chance, count: int, days: int) -> Weighted[ActionMap]:
+def action_maps(chance: Chance, count: int, days: int) -> Weighted[SimulatedMap]:
     """Make `count` maps, weighted by popularity."""
     return Weighted([(_action_map(chance, place, days), 1 / (1 + 0.4 * place)) for place in range(count)])
 
 
-def _action_map(chance: Chance, place: int, days: int) -> ActionMap:
+def _action_map(chance: Chance, place: int, days: int) -> SimulatedMap:
     round_, name = divmod(place, len(NAMES))
     changes = chance.happens(VERSION_CHANGES) and days > 1
-    return ActionMap(
+    return SimulatedMap(
         id=chance.uuid(),
         name=json.dumps(f"{NAMES[name]} {round_ + 1}" if round_ else NAMES[name]),
         version=chance.between(1, 6),

@@ -5,7 +5,7 @@ from typing import Final
 
 from offerlog_infrastructure.simulation.chance import Chance
 from offerlog_infrastructure.simulation.period import MINUTE, SECOND
-from offerlog_infrastructure.simulation.wire import Signal
+from offerlog_infrastructure.simulation.wire import SimulatedSignal
 
 LATE: Final = 0.04
 """A beacon waits on a poor connection, for seconds."""
@@ -29,7 +29,7 @@ class Transit:
         self._disorder = disorder
         self._repeats = repeats
 
-    def arrivals(self, signal: Signal) -> Iterator[tuple[int, str]]:
+    def arrivals(self, signal: SimulatedSignal) -> Iterator[tuple[int, str]]:
         """Yield when the signal arrives and as which line, once or more; never before it happened."""
         chance = self._chance
         arrival = signal.at + self._delay() if self._disorder else signal.at

@@ -6,12 +6,12 @@ from itertools import count
 from typing import Final
 
 from offerlog_domain.lifecycle import WEBCHAT, State
-from offerlog_infrastructure.simulation.action_maps import ActionMap
+from offerlog_infrastructure.simulation.action_maps import SimulatedMap
 from offerlog_infrastructure.simulation.chance import Chance, Weighted
 from offerlog_infrastructure.simulation.journey import Step, life
 from offerlog_infrastructure.simulation.mistakes import STALE_PAGE, second_tab, with_mistakes
 from offerlog_infrastructure.simulation.period import DAY, HOUR, MINUTE, SECOND, Period
-from offerlog_infrastructure.simulation.wire import ERRORS, NO_ERROR, Signal
+from offerlog_infrastructure.simulation.wire import ERRORS, NO_ERROR, SimulatedSignal
 
 FURTHER_PAGE: Final = 0.04
 """The probability that a session shows one more page with an action map."""
@@ -25,7 +25,7 @@ AWAY: Final = 40 * MINUTE
 NEVER: Final = 1 << 62
 
 
-class Visitor:
+class SimulatedVisitor:
     """One visitor.
 
     Attributes:
@@ -39,29 +39,29 @@ class Visitor:
     def __init__(self, customer_id: str) -> None:
         self.customer_id = customer_id
         self.free_from: dict[str, int] = {}
-        self.unfinished: ActionMap | None = None
+        self.unfinished: SimulatedMap | None = None
 
 
 class Site:
     """A web site during a period, with its action maps and its visitors."""
 
-    def __init__(self, chance: Chance, period: Period, maps: Weighted[ActionMap]) -> None:
+    def __init__(self, chance: Chance, period: Period, maps: Weighted[SimulatedMap]) -> None:
         self._chance = chance
         self._period = period
         self._maps = maps
 
-    def sessions(self, visitors: int) -> Iterator[tuple[int, list[Signal]]]:
+    def sessions(self, visitors: int) -> Iterator[tuple[int, list[SimulatedSignal]]]:
         """Yield every session that begins in the period, in order of its start, with its signals.
 
         No signal is before the start of its session. Memory holds only visitors who will come back.
         """
-        returning: list[tuple[int, int, Visitor]] = []
+        returning: list[tuple[int, int, SimulatedVisitor]] = []
         ties = count()
         for number in range(visitors + 1):
             newcomers = number < visitors
             first = self._period.instant((number + self._chance.share()) / visitors) if newcomers else NEVER
             if newcomers:
-                heappush(returning, (first, next(ties), Visitor(self._chance.uuid())))
+                heappush(returning, (first, next(ties), SimulatedVisitor(self._chance.uuid())))
             while returning and returning[0][0] <= first:
                 start, _, visitor = heappop(returning)
                 signals, end = self._session(visitor, start)
@@ -81,9 +81,9 @@ class Site:
             again = max(left + AWAY, self._period.instant_on(day, chance.share()))
         return again if again < self._period.end else None
 
-    def _session(self, visitor: Visitor, at: int) -> tuple[list[Signal], int]:
+    def _session(self, visitor: SimulatedVisitor, at: int) -> tuple[list[SimulatedSignal], int]:
         session_id = self._chance.uuid()
-        signals: list[Signal] = []
+        signals: list[SimulatedSignal] = []
         staying = True
         while staying:
             at += self._chance.mostly_low(2 * SECOND, 4 * MINUTE)  # reading the page
@@ -99,20 +99,20 @@ class Site:
             staying = staying and self._chance.happens(FURTHER_PAGE)
         return signals, at
 
-    def _page(self, visitor: Visitor) -> ActionMap:
+    def _page(self, visitor: SimulatedVisitor) -> SimulatedMap:
         if visitor.unfinished and self._chance.happens(TRIES_AGAIN):
             return visitor.unfinished
         return self._chance.pick(self._maps)
 
     def _signals(
-        self, visitor: Visitor, session_id: str, action_map: ActionMap, steps: list[Step]
-    ) -> Iterator[Signal]:
+        self, visitor: SimulatedVisitor, session_id: str, action_map: SimulatedMap, steps: list[Step]
+    ) -> Iterator[SimulatedSignal]:
         chance = self._chance
         version = action_map.version_at(steps[0].at)
         for reports in (with_mistakes(chance, steps), second_tab(chance, steps[0].at)):
             action_id = chance.uuid()
             for at, state in reports:
-                yield Signal(
+                yield SimulatedSignal(
                     at,
                     self._period.stamp(at),
                     chance.uuid(),
@@ -126,7 +126,7 @@ class Site:
                 )
 
 
-def _remember(visitor: Visitor, action_map: ActionMap, last: Step) -> None:
+def _remember(visitor: SimulatedVisitor, action_map: SimulatedMap, last: Step) -> None:
     """Note when the map may offer again, as the service would decide: never, at once, or after the lapse."""
     state = State(last.state)
     deadline = state is State.OFFERED and action_map.tells_timeout  # the service itself times it out

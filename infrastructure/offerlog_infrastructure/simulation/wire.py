@@ -4,7 +4,7 @@ import json
 from typing import Final, NamedTuple
 
 from offerlog_domain.lifecycle import WEBCHAT, State
-from offerlog_infrastructure.simulation.action_maps import ActionMap
+from offerlog_infrastructure.simulation.action_maps import SimulatedMap
 
 ERRORS: Final = tuple(
     f'"errorCode":{json.dumps(code)},"errorMessage":{json.dumps(message)}'
@@ -21,7 +21,7 @@ ERRORS: Final = tuple(
 NO_ERROR: Final = '"errorCode":null,"errorMessage":null'
 
 
-class Signal(NamedTuple):
+class SimulatedSignal(NamedTuple):
     """One signal as it leaves the browser.
 
     Attributes:
@@ -36,7 +36,7 @@ class Signal(NamedTuple):
     event_id: str
     action_id: str
     state: str
-    action_map: ActionMap
+    action_map: SimulatedMap
     version: int
     customer_id: str
     session_id: str

@@ -58,7 +58,7 @@ _SELECT_POSITIONS: LiteralString = """
 _log = logging.getLogger(__name__)
 
 
-class Projector:
+class PostgresProjector:
     """The projector of one process: a thread that keeps its projections up to date with the log.
 
     Attributes:

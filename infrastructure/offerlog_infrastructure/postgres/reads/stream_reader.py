@@ -20,7 +20,7 @@ _STEP: Final = 1_000
 """After so many events the read checks whether its time is over or its caller has gone."""
 
 
-class StreamReader:
+class PostgresStreamReader:
     """Reads streams; thread-safe."""
 
     def __init__(self, application: OfferlogApplication) -> None:

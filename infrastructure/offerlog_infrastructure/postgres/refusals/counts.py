@@ -1,7 +1,7 @@
 """Counts of refusals by reason and quarter-hour: exact, even after refusals are deleted.
 
 A writer appends tallies in the transaction that stores the refusals. An insert does not wait for other
-writers; an update of one shared row would stop them until the commit. `RefusalCounter.fold` adds the
+writers; an update of one shared row would stop them until the commit. `PostgresRefusalCounter.fold` adds the
 tallies up in the background. A reader adds counts and tallies in one statement, so it never misses
 or doubles a refusal.
 """
@@ -50,7 +50,7 @@ _FIRST_SLOT: Final = -(2**31)
 _END_SLOT: Final = 2**31 - 1
 
 
-class RefusalCounter:
+class PostgresRefusalCounter:
     """The counts of all organizations; thread-safe."""
 
     def __init__(self, application: OfferlogApplication) -> None:

@@ -66,7 +66,7 @@ _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 _END: Final = datetime.max.replace(tzinfo=UTC)
 
 
-class RefusalLog:
+class PostgresRefusalLog:
     """The refusal log of all organizations; thread-safe."""
 
     def __init__(self, application: OfferlogApplication) -> None:

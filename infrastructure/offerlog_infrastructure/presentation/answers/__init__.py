@@ -4,6 +4,9 @@
 sends them, and `http.openapi.schemas` derives their schemas: the docstrings here are the descriptions there.
 Each is a plain dictionary at run time, so that encoding it costs no conversion. Its keys stand in the order
 that `documents` writes them.
+
+The models bear the public names of the schemas, some of which are also names of the application. So they are
+always written with their module: `answers.Outcome` is the document of an `Outcome`.
 """
 
 from offerlog_infrastructure.presentation.answers.offers import (

@@ -18,7 +18,7 @@ from offerlog_domain.visitor_offer import fold
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.reads.stream_reader import StreamReader
+from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.recount import rows
 
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
@@ -87,8 +87,8 @@ def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogAppl
     for reader in (log, PostgresLog(application)):
         loaded = reader.load([stream, unknown])
         assert {id_: offer.version for id_, offer in loaded.items()} == {stream: 3, unknown: 0}
-    assert StreamReader(application).events(stream) == events
-    assert StreamReader(application).events(unknown) == []
+    assert PostgresStreamReader(application).events(stream) == events
+    assert PostgresStreamReader(application).events(unknown) == []
 
 
 def test_a_long_stream_is_read_once_though_nothing_is_appended(
@@ -132,7 +132,7 @@ def test_what_the_store_has_lost_is_not_remembered(
              " originator_version = 2) WHERE originator_version = 3")  # fmt: skip
     else:
         rows(dsn, loss)
-    assert log.load([stream])[stream] == fold(StreamReader(application).events(stream), begun)
+    assert log.load([stream])[stream] == fold(PostgresStreamReader(application).events(stream), begun)
 
 
 def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(

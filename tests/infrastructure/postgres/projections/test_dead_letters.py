@@ -128,7 +128,7 @@ def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: 
     faulty = tuple(
         replace(view, change=choking) if view.name == "performance" else view for view in PROJECTIONS
     )
-    monkeypatch.setattr(projector.Projector.__init__, "__defaults__", (faulty,))
+    monkeypatch.setattr(projector.PostgresProjector.__init__, "__defaults__", (faulty,))
     with open_offerlog(database_url=dsn, keep_deadlines=False) as offerlog:
         offerlog.wait(offerlog.record([*life("broken"), *life("whole"), *journeys(70)[:9]]).position)
         (letter,) = offerlog.dead_letters()
@@ -153,7 +153,7 @@ def test_a_fault_early_in_a_very_long_stream_is_found_too(dsn: str, monkeypatch:
     faulty = tuple(
         replace(view, change=choking) if view.name == "performance" else view for view in PROJECTIONS
     )
-    monkeypatch.setattr(projector.Projector.__init__, "__defaults__", (faulty,))
+    monkeypatch.setattr(projector.PostgresProjector.__init__, "__defaults__", (faulty,))
     actions = [str(uuid.uuid4()) for _ in range(700)]
     lines = [told(state, "again", action) for action in actions for state in ("offered", "errored")]
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as offerlog:

@@ -12,7 +12,7 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.refusals.counts import RefusalCounter
+from offerlog_infrastructure.postgres.refusals.counts import PostgresRefusalCounter
 from offerlog_infrastructure.testing.clock import SettableClock
 from support.internals import application_of
 from support.recount import rows
@@ -52,7 +52,7 @@ def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
             told.update(one.reason for one in receipt.outcomes if one.reason)
         return told
 
-    def fold(counter: RefusalCounter) -> None:
+    def fold(counter: PostgresRefusalCounter) -> None:
         while not over.is_set():
             counter.fold(3)
             seen.append(sum(counter.counts("default", None, None).counts.values()))
@@ -62,7 +62,7 @@ def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
         open_offerlog(database_url=dsn, keep_deadlines=False, clock=clock) as other,
         ThreadPoolExecutor(3) as pool,
     ):
-        folding = pool.submit(fold, RefusalCounter(application_of(one)))
+        folding = pool.submit(fold, PostgresRefusalCounter(application_of(one)))
         written = [pool.submit(write, service, n) for n, service in enumerate([one, other])]
         try:
             told = written[0].result(60) + written[1].result(60)
@@ -76,7 +76,7 @@ def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
         assert Counter(found.counts) == told == by_hand
         assert list(found.counts.values()) == sorted(found.counts.values(), reverse=True)
         assert seen == sorted(seen)
-        while RefusalCounter(application_of(one)).fold(7):
+        while PostgresRefusalCounter(application_of(one)).fold(7):
             pass
         assert rows(dsn, "SELECT count(*) FROM refusal_tallies") == [(0,)]
         assert Counter(one.refusal_counts().counts) == by_hand

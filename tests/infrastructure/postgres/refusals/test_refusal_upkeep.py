@@ -54,7 +54,7 @@ def test_refusals_older_than_the_retention_go_and_their_counts_stay(
     opened: Opened, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of every organization, in steps of any size; the younger ones stay."""
-    monkeypatch.setattr(refusal_log.RefusalLog.prune, "__defaults__", (3,))
+    monkeypatch.setattr(refusal_log.PostgresRefusalLog.prune, "__defaults__", (3,))
     service = opened(RefusalPolicy(retention=timedelta(days=30)))
     for organization in ("default", "another"):
         service.record([b"old"] * 8, organization=organization)
