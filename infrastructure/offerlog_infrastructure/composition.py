@@ -79,8 +79,7 @@ def open_offerlog(
             `OFFERLOG_DATABASE_URL`.
         create: Whether to make a store where there is none. False opens an existing store only: no folder,
             database, schema or table is made, and `StoreMissingError` says that there is none (its
-            `where` names the place). A store of an older
-            offerlog is still brought up to date.
+            `where` names the place). A store of an older offerlog is still brought up to date.
         organization: The organization of calls that name none. Default: `OFFERLOG_ORGANIZATION`, else
             `default`.
         rules: The periods that an operator may set. Default: those of the environment.
@@ -228,10 +227,10 @@ class _SharedProjector(PostgresProjector):
     """A projector that goes on when a service that uses it is closed."""
 
     def close(self) -> None:
-        """Nothing: other services use it."""
+        """Do nothing: other services use it."""
 
     def stop(self) -> None:
-        """Stop after the page in hand."""
+        """Stop after the current page."""
         super().close()
 
 
