@@ -188,7 +188,11 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
             2,
             "OFFERLOG_DEADLINE_GRACE: 0 to 316224000 seconds (ten years) are needed",
         ),
-        ({"OFFERLOG_ORGANIZATION": "a b"}, 2, "variable OFFERLOG_ORGANIZATION: 'a b' cannot name an organization"),
+        (
+            {"OFFERLOG_ORGANIZATION": "a b"},
+            2,
+            "variable OFFERLOG_ORGANIZATION: 'a b' cannot name an organization",
+        ),
         ({"OFFERLOG_DATABASE_URL": "nonsense"}, 2, "OFFERLOG_DATABASE_URL: "),
         ({"OFFERLOG_DATABASE_URL": "http://db/x"}, 2, "give postgresql://user@host/database"),
         ({"OFFERLOG_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, 1, "the store cannot be reached"),
