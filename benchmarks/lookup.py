@@ -11,6 +11,7 @@ import psycopg
 from children import limited
 from ground import database, percentile, say, server, settle
 
+from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
 
 FILL = """
@@ -62,7 +63,9 @@ def main(pairs: int) -> None:
                 )
             ours_rate, figures["service, p99 ms"] = rate(service.suppressions, visitors)
             local, figures["replica, p99 ms"] = rate(service.local_suppressions, visitors)
-            batches = [[("cookie", v) for v in visitors[n : n + 500]] for n in range(0, 50_000, 500)]
+            batches = [
+                [VisitorKey("cookie", v) for v in visitors[n : n + 500]] for n in range(0, 50_000, 500)
+            ]
             began = time.perf_counter()
             for batch in batches:
                 service.suppressions_of(batch)

@@ -34,6 +34,7 @@ from offerlog_application.reading.read_models import (
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.offers import Eligibility
 from offerlog_application.recording.signal_text import SignalInput
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
 
 if TYPE_CHECKING:
@@ -178,9 +179,9 @@ class AsyncOfferlog:
         return await self._threads.run(Kind.LOOK_UP, look_up)
 
     async def suppressions_of(
-        self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
-    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """Return the suppressions of many visitors, each given by id type and id; every one has an entry."""
+        self, visitors: Sequence[VisitorKey], *, organization: str | None = None
+    ) -> Mapping[VisitorKey, Sequence[Suppression]]:
+        """Return the suppressions of many visitors. Each visitor has an entry."""
         look_up = partial(self._service.suppressions_of, visitors, organization=organization)
         return await self._threads.run(Kind.LOOK_UP, look_up)
 
@@ -237,9 +238,9 @@ class AsyncOfferlog:
         return await self._threads.run(Kind.READ, count)
 
     def suppressed_visitors(
-        self, action_map_id: str, *, organization: str | None = None, behind: tuple[str, str] | None = None
+        self, action_map_id: str, *, organization: str | None = None, behind: VisitorKey | None = None
     ) -> AsyncIterator[Suppression]:
-        """Stream the suppressions of an action map, from the projection, after an id type and id if given.
+        """Stream the suppressions of an action map, from the projection, after the visitor `behind` if given.
 
         Raises:
             MalformedSignalError: The id is not an action map's.

@@ -31,6 +31,7 @@ from offerlog_application.recording.refusal_upkeep import RefusalKeeper
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
 from offerlog_domain.context import Rules
+from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
 
 T = TypeVar("T")
@@ -249,12 +250,8 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         Raises:
             MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
         """
-        return self._service.eligibility(
-            self._of(organization),
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-        )
+        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
+        return self._service.eligibility(self._of(organization), visitor, parse_action_map_id(action_map_id))
 
     def history(
         self,
@@ -272,12 +269,8 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
             MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
             ArgumentError: A negative version, or a time without an offset.
         """
-        stream = self._service.stream(
-            self._of(organization),
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-        )
+        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
+        stream = self._service.stream(self._of(organization), visitor, parse_action_map_id(action_map_id))
         return history(self._streams.events(stream), version=version, as_of=as_of)
 
     def expire(self) -> Expired:

@@ -25,6 +25,15 @@ class VisitorKey(NamedTuple):
     type: str
     id: str
 
+    def encode(self) -> tuple[bytes, bytes]:
+        """Return type and id in UTF-8, in which stores keep and compare them byte for byte."""
+        return self.type.encode(), self.id.encode()
+
+    @classmethod
+    def decode(cls, type_bytes: bytes, id_bytes: bytes) -> "VisitorKey":
+        """Return the key of which these are the parts in UTF-8, as `encode` returns them."""
+        return cls(bytes(type_bytes).decode(), bytes(id_bytes).decode())
+
 
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
 _UUID: Final[TypeAdapter[str]] = TypeAdapter(Uuid)

@@ -12,6 +12,7 @@ from offerlog_application.recording.offers import OfferService
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.outcomes import Outcome
 from offerlog_infrastructure.testing.clock import SettableClock
 from support.memory_log import MemoryLog
@@ -48,7 +49,7 @@ class Desk:
 
     def stream(self) -> list[Event]:
         """The events of the scenario's visitor-offer."""
-        stream = self.service.stream("acme", customer_id=CUSTOMER, action_map_id=MAP)
+        stream = self.service.stream("acme", VisitorKey("cookie", CUSTOMER), ActionMapId(MAP))
         return list(self.log.events(stream))
 
     def told(self) -> list[str]:

@@ -24,6 +24,7 @@ from offerlog import (
     ReadBudget,
     ReadCancelledError,
     ReportQuery,
+    VisitorKey,
     open_offerlog,
 )
 from offerlog_application.aio import AsyncOfferlog
@@ -96,7 +97,7 @@ def test_reads_answer_what_the_blocking_ones_do(offerlog: Offerlog) -> None:
         await offerlog.aio.wait(receipt.position)
         await offerlog.aio.catch_up()
         assert await offerlog.aio.suppressions("visitor-1") == offerlog.suppressions("visitor-1")
-        visitors = [("cookie", "visitor-1"), ("cookie", "nobody")]
+        visitors = [VisitorKey("cookie", "visitor-1"), VisitorKey("cookie", "nobody")]
         assert await offerlog.aio.suppressions_of(visitors) == offerlog.suppressions_of(visitors)
         query = ReportQuery("default")
         assert await offerlog.aio.report(query) == offerlog.report(query)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offerlog_application.recording.offers import OfferService
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_domain.signals import Signal
 from support.scenario import MAP, minute, signal, uuid
@@ -287,7 +288,7 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
         alone = replace(heard, customer_id=customers[1])
         assert desk.record(alone) == [together[id(heard)]]
     service: OfferService = desk.service
-    streams = [service.stream("acme", customer_id=one, action_map_id=MAP) for one in customers]
+    streams = [service.stream("acme", VisitorKey("cookie", one), ActionMapId(MAP)) for one in customers]
     told_of = [
         [(event.stored_name, event.action_id) for event in desk.log.events(stream)] for stream in streams
     ]

@@ -1,10 +1,15 @@
 """Asking for an offer, asking whether one may be made, and what time alone brings about."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from offerlog import Offerlog
+from offerlog.testing import open_in_memory
+from offerlog_application.recording.offers import OfferService
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, Reason
 from offerlog_domain.signals import MalformedSignalError
@@ -13,11 +18,10 @@ from support.scenario import CUSTOMER, MAP, minute, signal, uuid
 OPEN = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(0))
 
 
-def eligibility(desk: Any, **more: Any) -> Blocker | None:
+def eligibility(desk: Any) -> Blocker | None:
     """What stands against an offer to the visitor of the scenario."""
-    told = {"customer_id": CUSTOMER, "action_map_id": MAP} | more
-    answer: Blocker | None = desk.service.eligibility("acme", **told).blocker
-    return answer
+    service: OfferService = desk.service
+    return service.eligibility("acme", VisitorKey("cookie", CUSTOMER), ActionMapId(MAP)).blocker
 
 
 def test_an_offer_is_recorded_as_it_is_decided(desk: Any) -> None:
@@ -124,11 +128,27 @@ def test_an_argument_that_is_wrong_is_named(desk: Any, name: str, argument: str,
     with pytest.raises(MalformedSignalError) as raised:
         desk.offer(**{argument: value})
     assert raised.value.field == name
-    if argument in {"customer_id", "customer_id_type", "action_map_id"}:
-        with pytest.raises(MalformedSignalError) as raised:
-            eligibility(desk, **{argument: value})
-        assert raised.value.field == name
     assert not desk.log.events_of
+
+
+@pytest.mark.parametrize("ask", [Offerlog.eligibility, Offerlog.history])
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("customerId", "customer_id", ""),
+        ("customerId", "customer_id", "\ud800"),
+        ("customerIdType", "customer_id_type", ""),
+        ("actionMapId", "action_map_id", "x"),
+    ],
+)
+def test_a_question_about_a_wrong_id_names_it(
+    ask: Callable[..., object], name: str, argument: str, value: str
+) -> None:
+    """By its name on the wire, too."""
+    ids = {"customer_id": CUSTOMER, "action_map_id": MAP, argument: value}
+    with open_in_memory() as service, pytest.raises(MalformedSignalError) as raised:
+        ask(service, **ids)
+    assert raised.value.field == name
 
 
 @pytest.mark.parametrize("own", ["x", " ", ""])

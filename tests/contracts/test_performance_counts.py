@@ -14,6 +14,7 @@ from offerlog_application.reading.instants import DAY_SLOTS
 from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
 from offerlog_domain.visitor_offer import VisitorOffer
@@ -28,7 +29,7 @@ from support.memory_counts import MemoryCounts
 from support.recount import until
 from support.scenario import START, STREAM, Told, event, facts_of, uuid
 
-MAP_A, MAP_B = uuid("m"), uuid("n")
+MAP_A, MAP_B, MAP_C, MAP_D = (ActionMapId(uuid(letter)) for letter in "mnop")
 DAY = 24 * 60
 FIRST = int(START.timestamp()) // 900
 """The slot of minute 0; the day begins 40 slots earlier."""
@@ -216,14 +217,14 @@ def test_the_newest_name_of_a_map_wins(count: Count) -> None:
             *life(2, event("offered", at=1, action_map_name="older")),
             *life(3, event("offered", action_map_name="beta"), action_map=MAP_B),
             *life(4, event("offered", action_map_name="alpha"), action_map=MAP_B),
-            *life(5, event("offered", action_map_name="n" * 300), action_map=uuid("o")),
-            *life(6, event("offered"), action_map=uuid("p")),
+            *life(5, event("offered", action_map_name="n" * 300), action_map=MAP_C),
+            *life(6, event("offered"), action_map=MAP_D),
         ]
     )
     # then
-    names = {MAP_A: "newer", MAP_B: "beta", uuid("o"): "n" * 256}
-    assert source.names("acme", [MAP_A, MAP_B, uuid("o"), uuid("p")]) == names
+    names = {MAP_A: "newer", MAP_B: "beta", MAP_C: "n" * 256}
+    assert source.names("acme", [MAP_A, MAP_B, MAP_C, MAP_D]) == names
     assert source.names("acme", [MAP_A]) == {MAP_A: "newer"}
     assert source.names("other", [MAP_A]) == {}
-    assert list(source.action_maps("acme")) == [*names.items(), (uuid("p"), None)]
-    assert list(source.action_maps("acme", MAP_B)) == [(uuid("o"), "n" * 256), (uuid("p"), None)]
+    assert list(source.action_maps("acme")) == [*names.items(), (MAP_D, None)]
+    assert list(source.action_maps("acme", MAP_B)) == [(MAP_C, "n" * 256), (MAP_D, None)]

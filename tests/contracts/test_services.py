@@ -30,9 +30,11 @@ from offerlog import (
     State,
     UnknownKeyError,
     UnknownProjectionError,
+    VisitorKey,
     open_offerlog,
 )
 from offerlog.testing import SettableClock, open_in_memory
+from offerlog_domain.identity import ActionMapId
 from support.journeys import DAY, an_id, journeys, signal
 
 Open = Callable[..., Offerlog]
@@ -91,7 +93,7 @@ def answers(service: Offerlog) -> dict[str, Any]:
         for zone in (ZoneInfo("UTC"), ZoneInfo("Australia/Lord_Howe"))
     ]
     maps = [an_id("map", n) for n in range(3)]
-    people = [("cookie", f"visitor-{n}") for n in range(40)]
+    people = [VisitorKey("cookie", f"visitor-{n}") for n in range(40)]
     return {
         "reports": [service.report(query).rows for query in queries],
         "one map": service.report(ReportQuery("default", action_maps=(maps[1],))).rows,
@@ -99,7 +101,7 @@ def answers(service: Offerlog) -> dict[str, Any]:
         "suppressions": [list(service.suppressions(who, kind)) for kind, who in people],
         "of many": service.suppressions_of(people),
         "of maps": [list(service.suppressed_visitors(one)) for one in maps],
-        "behind": list(service.suppressed_visitors(maps[0], behind=("cookie", "visitor-20"))),
+        "behind": list(service.suppressed_visitors(maps[0], behind=people[20])),
         "parked": [(one.recorded_at, one.raw, one.raw_length) for one in service.parked()],
         "refusals": sorted(
             (one.recorded_at, str(one.reason), str(one.field), str(one.cause), one.raw, one.raw_length)
@@ -264,5 +266,6 @@ def test_positions_grow_and_what_changed_is_known(service: Offerlog) -> None:
     }
     assert service.freshness().short_by == 0
     assert service.changes.changed_maps(positions[0], positions[-1]) == {"default": {MAP}}
-    assert service.changes.known_maps("default", [MAP, an_id("unknown")]) == {MAP}
+    asked = [ActionMapId(MAP), ActionMapId(an_id("unknown"))]
+    assert service.changes.known_maps("default", asked) == {MAP}
     assert receipts[0].outcomes[0].kind is OutcomeKind.RECORDED

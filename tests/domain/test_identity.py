@@ -24,6 +24,19 @@ MAP = "00000000-0000-0000-0000-000000000002"
 SECRET, OTHER = b"1" * 32, b"2" * 32
 
 
+@hypothesis.given(st.text(), st.text())
+@hypothesis.settings(max_examples=50)
+def test_a_visitor_is_the_same_after_a_way_through_bytes(id_type: str, customer_id: str) -> None:
+    """As stores keep the two parts, each in UTF-8 and byte for byte."""
+    # given
+    visitor = VisitorKey(id_type, customer_id)
+    # when
+    packed = visitor.encode()
+    # then
+    assert packed == (id_type.encode(), customer_id.encode())
+    assert VisitorKey.decode(*packed) == visitor
+
+
 def test_every_part_of_the_identity_makes_another_stream() -> None:
     """Secret, id type, id and map; text that runs together does not."""
     kinds = (

@@ -7,6 +7,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide
 from offerlog_domain.event_fields import Event
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import signal_from_document
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
@@ -37,9 +38,9 @@ def record_with_any_date(offerlog: Offerlog, lines: Sequence[Mapping[str, object
     """Append offers as versions did that took any date; the last position."""
     log, events = PostgresLog(application_of(offerlog)), list[Event]()
     for line in lines:
-        visitor, kind, action_map = str(line["customerId"]), "cookie", str(line["actionMapId"])
-        names = {"customer_id": visitor, "customer_id_type": kind, "action_map_id": action_map}
-        stream = offerlog._service.stream(offerlog.organization, **names)
+        visitor = VisitorKey("cookie", str(line["customerId"]))
+        action_map = ActionMapId(str(line["actionMapId"]))
+        stream = offerlog._service.stream(offerlog.organization, visitor, action_map)
         context = DecisionContext(offerlog.organization, datetime.now(UTC))
         events += decide(VisitorOffer(stream), signal_from_document(line), bytes, context).events
     return log.append(events, ())

@@ -14,6 +14,7 @@ from offerlog_application.reading.read_models import (
     Suppression,
 )
 from offerlog_domain.event_fields import Event
+from offerlog_domain.identity import ActionMapId, VisitorKey
 
 
 class ReadSide(Deadlines, Protocol):
@@ -22,24 +23,22 @@ class ReadSide(Deadlines, Protocol):
     Every method raises `StoreUnavailableError` where the store cannot be reached.
     """
 
-    def suppressions_of_visitor(
-        self, organization: str, customer_id: str, customer_id_type: str
-    ) -> Sequence[Suppression]:
+    def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
         """Return the suppressions of a visitor, sorted by action map."""
 
     def suppressions_of_visitors(
-        self, organization: str, visitors: Sequence[tuple[str, str]]
-    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """Return the suppressions of many visitors, each given by id type and id; every one has an entry.
+        self, organization: str, visitors: Sequence[VisitorKey]
+    ) -> Mapping[VisitorKey, Sequence[Suppression]]:
+        """Return the suppressions of many visitors. Each visitor has an entry.
 
         Raises:
             TooManySuppressionsError: The visitors have more than 10,000 together.
         """
 
     def suppressions_of_action_map(
-        self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
+        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, sorted by id type and id, after `behind` if given."""
+        """Stream the suppressions of an action map, sorted by visitor, after `behind` if given."""
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, in order of arrival."""
@@ -60,7 +59,9 @@ class ReadSide(Deadlines, Protocol):
 class PerformanceSource(PerformanceCounts, Protocol):
     """The counts behind the performance report, and the action maps that were counted."""
 
-    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+    def action_maps(
+        self, organization: str, behind: ActionMapId | None = None
+    ) -> Generator[tuple[ActionMapId, str | None]]:
         """Stream the action maps with their newest known names, sorted by id, after `behind` if given."""
 
 
@@ -80,7 +81,7 @@ class StreamReader(Protocol):
 class Changes(Protocol):
     """The action maps that the newest events are about; thread-safe."""
 
-    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[str]] | None:
+    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
         """Return the action maps of the events in (behind, position], by organization.
 
         None means that anything may have changed: there are too many events, or one cannot be read.
@@ -89,7 +90,7 @@ class Changes(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
-    def known_maps(self, organization: str, action_maps: Collection[str]) -> set[str]:
+    def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
         """Return those of the action maps that the organization has events of.
 
         Raises:
@@ -100,7 +101,7 @@ class Changes(Protocol):
 class Replica(Protocol):
     """A local copy of the suppression list; thread-safe."""
 
-    def look_up(self, organization: str, customer_id: str, customer_id_type: str = "cookie") -> Lookup:
+    def look_up(self, organization: str, visitor: VisitorKey) -> Lookup:
         """Return the suppressions of a visitor without asking the store.
 
         Raises:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from offerlog_application.reading.calendar import Granularity, buckets, slot
 from offerlog_application.reading.read_budget import check_read
 from offerlog_domain.errors import OfferlogError
+from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet, rates
 
@@ -159,13 +160,13 @@ class PerformanceCounts(Protocol):
         end: int,
         stretches: Sequence[tuple[int, int]],
         most: int | None,
-    ) -> Mapping[tuple[str, int], Mapping[State, int]]:
+    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
         """Counts of [first, end) by map and bucket number; at most `most` of them and one more.
 
         `stretches` are ascending: the slot where each begins, and the number of the bucket it belongs to.
         """
 
-    def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
+    def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """The newest known display names of these maps."""
 
 
@@ -188,7 +189,7 @@ def report(
     counted = source.counts(query, first, end, stretches, limits.rows)
     if limits.rows is not None and len(counted) > limits.rows:
         raise ReportTooLargeError(query, "rows", limits.rows)
-    numbers_of: defaultdict[str, list[int]] = defaultdict(list)
+    numbers_of: defaultdict[ActionMapId, list[int]] = defaultdict(list)
     for action_map, number in counted:
         numbers_of[action_map].append(number)
     names = source.names(query.organization, sorted(numbers_of))

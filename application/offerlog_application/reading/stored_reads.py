@@ -16,7 +16,7 @@ from offerlog_application.reading.performance_report import (
 )
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
 from offerlog_application.reading.read_models import KeptSignal, Lookup, NoReplicaError, Suppression
-from offerlog_domain.identity import parse_action_map_id
+from offerlog_domain.identity import ActionMapId, VisitorKey, parse_action_map_id
 
 
 class StoredReads(OrganizationScope):
@@ -45,12 +45,13 @@ class StoredReads(OrganizationScope):
         self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None
     ) -> Sequence[Suppression]:
         """Return the suppressions of a visitor, from the projection; sorted by map."""
-        return self._reads.suppressions_of_visitor(self._of(organization), customer_id, customer_id_type)
+        visitor = VisitorKey(customer_id_type, customer_id)
+        return self._reads.suppressions_of_visitor(self._of(organization), visitor)
 
     def suppressions_of(
-        self, visitors: Sequence[tuple[str, str]], *, organization: str | None = None
-    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """Return the suppressions of many visitors, each given by id type and id; every one has an entry.
+        self, visitors: Sequence[VisitorKey], *, organization: str | None = None
+    ) -> Mapping[VisitorKey, Sequence[Suppression]]:
+        """Return the suppressions of many visitors. Each visitor has an entry.
 
         Raises:
             TooManySuppressionsError: The visitors have more than 10,000 together.
@@ -68,12 +69,12 @@ class StoredReads(OrganizationScope):
         """
         if self._replica is None:
             raise NoReplicaError
-        return self._replica.look_up(self._of(organization), customer_id, customer_id_type)
+        return self._replica.look_up(self._of(organization), VisitorKey(customer_id_type, customer_id))
 
     def suppressed_visitors(
-        self, action_map_id: str, *, organization: str | None = None, behind: tuple[str, str] | None = None
+        self, action_map_id: str, *, organization: str | None = None, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, from the projection, after an id type and id if given.
+        """Stream the suppressions of an action map, from the projection, after the visitor `behind` if given.
 
         Raises:
             MalformedSignalError: The id is not an action map's.
@@ -101,7 +102,8 @@ class StoredReads(OrganizationScope):
         self, *, organization: str | None = None, behind: str | None = None
     ) -> Generator[tuple[str, str | None]]:
         """Stream the counted action maps with their newest known names, after `behind` if given."""
-        return self._performance.action_maps(self._of(organization), behind)
+        start = None if behind is None else ActionMapId(behind)
+        return self._performance.action_maps(self._of(organization), start)
 
     def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, from the projection."""

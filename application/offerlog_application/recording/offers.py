@@ -16,7 +16,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.errors import ArgumentTypeError
-from offerlog_domain.identity import StreamKey, parse_action_map_id, parse_visitor_key
+from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
 from offerlog_domain.signals import build_offer_signal
@@ -136,38 +136,26 @@ class OfferService:
 
         return self._writer.submit([command], (), answer, organization=organization)
 
-    def eligibility(
-        self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
-    ) -> Eligibility:
+    def eligibility(self, organization: str, visitor: VisitorKey, action_map_id: ActionMapId) -> Eligibility:
         """Find what blocks an offer now, from the log, and whether the visitor-offer is known at all.
 
         Raises:
-            MalformedSignalError: Says which argument is wrong, and why.
             OrganizationNameError: The organization's name is not valid.
         """
         context = self._context(organization)
-        stream = self.stream(
-            organization,
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-        )
+        stream = self.stream(organization, visitor, action_map_id)
         newest = self._streams.newest_action(stream)
         offer = VisitorOffer(stream, newest=newest)
         by = find_blocker(offer, context.now, context.rules, dated=False)
         return Eligibility(by, known=newest is not None)
 
-    def stream(
-        self, organization: str, *, customer_id: str, customer_id_type: str = "cookie", action_map_id: str
-    ) -> UUID:
-        """Return the stream of a visitor-offer, whether or not it holds events.
+    def stream(self, organization: str, visitor: VisitorKey, action_map_id: ActionMapId) -> UUID:
+        """Return the stream of a visitor-offer. It need not hold events.
 
         Raises:
-            MalformedSignalError: Names the argument at fault, by its wire name, and the reason.
             OrganizationNameError: The organization's name is not valid.
         """
-        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
-        return self._key(organization).stream(visitor, parse_action_map_id(action_map_id))
+        return self._key(organization).stream(visitor, action_map_id)
 
     def _key(self, organization: str) -> StreamKey:
         key = self._keys.get(organization)

@@ -12,6 +12,7 @@ from offerlog_application.projections.page import Page
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
 from offerlog_application.reading.instants import DAY_SLOTS
 from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
 
@@ -43,10 +44,11 @@ class MemoryCounts:
                 if where not in self._names or self._names[where].rank < name.rank:
                     self._names[where] = name
 
-    def maps(self, organization: str) -> Sequence[str]:
+    def maps(self, organization: str) -> Sequence[ActionMapId]:
         """Return the action maps of an organization that were counted, sorted."""
         with self._lock:
-            return sorted({key.action_map_id for key in self._counts if key.organization == organization})
+            maps = {key.action_map_id for key in self._counts if key.organization == organization}
+        return [ActionMapId(one) for one in sorted(maps)]
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """Return the bounds of the days with anything in them, in slots; (0, 0) without any."""
@@ -73,29 +75,31 @@ class MemoryCounts:
         end: int,
         stretches: Sequence[tuple[int, int]],
         most: int | None,
-    ) -> Mapping[tuple[str, int], Mapping[State, int]]:
+    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
         """Return the counts of [first, end) by map and bucket number; distinct visitors less repeats."""
         starts = [start for start, _ in stretches]
 
         def bucket(slot: int) -> int:
             return stretches[bisect_right(starts, slot) - 1][1]
 
-        rows: defaultdict[tuple[str, int], Counter[State]] = defaultdict(_zeros)
+        rows: defaultdict[tuple[ActionMapId, int], Counter[State]] = defaultdict(_zeros)
         with self._lock:
             for key, counts in self._counts.items():
                 if _is_asked(query, key) and first <= key.slot < end:
-                    rows[key.action_map_id, bucket(key.slot)].update(counts)
+                    rows[ActionMapId(key.action_map_id), bucket(key.slot)].update(counts)
             if query.count_by is CountBy.VISITORS:
                 self._subtract_repeats(query, first, end, rows, bucket)
         return rows if most is None else dict(list(rows.items())[: most + 1])
 
-    def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
+    def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps."""
         with self._lock:
             found = {one: self._names.get((organization, one)) for one in action_maps}
         return {one: row.name.decode()[:_NAME_CHARACTERS] for one, row in found.items() if row is not None}
 
-    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+    def action_maps(
+        self, organization: str, behind: ActionMapId | None = None
+    ) -> Generator[tuple[ActionMapId, str | None]]:
         """Stream the action maps with their newest known names, sorted by id, after `behind` if given."""
         for action_map in self.maps(organization):
             if behind is None or action_map > behind:
@@ -110,11 +114,11 @@ class MemoryCounts:
         query: ReportQuery,
         first: int,
         end: int,
-        rows: Mapping[tuple[str, int], Counter[State]],
+        rows: Mapping[tuple[ActionMapId, int], Counter[State]],
         bucket: Callable[[int], int],
     ) -> None:
         """Take off what a visitor-offer counts beyond once in the same bucket."""
-        times: Counter[tuple[str, int, State, UUID]] = Counter()
+        times: Counter[tuple[ActionMapId, int, State, UUID]] = Counter()
         for row in self._repeats:
             if row.organization != query.organization:
                 continue
@@ -124,7 +128,8 @@ class MemoryCounts:
             # Every repeat carries the first time's slot: the second row stands for the first time too.
             for slot in [again, once] if row.ordinal == 2 else [again]:  # noqa: PLR2004 - the second time
                 if first <= slot < end:
-                    times[row.action_map_id, bucket(slot), State(row.state), row.originator_id] += 1
+                    action_map = ActionMapId(row.action_map_id)
+                    times[action_map, bucket(slot), State(row.state), row.originator_id] += 1
         for (action_map, number, state, _), count in times.items():
             if (action_map, number) in rows:
                 rows[action_map, number][state] -= count - 1

@@ -14,6 +14,7 @@ from offerlog_application.reading.read_models import (
     Suppression,
     TooManySuppressionsError,
 )
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.memory.log import MemoryLog
 
@@ -27,22 +28,19 @@ class MemoryReads:
         self._log = log
         self.known: set[str] = set()
 
-    def suppressions_of_visitor(
-        self, organization: str, customer_id: str, customer_id_type: str
-    ) -> Sequence[Suppression]:
+    def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
         """Return the suppressions of a visitor, sorted by action map."""
-        visitor = customer_id_type, customer_id
         return self.suppressions_of_visitors(organization, [visitor])[visitor]
 
     def suppressions_of_visitors(
-        self, organization: str, visitors: Sequence[tuple[str, str]]
-    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """Return the suppressions of many visitors, each given by id type and id; every one has an entry.
+        self, organization: str, visitors: Sequence[VisitorKey]
+    ) -> Mapping[VisitorKey, Sequence[Suppression]]:
+        """Return the suppressions of many visitors. Each visitor has an entry.
 
         Raises:
             TooManySuppressionsError: The visitors have more than 10,000 together.
         """
-        found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
+        found: dict[VisitorKey, list[Suppression]] = {visitor: [] for visitor in visitors}
         with self._log.lock:
             for key, row in sorted(self._log.suppressions.items(), key=lambda one: one[0].action_map_id):
                 if key.organization == organization and key.visitor in found:
@@ -52,9 +50,9 @@ class MemoryReads:
         return found
 
     def suppressions_of_action_map(
-        self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
+        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, sorted by id type and id, after `behind` if given."""
+        """Stream the suppressions of an action map, sorted by visitor, after `behind` if given."""
         start = behind or ("", "")
         with self._log.lock:
             rows = sorted(self._log.suppressions.items(), key=lambda one: one[0].visitor)
@@ -121,14 +119,14 @@ class MemoryReads:
         """Make an organization known before anything is recorded for it; again changes nothing."""
         self._log.secret(organization)
 
-    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[str]]:
+    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]]:
         """Return the action maps of the events in (behind, position], by organization."""
-        changed: dict[str, set[str]] = {}
+        changed: dict[str, set[ActionMapId]] = {}
         for _, event in self._log.events_in_order[behind:position]:
-            changed.setdefault(event.organization, set()).add(event.action_map_id)
+            changed.setdefault(event.organization, set()).add(ActionMapId(event.action_map_id))
         return changed
 
-    def known_maps(self, organization: str, action_maps: Collection[str]) -> set[str]:
+    def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
         """Return those of the action maps that the organization has events of."""
         with self._log.lock:
             return {*action_maps} & {*self._log.counts.maps(organization)}

@@ -74,7 +74,7 @@ class SuppressionReplica:
         self._thread = threading.Thread(target=self._run, name="offerlog-replica", daemon=True)
         self._thread.start()
 
-    def look_up(self, organization: str, customer_id: str, customer_id_type: str = "cookie") -> Lookup:
+    def look_up(self, organization: str, visitor: VisitorKey) -> Lookup:
         """List the maps that must not offer to this visitor, with the position and age of the copy.
 
         Raises:
@@ -84,7 +84,7 @@ class SuppressionReplica:
         age = None if fresh is None else time.monotonic() - fresh
         if age is None or age > self._max_age or position is None:
             raise ReplicaStaleError(age, self._max_age, self.error)
-        found = self._store.look_up(organization, customer_id_type, customer_id)
+        found = self._store.look_up(organization, visitor)
         if self._store.cleared != cleared:
             raise ReplicaStaleError(None, self._max_age, self.error)
         return Lookup(position, age, found)
@@ -221,5 +221,4 @@ def _chunks(connection: Connection[Any]) -> Iterator[dict[SuppressionKey, Suppre
 def _key(
     organization: str, customer_id_type: bytes, customer_id: bytes, action_map_id: str
 ) -> SuppressionKey:
-    visitor = VisitorKey(bytes(customer_id_type).decode(), bytes(customer_id).decode())
-    return SuppressionKey(organization, visitor, action_map_id)
+    return SuppressionKey(organization, VisitorKey.decode(customer_id_type, customer_id), action_map_id)

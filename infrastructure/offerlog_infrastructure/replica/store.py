@@ -182,20 +182,19 @@ class ReplicaStore:
                 transaction.put(_LAST, last)
         self.position = position
 
-    def look_up(self, organization: str, customer_id_type: str, customer_id: str) -> tuple[Suppression, ...]:
+    def look_up(self, organization: str, visitor: VisitorKey) -> tuple[Suppression, ...]:
         """List the maps that must not offer to this visitor, sorted by map."""
         secret = self.secrets.get(organization)
         if secret is None:
             return ()
-        visitor = VisitorKey(customer_id_type, customer_id)
         with self._env.begin() as transaction:
             found = transaction.get(_digest(secret, organization, visitor))
         if found is None:
             return ()
         return tuple(
             Suppression(
-                customer_id,
-                customer_id_type,
+                visitor.id,
+                visitor.type,
                 unpack_uuid(action_map),
                 _STATES[state].value,
                 unpack_uuid(action),
@@ -246,8 +245,8 @@ def _words(error: Exception) -> str:
 
 def _digest(secret: bytes, organization: str, visitor: VisitorKey) -> bytes:
     """Return the key of a visitor: 20 bytes, so it never equals a key in words."""
-    where, kind = organization.encode(), visitor.type.encode()
-    parts = b"%d:%d:%b%b%b" % (len(where), len(kind), where, kind, visitor.id.encode())
+    where, (id_type, customer_id) = organization.encode(), visitor.encode()
+    parts = b"%d:%d:%b%b%b" % (len(where), len(id_type), where, id_type, customer_id)
     return blake2b(parts, digest_size=20, key=secret).digest()
 
 

@@ -13,6 +13,7 @@ import pytest
 from offerlog_application.ports.keys import Role
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.routes import reports
@@ -174,7 +175,9 @@ def crowd(dsn: str) -> None:
         told = [("offered", "a"), ("rejected", "a"), ("offered", "b")]
         service.record([signal(state, action, None, **visitor) for state, action in told])
         log = PostgresLog(application_of(service))
-        stream = service._service.stream("default", customer_id_type="cookie", **visitor)
+        stream = service._service.stream(
+            "default", VisitorKey("cookie", visitor["customer_id"]), ActionMapId(CROWDED_MAP)
+        )
         offer = log.load([stream])[stream]
         (refused,) = offer.refused_offers
         position = log.append(crowded(refused, OLD_REFUSED_OFFERS, offer), ())

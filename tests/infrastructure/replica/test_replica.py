@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.reading.read_models import ReplicaStaleError, Suppression
+from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore
 from support.internals import replica_store_of
@@ -52,13 +53,13 @@ def local(dsn: str, folder: Path) -> Iterator[Offerlog]:
 
 def same(offerlog: Offerlog, visitors: int) -> bool:
     """Whether replica and projection answer alike for all of the journeys' visitors."""
-    names = [f"visitor-{n}" for n in range(visitors)]
-    together = offerlog.suppressions_of([("cookie", name) for name in names])
+    keys = [VisitorKey("cookie", f"visitor-{n}") for n in range(visitors)]
+    together = offerlog.suppressions_of(keys)
     return all(
-        list(offerlog.local_suppressions(name).suppressions)
-        == list(offerlog.suppressions(name))
-        == list(together["cookie", name])
-        for name in names
+        list(offerlog.local_suppressions(key.id).suppressions)
+        == list(offerlog.suppressions(key.id))
+        == list(together[key])
+        for key in keys
     )
 
 
@@ -71,7 +72,7 @@ def test_it_answers_as_the_projection_does(local: Offerlog) -> None:
     until(lambda: local.local_suppressions("visitor-1").position >= position)
     assert same(local, 280)
     assert local.local_suppressions("stranger").suppressions == ()
-    assert local.suppressions_of([("cookie", "stranger"), ("email", "visitor-1")]) == {
+    assert local.suppressions_of([VisitorKey("cookie", "stranger"), VisitorKey("email", "visitor-1")]) == {
         ("cookie", "stranger"): [],
         ("email", "visitor-1"): [],
     }
@@ -136,9 +137,9 @@ def test_what_is_read_while_it_is_emptied_is_no_answer(
     store = replica_store_of(local)
     look_up = store.look_up
 
-    def emptied(*asked: str) -> tuple[Suppression, ...]:
+    def emptied(organization: str, visitor: VisitorKey) -> tuple[Suppression, ...]:
         store.clear()
-        return look_up(*asked)
+        return look_up(organization, visitor)
 
     assert local.local_suppressions("visitor-1").suppressions
     monkeypatch.setattr(store, "look_up", emptied)

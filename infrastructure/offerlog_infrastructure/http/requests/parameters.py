@@ -59,3 +59,8 @@ def only_maps(description: str) -> Any:
 def moment_of(description: str) -> Any:
     """Build a parameter for an instant."""
     return Query(description=description, json_schema_extra={"format": "date-time"})
+
+
+HistoryVersion = Annotated[int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")]
+HistoryMoment = Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")]
+HistoryCursor = Annotated[str | None, cursor_of_page("history")]

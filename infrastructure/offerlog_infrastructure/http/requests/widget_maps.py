@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limited
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
@@ -46,11 +47,14 @@ class WidgetMaps:
     """
 
     def __init__(
-        self, known: Callable[[str, Collection[str]], Collection[str]], threads: FairThreads, an_hour: int
+        self,
+        known: Callable[[str, Collection[ActionMapId]], Collection[ActionMapId]],
+        threads: FairThreads,
+        an_hour: int,
     ) -> None:
         self._known = known
         self._threads = threads
-        self._remembered: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, ActionMapId], None] = OrderedDict()
         self._organizations = TokenBuckets(an_hour / _HOUR, an_hour)
         a_peers = max(1.0, an_hour * _SHARE_OF_A_PEER)
         self._peers = TokenBuckets(a_peers / _HOUR, a_peers)
@@ -86,7 +90,7 @@ class WidgetMaps:
         self._peers.charge((organization, peer), new)
 
 
-def _find_maps(signal: bytes) -> Iterator[str]:
+def _find_maps(signal: bytes) -> Iterator[ActionMapId]:
     """Yield the action maps that a signal names. A signal without one is refused later."""
     try:
         fields = _decode(signal)
@@ -99,7 +103,7 @@ def _find_maps(signal: bytes) -> Iterator[str]:
     for one in named:
         if isinstance(one, str):
             with suppress(ValueError):
-                yield str(UUID(one))
+                yield ActionMapId(str(UUID(one)))
 
 
 def _decode_slowly(signal: bytes) -> _MapFields:

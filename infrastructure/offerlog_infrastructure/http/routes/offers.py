@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from starlette.requests import Request
 
-from offerlog_domain.identity import parse_visitor_key
+from offerlog_domain.identity import VisitorKey, parse_visitor_key
 from offerlog_infrastructure.http.requests.access import Reader, Writer
 from offerlog_infrastructure.http.requests.bodies import body_as
 from offerlog_infrastructure.http.requests.models import Offer, Visitors
@@ -62,13 +62,13 @@ async def suppressions_of_visitor(
     request: Request, key: Reader, customer_id: CustomerId, customer_id_type: CustomerType = "cookie"
 ) -> Response:
     """For every page view: the offers that the visitor took or turned down, and the freshness of the list."""
-    parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
+    visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
     service = state_of(request).service
     freshness = await read_freshness(request)
     organization = key.organization
 
     def read() -> bytes:
-        found = service.suppressions(customer_id, customer_id_type, organization=organization)
+        found = service.suppressions(visitor.id, visitor.type, organization=organization)
         answer: answers.Suppressions = {
             **freshness,
             "suppressions": [describe_suppression(one) for one in found],
@@ -88,22 +88,23 @@ async def suppressions_of_visitors(
 ) -> Response:
     """In one query. The answer has an entry for every visitor of the request, in its order."""
     freshness = await read_freshness(request)
-    pairs = [(one.customer_id_type, one.customer_id) for one in asked.visitors]
-    for id_type, customer_id in pairs:
-        parse_visitor_key(customer_id=customer_id, customer_id_type=id_type)
+    visitors = [
+        parse_visitor_key(customer_id=one.customer_id, customer_id_type=one.customer_id_type)
+        for one in asked.visitors
+    ]
     service, organization = state_of(request).service, key.organization
 
     def read() -> bytes:
-        found = service.suppressions_of(pairs, organization=organization)
+        found = service.suppressions_of(visitors, organization=organization)
         answer: answers.SuppressionsOfMany = {
             **freshness,
             "visitors": [
                 {
-                    "customer_id": customer_id,
-                    "customer_id_type": id_type,
-                    "suppressions": [describe_suppression(one) for one in found[id_type, customer_id]],
+                    "customer_id": visitor.id,
+                    "customer_id_type": visitor.type,
+                    "suppressions": [describe_suppression(one) for one in found[visitor]],
                 }
-                for id_type, customer_id in pairs
+                for visitor in visitors
             ],
         }
         return encode_escaped(answer)
@@ -151,7 +152,7 @@ async def suppressions_of_action_map(
     found = state_of(request).service.suppressed_visitors(
         action_map_id,
         organization=key.organization,
-        behind=decode_cursor(cursor, tuple[str, str]) if cursor else None,
+        behind=decode_cursor(cursor, VisitorKey) if cursor else None,
     )
     if accepts_lines(request):
         return stream_response(request, found, describe_suppression)

@@ -27,6 +27,9 @@ from offerlog_infrastructure.http.requests.parameters import (
     ActionMapId,
     CustomerId,
     CustomerType,
+    HistoryCursor,
+    HistoryMoment,
+    HistoryVersion,
     Limit,
     calendar_time,
     cursor_of_page,
@@ -188,11 +191,9 @@ async def history(
     customer_id: CustomerId,
     action_map_id: ActionMapId,
     customer_id_type: CustomerType = "cookie",
-    version: Annotated[
-        int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")
-    ] = None,
-    as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
-    cursor: Annotated[str | None, cursor_of_page("history")] = None,
+    version: HistoryVersion = None,
+    as_of: HistoryMoment = None,
+    cursor: HistoryCursor = None,
     limit: Limit = 10_000,
 ) -> Response:
     """Rebuilt from the log, with its events in pages."""

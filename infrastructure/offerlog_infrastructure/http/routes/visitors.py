@@ -4,18 +4,17 @@ Browsers, curl and proxies remove the segments `.` and `..` from a path before t
 percent-encoded (https://url.spec.whatwg.org/#double-dot-path-segment). They do not change a query.
 """
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from offerlog_infrastructure.http.requests.access import Reader
 from offerlog_infrastructure.http.requests.parameters import (
     AskedActionMapId,
     AskedCustomerId,
     CustomerType,
+    HistoryCursor,
+    HistoryMoment,
+    HistoryVersion,
     Limit,
-    cursor_of_page,
-    moment_of,
 )
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.routes import offers, reports
@@ -58,11 +57,9 @@ async def history(
     customer_id: AskedCustomerId,
     action_map_id: AskedActionMapId,
     customer_id_type: CustomerType = "cookie",
-    version: Annotated[
-        int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")
-    ] = None,
-    as_of: Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")] = None,
-    cursor: Annotated[str | None, cursor_of_page("history")] = None,
+    version: HistoryVersion = None,
+    as_of: HistoryMoment = None,
+    cursor: HistoryCursor = None,
     limit: Limit = 10_000,
 ) -> Response:
     """As `history`, for every customer id."""

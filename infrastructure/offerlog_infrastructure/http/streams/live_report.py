@@ -13,6 +13,7 @@ from offerlog_application.ports.event_log import ClosedError, StoreUnavailableEr
 from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_application.reading.read_models import Proof
+from offerlog_domain.identity import ActionMapId
 from offerlog_domain.metrics import MetricSet
 from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
@@ -64,7 +65,7 @@ class LiveReport:
         self._rows: dict[str, bytes] = {}
         self._changes: deque[tuple[int, Sequence[str]]] = deque(maxlen=_CHANGES_KEPT)
         self._changed = asyncio.Event()
-        self._outdated: set[str] | None = None
+        self._outdated: set[ActionMapId] | None = None
         self._is_outdated = True
         self._not_before = 0.0
         self._reading: asyncio.Task[None] | None = None
@@ -82,7 +83,7 @@ class LiveReport:
         changed = {one for at, maps in self._changes if at > number for one in maps}
         return [self._rows[one] for one in changed]
 
-    def mark_outdated(self, changed: set[str] | None) -> None:
+    def mark_outdated(self, changed: set[ActionMapId] | None) -> None:
         """Note that the counts of these maps have changed; None for any map."""
         if changed is None or (self._is_outdated and self._outdated is None):
             self._outdated = None
@@ -143,7 +144,7 @@ class LiveReport:
         if changed or self.number == 0 or had_trouble:
             self.wake()
 
-    def _read(self, service: Offerlog, outdated: set[str] | None) -> Mapping[str, bytes]:
+    def _read(self, service: Offerlog, outdated: set[ActionMapId] | None) -> Mapping[str, bytes]:
         is_whole = outdated is None or len(outdated) > _MOST_MAPS
         maps = () if is_whole or outdated is None else tuple(sorted(outdated))
         report = service.report(ReportQuery(self.organization, view=MetricSet.FULL, action_maps=maps))

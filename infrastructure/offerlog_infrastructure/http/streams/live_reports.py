@@ -18,6 +18,7 @@ from anyio import CapacityLimiter, to_thread
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key
 from offerlog_application.reading.read_models import Proof
+from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.streams.live_report import PASSING_ERRORS, LiveReport
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
@@ -116,7 +117,7 @@ class LiveReports:
 
     async def _poll(self) -> None:
         before, proof = self._proof, await self._in_thread(self._service.proof)
-        changed: Mapping[str, set[str]] | None
+        changed: Mapping[str, set[ActionMapId]] | None
         if before is None or (before.edition, before.short_by) != (proof.edition, proof.short_by):
             changed = None
         elif before.position == proof.position:

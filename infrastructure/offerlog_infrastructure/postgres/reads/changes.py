@@ -6,6 +6,7 @@ from typing import Final, LiteralString
 import msgspec
 from psycopg.rows import tuple_row
 
+from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_action_map
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
@@ -31,7 +32,7 @@ class PostgresChanges:
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
 
-    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[str]] | None:
+    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
         """Return the maps of the events in (behind, position], by organization.
 
         None means that any map may have changed: there are too many events, or one cannot be read.
@@ -46,16 +47,16 @@ class PostgresChanges:
             states = rows.execute(_SELECT_STATES, (behind, position, _MOST_EVENTS + 1)).fetchall()
         if len(states) > _MOST_EVENTS:
             return None
-        changed: dict[str, set[str]] = {}
+        changed: dict[str, set[ActionMapId]] = {}
         try:
             for (state,) in states:
                 organization, action_map = decode_action_map(state)
-                changed.setdefault(organization, set()).add(action_map)
+                changed.setdefault(organization, set()).add(ActionMapId(action_map))
         except msgspec.MsgspecError:
             return None
         return changed
 
-    def known_maps(self, organization: str, action_maps: Collection[str]) -> set[str]:
+    def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
         """Return those of these maps that the organization has events of.
 
         Raises:

@@ -20,6 +20,7 @@ from offerlog_application.reading.read_models import (
     Suppression,
     TooManySuppressionsError,
 )
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
@@ -114,18 +115,15 @@ class PostgresReadSide:
         """Close the connections of look-ups."""
         self._lookups.close()
 
-    def suppressions_of_visitor(
-        self, organization: str, customer_id: str, customer_id_type: str
-    ) -> Sequence[Suppression]:
+    def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
         """List the maps that must not offer to this visitor, sorted by map."""
-        keys = organization, customer_id_type.encode(), customer_id.encode()
-        rows = self._lookups.rows(_SELECT_BY_VISITOR, keys)
-        return [Suppression(customer_id, customer_id_type, *row) for row in rows]
+        rows = self._lookups.rows(_SELECT_BY_VISITOR, (organization, *visitor.encode()))
+        return [Suppression(visitor.id, visitor.type, *row) for row in rows]
 
     def suppressions_of_visitors(
-        self, organization: str, visitors: Sequence[tuple[str, str]]
-    ) -> Mapping[tuple[str, str], Sequence[Suppression]]:
-        """List the same for many visitors, each an id type and an id, by one query; each has an entry.
+        self, organization: str, visitors: Sequence[VisitorKey]
+    ) -> Mapping[VisitorKey, Sequence[Suppression]]:
+        """List the same for many visitors, by one query. Each visitor has an entry.
 
         Raises:
             TooManySuppressionsError: The visitors have more than 10,000 suppressions together.
@@ -133,12 +131,12 @@ class PostgresReadSide:
             StoreUnavailableError: The store cannot be reached.
         """
         kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
-        found: dict[tuple[str, str], list[Suppression]] = {visitor: [] for visitor in visitors}
+        found: dict[VisitorKey, list[Suppression]] = {visitor: [] for visitor in visitors}
         for kind, who, *row in self._lookups.rows(
             _SELECT_BY_VISITORS, (kinds, ids, organization, MOST_SUPPRESSIONS + 1)
         ):
-            visitor = bytes(kind).decode(), bytes(who).decode()
-            found[visitor].append(Suppression(visitor[1], visitor[0], *row))
+            visitor = VisitorKey.decode(kind, who)
+            found[visitor].append(Suppression(visitor.id, visitor.type, *row))
         if (
             sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS
         ):  # a visitor named twice counts twice
@@ -151,11 +149,11 @@ class PostgresReadSide:
         return Freshness(position, self._age(event), waiting)
 
     def suppressions_of_action_map(
-        self, organization: str, action_map_id: str, behind: tuple[str, str] | None = None
+        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
         """Stream the visitors that this map must not offer to, sorted, after a given visitor if any."""
         where = {"organization": organization, "action_map_id": action_map_id}
-        kind, who = (part.encode() for part in behind or ("", ""))
+        kind, who = (b"", b"") if behind is None else behind.encode()
         places = {"customer_id_type": kind, "customer_id": who}
         for row in stream_rows(self._datastore, _SELECT_BY_ACTION_MAP, where, places, page=_PAGE):
             yield _to_suppression(row)
@@ -219,9 +217,10 @@ class PostgresReadSide:
 
 
 def _to_suppression(row: DictRow) -> Suppression:
+    visitor = VisitorKey.decode(row["customer_id_type"], row["customer_id"])
     return Suppression(
-        bytes(row["customer_id"]).decode(),
-        bytes(row["customer_id_type"]).decode(),
+        visitor.id,
+        visitor.type,
         str(row["action_map_id"]),
         row["state"],
         str(row["action_id"]),

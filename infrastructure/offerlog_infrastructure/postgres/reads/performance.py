@@ -7,6 +7,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.reading.instants import DAY_SLOTS
 from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -150,7 +151,7 @@ class PostgresPerformance:
         end: int,
         stretches: Sequence[tuple[int, int]],
         most: int | None,
-    ) -> Mapping[tuple[str, int], Mapping[State, int]]:
+    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
         """Return the counts of [first, end) by map and bucket number; at most `most` of them and one more."""
         parameters = _parameters_of(query) | _split_into_days_and_slots(first, end, stretches)
         parameters["most"] = None if most is None else most + 1
@@ -171,13 +172,15 @@ class PostgresPerformance:
                     found[action_map, bucket][State(state)] -= surplus
         return found
 
-    def names(self, organization: str, action_maps: Sequence[str]) -> Mapping[str, str]:
+    def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps, each cut at 256 characters."""
         with read_transaction(self._datastore) as cursor:
             rows = cursor.execute(_SELECT_NAMES, (_NAME_BYTES, organization, list(action_maps)))
             return {row["action_map_id"]: _decode_name(bytes(row["name"])) for row in rows}
 
-    def action_maps(self, organization: str, behind: str | None = None) -> Generator[tuple[str, str | None]]:
+    def action_maps(
+        self, organization: str, behind: ActionMapId | None = None
+    ) -> Generator[tuple[ActionMapId, str | None]]:
         """Stream the maps with counts, by id, with their newest known names."""
         while True:
             parameters = {

@@ -14,6 +14,7 @@ from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.organizations import OrganizationNameError
 from offerlog_application.reading.calendar import Granularity
 from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.reads import lists as queries
@@ -131,7 +132,7 @@ def test_of_very_many_that_are_due_the_oldest_come_first(dsn: str) -> None:
         all_of_them = clock.now() + timedelta(hours=1)
         found = offerlog._reads.due(deadline_before=all_of_them, parked_before=all_of_them, limit=5)
         oldest = [
-            offerlog._service.stream("default", customer_id=customer, action_map_id=MAP)
+            offerlog._service.stream("default", VisitorKey("cookie", customer), ActionMapId(MAP))
             for customer in customers[:5]
         ]
         assert {stream for stream, _ in found} == set(oldest)
