@@ -18,9 +18,8 @@ import psycopg
 from children import limited
 from ground import database, say, server, settle
 
-from offerlog_application.reading.calendar import Granularity
-from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_domain.metrics import METRICS
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_domain.metrics import METRICS, Granularity
 from offerlog_infrastructure.composition import open_offerlog
 
 ZONE = ZoneInfo("Asia/Kolkata")

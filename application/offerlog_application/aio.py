@@ -14,23 +14,19 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from offerlog_application.projections.awaiting import PositionWaits
-from offerlog_application.reading.audit import History
-from offerlog_application.reading.call_threads import CallThreads, Kind
-from offerlog_application.reading.performance_report import (
-    DEFAULT_LIMITS,
-    PerformanceReport,
-    ReportLimits,
-    ReportQuery,
-)
-from offerlog_application.reading.read_budget import current_budget
-from offerlog_application.reading.read_models import (
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.read_models import (
     Freshness,
     KeptSignal,
     Order,
     RefusalCounts,
     Suppression,
 )
+from offerlog_application.projections.awaiting import PositionWaits
+from offerlog_application.reading.audit import History
+from offerlog_application.reading.call_threads import CallThreads, Kind
+from offerlog_application.reading.performance_report import DEFAULT_LIMITS, PerformanceReport, ReportLimits
+from offerlog_application.reading.read_budget import current_budget
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.offers import Eligibility
 from offerlog_application.recording.signal_text import SignalInput

@@ -11,6 +11,7 @@ from offerlog_application.aio import AsyncOfferlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.projections import Projector
+from offerlog_application.ports.read_models import Freshness, ProjectionStatus
 from offerlog_application.ports.read_side import Replica
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
@@ -19,17 +20,16 @@ from offerlog_application.ports.waiting import SILENT, WaitAnnouncer
 from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.projections.upkeep import ProjectionUpkeep
 from offerlog_application.reading.audit import History, history
-from offerlog_application.reading.read_models import Freshness, ProjectionStatus
-from offerlog_application.reading.refusals import RefusalAccess
 from offerlog_application.reading.stored_reads import StoredReads
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.deadline_worker import DeadlineKeeper
 from offerlog_application.recording.expiry import Expired, Expiry
 from offerlog_application.recording.offers import Eligibility, OfferService
-from offerlog_application.recording.refusal_policy import RefusalPolicy
-from offerlog_application.recording.refusal_upkeep import RefusalKeeper
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
+from offerlog_application.refusals.access import RefusalAccess
+from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.refusals.upkeep import RefusalKeeper
 from offerlog_domain.context import Rules
 from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason

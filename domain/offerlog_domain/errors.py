@@ -23,7 +23,7 @@ class OfferlogError(Exception):
         |  ReadCancelledError, ReplicaStaleError, NoReplicaError, ProjectionsBehindError
         |                                                offerlog_application.reading
         |- RebuildRunningError, TablesInUseError, RebuildWorkersError, ProjectionsDifferError,
-        |  NotProjectedError                             offerlog_application.projections.rebuilds
+        |  NotProjectedError                             offerlog_application.ports.rebuilds
         |- UnreadableEventError, SchemaTooNewError, SchemaNotMadeError
         |                                                offerlog_infrastructure.postgres
         |- StoreMissingError, ServerAddressError, SettingsError, ForkedServiceError,

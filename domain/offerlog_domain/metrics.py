@@ -36,6 +36,16 @@ class MetricSet(StrEnum):
         return tuple(METRICS) if self is MetricSet.FULL else tuple(METRICS)[:6]
 
 
+class Granularity(StrEnum):
+    """The size of a report's buckets. Callers write the values."""
+
+    TOTAL = "total"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
 class CountBy(StrEnum):
     """The unit of a count: actions, or distinct visitors."""
 

@@ -21,31 +21,9 @@ if TYPE_CHECKING:
     from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
     from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError
     from offerlog_application.ports.organizations import OrganizationNameError
+    from offerlog_application.ports.performance_counts import ReportQuery
     from offerlog_application.ports.projections import UnknownProjectionError
-    from offerlog_application.ports.store_trouble import StoreTrouble
-    from offerlog_application.ports.tracing import Commit, ProjectedPage, Trace
-    from offerlog_application.projections.rebuilds import (
-        EndedWorker,
-        NotProjectedError,
-        ProjectionsDifferError,
-        RebuildProgress,
-        RebuildRunningError,
-        RebuildWorkersError,
-        TablesInUseError,
-    )
-    from offerlog_application.reading.audit import History
-    from offerlog_application.reading.calendar import Granularity
-    from offerlog_application.reading.instants import CalendarError, instant, zone
-    from offerlog_application.reading.performance_report import (
-        UNLIMITED,
-        PerformanceReport,
-        ReportLimits,
-        ReportQuery,
-        ReportRow,
-        ReportTooLargeError,
-    )
-    from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
-    from offerlog_application.reading.read_models import (
+    from offerlog_application.ports.read_models import (
         DeadLetter,
         Freshness,
         KeptSignal,
@@ -62,20 +40,41 @@ if TYPE_CHECKING:
         Suppression,
         TooManySuppressionsError,
     )
+    from offerlog_application.ports.rebuilds import (
+        EndedWorker,
+        NotProjectedError,
+        ProjectionsDifferError,
+        RebuildProgress,
+        RebuildRunningError,
+        RebuildWorkersError,
+        TablesInUseError,
+    )
+    from offerlog_application.ports.store_trouble import StoreTrouble
+    from offerlog_application.ports.tracing import Commit, ProjectedPage, Trace
+    from offerlog_application.reading.audit import History
+    from offerlog_application.reading.instants import CalendarError, instant, zone
+    from offerlog_application.reading.performance_report import (
+        UNLIMITED,
+        PerformanceReport,
+        ReportLimits,
+        ReportRow,
+        ReportTooLargeError,
+    )
+    from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
     from offerlog_application.recording.batches import Receipt
     from offerlog_application.recording.expiry import Expired
     from offerlog_application.recording.offers import Eligibility
-    from offerlog_application.recording.refusal_policy import RefusalPolicy
     from offerlog_application.recording.signal_text import SignalInput
     from offerlog_application.recording.submissions import OverloadedError
     from offerlog_application.recording.writer import ContendedError, WriterFailedError, WriterHealth
+    from offerlog_application.refusals.policy import RefusalPolicy
     from offerlog_domain.context import Rules
     from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
     from offerlog_domain.event_fields import EventVisitor
     from offerlog_domain.events import LifecycleEvent
     from offerlog_domain.identity import VisitorKey
     from offerlog_domain.lifecycle import Lifecycle, Stage, State, Transition, UntrackedState
-    from offerlog_domain.metrics import Cohort, CountBy, MetricSet
+    from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
     from offerlog_domain.outcomes import (
         Blocker,
         OfferBlocked,
@@ -212,31 +211,9 @@ _MODULES: Final = {
     "offerlog_application.ports.event_log": ("ClosedError", "OutcomeUnknownError", "StoreUnavailableError"),
     "offerlog_application.ports.keys": ("Key", "NotAnOriginError", "Role", "UnknownKeyError"),
     "offerlog_application.ports.organizations": ("OrganizationNameError",),
+    "offerlog_application.ports.performance_counts": ("ReportQuery",),
     "offerlog_application.ports.projections": ("UnknownProjectionError",),
-    "offerlog_application.ports.store_trouble": ("StoreTrouble",),
-    "offerlog_application.ports.tracing": ("Commit", "ProjectedPage", "Trace"),
-    "offerlog_application.projections.rebuilds": (
-        "EndedWorker",
-        "NotProjectedError",
-        "ProjectionsDifferError",
-        "RebuildProgress",
-        "RebuildRunningError",
-        "RebuildWorkersError",
-        "TablesInUseError",
-    ),
-    "offerlog_application.reading.audit": ("History",),
-    "offerlog_application.reading.calendar": ("Granularity",),
-    "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
-    "offerlog_application.reading.performance_report": (
-        "PerformanceReport",
-        "ReportLimits",
-        "ReportQuery",
-        "ReportRow",
-        "ReportTooLargeError",
-        "UNLIMITED",
-    ),
-    "offerlog_application.reading.read_budget": ("ReadBudget", "ReadCancelledError", "ReadTimeoutError"),
-    "offerlog_application.reading.read_models": (
+    "offerlog_application.ports.read_models": (
         "DeadLetter",
         "Freshness",
         "KeptSignal",
@@ -253,20 +230,41 @@ _MODULES: Final = {
         "Suppression",
         "TooManySuppressionsError",
     ),
+    "offerlog_application.ports.rebuilds": (
+        "EndedWorker",
+        "NotProjectedError",
+        "ProjectionsDifferError",
+        "RebuildProgress",
+        "RebuildRunningError",
+        "RebuildWorkersError",
+        "TablesInUseError",
+    ),
+    "offerlog_application.ports.store_trouble": ("StoreTrouble",),
+    "offerlog_application.ports.tracing": ("Commit", "ProjectedPage", "Trace"),
+    "offerlog_application.reading.audit": ("History",),
+    "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
+    "offerlog_application.reading.performance_report": (
+        "PerformanceReport",
+        "ReportLimits",
+        "ReportRow",
+        "ReportTooLargeError",
+        "UNLIMITED",
+    ),
+    "offerlog_application.reading.read_budget": ("ReadBudget", "ReadCancelledError", "ReadTimeoutError"),
     "offerlog_application.recording.batches": ("Receipt",),
     "offerlog_application.recording.expiry": ("Expired",),
     "offerlog_application.recording.offers": ("Eligibility",),
-    "offerlog_application.recording.refusal_policy": ("RefusalPolicy",),
     "offerlog_application.recording.signal_text": ("SignalInput",),
     "offerlog_application.recording.submissions": ("OverloadedError",),
     "offerlog_application.recording.writer": ("ContendedError", "WriterFailedError", "WriterHealth"),
+    "offerlog_application.refusals.policy": ("RefusalPolicy",),
     "offerlog_domain.context": ("Rules",),
     "offerlog_domain.errors": ("ArgumentError", "ArgumentTypeError", "OfferlogError"),
     "offerlog_domain.event_fields": ("EventVisitor",),
     "offerlog_domain.events": ("LifecycleEvent",),
     "offerlog_domain.identity": ("VisitorKey",),
     "offerlog_domain.lifecycle": ("Lifecycle", "Stage", "State", "Transition", "UntrackedState"),
-    "offerlog_domain.metrics": ("Cohort", "CountBy", "MetricSet"),
+    "offerlog_domain.metrics": ("Cohort", "CountBy", "Granularity", "MetricSet"),
     "offerlog_domain.outcomes": (
         "Blocker",
         "OfferBlocked",

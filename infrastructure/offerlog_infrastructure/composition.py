@@ -11,7 +11,7 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.clock import SystemClock

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.server_address import add_password

@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offerlog_application.reading.calendar import (
-    SLOT_SECONDS,
-    CalendarError,
-    Granularity,
-    at_slot,
-    buckets,
-    instant,
-    slot,
-    zone,
-)
+from offerlog_application.projections.slots import SLOT_SECONDS, at_slot, slot
+from offerlog_application.reading.calendar import buckets
+from offerlog_application.reading.instants import CalendarError, instant, zone
+from offerlog_domain.metrics import Granularity
 
 TOTAL, HOUR, DAY, WEEK, MONTH = Granularity
 

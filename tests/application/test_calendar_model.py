@@ -10,15 +10,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offerlog_application.reading.calendar import (
-    Bucket,
-    Granularity,
-    at_slot,
-    buckets,
-    instant,
-    slot,
-    zone,
-)
+from offerlog_application.projections.slots import at_slot, slot
+from offerlog_application.reading.calendar import Bucket, buckets
+from offerlog_application.reading.instants import instant, zone
+from offerlog_domain.metrics import Granularity
 
 TOTAL, HOUR, DAY, WEEK, MONTH = Granularity
 DAY_SLOTS = 96

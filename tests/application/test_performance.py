@@ -12,13 +12,14 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
-from offerlog_application.reading.calendar import Granularity, slot
-from offerlog_application.reading.performance_report import ReportQuery, report
+from offerlog_application.projections.slots import slot
+from offerlog_application.reading.performance_report import report
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import Stage, State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.memory_counts import MemoryCounts
 from support.scenario import MAP, START, STREAM, Told, event, facts_of, minute, parked, uuid

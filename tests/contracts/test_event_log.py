@@ -12,7 +12,7 @@ import pytest
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.ports.event_log import EventLog, HeldStreams, Streams, VersionConflictError
 from offerlog_application.ports.read_side import StreamReader
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold

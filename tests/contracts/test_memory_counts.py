@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page
-from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_infrastructure.memory.counts import MemoryCounts
 from offerlog_infrastructure.memory.log import MemoryLog
 

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.projections.page import Page, Positioned
-from offerlog_application.reading.instants import DAY_SLOTS
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.identity import ActionMapId

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.rebuilds import ProjectionsDifferError, RebuildRunningError
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_application.projections.rebuilds import ProjectionsDifferError, RebuildRunningError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of, codes_by_class
 from offerlog_infrastructure.embedded.errors import FolderUnusableError, LockTimeoutError

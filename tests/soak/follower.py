@@ -20,7 +20,7 @@ from eventsourcing.persistence import PersistenceError
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.reading.read_models import ReplicaStaleError
+from offerlog_application.ports.read_models import ReplicaStaleError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
-from offerlog_application.reading.read_models import ProjectionsBehindError
+from offerlog_application.ports.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from soak.checker import check

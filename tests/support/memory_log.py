@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from offerlog_application.ports.event_log import HeldStreams
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold

@@ -5,11 +5,10 @@ from datetime import datetime
 from itertools import product
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.calendar import Granularity
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.recording.batches import Receipt
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.outcomes import Blocker
 from support.model import Model
 from support.model_signals import MAPS, VISITORS

@@ -10,7 +10,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Role
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 
 MAP = str(uuid.uuid4())
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from offerlog_application.projections.rebuilds import RebuildProgress
-from offerlog_application.reading.read_models import DeadLetter, Proof, StoredKind
+from offerlog_application.ports.read_models import DeadLetter, Proof, StoredKind
+from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_domain.errors import OfferlogError
 
 

@@ -5,8 +5,8 @@ from typing import Protocol
 from uuid import UUID
 
 from offerlog_application.ports.deadlines import Deadlines
-from offerlog_application.reading.performance_report import PerformanceCounts
-from offerlog_application.reading.read_models import (
+from offerlog_application.ports.performance_counts import PerformanceCounts
+from offerlog_application.ports.read_models import (
     Freshness,
     KeptSignal,
     Lookup,

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from datetime import datetime
 from typing import Protocol
 
-from offerlog_application.reading.read_models import KeptSignal, Order, RefusalCounts
+from offerlog_application.ports.read_models import KeptSignal, Order, RefusalCounts
 from offerlog_domain.outcomes import Reason
 
 

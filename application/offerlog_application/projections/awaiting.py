@@ -9,8 +9,8 @@ from typing import Final
 
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
 from offerlog_application.ports.projections import Projector
+from offerlog_application.ports.read_models import ProjectionsBehindError
 from offerlog_application.ports.waiting import WaitAnnouncer
-from offerlog_application.reading.read_models import ProjectionsBehindError
 
 _AGAIN_SECONDS: Final = 0.2
 """Seconds between two questions to a store that cannot be reached."""

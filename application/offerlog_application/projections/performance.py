@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from offerlog_application.projections.page import Page
-from offerlog_application.reading.instants import DAY_SLOTS, counted_slot
+from offerlog_application.projections.slots import DAY_SLOTS, counted_slot
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort

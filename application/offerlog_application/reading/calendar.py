@@ -8,43 +8,12 @@ arithmetic. The rules stand in docs/command-line.md under "report".
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from offerlog_application.reading.instants import (
-    DAY_SLOTS,
-    SLOT_SECONDS,
-    CalendarError,
-    at_slot,
-    instant,
-    offset_at,
-    shift_after,
-    slot,
-    zone,
-)
-
-__all__ = [
-    "SLOT_SECONDS",
-    "Bucket",
-    "CalendarError",
-    "Granularity",
-    "at_slot",
-    "buckets",
-    "instant",
-    "slot",
-    "zone",
-]
-
-
-class Granularity(StrEnum):
-    """The size of a report's buckets; callers write the values."""
-
-    TOTAL = "total"
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
+from offerlog_application.projections.slots import DAY_SLOTS, SLOT_SECONDS, at_slot
+from offerlog_application.reading.instants import offset_at, shift_after
+from offerlog_domain.metrics import Granularity
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
-"""Times as people write them, and the quarter-hours of UTC in which reports are stored.
+"""Times as people write them, and the shifts of a zone's clocks.
 
-A *slot* is the number of whole quarter-hours (900 s) of UTC since 1970-01-01T00:00Z. Every offset in use
-today is a multiple of it (Asia/Kathmandu has +05:45), so every zone's hours, days and months are whole slots.
-The rules are told in docs/command-line.md under "report".
+The rules are in docs/command-line.md under "report".
 """
 
 import re
@@ -13,14 +11,11 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
+from offerlog_application.projections.slots import at_slot, slot
 from offerlog_domain.errors import OfferlogError
-
-SLOT_SECONDS: Final = 900
-DAY_SLOTS: Final = 96
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
-_SLOT: Final = timedelta(seconds=SLOT_SECONDS)
 _FIRST_YEAR: Final = 2  # a year inside datetime's range, so that neither an offset nor a week can leave it
 _LAST_YEAR: Final = 9998
 _WRITTEN: Final = re.compile(
@@ -107,34 +102,6 @@ def instant(text: str, zone: ZoneInfo, option: str) -> datetime:
         )
         raise CalendarError(option, text, f"is not on a quarter of an hour of UTC: give {before} or {after}")
     return moment
-
-
-_FIRST_SLOT: Final = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // _SLOT
-_LAST_SLOT: Final = (datetime(9998, 12, 31, tzinfo=UTC) - _EPOCH) // _SLOT
-
-
-def slot(instant: datetime) -> int:
-    """Return the slot that holds an aware instant: its quarter-hours of UTC since 1970, rounded down.
-
-    Raises:
-        TypeError: The instant is naive.
-    """
-    return (instant - _EPOCH) // _SLOT
-
-
-def counted_slot(instant: datetime) -> int:
-    """Return the slot in which an event is counted: the one that holds it.
-
-    What a wrong clock tells of the year 1 counts at the beginning of the year 2, and of 9999 at the end of
-    9998: around the ends of the calendar a zone has no wall time.
-    """
-    held = (instant - _EPOCH) // _SLOT
-    return held if _FIRST_SLOT <= held <= _LAST_SLOT else min(max(held, _FIRST_SLOT), _LAST_SLOT)
-
-
-def at_slot(slot: int) -> datetime:
-    """Return the first instant of a slot, in UTC."""
-    return _EPOCH + slot * _SLOT
 
 
 def offset_at(seconds: int, zone: ZoneInfo) -> int:

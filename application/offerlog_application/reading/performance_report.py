@@ -2,17 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, Protocol
-from zoneinfo import ZoneInfo
+from dataclasses import dataclass
+from typing import Final
 
-from offerlog_application.reading.calendar import Granularity, buckets, slot
+from offerlog_application.ports.performance_counts import PerformanceCounts, ReportQuery
+from offerlog_application.projections.slots import slot
+from offerlog_application.reading.calendar import buckets
 from offerlog_application.reading.read_budget import check_read
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.identity import ActionMapId
-from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet, rates
+from offerlog_domain.metrics import METRICS, Granularity, rates
 
 _WIDE_SLOTS: Final = 20 * 366 * 96
 """Twenty years: over more than that, only the parts with anything in them are cut into buckets."""
@@ -76,33 +75,6 @@ def _is_coarser(one: Granularity, other: Granularity) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportQuery:
-    """The parameters of a report.
-
-    Attributes:
-        organization: The tenant.
-        start: The first instant that counts, on a quarter-hour; None for all time.
-        end: The first instant that counts no longer; None for all time.
-        zone: The time zone of the bucket boundaries.
-        by: The size of a bucket.
-        action_maps: Only these, lower-case; empty for all.
-        view: The metric set to show.
-        count_by: Count actions, or the distinct visitors of a bucket.
-        cohort: By each event's own time, or each action's whole funnel by the time of its offer.
-    """
-
-    organization: str
-    start: datetime | None = None
-    end: datetime | None = None
-    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    by: Granularity = Granularity.TOTAL
-    action_maps: tuple[str, ...] = ()
-    view: MetricSet = MetricSet.REPORT
-    count_by: CountBy = CountBy.ACTIONS
-    cohort: Cohort = Cohort.EVENT
-
-
-@dataclass(frozen=True, slots=True)
 class ReportRow:
     """One action map in one bucket.
 
@@ -135,39 +107,6 @@ class PerformanceReport:
     query: ReportQuery
     rows: Sequence[ReportRow]
     short_by: int = 0
-
-
-class PerformanceCounts(Protocol):
-    """The port to the stored counts."""
-
-    def slots(self, query: ReportQuery) -> tuple[int, int]:
-        """The first slot of the first day of UTC with counts, and the end of the last; (0, 0) without any."""
-
-    def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
-        """The parts of [first, end) with anything in them, ascending.
-
-        Args:
-            query: Whose counts.
-            first: The first slot.
-            end: The slot after the last.
-            gap_days: Days of UTC without anything, more of which part two spans.
-        """
-
-    def counts(
-        self,
-        query: ReportQuery,
-        first: int,
-        end: int,
-        stretches: Sequence[tuple[int, int]],
-        most: int | None,
-    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
-        """Counts of [first, end) by map and bucket number; at most `most` of them and one more.
-
-        `stretches` are ascending: the slot where each begins, and the number of the bucket it belongs to.
-        """
-
-    def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
-        """The newest known display names of these maps."""
 
 
 def report(

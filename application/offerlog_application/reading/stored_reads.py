@@ -5,17 +5,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from offerlog_application.ports.organizations import OrganizationScope
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.projections import DeadLetters
+from offerlog_application.ports.read_models import KeptSignal, Lookup, NoReplicaError, Suppression
 from offerlog_application.ports.read_side import PerformanceSource, ReadSide, Replica
 from offerlog_application.reading.performance_report import (
     DEFAULT_LIMITS,
     PerformanceReport,
     ReportLimits,
-    ReportQuery,
     report,
 )
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
-from offerlog_application.reading.read_models import KeptSignal, Lookup, NoReplicaError, Suppression
 from offerlog_domain.identity import ActionMapId, VisitorKey, parse_action_map_id
 
 

@@ -23,8 +23,8 @@ from offerlog_infrastructure.presentation.documents import (
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
+    from offerlog_application.ports.read_models import KeptSignal, RefusalCounts
     from offerlog_application.reading.audit import History
-    from offerlog_application.reading.read_models import KeptSignal, RefusalCounts
     from offerlog_domain.events import LifecycleEvent
 
 

@@ -137,7 +137,7 @@ def _end_of(error: Exception) -> int:
 def _describe(error: Exception) -> str:
     """Say in one line what was wrong, and name the option where one was."""
     from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - only an error needs it
-    from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - as above
+    from offerlog_application.reading.instants import CalendarError  # noqa: PLC0415 - as above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
 

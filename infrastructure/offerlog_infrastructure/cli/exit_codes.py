@@ -39,12 +39,12 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
     which `--help` need not pay.
     """
     from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - see above
-    from offerlog_application.projections.rebuilds import (  # noqa: PLC0415 - see above
+    from offerlog_application.ports.rebuilds import (  # noqa: PLC0415 - see above
         ProjectionsDifferError,
         RebuildRunningError,
         TablesInUseError,
     )
-    from offerlog_application.reading.calendar import CalendarError  # noqa: PLC0415 - see above
+    from offerlog_application.reading.instants import CalendarError  # noqa: PLC0415 - see above
     from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - see above
     from offerlog_application.recording.writer import ContendedError  # noqa: PLC0415 - see above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - see above

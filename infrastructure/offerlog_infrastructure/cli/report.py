@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from offerlog_application.reading.calendar import Granularity, instant, zone
+from offerlog_application.reading.instants import instant, zone
 from offerlog_domain.identity import parse_action_map_id
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
+from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import open_service
 from offerlog_infrastructure.cli.options import Data, Organization
@@ -18,7 +18,8 @@ from offerlog_infrastructure.presentation.documents import describe_report, tabu
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
-    from offerlog_application.reading.performance_report import PerformanceReport, ReportQuery, ReportRow
+    from offerlog_application.ports.performance_counts import ReportQuery
+    from offerlog_application.reading.performance_report import PerformanceReport, ReportRow
 
 _PREFIX = "nWebActions"
 
@@ -97,12 +98,8 @@ def report(
         raise usage("--from must be before --to")
     if with_proof and form is Format.CSV:
         raise usage("--proof has no place in CSV: give --format table or json")
-    from offerlog_application.reading.performance_report import (  # noqa: PLC0415 - --help need not wait for it
-        DEFAULT_LIMITS,
-        UNLIMITED,
-        ReportQuery,
-        ReportTooLargeError,
-    )
+    from offerlog_application.ports.performance_counts import ReportQuery  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_application.reading.performance_report import DEFAULT_LIMITS, UNLIMITED, ReportTooLargeError  # noqa: PLC0415 - --help need not wait for it
 
     with open_service(data, organization) as service:
         service.catch_up()

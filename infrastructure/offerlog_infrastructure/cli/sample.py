@@ -24,7 +24,7 @@ from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
-    from offerlog_application.reading.read_models import Suppression
+    from offerlog_application.ports.read_models import Suppression
 
 _BATCH: Final = 1000
 
@@ -71,7 +71,7 @@ def sample(
     organization of their own, `sample`. If the store holds other signals,
     the command asks first.
     """
-    from offerlog_application.reading.performance_report import ReportQuery  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_application.ports.performance_counts import ReportQuery  # noqa: PLC0415 - --help need not wait for it
 
     out = console()
     shipped = resources.files("offerlog_infrastructure") / "sample" / "day.ndjson.gz"

@@ -11,11 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+from offerlog_application.ports.read_models import TooManySuppressionsError
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_application.reading.calendar import CalendarError
+from offerlog_application.reading.instants import CalendarError
 from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
-from offerlog_application.reading.read_models import TooManySuppressionsError
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import ContendedError
 from offerlog_domain.errors import OfferlogError

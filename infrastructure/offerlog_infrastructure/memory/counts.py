@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from typing import Final
 from uuid import UUID
 
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
-from offerlog_application.reading.instants import DAY_SLOTS
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy

@@ -10,7 +10,7 @@ from offerlog_application.ports.event_log import HeldStreams, VersionConflictErr
 from offerlog_application.projections.current_state import ParkedKey, ParkedRow, current_state
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.outcomes import Refusal

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from offerlog_application.ports.projections import UnknownProjectionError
-from offerlog_application.projections.rebuilds import RebuildProgress
-from offerlog_application.reading.read_models import DeadLetter, Proof, StoredKind
+from offerlog_application.ports.read_models import DeadLetter, Proof, StoredKind
+from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_infrastructure.memory.log import MemoryLog
 from offerlog_infrastructure.memory.reads import PROJECTIONS
 

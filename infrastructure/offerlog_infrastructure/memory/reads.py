@@ -4,9 +4,7 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from offerlog_application.projections.current_state import deadline_of
-from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
-from offerlog_application.reading.read_models import (
+from offerlog_application.ports.read_models import (
     MOST_SUPPRESSIONS,
     Freshness,
     KeptSignal,
@@ -14,6 +12,8 @@ from offerlog_application.reading.read_models import (
     Suppression,
     TooManySuppressionsError,
 )
+from offerlog_application.projections.current_state import deadline_of
+from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.memory.log import MemoryLog

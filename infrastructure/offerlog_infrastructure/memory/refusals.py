@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Generator
 from datetime import datetime
 
-from offerlog_application.reading.instants import at_slot, slot
-from offerlog_application.reading.read_models import KeptSignal, Order, RefusalCounts
+from offerlog_application.ports.read_models import KeptSignal, Order, RefusalCounts
+from offerlog_application.projections.slots import at_slot, slot
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.memory.log import MemoryLog
 

@@ -5,7 +5,7 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import TroubleCounts
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.forking import guard_against_fork

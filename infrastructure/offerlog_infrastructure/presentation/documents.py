@@ -10,9 +10,7 @@ from offerlog_domain.outcomes import OfferBlocked
 from offerlog_infrastructure.presentation.escaping import guard_formulas
 
 if TYPE_CHECKING:
-    from offerlog_application.reading.audit import History
-    from offerlog_application.reading.performance_report import PerformanceReport, ReportRow
-    from offerlog_application.reading.read_models import (
+    from offerlog_application.ports.read_models import (
         Freshness,
         KeptSignal,
         ProjectionStatus,
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
         RefusalCounts,
         Suppression,
     )
+    from offerlog_application.reading.audit import History
+    from offerlog_application.reading.performance_report import PerformanceReport, ReportRow
     from offerlog_application.recording.offers import Eligibility
     from offerlog_domain.events import LifecycleEvent
     from offerlog_domain.outcomes import OfferOutcome, Outcome

@@ -13,9 +13,9 @@ import lmdb
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_application.ports.read_models import Lookup, ReplicaStaleError
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
-from offerlog_application.reading.read_models import Lookup, ReplicaStaleError
 from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble

@@ -18,8 +18,8 @@ from typing import Final, Self
 
 import lmdb
 
+from offerlog_application.ports.read_models import Suppression
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
-from offerlog_application.reading.read_models import Suppression
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.identity import VisitorKey, pack_uuids, unpack_uuid
 from offerlog_domain.lifecycle import State

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from offerlog_application.ports.keys import Role
-from offerlog_application.reading.calendar import Granularity
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.identity import ActionMapId, VisitorKey
+from offerlog_domain.metrics import Granularity
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.routes import reports

@@ -13,7 +13,7 @@ import pytest
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_infrastructure.http.streams import live_reports
 from support.http_site import Site
 from support.recount import rows, until

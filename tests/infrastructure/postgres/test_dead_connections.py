@@ -9,7 +9,7 @@ import pytest
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres import connections
 from offerlog_infrastructure.postgres.log import application

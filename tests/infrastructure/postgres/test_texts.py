@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure.composition import open_offerlog
 from support.journeys import an_id, signal

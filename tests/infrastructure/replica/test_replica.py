@@ -17,7 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.read_models import ReplicaStaleError, Suppression
+from offerlog_application.ports.read_models import ReplicaStaleError, Suppression
 from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore

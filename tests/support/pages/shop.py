@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from playwright.sync_api import BrowserContext, Page
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, MetricSet
 from offerlog_domain.outcomes import Reason

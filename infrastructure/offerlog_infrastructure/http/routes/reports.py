@@ -13,12 +13,13 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.calendar import Granularity, instant, zone
-from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.read_models import Order, Proof
+from offerlog_application.reading.instants import instant, zone
+from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.reading.read_budget import check_read
-from offerlog_application.reading.read_models import Order, Proof
 from offerlog_domain.identity import parse_action_map_id
-from offerlog_domain.metrics import Cohort, CountBy, MetricSet
+from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.outcomes import Reason
 from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.problems import malformed

@@ -10,9 +10,10 @@ from typing import Final
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
-from offerlog_application.reading.performance_report import ReportQuery, ReportTooLargeError
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.read_models import Proof
+from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
-from offerlog_application.reading.read_models import Proof
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.metrics import MetricSet
 from offerlog_infrastructure.http.problems import ProblemError

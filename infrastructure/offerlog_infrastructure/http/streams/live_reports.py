@@ -17,7 +17,7 @@ from anyio import CapacityLimiter, to_thread
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key
-from offerlog_application.reading.read_models import Proof
+from offerlog_application.ports.read_models import Proof
 from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.http.problems import ProblemError
 from offerlog_infrastructure.http.streams.live_report import PASSING_ERRORS, LiveReport

@@ -5,7 +5,7 @@ from typing import LiteralString
 
 from psycopg.rows import tuple_row
 
-from offerlog_application.reading.read_models import StoredKind
+from offerlog_application.ports.read_models import StoredKind
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication

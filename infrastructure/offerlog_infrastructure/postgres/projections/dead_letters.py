@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from offerlog_application.reading.read_models import DeadLetter
+from offerlog_application.ports.read_models import DeadLetter
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, decode_page

@@ -6,7 +6,7 @@ from typing import LiteralString
 from psycopg.rows import DictRow
 
 from offerlog_application.ports.projections import UnknownProjectionError
-from offerlog_application.reading.read_models import Proof, SliceDifference
+from offerlog_application.ports.read_models import Proof, SliceDifference
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from offerlog_application.ports.projections import UnknownProjectionError
-from offerlog_application.projections.rebuilds import RebuildProgress
+from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.rebuild import rebuild

@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from offerlog_application.ports.clock import Clock
-from offerlog_application.reading.read_models import (
+from offerlog_application.ports.read_models import (
     MOST_SUPPRESSIONS,
     Freshness,
     KeptSignal,

@@ -5,8 +5,8 @@ from typing import Any, Final, LiteralString
 
 from psycopg.rows import tuple_row
 
-from offerlog_application.reading.instants import DAY_SLOTS
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy

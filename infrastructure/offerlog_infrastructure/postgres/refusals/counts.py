@@ -9,8 +9,8 @@ or doubles a refusal.
 from datetime import UTC, datetime
 from typing import Final, LiteralString
 
-from offerlog_application.reading.instants import at_slot
-from offerlog_application.reading.read_models import RefusalCounts
+from offerlog_application.ports.read_models import RefusalCounts
+from offerlog_application.projections.slots import at_slot
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication

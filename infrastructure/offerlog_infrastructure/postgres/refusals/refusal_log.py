@@ -6,7 +6,7 @@ from typing import Final, LiteralString
 
 from psycopg.rows import DictRow
 
-from offerlog_application.reading.read_models import KeptSignal, Order
+from offerlog_application.ports.read_models import KeptSignal, Order
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication

@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Cursor, sql
 
-from offerlog_application.reading.instants import SLOT_SECONDS
+from offerlog_application.projections.slots import SLOT_SECONDS
 from offerlog_domain.outcomes import Refusal
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Final, LiteralString
 
-from offerlog_application.reading.instants import DAY_SLOTS
+from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication

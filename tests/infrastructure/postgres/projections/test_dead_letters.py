@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from offerlog_application.offerlog import Offerlog
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.read_models import ProjectionsBehindError
 from offerlog_application.projections.page import Page
-from offerlog_application.reading.performance_report import ReportQuery
-from offerlog_application.reading.read_models import ProjectionsBehindError
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.projections import projector

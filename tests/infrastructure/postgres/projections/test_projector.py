@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.read_models import ProjectionsBehindError
+from offerlog_application.ports.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from support.internals import stop_projector
 from support.journeys import journeys, signal

@@ -16,12 +16,12 @@ import pytest
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.projections.rebuilds import (
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.rebuilds import (
     ProjectionsDifferError,
     RebuildProgress,
     RebuildRunningError,
 )
-from offerlog_application.reading.performance_report import ReportQuery
 from offerlog_infrastructure.postgres.projections.rebuild import staging
 from offerlog_infrastructure.postgres.projections.rebuild import swap as switch
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS

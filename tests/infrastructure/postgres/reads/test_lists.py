@@ -12,9 +12,9 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.organizations import OrganizationNameError
-from offerlog_application.reading.calendar import Granularity
-from offerlog_application.reading.performance_report import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.identity import ActionMapId, VisitorKey
+from offerlog_domain.metrics import Granularity
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.reads import lists as queries

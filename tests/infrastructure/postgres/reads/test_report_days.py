@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.calendar import Granularity
-from offerlog_application.reading.performance_report import ReportQuery, ReportRow
-from offerlog_domain.metrics import Cohort, CountBy, MetricSet
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.reading.performance_report import ReportRow
+from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
 from offerlog_infrastructure import postgres
 from offerlog_infrastructure.postgres.reads import performance
 from support.old_dates import record_with_any_date

@@ -8,15 +8,10 @@ import psycopg
 import pytest
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.reading.calendar import Granularity
-from offerlog_application.reading.performance_report import (
-    UNLIMITED,
-    ReportLimits,
-    ReportQuery,
-    ReportTooLargeError,
-)
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.reading.performance_report import UNLIMITED, ReportLimits, ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
-from offerlog_domain.metrics import CountBy
+from offerlog_domain.metrics import CountBy, Granularity
 from offerlog_infrastructure.postgres.reads import performance
 from support.old_dates import OLD_DAYS, count_old_days
 from support.recount import rows

@@ -10,8 +10,8 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.recording import refusal_upkeep
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals import upkeep
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.refusals import refusal_log, text_quota
@@ -118,7 +118,7 @@ def test_a_process_that_keeps_deadlines_prunes_by_itself(
     opened: Opened, clock: SettableClock, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And folds the tallies."""
-    monkeypatch.setattr(refusal_upkeep, "_UPKEEP_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "_UPKEEP_SECONDS", 0.05)
     service = opened(RefusalPolicy(retention=timedelta(days=1)))
     service.record([b"old"] * 5)
     clock.advance(timedelta(days=2))

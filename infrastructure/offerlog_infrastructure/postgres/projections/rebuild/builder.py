@@ -12,7 +12,7 @@ from typing import Final
 from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.projections.rebuilds import RebuildProgress, RebuildRunningError
+from offerlog_application.ports.rebuilds import RebuildProgress, RebuildRunningError
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from offerlog_application.projections.rebuilds import EndedWorker, RebuildProgress, RebuildWorkersError
+from offerlog_application.ports.rebuilds import EndedWorker, RebuildProgress, RebuildWorkersError
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.rebuild.slices import load_slices

@@ -8,12 +8,12 @@ import psycopg
 from psycopg import Cursor
 
 from offerlog_application.ports.event_log import StoreUnavailableError
-from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_application.projections.rebuilds import (
+from offerlog_application.ports.rebuilds import (
     NotProjectedError,
     ProjectionsDifferError,
     TablesInUseError,
 )
+from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page

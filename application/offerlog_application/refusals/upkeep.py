@@ -8,7 +8,7 @@ from typing import Final
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 
 _UPKEEP_SECONDS: Final = 30.0
 """Seconds between two runs of the upkeep."""

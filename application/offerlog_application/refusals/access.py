@@ -5,10 +5,10 @@ from datetime import datetime
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import OrganizationScope
+from offerlog_application.ports.read_models import KeptSignal, Order, RefusalCounts
 from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
-from offerlog_application.reading.read_models import KeptSignal, Order, RefusalCounts
-from offerlog_application.recording.refusal_policy import RefusalPolicy
-from offerlog_application.recording.refusal_upkeep import RefusalUpkeep
+from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.refusals.upkeep import RefusalUpkeep
 from offerlog_domain.outcomes import Reason
 
 
