@@ -293,6 +293,7 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         Raises:
             ProjectionsBehindError: They made no progress for that long.
             StoreUnavailableError: The store could not be reached for that long.
+            ClosedError: The service was closed meanwhile.
         """
         if position is not None:
             self._waits.wait(position, timeout)
@@ -324,14 +325,14 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
             self._refusal_keeper = RefusalKeeper(self._refusal_upkeep)
 
     def close(self) -> None:
-        """Finish what was submitted, then release the store."""
+        """Write what was submitted, end all waits with `ClosedError`, then release the store."""
         with self._resources:
+            self._waits.close()  # first: the keeper of the deadlines may wait, too
             if self._keeper is not None:
                 self._keeper.close()
             if self._refusal_keeper is not None:
                 self._refusal_keeper.close()
             self._writer.close()
-            self._waits.close()
             self.aio._close()  # noqa: SLF001 - not for callers: it is closed with the service
             self._log.close()
             if self._projector is not None:

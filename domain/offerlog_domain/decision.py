@@ -137,6 +137,8 @@ class _Decider:
             if lifecycle.follows(None, state):
                 return self.begin_action(signal, lifecycle, remember=remember)
             return self.park(signal, state, read_text)
+        if (media_type := action.events[0].media_type) != signal.media_type:
+            raise ValueError(f"a signal of {signal.media_type} for an action of {media_type} is not decided")
         if lifecycle.is_final(action.state) or action is not self.offer.newest:
             return self.refuse(Reason.ACTION_OVER)
         if lifecycle.follows(action.state, state):
@@ -191,8 +193,12 @@ class _Decider:
             self.release(fields["action_id"], lifecycle)
 
     def release(self, action_id: str, lifecycle: Lifecycle) -> None:
-        """Record the parked signals of an action that can follow now, in lifecycle order, then by arrival."""
-        parked_signals = self.offer.find_parked(action_id)
+        """Record the parked signals of an action that can follow now, in lifecycle order, then by arrival.
+
+        A parked signal of another media type than its action never follows.
+        """
+        waiting = self.offer.find_parked(action_id)
+        parked_signals = [parked for parked in waiting if parked.media_type == lifecycle.media_type]
         for parked in sorted(parked_signals, key=lambda one: lifecycle.rank(one.parked_state)):
             action = self.offer.find_action(action_id)
             if action is None or self.offer.parked_by_key.get((action_id, parked.parked_state)) is None:

@@ -72,6 +72,18 @@ class SettingsError(OfferlogError, ValueError):
         self.cause = cause
 
 
+class _FieldError(ValueError):
+    """The fault of a field, found by the validator of another field.
+
+    Attributes:
+        field: The name of the field at fault.
+    """
+
+    def __init__(self, field: str, cause: str) -> None:
+        super().__init__(cause)
+        self.field = field
+
+
 class StoreSettings(BaseSettings):
     """Settings of the store and of what is decided: all that `open_offerlog` reads.
 
@@ -123,15 +135,15 @@ class StoreSettings(BaseSettings):
         if url is None:
             raise ValueError("it is needed: OFFERLOG_DATABASE_PASSWORD is set, or the _FILE")
         if password is not None and file is not None:
-            raise ValueError("give OFFERLOG_DATABASE_PASSWORD or OFFERLOG_DATABASE_PASSWORD_FILE, not both")
+            raise _FieldError("database_password_file", "give it or OFFERLOG_DATABASE_PASSWORD, not both")
         if file is None:
             return add_password(url, password.get_secret_value() if password else "")
         try:
             return add_password(url, file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
         except OSError as error:
-            raise ValueError(f"OFFERLOG_DATABASE_PASSWORD_FILE: {file}: {error.strerror}") from None
+            raise _FieldError("database_password_file", f"{file}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise ValueError(f"OFFERLOG_DATABASE_PASSWORD_FILE: {file} is not text in UTF-8") from None
+            raise _FieldError("database_password_file", f"{file} is not text in UTF-8") from None
 
     @classmethod
     def variables_of(cls, place: str) -> tuple[str, ...]:
@@ -291,7 +303,10 @@ def _read(kind: type[_Kind]) -> _Kind:
         return kind()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        cause = first["msg"].removeprefix("Value error, ")
-        if "timedelta" in cause:
+        place, cause = str(first["loc"][0]), first["msg"]
+        raised = first.get("ctx", {}).get("error")
+        if isinstance(raised, ValueError):  # by a validator: pydantic puts words before its message
+            place, cause = getattr(raised, "field", place), str(raised)
+        elif place in kind.model_fields and kind.model_fields[place].annotation is timedelta:
             cause = "0 to 316224000 seconds (ten years) are needed"
-        raise SettingsError(kind.variable_set(str(first["loc"][0])), cause) from None
+        raise SettingsError(kind.variable_set(place), cause) from None

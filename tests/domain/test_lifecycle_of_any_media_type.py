@@ -1,8 +1,11 @@
 """A lifecycle is a table: whatever media type it is of, everything else is read off the table."""
 
+from typing import cast
+
 import pytest
 
-from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, Stage, State, Transition
+from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, Stage, State, Transition
+from support.scenario import event, given, parked, signal
 
 STATES = (State.OFFERED, State.ACCEPTED, State.STARTED, State.REJECTED, State.ENGAGED)
 
@@ -59,6 +62,27 @@ def test_a_step_tells_its_stage(lifecycle: Lifecycle) -> None:
 def test_states_stand_in_the_order_of_the_table(lifecycle: Lifecycle) -> None:
     """Each once."""
     assert lifecycle.states == (State.OFFERED, State.ENGAGED, State.STARTED, State.ACCEPTED, State.REJECTED)
+
+
+@pytest.fixture
+def second_table(lifecycle: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The media type of a second table beside the one of web chat."""
+    monkeypatch.setitem(cast("dict[str, Lifecycle]", LIFECYCLES), lifecycle.media_type, lifecycle)
+    return lifecycle.media_type
+
+
+@pytest.mark.parametrize("state", STATES[1:])
+def test_a_signal_of_another_media_type_than_its_action_is_an_error(second_table: str, state: State) -> None:
+    """Also one whose state the table of its action lacks: the rules do not say what becomes of it."""
+    offered = given(event("offered"))
+    with pytest.raises(ValueError, match=f"a signal of {second_table} for an action of webchat"):
+        offered.when(signal(state, at=1, media_type=second_table))
+
+
+def test_a_parked_signal_of_another_media_type_is_not_released(second_table: str) -> None:
+    """It waits until its time is over."""
+    before = given(parked("started", media_type="webchat"), parked("accepted", media_type=second_table))
+    before.at(0).when(signal("offered")).then("recorded", event("offered"))
 
 
 def test_the_table_of_web_chat_is_read_the_same_way() -> None:

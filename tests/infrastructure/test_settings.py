@@ -61,6 +61,45 @@ def test_a_wrong_value_of_any_field_names_its_variable(
     assert str(raised.value).startswith(f"the environment variable {named}: ")
 
 
+@pytest.mark.parametrize(
+    ("password", "file", "cause"),
+    [
+        (None, "/no/such", "/no/such: No such file or directory"),
+        ("hush", "/no/such", "give it or OFFERLOG_DATABASE_PASSWORD, not both"),
+        (None, "/dev/null/password", "/dev/null/password: Not a directory"),
+    ],
+)
+def test_a_wrong_password_file_is_the_fault_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, password: str | None, file: str, cause: str
+) -> None:
+    """Not of the address beside it; the text begins with the cause."""
+    monkeypatch.setenv("OFFERLOG_DATABASE_URL", "postgresql://offerlog@store/offerlog")
+    monkeypatch.setenv("OFFERLOG_DATABASE_PASSWORD_FILE", file)
+    monkeypatch.setenv("OFFERLOG_DATABASE_PASSWORD", password or "")
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+    assert (raised.value.variable, raised.value.cause) == ("OFFERLOG_DATABASE_PASSWORD_FILE", cause)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "cause"),
+    [
+        ("OFFERLOG_PARKING_TIME", "-1", "0 to 316224000 seconds (ten years) are needed"),
+        ("OFFERLOG_PARKING_TIME", "x", "a number of seconds is needed, such as 900 or 15m, not 'x'"),
+        ("OFFERLOG_TRUSTED_PROXIES", "x", "'x' does not appear to be an IPv4 or IPv6 network"),
+        ("OFFERLOG_WIDGET_RATE", "0", "Input should be greater than 0"),
+    ],
+)
+def test_the_cause_is_a_sentence_without_words_of_the_library(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, cause: str
+) -> None:
+    """Whoever found the fault: a validator, a bound, or the library."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as raised:
+        read_settings()
+    assert (raised.value.variable, raised.value.cause) == (variable, cause)
+
+
 def test_of_two_aliases_the_one_that_counts_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty variable is not set."""
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "nonsense")

@@ -111,11 +111,14 @@ class PositionWaits:
         Raises:
             ProjectionsBehindError: There was no progress for `timeout` seconds.
             StoreUnavailableError: The store could not be reached for `timeout` seconds.
+            ClosedError: The service has been closed.
         """
         self._wake()
         wait = _PositionWait(position, timeout)
         with self._announce(_WHAT, timeout) as announced:
             while not wait.is_over(shown := self._look(), self._trouble()):
+                if self._is_closed:
+                    raise ClosedError
                 announced.reason = self._reason(shown)
                 self._pause(shown)
 
@@ -137,7 +140,7 @@ class PositionWaits:
         return wait.future
 
     def close(self) -> None:
-        """Fail the submitted waits with `ClosedError` and end their thread."""
+        """Fail all waits with `ClosedError`, and end the thread of the submitted ones."""
         with self._lock:
             self._is_closed = True
             thread = self._thread

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.expiry import Expiry
 
 _EXPIRY_SECONDS: Final = 5.0
@@ -37,5 +38,7 @@ class DeadlineKeeper:
         while not self._closing.wait(_EXPIRY_SECONDS):
             try:
                 self._expiry.expire(self._wait, goes_on=lambda: not self._closing.is_set())
+            except ClosedError:  # the service closes: what is due stays due, for the next process
+                return
             except Exception as error:  # noqa: BLE001 - what is due stays due; the next look is soon
                 _log.warning("deadlines could not be kept and will be tried again: %s", error)
