@@ -1,11 +1,10 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from offerlog_application.aio import AsyncOfferlog
 from offerlog_application.ports.clock import Clock
@@ -21,23 +20,20 @@ from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.projections.upkeep import ProjectionUpkeep
 from offerlog_application.reading.audit import History, history
 from offerlog_application.reading.stored_reads import StoredReads
-from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.deadline_worker import DeadlineKeeper
 from offerlog_application.recording.expiry import Expired, Expiry
-from offerlog_application.recording.offers import Eligibility, OfferService
-from offerlog_application.recording.signal_text import SignalInput
+from offerlog_application.recording.offers import OfferService
+from offerlog_application.recording.write_side import WriteSide
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
 from offerlog_application.refusals.access import RefusalAccess
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.refusals.upkeep import RefusalKeeper
 from offerlog_domain.context import Rules
 from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
-from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
-
-T = TypeVar("T")
+from offerlog_domain.outcomes import Reason
 
 
-class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
+class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
     Every method works for the organization of the service unless the call names another.
@@ -95,10 +91,9 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         self._streams = store.streams
         self._troubles = store.troubles
         self._projector = projector
-        self._announce = announce
-        self._writer = GroupCommitWriter(store.log, trace=trace)
-        self._service = OfferService(self._writer, store.log, clock, rules)
-        self._expiry = Expiry(self._writer, store.reads, clock, rules)
+        self._writer = GroupCommitWriter(store.log, clock, rules, trace=trace)
+        WriteSide.__init__(self, OfferService(self._writer, store.log), announce)
+        self._expiry = Expiry(self._writer, store.reads)
         self._waits = PositionWaits(store.reads.position, projector, announce)
         self.aio = AsyncOfferlog(self, self._waits, store.log.last)
         self.changes = store.changes
@@ -106,152 +101,6 @@ class Offerlog(StoredReads, RefusalAccess, ProjectionUpkeep):
         self.organizations = store.organizations
         self._keeper: DeadlineKeeper | None = None
         self._refusal_keeper: RefusalKeeper | None = None
-
-    def submit(
-        self,
-        signals: Iterable[SignalInput],
-        *,
-        organization: str | None = None,
-        from_widget: bool = False,
-    ) -> Future[Receipt]:
-        """Hand in signals as one batch; the future gets their outcomes once all of it is durable.
-
-        Each signal is JSON text in either wire form, the decoded object, or a `Signal`.
-
-        Args:
-            signals: The signals.
-            organization: The tenant; None for the organization of the service.
-            from_widget: Whether the signals came with a widget key, which anybody may hold. Such a signal is
-                refused as `too_old` if it is dated further back than `Rules.widget_max_age`.
-
-        Raises:
-            OrganizationNameError: The organization's name is not valid.
-            OverloadedError: Too much is waiting; nothing was taken.
-            ClosedError: The service has been closed.
-        """
-        return self._service.submit(signals, self._of(organization), from_widget=from_widget)
-
-    def prepare(self, organization: str) -> None:
-        """Read what `submit` needs of an organization, so that it does not wait for the store later.
-
-        Raises:
-            OrganizationNameError: The organization's name is not valid.
-            StoreUnavailableError: The store cannot be reached.
-        """
-        self._service.prepare(organization)
-
-    def record(
-        self,
-        signals: Iterable[SignalInput],
-        *,
-        organization: str | None = None,
-        from_widget: bool = False,
-    ) -> Receipt:
-        """Record signals as one batch, as `submit` does, and wait until all of it is durable."""
-        return self.answer_of(self.submit(signals, organization=organization, from_widget=from_widget))
-
-    def offer(
-        self,
-        *,
-        customer_id: str,
-        action_map_id: str,
-        session_id: str,
-        customer_id_type: str = "cookie",
-        action_id: str | None = None,
-        action_map_version: int | None = None,
-        timeout_seconds: int | None = None,
-        organization: str | None = None,
-    ) -> OfferOutcome:
-        """Ask whether a map may offer to a visitor, and record the offer if so, in one step.
-
-        With an `action_id` of your own, the same id again gets the same decision.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            OverloadedError: Too much is waiting; nothing was taken.
-        """
-        deciding = self.submit_offer(
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-            session_id=session_id,
-            action_id=action_id,
-            action_map_version=action_map_version,
-            timeout_seconds=timeout_seconds,
-            organization=organization,
-        )
-        return self.answer_of(deciding)
-
-    def answer_of(self, submitted: Future[T]) -> T:
-        """Wait for the answer to a submission; a long wait is announced in the log."""
-        with self._announce("what was submitted to be stored"):
-            return submitted.result()
-
-    def submit_offer(
-        self,
-        *,
-        customer_id: str,
-        action_map_id: str,
-        session_id: str,
-        customer_id_type: str = "cookie",
-        action_id: str | None = None,
-        action_map_version: int | None = None,
-        timeout_seconds: int | None = None,
-        organization: str | None = None,
-    ) -> Future[OfferOutcome]:
-        """Ask as `offer` does; the future gets the decision once it is durable.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            OverloadedError: Too much is waiting; nothing was taken.
-            ClosedError: The service has been closed.
-        """
-        return self._service.submit_offer(
-            self._of(organization),
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-            session_id=session_id,
-            action_id=action_id,
-            action_map_version=action_map_version,
-            timeout_seconds=timeout_seconds,
-        )
-
-    def eligibility(
-        self,
-        *,
-        customer_id: str,
-        action_map_id: str,
-        customer_id_type: str = "cookie",
-        organization: str | None = None,
-    ) -> Blocker | None:
-        """Return what blocks an offer to this visitor now, read from the log; None where it may be made.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-        """
-        return self.check_eligibility(
-            customer_id=customer_id,
-            action_map_id=action_map_id,
-            customer_id_type=customer_id_type,
-            organization=organization,
-        ).blocker
-
-    def check_eligibility(
-        self,
-        *,
-        customer_id: str,
-        action_map_id: str,
-        customer_id_type: str = "cookie",
-        organization: str | None = None,
-    ) -> Eligibility:
-        """As `eligibility`, and say whether the visitor and map are known.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-        """
-        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
-        return self._service.eligibility(self._of(organization), visitor, parse_action_map_id(action_map_id))
 
     def history(
         self,

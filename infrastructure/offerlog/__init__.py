@@ -64,9 +64,11 @@ if TYPE_CHECKING:
     from offerlog_application.recording.batches import Receipt
     from offerlog_application.recording.expiry import Expired
     from offerlog_application.recording.offers import Eligibility
+    from offerlog_application.recording.pending_answer import PendingAnswer
     from offerlog_application.recording.signal_text import SignalInput
     from offerlog_application.recording.submissions import OverloadedError
-    from offerlog_application.recording.writer import ContendedError, WriterFailedError, WriterHealth
+    from offerlog_application.recording.writer import WriterHealth
+    from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError
     from offerlog_application.refusals.policy import RefusalPolicy
     from offerlog_domain.context import Rules
     from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
@@ -149,6 +151,7 @@ __all__ = [
     "OutcomeKind",
     "OutcomeUnknownError",
     "OverloadedError",
+    "PendingAnswer",
     "PerformanceReport",
     "ProjectedPage",
     "ProjectionStatus",
@@ -254,9 +257,11 @@ _MODULES: Final = {
     "offerlog_application.recording.batches": ("Receipt",),
     "offerlog_application.recording.expiry": ("Expired",),
     "offerlog_application.recording.offers": ("Eligibility",),
+    "offerlog_application.recording.pending_answer": ("PendingAnswer",),
     "offerlog_application.recording.signal_text": ("SignalInput",),
     "offerlog_application.recording.submissions": ("OverloadedError",),
-    "offerlog_application.recording.writer": ("ContendedError", "WriterFailedError", "WriterHealth"),
+    "offerlog_application.recording.writer": ("WriterHealth",),
+    "offerlog_application.recording.writer_errors": ("ContendedError", "WriterFailedError"),
     "offerlog_application.refusals.policy": ("RefusalPolicy",),
     "offerlog_domain.context": ("Rules",),
     "offerlog_domain.errors": ("ArgumentError", "ArgumentTypeError", "OfferlogError"),

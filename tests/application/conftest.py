@@ -64,17 +64,21 @@ def log() -> MemoryLog:
 
 
 @pytest.fixture
-def writer(log: MemoryLog) -> Iterator[GroupCommitWriter]:
+def clock() -> SettableClock:
+    """The service's clock, at the scenario's start."""
+    return SettableClock(START)
+
+
+@pytest.fixture
+def writer(log: MemoryLog, clock: SettableClock) -> Iterator[GroupCommitWriter]:
     """A writer over it."""
-    writer = GroupCommitWriter(log)
+    writer = GroupCommitWriter(log, clock, Rules())
     yield writer
     log.open.set()
     writer.close()
 
 
 @pytest.fixture
-def desk(log: MemoryLog, writer: GroupCommitWriter) -> Desk:
-    """The service over it, its clock at the scenario's start."""
-    clock = SettableClock(START)
-    expiry = Expiry(writer, log, clock, Rules(), group=4)
-    return Desk(log, clock, OfferService(writer, log, clock, Rules()), expiry)
+def desk(log: MemoryLog, writer: GroupCommitWriter, clock: SettableClock) -> Desk:
+    """The service over it."""
+    return Desk(log, clock, OfferService(writer, log), Expiry(writer, log, group=4))

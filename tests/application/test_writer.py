@@ -9,13 +9,14 @@ import pytest
 
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.signal_text import SignalText
+from offerlog_application.recording.submission import UndatedRefusal
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
 from support.memory_log import MemoryLog
 from support.scenario import RAW, START, signal
-from support.writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, send
+from support.writing import ONE, THREE, TWO, Broken, case, held, make_writer, send
 
 
 def _position(_: Sequence[Decision], position: int | None) -> int | None:
@@ -50,16 +51,16 @@ def test_the_position_is_told_to_all_of_the_group(writer: GroupCommitWriter, log
     """Up to there a reader must be to see it; none where nothing was appended."""
     assert writer.submit([case(ONE), case(TWO)], (), _position, organization="acme").result(10) == 2
     assert writer.submit([case(ONE)], (), _position, organization="acme").result(10) is None
-    refusal = Refusal("acme", START, Reason.MALFORMED, None, "x", b"{")
+    refusal = UndatedRefusal(Reason.MALFORMED, None, "x", b"{")
     assert writer.submit([], [refusal], _position, organization="acme").result(10) is None
-    assert log.refused == [refusal]
+    assert log.refused == [Refusal("acme", START, Reason.MALFORMED, None, "x", b"{")]
     assert log.appends == [(2, 0), (0, 1)]
 
 
 def test_a_submission_that_fails_fails_alone(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """The rest of its group is stored and answered."""
     held(writer, log)
-    broken = Broken(TWO, signal("offered"), SignalText(RAW), CIRCUMSTANCES)
+    broken = Broken(TWO, signal("offered"), SignalText(RAW))
     futures = [send(writer, case(UUID(int=n))) for n in range(10, 15)]
     failing = send(writer, case(ONE), broken)
     futures += [send(writer, case(UUID(int=n))) for n in range(15, 18)]
@@ -110,7 +111,7 @@ def test_a_group_of_cancelled_submissions_stores_nothing(writer: GroupCommitWrit
 
 def test_a_group_has_a_limit(log: MemoryLog) -> None:
     """What is beyond it waits for the next; a submission larger than the limit is a group of its own."""
-    writer = GroupCommitWriter(log, group_limit=3)
+    writer = make_writer(log, group_limit=3)
     busy = held(writer, log)
     sizes = [2, 1, 1, 5, 2]
     numbers = iter(range(100, 200))
@@ -124,7 +125,7 @@ def test_a_group_has_a_limit(log: MemoryLog) -> None:
 
 def test_more_than_the_queue_takes_is_turned_away(log: MemoryLog) -> None:
     """Before anything of it is stored; once there is room again, it is welcome."""
-    writer = GroupCommitWriter(log, queue_limit=2)
+    writer = make_writer(log, queue_limit=2)
     held(writer, log)
     waiting = send(writer, case(ONE), case(TWO))
     with pytest.raises(OverloadedError) as raised:
@@ -138,7 +139,7 @@ def test_more_than_the_queue_takes_is_turned_away(log: MemoryLog) -> None:
 
 def test_a_submission_larger_than_the_queue_is_taken_when_nothing_waits(log: MemoryLog) -> None:
     """Otherwise it could never be."""
-    writer = GroupCommitWriter(log, queue_limit=2)
+    writer = make_writer(log, queue_limit=2)
     futures = send(writer, case(ONE), case(TWO), case(THREE))
     assert futures.result(10) == ["recorded"] * 3
     writer.close()
@@ -146,7 +147,7 @@ def test_a_submission_larger_than_the_queue_is_taken_when_nothing_waits(log: Mem
 
 def test_closing_finishes_what_was_taken_and_takes_no_more(log: MemoryLog) -> None:
     """Everything that got a future gets its answer."""
-    writer = GroupCommitWriter(log, group_limit=1)
+    writer = make_writer(log, group_limit=1)
     held(writer, log)
     futures = [send(writer, case(UUID(int=n))) for n in range(1, 6)]
     closing = threading.Thread(target=writer.close)

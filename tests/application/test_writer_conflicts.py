@@ -14,11 +14,12 @@ from offerlog_application.ports.event_log import (
 )
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submissions import OverloadedError
-from offerlog_application.recording.writer import ContendedError, GroupCommitWriter
+from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_application.recording.writer_errors import ContendedError
 from offerlog_domain.event_fields import Event
 from support.memory_log import MemoryLog
 from support.scenario import RAW, signal
-from support.writing import CIRCUMSTANCES, ONE, THREE, TWO, Broken, case, held, other_writer, send
+from support.writing import ONE, THREE, TWO, Broken, case, held, make_writer, other_writer, send
 
 
 def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
@@ -125,7 +126,7 @@ def test_nothing_overtakes_where_a_broken_neighbour_parts_the_group(
     held(writer, log)
     first, broken = (
         send(writer, case(ONE)),
-        send(writer, Broken(TWO, signal("offered"), SignalText(RAW), CIRCUMSTANCES)),
+        send(writer, Broken(TWO, signal("offered"), SignalText(RAW))),
     )
     second, free = send(writer, case(ONE, "accepted"), case(TWO)), send(writer, case(THREE))
     third = send(writer, case(TWO, "accepted"))
@@ -151,7 +152,7 @@ def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
             raise VersionConflictError(ONE, waiting=True)
 
     log.before_append = interfere
-    with closing(GroupCommitWriter(log, queue_limit=10)) as writer:
+    with closing(make_writer(log, queue_limit=10)) as writer:
         waiting = [send(writer, case(ONE))]
         while not writer._submissions.aside:
             assert not waiting[0].done()
@@ -171,7 +172,7 @@ def test_conflicts_without_end_are_given_up(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bounded number of attempts, then the caller is told; nothing was stored."""
-    monkeypatch.setattr("offerlog_application.recording.set_aside._HOLD_SECONDS", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("offerlog_application.recording.submission._HOLD_SECONDS", (0.0, 0.01, 0.01))
 
     def interfere(_: Sequence[Event]) -> None:
         raise VersionConflictError(ONE, waiting=True)

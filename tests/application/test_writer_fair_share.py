@@ -12,14 +12,14 @@ import pytest
 
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.fair_queue import FairQueue
-from offerlog_application.recording.set_aside import Submission
 from offerlog_application.recording.signal_text import SignalText
+from offerlog_application.recording.submission import Submission, UndatedRefusal
 from offerlog_application.recording.submissions import Group, OverloadedError, Submissions
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.outcomes import Reason, Refusal
+from offerlog_domain.outcomes import Reason
 from support.memory_log import MemoryLog
-from support.scenario import RAW, START, signal
-from support.writing import CIRCUMSTANCES, Answers, Counted, case, held, kinds, send
+from support.scenario import RAW, signal
+from support.writing import Answers, Counted, case, held, kinds, make_writer, send
 
 streams = (UUID(int=n) for n in count(1_000))
 
@@ -32,7 +32,7 @@ def some(number: int) -> list[Counted]:
 @contextmanager
 def small_writer(log: MemoryLog, **limits: Any) -> Iterator[GroupCommitWriter]:
     """A writer with limits of a test's own, closed at the end."""
-    writer = GroupCommitWriter(log, **limits)
+    writer = make_writer(log, **limits)
     try:
         yield writer
     finally:
@@ -71,7 +71,7 @@ def test_refused_lines_of_one_organization_wait_like_its_cases(
 ) -> None:
     """What is refused without asking a visitor-offer costs the store a row all the same."""
     held(writer, log)
-    refusals = [Refusal("acme", START, Reason.MALFORMED, None, "x", b"{")] * 1_000
+    refusals = [UndatedRefusal(Reason.MALFORMED, None, "x", b"{")] * 1_000
     flood = [writer.submit([], refusals, kinds, organization="acme") for _ in range(30)]
     other = send(writer, *some(1), organization="other")
     order = append_of(log, other)
@@ -165,22 +165,23 @@ def test_a_cancelled_submission_gives_its_room_back_at_once(log: MemoryLog) -> N
 
 def submission(weight: int, organization: str = "acme", number: int = 0, raw: bytes = RAW) -> Submission:
     """A submission of as many cases."""
-    cases = [Counted(next(streams), signal("offered"), SignalText(raw), CIRCUMSTANCES) for _ in range(weight)]
-    return Submission(cases, (), kinds, None, number, organization)
+    cases = [Counted(next(streams), signal("offered"), SignalText(raw)) for _ in range(weight)]
+    return Submission(cases, (), kinds, None, organization, number=number)
 
 
 def test_room_is_given_back_also_where_the_writer_takes_what_is_being_cancelled() -> None:
     """A cancellation and the writer's start may meet; the room is given back once."""
-    # given a submission that the writer starts in the middle of its cancellation
-    one = submission(5)
-    given_back: list[str] = []
-    one.future.on_cancel = lambda: given_back.append("once")
-    started: list[bool] = []
-    one.future.add_done_callback(lambda _: started.append(one.start()))
+    # given a submission that the writer would take in the middle of its cancellation
+    queue = Submissions(group_limit=10, queue_limit=10)
+    cancelled = queue.put(some(5), (), kinds, None, "acme")
+    other = queue.put(some(2), (), kinds, None, "acme")
+    taken: list[Group | None] = []
+    cancelled.add_done_callback(lambda _: taken.append(queue.take()))
     # when its caller cancels it
-    assert one.future.cancel()
+    assert cancelled.cancel()
     # then it is not written, and its room is free
-    assert (started, given_back) == ([False], ["once"])
+    assert [group.submissions for group in taken if group] == [[other]]
+    assert queue.depth == 0
 
 
 def test_long_texts_weigh_by_the_kibibyte() -> None:
@@ -189,16 +190,25 @@ def test_long_texts_weigh_by_the_kibibyte() -> None:
     assert submission(3, raw=b"x" * 64 * 1_024).weight == 3 * 64
 
 
+def pop(queue: FairQueue[Submission]) -> Submission:
+    """Take the entry that is next."""
+    entries = queue.next_line()
+    assert entries
+    entry = entries.popleft()
+    queue.end_turn(entry.weight)
+    return entry
+
+
 def test_an_organization_that_was_away_saves_up_no_turns() -> None:
     """Nor does it wait behind what others were served meanwhile."""
     queue: FairQueue[Submission] = FairQueue()
     for n in range(10):
         queue.put(submission(10, "flood", n))
     for _ in range(5):
-        queue.pop()
+        pop(queue)
     for n in range(10):
         queue.put(submission(10, "late", n))
-    taken = [queue.pop().organization for _ in range(10)]
+    taken = [pop(queue).organization for _ in range(10)]
     assert taken.count("late") == 5
     assert "late" in taken[:2]
 

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +12,17 @@ from offerlog_application.ports.event_log import RefusalsLockedError, StoreUnava
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.recording import set_aside, store_watch
 from offerlog_application.recording import writer as writers
-from offerlog_application.recording.set_aside import Command, SetAside, Submission
+from offerlog_application.recording.set_aside import SetAside
 from offerlog_application.recording.store_watch import StoreWatch
+from offerlog_application.recording.submission import Command, Submission, UndatedRefusal
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.memory_log import MemoryLog
-from support.scenario import START
-from support.writing import ONE, TWO, Answers, case, kinds, send
+from support.writing import ONE, TWO, Answers, case, kinds, make_writer, send
 
-REFUSAL = Refusal("acme", START, Reason.MALFORMED, None, None, b"no signal")
+REFUSAL = UndatedRefusal(Reason.MALFORMED, None, None, b"no signal")
 LOCKED = RefusalsLockedError("", StoreTrouble.LOCKED, table="refusals")
 DISK_FULL = StoreUnavailableError("", StoreTrouble.DISK_FULL)
 AWAY = StoreUnavailableError("")
@@ -68,7 +67,7 @@ def log() -> LockableLog:
 @pytest.fixture
 def writer(log: LockableLog) -> Iterator[GroupCommitWriter]:
     """A writer over it; the lock ends before the writer is closed."""
-    writer = GroupCommitWriter(log)
+    writer = make_writer(log)
     yield writer
     log.is_locked = log.is_always_locked = False
     writer.close()
@@ -94,7 +93,7 @@ def refuse(writer: GroupCommitWriter, *cases: Command) -> Answers:
 
 def submission(number: int, stream: UUID, *, age: float = 0.0) -> Submission:
     """One that was handed in so many seconds ago."""
-    return Submission([case(stream)], (), kinds, None, number, "acme", arrived=time.monotonic() - age)
+    return Submission([case(stream)], (), kinds, None, "acme", number=number, arrived=time.monotonic() - age)
 
 
 def test_the_patience_holds_while_refused_signals_keep_coming(
@@ -107,7 +106,7 @@ def test_the_patience_holds_while_refused_signals_keep_coming(
     oldest = [refuse(writer, case(UUID(int=n))) for n in range(100, 120)]
     # when refused signals keep coming
     until = time.monotonic() + 10
-    later: list[Future[Any]] = []
+    later: list[Answers] = []
     while not all(one.done() for one in oldest) and time.monotonic() < until:
         later.append(refuse(writer))
         time.sleep(0.005)
@@ -178,7 +177,8 @@ def test_large_calls_that_wait_for_the_refusal_log_make_no_long_rounds() -> None
     aside = SetAside()
     sizes = [600, 300, 600, 5_000]
     refused = [
-        Submission([case(UUID(int=n))] * size, (), kinds, None, n, "acme") for n, size in enumerate(sizes)
+        Submission([case(UUID(int=n))] * size, (), kinds, None, "acme", number=n)
+        for n, size in enumerate(sizes)
     ]
     for one in refused:
         one.delay()

@@ -11,7 +11,7 @@ from typing import Any, Final
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.recording.submissions import OverloadedError
-from offerlog_application.recording.writer import ContendedError
+from offerlog_application.recording.writer_errors import ContendedError
 from offerlog_infrastructure.presentation.documents import describe_offer
 from soak.clients import DeclinedError, UnknownError, WrongAnswerError
 from soak.system import System

@@ -1,22 +1,23 @@
 """Cases for the writer, and how tests hold it to make a group."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from typing import Any
 from uuid import UUID
 
 from offerlog_application.recording.commands import RecordSignal
+from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.context import DecisionContext
+from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_domain.visitor_offer import VisitorOffer
+from offerlog_infrastructure.testing.clock import SettableClock
 from support.memory_log import MemoryLog
 from support.scenario import RAW, START, signal
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
-CIRCUMSTANCES = DecisionContext("acme", START)
-Answers = Future[list[OutcomeKind | None]]
+Answers = PendingAnswer[list[OutcomeKind | None]]
 
 
 class Counted(RecordSignal):
@@ -24,23 +25,29 @@ class Counted(RecordSignal):
 
     decided = 0
 
-    def decide(self, offer: VisitorOffer) -> Decision:
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """As its class does."""
         self.decided += 1
-        return super().decide(offer)
+        return super().decide(offer, context)
 
 
 class Broken(RecordSignal):
     """A case that cannot be decided."""
 
-    def decide(self, offer: VisitorOffer) -> Decision:
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Never."""
+        del context
         raise ArithmeticError(offer.id)
+
+
+def make_writer(log: MemoryLog, **options: Any) -> GroupCommitWriter:
+    """A writer whose clock stands at the scenario's start."""
+    return GroupCommitWriter(log, SettableClock(START), Rules(), **options)
 
 
 def case(stream: UUID, state: str = "offered", action: str = "a") -> Counted:
     """A signal to be judged in that stream."""
-    return Counted(stream, signal(state, action), SignalText(RAW), CIRCUMSTANCES)
+    return Counted(stream, signal(state, action), SignalText(RAW))
 
 
 def kinds(decisions: Sequence[Decision], position: int | None) -> list[OutcomeKind | None]:
@@ -65,4 +72,5 @@ def held(writer: GroupCommitWriter, log: MemoryLog) -> Answers:
 
 def other_writer(log: MemoryLog, stream: UUID, state: str = "offered", action: str = "a") -> None:
     """Somebody else records something there."""
-    log.write(case(stream, state, action).decide(log.load([stream])[stream]).events)
+    context = DecisionContext("acme", START)
+    log.write(case(stream, state, action).decide(log.load([stream])[stream], context).events)

@@ -6,11 +6,10 @@ from uuid import UUID
 
 from offerlog_application.recording.commands import RecordSignal
 from offerlog_application.recording.signal_text import SignalInput, SignalText
-from offerlog_domain.context import DecisionContext
+from offerlog_application.recording.submission import UndatedRefusal
 from offerlog_domain.decision import Decision
 from offerlog_domain.identity import StreamKey
-from offerlog_domain.offer_rule import find_timing_fault
-from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
+from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, cut_text
 from offerlog_domain.signals import MalformedSignalError, UntrackedEventError
 
 
@@ -33,7 +32,6 @@ class Batch:
     Args:
         signals: The signals as they came.
         key: Makes their stream ids.
-        context: Tenant, time of arrival and rules.
 
     Attributes:
         commands: One for each signal that a visitor-offer decides, in the order of decision.
@@ -42,12 +40,12 @@ class Batch:
 
     __slots__ = ("_outcomes", "commands", "refusals")
 
-    def __init__(self, signals: Iterable[SignalInput], key: StreamKey, context: DecisionContext) -> None:
-        self.refusals: list[Refusal] = []
+    def __init__(self, signals: Iterable[SignalInput], key: StreamKey) -> None:
+        self.refusals: list[UndatedRefusal] = []
         self._outcomes: list[Outcome | None] = []
         tracked: list[RecordSignal] = []
         for signal in signals:
-            command = _read_command(signal, key, context)
+            command = _read_command(signal, key)
             if isinstance(command, RecordSignal):
                 command.place = len(self._outcomes)
                 tracked.append(command)
@@ -55,11 +53,7 @@ class Batch:
             else:
                 self._outcomes.append(command[0])
                 self.refusals.append(command[1])
-        self.commands = [
-            command
-            for command in _in_lifecycle_order(tracked)
-            if not self._refused_for_time(command, context)
-        ]
+        self.commands = _in_lifecycle_order(tracked)
 
     def receipt(self, decisions: Sequence[Decision], position: int | None) -> Receipt:
         """Return the answer, from the decisions on the commands."""
@@ -68,19 +62,8 @@ class Batch:
             self._outcomes[command.place] = command.outcome(decision.outcome, decision.reason)
         return Receipt(tuple(outcome for outcome in self._outcomes if outcome is not None), position)
 
-    def _refused_for_time(self, command: RecordSignal, context: DecisionContext) -> bool:
-        """Refuse a signal whose time is out of bounds (check 3); return True if it is refused."""
-        fault = find_timing_fault(command.signal.occurred_at, context)
-        if fault is None:
-            return False
-        self._outcomes[command.place] = command.outcome(OutcomeKind.REFUSED, fault)
-        self.refusals.append(command.refusal(fault))
-        return True
 
-
-def _read_command(
-    given: SignalInput, key: StreamKey, context: DecisionContext
-) -> RecordSignal | tuple[Outcome, Refusal]:
+def _read_command(given: SignalInput, key: StreamKey) -> RecordSignal | tuple[Outcome, UndatedRefusal]:
     """Read a signal; return its command, or its refusal (checks 1 and 2)."""
     text: SignalText | None = None
     try:
@@ -92,9 +75,8 @@ def _read_command(
             OutcomeKind.REFUSED, reason, field=error.field, cause=error.cause, event_id=error.event_id
         )
         kept, length = cut_text(b"" if text is None else text.to_bytes())
-        refusal = Refusal(context.organization, context.now, reason, error.field, error.cause, kept, length)
-        return outcome, refusal
-    command = RecordSignal(key.stream_of(signal), signal, text, context)
+        return outcome, UndatedRefusal(reason, error.field, error.cause, kept, length)
+    command = RecordSignal(key.stream_of(signal), signal, text)
     if signal.lifecycle is None:
         return command.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), command.refusal(Reason.NOT_TRACKED)
     return command

@@ -5,9 +5,11 @@ from typing import Final
 from uuid import UUID
 
 from offerlog_application.recording.signal_text import SignalText
+from offerlog_application.recording.submission import UndatedRefusal
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.lifecycle import State
+from offerlog_domain.offer_rule import find_timing_fault
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
 from offerlog_domain.signals import Signal
 from offerlog_domain.visitor_offer import VisitorOffer
@@ -41,14 +43,13 @@ class RecordSignal:
         place: The place of its outcome in the answer.
     """
 
-    __slots__ = ("_context", "_text", "place", "signal", "stream")
+    __slots__ = ("_text", "place", "signal", "stream")
 
-    def __init__(self, stream: UUID, signal: Signal, text: SignalText, context: DecisionContext) -> None:
+    def __init__(self, stream: UUID, signal: Signal, text: SignalText) -> None:
         self.stream = stream
         self.signal = signal
         self.place = 0
         self._text = text
-        self._context = context
 
     @property
     def text_size(self) -> int:
@@ -61,17 +62,18 @@ class RecordSignal:
         lifecycle, state = self.signal.lifecycle, self.signal.state
         return lifecycle.rank(state) if lifecycle is not None and isinstance(state, State) else 0
 
-    def decide(self, offer: VisitorOffer) -> Decision:
-        """Decide what becomes of the signal."""
-        return decide(offer, self.signal, self._text.to_bytes, self._context)
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide what becomes of the signal; one that is refused for its time (check 3) changes nothing."""
+        fault = find_timing_fault(self.signal.occurred_at, context)
+        if fault is not None:
+            return Decision(offer, OutcomeKind.REFUSED, fault)
+        return decide(offer, self.signal, self._text.to_bytes, context)
 
-    def refusals(self, decision: Decision) -> Sequence[Refusal]:
+    def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of parked signals that the decision ended, then the signal's own, if any."""
-        if decision.outcome is not OutcomeKind.REFUSED and not decision.ended_parkings:
-            return ()
-        refusals = _refuse_ended_parkings(decision, self._context)
+        refusals = _refuse_ended_parkings(decision, context)
         if decision.outcome is OutcomeKind.REFUSED and decision.reason is not None:
-            refusals.append(self.refusal(decision.reason))
+            refusals.append(self.refusal(decision.reason).at(context))
         return refusals
 
     def outcome(self, kind: OutcomeKind, reason: Reason | None = None) -> Outcome:
@@ -79,10 +81,9 @@ class RecordSignal:
         signal = self.signal
         return Outcome(kind, reason, signal.action_id, signal.state.value, None, None, signal.event_id)
 
-    def refusal(self, reason: Reason) -> Refusal:
+    def refusal(self, reason: Reason) -> UndatedRefusal:
         """Return the signal's line in the refusal log."""
-        kept, length = cut_text(self._text.to_bytes())
-        return Refusal(self._context.organization, self._context.now, reason, None, None, kept, length)
+        return UndatedRefusal(reason, None, None, *cut_text(self._text.to_bytes()))
 
 
 class RequestOffer:
@@ -93,22 +94,21 @@ class RequestOffer:
         has_own_id: True if the caller brought its own action id, so that a refusal must be remembered.
     """
 
-    __slots__ = ("_context", "_signal", "has_own_id", "stream")
+    __slots__ = ("_signal", "has_own_id", "stream")
     text_size: Final = 0
 
-    def __init__(self, stream: UUID, signal: Signal, context: DecisionContext, *, has_own_id: bool) -> None:
+    def __init__(self, stream: UUID, signal: Signal, *, has_own_id: bool) -> None:
         self.stream = stream
         self.has_own_id = has_own_id
         self._signal = signal
-        self._context = context
 
-    def decide(self, offer: VisitorOffer) -> Decision:
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide whether the offer is made or blocked."""
-        return decide(offer, self._signal, bytes, self._context, remember=self.has_own_id)
+        return decide(offer, self._signal, bytes, context, remember=self.has_own_id)
 
-    def refusals(self, decision: Decision) -> Sequence[Refusal]:
+    def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
-        return _refuse_ended_parkings(decision, self._context)
+        return _refuse_ended_parkings(decision, context)
 
 
 class ExpireOffer:
@@ -118,17 +118,16 @@ class ExpireOffer:
         stream: The visitor-offer.
     """
 
-    __slots__ = ("_context", "stream")
+    __slots__ = ("stream",)
     text_size: Final = 0
 
-    def __init__(self, stream: UUID, context: DecisionContext) -> None:
+    def __init__(self, stream: UUID) -> None:
         self.stream = stream
-        self._context = context
 
-    def decide(self, offer: VisitorOffer) -> Decision:
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide what is due."""
-        return expire(offer, self._context)
+        return expire(offer, context)
 
-    def refusals(self, decision: Decision) -> Sequence[Refusal]:
+    def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
-        return _refuse_ended_parkings(decision, self._context)
+        return _refuse_ended_parkings(decision, context)

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from offerlog_application.recording.set_aside import Command, Submission
+from offerlog_application.ports.clock import Clock
 from offerlog_application.recording.store_watch import STORE_PATIENCE
+from offerlog_application.recording.submission import Command, Submission
+from offerlog_domain.context import DecisionContext, Rules
+from offerlog_domain.decision import Decision
 from offerlog_domain.event_fields import Event
-from offerlog_domain.outcomes import Refusal
+from offerlog_domain.outcomes import OutcomeKind, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
@@ -16,6 +19,8 @@ class DecidedGroup:
 
     Args:
         submissions: The group, in order.
+        clock: The clock of decisions.
+        rules: The periods that an operator may set.
 
     Attributes:
         commands: The commands of all submissions, in order.
@@ -24,14 +29,18 @@ class DecidedGroup:
         until: The time, by the monotonic clock, up to which the first submission may wait for a locked table.
     """
 
-    def __init__(self, submissions: Sequence[Submission]) -> None:
+    def __init__(self, submissions: Sequence[Submission], clock: Clock, rules: Rules) -> None:
         self._submissions = submissions
+        self._clock = clock
+        self._rules = rules
+        self._now = clock.now()
+        self._contexts: dict[tuple[str, bool], DecisionContext] = {}
         self.commands: Sequence[Command] = [
             command for submission in submissions for command in submission.commands
         ]
-        self._given = [refusal for submission in submissions for refusal in submission.refusals]
-        self.until = min(submission.arrived for submission in submissions) + STORE_PATIENCE
+        self.until = min([submission.arrived for submission in submissions]) + STORE_PATIENCE
         self.decisions: list[Any] = [None] * len(self.commands)
+        self._decided_in: list[Any] = [None] * len(self.commands)
         self._loaded: dict[UUID, VisitorOffer] = {}
         self.offers: dict[UUID, VisitorOffer] = {}
 
@@ -42,6 +51,8 @@ class DecidedGroup:
 
     def decide(self, loaded: Mapping[UUID, VisitorOffer]) -> None:
         """Decide the commands whose visitor-offers have changed since the last call; at first, all of them.
+
+        The clock is read once: all that a call decides has one moment.
 
         Args:
             loaded: All the visitor-offers, as the store has them now.
@@ -54,24 +65,34 @@ class DecidedGroup:
         }
         for stream in moved:
             known[stream] = self.offers[stream] = loaded[stream]
-        for n, command in enumerate(self.commands):
-            if command.stream in moved:
-                decision = command.decide(self.offers[command.stream])
-                self.offers[command.stream] = decision.offer
-                self.decisions[n] = decision
+        self._now, self._contexts = self._clock.now(), {}
+        offers, decisions, decided_in = self.offers, self.decisions, self._decided_in
+        n = 0
+        for submission in self._submissions:
+            context = self._context_of(submission)
+            for command in submission.commands:
+                stream = command.stream
+                if stream in moved:
+                    decisions[n] = decision = command.decide(offers[stream], context)
+                    offers[stream] = decision.offer
+                    decided_in[n] = context
+                n += 1
 
     def events(self) -> list[Event]:
         """Return the events for the log, in order."""
         return [event for decision in self.decisions for event in decision.events]
 
     def refusals(self) -> list[Refusal]:
-        """Return the refusals for the refusal log."""
-        decided = [
-            refusal
-            for command, decision in zip(self.commands, self.decisions, strict=True)
-            for refusal in command.refusals(decision)
+        """Return the refusals for the refusal log: those that were handed in, then those decided here."""
+        refusals = [
+            refusal.at(self._context_of(submission))
+            for submission in self._submissions
+            for refusal in submission.refusals
         ]
-        return [*self._given, *decided]
+        for n, decision in enumerate(self.decisions):
+            if _refuses(decision):
+                refusals += self.commands[n].refusals(decision, self._decided_in[n])
+        return refusals
 
     def refusing(self) -> set[Submission]:
         """Return the submissions that add lines to the refusal log."""
@@ -79,8 +100,26 @@ class DecidedGroup:
         start = 0
         for submission in self._submissions:
             end = start + len(submission.commands)
-            pairs = zip(submission.commands, self.decisions[start:end], strict=True)
-            if submission.refusals or any(command.refusals(decision) for command, decision in pairs):
+            if submission.refusals or any(
+                _refuses(self.decisions[n])
+                and self.commands[n].refusals(self.decisions[n], self._decided_in[n])
+                for n in range(start, end)
+            ):
                 found.add(submission)
             start = end
         return found
+
+    def _context_of(self, submission: Submission) -> DecisionContext:
+        """Return the context of a submission's decisions, made once for all that share it."""
+        key = submission.organization, submission.from_widget
+        context = self._contexts.get(key)
+        if context is None:
+            organization, from_widget = key
+            context = DecisionContext(organization, self._now, self._rules, from_widget)
+            self._contexts[key] = context
+        return context
+
+
+def _refuses(decision: Decision) -> bool:
+    """Return True if a decision may add lines to the refusal log."""
+    return decision.outcome is OutcomeKind.REFUSED or bool(decision.ended_parkings)

@@ -2,16 +2,14 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from uuid import UUID
 
-from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.recording.commands import ExpireOffer
+from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
 
 _log = logging.getLogger(__name__)
@@ -40,8 +38,6 @@ class Expiry:
     Args:
         writer: The log's writer in this process.
         deadlines: Finds what may be overdue.
-        clock: The service's clock.
-        rules: The periods that an operator may set.
         group: How many visitor-offers to look at before the projections are waited for.
     """
 
@@ -49,15 +45,11 @@ class Expiry:
         self,
         writer: GroupCommitWriter,
         deadlines: Deadlines,
-        clock: Clock,
-        rules: Rules,
         *,
         group: int = 2_000,
     ) -> None:
         self._writer = writer
         self._deadlines = deadlines
-        self._clock = clock
-        self._rules = rules
         self._group = group
 
     def expire(
@@ -78,21 +70,18 @@ class Expiry:
         failed: dict[UUID, Exception] = {}
         idle: set[UUID] = set()  # nothing is due there: a projection has not been told, and may never be
         while True:
-            now = self._clock.now()
+            now, rules = self._writer.now(), self._writer.rules
             due = self._deadlines.due(
-                deadline_before=now - self._rules.deadline_grace,
-                parked_before=now - self._rules.parking_time,
+                deadline_before=now - rules.deadline_grace,
+                parked_before=now - rules.parking_time,
                 limit=self._group,
                 besides=failed.keys() | idle,
             )
             # Each a submission of its own: one that cannot be read or written harms no other.
-            futures = [
-                (stream, self._submitted(stream, DecisionContext(organization, now, self._rules)))
-                for stream, organization in due
-            ]
-            for stream, future in futures:
+            answers = [(stream, self._submit(stream, organization)) for stream, organization in due]
+            for stream, answer in answers:
                 try:
-                    one = future.result()
+                    one = answer.result()
                 except Exception as error:  # noqa: BLE001 - it stays due; the others are done first
                     failed[stream] = error
                     continue
@@ -112,14 +101,13 @@ class Expiry:
             _log.warning("%d deadlines could not be kept and will be tried again: %s", len(failed), last)
         return Expired(timedout, ended, position)
 
-    def _submitted(self, stream: UUID, context: DecisionContext) -> Future[Expired]:
-        commands = [ExpireOffer(stream, context)]
+    def _submit(self, stream: UUID, organization: str) -> PendingAnswer[Expired]:
         try:
-            return self._writer.submit(commands, (), _ended_by, organization=context.organization)
+            return self._writer.submit([ExpireOffer(stream)], (), _ended_by, organization=organization)
         except (
             OverloadedError
         ) as error:  # its organization's share of the queue is full: those of others go on
-            refused: Future[Expired] = Future()
+            refused: PendingAnswer[Expired] = PendingAnswer()
             refused.set_exception(error)
             return refused
 

@@ -60,25 +60,25 @@ class FairQueue(Generic[T]):
             heappush(self._order, (line.served, next(self._numbers), line))
         line.entries.append(entry)
 
-    def head(self) -> T | None:
-        """The entry that is next; None where nothing waits."""
-        return self._order[0][2].entries[0] if self._order else None
+    def next_line(self) -> deque[T] | None:
+        """The entries of the line that is next; None where nothing waits.
 
-    def pop(self, *, charged: bool = True) -> T:
-        """Remove the entry that is next.
+        The caller takes entries from its left end, and says by `end_turn` what it has taken.
+        """
+        return self._order[0][2].entries if self._order else None
+
+    def end_turn(self, weight: int) -> None:
+        """Charge the line that was next for what was taken from it. The line served least is next.
 
         Args:
-            charged: Whether its weight counts towards its organization's share.
+            weight: Its weight, as far as it counts towards the organization's share.
         """
         _, _, line = self._order[0]
-        entry = line.entries.popleft()
         self._serving = line.served
-        if charged:
-            line.served += entry.weight
+        line.served += weight
         if line.entries:
             heapreplace(self._order, (line.served, next(self._numbers), line))
         else:
             heappop(self._order)
             if len(self._lines) - len(self._order) > _MOST_EMPTY:
                 self._lines = {name: line for name, line in self._lines.items() if line.entries}
-        return entry

@@ -2,18 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import Streams
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.recording.batches import Batch, Receipt
 from offerlog_application.recording.commands import RequestOffer
+from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.errors import ArgumentTypeError
 from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
@@ -43,25 +41,21 @@ class OfferService:
     Args:
         writer: The log's writer in this process.
         streams: The port to the streams of visitor-offers.
-        clock: The service's clock.
-        rules: The periods that an operator may set.
 
     Attributes:
         blocked: Number of offers that this process has blocked, by reason.
     """
 
-    def __init__(self, writer: GroupCommitWriter, streams: Streams, clock: Clock, rules: Rules) -> None:
+    def __init__(self, writer: GroupCommitWriter, streams: Streams) -> None:
         self._writer = writer
         self._streams = streams
-        self._clock = clock
-        self._rules = rules
         self._keys: dict[str, StreamKey] = {}
         self.blocked: Counter[Reason] = Counter()
 
     def submit(
         self, signals: Iterable[SignalInput], organization: str, *, from_widget: bool = False
-    ) -> Future[Receipt]:
-        """Hand in signals as one batch; the future gets the receipt once all of it is durable.
+    ) -> PendingAnswer[Receipt]:
+        """Hand in signals as one batch; the answer is the receipt, once all of it is durable.
 
         Every signal has exactly one outcome. A bad one does not harm the others.
 
@@ -76,12 +70,12 @@ class OfferService:
             OverloadedError: Too much is waiting; nothing was taken.
             ClosedError: The service has been closed.
         """
-        if isinstance(signals, str | bytes | Mapping):
+        if type(signals) is not list and isinstance(signals, str | bytes | Mapping):
             raise ArgumentTypeError("signals", "signals are given as a list, also where there is one only")
-        complete = list(signals)  # before the clock is read: a slow source must not make them late
-        context = self._context(organization, from_widget=from_widget)
-        batch = Batch(complete, self._key(organization), context)
-        return self._writer.submit(batch.commands, batch.refusals, batch.receipt, organization=organization)
+        batch = Batch(signals, self._key(organization))
+        return self._writer.submit(
+            batch.commands, batch.refusals, batch.receipt, organization=organization, from_widget=from_widget
+        )
 
     def prepare(self, organization: str) -> None:
         """Read the organization's key for stream ids, which the first call would wait for otherwise.
@@ -103,7 +97,7 @@ class OfferService:
         action_id: str | None = None,
         action_map_version: int | None = None,
         timeout_seconds: int | None = None,
-    ) -> Future[OfferOutcome]:
+    ) -> PendingAnswer[OfferOutcome]:
         """Ask whether the map may offer to this visitor and record the offer if so, in one step.
 
         With an `action_id` of the caller's own, the same id again gets the same decision.
@@ -114,7 +108,7 @@ class OfferService:
             OverloadedError: Too much is waiting; nothing was taken.
             ClosedError: The service has been closed.
         """
-        context = self._context(organization)
+        key = self._key(organization)
         signal = build_offer_signal(
             action_id=str(uuid4()) if action_id is None else action_id,
             action_map_id=action_map_id,
@@ -124,8 +118,7 @@ class OfferService:
             session_id=session_id,
             timeout_seconds=timeout_seconds,
         )
-        stream = self._key(organization).stream_of(signal)
-        command = RequestOffer(stream, signal, context, has_own_id=action_id is not None)
+        command = RequestOffer(key.stream_of(signal), signal, has_own_id=action_id is not None)
 
         def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
             by = decisions[0].blocker
@@ -142,11 +135,10 @@ class OfferService:
         Raises:
             OrganizationNameError: The organization's name is not valid.
         """
-        context = self._context(organization)
         stream = self.stream(organization, visitor, action_map_id)
         newest = self._streams.newest_action(stream)
         offer = VisitorOffer(stream, newest=newest)
-        by = find_blocker(offer, context.now, context.rules, dated=False)
+        by = find_blocker(offer, self._writer.now(), self._writer.rules, dated=False)
         return Eligibility(by, known=newest is not None)
 
     def stream(self, organization: str, visitor: VisitorKey, action_map_id: ActionMapId) -> UUID:
@@ -163,6 +155,3 @@ class OfferService:
             check_organization(organization)
             key = self._keys[organization] = StreamKey(self._streams.secret(organization))
         return key
-
-    def _context(self, organization: str, *, from_widget: bool = False) -> DecisionContext:
-        return DecisionContext(organization, self._clock.now(), self._rules, from_widget)

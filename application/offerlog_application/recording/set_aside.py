@@ -5,26 +5,14 @@ needs the refusal log and that is locked. It is tried again in separate rounds, 
 submissions: whoever has nothing to do with either does not share the wait.
 """
 
-import time
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from heapq import nsmallest
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
 from uuid import UUID
 
-from offerlog_domain.decision import Decision
-from offerlog_domain.outcomes import Refusal
-from offerlog_domain.visitor_offer import VisitorOffer
-
-_HOLD_SECONDS: Final = (0.2, 0.3, 0.5, 1.0, *[2.0] * 12)
-"""Seconds for which a submission is set aside, time after time, while another writer blocks it. The store
-ends a writer that hangs well before the last of these."""
-
-_LONGEST_DELAY: Final = 2
-"""Index of the longest pause between two looks at a locked table: half a second."""
+from offerlog_application.recording.submission import Submission
 
 _ROUND: Final = 200
 """Most submissions that are tried again together."""
@@ -40,152 +28,6 @@ _REST: Final = 3.0
 quarters of the time."""
 
 _LONGEST_REST: Final = 2.0
-
-T = TypeVar("T")
-
-
-class Command(Protocol):
-    """One decision to be made about one visitor-offer."""
-
-    @property
-    def stream(self) -> UUID:
-        """The visitor-offer."""
-
-    @property
-    def text_size(self) -> int:
-        """Bytes of the signal's text, roughly; 0 where there is none."""
-
-    def decide(self, offer: VisitorOffer) -> Decision:
-        """Decide. The decision is pure, and it is made again if another writer was first."""
-
-    def refusals(self, decision: Decision) -> Sequence[Refusal]:
-        """Return the lines of the refusal log that come with that decision."""
-
-
-Answer = Callable[[Sequence[Decision], int | None], T]
-"""Makes a caller's result of its decisions, in order, and the position of the log at which a reader sees them
-(None if nothing was appended)."""
-
-
-class CancellableFuture(Future[Any]):
-    """A future that says at once when its caller cancels it.
-
-    Attributes:
-        on_cancel: Called once, on the caller's thread; None once the work has begun.
-        begun: Whether the work has begun, so that it cannot be cancelled any more.
-    """
-
-    on_cancel: Callable[[], None] | None = None
-    begun = False
-
-    def cancel(self) -> bool:
-        """Cancel it, and call `on_cancel` if it was not cancelled before."""
-        if not super().cancel():
-            return False
-        on_cancel, self.on_cancel = self.on_cancel, None
-        if on_cancel is not None:
-            on_cancel()
-        return True
-
-
-@dataclass(slots=True, eq=False)
-class Submission:
-    """The commands and refusals that one caller has handed in, to be stored as a whole.
-
-    Attributes:
-        commands: Its commands, in order.
-        refusals: Lines that the refusal log gets in any case.
-        answer: Makes the caller's result.
-        origin: Its origin, for the trace.
-        number: Its place in the order of arrival.
-        organization: The tenant.
-        weight: The amount that counts towards the limits: commands and refusals, or the KiB of their texts
-            where that is more.
-        future: Gets the caller's result.
-        missed: Number of times it was set aside although nobody was found to hold it.
-        arrived: The time of its hand-in, by the monotonic clock.
-        is_delayed: True if it was last set aside because it needs a table that is locked.
-    """
-
-    commands: Sequence[Command]
-    refusals: Sequence[Refusal]
-    answer: Answer[Any]
-    origin: object
-    number: int
-    organization: str
-    weight: int = field(init=False)
-    future: CancellableFuture = field(default_factory=CancellableFuture)
-    _streams: frozenset[UUID] | None = None
-    missed: int = 0
-    arrived: float = field(default_factory=time.monotonic)
-    is_delayed: bool = False
-    _holds: int = 0
-    _delays: int = 0
-    _first_held: float = 0.0
-    _not_before: float = 0.0
-
-    def __post_init__(self) -> None:
-        weight = size = 0
-        for command in self.commands:
-            weight += 1
-            size += command.text_size
-        for refusal in self.refusals:
-            weight += 1
-            size += len(refusal.raw)
-        self.weight = max(weight, size >> 10)
-
-    @property
-    def streams(self) -> frozenset[UUID]:
-        """The visitor-offers that it touches."""
-        if self._streams is None:
-            self._streams = frozenset([command.stream for command in self.commands])
-        return self._streams
-
-    @property
-    def tries(self) -> int:
-        """Number of times it was set aside because another writer holds it, or may hold it."""
-        return self._holds + self.missed
-
-    @property
-    def is_untried(self) -> bool:
-        """True if it was set aside only because it stands behind another submission."""
-        return not (self._holds or self.missed or self._delays)
-
-    def start(self) -> bool:
-        """Note that its writing begins; return False if its caller has cancelled it. May be called again."""
-        future = self.future
-        if future.begun:
-            return True
-        if not future.set_running_or_notify_cancel():
-            return False  # `on_cancel` stays: the caller's thread may be about to call it
-        future.begun, future.on_cancel = True, None
-        return True
-
-    def forget(self) -> None:
-        """Drop its texts: it will not be stored."""
-        self.commands, self.refusals = (), ()
-
-    def hold(self) -> bool:
-        """Put it off once more; return False if it has been put off long enough."""
-        now = time.monotonic()
-        if self._holds == 0:
-            self._first_held = now
-        if self._holds == len(_HOLD_SECONDS) or now - self._first_held > sum(_HOLD_SECONDS):
-            return False
-        self._not_before = now + _HOLD_SECONDS[self._holds]
-        self._holds += 1
-        return True
-
-    def delay(self) -> None:
-        """Put it off because it needs a table that is locked."""
-        seconds = _HOLD_SECONDS[min(self._delays, _LONGEST_DELAY)]
-        self.is_delayed = True
-        self._delays += 1
-        self._not_before = time.monotonic() + seconds
-
-    def wait(self, now: float) -> float:
-        """Return the seconds for which it is still put off; 0 or less where it is not."""
-        return self._not_before - now
 
 
 class SetAside:

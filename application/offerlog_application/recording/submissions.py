@@ -8,19 +8,16 @@ would overtake it at one of its visitor-offers wait behind it.
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.recording.fair_queue import FairQueue
-from offerlog_application.recording.set_aside import Answer, Command, SetAside, Submission
+from offerlog_application.recording.pending_answer import PendingAnswer
+from offerlog_application.recording.set_aside import SetAside
+from offerlog_application.recording.submission import Answer, Command, Submission, UndatedRefusal
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.outcomes import Refusal
-
-__all__ = ["Answer", "Command", "Group", "OverloadedError", "Submission", "Submissions"]
 
 _SHARED_GROUP: Final = 1_000
 """Maximum weight of a group while several organizations send, so that none waits long."""
@@ -93,7 +90,10 @@ class Submissions:
         self._fresh_first = True
         self._shared_until = 0.0
         self._closed = False
-        self._ready = threading.Condition()
+        self._lock = threading.Lock()
+        self._is_asleep = False
+        self._alarm = threading.Lock()
+        self._alarm.acquire()
 
     @property
     def depth(self) -> int:
@@ -113,21 +113,23 @@ class Submissions:
     def put(
         self,
         commands: Sequence[Command],
-        refusals: Sequence[Refusal],
+        refusals: Sequence[UndatedRefusal],
         answer: Answer[T],
         origin: object,
         organization: str,
-    ) -> Future[T]:
-        """Add a submission. The future gets its answer once all of it is durable.
+        *,
+        from_widget: bool = False,
+    ) -> PendingAnswer[T]:
+        """Add a submission. Its answer comes once all of it is durable.
 
         Raises:
             OverloadedError: Too much of this organization is waiting; nothing was taken.
             ClosedError: No more is taken.
         """
-        submission = Submission(commands, refusals, answer, origin, next(self._numbers), organization)
-        submission.future.on_cancel = partial(self._cancelled, submission)
+        submission = Submission(commands, refusals, answer, origin, organization, from_widget=from_widget)
+        submission.queue = self
         weight = submission.weight
-        with self._ready:
+        with self._lock:
             if self._closed:
                 raise ClosedError
             own = self._weights.get(organization, 0)
@@ -135,45 +137,73 @@ class Submissions:
                 raise OverloadedError(retry_after=1.0)
             self._weights[organization] = own + weight
             self._weight += weight
+            submission.number = next(self._numbers)
             self._queue.put(submission)
-            self._ready.notify()
-        return submission.future
+            if self._is_asleep:
+                self._wake()
+        return cast("PendingAnswer[T]", submission)
+
+    def cancel(self, submission: Submission) -> bool:
+        """Take a submission back, and give back its room; return False if its writing has begun."""
+        with self._lock:
+            if submission.running() or submission.done():
+                return submission.cancelled()
+            submission.mark_cancelled()
+            self._count(submission.organization, -submission.weight)
+        submission.forget()
+        submission.call_back()
+        return True
 
     def close(self) -> None:
         """Reject new submissions. Those that wait are still processed."""
-        with self._ready:
+        with self._lock:
             self._closed = True
-            self._ready.notify()
+            if self._is_asleep:
+                self._wake()
 
     def take(self) -> Group | None:
         """The next group, once something waits; None when closed and empty."""
-        with self._ready:
-            while True:
+        while True:
+            with self._lock:
                 now = time.monotonic()
                 if not (self._queue.lines and self._fresh_first):  # by turns
                     self._fresh_first = True
-                    if untried := self._started(self._aside.take_untried()):
+                    if untried := self._begun(self._aside.take_untried()):
                         return Group(untried, was_set_aside=True, untried=True)
-                    if due := self._started(self._aside.take_due(now)):
+                    if due := self._begun(self._aside.take_due(now)):
                         return Group(due, was_set_aside=True)
                 self._fresh_first = False
                 if self._queue.lines:
                     return Group(self._fresh(now))
                 if self._closed and not self._aside.submissions:
                     return None
-                self._ready.wait(self._aside.seconds_until_due(now))
+                self._is_asleep = True
+            self._sleep(self._aside.seconds_until_due(now))
+
+    def _sleep(self, seconds: float | None) -> None:
+        """Wait until somebody wakes the writer, or so many seconds."""
+        self._alarm.acquire(timeout=-1 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+        with self._lock:
+            if not self._is_asleep:  # it was woken; perhaps just after its time was over
+                self._alarm.acquire(blocking=False)
+            self._is_asleep = False
+
+    def _wake(self) -> None:
+        """Wake the writer. One call wakes it for all that waits by then."""
+        self._is_asleep = False
+        self._alarm.release()
 
     def set_aside(self, submissions: Sequence[Submission]) -> None:
         """Put submissions back: they wait for their next try, behind earlier ones of their visitor-offers."""
-        with self._ready:
+        with self._lock:
             for submission in submissions:
-                self._count(submission, 1)
+                self._count(submission.organization, submission.weight)
             self._aside.add(submissions)
 
     def take_late(self, before: float) -> list[Submission]:
         """Take out what arrived before a moment and waits for a locked table, or behind such a submission."""
-        with self._ready:
-            return self._started(self._aside.take_late(before))
+        with self._lock:
+            return self._begun(self._aside.take_late(before))
 
     def not_overtaking(self, group: Sequence[Submission]) -> list[Submission]:
         """Set aside the submissions of a group that would overtake earlier ones; return the others."""
@@ -202,24 +232,30 @@ class Submissions:
     def _fresh(self, now: float) -> list[Submission]:
         """Take fresh submissions in fair order up to the limit; set aside those that would overtake."""
         group: list[Submission] = []
-        weight, limit = 0, self._limit(now)
-        while (head := self._queue.head()) is not None:
-            if group and weight + head.weight > limit and not head.future.cancelled():
-                break
-            if self._aside.submissions and self._aside.stands_before(head):
-                self._queue.pop()
-                self._aside.add_behind(head)  # its weight stays counted
-                continue
-            started = self._start(head)
-            self._queue.pop(charged=started)
-            if started:
-                group.append(head)
-                weight += head.weight
-                if head.organization != self._last_taken:
-                    if self._last_taken:
-                        self._shared_until = now + _SHARED_SECONDS
-                        limit = min(limit, self._limit(now))
-                    self._last_taken = head.organization
+        queue, aside = self._queue, self._aside
+        weight, limit, is_full = 0, self._limit(now), False
+        while not is_full and (entries := queue.next_line()) is not None:
+            organization = entries[0].organization
+            if organization != self._last_taken:
+                limit = min(limit, self._limit_after_change(organization, now))
+            taken, behind, others_wait = 0, 0, queue.lines > 1
+            while entries:
+                head = entries[0]
+                if group and weight + taken + head.weight > limit and not head.cancelled():
+                    is_full = True
+                    break
+                entries.popleft()
+                if aside.submissions and aside.stands_before(head):
+                    aside.add_behind(head)  # its weight stays counted
+                    behind += head.weight
+                elif head.begin():
+                    group.append(head)
+                    taken += head.weight
+                if others_wait:
+                    break
+            queue.end_turn(taken + behind)
+            self._count(organization, -taken)
+            weight += taken
         return group
 
     def _limit(self, now: float) -> int:
@@ -228,24 +264,22 @@ class Submissions:
         most = _HUNG_GROUP if self.hung_writer else _SHARED_GROUP
         return min(self._paced_limit, most) if shared else self._paced_limit
 
-    def _started(self, submissions: Sequence[Submission]) -> list[Submission]:
-        return [submission for submission in submissions if self._start(submission)]
+    def _limit_after_change(self, organization: str, now: float) -> int:
+        """Return that number after a change of the organization: from then on the queue counts as shared."""
+        if self._last_taken:
+            self._shared_until = now + _SHARED_SECONDS
+        self._last_taken = organization
+        return self._limit(now)
 
-    def _start(self, submission: Submission) -> bool:
-        """Count a submission as taken; False if its caller has cancelled it."""
-        if not submission.start():
-            return False
-        self._count(submission, -1)
-        return True
+    def _begun(self, submissions: Sequence[Submission]) -> list[Submission]:
+        """Count submissions as taken; leave out those that their callers have cancelled."""
+        found = [submission for submission in submissions if submission.begin()]
+        for submission in found:
+            self._count(submission.organization, -submission.weight)
+        return found
 
-    def _cancelled(self, submission: Submission) -> None:
-        """Subtract the weight of a submission whose caller cancelled it before it was taken."""
-        with self._ready:
-            self._count(submission, -1)
-        submission.forget()
-
-    def _count(self, submission: Submission, sign: int) -> None:
-        organization, weight = submission.organization, sign * submission.weight
+    def _count(self, organization: str, weight: int) -> None:
+        """Add to the weight that waits."""
         self._weight += weight
         own = self._weights.get(organization, 0) + weight
         if own or len(self._weights) <= _MOST_WEIGHTS:

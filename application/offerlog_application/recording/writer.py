@@ -1,6 +1,6 @@
 """Group commit: many callers, one writer, each caller its own true outcome after the commit.
 
-Callers submit work and get a future. One thread takes what waits, loads every visitor-offer it needs
+Callers submit work and get a pending answer. One thread takes what waits, loads every visitor-offer it needs
 in one query, decides in order, appends all of it in one transaction, and only then answers. A caller
 alone does not wait for company: whatever is there when the writer is free is the group.
 """
@@ -8,12 +8,13 @@ alone does not wait for company: whatever is there when the writer is free is th
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
+from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.event_log import (
     EventLog,
     HeldStreams,
@@ -22,19 +23,19 @@ from offerlog_application.ports.event_log import (
     StoreUnavailableError,
     VersionConflictError,
 )
-from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Commit, Trace
+from offerlog_application.recording.answering import answer_all, fail, fail_late
 from offerlog_application.recording.decided import DecidedGroup
-from offerlog_application.recording.set_aside import Answer, Command, Submission, split_by_streams
+from offerlog_application.recording.pending_answer import PendingAnswer
+from offerlog_application.recording.set_aside import split_by_streams
+from offerlog_application.recording.steady_clock import SteadyClock
 from offerlog_application.recording.store_watch import ATTEMPTS, STORE_PATIENCE, StoreWatch, pause
+from offerlog_application.recording.submission import Answer, Command, Submission, UndatedRefusal
 from offerlog_application.recording.submissions import Group, Submissions
-from offerlog_domain.decision import Decision
+from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError
+from offerlog_domain.context import Rules
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event
-from offerlog_domain.outcomes import Refusal
-
-_LATE: Final = 1.0
-"""Submissions whose patience ends within this time of the first one's are given up with it."""
 
 _FIND_SECONDS: Final = 0.25
 """Seconds to look for what else another writer holds, once it has made a group wait."""
@@ -53,10 +54,6 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class ContendedError(OfferlogError):
-    """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
-
-
 class _HeldByOthersError(OfferlogError):
     """Other writers sit on versions that an append wanted; nothing was stored."""
 
@@ -72,20 +69,6 @@ class _RefusalsWaitError(OfferlogError):
         super().__init__(f"{len(submissions)} submissions need the refusal log")
         self.submissions = submissions
         self.error = error
-
-
-class WriterFailedError(OutcomeUnknownError):
-    """The writer broke off a group for a reason nobody foresaw; the group may or may not be stored.
-
-    Sending the same signals again is safe: what was recorded will be recognised.
-    """
-
-    def __init__(self, cause: BaseException) -> None:
-        Exception.__init__(
-            self,
-            f"the writer broke off: {cause!r}; send the same signals again: what was recorded is recognised",
-        )
-        self.transaction = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +95,30 @@ class GroupCommitWriter:
 
     Args:
         log: The log that it reads and appends to.
+        clock: The service's clock. It is read when a group is decided, and all of the group has that moment.
+        rules: The periods that an operator may set.
         group_limit: Commands that a group may hold before the next one waits for the next commit.
         queue_limit: Commands of one organization that may wait (see `Submissions`); past that, `submit`
             raises `OverloadedError`.
         trace: Follows the commits and the submissions in them.
+
+    Attributes:
+        rules: Those periods.
     """
 
     def __init__(
         self,
         log: EventLog,
+        clock: Clock,
+        rules: Rules,
         *,
         group_limit: int = 5_000,
         queue_limit: int = 100_000,
         trace: Trace = UNTRACED,
     ) -> None:
+        self.rules = rules
         self._log = log
+        self._clock = SteadyClock(clock)
         self._trace = trace
         self._submissions = Submissions(group_limit, queue_limit)
         self._watch = StoreWatch()
@@ -139,18 +131,33 @@ class GroupCommitWriter:
     def submit(
         self,
         commands: Sequence[Command],
-        refusals: Sequence[Refusal],
+        refusals: Sequence[UndatedRefusal],
         answer: Answer[T],
         *,
         organization: str,
-    ) -> Future[T]:
-        """Hand in work of one organization; the future gets its answer once all of it is durable.
+        from_widget: bool = False,
+    ) -> PendingAnswer[T]:
+        """Hand in work of one organization; the answer comes once all of it is durable.
+
+        Args:
+            commands: The decisions to be made, in order.
+            refusals: Lines for the refusal log that need no decision.
+            answer: Makes the answer of the decisions.
+            organization: The tenant.
+            from_widget: True if the work came with a widget key.
 
         Raises:
             OverloadedError: Too much of this organization is waiting; nothing was taken.
             ClosedError: The writer has been closed.
         """
-        return self._submissions.put(commands, refusals, answer, self._trace.origin(), organization)
+        origin = self._trace.origin()
+        return self._submissions.put(
+            commands, refusals, answer, origin, organization, from_widget=from_widget
+        )
+
+    def now(self) -> datetime:
+        """Return the time by the clock of decisions, which never goes back."""
+        return self._clock.now()
 
     @property
     def depth(self) -> int:
@@ -188,8 +195,8 @@ class GroupCommitWriter:
                 _log.exception("a group of submissions was broken off")
                 left = group.submissions if group is not None else ()
                 aside = set(self._submissions.aside)
-                _fail(
-                    [one for one in left if not one.future.done() and one not in aside],
+                fail(
+                    [one for one in left if not one.done() and one not in aside],
                     WriterFailedError(error),
                 )
                 time.sleep(_INCIDENT_PAUSE)
@@ -230,10 +237,10 @@ class GroupCommitWriter:
                 if isinstance(error, OutcomeUnknownError) and error.because is not None:
                     self._watch.note_failure(error.because, is_final=True)
                 # Undecided: deciding again would call what was perhaps stored a repeat.
-                parts.append(_fail_late(part, error))
+                parts.append(fail_late(part, error))
             except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
                 if len(part) == 1:
-                    _fail(part, error)
+                    fail(part, error)
                 else:
                     count, half = len(part), len(part) // 2
                     _log.warning(
@@ -251,7 +258,7 @@ class GroupCommitWriter:
             if found.held.isdisjoint(submission.streams) or submission.hold():
                 aside.append(submission)
             else:
-                submission.future.set_exception(
+                submission.set_exception(
                     ContendedError(
                         "another writer has held a visitor-offer of this request for half a minute"
                     )
@@ -270,7 +277,7 @@ class GroupCommitWriter:
         self._submissions.set_aside([one for one in part if one in wait.submissions])
         late = self._submissions.take_late(time.monotonic() - STORE_PATIENCE)
         self._refusals_watch.note_failure(wait.error, is_final=bool(late))
-        _fail(late, wait.error)
+        fail(late, wait.error)
         return [one for one in part if one not in wait.submissions]
 
     def _commit(self, part: Sequence[Submission], group: Group) -> None:
@@ -281,7 +288,7 @@ class GroupCommitWriter:
             VersionConflictError: Another writer has got to a visitor-offer first time and again.
             StoreUnavailableError: The store stays away.
         """
-        decided = DecidedGroup(part)
+        decided = DecidedGroup(part, self._clock, self.rules)
         with self._trace.commit([one.origin for one in part], len(decided.commands)) as commit:
             if decided.commands:
                 self._decide(decided)
@@ -293,7 +300,7 @@ class GroupCommitWriter:
                     self._refusals_watch.note_failure(error, is_final=True)
                     raise
                 raise _RefusalsWaitError(refusing, error) from error
-        self._answer(part, decided.decisions, commit.position)
+        self._incidents += answer_all(part, decided.decisions, commit.position)
 
     def _append(self, decided: DecidedGroup, commit: Commit, group: Group) -> None:
         """Append what was decided, deciding again where another writer got there first."""
@@ -356,36 +363,3 @@ class GroupCommitWriter:
                 self._watch.note_success(began=began, is_load=True)
                 decided.decide(loaded)
                 return
-
-    def _answer(self, group: Sequence[Submission], decisions: list[Decision], position: int | None) -> None:
-        """Give every caller its answer; an answer, or a callback, that fails harms no other."""
-        start = 0
-        for submission in group:
-            end = start + len(submission.commands)
-            try:
-                submission.future.set_result(submission.answer(decisions[start:end], position))
-            except Exception as error:  # noqa: BLE001 - belongs to this caller; the others get theirs
-                submission.future.set_exception(error)
-            except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
-                self._incidents += 1
-                _log.exception("a callback of a submission failed")
-            start = end
-
-
-def _fail_late(part: Sequence[Submission], error: Exception) -> list[Submission]:
-    """Fail all that an error concerns; of a lock, those that have waited long enough. The rest remains."""
-    rest: list[Submission] = []
-    if isinstance(error, StoreUnavailableError) and error.trouble is StoreTrouble.LOCKED:
-        late = min(submission.arrived for submission in part) + _LATE
-        rest = [submission for submission in part if submission.arrived > late]
-    waiting = set(rest)
-    _fail([submission for submission in part if submission not in waiting], error)
-    return rest
-
-
-def _fail(group: Iterable[Submission], error: Exception) -> None:
-    for submission in group:
-        try:
-            submission.future.set_exception(error)
-        except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
-            _log.exception("a callback of a submission failed")

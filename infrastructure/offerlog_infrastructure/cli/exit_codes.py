@@ -46,7 +46,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
     )
     from offerlog_application.reading.instants import CalendarError  # noqa: PLC0415 - see above
     from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - see above
-    from offerlog_application.recording.writer import ContendedError  # noqa: PLC0415 - see above
+    from offerlog_application.recording.writer_errors import ContendedError  # noqa: PLC0415 - see above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.settings import SettingsError  # noqa: PLC0415 - see above

@@ -17,7 +17,7 @@ from offerlog_application.reading.instants import CalendarError
 from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_application.recording.submissions import OverloadedError
-from offerlog_application.recording.writer import ContendedError
+from offerlog_application.recording.writer_errors import ContendedError
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import pytest
 
 from offerlog_application.ports.keys import Role
 from offerlog_application.recording.batches import Batch
-from offerlog_domain.context import DecisionContext
 from offerlog_domain.identity import StreamKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
@@ -239,8 +237,7 @@ def test_threads_log_as_requests_do(
 )
 def test_a_signal_is_named_by_its_own_id_alone(signal: object, found: str | None) -> None:
     """In either wire form, and only where it is a UUID; no signal at all has none."""
-    now = DecisionContext("acme", datetime(2026, 11, 22, tzinfo=UTC))
-    batch = Batch([json.dumps(signal).encode(), b"{no"], StreamKey(bytes(32)), now)
+    batch = Batch([json.dumps(signal).encode(), b"{no"], StreamKey(bytes(32)))
     assert [outcome.event_id for outcome in batch.receipt([], None).outcomes] == [found, None]
 
 

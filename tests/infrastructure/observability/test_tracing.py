@@ -15,7 +15,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.event_fields import Event
 from offerlog_infrastructure.observability.tracing import Tracing
 from support.memory_log import MemoryLog
-from support.writing import ONE, THREE, TWO, Answers, case, held, other_writer, send
+from support.writing import ONE, THREE, TWO, Answers, case, held, make_writer, other_writer, send
 
 UNSAMPLED = NonRecordingSpan(SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(0)))
 
@@ -58,7 +58,7 @@ def sent(writer: GroupCommitWriter, span: Span, stream: UUID) -> Answers:
 def test_a_commit_follows_all_whose_work_it_holds(tracing: Tracing, spans: InMemorySpanExporter) -> None:
     """Child of the first, linked to each once; who has no span is counted only."""
     log = MemoryLog()
-    writer = GroupCommitWriter(log, trace=tracing)
+    writer = make_writer(log, trace=tracing)
     held(writer, log)
     first, second = tracing.tracer.start_span("first"), tracing.tracer.start_span("second")
     futures = [sent(writer, first, ONE), sent(writer, second, TWO), sent(writer, first, THREE)]
@@ -78,7 +78,7 @@ def test_a_commit_follows_all_whose_work_it_holds(tracing: Tracing, spans: InMem
 def parents(tracing: Tracing, spans: InMemorySpanExporter, *origins: Span) -> list[SpanContext | None]:
     """Whose child the commit is that holds the work of all of these; nothing where it leaves no span."""
     log = MemoryLog()
-    writer = GroupCommitWriter(log, trace=tracing)
+    writer = make_writer(log, trace=tracing)
     held(writer, log)
     futures = [sent(writer, span, UUID(int=n)) for n, span in enumerate(origins)]
     log.open.set()
@@ -108,7 +108,7 @@ def test_a_commit_tells_how_often_it_was_tried(tracing: Tracing, spans: InMemory
         raise VersionConflictError(ONE, waiting=False)
 
     log.before_append = taken
-    writer = GroupCommitWriter(log, trace=tracing)
+    writer = make_writer(log, trace=tracing)
     assert send(writer, case(ONE)).result(10) == ["duplicate"]
     writer.close()
     told = last(spans).attributes
@@ -128,7 +128,7 @@ def test_a_commit_that_fails_is_in_error(tracing: Tracing, spans: InMemorySpanEx
         raise StoreUnavailableError("visitor-1")
 
     log.before_append = away
-    writer = GroupCommitWriter(log, trace=tracing)
+    writer = make_writer(log, trace=tracing)
     with pytest.raises(StoreUnavailableError):
         send(writer, case(ONE)).result(10)
     writer.close()

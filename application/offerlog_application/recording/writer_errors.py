@@ -1,0 +1,22 @@
+"""Errors of the writer that callers get."""
+
+from offerlog_application.ports.event_log import OutcomeUnknownError
+from offerlog_domain.errors import OfferlogError
+
+
+class ContendedError(OfferlogError):
+    """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
+
+
+class WriterFailedError(OutcomeUnknownError):
+    """The writer broke off a group for a reason nobody foresaw; the group may or may not be stored.
+
+    Sending the same signals again is safe: what was recorded will be recognised.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        Exception.__init__(
+            self,
+            f"the writer broke off: {cause!r}; send the same signals again: what was recorded is recognised",
+        )
+        self.transaction = ""
