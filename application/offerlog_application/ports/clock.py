@@ -1,4 +1,4 @@
-"""The service's clock, as the use cases need it."""
+"""The port to the service's clock."""
 
 from datetime import datetime
 from typing import Protocol
@@ -8,4 +8,4 @@ class Clock(Protocol):
     """The service's clock."""
 
     def now(self) -> datetime:
-        """The time, aware, in UTC."""
+        """Return the current time, aware, in UTC."""

@@ -7,7 +7,10 @@ from uuid import UUID
 
 
 class Deadlines(Protocol):
-    """Finds visitor-offers on which the passing of time may have an effect. It may lag; it never decides."""
+    """A search for visitor-offers on which the passing of time may have an effect.
+
+    It may lag behind the log. It does not decide: the aggregate does.
+    """
 
     def due(
         self,
@@ -22,6 +25,6 @@ class Deadlines(Protocol):
         Args:
             deadline_before: Find unanswered invitations with a deadline, without grace, up to this time.
             parked_before: Find signals that were parked up to this time.
-            limit: Return at most so many streams.
-            besides: Leave out these streams.
+            limit: The most streams to return.
+            besides: Streams to leave out.
         """

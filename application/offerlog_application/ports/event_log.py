@@ -1,4 +1,4 @@
-"""The log as the use cases need it, and why it may fail."""
+"""The port to the log, and the errors of the store."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from offerlog_domain.visitor_offer import Action, VisitorOffer
 
 
 class VersionConflictError(OfferlogError):
-    """Another writer took, or is about to take, a version that was wanted.
+    """Another writer took, or is about to take, a version that this one needs.
 
     Attributes:
-        stream: The visitor-offer where it happened.
-        waiting: Whether the other one has not decided yet; False means that it has committed.
+        stream: The visitor-offer of that version.
+        waiting: True while the other writer may still commit or roll back; False if it has committed.
     """
 
     def __init__(self, stream: UUID, *, waiting: bool) -> None:
@@ -31,10 +31,10 @@ class StoreUnavailableError(OfferlogError):
 
     Attributes:
         trouble: The reason.
-        table: The table that is locked, where that is known; None for any other reason.
-        holder: Who locks it, where that is known: a process of the database server, and its command.
-        detail: The words of the server or the driver. They may name hosts and files.
-        summary: What is wrong and what to do next, without those words: anybody may read it.
+        table: The locked table, if it is known; None for any other reason.
+        holder: The process of the database server that locks it, and its command; empty if not known.
+        detail: The message of the server or the driver. It may name hosts and files.
+        summary: The fault and what to do next, without that message: anybody may read it.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class ClosedError(OfferlogError):
 
 
 class OutcomeUnknownError(OfferlogError):
-    """The store went away while committing and did not come back to say what became of it.
+    """The store went away during a commit, and did not come back to tell the result of the commit.
 
-    Sending the same signals again is safe: what was recorded will be recognised.
+    Sending the same signals again is safe: recorded signals are recognised.
 
     Attributes:
         transaction: The store's id of the transaction.
-        because: Why the store is away, where that is known.
+        because: The reason why the store is away; None if it is not known.
     """
 
     because: StoreUnavailableError | None = None
@@ -91,11 +91,11 @@ class OutcomeUnknownError(OfferlogError):
 
 @dataclass(frozen=True, slots=True)
 class HeldStreams:
-    """Visitor-offers looked at for another writer that holds them.
+    """The result of a search for visitor-offers that another writer holds.
 
     Attributes:
-        held: Those whose next version another writer is about to take.
-        unknown: Those not looked at: time was up before their turn.
+        held: The visitor-offers whose next version another writer is about to take.
+        unknown: The visitor-offers that were not examined, because the time was over.
     """
 
     held: frozenset[UUID] = frozenset()
@@ -106,7 +106,7 @@ class EventLog(Protocol):
     """The log, as the writer uses it."""
 
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
-        """Every visitor-offer asked for, as stored now; an unknown one is at version 0.
+        """Return all these visitor-offers as they are stored now. An unknown one is at version 0.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -120,28 +120,31 @@ class EventLog(Protocol):
         *,
         hurried: bool,
     ) -> int | None:
-        """Store both in one transaction; returns the last position drawn, None without events.
+        """Store events and refusals in one transaction.
 
         Args:
-            events: In order within each stream.
-            refusals: For the refusal log.
-            offers: What the events make of their visitor-offers, to be remembered once they are stored.
-            hurried: Whether to wait for another writer for a moment only.
+            events: The events, in order within each stream.
+            refusals: The lines for the refusal log.
+            offers: The visitor-offers after the events, to be remembered once the events are stored.
+            hurried: True to wait for another writer for a moment only.
+
+        Returns:
+            The last position that was drawn; None without events.
 
         Raises:
             VersionConflictError: Nothing was stored; load that stream again.
-            RefusalsLockedError: Nothing was stored; without refusals it could be.
+            RefusalsLockedError: Nothing was stored; the events could be stored without the refusals.
             StoreUnavailableError: Nothing was stored.
-            OutcomeUnknownError: It may or may not have been stored.
+            OutcomeUnknownError: All of it was stored, or nothing.
         """
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
-        """Find out which visitor-offers another writer holds, without waiting for that writer.
+        """Find the visitor-offers that another writer holds, without waiting for that writer.
 
         Args:
-            versions: The version wanted next, by visitor-offer; looked at in this order.
-            seconds: How long to look.
-            urgent: Whether others wait for the answer, so that it may cost more to be had sooner.
+            versions: The next version that is needed, by visitor-offer; examined in this order.
+            seconds: The time for the search.
+            urgent: True if others wait for the answer: the search may then cost more, to be faster.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -152,10 +155,10 @@ class Streams(Protocol):
     """The streams of visitor-offers: their keys, and the newest action of each."""
 
     def secret(self, organization: str) -> bytes:
-        """The organization's key for stream ids, made at first use; 32 bytes."""
+        """Return the organization's key for stream ids, 32 bytes. The first use makes it."""
 
     def newest_action(self, stream: UUID) -> Action | None:
-        """The action that began last, None where none has begun.
+        """Return the action that began last; None if no action has begun.
 
-        Reads the stream from its end, and no further back than where that action began.
+        Reads the stream from its end back to the beginning of that action.
         """

@@ -17,16 +17,16 @@ class Role(StrEnum):
     """The rights of the holder of a key."""
 
     WIDGET = "widget"
-    """Write signals, nothing else: safe to ship to browsers."""
+    """Write signals only. Such a key may be part of public pages."""
 
     SERVICE = "service"
-    """Write signals, ask for offers, look up what must not be offered."""
+    """Write signals, ask for offers, look up suppressions."""
 
     REPORTER = "reporter"
-    """Read reports, histories, refusals and how far the projections are."""
+    """Read reports, histories, refusals and the positions of the projections."""
 
     ADMIN = "admin"
-    """All of it."""
+    """All rights of the other roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Key:
     """A key, without its secret.
 
     Attributes:
-        id: Its public part; safe to log.
-        organization: Whose data it opens.
-        role: What for.
-        name: What it was made for, for people.
-        origins: From which web origins a browser may use it; empty for any.
-        created_at: When it was made.
-        revoked_at: When it was taken back, None while it is good.
+        id: Its public part, which may be logged.
+        organization: The organization whose data it opens.
+        role: Its rights.
+        name: Its name, for people.
+        origins: The web origins from which a browser may use it; empty for any.
+        created_at: The time at which it was made.
+        revoked_at: The time at which it was revoked; None while it is valid.
     """
 
     id: str
@@ -62,12 +62,13 @@ class NotAnOriginError(OfferlogError, ValueError):
 
 
 def checked_origin(text: str) -> str:
-    """The same text, if it is an origin as a browser sends it; another would match no request.
+    """Return the text unchanged if it is an origin as browsers send it. No request has any other text.
 
-    That is a scheme and a host in lower case, and the port where it is not the usual one: no path, no slash.
+    An origin is a scheme and a host in lower case, and the port if it is not the usual one. It has neither a
+    path nor a slash at its end (RFC 6454, section 6.2).
 
     Raises:
-        NotAnOriginError: It is none.
+        NotAnOriginError: The text is not such an origin.
     """
     match = _ORIGIN.fullmatch(text)
     if match is None or (match[1], match[3]) in _USUAL_PORTS:
@@ -76,14 +77,14 @@ def checked_origin(text: str) -> str:
 
 
 class UnknownKeyError(OfferlogError):
-    """There is no key of that id."""
+    """No key has that id."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"there is no key {key_id!r}: see `offerlog keys list`")
 
 
 class KeyStore(Protocol):
-    """The store of keys; it keeps digests alone."""
+    """The store of keys. It holds digests only, not the texts of keys."""
 
     def create(
         self,
@@ -94,36 +95,35 @@ class KeyStore(Protocol):
         *,
         hand_over: Callable[[Key, str], None] | None = None,
     ) -> tuple[Key, str]:
-        """Make a key; returns it and its text, which can never be had again.
+        """Make a key, and return it with its text. The text cannot be read again later.
 
-        `hand_over` gives the key to whoever asked for it, before it is kept. If it raises an error, no key is
-        made.
+        `hand_over` gives the key to the caller before it is stored. If it raises an error, no key is made.
         """
 
     def remembered(self, text: str) -> Key | None:
-        """The good key with this text if it was looked up just now; asks nobody."""
+        """Return the valid key with this text if it was looked up just now, without asking the store."""
 
     def find(self, text: str) -> Key | None:
-        """The good key with this text; None where there is none."""
+        """Return the valid key with this text; None if there is none."""
 
     def is_unknown(self, text: str) -> bool:
-        """Return whether this text is known to be no key's, without asking the store."""
+        """Return True if a look-up has shown that no key has this text, without asking the store."""
 
     def was_good(self, text: str) -> bool:
-        """Return whether this was a good key's text when it was last looked up, without asking the store."""
+        """Return True if a valid key had this text at the last look-up, without asking the store."""
 
     def remembered_id(self, key_id: str) -> Key | None:
-        """Return the good key with this id if it was looked up just now, without asking the store."""
+        """Return the valid key with this id if it was looked up just now, without asking the store."""
 
     def find_id(self, key_id: str) -> Key | None:
-        """Return the good key with this id, None where there is none."""
+        """Return the valid key with this id; None if there is none."""
 
     def all(self, organization: str) -> Sequence[Key]:
-        """The organization's keys, revoked ones too, in order of making."""
+        """Return the organization's keys in the order in which they were made. Revoked keys are included."""
 
     def revoke(self, organization: str, key_id: str) -> Key:
-        """Take a key back.
+        """Revoke a key, and return it.
 
         Raises:
-            UnknownKeyError: The organization has none of that id.
+            UnknownKeyError: The organization does not have a key with that id.
         """

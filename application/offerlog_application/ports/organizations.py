@@ -1,4 +1,4 @@
-"""Organizations, the tenants: what may be the name of one, and those that a store knows."""
+"""Organizations, which are the tenants: the rule for their names, and the port to those of a store."""
 
 import re
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 class OrganizationNameError(OfferlogError, ValueError):
-    """An organization's name that cannot be one.
+    """A text that cannot name an organization.
 
     Attributes:
-        name: The name given.
+        name: The text.
     """
 
     def __init__(self, name: str) -> None:
@@ -24,7 +24,7 @@ class OrganizationNameError(OfferlogError, ValueError):
 
 
 def check_organization(name: str) -> None:
-    """Make sure that this can be an organization's name.
+    """Check that a text can name an organization.
 
     Raises:
         OrganizationNameError: It cannot.
@@ -43,22 +43,22 @@ class OrganizationScope:
     organization: str
 
     def _of(self, organization: str | None) -> str:
-        """The organization of a call. An empty name is a wrong name, not an absent one."""
+        """Return the organization of a call. An empty name is a wrong name, not an absent one."""
         return self.organization if organization is None else organization
 
 
 class Organizations(Protocol):
     """Organizations of one store, by name; thread-safe.
 
-    An organization is known once something was recorded for it, a key was made for it, or a service was
-    started for it. Every method raises `StoreUnavailableError` where the store cannot be reached.
+    An organization is known once a signal was recorded for it, a key was made for it, or a service was
+    started for it. Each method raises `StoreUnavailableError` if the store cannot be reached.
     """
 
     def names(self) -> Sequence[str]:
         """List all organizations, sorted."""
 
     def names_with_signals(self) -> Sequence[str]:
-        """List the organizations that a signal came for, as far as the projections show; sorted."""
+        """List the organizations with signals, as far as the projections show them; sorted."""
 
     def register(self, organization: str) -> None:
-        """Make an organization known before anything is recorded for it; again changes nothing."""
+        """Make an organization known before a signal is recorded for it. A second call changes nothing."""

@@ -9,11 +9,11 @@ from offerlog_domain.errors import OfferlogError
 
 
 class UnknownProjectionError(OfferlogError, KeyError):
-    """There is no projection of that name; nothing was done.
+    """No projection has that name; nothing was done.
 
     Attributes:
         name: The name.
-        known: The names of the projections that there are.
+        known: The names of all projections.
     """
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
@@ -26,7 +26,7 @@ class UnknownProjectionError(OfferlogError, KeyError):
 
 
 class Projector(Protocol):
-    """Applies the log to the projections in the background; thread-safe."""
+    """A worker that applies the log to the projections in the background; thread-safe."""
 
     @property
     def error(self) -> Exception | None:
@@ -43,9 +43,9 @@ class Projector(Protocol):
 
 
 class Proofs(Protocol):
-    """Checks that a projection applied every event exactly once; thread-safe.
+    """Proofs that a projection applied every event exactly once; thread-safe.
 
-    Every method raises `StoreUnavailableError` where the store cannot be reached.
+    Each method raises `StoreUnavailableError` if the store cannot be reached.
     """
 
     def proof(self, projection: str) -> Proof:
@@ -66,17 +66,17 @@ class Proofs(Protocol):
 class DeadLetters(Protocol):
     """Visitor-offers of which a projection could not apply an event; thread-safe.
 
-    Every method raises `StoreUnavailableError` where the store cannot be reached.
+    Each method raises `StoreUnavailableError` if the store cannot be reached.
     """
 
     def all(self) -> Sequence[DeadLetter]:
-        """Return every dead letter, by projection and position."""
+        """Return all dead letters, by projection and position."""
 
     def short_by(self, projection: str, organization: str, action_maps: Sequence[str] = ()) -> int:
-        """Count the dead-letter events of these maps, or of all maps; those of unknown origin count."""
+        """Count the dead-letter events of these maps, or of all maps. Events of unknown origin count too."""
 
     def retry(self) -> int:
-        """Apply again what waits; returns how many visitor-offers are no longer dead letters."""
+        """Apply the waiting events again, and return the number of visitor-offers that are now applied."""
 
 
 class Rebuilds(Protocol):
@@ -90,16 +90,16 @@ class Rebuilds(Protocol):
         accept_difference: bool,
         swap: bool,
     ) -> None:
-        """Build one projection, or all, from the log, and swap it in once it is proved to be the same.
+        """Build one projection, or all, from the log. Swap it in once it is proved equal to the live one.
 
         Args:
             name: The projection; None for all.
             on_progress: Called several times a second.
-            accept_difference: Whether to swap although the new one differs.
+            accept_difference: True to swap although the new one differs.
             swap: False to build and compare only.
 
         Raises:
-            UnknownProjectionError: There is no projection of that name.
+            UnknownProjectionError: No projection has that name.
             RebuildRunningError: Another rebuild or verification is running.
             ProjectionsDifferError: The live and the rebuilt tables differ at the same position of the log.
             NotProjectedError: The live projection is behind and applies nothing, so nothing can be compared.
@@ -113,7 +113,7 @@ class EventKinds(Protocol):
     """The kinds of events that a log holds; thread-safe."""
 
     def stored_kinds(self) -> Sequence[StoredKind]:
-        """Return every stored name and version, each with a sample of its events read.
+        """Return all stored names and versions. A sample of the events of each was read.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

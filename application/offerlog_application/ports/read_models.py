@@ -1,4 +1,4 @@
-"""The rows that the read side lists, as the projections hold them."""
+"""Rows, look-ups and counts that the read side returns, and their errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from offerlog_domain.outcomes import Reason
 
 
 class Order(StrEnum):
-    """The order of a list by time; the values are what callers write."""
+    """The order of a list by time. Callers write the values."""
 
     OLDEST = "oldest"
     NEWEST = "newest"
@@ -20,15 +20,15 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An offer that must not be made to this visitor again.
+    """An action map that must not offer to a visitor again.
 
     Attributes:
-        customer_id: Who.
-        customer_id_type: What kind of id that is.
-        action_map_id: What.
-        state: The terminal state it came to.
-        action_id: In which action.
-        since: When (`occurred_at`).
+        customer_id: The visitor's id.
+        customer_id_type: The type of that id.
+        action_map_id: The action map.
+        state: The terminal state that an action reached.
+        action_id: That action.
+        since: The time of that state (`occurred_at`).
     """
 
     customer_id: str
@@ -40,12 +40,12 @@ class Suppression:
 
 
 class Lookup(NamedTuple):
-    """The answer to a look-up: the maps that must not offer to a visitor, and how current that is.
+    """The answer to a look-up: the maps that must not offer to a visitor, with the age of the copy.
 
     Attributes:
-        position: Everything up to this position of the log is in it.
-        age: Everything recorded more than so many seconds ago is in it.
-        suppressions: Sorted by map.
+        position: The copy holds all events up to this position of the log.
+        age: The copy holds all events that were recorded more than so many seconds ago.
+        suppressions: The suppressions, sorted by map.
     """
 
     position: int
@@ -54,7 +54,7 @@ class Lookup(NamedTuple):
 
 
 MOST_SUPPRESSIONS: Final = 10_000
-"""Suppressions in the answer to one batch of visitors."""
+"""The most suppressions in the answer to one batch of visitors."""
 
 
 class TooManySuppressionsError(OfferlogError):
@@ -69,10 +69,10 @@ class TooManySuppressionsError(OfferlogError):
 
 
 class ReplicaStaleError(OfferlogError):
-    """The local copy is too old to offer by; ask the store, or offer nothing.
+    """The local copy is too old for a decision about an offer; ask the store, or offer nothing.
 
     Attributes:
-        age: How old it is, in seconds; None where it has not been made yet.
+        age: The age of the copy in seconds; None if it has not been made yet.
     """
 
     def __init__(self, age: float | None, bound: float, cause: Exception | None) -> None:
@@ -90,16 +90,16 @@ class NoReplicaError(OfferlogError, RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class KeptSignal:
-    """A signal that was not recorded: refused, or parked (then without a reason).
+    """A signal that was refused or parked.
 
     Attributes:
-        recorded_at: When, by the service's clock.
-        reason: Why it was refused.
-        field: The wire name of the field at fault, for a malformed one.
-        cause: What is wrong with it, for people.
-        raw: The text as it came, cut at 4 KiB (older ones at 64 KiB).
-        raw_length: Bytes of the text as it came.
-        number: Its place among refusals of the same time; 0 for a parked one.
+        recorded_at: The time of its refusal or parking, by the service's clock.
+        reason: The reason of its refusal; None for a parked signal.
+        field: The wire name of the field at fault, for a malformed signal.
+        cause: The fault, for people.
+        raw: The text as it was received, cut at 4 KiB (older ones at 64 KiB).
+        raw_length: Bytes of the text as it was received.
+        number: Its place among refusals of the same time; 0 for a parked signal.
     """
 
     recorded_at: datetime
@@ -113,11 +113,13 @@ class KeptSignal:
 
 @dataclass(frozen=True, slots=True)
 class RefusalCounts:
-    """Refusals by reason in whole quarter-hours of the service's clock, exact, also after the log was pruned.
+    """Exact numbers of refusals by reason in whole quarter-hours of the service's clock.
+
+    Refusals that were pruned from the log count too.
 
     Attributes:
-        since: The first instant that counts; None for all that came before, too.
-        until: The first instant that counts no longer; None for all that comes after, too.
+        since: The beginning of the period; None if it has no beginning.
+        until: The end of the period, which is not included; None if it has no end.
         counts: Number of refusals by reason, the most frequent first; reasons without refusals are left out.
     """
 
@@ -131,12 +133,13 @@ class ProjectionStatus:
     """The position of a projection in the log, and its lag.
 
     Attributes:
-        name: Which.
-        position: The position of the last event it has taken in.
-        lag_events: How many events of the log it has not; beyond 10,000 the number of positions instead,
-            which is cheap to know and may be larger.
-        lag_seconds: How long ago the oldest of those was recorded; 0 when there are none, None when this
+        name: The projection's name.
+        position: The position of the last event that it has applied.
+        lag_events: Number of events that it has not applied. Above 10,000 it is the number of positions
+            instead, which is cheap to find and may be larger.
+        lag_seconds: Seconds since the oldest of those events was recorded; 0 if there are none, None if this
             build cannot read that event.
+        short_by: Number of events that wait as dead letters.
     """
 
     name: str
@@ -148,12 +151,13 @@ class ProjectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The position of the look-ups in the log, and their lag.
+    """The position of the suppression list in the log, and its age.
 
     Attributes:
-        position: The position of the last event they know.
-        age_seconds: What was recorded longer ago is in them; None when this build cannot read the next event.
-        short_by: How many events of that, in all organizations, wait as dead letters and are not.
+        position: The position of the last event that it has applied.
+        age_seconds: The list holds all events that were recorded longer ago; None if this build cannot read
+            the next event.
+        short_by: Number of events, in all organizations, that it lacks because they wait as dead letters.
     """
 
     position: int
@@ -163,12 +167,12 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class SliceDifference:
-    """A slice of the streams of which a projection has not folded in what the log holds.
+    """A slice of the streams for which projection and log differ.
 
     Attributes:
-        slice: Which, from 0 to 15: the first hexadecimal digit of the stream's id.
-        expected: How many events the log holds of it, up to the projection's position.
-        events: How many were folded in.
+        slice: Its number, from 0 to 15: the first hexadecimal digit of the stream's id.
+        expected: Number of its events in the log, up to the projection's position.
+        events: Number of its events that the projection has applied.
     """
 
     slice: int
@@ -178,16 +182,16 @@ class SliceDifference:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The proof of which events a projection has folded in.
+    """The proof of the events that a projection has applied.
 
     Attributes:
-        projection: Which projection.
-        position: Up to which position.
-        events: How many events.
+        projection: The projection's name.
+        position: The projection's position.
+        events: Number of events applied.
         digest: The sum of the squares of their positions, in decimal.
-        short_by: How many events wait as dead letters, not folded in.
-        edition: Another one after each rebuild: by other code, the same events may come to other figures.
-        differences: Where the log says otherwise; empty where it agrees or was not asked.
+        short_by: Number of events that wait as dead letters, not applied.
+        edition: A number that each rebuild changes: other code may make other figures of the same events.
+        differences: The slices that differ from the log; empty if none differs, or if none was compared.
     """
 
     projection: str
@@ -200,26 +204,27 @@ class Proof:
 
     @property
     def mark(self) -> str:
-        """Stays the same as long as the projection's answers do.
+        """A text that stays the same as long as the projection's answers do.
 
-        More than a position: dead letters may be taken in, and the projection built anew, at the same one.
+        A position is not enough. At the same position, dead letters may be applied, or the projection may be
+        rebuilt.
         """
         return f"{self.position}-{self.events}-{self.short_by}-{self.edition:x}"
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A visitor-offer that a projection could not take in from some event on; the rest went on.
+    """A visitor-offer that a projection could not apply from some event on. All others were applied.
 
     Attributes:
-        projection: Which projection.
+        projection: The projection's name.
         stream: The visitor-offer.
         position: The position of the event that could not be applied.
         version: That event's place in the stream.
         topic: Its stored name and version.
-        error: Why.
-        dead_at: Since when.
-        waiting: How many events of that visitor-offer wait, that one included.
+        error: The error.
+        dead_at: The time of the error.
+        waiting: Number of events of that visitor-offer that wait, that one included.
     """
 
     projection: str
@@ -234,15 +239,15 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class StoredKind:
-    """One stored name and version.
+    """A kind of stored events: one stored name and version.
 
     Attributes:
         topic: The name and the version.
-        events: How many events the log holds of it.
+        events: Number of events of this kind in the log.
         first: The position of the first of them.
-        last: The position of the last.
-        sampled: How many of them were read.
-        error: Why this build cannot read one of those; None where it can read all.
+        last: The position of the last of them.
+        sampled: Number of them that were read.
+        error: The error of one that this build cannot read; None if it can read all of those.
     """
 
     topic: str
@@ -257,9 +262,9 @@ class ProjectionsBehindError(OfferlogError):
     """The projections did not reach a position in time.
 
     Attributes:
-        position: The position asked for.
-        reached: The position they are at.
-        cause: What stops the projector of this process, if anything does.
+        position: The position that the caller waited for.
+        reached: The position of the projections.
+        cause: The error that stops the projector of this process; None if there is none.
     """
 
     def __init__(self, position: int, reached: int, cause: Exception | None) -> None:

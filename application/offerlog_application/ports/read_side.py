@@ -1,4 +1,4 @@
-"""The lists, look-ups and counts that the projections answer, as the use cases need them."""
+"""Ports to the lists, look-ups and counts that are read from the projections."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Protocol
@@ -20,7 +20,7 @@ from offerlog_domain.identity import ActionMapId, VisitorKey
 class ReadSide(Deadlines, Protocol):
     """Lists of read models, look-ups of suppressions, and the positions of the projections; thread-safe.
 
-    Every method raises `StoreUnavailableError` where the store cannot be reached.
+    Each method raises `StoreUnavailableError` if the store cannot be reached.
     """
 
     def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
@@ -44,13 +44,13 @@ class ReadSide(Deadlines, Protocol):
         """Stream the signals that wait for their action, in order of arrival."""
 
     def status(self) -> Sequence[ProjectionStatus]:
-        """Return the position and lag of every projection."""
+        """Return the position and lag of each projection."""
 
     def freshness(self) -> Freshness:
-        """Return the position and age of the suppression list; cheap also far behind the log."""
+        """Return the position and age of the suppression list. The cost does not grow with its lag."""
 
     def position(self) -> int:
-        """Return the position that every projection has reached."""
+        """Return the position that all projections have reached."""
 
     def close(self) -> None:
         """Release the connections that look-ups keep."""
@@ -66,32 +66,32 @@ class PerformanceSource(PerformanceCounts, Protocol):
 
 
 class StreamReader(Protocol):
-    """Reads whole streams for audits; thread-safe."""
+    """A reader of whole streams, for audits; thread-safe."""
 
     def events(self, stream: UUID) -> Sequence[Event]:
         """Return the events of a stream, in order.
 
         Raises:
             ReadTimeoutError: The read takes longer than it may.
-            ReadCancelledError: Nobody waits for the answer any more.
+            ReadCancelledError: The caller no longer waits for the answer.
             StoreUnavailableError: The store cannot be reached.
         """
 
 
 class Changes(Protocol):
-    """The action maps that the newest events are about; thread-safe."""
+    """The action maps of the newest events; thread-safe."""
 
     def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
         """Return the action maps of the events in (behind, position], by organization.
 
-        None means that anything may have changed: there are too many events, or one cannot be read.
+        None means that any map may have changed: there are too many events, or one cannot be read.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
-        """Return those of the action maps that the organization has events of.
+        """Return the action maps among these of which the organization has events.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

@@ -1,4 +1,4 @@
-"""The refusal log and its counts, as the use cases need them."""
+"""Ports to the refusal log and its counts."""
 
 from collections.abc import Generator
 from datetime import datetime
@@ -21,15 +21,15 @@ class RefusalLog(Protocol):
         order: Order = Order.OLDEST,
         behind: tuple[datetime, int] | None = None,
     ) -> Generator[KeptSignal]:
-        """Stream the refusals of [since, until), after the line of that time and number if given.
+        """Stream the refusals of [since, until), after the line with the time and number of `behind`.
 
         Raises:
-            ReadTimeoutError: A page took longer than it may.
+            ReadTimeoutError: A page takes longer than its time limit.
             StoreUnavailableError: The store cannot be reached.
         """
 
     def prune(self, before: datetime) -> int:
-        """Delete some of the refusals recorded before an instant; returns how many, 0 where none is left.
+        """Delete some of the refusals recorded before an instant, and return their number; 0 if none is left.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -37,7 +37,7 @@ class RefusalLog(Protocol):
 
 
 class RefusalCounter(Protocol):
-    """Refusals by reason and quarter-hour, exact whatever was pruned; thread-safe."""
+    """Counts of refusals by reason and quarter-hour. Pruned refusals count too. Thread-safe."""
 
     def counts(self, organization: str, since: datetime | None, until: datetime | None) -> RefusalCounts:
         """Count the refusals by reason in the quarter-hours that [since, until) touches.
@@ -47,7 +47,7 @@ class RefusalCounter(Protocol):
         """
 
     def fold_step(self) -> bool:
-        """Add some of the appended tallies to the counts; returns whether a full step was done.
+        """Add some of the appended tallies to the counts. Return True if there were enough for a full step.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

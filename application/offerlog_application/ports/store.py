@@ -1,4 +1,4 @@
-"""All ports of one store together: what the application service is built over."""
+"""All ports of one store together. The application service is built over them."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,14 +16,14 @@ class Log(EventLog, Streams, Protocol):
     """The log, as the service uses it."""
 
     def last(self) -> int:
-        """Return the last position in the log; 0 where the log is empty.
+        """Return the last position in the log; 0 if the log is empty.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
 
     def close(self) -> None:
-        """Release what the writer's side of the log keeps."""
+        """Release the connections of the writer's side of the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,11 @@ class Store:
         log: Loads and appends.
         streams: Reads whole streams for audits.
         reads: Lists, look-ups and positions of the projections.
-        performance: Counts behind the performance report.
+        performance: Counts for the performance report.
         refusals: The refusal log.
         refusal_counts: Its counts.
         proofs: Proofs of the projections.
-        dead_letters: What projections could not apply.
+        dead_letters: Visitor-offers that projections could not apply.
         rebuilds: Rebuilds of projections.
         kinds: The kinds of stored events.
         keys: API keys.

@@ -1,4 +1,4 @@
-"""The reasons why the store cannot do its work, in words for people and for programs."""
+"""The reasons why the store cannot do its work, for people and for programs."""
 
 import threading
 from collections import Counter
@@ -79,6 +79,6 @@ class TroubleCounts:
             self._counts[trouble] += 1
 
     def totals(self) -> Mapping[StoreTrouble, int]:
-        """All reasons, each with its number; 0 where there was no such failure."""
+        """Return the number of failures for each reason, 0 included."""
         with self._lock:
             return {trouble: self._counts[trouble] for trouble in StoreTrouble}

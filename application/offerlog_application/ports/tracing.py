@@ -8,12 +8,12 @@ from typing import Final, Protocol
 
 @dataclass(slots=True)
 class Commit:
-    """The work of the writer on one group; filled in as it goes.
+    """The work of the writer on one group. The writer sets the fields while it works.
 
     Attributes:
-        events: How many events were stored.
-        retries: How often it was decided and appended again.
-        position: The last position drawn, None where nothing was appended.
+        events: Number of events stored.
+        retries: Number of times the group was decided and appended again.
+        position: The last position drawn; None if nothing was appended.
     """
 
     events: int = 0
@@ -23,15 +23,15 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class ProjectedPage:
-    """A page of the log that a projection now shows.
+    """A page of the log that a projection has applied.
 
     Attributes:
         projection: The projection's name.
-        behind: The position that it was at.
-        position: The position that it is at now.
-        events: How many events there were in between.
-        began: When it was begun, in nanoseconds since 1970; `ended` likewise.
-        ended: When it was done.
+        behind: Its position before the page.
+        position: Its position after the page.
+        events: Number of events in the page.
+        began: The time of the beginning, in nanoseconds since 1970.
+        ended: The time of the end, in nanoseconds since 1970.
     """
 
     projection: str
@@ -43,36 +43,36 @@ class ProjectedPage:
 
 
 class Trace(Protocol):
-    """Follows the work from who asks to what readers see; every method is quick, and raises nothing."""
+    """Tracing of the work from the caller to the projections. Each method is quick and raises no error."""
 
     def origin(self) -> object:
-        """Return the span of the calling thread; `commit` gets it back with what the thread hands in."""
+        """Return the span of the calling thread. `commit` gets it with the thread's submission."""
 
     def commit(self, origins: Sequence[object], commands: int) -> AbstractContextManager[Commit]:
-        """Surrounds the writing of a group, up to its being durable.
+        """Return a context for the writing of a group, until the group is durable.
 
         Args:
-            origins: Who handed in its submissions, one for each.
-            commands: How many decisions it takes.
+            origins: The origin of each submission of the group.
+            commands: Number of commands in the group.
         """
 
     def page(self, page: ProjectedPage) -> None:
-        """A projection has moved, durably."""
+        """Note that a projection has moved, durably."""
 
 
 class Untraced:
-    """Nobody follows."""
+    """The null implementation: it traces nothing."""
 
     def origin(self) -> None:
-        """Nothing."""
+        """Return nothing."""
 
     def commit(self, origins: Sequence[object], commands: int) -> AbstractContextManager[Commit]:
-        """Nothing around it."""
+        """Return a context that does nothing."""
         del origins, commands
         return nullcontext(Commit())
 
     def page(self, page: ProjectedPage) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 UNTRACED: Final[Trace] = Untraced()

@@ -1,4 +1,4 @@
-"""Announcing waits: a call that waits long for the store or the projections says what it waits for."""
+"""The port for announcements of long waits for the store or the projections."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -6,30 +6,30 @@ from typing import Final, Protocol, Self
 
 
 class Wait(AbstractContextManager["Wait", None], Protocol):
-    """A wait, which lasts as long as the block that it is the context manager of.
+    """A wait. It is a context manager, and lasts as long as its block.
 
     Attributes:
-        reason: Why the wait is not over yet, or a function that finds out; empty where that is not known. It
-            may be set at any time.
+        reason: The reason why the wait is not over yet, or a function that finds it; empty if it is not
+            known. It may be set at any time.
     """
 
     reason: str | Callable[[], str]
 
 
 class WaitAnnouncer(Protocol):
-    """Makes waits that are announced once they have lasted long enough for somebody to wonder."""
+    """A maker of waits that are announced after some seconds."""
 
     def __call__(self, what: str, seconds: float | None = None) -> Wait:
         """Make a wait.
 
         Args:
-            what: What is waited for, as it goes on behind "still waiting for".
-            seconds: After how long the wait is given up; None where it may last for ever.
+            what: The words that follow "still waiting for" in the announcement.
+            seconds: Seconds after which the wait is given up; None if it may last for ever.
         """
 
 
 class _SilentWait:
-    """A wait that nobody hears of."""
+    """A wait that is not announced."""
 
     def __init__(self) -> None:
         self.reason: str | Callable[[], str] = ""
@@ -38,7 +38,7 @@ class _SilentWait:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def _make_silent_wait(what: str, seconds: float | None = None) -> _SilentWait:
@@ -47,4 +47,4 @@ def _make_silent_wait(what: str, seconds: float | None = None) -> _SilentWait:
 
 
 SILENT: Final[WaitAnnouncer] = _make_silent_wait
-"""Announces nothing."""
+"""Makes waits that are not announced."""

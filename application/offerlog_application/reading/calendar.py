@@ -1,8 +1,8 @@
-"""The calendar of reports: time cut into hours, days, weeks and months as the clocks of any zone show them.
+"""The calendar of reports: it cuts time into hours, days, weeks and months by the clocks of any zone.
 
-Pure, and exact to a quarter of an hour in every zone of the IANA database: a zone's offset is looked up
-once a day, each shift of its clocks found by halving that day, and between shifts the cutting is integer
-arithmetic. The rules stand in docs/command-line.md under "report".
+It is pure. It is exact to a quarter of an hour in all zones of the IANA database. It looks up a zone's offset
+once a day. If the offset has changed, it finds the shift of the clocks by halving that day. Between shifts,
+the cutting is integer arithmetic. The rules are in docs/command-line.md under "report".
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from offerlog_domain.metrics import Granularity
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A stretch of one report row.
+    """A period of one report row.
 
     Attributes:
-        first: Its first slot, not before the interval asked for.
-        end: The slot after its last, not after the end of the interval asked for.
+        first: Its first slot, not before the interval of the report.
+        end: The slot after its last, not after the end of that interval.
         label: The first instant of the *full* hour, day, week or month, in the zone with offset
-            (`2026-03-29T00:00:00+00:00`); None for the total. Stretches of equal label are one row.
+            (`2026-03-29T00:00:00+00:00`); None for the total. Periods with the same label are one row.
     """
 
     first: int
@@ -37,32 +37,32 @@ _DAY: Final = 86_400
 _EPOCH_DAY: Final = date(1970, 1, 1)
 _WALL_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock has no zone; its offset is written after it
 
-# Length in seconds, and how far into such a unit 1970-01-01 began: a Thursday is three days after Monday.
+# Length in seconds, and the seconds of such a unit before 1970-01-01: a Thursday is three days after Monday.
 _UNITS: Final = {
     Granularity.HOUR: (3_600, 0),
     Granularity.DAY: (_DAY, 0),
     Granularity.WEEK: (7 * _DAY, 3 * _DAY),
 }
 
-# The shortest time between two shifts of any zone's clocks is four days (Africa/Freetown, 1939), so
-# that looking once a day misses none; a test holds the installed database to two days, which is enough.
+# The shortest time between two shifts of any zone's clocks is four days (Africa/Freetown, 1939). So one look
+# a day misses no shift. A test checks that the installed database has at least two days, which is enough.
 _LOOK_SLOTS: Final = DAY_SLOTS
 
-# No clocks were ever set by more than a day (Pacific/Kwajalein, 1993); twice that leaves no doubt.
+# No clocks were ever shifted by more than a day (Pacific/Kwajalein, 1993). Twice that is safe.
 _FARTHEST_SHIFT_SLOTS: Final = 2 * DAY_SLOTS
 
 _HOUR_SLOTS: Final = 4
 
-# Clocks set back by a day show at most three days again; hours never recur, being split by offset.
+# Clocks that are set back by a day repeat at most three days. Hours never repeat: they are split by offset.
 _REMEMBERED_UNITS: Final = 4
 
 
 def buckets(first: int, end: int, zone: ZoneInfo, by: Granularity) -> Iterator[Bucket]:
     """Cut the slots [first, end) into contiguous, ascending buckets that cover them exactly.
 
-    A slot belongs to the unit that holds the wall time of its first instant; an hour is also split by UTC
-    offset. Neighbours differ in their labels, but a label comes back where clocks went back over the start of
-    a unit (America/St_Johns until 2011, at 00:01). The total is one bucket; an empty interval has none.
+    A slot belongs to the unit that holds the wall time of its first instant. An hour is also split by UTC
+    offset. Neighbours have different labels. A label is repeated if the clocks went back over the start of a
+    unit (America/St_Johns until 2011, at 00:01). The total is one bucket. An empty interval has no bucket.
 
     Args:
         first: The first slot, in the years 2 to 9998.
@@ -87,9 +87,9 @@ def buckets(first: int, end: int, zone: ZoneInfo, by: Granularity) -> Iterator[B
 
 
 def _units(first: int, end: int, zone: ZoneInfo, by: Granularity) -> Iterator[tuple[int, str]]:
-    """Yield the slot at which each unit begins, or goes on after a shift of the clocks, and the unit's label.
+    """Yield the slot at which each unit begins, or continues after a shift of the clocks, and its label.
 
-    A label is true only for a unit that begins at or after `first`.
+    A label is right only for a unit that begins at or after `first`.
     """
     labels: dict[tuple[int, int], str] = {}
     for run, stop, offset in _runs(first, end, zone):
@@ -117,7 +117,7 @@ def _runs(first: int, end: int, zone: ZoneInfo) -> Iterator[tuple[int, int, int]
         look = min(seen + _LOOK_SLOTS, end)
         if offset_at(look * SLOT_SECONDS, zone) != offset:
             shift = shift_after(seen * SLOT_SECONDS, look * SLOT_SECONDS, zone)
-            look = -(-shift // SLOT_SECONDS)  # rounded up: the slot in which they shift began before
+            look = -(-shift // SLOT_SECONDS)  # rounded up: the slot of the shift began before it
             yield run, look, offset
             run, offset = look, offset_at(look * SLOT_SECONDS, zone)
         seen = look
@@ -125,7 +125,7 @@ def _runs(first: int, end: int, zone: ZoneInfo) -> Iterator[tuple[int, int, int]
 
 
 def _span(wall: int, by: Granularity) -> tuple[int, int]:
-    """Return where the unit that holds a wall time begins and ends, all in wall-clock seconds since 1970."""
+    """Return beginning and end of the unit that holds a wall time, all in wall-clock seconds since 1970."""
     if by is Granularity.MONTH:
         begins = (_EPOCH_DAY + timedelta(days=wall // _DAY)).replace(day=1)
         ends = (begins + timedelta(days=31)).replace(day=1)
@@ -136,8 +136,8 @@ def _span(wall: int, by: Granularity) -> tuple[int, int]:
 
 
 def _early_enough(first: int, zone: ZoneInfo, by: Granularity) -> int:
-    """Return a slot before every unit that has an instant at or after `first`, however the clocks shift."""
-    # An hour is also split where the clocks shift, so that no shift takes its beginning farther away.
+    """Return a slot before all units that have an instant at or after `first`, however the clocks shift."""
+    # An hour is also split at a shift of the clocks, so no shift moves its beginning farther away.
     margin = _HOUR_SLOTS if by is Granularity.HOUR else _FARTHEST_SHIFT_SLOTS
     earlier = first - margin
     offset = offset_at(earlier * SLOT_SECONDS, zone)

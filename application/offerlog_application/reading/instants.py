@@ -26,12 +26,12 @@ _WRITTEN: Final = re.compile(
 
 
 class CalendarError(OfferlogError, ValueError):
-    """A time or zone that a report cannot be asked for; its text is one sentence that says what to give.
+    """A time or zone that a report cannot use. Its text is one sentence that says what to give instead.
 
     Attributes:
-        option: Where the value was given: `from`, `to` or `zone`.
-        value: The text as it was given.
-        cause: What is wrong with it and what to do, to be read after option and value.
+        option: The option with the value: `from`, `to` or `zone`.
+        value: The text of the caller.
+        cause: The fault and what to do, as the end of a sentence that begins with option and value.
     """
 
     def __init__(self, option: str, value: str, cause: str) -> None:
@@ -45,10 +45,10 @@ class CalendarError(OfferlogError, ValueError):
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return the time zone of that exact IANA name.
+    """Return the time zone with that exact IANA name.
 
-    Only listed names pass, and `localtime` is none: it means another zone on each machine. (`ZoneInfo` itself
-    also takes `posixrules`, `right/UTC`, and on some file systems `europe/berlin`.)
+    Only listed names are accepted. `localtime` is not: it means another zone on each machine. (`ZoneInfo`
+    itself also accepts `posixrules`, `right/UTC`, and on some file systems `europe/berlin`.)
 
     Raises:
         CalendarError: The name is not in the database (option `zone`).
@@ -61,20 +61,20 @@ def zone(name: str) -> ZoneInfo:
 
 
 def instant(text: str, zone: ZoneInfo, option: str) -> datetime:
-    """Return the instant that a report's `from` or `to` means, in UTC and on a quarter of an hour.
+    """Return the instant of a report's `from` or `to`, in UTC and on a quarter of an hour.
 
-    A date is the first instant of that day in the zone. A local time that occurs twice is its first
+    A date means the first instant of that day in the zone. A local time that occurs twice means its first
     occurrence. An explicit offset (or Z) wins over the zone.
 
     Args:
-        text: `2026-03-29`, `2026-03-29T01:30` (seconds optional, T or space), a time also with
+        text: A date `2026-03-29`, a time `2026-03-29T01:30` (seconds optional, T or space), or a time with
             its offset: `2026-03-29T01:30+02:00` or `Z`.
         zone: The zone of a date or local time.
         option: `from` or `to`, for the error.
 
     Raises:
-        CalendarError: The text is no such time, the day or time does not exist in the zone, the instant is
-            finer than a quarter of an hour of UTC, or it lies outside the years 2 to 9998.
+        CalendarError: The text is not such a time, the day or time does not exist in the zone, the instant is
+            not on a quarter of an hour of UTC, or it is outside the years 2 to 9998.
     """
     written = _WRITTEN.fullmatch(text)
     if written is None:
@@ -130,7 +130,7 @@ def _in_zone(wall: datetime, zone: ZoneInfo, option: str, text: str, *, whole_da
     first = wall.replace(tzinfo=zone, fold=0)
     if first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == wall:
         return first
-    # In a gap, fold 1 reads the clock as set after the shift, which gives an instant before it, and fold 0
+    # In a gap, fold 1 uses the offset after the shift, which gives an instant before the shift. Fold 0 does
     # the reverse (PEP 495).
     before, after = ((first.replace(fold=fold) - _EPOCH) // _SECOND for fold in (1, 0))
     resumed = (_EPOCH + shift_after(before, after, zone) * _SECOND).astimezone(zone)

@@ -1,8 +1,9 @@
-"""Waiting lines, one for each organization, served so that each gets an equal share.
+"""Waiting lines, one for each organization. Each line gets an equal share of the service.
 
-Start-time fair queueing: a line remembers how much has been served from it, in units of weight. The line
-with the least is served next. A line that was empty starts at the count of the line now served, so it
-neither saves up turns nor waits behind a long line. Each step costs O(log n) for n lines that wait.
+The method is start-time fair queueing. Each line has a count of the weight that was served from it. The line
+with the smallest count is served next. A line that was empty starts at the count of the line that is served
+now. So it does not save up turns, and it does not wait behind a long line. Each step costs O(log n) for n
+lines that wait.
 """
 
 from collections import deque
@@ -12,7 +13,7 @@ from itertools import count
 from typing import Final, Generic, Protocol, TypeVar
 
 _MOST_EMPTY: Final = 1_000
-"""Empty lines that are remembered with what was served from them."""
+"""The most empty lines whose counts are remembered."""
 
 
 class Weighed(Protocol):
@@ -24,7 +25,7 @@ class Weighed(Protocol):
 
     @property
     def weight(self) -> int:
-        """Its weight in the share of its organization."""
+        """The amount by which serving it raises the count of its line."""
 
 
 T = TypeVar("T", bound=Weighed)
@@ -61,17 +62,17 @@ class FairQueue(Generic[T]):
         line.entries.append(entry)
 
     def next_line(self) -> deque[T] | None:
-        """The entries of the line that is next; None where nothing waits.
+        """Return the entries of the next line; None if no entry waits.
 
-        The caller takes entries from its left end, and says by `end_turn` what it has taken.
+        The caller takes entries from its left end, and then calls `end_turn`.
         """
         return self._order[0][2].entries if self._order else None
 
     def end_turn(self, weight: int) -> None:
-        """Charge the line that was next for what was taken from it. The line served least is next.
+        """Charge the next line for the entries that were taken from it. Then the line served least is next.
 
         Args:
-            weight: Its weight, as far as it counts towards the organization's share.
+            weight: The weight to add to the count of the line.
         """
         _, _, line = self._order[0]
         self._serving = line.served
