@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run browser wrk test test-postgres coverage mutants lint soak soak-readers bench bench-full docs lock clean
+.PHONY: help setup run browser wrk test test-postgres coverage mutants lint soak soak-readers soak-fence bench bench-full docs lock clean
 
 help: ## List every target with its meaning
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
@@ -72,6 +72,9 @@ soak: setup ## Processes, clients and faults for SECONDS (300), by a SEED, ONLY 
 
 soak-readers: setup ## Many writers, some failing, and readers that must miss nothing, for SECONDS (300)
 	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/postgres/log/test_horizon.py -k two_readers
+
+soak-fence: setup ## Many writers that dawdle, and fences after which no older event may appear, for SECONDS (300)
+	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/postgres/log/test_fence.py -k no_event_appears
 
 bench: setup wrk ## All benches at up to 1 million events, a few minutes, a table at the end
 	$(BIN)/python benchmarks/everything.py

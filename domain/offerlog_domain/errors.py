@@ -15,7 +15,9 @@ class OfferlogError(Exception):
         |  `- RefusalsLockedError
         |- OutcomeUnknownError                           offerlog_application.ports.event_log
         |  `- WriterFailedError                          offerlog_application.recording.writer
-        |- VersionConflictError, ClosedError             offerlog_application.ports.event_log
+        |- VersionConflictError, StaleEpochError, ClosedError
+        |                                                offerlog_application.ports.event_log
+        |- FenceTimeoutError                             offerlog_application.ports.write_fence
         |- NotAnOriginError, UnknownKeyError             offerlog_application.ports.keys
         |- UnknownProjectionError                        offerlog_application.ports.projections
         |- OverloadedError, ContendedError               offerlog_application.recording

@@ -23,6 +23,7 @@ from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_kinds import PostgresEventKinds
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
 from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
@@ -239,6 +240,7 @@ def _store(application: OfferlogApplication, clock: Clock, policy: RefusalPolicy
     log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))
     return Store(
         log=log,
+        fence=PostgresFence(application),
         streams=PostgresStreamReader(application),
         reads=PostgresReadSide(application, clock),
         performance=PostgresPerformance(application),

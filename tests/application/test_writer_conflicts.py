@@ -1,7 +1,8 @@
 """Other writers that get there first, and connections that break: decided again, within bounds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import count
 from uuid import UUID
 
@@ -37,6 +38,43 @@ def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
     assert send(writer, *cases).result(10) == ["duplicate", "recorded", "recorded", "recorded"]
     assert [one.decided for one in cases] == [2, 1, 2, 1]
     assert [len(log.events(stream)) for stream in (ONE, TWO, THREE)] == [2, 1, 1]
+
+
+def test_after_a_fence_everything_is_decided_again_and_no_caller_notices(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """Also what a conflict before it had left as it was: that was decided under the older epoch."""
+    cases = [case(ONE), case(TWO)]
+    steps: Iterator[Callable[[], object]] = iter([partial(other_writer, log, ONE), log.fence, log.fence])
+
+    def interfere(_: Sequence[Event]) -> None:
+        for step in steps:
+            step()
+            return
+
+    log.before_append = interfere
+    assert send(writer, *cases).result(10) == ["duplicate", "recorded"]
+    assert [one.decided for one in cases] == [4, 3]
+    assert log.loads[-3:] == [{ONE, TWO}] * 3
+    assert [len(log.events(stream)) for stream in (ONE, TWO)] == [1, 1]
+
+
+def test_a_fence_between_the_load_and_a_later_decision_is_not_missed(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """A conflict has one stream decided again under the new epoch; the other one must be, too."""
+    cases = [case(ONE), case(TWO)]
+    steps = iter([True])
+
+    def interfere(_: Sequence[Event]) -> None:
+        for _step in steps:
+            other_writer(log, ONE)
+            log.fence()
+            raise VersionConflictError(ONE, waiting=False)
+
+    log.before_append = interfere
+    assert send(writer, *cases).result(10) == ["duplicate", "recorded"]
+    assert [one.decided for one in cases] == [2, 2]
 
 
 def test_a_stream_that_moves_again_and_again_is_decided_again_each_time(

@@ -41,11 +41,12 @@ class LockableLog(MemoryLog):
         offers: Iterable[VisitorOffer] = (),
         *,
         hurried: bool = False,
+        epoch: int | None = None,
     ) -> int | None:
         """As its class does, where no locked table is needed."""
         if self.is_always_locked or (refusals and self.is_locked):
             raise LOCKED
-        return super().append(events, refusals, offers, hurried=hurried)
+        return super().append(events, refusals, offers, hurried=hurried, epoch=epoch)
 
 
 class Clock:

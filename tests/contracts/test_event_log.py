@@ -10,8 +10,15 @@ from uuid import UUID
 import pytest
 
 from offerlog_application.ports.deadlines import Deadlines
-from offerlog_application.ports.event_log import EventLog, HeldStreams, Streams, VersionConflictError
+from offerlog_application.ports.event_log import (
+    EventLog,
+    HeldStreams,
+    StaleEpochError,
+    Streams,
+    VersionConflictError,
+)
 from offerlog_application.ports.read_side import StreamReader
+from offerlog_application.ports.write_fence import WriteFence
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.event_fields import Event
 from offerlog_domain.outcomes import Reason, Refusal
@@ -22,6 +29,7 @@ from offerlog_infrastructure.memory import log as memory
 from offerlog_infrastructure.memory.reads import MemoryReads
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
@@ -45,6 +53,7 @@ class Case:
         logs: Sequence[Log],
         reader: StreamReader,
         deadlines: Deadlines,
+        fence: WriteFence,
         *,
         refused: Callable[[], int],
         catch_up: Callable[[], object],
@@ -52,6 +61,7 @@ class Case:
         self.log, self.other = logs
         self.reader = reader
         self.deadlines = deadlines
+        self.fence = fence
         self.refused = refused
         self.catch_up = catch_up
 
@@ -59,7 +69,7 @@ class Case:
         """Continue a stream with these events; returns them."""
         offer = self.log.load([stream])[stream]
         events = [replace(one, originator_id=stream) for one in facts_of(offer, told, None)]
-        self.log.append(events, refusals, [fold(events, offer)], hurried=False)
+        self.log.append(events, refusals, [fold(events, offer)], hurried=False, epoch=None)
         return events
 
     def due(self, number: float, **more: object) -> set[tuple[UUID, str]]:
@@ -72,14 +82,14 @@ class Case:
 def in_memory(_: pytest.FixtureRequest) -> Iterator[Case]:
     """Everything is the log itself."""
     log = MemoryLog()
-    yield Case([log, log], log, log, refused=lambda: len(log.refused), catch_up=lambda: None)
+    yield Case([log, log], log, log, log, refused=lambda: len(log.refused), catch_up=lambda: None)
 
 
 def in_a_service_in_memory(_: pytest.FixtureRequest) -> Iterator[Case]:
     """The log of `offerlog.testing`, with the read side over it."""
     log = memory.MemoryLog(RefusalPolicy())
     reads = MemoryReads(log)
-    yield Case([log, log], log, reads, refused=lambda: len(log.refusals), catch_up=lambda: None)
+    yield Case([log, log], log, reads, log, refused=lambda: len(log.refusals), catch_up=lambda: None)
 
 
 def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Case]:
@@ -101,6 +111,7 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Case]:
             [log, PostgresLog(other)],
             PostgresStreamReader(application),
             reads,
+            PostgresFence(application),
             refused=lambda: int(rows(dsn, "SELECT count(*) FROM refusals")[0][0]),
             catch_up=catch_up,
         )
@@ -141,10 +152,10 @@ def test_what_is_appended_is_loaded(case: Case) -> None:
 def test_positions_rise_and_refusals_alone_have_none(case: Case) -> None:
     """The position is that of the last event."""
     empty, told = VisitorOffer(STREAM), facts_of(VisitorOffer(STREAM), [event("offered")], None)
-    first = case.log.append(told, [REFUSAL], [fold(told, empty)], hurried=False)
-    assert case.log.append([], [REFUSAL], [], hurried=False) is None
+    first = case.log.append(told, [REFUSAL], [fold(told, empty)], hurried=False, epoch=None)
+    assert case.log.append([], [REFUSAL], [], hurried=False, epoch=None) is None
     more = facts_of(fold(told, empty), [event("accepted", at=1)], None)
-    second = case.other.append(more, [], [], hurried=False)
+    second = case.other.append(more, [], [], hurried=False, epoch=None)
     assert first is not None
     assert second is not None
     assert 0 < first < second
@@ -156,11 +167,11 @@ def test_a_version_that_is_taken_is_a_conflict_and_nothing_is_stored(case: Case)
     # given two writers that loaded the same stream
     mine = facts_of(case.log.load([STREAM])[STREAM], [event("offered")], None)
     theirs = facts_of(case.other.load([STREAM])[STREAM], [event("offered", "b")], None)
-    case.other.append(theirs, [], [], hurried=False)
+    case.other.append(theirs, [], [], hurried=False, epoch=None)
     # when the slower one appends, another stream beside it
     beside = [replace(one, originator_id=OTHER) for one in mine]
     with pytest.raises(VersionConflictError) as raised:
-        case.log.append([*beside, *mine], [REFUSAL], [], hurried=False)
+        case.log.append([*beside, *mine], [REFUSAL], [], hurried=False, epoch=None)
     # then
     assert raised.value.stream == STREAM
     assert not raised.value.waiting
@@ -220,3 +231,23 @@ def test_what_is_due_has_a_limit_and_leaves_out_what_is_named(case: Case) -> Non
     assert len(case.due(1, limit=3)) == 3
     assert case.due(1, besides=streams[:2]) == {(stream, "acme") for stream in streams[2:]}
     assert case.due(1 - timedelta(seconds=59.5) / timedelta(minutes=1)) == set()
+
+
+def test_what_was_decided_before_a_fence_is_not_stored_after_it(case: Case) -> None:
+    """Neither events nor refusals; what is decided anew under the new epoch is."""
+    # given a decision
+    epoch, empty = case.log.epoch(), VisitorOffer(STREAM)
+    events = facts_of(case.log.load([STREAM])[STREAM], [event("offered")], None)
+    # when somebody fences before it is stored
+    assert case.fence.fence(10) == epoch + 1
+    for stored in (events, []):
+        with pytest.raises(StaleEpochError) as raised:
+            case.log.append(stored, [REFUSAL], [fold(events, empty)], hurried=False, epoch=epoch)
+        assert raised.value.epoch == epoch + 1
+    # then nothing is there until it is decided again
+    assert case.log.load([STREAM]) == {STREAM: empty}
+    assert case.refused() == 0
+    assert case.log.epoch() == epoch + 1
+    case.log.append(events, [REFUSAL], [], hurried=False, epoch=case.log.epoch())
+    assert case.log.load([STREAM]) == {STREAM: fold(events, empty)}
+    assert case.fence.finish(10) == epoch + 1

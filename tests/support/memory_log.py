@@ -59,13 +59,14 @@ class MemoryLog(memory.MemoryLog):
         offers: Iterable[VisitorOffer] = (),
         *,
         hurried: bool = False,
+        epoch: int | None = None,
     ) -> int | None:
         """Store both, or neither where a version is taken; what the writer makes of the events is right."""
         self.appends.append((len(events), len(refusals)))
         self.entered.set()
         assert self.open.wait(10)
         self.before_append(events)
-        position = super().append(events, refusals, offers, hurried=hurried)
+        position = super().append(events, refusals, offers, hurried=hurried, epoch=epoch)
         known = {offer.id: offer for offer in offers}
         for stream in {event.originator_id for event in events} & known.keys():
             assert known[stream] == fold(self.events(stream), VisitorOffer(stream))

@@ -27,6 +27,7 @@ NOT_OF_PROJECTIONS: Final = {
     "refusal_counts",
     "refusal_tallies",
     "migrations",
+    "log_epoch",
 }
 """Tables that no projection keeps."""
 

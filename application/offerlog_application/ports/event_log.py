@@ -26,6 +26,18 @@ class VersionConflictError(OfferlogError):
         self.waiting = waiting
 
 
+class StaleEpochError(OfferlogError):
+    """An append was decided under another epoch than the current one; nothing was stored (see `WriteFence`).
+
+    Attributes:
+        epoch: The current epoch.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"decided under another epoch than {epoch}, the current one")
+        self.epoch = epoch
+
+
 class StoreUnavailableError(OfferlogError):
     """The store cannot do its work now; nothing of the request was stored.
 
@@ -105,6 +117,15 @@ class HeldStreams:
 class EventLog(Protocol):
     """The log, as the writer uses it."""
 
+    def epoch(self) -> int:
+        """Return the epoch under which decisions are made; ask before the load that they are made from.
+
+        It may be an older one: the append finds out.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
         """Return all these visitor-offers as they are stored now. An unknown one is at version 0.
 
@@ -119,6 +140,7 @@ class EventLog(Protocol):
         offers: Iterable[VisitorOffer],
         *,
         hurried: bool,
+        epoch: int | None,
     ) -> int | None:
         """Store events and refusals in one transaction.
 
@@ -127,11 +149,13 @@ class EventLog(Protocol):
             refusals: The lines for the refusal log.
             offers: The visitor-offers after the events, to be remembered once the events are stored.
             hurried: True to wait for another writer for a moment only.
+            epoch: The epoch under which the oldest decision was made; None if nothing was decided.
 
         Returns:
             The last position that was drawn; None without events.
 
         Raises:
+            StaleEpochError: Nothing was stored; decide everything again, from visitor-offers loaded anew.
             VersionConflictError: Nothing was stored; load that stream again.
             RefusalsLockedError: Nothing was stored; the events could be stored without the refusals.
             StoreUnavailableError: Nothing was stored.

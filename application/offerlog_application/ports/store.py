@@ -10,6 +10,7 @@ from offerlog_application.ports.projections import DeadLetters, EventKinds, Proo
 from offerlog_application.ports.read_side import Changes, PerformanceSource, ReadSide, StreamReader
 from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.ports.store_trouble import TroubleCounts
+from offerlog_application.ports.write_fence import WriteFence
 
 
 class Log(EventLog, Streams, Protocol):
@@ -32,6 +33,7 @@ class Store:
 
     Attributes:
         log: Loads and appends.
+        fence: Stops writers that decided before a change.
         streams: Reads whole streams for audits.
         reads: Lists, look-ups and positions of the projections.
         performance: Counts for the performance report.
@@ -48,6 +50,7 @@ class Store:
     """
 
     log: Log
+    fence: WriteFence
     streams: StreamReader
     reads: ReadSide
     performance: PerformanceSource

@@ -26,6 +26,7 @@ class DecidedGroup:
         commands: The commands of all submissions, in order.
         decisions: One for each command.
         offers: The visitor-offers after the decisions.
+        epoch: The epoch under which all decisions were made; None before the first.
         until: The time, by the monotonic clock, up to which the first submission may wait for a locked table.
     """
 
@@ -43,20 +44,27 @@ class DecidedGroup:
         self._decided_in: list[Any] = [None] * len(self.commands)
         self._loaded: dict[UUID, VisitorOffer] = {}
         self.offers: dict[UUID, VisitorOffer] = {}
+        self.epoch: int | None = None
 
     @property
     def streams(self) -> set[UUID]:
         """The visitor-offers of all commands."""
         return {command.stream for command in self.commands}
 
-    def decide(self, loaded: Mapping[UUID, VisitorOffer]) -> None:
-        """Decide the commands whose visitor-offers have changed since the last call; at first, all of them.
+    def decide(self, loaded: Mapping[UUID, VisitorOffer], epoch: int) -> None:
+        """Decide the commands whose visitor-offers have changed since the last call.
+
+        At first, and under another epoch, decide all of them.
 
         The clock is read once: all that a call decides has one moment.
 
         Args:
             loaded: All the visitor-offers, as the store has them now.
+            epoch: The epoch, as it was known before they were loaded.
         """
+        if epoch != self.epoch:
+            self._loaded.clear()
+        self.epoch = epoch
         known = self._loaded
         moved = {
             stream

@@ -5,7 +5,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.event_log import (
+    StaleEpochError,
+    StoreUnavailableError,
+    VersionConflictError,
+)
 from offerlog_application.ports.store_trouble import StoreTrouble
 
 STORE_PATIENCE: Final = 120.0
@@ -147,10 +151,28 @@ class StoreWatch:
         if is_locked:
             time.sleep(_LOCK_PAUSE)
             return attempt
-        pause(attempt + 1)
+        _pause(attempt + 1)
         return attempt + 1
 
 
-def pause(attempt: int) -> None:
+def check_patience(error: StaleEpochError, until: float) -> None:
+    """Raise an error once it is later than `until`, by the monotonic clock."""
+    if time.monotonic() >= until:
+        raise error
+
+
+def count_conflict(conflict: VersionConflictError, attempt: int) -> int:
+    """Rest before the next attempt, and return how many attempts there have been.
+
+    Raises:
+        VersionConflictError: That same conflict, where no attempt is left.
+    """
+    if attempt + 1 == ATTEMPTS:
+        raise conflict
+    _pause(attempt + 1)
+    return attempt + 1
+
+
+def _pause(attempt: int) -> None:
     """Rest after so many attempts; not at all after the first."""
     time.sleep(min(0.001 * 2**attempt, 0.2) if attempt > 1 else 0)

@@ -20,6 +20,7 @@ from offerlog_application.ports.event_log import (
     HeldStreams,
     OutcomeUnknownError,
     RefusalsLockedError,
+    StaleEpochError,
     StoreUnavailableError,
     VersionConflictError,
 )
@@ -29,7 +30,12 @@ from offerlog_application.recording.decided import DecidedGroup
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.set_aside import split_by_streams
 from offerlog_application.recording.steady_clock import SteadyClock
-from offerlog_application.recording.store_watch import ATTEMPTS, STORE_PATIENCE, StoreWatch, pause
+from offerlog_application.recording.store_watch import (
+    STORE_PATIENCE,
+    StoreWatch,
+    check_patience,
+    count_conflict,
+)
 from offerlog_application.recording.submission import Answer, Command, Submission, UndatedRefusal
 from offerlog_application.recording.submissions import Group, Submissions
 from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError
@@ -312,14 +318,15 @@ class GroupCommitWriter:
                 return
             began = time.monotonic()
             try:
-                commit.position = self._log.append(events, refusals, decided.offers.values(), hurried=hurried)
+                commit.position = self._log.append(
+                    events, refusals, decided.offers.values(), hurried=hurried, epoch=decided.epoch
+                )
+            except StaleEpochError as error:  # fences are rare, so the attempt does not count
+                check_patience(error, decided.until)
             except VersionConflictError as conflict:
                 if conflict.waiting:
                     raise _HeldByOthersError(self._find_held(events, conflict.stream, group)) from conflict
-                attempt += 1
-                if attempt == ATTEMPTS:
-                    raise
-                pause(attempt)
+                attempt = count_conflict(conflict, attempt)
             except RefusalsLockedError:
                 raise
             except StoreUnavailableError as error:
@@ -356,10 +363,11 @@ class GroupCommitWriter:
         while True:
             began = time.monotonic()
             try:
+                epoch = self._log.epoch()  # before the load: a fence between them is found out
                 loaded = self._log.load(decided.streams)
             except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
             else:
                 self._watch.note_success(began=began, is_load=True)
-                decided.decide(loaded)
+                decided.decide(loaded, epoch)
                 return

@@ -6,7 +6,8 @@ from datetime import date
 from hashlib import sha256
 from uuid import UUID
 
-from offerlog_application.ports.event_log import HeldStreams, VersionConflictError
+from offerlog_application.ports.event_log import HeldStreams, StaleEpochError, VersionConflictError
+from offerlog_application.ports.write_fence import FENCE_SECONDS
 from offerlog_application.projections.current_state import ParkedKey, ParkedRow, current_state
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
@@ -19,7 +20,7 @@ from offerlog_infrastructure.memory.counts import MemoryCounts
 
 
 class MemoryLog:
-    """The application's `Log` and `StreamReader`; thread-safe.
+    """The application's `Log`, `StreamReader` and `WriteFence`; thread-safe.
 
     Attributes:
         lock: Guards everything below.
@@ -45,6 +46,24 @@ class MemoryLog:
         self._streams: dict[UUID, list[Event]] = {}
         self._text_bytes: dict[tuple[str, date], int] = {}
         self._policy = policy
+        self._epoch = 1
+
+    def epoch(self) -> int:
+        """Return the epoch."""
+        with self.lock:
+            return self._epoch
+
+    def fence(self, seconds: float = FENCE_SECONDS) -> int:
+        """Raise the epoch, and return it: an append is over at once, so there is none to wait for."""
+        del seconds
+        with self.lock:
+            self._epoch += 1
+            return self._epoch
+
+    def finish(self, seconds: float = FENCE_SECONDS) -> int:
+        """Return the epoch: there is no writer to wait for."""
+        del seconds
+        return self.epoch()
 
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
         """Return every visitor-offer asked for; an unknown one is at version 0."""
@@ -58,14 +77,18 @@ class MemoryLog:
         offers: Iterable[VisitorOffer] = (),
         *,
         hurried: bool = False,
+        epoch: int | None = None,
     ) -> int | None:
         """Store both, or neither where a version is taken; returns the last position, None without events.
 
         Raises:
+            StaleEpochError: The epoch is not the one given; nothing was stored.
             VersionConflictError: A version is taken; nothing was stored.
         """
         del offers, hurried
         with self.lock:
+            if epoch not in {None, self._epoch}:
+                raise StaleEpochError(self._epoch)
             changed: dict[UUID, VisitorOffer] = {}
             for event in events:
                 stream = event.originator_id

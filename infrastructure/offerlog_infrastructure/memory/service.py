@@ -43,6 +43,7 @@ def open_in_memory(
     reads, refusals, projections = MemoryReads(log), MemoryRefusals(log), MemoryProjections(log)
     store = Store(
         log=log,
+        fence=log,
         streams=log,
         reads=reads,
         performance=log.counts,

@@ -52,11 +52,13 @@ def make_old(data: Path) -> str:
             "CREATE SCHEMA mine; CREATE VIEW mine.kinds AS SELECT 1 AS one; CREATE TYPE mine.mood AS ENUM ()"
         )
         owned = (
-            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            "SELECT format('TABLE %I.%I', schemaname, tablename) FROM pg_tables"
             " WHERE tableowner = 'offerlog_service'"
+            " UNION ALL SELECT format('ROUTINE %s', oid::regprocedure) FROM pg_proc"
+            " WHERE pg_get_userbyid(proowner) = 'offerlog_service'"
         )
-        for (table,) in connection.execute(owned).fetchall():
-            connection.execute(f"ALTER TABLE {table} OWNER TO offerlog".encode())
+        for (thing,) in connection.execute(owned).fetchall():
+            connection.execute(f"ALTER {thing} OWNER TO offerlog".encode())
         for (schema,) in connection.execute(
             "SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = 'offerlog_service'"
         ).fetchall():

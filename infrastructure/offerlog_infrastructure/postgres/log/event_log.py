@@ -7,7 +7,12 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from offerlog_application.ports.event_log import HeldStreams, RefusalsLockedError, StoreUnavailableError
+from offerlog_application.ports.event_log import (
+    HeldStreams,
+    RefusalsLockedError,
+    StaleEpochError,
+    StoreUnavailableError,
+)
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.event_fields import Event
 from offerlog_domain.events import LifecycleEvent, Offered
@@ -75,6 +80,18 @@ class PostgresLog:
         self._finder = HeldStreamsFinder(application.connect)
         self._secrets: dict[str, bytes] = {}
         self._gate = LockGate()
+        self._epoch: int | None = None
+
+    def epoch(self) -> int:
+        """Return the epoch that was read last; from the store at first.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+        if self._epoch is None:
+            with store_reached(self._application.log.datastore):
+                self._epoch = self._application.log.select_epoch()
+        return self._epoch
 
     def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
         """Load visitor-offers as they are stored now; an unknown one is at version 0.
@@ -133,10 +150,12 @@ class PostgresLog:
         offers: Iterable[VisitorOffer] = (),
         *,
         hurried: bool = False,
+        epoch: int | None = None,
     ) -> int | None:
         """Store events and refusals in one transaction; returns the last position, None without events.
 
         Raises:
+            StaleEpochError: The epoch has been raised. Nothing was stored, and nothing is cached any more.
             VersionConflictError: Another writer was first. Nothing was stored; load that stream again.
             RefusalsLockedError: A table of refusals is locked. Nothing was stored; events alone could be.
             StoreUnavailableError: Nothing was stored.
@@ -150,10 +169,14 @@ class PostgresLog:
             if refusals and self._quota is not None:
                 refusals = self._apply_quota(refusals, self._quota)
             with store_reached(self._application.log.datastore):
-                position = self._application.log.append(rows, refusals, hurried=hurried)
+                position = self._application.log.append(
+                    rows, refusals, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
+                )
         except BaseException as error:
             if self._quota is not None:
                 self._quota.forget()
+            if isinstance(error, StaleEpochError):
+                self._epoch, self._cache = error.epoch, OfferCache(_CACHED_EVENTS)
             if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
                 raise _to_refusals_locked(error) from error
             raise

@@ -28,6 +28,7 @@ from eventsourcing.postgres import (
 from psycopg import Connection, sql
 from psycopg.rows import DictRow
 
+from offerlog_application.ports.event_log import StaleEpochError
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import naming_table
@@ -40,6 +41,9 @@ from offerlog_infrastructure.postgres.refusals.tallies import insert_tallies
 
 _SET_SHORT_LOCK_TIMEOUT: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a hung writer: others are waiting already, so it gives up soon."""
+
+_STALE_EPOCH: Final = "OEPCH"
+"""The SQLSTATE of `check_epoch` for a decision of another epoch; its detail is the current epoch."""
 
 _PATIENCE_SECONDS: Final = 60
 """Time limit for a reader's first safe position."""
@@ -59,6 +63,12 @@ def _to_notification(row: DictRow) -> Notification:
         bytes(row["state"]),
         row["notification_id"],
     )
+
+
+def _raise_stale_epoch(error: psycopg.Error) -> None:
+    """Raise the application's error for that of `check_epoch`; do nothing for another error."""
+    if error.sqlstate == _STALE_EPOCH:
+        raise StaleEpochError(int(error.diag.message_detail or 0)) from error
 
 
 def _to_rows(events: Sequence[StoredEvent]) -> list[EventRow]:
@@ -99,22 +109,52 @@ class LogRecorder(PostgresApplicationRecorder):
         self._lost_commit = LostCommit(datastore, self._table, self._refusals)
         self._horizon = SafeHorizon(datastore.schema, events_table_name)
         self._horizon_lock = threading.Lock()
-        self._select_transaction = sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position")
+        self._select_epoch = sql.SQL("SELECT epoch FROM {}").format(
+            sql.Identifier(datastore.schema, "log_epoch")
+        )
+        check_epoch = sql.Identifier(datastore.schema, "check_epoch")
         sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
-        self._last_position = sql.SQL("currval({})").format(sql.Literal(sequence))
+        self._select_transaction, self._select_transaction_of_refusals = (
+            sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position, {}(%s)").format(
+                drawn, check_epoch
+            )
+            for drawn in (
+                sql.SQL("currval({})").format(sql.Literal(sequence)),
+                sql.SQL("NULL::bigint"),
+            )
+        )
 
     def create_table(self) -> None:
         """Do nothing: migrations make the tables."""
 
+    def select_epoch(self) -> int:
+        """Return the current epoch."""
+        with self.datastore.cursor() as cursor:
+            row = cursor.execute(self._select_epoch).fetchone()
+        assert row is not None  # noqa: S101 - a migration makes the row, and a constraint keeps it the only one
+        return int(row["epoch"])
+
     def append(
-        self, events: Sequence[EventRow], refusals: Sequence[Refusal] = (), *, hurried: bool = False
+        self,
+        events: Sequence[EventRow],
+        refusals: Sequence[Refusal] = (),
+        *,
+        epoch: int,
+        hurried: bool = False,
     ) -> int | None:
         """Append events and refusals in one transaction; returns the last position, None without events.
 
         If the connection is lost during the commit, the server is asked whether it took place.
         The true outcome is returned or raised.
 
+        Args:
+            events: In order of their streams, as all writers have it.
+            refusals: For the refusal log.
+            epoch: The epoch under which all of it was decided.
+            hurried: Whether to wait for another writer for a moment only.
+
         Raises:
+            StaleEpochError: The epoch is another one; nothing was stored.
             StreamConflictError: Another writer has a version, or is about to; nothing was stored.
             OperationalError: The server could not be reached; nothing was stored.
             OutcomeUnknownError: The commit was sent, and the server has not answered for a minute.
@@ -134,14 +174,16 @@ class LogRecorder(PostgresApplicationRecorder):
                             copy_refusals(cursor, self._refusals, refusals)
                         with naming_table("refusal_tallies"):
                             insert_tallies(cursor, self._tallies, refusals)
-                    drawn = self._last_position if events else sql.SQL("NULL::bigint")
-                    row = cursor.execute(self._select_transaction.format(drawn)).fetchone()
+                    look = self._select_transaction if events else self._select_transaction_of_refusals
+                    with naming_table("log_epoch"):
+                        row = cursor.execute(look, (epoch,)).fetchone()
                     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
                     xid, position = row["xid"], row["position"]
             except psycopg.Error as error:
                 if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
                     connection.close()  # a new connection may reach the primary
                     raise
+                _raise_stale_epoch(error)
                 if not connection.closed:
                     raise
                 # The connection is gone, whatever the driver's class (InternalError for a time-out).
@@ -162,7 +204,7 @@ class LogRecorder(PostgresApplicationRecorder):
         """
         if not stored_events:
             return None
-        self.append(_to_rows(stored_events))
+        self.append(_to_rows(stored_events), epoch=self.select_epoch())
         statement = sql.SQL(
             "SELECT notification_id FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS k (id, version, n)"
             " JOIN {} ON originator_id = k.id AND originator_version = k.version ORDER BY k.n"
