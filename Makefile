@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run browser wrk test test-postgres coverage mutants lint soak soak-readers soak-fence bench bench-full docs lock clean
+.PHONY: help setup run browser wrk test test-postgres fuzz-signals coverage mutants lint soak soak-readers soak-fence bench bench-full docs lock clean
 
 help: ## List every target with its meaning
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
@@ -46,6 +46,11 @@ test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/us
 	$(BIN)/python tests/support/own_server.py $(PG_BIN) $(BIN)/pytest -n 2 --dist loadfile -q \
 	  tests/contracts tests/infrastructure tests/acceptance/test_model.py \
 	  --ignore=tests/infrastructure/embedded --ignore-glob='*/test_failing_disk*'
+
+TEXTS ?= 200000
+fuzz-signals: setup ## TEXTS (200,000) nearly right signals, by a SEED, read by both readings, which must agree
+	OFFERLOG_FUZZ_SIGNALS=$(TEXTS) $(if $(SEED),OFFERLOG_FUZZ_SEED=$(SEED)) \
+	  $(BIN)/pytest -q -s tests/domain/test_fast_reading.py -k mutated
 
 COVERED = tests/domain tests/application tests/contracts tests/infrastructure tests/acceptance tests/http
 coverage: setup ## The share of the code that the tests run; fails below the figure in pyproject.toml

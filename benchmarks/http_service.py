@@ -19,7 +19,7 @@ from ingest_bulk import record
 from traffic import day
 
 from offerlog_application.ports.keys import Role
-from offerlog_domain.wire import read_signal
+from offerlog_domain.signals import SIGNAL
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server.server import listen, run
@@ -122,7 +122,7 @@ def serve(path: str, dsn: str) -> None:
 
             @app.post("/bare")
             async def bare(request: Request) -> Response:
-                signal = read_signal(await request.body())
+                signal = SIGNAL.validate_json(await request.body(), by_alias=True, by_name=False)
                 return Response(signal.to_json(), media_type="application/json")
 
         settle()

@@ -25,7 +25,8 @@ from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, SignalParked,
 from offerlog_domain.lifecycle import Lifecycle, State
 from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, find_blocker, is_timed_out
 from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason, cut_text
-from offerlog_domain.signals import Signal
+from offerlog_domain.signals import NativeSignal
+from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 
 
@@ -51,7 +52,7 @@ class Decision(NamedTuple):
 
 def decide(
     offer: VisitorOffer,
-    signal: Signal,
+    signal: NativeSignal,
     read_text: Callable[[], bytes],
     context: DecisionContext,
     *,
@@ -111,28 +112,34 @@ class _Decider:
     def call_duplicate(self, of: OfferRefused | None = None) -> Decision:
         return self.close(OutcomeKind.DUPLICATE, None, None if of is None else _blocker_of(of))
 
-    def decide(self, signal: Signal, read_text: Callable[[], bytes], *, remember: bool) -> Decision:
+    def decide(self, signal: NativeSignal, read_text: Callable[[], bytes], *, remember: bool) -> Decision:
         """Run the checks in their order; the first that answers wins."""
         return self.check_known(signal) or self.check_legal(signal, read_text, remember=remember)
 
-    def check_known(self, signal: Signal) -> Decision | None:
+    def check_known(self, signal: NativeSignal) -> Decision | None:
         """Decide by checks 4 to 6, for a signal that is known already; None where it is new."""
-        if signal.event_id is not None and (event := self.offer.find_event(signal.event_id)) is not None:
+        if (
+            signal.event_id is not None
+            and (event := self.offer.find_event(format_uuid(signal.event_id))) is not None
+        ):
             if not event.has_content_of(signal):
                 return self.refuse(Reason.CONFLICTING_DUPLICATE)
             return self.call_duplicate(event if isinstance(event, OfferRefused) else None)
-        if (refused := self.offer.find_refused_offer(signal.action_id)) is not None:
+        action_id = format_uuid(signal.action_id)
+        if (refused := self.offer.find_refused_offer(action_id)) is not None:
             if signal.state is State.OFFERED:
                 return self.call_duplicate(refused)
             return self.refuse(Reason.OFFER_REFUSED)
-        return self.call_duplicate() if self.offer.has_state(signal.action_id, signal.state) else None
+        return self.call_duplicate() if self.offer.has_state(action_id, signal.state) else None
 
-    def check_legal(self, signal: Signal, read_text: Callable[[], bytes], *, remember: bool) -> Decision:
+    def check_legal(
+        self, signal: NativeSignal, read_text: Callable[[], bytes], *, remember: bool
+    ) -> Decision:
         """Decide by checks 7 to 11: record, park or refuse a new signal by the state of its action."""
         lifecycle, state = signal.lifecycle, signal.state
         if lifecycle is None or not isinstance(state, State):
             raise ValueError(f"only a tracked signal can be decided, not {signal.media_type} {signal.state}")
-        action = self.offer.find_action(signal.action_id)
+        action = self.offer.find_action(format_uuid(signal.action_id))
         if action is None:
             if lifecycle.follows(None, state):
                 return self.begin_action(signal, lifecycle, remember=remember)
@@ -148,7 +155,7 @@ class _Decider:
             return self.park(signal, state, read_text)
         return self.refuse(Reason.NOT_LEGAL)
 
-    def begin_action(self, signal: Signal, lifecycle: Lifecycle, *, remember: bool) -> Decision:
+    def begin_action(self, signal: NativeSignal, lifecycle: Lifecycle, *, remember: bool) -> Decision:
         """Apply the offer rule to a new action: record it, or refuse it."""
         at, dated = signal.occurred_at or self.context.now, signal.occurred_at is not None
         newest = self.offer.newest
@@ -159,12 +166,12 @@ class _Decider:
             self.record(None, State.OFFERED, lifecycle, self.fields_of(signal))
             return self.close(OutcomeKind.RECORDED)
         if remember and len(self.offer.refused_by_action) < MAX_REFUSED_OFFERS:
-            parked_signals = self.offer.find_parked(signal.action_id)
+            parked_signals = self.offer.find_parked(format_uuid(signal.action_id))
             self.append(build_offer_refused(self.fields_of(signal), blocker))
             self.ended_parkings += [(parked, Reason.OFFER_REFUSED) for parked in parked_signals]
         return self.close(OutcomeKind.REFUSED, blocker.reason, blocker)
 
-    def park(self, signal: Signal, state: State, read_text: Callable[[], bytes]) -> Decision:
+    def park(self, signal: NativeSignal, state: State, read_text: Callable[[], bytes]) -> Decision:
         """Keep a signal and its text until its action is far enough; refuse it where too many wait."""
         if len(self.offer.parked_by_key) >= MAX_PARKED_SIGNALS:
             return self.refuse(Reason.CROWDED)
@@ -257,7 +264,7 @@ class _Decider:
         self.events.append(event)
         self.offer = evolve(self.offer, event)
 
-    def fields_of(self, signal: Signal, raw: bytes | None = None) -> SignalEventFields:
+    def fields_of(self, signal: NativeSignal, raw: bytes | None = None) -> SignalEventFields:
         """Return the fields of the next event, made from a signal, with the text that it keeps."""
         now, occurred_at = self.context.now, signal.occurred_at
         return {
@@ -268,17 +275,17 @@ class _Decider:
                 {
                     "customer_id": signal.customer_id,
                     "customer_id_type": signal.customer_id_type,
-                    "session_id": signal.session_id,
+                    "session_id": format_uuid(signal.session_id),
                     "raw": raw,
                 }
             ),
-            "action_map_id": signal.action_map_id,
-            "action_id": signal.action_id,
+            "action_map_id": format_uuid(signal.action_map_id),
+            "action_id": format_uuid(signal.action_id),
             "recorded_at": now,
             "media_type": signal.media_type,
             "action_map_version": signal.action_map_version,
             "action_map_name": signal.action_map_name,
-            "event_id": signal.event_id,
+            "event_id": None if signal.event_id is None else format_uuid(signal.event_id),
             "occurred_at": now if occurred_at is None else occurred_at,
             "dated": occurred_at is not None,
             "error_code": signal.error_code,

@@ -11,7 +11,8 @@ from pydantic.dataclasses import dataclass
 
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import State
-from offerlog_domain.signals import Signal
+from offerlog_domain.signals import NativeSignal
+from offerlog_domain.uuids import format_uuid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +94,15 @@ class SignalEvent(Event):
         """The state that the signal reported."""
         raise NotImplementedError
 
-    def has_content_of(self, signal: Signal) -> bool:
+    def has_content_of(self, signal: NativeSignal) -> bool:
         """Return True if a signal has the same content (domain rule "Content of a signal")."""
         return (
-            self.action_id == signal.action_id
+            self.action_id == format_uuid(signal.action_id)
             and self.reported_state is signal.state
             and self.media_type == signal.media_type
-            and self.action_map_id == signal.action_map_id
+            and self.action_map_id == format_uuid(signal.action_map_id)
             and self.action_map_version == signal.action_map_version
-            and self.visitor.session_id == signal.session_id
+            and self.visitor.session_id == format_uuid(signal.session_id)
             and (not self.dated or signal.occurred_at is None or self.occurred_at == signal.occurred_at)
             and self.error_code == signal.error_code
             and self.error_message == signal.error_message

@@ -1,14 +1,17 @@
 """A signal, and the rules of its fields (docs: "Wire form of a signal").
 
 A signal is a report from outside that an action reached a state. It may be late, repeated, out of
-order or wrong. `wire` reads signals.
+order or wrong. `Signal` states the rules, in text; `NativeSignal` is a valid signal in native types, as the
+rules of the lifecycle use it. `wire` reads signals.
 """
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
+from uuid import UUID
 
+from msgspec import Struct
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -24,6 +27,7 @@ from pydantic.dataclasses import dataclass
 
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, State, UntrackedState
+from offerlog_domain.uuids import parse_uuid
 
 MAX_LINE_BYTES: Final = 64 * 1024
 """The longest signal that is read, in bytes of its JSON text."""
@@ -39,7 +43,8 @@ _USUAL_MARKS: Final = "--T::.Z"
 
 _NO_TIME: Final = "an RFC 3339 time with an offset is needed, such as 2026-11-22T10:00:00.123Z"
 
-_STATES: Final[Mapping[str, State | UntrackedState]] = {s.value: s for s in (*State, *UntrackedState)}
+STATES: Final[Mapping[str, State | UntrackedState]] = {s.value: s for s in (*State, *UntrackedState)}
+"""Every state that the vendor reports, by its spelling on the wire."""
 
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
@@ -82,7 +87,7 @@ class UntrackedEventError(OfferlogError, ValueError):
 
 
 def _instant(value: object) -> object:
-    """Convert RFC 3339 with offset to an aware datetime in UTC. Digits past the microsecond are dropped."""
+    """Convert what a caller gives as a time to an aware datetime in UTC, or None."""
     if value is None:
         return None
     if isinstance(value, datetime):
@@ -91,12 +96,21 @@ def _instant(value: object) -> object:
         return value.astimezone(UTC)
     if not isinstance(value, str):
         raise ValueError(f"{_NO_TIME}, and not a number")  # noqa: TRY004 - pydantic reports ValueErrors
-    if len(value) == _USUAL_LENGTH and value[4:20:3] + value[23] == _USUAL_MARKS:
+    return parse_instant(value)
+
+
+def parse_instant(text: str) -> datetime:
+    """Convert RFC 3339 with offset to an aware datetime in UTC. Digits past the microsecond are dropped.
+
+    Raises:
+        ValueError: The text has another form, or there is no such time.
+    """
+    if len(text) == _USUAL_LENGTH and text[4:20:3] + text[23] == _USUAL_MARKS:
         try:  # the vendor's own form, 2026-11-22T10:00:00.123Z, without taking it apart
-            return datetime.fromisoformat(value)
+            return datetime.fromisoformat(text)
         except ValueError:
             pass  # the reading below says why
-    match = _RFC3339.fullmatch(value)
+    match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError(_NO_TIME)
     day, minute, second, fraction, sign, hours, minutes = match.groups()
@@ -114,13 +128,13 @@ def _instant(value: object) -> object:
 
 
 def _state(value: object) -> State | UntrackedState:
-    state = _STATES.get(value) if isinstance(value, str) else None
+    state = STATES.get(value) if isinstance(value, str) else None
     if state is None:
         raise ValueError("no state that the vendor knows")
     return state
 
 
-_WIRE_NAMES: Final[Mapping[str, str]] = {
+WIRE_NAMES: Final[Mapping[str, str]] = {
     "action_id": "actionId",
     "state": "actionState",
     "media_type": "actionMediaType",
@@ -139,7 +153,7 @@ _WIRE_NAMES: Final[Mapping[str, str]] = {
 """The wire name of each field of a signal."""
 
 _STRICT: Final = ConfigDict(
-    strict=True, validate_by_name=True, validate_by_alias=True, alias_generator=_WIRE_NAMES.__getitem__
+    strict=True, validate_by_name=True, validate_by_alias=True, alias_generator=WIRE_NAMES.__getitem__
 )
 
 Uuid = Annotated[
@@ -160,9 +174,39 @@ _Label = Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
+class NativeSignal(Struct, frozen=True, gc=False):
+    """A valid signal in native types.
+
+    Nothing is validated here: only `Signal.to_native` and `fast_reading` make one. The
+    attributes have the meaning that they have in `Signal`; every id but the customer's is a UUID.
+    """
+
+    action_id: UUID
+    state: State | UntrackedState
+    media_type: str
+    action_map_id: UUID
+    action_map_version: int | None
+    customer_id: str
+    customer_id_type: str
+    session_id: UUID
+    error_code: str | None
+    error_message: str | None
+    event_id: UUID | None
+    occurred_at: datetime | None
+    timeout_seconds: int | None
+    action_map_name: str | None
+
+    @property
+    def lifecycle(self) -> Lifecycle | None:
+        """The lifecycle of this signal; None where its media type or state is not tracked."""
+        return LIFECYCLES.get(self.media_type) if isinstance(self.state, State) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Signal:
-    """A valid report that an action reached a state.
+    """A valid report that an action reached a state, as text: the one description of a signal.
+
+    Whoever makes one gets a pydantic `ValidationError` if a field breaks its rule.
 
     Attributes:
         action_id: The invitation; a lower-case UUID, as all ids here but the customer's.
@@ -205,6 +249,25 @@ class Signal:
         """Return the signal as one line of the vendor's browser form."""
         return SIGNAL.dump_json(self, by_alias=True)
 
+    def to_native(self) -> NativeSignal:
+        """Return the same signal in native types."""
+        return NativeSignal(
+            action_id=parse_uuid(self.action_id),
+            state=self.state,
+            media_type=self.media_type,
+            action_map_id=parse_uuid(self.action_map_id),
+            action_map_version=self.action_map_version,
+            customer_id=self.customer_id,
+            customer_id_type=self.customer_id_type,
+            session_id=parse_uuid(self.session_id),
+            error_code=self.error_code,
+            error_message=self.error_message,
+            event_id=None if self.event_id is None else parse_uuid(self.event_id),
+            occurred_at=self.occurred_at,
+            timeout_seconds=self.timeout_seconds,
+            action_map_name=self.action_map_name,
+        )
+
 
 SIGNAL: Final = TypeAdapter(Signal)
 """Reads and writes signals."""
@@ -239,7 +302,7 @@ def build_offer_signal(
     customer_id_type: str,
     session_id: str,
     timeout_seconds: int | None,
-) -> Signal:
+) -> NativeSignal:
     """Build the signal of a new offer; every argument is checked as the signal's field of that name is.
 
     The signal has no time of its own: it happens now.
@@ -257,8 +320,8 @@ def build_offer_signal(
             customer_id_type=customer_id_type,
             session_id=session_id,
             timeout_seconds=timeout_seconds,
-        )
+        ).to_native()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = "is required" if first["input"] is None else describe_fault(error)
-        raise MalformedSignalError(_WIRE_NAMES[str(first["loc"][0])], cause) from None
+        raise MalformedSignalError(WIRE_NAMES[str(first["loc"][0])], cause) from None

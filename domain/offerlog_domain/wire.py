@@ -2,16 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Never
 
 from pydantic import ValidationError
 from pydantic_core import ArgsKwargs
 
+from offerlog_domain.fast_reading import read_fast
 from offerlog_domain.signals import (
     MAX_LINE_BYTES,
     SIGNAL,
+    WIRE_NAMES,
     MalformedSignalError,
+    NativeSignal,
     Signal,
     UntrackedEventError,
     describe_fault,
@@ -37,18 +40,40 @@ _STORED_FORM_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _DEEPEST: Final = 200
-"""The deepest nesting of a signal: the limit of the fast reading, however much stack the caller has left."""
+"""The deepest nesting of a signal, however much stack the caller has left."""
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 _BRACKET_OR_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
+_FIELDS: Final = tuple(WIRE_NAMES.values())
+
 _fill: Final = SIGNAL.validator.validate_python
-_read_json: Final[Callable[..., Signal]] = SIGNAL.validator.validate_json
 
 
-def read_signal(text: bytes) -> Signal:
+def read_signal(text: bytes) -> NativeSignal:
     """Read one signal in either wire form.
+
+    Raises:
+        MalformedSignalError: Names the field at fault, and the reason.
+        UntrackedEventError: It is another event of the vendor.
+    """
+    signal = read_fast(text)
+    return validate_text(text).to_native() if signal is None else signal
+
+
+def signal_from_document(document: object) -> NativeSignal:
+    """Read a signal from decoded JSON in either wire form.
+
+    Raises:
+        MalformedSignalError: Names the field at fault, and the reason.
+        UntrackedEventError: It is another event of the vendor.
+    """
+    return validate_document(document).to_native()
+
+
+def validate_text(text: bytes) -> Signal:
+    """Read one signal in either wire form by pydantic, the authority on what is valid.
 
     Raises:
         MalformedSignalError: Names the field at fault, and the reason.
@@ -56,17 +81,11 @@ def read_signal(text: bytes) -> Signal:
     """
     if len(text) > MAX_LINE_BYTES:
         raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
-    # The stored form, and numbers that are no JSON but that the fast reading takes, go the slow way.
-    if not (b"ebActionEvent" in text or b"NaN" in text or b"Infinity" in text):
-        try:
-            return _read_json(text, by_alias=True, by_name=False)
-        except ValidationError:
-            pass  # the slow reading below takes nulls and numbers for text, and finds what is wrong
-    return signal_from_document(_document(text))
+    return validate_document(_document(text))
 
 
-def signal_from_document(document: object) -> Signal:
-    """Read a signal from decoded JSON in either wire form.
+def validate_document(document: object) -> Signal:
+    """Read a signal from decoded JSON by pydantic, the authority on what is valid.
 
     Raises:
         MalformedSignalError: Names the field at fault, and the reason.
@@ -86,7 +105,7 @@ def signal_from_document(document: object) -> Signal:
 
 
 def _build_signal(document: Mapping[str, object], *, stored_form: bool) -> Signal:
-    fields = {name: value for name, value in document.items() if value is not None}
+    fields = {name: value for name in _FIELDS if (value := document.get(name)) is not None}
     code = fields.get("errorCode")
     if isinstance(code, _Fraction):
         fields["errorCode"] = code.text

@@ -15,7 +15,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
 from support.memory_log import MemoryLog
-from support.scenario import RAW, START, signal
+from support.scenario import RAW, START, native_signal
 from support.writing import ONE, THREE, TWO, Broken, case, held, make_writer, send
 
 
@@ -60,7 +60,7 @@ def test_the_position_is_told_to_all_of_the_group(writer: GroupCommitWriter, log
 def test_a_submission_that_fails_fails_alone(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """The rest of its group is stored and answered."""
     held(writer, log)
-    broken = Broken(TWO, signal("offered"), SignalText(RAW))
+    broken = Broken(TWO, native_signal("offered"), SignalText(RAW))
     futures = [send(writer, case(UUID(int=n))) for n in range(10, 15)]
     failing = send(writer, case(ONE), broken)
     futures += [send(writer, case(UUID(int=n))) for n in range(15, 18)]

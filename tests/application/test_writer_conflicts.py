@@ -19,7 +19,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_application.recording.writer_errors import ContendedError
 from offerlog_domain.event_fields import Event
 from support.memory_log import MemoryLog
-from support.scenario import RAW, signal
+from support.scenario import RAW, native_signal
 from support.writing import ONE, THREE, TWO, Broken, case, held, make_writer, other_writer, send
 
 
@@ -164,7 +164,7 @@ def test_nothing_overtakes_where_a_broken_neighbour_parts_the_group(
     held(writer, log)
     first, broken = (
         send(writer, case(ONE)),
-        send(writer, Broken(TWO, signal("offered"), SignalText(RAW))),
+        send(writer, Broken(TWO, native_signal("offered"), SignalText(RAW))),
     )
     second, free = send(writer, case(ONE, "accepted"), case(TWO)), send(writer, case(THREE))
     third = send(writer, case(TWO, "accepted"))

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide, expire
@@ -15,7 +16,18 @@ from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from support.crowds import crowded
-from support.scenario import ORGANIZATION, RAW, START, STREAM, event, given, minute, parked, refused, signal
+from support.scenario import (
+    ORGANIZATION,
+    RAW,
+    START,
+    STREAM,
+    event,
+    given,
+    minute,
+    native_signal,
+    parked,
+    refused,
+)
 
 MANY = 6_000
 EMPTY = VisitorOffer(STREAM)
@@ -27,9 +39,8 @@ def judged(
     """The visitor-offer, the events and the outcomes that signals of numbered actions come to."""
     events, outcomes = list[Event](), list[str]()
     for state, number in states:
-        one = signal(state)
-        object.__setattr__(one, "action_id", str(UUID(int=number)))
-        object.__setattr__(one, "event_id", str(UUID(int=number * 100 + [*State].index(State(state)))))
+        event_id = UUID(int=number * 100 + [*State].index(State(state)))
+        one = structs.replace(native_signal(state), action_id=UUID(int=number), event_id=event_id)
         decision = decide(offer, one, lambda: RAW, DecisionContext(ORGANIZATION, START))
         offer = decision.offer
         events += decision.events
@@ -94,7 +105,9 @@ def test_parked_signals_of_an_action_whose_refusal_is_not_remembered_go_on_waiti
     past = event("offered"), event("ignored", at=1)
     many = [refused(chr(1000 + n), 2, "terminal_state", "a", "ignored", 1) for n in range(MAX_REFUSED_OFFERS)]
     offer = given(*past, *many, parked("accepted", "b", 2)).offer
-    decision = decide(offer, signal("offered", "b", 3), lambda: RAW, DecisionContext(ORGANIZATION, minute(3)))
+    decision = decide(
+        offer, native_signal("offered", "b", 3), lambda: RAW, DecisionContext(ORGANIZATION, minute(3))
+    )
     assert (decision.outcome, decision.reason) == (OutcomeKind.REFUSED, Reason.TERMINAL_STATE)
     assert (decision.events, decision.ended_parkings, len(decision.offer.parked_signals)) == ((), (), 1)
 

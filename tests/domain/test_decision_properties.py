@@ -66,7 +66,10 @@ class Life:
         """Take one step now."""
         context = DecisionContext(ORGANIZATION, minute(self.clock), self.rules)
         before = self.offer
-        decision = expire(before, context) if heard is None else decide(before, heard, lambda: RAW, context)
+        if heard is None:
+            decision = expire(before, context)
+        else:
+            decision = decide(before, heard.to_native(), lambda: RAW, context)
         assert decision.offer == fold(decision.events, before)
         self.decisions.append(decision)
         self.offer = decision.offer

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, Signal, UntrackedEventError
+from offerlog_domain.signals import (
+    MAX_LINE_BYTES,
+    MalformedSignalError,
+    NativeSignal,
+    Signal,
+    UntrackedEventError,
+)
 from offerlog_domain.wire import read_signal, signal_from_document
 from support.wire import ID, REQUIRED, STORED
 
@@ -201,9 +207,9 @@ def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[
     document = of | changes
     text = json.dumps(document)
 
-    def outcome(read: Any, given: Any) -> Signal | str | None:
+    def outcome(read: Any, given: Any) -> NativeSignal | str | None:
         try:
-            told: Signal = read(given)
+            told: NativeSignal = read(given)
         except (MalformedSignalError, UntrackedEventError) as error:
             return error.field
         return told

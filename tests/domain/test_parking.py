@@ -10,7 +10,18 @@ from offerlog_domain.decision import decide
 from offerlog_domain.events import SignalParked
 from offerlog_domain.lifecycle import Stage
 from offerlog_domain.visitor_offer import VisitorOffer
-from support.scenario import ORGANIZATION, STREAM, ended, event, given, minute, parked, signal, uuid
+from support.scenario import (
+    ORGANIZATION,
+    STREAM,
+    ended,
+    event,
+    given,
+    minute,
+    native_signal,
+    parked,
+    signal,
+    uuid,
+)
 
 MICROSECOND = 1 / 60_000_000
 
@@ -166,7 +177,7 @@ def test_a_long_text_is_kept_in_part_and_its_length_is_told(length: int, kept: i
     # given
     context = DecisionContext(ORGANIZATION, minute(1))
     # when
-    decision = decide(VisitorOffer(STREAM), signal("engaged"), lambda: b"x" * length, context)
+    decision = decide(VisitorOffer(STREAM), native_signal("engaged"), lambda: b"x" * length, context)
     # then
     (waits,) = decision.events
     assert isinstance(waits, SignalParked)

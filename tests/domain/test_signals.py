@@ -2,18 +2,20 @@
 
 import json
 import warnings
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from offerlog_domain.lifecycle import State, UntrackedState
-from offerlog_domain.signals import MAX_LINE_BYTES, Signal
-from offerlog_domain.wire import read_signal, signal_from_document
+from offerlog_domain.signals import MAX_LINE_BYTES, WIRE_NAMES, NativeSignal, Signal
+from offerlog_domain.wire import read_signal, signal_from_document, validate_document
 from support.wire import BROWSER, ID, REQUIRED, STORED
 
-EXPECTED = Signal(
+READY = Signal(
     action_id=ID,
     state=State.ERRORED,
     media_type="webchat",
@@ -29,9 +31,10 @@ EXPECTED = Signal(
     timeout_seconds=45,
     action_map_name="Checkout help",
 )
+EXPECTED = READY.to_native()
 
 
-def read(**fields: Any) -> Signal:
+def read(**fields: Any) -> NativeSignal:
     """A signal of the required fields and these, read from text."""
     return read_signal(json.dumps(REQUIRED | fields).encode())
 
@@ -41,14 +44,14 @@ def test_the_browser_form() -> None:
     assert read_signal(json.dumps(BROWSER).encode()) == EXPECTED
     assert read_signal(json.dumps(BROWSER, ensure_ascii=False).encode()) == EXPECTED
     assert signal_from_document(BROWSER) == EXPECTED
-    assert read_signal(EXPECTED.to_json()) == EXPECTED
+    assert read_signal(READY.to_json()) == EXPECTED
 
 
 @pytest.mark.parametrize("event_type", ["com.genesys.journey.WebActionEvent", "WebActionEvent"])
 def test_the_stored_form(event_type: str) -> None:
     """It lacks only the time-out."""
     document = STORED | {"eventType": event_type}
-    expected = replace(EXPECTED, timeout_seconds=None)
+    expected = structs.replace(EXPECTED, timeout_seconds=None)
     assert read_signal(json.dumps(document).encode()) == expected
     assert signal_from_document(document) == expected
 
@@ -94,8 +97,9 @@ def test_ids_are_kept_in_lower_case() -> None:
     shouted = {name: BROWSER[name].upper() for name in ("actionId", "actionMapId", "sessionId", "eventId")}
     heard = read(**shouted, customerId="ABC", customerIdType="Email")
     assert {heard.action_id, heard.action_map_id, heard.session_id, heard.event_id} == {
-        text.lower() for text in shouted.values()
+        UUID(text) for text in shouted.values()
     }
+    assert validate_document(REQUIRED | shouted).action_id == shouted["actionId"].lower()
     assert (heard.customer_id, heard.customer_id_type) == ("ABC", "Email")
 
 
@@ -105,7 +109,9 @@ def test_ids_are_kept_in_lower_case() -> None:
 @pytest.mark.parametrize("text", ["\0", "a\0b", " x ", "\u202e", "🛒", "e\u0301", "\n"])
 def test_text_is_kept_byte_for_byte(name: str, text: str) -> None:
     """NUL, spaces, and characters beyond the first plane included; nothing is normalised."""
-    assert json.loads(read(**{name: text}).to_json())[name] == text
+    assert json.loads(validate_document(REQUIRED | {name: text}).to_json())[name] == text
+    field = next(ours for ours, wire in WIRE_NAMES.items() if wire == name)
+    assert getattr(read(**{name: text}), field) == text
 
 
 @pytest.mark.parametrize(
@@ -208,4 +214,4 @@ def test_a_signal_is_written_without_a_warning() -> None:
     """Callers in process hand in ready signals, whose text is written for the log."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert json.loads(EXPECTED.to_json()) == BROWSER | {"createdDate": "2026-11-22T10:00:00.123000Z"}
+        assert json.loads(READY.to_json()) == BROWSER | {"createdDate": "2026-11-22T10:00:00.123000Z"}

@@ -25,7 +25,7 @@ def test_every_argument_is_in_the_signal_and_nothing_else() -> None:
     # when
     signal = build_offer_signal(**ASKED | {"action_map_id": MAP.upper()})
     # then
-    assert signal == Signal(**ASKED, state=State.OFFERED)
+    assert signal == Signal(**ASKED, state=State.OFFERED).to_native()
     assert (signal.occurred_at, signal.event_id, signal.media_type) == (None, None, "webchat")
 
 

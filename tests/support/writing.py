@@ -14,7 +14,7 @@ from offerlog_domain.outcomes import OutcomeKind
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.testing.clock import SettableClock
 from support.memory_log import MemoryLog
-from support.scenario import RAW, START, signal
+from support.scenario import RAW, START, native_signal
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 Answers = PendingAnswer[list[OutcomeKind | None]]
@@ -47,7 +47,7 @@ def make_writer(log: MemoryLog, **options: Any) -> GroupCommitWriter:
 
 def case(stream: UUID, state: str = "offered", action: str = "a") -> Counted:
     """A signal to be judged in that stream."""
-    return Counted(stream, signal(state, action), SignalText(RAW))
+    return Counted(stream, native_signal(state, action), SignalText(RAW))
 
 
 def kinds(decisions: Sequence[Decision], position: int | None) -> list[OutcomeKind | None]:

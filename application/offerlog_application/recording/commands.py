@@ -11,7 +11,8 @@ from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import find_timing_fault
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
-from offerlog_domain.signals import Signal
+from offerlog_domain.signals import NativeSignal
+from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
@@ -45,7 +46,7 @@ class RecordSignal:
 
     __slots__ = ("_text", "place", "signal", "stream")
 
-    def __init__(self, stream: UUID, signal: Signal, text: SignalText) -> None:
+    def __init__(self, stream: UUID, signal: NativeSignal, text: SignalText) -> None:
         self.stream = stream
         self.signal = signal
         self.place = 0
@@ -79,7 +80,9 @@ class RecordSignal:
     def outcome(self, kind: OutcomeKind, reason: Reason | None = None) -> Outcome:
         """Return the answer for the caller."""
         signal = self.signal
-        return Outcome(kind, reason, signal.action_id, signal.state.value, None, None, signal.event_id)
+        event_id = None if signal.event_id is None else format_uuid(signal.event_id)
+        action_id, state = format_uuid(signal.action_id), signal.state.value
+        return Outcome(kind, reason, action_id, state, None, None, event_id)
 
     def refusal(self, reason: Reason) -> UndatedRefusal:
         """Return the signal's line in the refusal log."""
@@ -97,7 +100,7 @@ class RequestOffer:
     __slots__ = ("_signal", "has_own_id", "stream")
     text_size: Final = 0
 
-    def __init__(self, stream: UUID, signal: Signal, *, has_own_id: bool) -> None:
+    def __init__(self, stream: UUID, signal: NativeSignal, *, has_own_id: bool) -> None:
         self.stream = stream
         self.has_own_id = has_own_id
         self._signal = signal

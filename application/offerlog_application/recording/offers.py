@@ -18,6 +18,7 @@ from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
 from offerlog_domain.signals import build_offer_signal
+from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
@@ -110,7 +111,7 @@ class OfferService:
         """
         key = self._key(organization)
         signal = build_offer_signal(
-            action_id=str(uuid4()) if action_id is None else action_id,
+            action_id=format_uuid(uuid4()) if action_id is None else action_id,
             action_map_id=action_map_id,
             action_map_version=action_map_version,
             customer_id=customer_id,
@@ -123,9 +124,9 @@ class OfferService:
         def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
             by = decisions[0].blocker
             if by is None:
-                return OfferMade(signal.action_id, position if decisions[0].events else None)
+                return OfferMade(format_uuid(signal.action_id), position if decisions[0].events else None)
             self.blocked[by.reason] += 1
-            return OfferBlocked(signal.action_id if command.has_own_id else None, by)
+            return OfferBlocked(format_uuid(signal.action_id) if command.has_own_id else None, by)
 
         return self._writer.submit([command], (), answer, organization=organization)
 

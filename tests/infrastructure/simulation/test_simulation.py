@@ -90,7 +90,7 @@ class Service:
         if signal.lifecycle is None:
             self.outcomes[Reason.NOT_TRACKED] += 1
             return
-        key = (signal.customer_id, signal.action_map_id)
+        key = (signal.customer_id, str(signal.action_map_id))
         offer = self.offers.get(key) or VisitorOffer(uuid5(NAMESPACE_OID, "/".join(key)))
         decision = decide(offer, signal, lambda: raw, DecisionContext("acme", self.now))
         self.offers[key] = decision.offer
@@ -138,7 +138,7 @@ def test_every_line_is_the_vendors_browser_event(messy: list[str]) -> None:
         report = json.loads(line)
         assert list(report) == KEYS
         signal = read_signal(line.encode())
-        assert signal.event_id == report["eventId"]
+        assert str(signal.event_id) == report["eventId"]
         assert signal.occurred_at is not None
         written = signal.occurred_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         assert report["createdDate"] == written
