@@ -177,7 +177,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH
 class NativeSignal(Struct, frozen=True, gc=False):
     """A valid signal in native types.
 
-    Nothing is validated here: only `Signal.to_native` and `fast_reading` make one. The
+    Nothing is validated here: only `to_native` and `fast_reading` make one. The
     attributes have the meaning that they have in `Signal`; every id but the customer's is a UUID.
     """
 
@@ -249,28 +249,29 @@ class Signal:
         """Return the signal as one line of the vendor's browser form."""
         return SIGNAL.dump_json(self, by_alias=True)
 
-    def to_native(self) -> NativeSignal:
-        """Return the same signal in native types."""
-        return NativeSignal(
-            action_id=parse_uuid(self.action_id),
-            state=self.state,
-            media_type=self.media_type,
-            action_map_id=parse_uuid(self.action_map_id),
-            action_map_version=self.action_map_version,
-            customer_id=self.customer_id,
-            customer_id_type=self.customer_id_type,
-            session_id=parse_uuid(self.session_id),
-            error_code=self.error_code,
-            error_message=self.error_message,
-            event_id=None if self.event_id is None else parse_uuid(self.event_id),
-            occurred_at=self.occurred_at,
-            timeout_seconds=self.timeout_seconds,
-            action_map_name=self.action_map_name,
-        )
-
 
 SIGNAL: Final = TypeAdapter(Signal)
 """Reads and writes signals."""
+
+
+def to_native(signal: Signal) -> NativeSignal:
+    """Return the same signal in native types."""
+    return NativeSignal(
+        action_id=parse_uuid(signal.action_id),
+        state=signal.state,
+        media_type=signal.media_type,
+        action_map_id=parse_uuid(signal.action_map_id),
+        action_map_version=signal.action_map_version,
+        customer_id=signal.customer_id,
+        customer_id_type=signal.customer_id_type,
+        session_id=parse_uuid(signal.session_id),
+        error_code=signal.error_code,
+        error_message=signal.error_message,
+        event_id=None if signal.event_id is None else parse_uuid(signal.event_id),
+        occurred_at=signal.occurred_at,
+        timeout_seconds=signal.timeout_seconds,
+        action_map_name=signal.action_map_name,
+    )
 
 
 _CAUSES: Final[Mapping[str, str]] = {
@@ -311,7 +312,7 @@ def build_offer_signal(
         MalformedSignalError: Names the wire field of the argument at fault, and the reason.
     """
     try:
-        return Signal(
+        signal = Signal(
             action_id=action_id,
             state=State.OFFERED,
             action_map_id=action_map_id,
@@ -320,8 +321,9 @@ def build_offer_signal(
             customer_id_type=customer_id_type,
             session_id=session_id,
             timeout_seconds=timeout_seconds,
-        ).to_native()
+        )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = "is required" if first["input"] is None else describe_fault(error)
         raise MalformedSignalError(WIRE_NAMES[str(first["loc"][0])], cause) from None
+    return to_native(signal)

@@ -18,6 +18,7 @@ from offerlog_domain.signals import (
     Signal,
     UntrackedEventError,
     describe_fault,
+    to_native,
 )
 
 STORED_FORM_EVENT_TYPES: Final = frozenset({"com.genesys.journey.WebActionEvent", "WebActionEvent"})
@@ -59,7 +60,7 @@ def read_signal(text: bytes) -> NativeSignal:
         UntrackedEventError: It is another event of the vendor.
     """
     signal = read_fast(text)
-    return validate_text(text).to_native() if signal is None else signal
+    return to_native(validate_text(text)) if signal is None else signal
 
 
 def signal_from_document(document: object) -> NativeSignal:
@@ -69,7 +70,7 @@ def signal_from_document(document: object) -> NativeSignal:
         MalformedSignalError: Names the field at fault, and the reason.
         UntrackedEventError: It is another event of the vendor.
     """
-    return validate_document(document).to_native()
+    return to_native(validate_document(document))
 
 
 def validate_text(text: bytes) -> Signal:

@@ -8,7 +8,7 @@ import pytest
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.outcomes import OutcomeKind
-from offerlog_domain.signals import MalformedSignalError
+from offerlog_domain.signals import MalformedSignalError, to_native
 from support.memory_log import MemoryLog
 from support.scenario import START, signal
 from support.writing import held
@@ -57,7 +57,7 @@ def test_a_signal_that_is_ready_is_written_when_its_text_is_asked_for() -> None:
     """The same each time."""
     ready = signal("accepted", error_message="é" * 100)
     text = SignalText(ready)
-    assert text.read() == ready.to_native()
+    assert text.read() == to_native(ready)
     assert text.to_bytes() == text.to_bytes() == ready.to_json()
 
 

@@ -13,7 +13,7 @@ from offerlog_domain.events import SignalParked
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import OutcomeKind, Reason
-from offerlog_domain.signals import Signal
+from offerlog_domain.signals import Signal, to_native
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from support.scenario import CUSTOMER, ORGANIZATION, RAW, STREAM, minute, signal, uuid
 
@@ -69,7 +69,7 @@ class Life:
         if heard is None:
             decision = expire(before, context)
         else:
-            decision = decide(before, heard.to_native(), lambda: RAW, context)
+            decision = decide(before, to_native(heard), lambda: RAW, context)
         assert decision.offer == fold(decision.events, before)
         self.decisions.append(decision)
         self.offer = decision.offer

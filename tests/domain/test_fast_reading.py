@@ -16,6 +16,7 @@ from offerlog_domain.signals import (
     NativeSignal,
     Signal,
     UntrackedEventError,
+    to_native,
 )
 from offerlog_domain.wire import read_signal, validate_text
 from support.mutated_signals import mutate
@@ -35,7 +36,7 @@ def values(signal: NativeSignal) -> list[tuple[type, object]]:
 def by_pydantic(text: bytes) -> NativeSignal | None:
     """The signal that pydantic reads; None for a text that is not one."""
     try:
-        return validate_text(text).to_native()
+        return to_native(validate_text(text))
     except (MalformedSignalError, UntrackedEventError):
         return None
 
@@ -138,7 +139,7 @@ def test_a_trap_is_declined_and_pydantic_decides(text: bytes, field: str | None)
     assert read_fast(text) is None
     assert field_at_fault(text) == field
     if field is None:
-        assert read_signal(text) == validate_text(text).to_native()
+        assert read_signal(text) == to_native(validate_text(text))
 
 
 USUAL: dict[str, bytes] = {
@@ -165,7 +166,7 @@ def test_a_usual_text_is_accepted_and_means_what_pydantic_reads(text: bytes) -> 
     """Or the fast reading would be of no use."""
     fast = read_fast(text)
     assert fast is not None
-    assert values(fast) == values(validate_text(text).to_native())
+    assert values(fast) == values(to_native(validate_text(text)))
 
 
 @pytest.mark.parametrize("levels", [1, 199, 200])
@@ -191,5 +192,5 @@ def test_a_caller_in_process_cannot_hand_in_a_signal_that_nobody_validated() -> 
     make: Callable[..., Signal] = Signal
     with pytest.raises(ValueError, match="action_id"):
         make(**fields, session_id=ID)
-    native = make(**fields | {"action_id": ID.upper()}, session_id=ID).to_native()
+    native = to_native(make(**fields | {"action_id": ID.upper()}, session_id=ID))
     assert str(native.action_id) == ID

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from offerlog_domain.lifecycle import State, UntrackedState
-from offerlog_domain.signals import MAX_LINE_BYTES, WIRE_NAMES, NativeSignal, Signal
+from offerlog_domain.signals import MAX_LINE_BYTES, WIRE_NAMES, NativeSignal, Signal, to_native
 from offerlog_domain.wire import read_signal, signal_from_document, validate_document
 from support.wire import BROWSER, ID, REQUIRED, STORED
 
@@ -31,7 +31,7 @@ READY = Signal(
     timeout_seconds=45,
     action_map_name="Checkout help",
 )
-EXPECTED = READY.to_native()
+EXPECTED = to_native(READY)
 
 
 def read(**fields: Any) -> NativeSignal:

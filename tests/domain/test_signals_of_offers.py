@@ -6,7 +6,7 @@ import pytest
 
 from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
 from offerlog_domain.lifecycle import State
-from offerlog_domain.signals import MalformedSignalError, Signal, build_offer_signal
+from offerlog_domain.signals import MalformedSignalError, Signal, build_offer_signal, to_native
 
 ACTION, MAP, SESSION = (f"00000000-0000-4000-8000-00000000000{letter}" for letter in "abc")
 ASKED: dict[str, Any] = {
@@ -25,7 +25,7 @@ def test_every_argument_is_in_the_signal_and_nothing_else() -> None:
     # when
     signal = build_offer_signal(**ASKED | {"action_map_id": MAP.upper()})
     # then
-    assert signal == Signal(**ASKED, state=State.OFFERED).to_native()
+    assert signal == to_native(Signal(**ASKED, state=State.OFFERED))
     assert (signal.occurred_at, signal.event_id, signal.media_type) == (None, None, "webchat")
 
 

@@ -17,7 +17,7 @@ from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, ParkingEnded,
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import Blocker
-from offerlog_domain.signals import NativeSignal, Signal
+from offerlog_domain.signals import NativeSignal, Signal, to_native
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -98,7 +98,7 @@ def signal(state: str, action: str = "a", at: float | None = 0, **fields: Any) -
 
 def native_signal(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> NativeSignal:
     """The same report, as the rules of the lifecycle use it."""
-    return signal(state, action, at, **fields).to_native()
+    return to_native(signal(state, action, at, **fields))
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,7 @@ class Given:
 
     def when(self, heard: Signal, *, remember: bool = True) -> "Then":
         """A signal comes."""
-        return Then(
-            self, decide(self.offer, heard.to_native(), lambda: RAW, self._context, remember=remember)
-        )
+        return Then(self, decide(self.offer, to_native(heard), lambda: RAW, self._context, remember=remember))
 
     def when_time_passes(self) -> "Then":
         """Nothing comes; the service looks at what is due."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, NativeSignal, Signal
+from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, NativeSignal, Signal, to_native
 from offerlog_domain.wire import read_signal, signal_from_document
 
 SignalInput = bytes | str | Mapping[str, object] | Signal
@@ -70,7 +70,7 @@ class SignalText:
             UntrackedEventError: It is another event of the vendor.
         """
         if self._signal is not None:
-            return self._signal.to_native()
+            return to_native(self._signal)
         if self._document is not None:
             if self._text is not None and len(self._text) > MAX_LINE_BYTES:
                 raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
