@@ -20,7 +20,7 @@ from offerlog_domain.event_factory import (
     copy_signal_fields,
     drop_text,
 )
-from offerlog_domain.event_fields import Event, SignalEvent
+from offerlog_domain.event_fields import Event, SignalEvent, has_content_of
 from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, SignalParked, TimedOut
 from offerlog_domain.lifecycle import Lifecycle, State
 from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, find_blocker, is_timed_out
@@ -122,7 +122,7 @@ class _Decider:
             signal.event_id is not None
             and (event := self.offer.find_event(format_uuid(signal.event_id))) is not None
         ):
-            if not event.has_content_of(signal):
+            if not has_content_of(event, signal):
                 return self.refuse(Reason.CONFLICTING_DUPLICATE)
             return self.call_duplicate(event if isinstance(event, OfferRefused) else None)
         action_id = format_uuid(signal.action_id)

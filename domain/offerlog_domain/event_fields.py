@@ -94,17 +94,18 @@ class SignalEvent(Event):
         """The state that the signal reported."""
         raise NotImplementedError
 
-    def has_content_of(self, signal: NativeSignal) -> bool:
-        """Return True if a signal has the same content (domain rule "Content of a signal")."""
-        return (
-            self.action_id == format_uuid(signal.action_id)
-            and self.reported_state is signal.state
-            and self.media_type == signal.media_type
-            and self.action_map_id == format_uuid(signal.action_map_id)
-            and self.action_map_version == signal.action_map_version
-            and self.visitor.session_id == format_uuid(signal.session_id)
-            and (not self.dated or signal.occurred_at is None or self.occurred_at == signal.occurred_at)
-            and self.error_code == signal.error_code
-            and self.error_message == signal.error_message
-            and self.timeout_seconds == signal.timeout_seconds
-        )
+
+def has_content_of(event: SignalEvent, signal: NativeSignal) -> bool:
+    """Return True if a signal has the content of an event (domain rule "Content of a signal")."""
+    return (
+        event.action_id == format_uuid(signal.action_id)
+        and event.reported_state is signal.state
+        and event.media_type == signal.media_type
+        and event.action_map_id == format_uuid(signal.action_map_id)
+        and event.action_map_version == signal.action_map_version
+        and event.visitor.session_id == format_uuid(signal.session_id)
+        and (not event.dated or signal.occurred_at is None or event.occurred_at == signal.occurred_at)
+        and event.error_code == signal.error_code
+        and event.error_message == signal.error_message
+        and event.timeout_seconds == signal.timeout_seconds
+    )
