@@ -9,7 +9,6 @@ It gives the fixtures `offerlog_service`, `offerlog_in_memory`, `offerlog_clock`
 docs/testing.md.
 """
 
-from offerlog_infrastructure.composition import SharedStore
 from offerlog_infrastructure.memory.service import open_in_memory
 from offerlog_infrastructure.testing.clock import SettableClock
 from offerlog_infrastructure.testing.plugin import (
@@ -21,6 +20,7 @@ from offerlog_infrastructure.testing.plugin import (
     pytest_configure_node,
     pytest_unconfigure,
 )
+from offerlog_infrastructure.testing.shared_store import SharedStore
 
 __all__ = [
     "SettableClock",

@@ -1,14 +1,14 @@
 """The only place that wires: it opens services over the embedded store or your own server."""
 
-import os
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import check_organization
+from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.refusals.policy import RefusalPolicy
@@ -16,7 +16,7 @@ from offerlog_domain.context import Rules
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
-from offerlog_infrastructure.forking import ForkedServiceError, guard_against_fork
+from offerlog_infrastructure.forking import guard_against_fork
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.errors import server_reached
 from offerlog_infrastructure.postgres.keys import PostgresKeys
@@ -48,8 +48,89 @@ SCHEMA: Final = "offerlog"
 """The PostgreSQL schema that holds the log."""
 
 
-def _nothing() -> None:
-    """Release nothing: the service has no lease on a server of its own."""
+class OpenStore:
+    """An open store whose tables are up to date, over which services are wired.
+
+    Args:
+        data: The embedded store's folder; None for the platform's place for it. Not used with `database_url`.
+        database_url: A PostgreSQL server to use instead of the embedded one.
+        create: False to open an existing store only.
+        library_settings: Settings of the eventsourcing library, by its names for them.
+
+    Raises:
+        StoreMissingError: There is no store, and `create` is false.
+        EmbeddedError: The embedded server cannot be started or reached.
+        ServerAddressError: `database_url` cannot be read.
+        StoreUnavailableError: The server at `database_url` cannot be reached.
+        SchemaTooNewError: The database was made by a newer offerlog.
+    """
+
+    def __init__(
+        self,
+        data: Path | None,
+        database_url: str | None = None,
+        *,
+        create: bool = True,
+        library_settings: dict[str, str] | None = None,
+    ) -> None:
+        self._server: EmbeddedServer | None = None
+        folder: Path | None = None
+        with ExitStack() as held:
+            if database_url is None:
+                folder = default_data_dir() if data is None else data
+                self._server = held.enter_context(EmbeddedServer.acquire(folder, create=create))
+                database_url = self._server.dsn
+            check_address(database_url)
+            with server_reached():
+                migrate(database_url, SCHEMA, create=create)
+            self._application = OfferlogApplication(database_url, SCHEMA, library_settings, folder=folder)
+            held.callback(self._application.close)
+            self._resources = held.pop_all()
+
+    def ports(self, clock: Clock, policy: RefusalPolicy) -> Store:
+        """Put PostgreSQL behind every port of the application."""
+        application = self._application
+        log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))
+        return Store(
+            log=log,
+            fence=PostgresFence(application),
+            streams=PostgresStreamReader(application),
+            reads=PostgresReadSide(application, clock),
+            performance=PostgresPerformance(application),
+            refusals=PostgresRefusalLog(application),
+            refusal_counts=PostgresRefusalCounter(application),
+            proofs=PostgresProofs(application),
+            dead_letters=PostgresDeadLetters(application),
+            rebuilds=PostgresRebuilds(application),
+            kinds=PostgresEventKinds(application),
+            keys=PostgresKeys(application),
+            organizations=PostgresOrganizations(application, log),
+            changes=PostgresChanges(application),
+            troubles=application.troubles,
+        )
+
+    def projector(self, trace: Trace = UNTRACED) -> Projector:
+        """Start a projector of this process; close it before the store."""
+        return PostgresProjector(self._application, trace=trace)
+
+    def replica(self, folder: Path, max_age: timedelta) -> SuppressionReplica:
+        """Start a local copy of the suppression list in a folder; close it before the store."""
+        return SuppressionReplica(self._application, folder, max_age)
+
+    def release_lease(self) -> None:
+        """Release the lease on the embedded server only. A forked process calls it in place of `close`."""
+        if self._server is not None:
+            self._server.close()
+
+    def close(self) -> None:
+        """Close all connections, and release the embedded server."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def open_offerlog(
@@ -118,140 +199,35 @@ def open_offerlog(
     organization = settings.organization if organization is None else organization
     policy = settings.refusal_policy if refusal_policy is None else refusal_policy
     check_organization(organization)
-    server: EmbeddedServer | None = None
-    folder: Path | None = None
     with ExitStack() as held:
-        if database_url is None:
-            folder = default_data_dir() if data is None else Path(data)
-            server = held.enter_context(EmbeddedServer.acquire(folder, create=create))
-            database_url = server.dsn
-        check_address(database_url)
-        with server_reached():
-            migrate(database_url, SCHEMA, create=create)
-        application = OfferlogApplication(database_url, SCHEMA, library_settings, folder=folder)
-        held.callback(application.close)
+        store = held.enter_context(
+            OpenStore(
+                Path(data) if data is not None else None,
+                database_url,
+                create=create,
+                library_settings=library_settings,
+            )
+        )
         local = None
         if replica is not None:
-            local = SuppressionReplica(application, replica, replica_max_age)
+            local = store.replica(replica, replica_max_age)
             held.callback(local.close)
             local.await_fresh(_COPY_SECONDS)
         clock, resources = clock or SystemClock(), ExitStack()
         offerlog = Offerlog(
-            _store(application, clock, policy),
+            store.ports(clock, policy),
             clock=clock,
             rules=rules or settings.rules,
             organization=organization,
             resources=resources,
-            projector=PostgresProjector(application, trace=trace) if project else None,
+            projector=store.projector(trace) if project else None,
             replica=local,
             trace=trace,
             announce=announced,
             refusal_policy=policy,
         )
         resources.push(held.pop_all())
-    guard_against_fork(offerlog, server.close if server is not None else _nothing)
+    guard_against_fork(offerlog, store.release_lease)
     if keep_deadlines:
         offerlog.keep_deadlines()
     return offerlog
-
-
-class SharedStore:
-    """An embedded store over which any number of services are opened; for tests, which open one each.
-
-    A service costs one thread and some objects: it shares the connections and the projector of the store.
-
-    Args:
-        data: The store's folder. Processes that name the same folder share one server.
-
-    Attributes:
-        data: That folder.
-    """
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self._opened_in = os.getpid()
-        with ExitStack() as held:
-            self._server = server = held.enter_context(EmbeddedServer.acquire(data))
-            with server_reached():
-                migrate(server.dsn, SCHEMA, create=True)
-            self._application = OfferlogApplication(server.dsn, SCHEMA, folder=data)
-            held.callback(self._application.close)
-            self._projector = _SharedProjector(self._application)
-            held.callback(self._projector.stop)
-            self._resources = held.pop_all()
-
-    def open(
-        self,
-        organization: str,
-        *,
-        clock: Clock | None = None,
-        rules: Rules | None = None,
-        refusal_policy: RefusalPolicy | None = None,
-    ) -> Offerlog:
-        """Open a service for one organization; deadlines are recorded when `expire` is called.
-
-        Args:
-            organization: The organization of calls that name none.
-            clock: The service's clock; the machine's unless given.
-            rules: The periods that an operator may set; the usual ones unless given.
-            refusal_policy: What the refusal log keeps; the usual policy unless given.
-
-        Raises:
-            OrganizationNameError: The organization's name is not valid.
-            ForkedServiceError: The store was opened in another process, of which this one is a fork.
-        """
-        if os.getpid() != self._opened_in:
-            raise ForkedServiceError(self._opened_in)
-        check_organization(organization)
-        clock, policy = clock or SystemClock(), refusal_policy or RefusalPolicy()
-        service = Offerlog(
-            _store(self._application, clock, policy),
-            clock=clock,
-            rules=rules or Rules(),
-            organization=organization,
-            projector=self._projector,
-            announce=announced,
-            refusal_policy=policy,
-        )
-        guard_against_fork(service, _nothing)
-        return service
-
-    def close(self) -> None:
-        """Release the store; close the services before. In a forked process only its share of the lease."""
-        if os.getpid() == self._opened_in:
-            self._resources.close()
-        else:
-            self._server.close()
-
-
-class _SharedProjector(PostgresProjector):
-    """A projector that goes on when a service that uses it is closed."""
-
-    def close(self) -> None:
-        """Do nothing: other services use it."""
-
-    def stop(self) -> None:
-        """Stop after the current page."""
-        super().close()
-
-
-def _store(application: OfferlogApplication, clock: Clock, policy: RefusalPolicy) -> Store:
-    """Put PostgreSQL behind every port of the application."""
-    log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))
-    return Store(
-        log=log,
-        fence=PostgresFence(application),
-        streams=PostgresStreamReader(application),
-        reads=PostgresReadSide(application, clock),
-        performance=PostgresPerformance(application),
-        refusals=PostgresRefusalLog(application),
-        refusal_counts=PostgresRefusalCounter(application),
-        proofs=PostgresProofs(application),
-        dead_letters=PostgresDeadLetters(application),
-        rebuilds=PostgresRebuilds(application),
-        kinds=PostgresEventKinds(application),
-        keys=PostgresKeys(application),
-        organizations=PostgresOrganizations(application, log),
-        changes=PostgresChanges(application),
-        troubles=application.troubles,
-    )

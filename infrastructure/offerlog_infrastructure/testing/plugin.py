@@ -14,9 +14,9 @@ from uuid import uuid4
 import pytest
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_infrastructure.composition import SharedStore
 from offerlog_infrastructure.memory.service import open_in_memory
 from offerlog_infrastructure.testing.clock import SettableClock
+from offerlog_infrastructure.testing.shared_store import SharedStore
 
 _FOLDER: Final = "offerlog_folder"
 """Under this name a worker process of pytest-xdist is given the run's folder."""
