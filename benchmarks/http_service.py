@@ -102,13 +102,13 @@ def upload(url: str, key: str, body: Path) -> None:
 
 
 @contextmanager
-def serving(path: str, dsn: str) -> Iterator[str]:
-    """A server process."""
-    with child(sys.executable, __file__, path, dsn=dsn) as process:
+def serving(path: str, dsn: str, script: str | Path = __file__) -> Iterator[str]:
+    """A server process: a script with a path as its argument, which prints its port."""
+    with child(sys.executable, script, path, dsn=dsn) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         if not port:
-            sys.exit("http_service: the server ended before it served; its error stands above")
+            sys.exit(f"{Path(script).stem}: the server ended before it served; its error stands above")
         yield f"http://127.0.0.1:{port}"
 
 

@@ -198,16 +198,25 @@ def problem_of(error: Exception) -> ProblemError:
     return ProblemError("internal", "an error of the service itself; its log says which")
 
 
+def answer_error(request: Request, error: Exception) -> EscapedJSONResponse:
+    """Build the response that reports a known error of a request.
+
+    Raises:
+        Exception: The same error, if it is not known: the request log answers it.
+    """
+    if not any(kind in _BUILDERS for kind in type(error).__mro__):
+        raise error
+    problem = problem_of(error)
+    if isinstance(error, MalformedSignalError) and request.method != "POST":  # the fault is in a parameter
+        problem.field = _PARAMETER_OF.get(problem.field or "", problem.field)
+    return answer(problem)
+
+
 def handle(app: FastAPI) -> None:
     """Answer every known error of this application as a problem; the request log answers the others."""
 
     async def answer_known(request: Request, error: Exception) -> EscapedJSONResponse:
-        problem = problem_of(error)
-        if (
-            isinstance(error, MalformedSignalError) and request.method != "POST"
-        ):  # the fault is in a parameter
-            problem.field = _PARAMETER_OF.get(problem.field or "", problem.field)
-        return answer(problem)
+        return answer_error(request, error)
 
     async def answer_framework(_: Request, error: Exception) -> EscapedJSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other

@@ -5,6 +5,7 @@ The framework keeps both in attributes without types. Only this module touches t
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 from fastapi import FastAPI
@@ -21,7 +22,9 @@ from offerlog_infrastructure.http.requests.rates import WidgetRates
 from offerlog_infrastructure.http.requests.sessions import Sessions
 from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
 from offerlog_infrastructure.http.streams.live_reports import LiveReports
+from offerlog_infrastructure.http.suppression_reads import read_suppressions
 from offerlog_infrastructure.http.threads.completions import Completions
+from offerlog_infrastructure.http.threads.gathered_look_ups import GatheredLookUps
 from offerlog_infrastructure.http.threads.thread_pools import ThreadPools
 from offerlog_infrastructure.settings import Settings
 
@@ -36,6 +39,7 @@ class ServiceState:
         service: The application service.
         settings: The settings that the application was made with.
         threads: The thread pools, one for each kind of work.
+        look_ups: Look-ups of suppressions, gathered; each answer is a JSON array.
         completions: Wait for futures that the writer's thread completes.
         key_checks: Look-ups of keys.
         sessions: Open sessions of the dashboard.
@@ -52,6 +56,7 @@ class ServiceState:
     service: Offerlog
     settings: Settings
     threads: ThreadPools
+    look_ups: GatheredLookUps[bytes]
     completions: Completions
     key_checks: KeyChecks
     sessions: Sessions
@@ -73,6 +78,7 @@ class ServiceState:
             service=service,
             settings=settings,
             threads=threads,
+            look_ups=GatheredLookUps(threads.look_ups, partial(read_suppressions, service)),
             completions=Completions(),
             key_checks=key_checks,
             sessions=Sessions(key_checks),

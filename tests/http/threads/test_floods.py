@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -57,16 +58,16 @@ def test_slow_reads_of_one_organization_hold_nobody_elses(
     """Sixty calls that do not end; each kind of call of another organization is answered at once."""
     # given reads of one organization that take until they are let go
     begun, go = threading.Semaphore(0), threading.Event()
-    read = getattr(site.service, method)
 
-    def slow(*asked: Any, **named: Any) -> Any:
+    def slow(read: Callable[..., Any], *asked: Any, **named: Any) -> Any:
         organization = named.get("organization") or asked[0].organization
         if organization == "alpha":
             begun.release()
             assert go.wait(60)
         return read(*asked, **named)
 
-    monkeypatch.setattr(site.service, method, slow)
+    for name in (method, "suppressions_of") if method == "suppressions" else (method,):
+        monkeypatch.setattr(site.service, name, partial(slow, getattr(site.service, name)))
     history = ELIGIBILITY.replace("eligibility", "history")
     path = {"check_eligibility": ELIGIBILITY, "report": REPORT, "history": history}.get(method, SUPPRESSIONS)
     with site.client(organization="beta") as beta, flooded(site, lambda client, _: client.get(path)) as asked:

@@ -63,19 +63,9 @@ async def suppressions_of_visitor(
 ) -> Response:
     """For every page view: the offers that the visitor took or turned down, and the freshness of the list."""
     visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
-    service = state_of(request).service
-    freshness = await read_freshness(request)
-    organization = key.organization
-
-    def read() -> bytes:
-        found = service.suppressions(visitor.id, visitor.type, organization=organization)
-        answer: answers.Suppressions = {
-            **freshness,
-            "suppressions": [describe_suppression(one) for one in found],
-        }
-        return encode_escaped(answer)
-
-    return encoded_response(await run_look_up(request, read))
+    freshness = encode_escaped(await read_freshness(request))
+    found = await state_of(request).look_ups.find(key.organization, visitor, request.is_disconnected)
+    return encoded_response(b'%b,"suppressions":%b}' % (freshness[:-1], found))
 
 
 @router.post(

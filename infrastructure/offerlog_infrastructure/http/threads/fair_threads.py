@@ -31,13 +31,16 @@ class FairThreads:
         each: Most threads of one caller.
         waiting: Most waiting calls.
         waiting_each: Most waiting calls of one caller.
+
+    Attributes:
+        each: As above.
     """
 
     def __init__(self, at_once: int, *, each: int, waiting: int, waiting_each: int) -> None:
         self._limiter = CapacityLimiter(at_once)
         self._free = at_once
         self._at_once = at_once
-        self._each = each
+        self.each = each
         self._most_waiting = waiting
         self._most_waiting_each = waiting_each
         self._running: Counter[str] = Counter()
@@ -64,25 +67,46 @@ class FairThreads:
             ProblemError: 429, this caller has too many waiting calls; 503, all callers together have.
             ClientDisconnect: The client disconnected while the call waited.
         """
+        return await self.run_chosen(caller, lambda: work, is_gone)
+
+    async def run_chosen(
+        self,
+        caller: str,
+        choose: Callable[[], Callable[[], T]],
+        is_gone: Callable[[], Awaitable[bool]] | None = None,
+    ) -> T:
+        """As `run`, with work that is chosen, in the event loop, once it is this caller's turn."""
         await self._take(caller, is_gone)
         try:
-            return await to_thread.run_sync(work, limiter=self._limiter)
+            return await to_thread.run_sync(choose(), limiter=self._limiter)
         finally:
             self._release(caller)
+
+    def check_room(self, waiting_each: int, waiting: int) -> None:
+        """Check that one more call may wait.
+
+        Args:
+            waiting_each: Calls of the same caller that wait.
+            waiting: Calls that wait in all.
+
+        Raises:
+            ProblemError: 429, the caller has too many waiting calls; 503, all callers together have.
+        """
+        if waiting_each >= self._most_waiting_each:
+            raise ProblemError(
+                "rate-limited",
+                f"{waiting_each:,} calls like this one wait already; ask again when some have been answered",
+                headers={"Retry-After": "1"},
+            )
+        if waiting >= self._most_waiting:
+            raise ProblemError("overloaded", OVERLOADED, headers={"Retry-After": "1"})
 
     async def _take(self, caller: str, is_gone: Callable[[], Awaitable[bool]] | None) -> None:
         queue = self._queues.get(caller)
         if queue is None and self._may_run(caller):
             self._start(caller)
             return
-        if queue is not None and len(queue) >= self._most_waiting_each:
-            raise ProblemError(
-                "rate-limited",
-                f"{len(queue):,} calls like this one wait already; ask again when some have been answered",
-                headers={"Retry-After": "1"},
-            )
-        if self._waiting >= self._most_waiting:
-            raise ProblemError("overloaded", OVERLOADED, headers={"Retry-After": "1"})
+        self.check_room(0 if queue is None else len(queue), self._waiting)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(caller, deque()).append(turn)
         self._waiting += 1
@@ -97,7 +121,7 @@ class FairThreads:
 
     def _may_run(self, caller: str) -> bool:
         running = self._running.get(caller, 0)
-        if not self._free or running >= self._each:
+        if not self._free or running >= self.each:
             return False
         return self._free > 1 or self._at_once == 1 or not running
 

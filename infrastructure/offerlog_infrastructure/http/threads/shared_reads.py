@@ -42,6 +42,8 @@ class SharedRead(Generic[T]):
             self._began = time.monotonic()
             reading = self._reading = asyncio.create_task(self._run())
             reading.add_done_callback(_retrieve_error)
+        elif reading.done():
+            return reading.result()
         try:
             return await asyncio.wait_for(asyncio.shield(reading), self._patience_seconds)
         except TimeoutError:
