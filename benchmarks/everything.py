@@ -20,6 +20,7 @@ BENCHES = (
     "lookup",
     "report",
     "http_service",
+    "http_latency",
 )
 
 FULL = {"growth": ["--full"], "report": ["10000000"]}

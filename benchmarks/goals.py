@@ -70,8 +70,10 @@ GOALS = (
         1,
     ),
     Goal("hot-offer", "100,000 parked signals, last quarter beside first", "parked, last vs first", 0.8, 1),
-    Goal("http", "single posts, beside a bare endpoint", "vs_bare", 0.5, None),
+    Goal("http", "single posts, beside a bare endpoint", "vs_bare", 1.0, 1.4),
+    Goal("http", "look-ups, beside a thread and a statement for each", "look-ups, vs_thread_each", 5, 10),
     Goal("http", "NDJSON, beside ingest-bulk", "vs_bulk", 0.5, None),
+    Goal("http-latency", "p99 of offers, 1,000/s", "offers at 1000/s, p99, ms", 25, 10, "ms", least=False),
 )
 
 

@@ -22,25 +22,23 @@ import uvicorn
 import uvloop
 from children import END_SECONDS, child, end_with_parent, limited
 from ground import database, percentile, say, server
-from http_service import serving
+from http_service import VISITORS, record_suppressions, serving
 from traffic import MAPS
 
-from offerlog_application.ports.keys import Role
-from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.server.server import listen
 
 RATES = (200, 1_000, 2_000)
 """Requests a second."""
-SECONDS, WARM_UP_SECONDS = 6.0, 1.5
+SECONDS, WARM_UP_SECONDS = 5.0, 1.0
 """Length of a run, and the part of it that is not counted."""
 CONNECTIONS = 256
+ANSWER_SECONDS = 5.0
+"""Wait for the last answers of a run."""
 LATE_SECONDS = 0.01
 """A request that is sent later than this after it was due was not sent in time: no connection was free."""
 SHARES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 KEY = "OFFERLOG_BENCH_KEY"
 """The environment variable that hands the generator a key."""
-VISITORS = 2_000
-"""Visitors with a suppressed offer, whom look-ups ask for."""
 
 _LONGEST_PAUSE = 0.001
 Ended = Callable[[int], None]
@@ -109,7 +107,7 @@ class Load:
         self.unanswered = self._count
 
     async def run(self, host: str, port: int) -> None:
-        """Send everything, and wait for the answers as long as a bench waits for its children."""
+        """Send everything, and wait some seconds for the last answers."""
         loop = asyncio.get_running_loop()
         for _ in range(CONNECTIONS):
             _, connection = await loop.create_connection(Connection, host, port)
@@ -123,7 +121,7 @@ class Load:
             self._send_due()
             pause = began + sent / self._rate - time.perf_counter()
             await asyncio.sleep(min(max(pause, 0.0), _LONGEST_PAUSE))
-        end = time.perf_counter() + END_SECONDS
+        end = time.perf_counter() + ANSWER_SECONDS
         while self.unanswered and time.perf_counter() < end:  # noqa: ASYNC110 - answers only count down
             await asyncio.sleep(0.01)
 
@@ -172,15 +170,10 @@ def requests_of(kind: str, key: str) -> Callable[[int], bytes]:
         return post("/v1/signals", json.dumps(who | action).encode())
 
     def look_up(number: int) -> bytes:
-        path = f"/v1/visitors/{visitor_name(number)}/suppressions"
+        path = f"/v1/visitors/visitor-{number % VISITORS}/suppressions"
         return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
 
     return {"offers": offer, "signals": signal, "look-ups": look_up, "bare endpoint": signal}[kind]
-
-
-def visitor_name(number: int) -> str:
-    """Return the id of a visitor with a suppressed offer."""
-    return f"visitor-{number % VISITORS}"
 
 
 def generate(kind: str, url: str, rate: int) -> None:
@@ -236,19 +229,6 @@ def serve_bare() -> None:
     print(listening.getsockname()[1], flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve(sockets=[listening]))
-
-
-def record_suppressions(dsn: str) -> str:
-    """Record a rejected offer of each visitor whom look-ups ask for; return the text of a key."""
-    ids = [{"actionId": str(uuid.uuid4()), "customerId": visitor_name(n)} for n in range(VISITORS)]
-    signals = [
-        who | {"actionMapId": MAPS[0], "sessionId": who["actionId"], "actionState": state}
-        for who in ids
-        for state in ("offered", "rejected")
-    ]
-    with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
-        service.wait(service.record(signals).position)
-        return service.keys.create("default", Role.SERVICE, "")[1]
 
 
 def main() -> None:

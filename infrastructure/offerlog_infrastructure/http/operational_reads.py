@@ -16,13 +16,11 @@ class OperationalReads:
     """Values about the service itself, each read by one thread at most a few times a second.
 
     Attributes:
-        freshness: Freshness of look-ups.
         statuses: Progress of every projection.
         metrics: All metrics in the text format of Prometheus.
     """
 
     def __init__(self, service: Offerlog, metrics: ServiceMetrics) -> None:
-        self.freshness = SharedRead(service.freshness, fresh_seconds=_FRESH_SECONDS)
         self.statuses = SharedRead(
             service.projections, fresh_seconds=_FRESH_SECONDS, patience_seconds=_PATIENCE_SECONDS
         )

@@ -5,7 +5,6 @@ The framework keeps both in attributes without types. Only this module touches t
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Self
 
 from fastapi import FastAPI
@@ -22,7 +21,7 @@ from offerlog_infrastructure.http.requests.rates import WidgetRates
 from offerlog_infrastructure.http.requests.sessions import Sessions
 from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
 from offerlog_infrastructure.http.streams.live_reports import LiveReports
-from offerlog_infrastructure.http.suppression_reads import read_suppressions
+from offerlog_infrastructure.http.suppression_reads import SuppressionReads
 from offerlog_infrastructure.http.threads.completions import Completions
 from offerlog_infrastructure.http.threads.gathered_look_ups import GatheredLookUps
 from offerlog_infrastructure.http.threads.thread_pools import ThreadPools
@@ -39,7 +38,8 @@ class ServiceState:
         service: The application service.
         settings: The settings that the application was made with.
         threads: The thread pools, one for each kind of work.
-        look_ups: Look-ups of suppressions, gathered; each answer is a JSON array.
+        suppression_reads: Reads of suppressions, for threads.
+        look_ups: Look-ups of suppressions, gathered; each answer is encoded.
         completions: Wait for futures that the writer's thread completes.
         key_checks: Look-ups of keys.
         sessions: Open sessions of the dashboard.
@@ -47,7 +47,7 @@ class ServiceState:
         widget_maps: Bound on the new action maps that widget keys may name.
         held_bodies: Memory that partly received bodies take up.
         metrics: Counters and gauges for Prometheus.
-        operational_reads: Freshness, projection statuses and metrics, read once for all callers.
+        operational_reads: Projection statuses and metrics, read once for all callers.
         live_reports: Live reports of the organizations that have open streams.
         stopping: Set when the service begins to stop.
         has_metrics_port: `/metrics` is answered on a port of its own, and not on the main port.
@@ -56,6 +56,7 @@ class ServiceState:
     service: Offerlog
     settings: Settings
     threads: ThreadPools
+    suppression_reads: SuppressionReads
     look_ups: GatheredLookUps[bytes]
     completions: Completions
     key_checks: KeyChecks
@@ -72,13 +73,14 @@ class ServiceState:
     @classmethod
     def build(cls, service: Offerlog, keys: KeyStore, settings: Settings) -> Self:
         """Build the state of a new application over an open service."""
-        threads, metrics = ThreadPools(), ServiceMetrics(service)
+        threads, metrics, reads = ThreadPools(), ServiceMetrics(service), SuppressionReads(service)
         key_checks = KeyChecks(keys, threads.keys, service.prepare)
         return cls(
             service=service,
             settings=settings,
             threads=threads,
-            look_ups=GatheredLookUps(threads.look_ups, partial(read_suppressions, service)),
+            suppression_reads=reads,
+            look_ups=GatheredLookUps(threads.look_ups, reads.read),
             completions=Completions(),
             key_checks=key_checks,
             sessions=Sessions(key_checks),

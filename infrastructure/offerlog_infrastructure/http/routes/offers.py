@@ -25,7 +25,6 @@ from offerlog_infrastructure.http.responses.pages import (
     page_response,
     stream_response,
 )
-from offerlog_infrastructure.http.routes.operations import read_freshness
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.dispatch import run_explanation, run_look_up
 from offerlog_infrastructure.presentation import answers
@@ -63,9 +62,8 @@ async def suppressions_of_visitor(
 ) -> Response:
     """For every page view: the offers that the visitor took or turned down, and the freshness of the list."""
     visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
-    freshness = encode_escaped(await read_freshness(request))
-    found = await state_of(request).look_ups.find(key.organization, visitor, request.is_disconnected)
-    return encoded_response(b'%b,"suppressions":%b}' % (freshness[:-1], found))
+    look_ups = state_of(request).look_ups
+    return encoded_response(await look_ups.find(key.organization, visitor, request.is_disconnected))
 
 
 @router.post(
@@ -77,15 +75,15 @@ async def suppressions_of_visitors(
     request: Request, key: Reader, asked: Annotated[Visitors, body_as(Visitors)]
 ) -> Response:
     """In one query. The answer has an entry for every visitor of the request, in its order."""
-    freshness = await read_freshness(request)
     visitors = [
         parse_visitor_key(customer_id=one.customer_id, customer_id_type=one.customer_id_type)
         for one in asked.visitors
     ]
-    service, organization = state_of(request).service, key.organization
+    state, organization = state_of(request), key.organization
 
     def read() -> bytes:
-        found = service.suppressions_of(visitors, organization=organization)
+        freshness = state.suppression_reads.freshness()
+        found = state.service.suppressions_of(visitors, organization=organization)
         answer: answers.SuppressionsOfMany = {
             **freshness,
             "visitors": [

@@ -11,14 +11,9 @@ from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONRespo
 from offerlog_infrastructure.http.server import metrics_port
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.presentation import answers
-from offerlog_infrastructure.presentation.documents import describe_freshness, describe_status
+from offerlog_infrastructure.presentation.documents import describe_status
 
 router = APIRouter(tags=["operations"])
-
-
-async def read_freshness(request: Request) -> answers.Freshness:
-    """Return the freshness of look-ups, at most a tenth of a second old."""
-    return describe_freshness(await state_of(request).operational_reads.freshness.now())
 
 
 @router.get("/v1/projections", operation_id="projections", summary="Show the progress of the projections")

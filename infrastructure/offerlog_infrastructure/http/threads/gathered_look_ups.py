@@ -106,6 +106,9 @@ class GatheredLookUps(Generic[T]):
         line.waiting.append(look_up)
         self._waiting += 1
         self._start(organization, line)
+        if not self._is_watched:
+            self._is_watched = True
+            self._keep(self._drop_disconnected())
         try:
             return await answer
         except asyncio.CancelledError:
@@ -145,9 +148,6 @@ class GatheredLookUps(Generic[T]):
             return lambda: self._read(organization, visitors)
 
         try:
-            if not self._is_watched:
-                self._is_watched = True
-                self._keep(self._drop_disconnected())
             found = await self._threads.run_chosen(organization, choose)
         except Exception as error:  # noqa: BLE001 - belongs to the callers
             if not is_chosen:  # there is no thread for them
@@ -175,18 +175,17 @@ class GatheredLookUps(Generic[T]):
             self._waiting -= 1
 
     async def _drop_disconnected(self) -> None:
-        """Drop look-ups whose clients have disconnected, as long as any look-up waits."""
+        """Drop look-ups whose clients have disconnected; end once no look-up waits."""
         try:
-            while self._waiting:
+            while True:
                 await asyncio.sleep(_CHECK_SECONDS)
+                if not self._waiting:
+                    return
                 before = time.monotonic() - _CHECK_SECONDS
-                old = [
-                    (line, one) for line in self._lines.values() for one in line.waiting if one.since < before
-                ]
-                for line, one in old:
-                    if one in line.waiting and await one.is_gone():
-                        self._drop(line, one)
-                        if not one.answer.done():
+                for line in list(self._lines.values()):
+                    for one in [one for one in line.waiting if one.since < before]:
+                        if await one.is_gone() and not one.answer.done():
+                            self._drop(line, one)
                             one.answer.set_exception(ClientDisconnect())
         finally:
             self._is_watched = False
