@@ -75,14 +75,14 @@ def main(path: str | None = None) -> None:
         key = record_suppressions(ours)
         load = partial(rate, key=key, script=Path(folder) / "calls.lua")
         with serving("/v1/signals", ours) as url:
-            figures["single posts/s"] = load(f"{url}/v1/signals", SIGNAL, 1)
+            figures["single posts/s"] = load(f"{url}/v1/signals", SIGNALS, 1)
             figures["offers/s"] = load(f"{url}/v1/offers", POST.replace("MORE", ""), 2)
             figures["look-ups/s"] = load(f"{url}/v1/visitors/VISITOR/suppressions", GET, 3)
             body = Path(folder) / "day.ndjson"
             body.write_bytes(b"\n".join(lines))
             figures["NDJSON signals/s"] = len(lines) / timed(lambda: upload(f"{url}/v1/signals", key, body))
         with serving("/bare", ours) as url:
-            figures["bare endpoint, posts/s"] = load(f"{url}/bare", SIGNAL, 4)
+            figures["bare endpoint, posts/s"] = load(f"{url}/bare", SIGNALS, 4)
             figures["look-ups with a thread and a statement each/s"] = load(
                 f"{url}/thread-each/VISITOR", GET, 5
             )
