@@ -47,7 +47,7 @@ function request()
 end
 """
 """The script of `wrk` for offers, each of a new visitor."""
-SIGNAL = POST.replace(
+SIGNALS = POST.replace(
     "MORE", ""","actionState":"offered","actionId":"' .. id .. '","eventId":"' .. id .. '\""""
 )
 """The same for signals."""
