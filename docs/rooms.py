@@ -1,7 +1,7 @@
 """The rooms of the code and which imports which, read from the sources; for docs/architecture.md."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -71,19 +71,51 @@ def rooms() -> dict[str, dict[str, set[str]]]:
 
 
 def picture() -> list[str]:
-    """Return the lines of a Mermaid flow chart: an arrow leads from who imports to what is imported."""
+    """Return the lines of a Mermaid flow chart: an arrow leads from who imports to what is imported.
+
+    An arrow that follows from others is left out, so that the chart can be read.
+    """
     layers = rooms()
     lines = ["flowchart TD"]
     for layer, members in layers.items():
         lines.append(f"    subgraph {layer}_layer[{layer}]")
         lines += [f'        {_id(room)}["{room}"]' for room in sorted(members)]
         lines.append("    end")
+    arrows: dict[str, set[str]] = {}
     for members in layers.values():
         drawn = (_DRAWN_ACROSS | members.keys()) - _NOT_DRAWN
-        for room in sorted(members):
+        for room in members:
             targets = {WIRING, FACADE} if room == FRONT_DOOR else drawn  # it names the rest
-            lines += [f"    {_id(room)} --> {_id(target)}" for target in sorted(members[room] & targets)]
-    return [*lines, f"    {_id('ports')} --> {_id(DOMAIN)}"]
+            arrows[room] = members[room] & targets
+    arrows["ports"].add(DOMAIN)
+    for members in layers.values():
+        for room in sorted(members):
+            lines += [f"    {_id(room)} --> {_id(target)}" for target in sorted(_direct(arrows, room))]
+    return lines
+
+
+def _direct(arrows: Mapping[str, set[str]], room: str) -> set[str]:
+    """Return the targets of a room that it does not also reach by way of another of its targets.
+
+    Targets that reach the room again stay: a cycle is shown as it is.
+    """
+    ahead = {target: _reachable(arrows, target) for target in arrows[room]}
+    return {
+        target
+        for target in arrows[room]
+        if room in ahead[target] or not any(target in ahead[other] for other in ahead if other != target)
+    }
+
+
+def _reachable(arrows: Mapping[str, set[str]], room: str) -> set[str]:
+    """Return the rooms that a room reaches by one arrow or several."""
+    found: set[str] = set()
+    ahead = [room]
+    while ahead:
+        new = arrows[ahead.pop()] - found
+        found |= new
+        ahead.extend(new)
+    return found
 
 
 def table() -> list[str]:

@@ -87,6 +87,19 @@ def test_only_ways_in_know_the_composition() -> None:
     assert knows == {"cli", "front door", "testing"}
 
 
+def test_an_arrow_that_follows_from_others_is_left_out() -> None:
+    """But a way between two rooms stays where there was one, and a cycle is shown."""
+    # given a direct arrow beside a longer way, and two rooms that import each other
+    arrows = {"cli": {"http", "ports"}, "http": {"ports"}, "ports": {"domain"}, "domain": set[str]()}
+    cycle = {"reading": {"ports"}, "ports": {"reading", "domain"}, "domain": set[str]()}
+    # when
+    drawn = {room: generator().rooms._direct(arrows, room) for room in arrows}
+    shown = {room: generator().rooms._direct(cycle, room) for room in cycle}
+    # then
+    assert drawn == arrows | {"cli": {"http"}}
+    assert shown == cycle
+
+
 def test_the_walk_of_a_signal_names_what_is_there() -> None:
     """Every name in a step is written in a file that the step links to."""
     walk = text("docs/architecture.md").split("## The walk of a signal")[1].split("\n## ")[0]
