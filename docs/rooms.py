@@ -97,13 +97,14 @@ def picture() -> list[str]:
 def _direct(arrows: Mapping[str, set[str]], room: str) -> set[str]:
     """Return the targets of a room that it does not also reach by way of another of its targets.
 
-    Targets that reach the room again stay: a cycle is shown as it is.
+    A way through a cycle does not count, so that a cycle is shown as it is.
     """
     ahead = {target: _reachable(arrows, target) for target in arrows[room]}
+    ways = [other for other in ahead if room not in ahead[other]]
     return {
         target
         for target in arrows[room]
-        if room in ahead[target] or not any(target in ahead[other] for other in ahead if other != target)
+        if room in ahead[target] or not any(target in ahead[other] for other in ways if other != target)
     }
 
 
