@@ -32,7 +32,7 @@ _SHORTEST_NESTED: Final = 600
 """Bytes of a text below which it cannot be nested too deeply: 201 pairs of brackets and the required members
 take more."""
 
-_MOST_BRACKETS: Final = 200
+_MAX_BRACKETS: Final = 200
 """Most opening brackets of a text that is read fast: with so many it cannot be nested too deeply."""
 
 _Id = Annotated[str, Meta(min_length=UUID_LENGTH, max_length=UUID_LENGTH)]
@@ -77,7 +77,7 @@ _decode: Final = Decoder(_BrowserForm).decode
 def read_fast(text: bytes) -> NativeSignal | None:
     """Read the text of a usual signal; None for any other text, whether or not it is valid."""
     length = len(text)
-    if length > _LONGEST or (length >= _SHORTEST_NESTED and _count_brackets(text) > _MOST_BRACKETS):
+    if length > _LONGEST or (length >= _SHORTEST_NESTED and _count_brackets(text) > _MAX_BRACKETS):
         return None
     try:
         if not text.isascii():

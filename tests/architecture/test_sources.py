@@ -14,7 +14,7 @@ MAY_READ = {
 """Beside the settings, which read by pydantic, only these read the environment, and only this of it."""
 
 NO_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc"}
-MOST_LINES = 400
+MAX_LINES = 400
 
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|fmt:\s*(?:off|skip)|pragma)\b")
 REASONED = re.compile(
@@ -93,7 +93,7 @@ def test_files_are_short(root: Path) -> None:
     """A file that has grown past this holds more than one thing; tests and benches too."""
     more = (file for folder in ("tests", "benchmarks", "docs") for file in (root / folder).rglob("*.py"))
     for file in (*sources(root), *more):
-        assert len(file.read_text().splitlines()) <= MOST_LINES, file
+        assert len(file.read_text().splitlines()) <= MAX_LINES, file
 
 
 def unreasoned(source: str) -> list[str]:

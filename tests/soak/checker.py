@@ -9,7 +9,7 @@ from soak import fold
 from soak.evidence import Evidence, Figures, Violation
 from soak.outcomes import Ledger, acknowledged, declined, doubled, offers, refusals, unsent
 
-_MOST_SHOWN: Final = 5
+_MAX_SHOWN: Final = 5
 """Differences of one kind that are shown one by one."""
 
 
@@ -107,10 +107,10 @@ def _seen(evidence: Evidence) -> Iterator[Violation]:
 
 def _each(name: str, how: str, some: Iterable[Any], kind: str) -> Iterator[Violation]:
     listed = sorted(some, key=str)
-    for one in listed[:_MOST_SHOWN]:
+    for one in listed[:_MAX_SHOWN]:
         yield Violation(name, kind, f"{how}: {one}")
-    if len(listed) > _MOST_SHOWN:
-        yield Violation(name, kind, f"{how}: {len(listed) - _MOST_SHOWN} more")
+    if len(listed) > _MAX_SHOWN:
+        yield Violation(name, kind, f"{how}: {len(listed) - _MAX_SHOWN} more")
 
 
 _OF_HISTORIES: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from soak.result import Result, middle
 
-_MOST_SHOWN = 5
+_MAX_SHOWN = 5
 """Violations of one check that are printed."""
-_MOST_CHECKS = 12
+_MAX_CHECKS = 12
 _PLAIN_SECONDS = 10.0
 """How often a line is printed where there is no terminal."""
 
@@ -90,8 +90,8 @@ def show(result: Result, stream: TextIO) -> None:
     shown: Counter[str] = Counter()
     for one in result.violations:
         shown[one.check] += 1
-        if shown[one.check] <= _MOST_SHOWN and len(shown) <= _MOST_CHECKS:
+        if shown[one.check] <= _MAX_SHOWN and len(shown) <= _MAX_CHECKS:
             out(f"VIOLATION ({one.check}; {one.kind}): {one.what}")
-    if len(result.violations) > _MOST_SHOWN:
+    if len(result.violations) > _MAX_SHOWN:
         out("as JSON (RESULT=...), the result has all of them")
     out(f"{'failed' if result.violations else 'no violation'}; again: {result.command}")

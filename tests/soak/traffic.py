@@ -23,8 +23,8 @@ TIMEOUTS: Final = (1, 43_200)
 _PATHS: Final = {"offered": 8, "accepted": 6, "started": 5}
 """Weight of going on in a journey, against ending at this state."""
 _ENDS_WITH_AN_ERROR: Final = 0.3
-_MOST_SIGNALS: Final = 40
-_MOST_WAITING: Final = 400
+_MAX_SIGNALS: Final = 40
+_MAX_WAITING: Final = 400
 
 Wire = dict[str, Any]
 
@@ -71,7 +71,7 @@ class Traffic:
         if chance.random() < self._share_of_offers:
             return self._offer(organization)
         waiting = self._waiting[organization]
-        number = chance.choice((1, 1, 2, 5, 10, _MOST_SIGNALS))
+        number = chance.choice((1, 1, 2, 5, 10, _MAX_SIGNALS))
         while len(waiting) < max(number, 20):
             self._begin_journey(organization)
         signals = [json.dumps(waiting.popleft()) for _ in range(number)]
@@ -117,7 +117,7 @@ class Traffic:
             self._chance.shuffle(reports)
         waiting = self._waiting[organization]
         for report in reports:
-            if self._chance.random() < 0.3 and len(waiting) < _MOST_WAITING:
+            if self._chance.random() < 0.3 and len(waiting) < _MAX_WAITING:
                 waiting.append(report)  # late: behind what waits already
             else:
                 waiting.insert(min(len(waiting), self._chance.randrange(1, 6)), report)

@@ -53,7 +53,7 @@ class Lookup(NamedTuple):
     suppressions: Sequence[Suppression]
 
 
-MOST_SUPPRESSIONS: Final = 10_000
+MAX_SUPPRESSIONS: Final = 10_000
 """The most suppressions in the answer to one batch of visitors."""
 
 
@@ -63,7 +63,7 @@ class TooManySuppressionsError(OfferlogError):
     def __init__(self) -> None:
         self.field = "visitors"
         self.cause = (
-            f"they have more than {MOST_SUPPRESSIONS:,} suppressions together: ask for fewer at a time"
+            f"they have more than {MAX_SUPPRESSIONS:,} suppressions together: ask for fewer at a time"
         )
         super().__init__(self.cause)
 

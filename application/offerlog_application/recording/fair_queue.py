@@ -12,7 +12,7 @@ from heapq import heappop, heappush, heapreplace
 from itertools import count
 from typing import Final, Generic, Protocol, TypeVar
 
-_MOST_EMPTY: Final = 1_000
+_MAX_EMPTY: Final = 1_000
 """The most empty lines whose counts are remembered."""
 
 
@@ -81,5 +81,5 @@ class FairQueue(Generic[T]):
             heapreplace(self._order, (line.served, next(self._numbers), line))
         else:
             heappop(self._order)
-            if len(self._lines) - len(self._order) > _MOST_EMPTY:
+            if len(self._lines) - len(self._order) > _MAX_EMPTY:
                 self._lines = {name: line for name, line in self._lines.items() if line.entries}

@@ -33,7 +33,7 @@ _GROUP_CPU_SECONDS: Final = 0.2
 
 _SMALLEST_GROUP: Final = 100
 
-_MOST_WEIGHTS: Final = 1_000
+_MAX_WEIGHTS: Final = 1_000
 """Entries of the table of weights above which entries of 0 are removed."""
 
 T = TypeVar("T")
@@ -282,7 +282,7 @@ class Submissions:
         """Add to the weight that waits."""
         self._weight += weight
         own = self._weights.get(organization, 0) + weight
-        if own or len(self._weights) <= _MOST_WEIGHTS:
+        if own or len(self._weights) <= _MAX_WEIGHTS:
             self._weights[organization] = own
         else:
             self._weights.pop(organization, None)  # an empty batch may have no entry

@@ -9,11 +9,11 @@ import typer
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.output import usage
 
-_MOST_VISITORS: Final = 10_000_000
+_MAX_VISITORS: Final = 10_000_000
 """They take about ten minutes."""
 
-_MOST_MAPS: Final = 10_000
-_MOST_DAYS: Final = 36_600
+_MAX_MAPS: Final = 10_000
+_MAX_DAYS: Final = 36_600
 """A hundred years. Days and maps are made before the first line, which takes at most a second."""
 
 
@@ -34,9 +34,9 @@ def _day(text: str) -> date:
 
 
 def simulate(
-    visitors: Annotated[int, typer.Option(min=0, max=_MOST_VISITORS, help="Number of visitors in all.")],
-    action_maps: Annotated[int, typer.Option(min=1, max=_MOST_MAPS, help="Number of action maps.")],
-    days: Annotated[int, typer.Option(min=1, max=_MOST_DAYS, help="Number of days.")],
+    visitors: Annotated[int, typer.Option(min=0, max=_MAX_VISITORS, help="Number of visitors in all.")],
+    action_maps: Annotated[int, typer.Option(min=1, max=_MAX_MAPS, help="Number of action maps.")],
+    days: Annotated[int, typer.Option(min=1, max=_MAX_DAYS, help="Number of days.")],
     start: Annotated[
         date, typer.Option(parser=_day, metavar="DATE", help="The first day, in UTC: 2026-11-16.")
     ],

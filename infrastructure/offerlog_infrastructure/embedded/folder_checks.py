@@ -30,7 +30,7 @@ OURS = ("postgres", "password", "server.log*", "socket", "*.lock", "*.new-*")
 HARMLESS = ("lost+found", ".DS_Store", ".gitkeep", ".keep", ".snapshot")
 """Names that operating systems put into new folders."""
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 def check_private(folder: DataFolder) -> None:
@@ -66,8 +66,8 @@ def check_unused(folder: DataFolder) -> None:
     names = sorted(os.listdir(folder.path))  # noqa: PTH208 - plain names are what is compared
     foreign = [name for name in names if not _is_one_of(name, (*OURS, *HARMLESS))]
     if foreign:
-        more = f" and {len(foreign) - MOST_NAMED} more" if len(foreign) > MOST_NAMED else ""
-        raise ForeignFolderError(folder.path, ", ".join(foreign[:MOST_NAMED]) + more)
+        more = f" and {len(foreign) - MAX_NAMED} more" if len(foreign) > MAX_NAMED else ""
+        raise ForeignFolderError(folder.path, ", ".join(foreign[:MAX_NAMED]) + more)
 
 
 def check_store(folder: DataFolder) -> None:

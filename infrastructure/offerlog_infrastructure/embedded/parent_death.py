@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-MOST_FILES = 1024  # a guard has a dozen open
+MAX_FILES = 1024  # a guard has a dozen open
 KERNEL_DOES_IT = sys.platform == "linux"
 
 # Loaded before any fork: between fork and exec only simple calls are safe.
@@ -61,7 +61,7 @@ class DeathWatch:
 def _watch(reader: int, child: int, death_signal: signal.Signals) -> None:
     # This process must not keep the locks or the other end of the pipe open.
     os.dup2(reader, 0)
-    os.closerange(1, MOST_FILES)
+    os.closerange(1, MAX_FILES)
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     if os.read(0, 1) == b"":

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 START_TIMEOUT = 300.0
 STARTS_TRIED = 3
 LOOK_SECONDS = 0.5
-MOST_PAUSE_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 1.0
 """A server that recovers is not asked more often than this, so that the tries do not slow it."""
 
 BUSY = ("too many clients", "remaining connection slots")
@@ -169,7 +169,7 @@ def _running(folder: DataFolder, bindir: Path | None) -> str:
                     return dsn
                 wait.reason = message + keepers(folder)
                 time.sleep(pause)
-                pause = min(pause * 2, MOST_PAUSE_SECONDS)
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)
     raise ServerNotStartedError(folder.path, wait.why)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from offerlog_application.ports.read_models import (
-    MOST_SUPPRESSIONS,
+    MAX_SUPPRESSIONS,
     Freshness,
     KeptSignal,
     ProjectionStatus,
@@ -45,7 +45,7 @@ class MemoryReads:
             for key, row in sorted(self._log.suppressions.items(), key=lambda one: one[0].action_map_id):
                 if key.organization == organization and key.visitor in found:
                     found[key.visitor].append(_suppression(key, row))
-        if sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS:
+        if sum(len(found[visitor]) for visitor in visitors) > MAX_SUPPRESSIONS:
             raise TooManySuppressionsError
         return found
 

@@ -8,7 +8,7 @@ from offerlog_domain.outcomes import Outcome, OutcomeKind
 
 _log = logging.getLogger(__name__)
 
-_MOST_REFUSALS: Final = 100
+_MAX_REFUSALS: Final = 100
 """Most refusals of a batch that are logged at `info`; the refusal log has all of them."""
 
 
@@ -19,12 +19,12 @@ def log_outcomes(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.kind is OutcomeKind.REFUSED:
             refused += 1
-            if refused <= _MOST_REFUSALS or level == logging.DEBUG:
+            if refused <= _MAX_REFUSALS or level == logging.DEBUG:
                 _log.info("signal", extra=_fields(outcome))
         elif level == logging.DEBUG:
             _log.debug("signal", extra=_fields(outcome))
-    if refused > _MOST_REFUSALS and level == logging.INFO:
-        _log.info("signals refused, and not named here", extra={"signals": refused - _MOST_REFUSALS})
+    if refused > _MAX_REFUSALS and level == logging.INFO:
+        _log.info("signals refused, and not named here", extra={"signals": refused - _MAX_REFUSALS})
 
 
 def _fields(outcome: Outcome) -> dict[str, str | None]:

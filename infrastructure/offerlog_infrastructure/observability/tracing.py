@@ -25,7 +25,7 @@ from offerlog_application.ports.tracing import Commit, ProjectedPage
 _REMEMBERED: Final = 1_000
 """Most commits that a projection's page can be linked to: the last ones."""
 
-_MOST_LINKS: Final = 128
+_MAX_LINKS: Final = 128
 
 
 class Tracing:
@@ -101,7 +101,7 @@ class Tracing:
         context = Context()
         for one in (sampled or known)[:1]:
             context = trace.set_span_in_context(NonRecordingSpan(one), context)
-        links = [Link(one) for one in sampled[:_MOST_LINKS]]
+        links = [Link(one) for one in sampled[:_MAX_LINKS]]
         return self.tracer.start_span(name, context, links=links, start_time=began)
 
 

@@ -27,7 +27,7 @@ _FIRST_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 30.0
 """Seconds between two log lines about the same wait."""
 
-_MOST_REMEMBERED: Final = 1_000
+_MAX_REMEMBERED: Final = 1_000
 """Most kinds of waits whose last log line is remembered."""
 
 _TICK_SECONDS: Final = 0.25
@@ -152,7 +152,7 @@ def _is_new(what: str, now: float) -> bool:
     """Return whether the wait was not logged just before; in an outage all requests wait for one thing."""
     if now - _last_logged.get(what, -math.inf) < _AGAIN_SECONDS:
         return False
-    if len(_last_logged) > _MOST_REMEMBERED:
+    if len(_last_logged) > _MAX_REMEMBERED:
         _last_logged.clear()
     _last_logged[what] = now
     return True

@@ -22,7 +22,7 @@ revoked key within that time. Open streams check every second as well and end wi
 _UNKNOWN_SECONDS: Final = 60.0
 """Seconds for which an unknown text is refused without a look-up: nobody guesses a key before it is made."""
 
-_MOST_REMEMBERED: Final = 10_000
+_MAX_REMEMBERED: Final = 10_000
 
 _COLUMNS: LiteralString = "id, organization, role, name, origins, created_at, revoked_at"
 _INSERT_KEY: LiteralString = f"""
@@ -149,7 +149,7 @@ class PostgresKeys:
     def _remember(self, name: bytes | str, key: Key, looked_up_at: float) -> None:
         """Remember a key from the beginning of its look-up: it may have been revoked meanwhile."""
         with self._lock:
-            if len(self._known) >= _MOST_REMEMBERED:
+            if len(self._known) >= _MAX_REMEMBERED:
                 self._known.clear()
             self._known[name] = key, looked_up_at
 
@@ -157,7 +157,7 @@ class PostgresKeys:
         with self._lock:
             self._known.pop(digest, None)
             self._unknown[digest] = looked_up_at
-            if len(self._unknown) > _MOST_REMEMBERED:
+            if len(self._unknown) > _MAX_REMEMBERED:
                 self._unknown.popitem(last=False)
 
     def _select(self, statement: LiteralString, asked: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from offerlog_infrastructure.http.openapi import examples
-from offerlog_infrastructure.http.server.connections import MOST_HEADER_BYTES
+from offerlog_infrastructure.http.server.connections import MAX_HEADER_BYTES
 from support.http_site import Site, served
 
 pytest_plugins = ("support.http_site",)
@@ -226,8 +226,8 @@ def test_no_path_leads_elsewhere(site: Site, admin: httpx.Client) -> None:
     [
         (b"GET /healthz?a=" + b"a" * 63_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "url-too-long"),
         (b"GET http://x/healthz?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "url-too-long"),
-        (b"GET /" + b"a" * (MOST_HEADER_BYTES + 8_000), 414, "url-too-long"),
-        (b"GET / HTTP/1.1\r\nX: " + b"a" * (MOST_HEADER_BYTES + 8_000), 431, "headers-too-large"),
+        (b"GET /" + b"a" * (MAX_HEADER_BYTES + 8_000), 414, "url-too-long"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * (MAX_HEADER_BYTES + 8_000), 431, "headers-too-large"),
         (b"no request at all\r\n\r\n", 400, "malformed-request"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -247,7 +247,7 @@ def test_what_the_server_itself_rejects_is_a_problem_too(
 
 def test_headers_are_bounded(site: Site) -> None:
     """Without a key one can send no more than this."""
-    endless = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (8 * MOST_HEADER_BYTES)
+    endless = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (8 * MAX_HEADER_BYTES)
     began = time.monotonic()
     assert exchanged(site, endless)[:12] in {b"HTTP/1.1 431", b""}  # a reset may overtake the answer
     assert time.monotonic() - began < 4  # it is the other side that has ended it

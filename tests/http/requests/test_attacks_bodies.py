@@ -172,8 +172,8 @@ def test_questions_are_bounded(dsn: str) -> None:
 
 def test_half_sent_bodies_are_bounded_together(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For one peer, and in all; who is over the bound is told to come again, and what ends makes room."""
-    monkeypatch.setattr(held_bodies, "MOST_BYTES", 2 * MIB)
-    monkeypatch.setattr(held_bodies, "MOST_BYTES_OF_PEER", MIB)
+    monkeypatch.setattr(held_bodies, "MAX_BYTES", 2 * MIB)
+    monkeypatch.setattr(held_bodies, "MAX_BYTES_OF_PEER", MIB)
     with served(dsn, prepare=with_settings(trusted_proxies="192.0.2.1")) as site:
         head = f"POST /v1/signals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.key(Role.SERVICE)}\r\n"
         half = f"{head}Content-Length: {2 * MIB}\r\n\r\n".encode() + b" " * (700 << 10)

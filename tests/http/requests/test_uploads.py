@@ -80,7 +80,7 @@ def test_long_lines_are_handed_in_before_there_are_a_thousand(site: Site, dsn: s
 
 def test_the_outcomes_of_one_json_answer_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bytes sent are a hundred and more of outcome: whoever sends very many has them streamed."""
-    monkeypatch.setattr(signals, "_MOST_ANSWER_BYTES", 200_000)
+    monkeypatch.setattr(signals, "_MAX_ANSWER_BYTES", 200_000)
     body = b"x\n" * 5_000
     with site.client(Role.SERVICE) as client:
         # given a body of which the outcomes are longer than that

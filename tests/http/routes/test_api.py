@@ -103,9 +103,9 @@ def test_a_beacon_brings_its_key_in_the_body(site: Site) -> None:
             {"Content-Encoding": "gzip"},
             (400, "malformed-request", "Content-Encoding"),
         ),
-        (b" " * (bodies.MOST_BYTES + 1), {}, (413, "payload-too-large", None)),
+        (b" " * (bodies.MAX_BYTES + 1), {}, (413, "payload-too-large", None)),
         (
-            gzip.compress(b" " * (bodies.MOST_BYTES + 1), mtime=0),
+            gzip.compress(b" " * (bodies.MAX_BYTES + 1), mtime=0),
             {"Content-Encoding": "gzip"},
             (413, "payload-too-large", None),
         ),

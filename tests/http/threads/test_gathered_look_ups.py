@@ -26,7 +26,7 @@ class Statements:
     def read(self, organization: str, visitors: Sequence[VisitorKey]) -> Mapping[VisitorKey, str]:
         """Answer with the organization and the id of each visitor."""
         self.asked.append((organization, len(visitors)))
-        assert len(set(visitors)) == len(visitors) <= gathered_look_ups.MOST_VISITORS
+        assert len(set(visitors)) == len(visitors) <= gathered_look_ups.MAX_VISITORS
         names = {visitor.id for visitor in visitors}
         if "slow" in names:
             assert self.go.wait(10)

@@ -6,8 +6,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offerlog_infrastructure.http.problems import ProblemError, answer, malformed
 
-MOST_HEADERS: Final = 100
-MOST_PARAMETERS: Final = 100
+MAX_HEADERS: Final = 100
+MAX_PARAMETERS: Final = 100
 _CLOSE: Final = {"Connection": "close"}
 
 
@@ -33,11 +33,11 @@ class WellFormed:
 
 def _find_problem(scope: Scope) -> ProblemError | None:
     headers = scope["headers"]
-    if len(headers) > MOST_HEADERS:
-        return ProblemError("headers-too-large", f"at most {MOST_HEADERS} headers")
+    if len(headers) > MAX_HEADERS:
+        return ProblemError("headers-too-large", f"at most {MAX_HEADERS} headers")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 and (hosts or scope["http_version"] not in {"1.0", "0.9"}):
         return malformed("Host", f"HTTP/1.1 needs exactly one Host header, and there are {len(hosts)}")
-    if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
-        return malformed(None, f"at most {MOST_PARAMETERS} parameters")
+    if scope["query_string"].count(b"&") >= MAX_PARAMETERS:
+        return malformed(None, f"at most {MAX_PARAMETERS} parameters")
     return None

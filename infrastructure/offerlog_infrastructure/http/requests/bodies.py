@@ -15,13 +15,13 @@ from offerlog_infrastructure.http.requests.unpacking import PIECE, Unpacker
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.turns import Turns
 
-MOST_BYTES: Final = 8 << 20
+MAX_BYTES: Final = 8 << 20
 """Most bytes of a body that is read as a whole, unpacked."""
 
-MOST_QUESTION_BYTES: Final = 1 << 20
+MAX_QUESTION_BYTES: Final = 1 << 20
 """Most bytes of a question: a thousand visitors with the longest ids fit."""
 
-_MOST_COLONS: Final = 20_000
+_MAX_COLONS: Final = 20_000
 """Most colons of a question; more of them cannot be fields of its model."""
 
 JSON_TYPES: Final = frozenset({"application/json", ""})
@@ -124,7 +124,7 @@ def _check_text(first: bytes) -> bytes:
     return first.removeprefix(UTF_8_MARK)
 
 
-async def read_whole(request: Request, most: int = MOST_BYTES, *, advice: str = "") -> bytes:
+async def read_whole(request: Request, most: int = MAX_BYTES, *, advice: str = "") -> bytes:
     """Read the whole body, unpacked and without a byte order mark.
 
     Args:
@@ -178,7 +178,7 @@ async def read_form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def body_as(model: type[Model], most: int = MOST_QUESTION_BYTES) -> Any:
+def body_as(model: type[Model], most: int = MAX_QUESTION_BYTES) -> Any:
     """Build a dependency that reads the body as this model, once the caller is known to be allowed.
 
     Its errors name the field at fault by its path from the root.
@@ -198,7 +198,7 @@ def body_as(model: type[Model], most: int = MOST_QUESTION_BYTES) -> Any:
             )
         try:
             body = await read_whole(while_key_is_good(request), most)
-            if body.count(b":") > _MOST_COLONS:  # the error would list a fault for each of them
+            if body.count(b":") > _MAX_COLONS:  # the error would list a fault for each of them
                 raise malformed(None, "too many fields")
             return model.model_validate_json(body)
         except ValidationError as error:

@@ -11,8 +11,8 @@ from offerlog_infrastructure.http.problems import ProblemError
 FREE_BYTES: Final = 64 << 10
 """Bytes of each body that do not count; the limit on connections bounds their sum."""
 
-MOST_BYTES: Final = 256 << 20
-MOST_BYTES_OF_PEER: Final = 64 << 20
+MAX_BYTES: Final = 256 << 20
+MAX_BYTES_OF_PEER: Final = 64 << 20
 """Most bytes that count, of all bodies and of one peer's."""
 
 
@@ -79,7 +79,7 @@ class HeldBodies:
         self._all += size
         if peer is not None:
             self._of[peer] += size
-        if size and (self._all > MOST_BYTES or (peer is not None and self._of[peer] > MOST_BYTES_OF_PEER)):
+        if size and (self._all > MAX_BYTES or (peer is not None and self._of[peer] > MAX_BYTES_OF_PEER)):
             after = {"Retry-After": "2"}
             raise ProblemError("overloaded", "too many long bodies are coming at once", headers=after)
 

@@ -23,7 +23,7 @@ _WINDOW: Final = 16 << 10
 _DEEPEST: Final = 200
 """Most levels of nesting in an element that is longer than a signal may be."""
 
-_MOST_STEPS: Final = 100_000
+_MAX_STEPS: Final = 100_000
 """Most brackets and quotes that are read one by one, in all elements that are not usual signals."""
 
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
@@ -161,7 +161,7 @@ class _Cutter:
             if not depth and not in_string and mark in b'"]}':
                 return
             self._steps += 1
-            if self._steps > _MOST_STEPS or (depth > _DEEPEST and self._at - start > MAX_LINE_BYTES):
+            if self._steps > _MAX_STEPS or (depth > _DEEPEST and self._at - start > MAX_LINE_BYTES):
                 raise ValueError(f"what begins at byte {start} is nested too deeply, or holds too much")
             await self._turns.pass_on()
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from offerlog_infrastructure.http.problems import ProblemError
 
-_MOST_BUCKETS: Final = 10_000
+_MAX_BUCKETS: Final = 10_000
 """Most buckets in memory. Beyond them the one unused longest is dropped, so that it is full again."""
 
 
@@ -64,7 +64,7 @@ class TokenBuckets:
         bucket = self._buckets.get(caller)
         if bucket is None:
             bucket = self._buckets[caller] = _Bucket(self.burst, now)
-            if len(self._buckets) > _MOST_BUCKETS:
+            if len(self._buckets) > _MAX_BUCKETS:
                 self._buckets.popitem(last=False)
         else:
             bucket.left, bucket.at = self._filled(bucket, now), now

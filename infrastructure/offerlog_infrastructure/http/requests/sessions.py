@@ -17,7 +17,7 @@ COOKIE: Final = "offerlog_session"
 
 SESSION_SECONDS: Final = 12 * 3_600
 IDLE_SECONDS: Final = 2 * 3_600
-_MOST_OF_A_KEY: Final = 20
+_MAX_OF_A_KEY: Final = 20
 _MOST: Final = 10_000
 _LOG_INS_AT_ONCE: Final = 20
 _LOG_INS_PER_SECOND: Final = 0.5
@@ -72,7 +72,7 @@ class Sessions:
         now = time.monotonic()
         self._open = {name: one for name, one in self._open.items() if _is_alive(one, now)}
         of_key = [name for name, one in self._open.items() if one.key_id == key.id]
-        for name in of_key[: max(0, len(of_key) - _MOST_OF_A_KEY + 1)]:
+        for name in of_key[: max(0, len(of_key) - _MAX_OF_A_KEY + 1)]:
             del self._open[name]
         while len(self._open) >= _MOST:
             del self._open[next(iter(self._open))]

@@ -12,10 +12,10 @@ PIECE: Final = 1 << 16
 FREE_BYTES: Final = 1 << 20
 """Unpacked bytes to which the ratio does not apply."""
 
-MOST_RATIO: Final = 100
+MAX_RATIO: Final = 100
 """Most unpacked bytes for each packed byte, beyond the free ones: ten times the ratio of signals."""
 
-_MOST_EMPTY_MEMBERS: Final = 16
+_MAX_EMPTY_MEMBERS: Final = 16
 _SLICE: Final = 4 << 10
 """Packed bytes that are unpacked in one step."""
 
@@ -71,15 +71,15 @@ class Unpacker:
     def _begin_member(self) -> None:
         if not self._member_bytes:
             self._empty_members += 1
-            if self._empty_members > _MOST_EMPTY_MEMBERS:
+            if self._empty_members > _MAX_EMPTY_MEMBERS:
                 raise malformed("Content-Encoding", "too many gzip members that hold nothing")
         self._member, self._member_bytes = zlib.decompressobj(wbits=31), 0
 
     def _count(self, size: int) -> None:
         self._member_bytes += size
         self.unpacked += size
-        if self.unpacked > FREE_BYTES + MOST_RATIO * self.packed:
+        if self.unpacked > FREE_BYTES + MAX_RATIO * self.packed:
             raise ProblemError(
                 "payload-too-large",
-                f"the body unpacks to more than {MOST_RATIO} times what was sent: send it plain, or in parts",
+                f"the body unpacks to more than {MAX_RATIO} times what was sent: send it plain, or in parts",
             )

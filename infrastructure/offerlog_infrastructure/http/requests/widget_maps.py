@@ -19,7 +19,7 @@ from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limited
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
-_MOST_REMEMBERED: Final = 50_000
+_MAX_REMEMBERED: Final = 50_000
 """Maximum number of maps in memory: known ones, and new ones that were admitted."""
 
 _HOUR: Final = 3_600
@@ -74,7 +74,7 @@ class WidgetMaps:
         for one in named:
             self._remembered[organization, one] = None
             self._remembered.move_to_end((organization, one))
-        while len(self._remembered) > _MOST_REMEMBERED:
+        while len(self._remembered) > _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
     def _count(self, organization: str, peer: str, new: int) -> None:

@@ -26,7 +26,7 @@ from offerlog_infrastructure.http.requests.access import (
 )
 from offerlog_infrastructure.http.requests.bodies import (
     JSON_TYPES,
-    MOST_BYTES,
+    MAX_BYTES,
     BodyReader,
     lines,
     media_type,
@@ -48,19 +48,19 @@ from offerlog_infrastructure.presentation.widget_outcomes import (
 
 router = APIRouter(tags=["signals"])
 
-MOST_SIGNALS: Final = 10_000
+MAX_SIGNALS: Final = 10_000
 """Most signals of an array; NDJSON may have any number."""
 
-MOST_WIDGET_SIGNALS: Final = 100
+MAX_WIDGET_SIGNALS: Final = 100
 """Most signals of a request with a widget key: the key is public, and its rate is counted in requests."""
 
-MOST_WIDGET_BYTES: Final = 1 << 20
+MAX_WIDGET_BYTES: Final = 1 << 20
 """Most bytes of a body with a widget key, unpacked."""
 
-MOST_BEACON_BYTES: Final = 64 << 10
+MAX_BEACON_BYTES: Final = 64 << 10
 """Most bytes of a beacon; browsers allow no more."""
 
-_MOST_KEY_BYTES: Final = 1 << 10
+_MAX_KEY_BYTES: Final = 1 << 10
 """Most bytes of a beacon's first line."""
 
 _READ_AT_ONCE: Final = 250
@@ -71,7 +71,7 @@ _BATCH: Final = 1_000
 _BATCH_BYTES: Final = 1 << 20
 """Most lines, and bytes, of one batch of an NDJSON body. They bound the memory that the body takes up."""
 
-_MOST_ANSWER_BYTES: Final = 32 << 20
+_MAX_ANSWER_BYTES: Final = 32 << 20
 """Most bytes of outcomes in one JSON answer, some 200,000 outcomes. A streamed answer has any number."""
 
 _IN_FLIGHT: Final = 4
@@ -98,7 +98,7 @@ async def record_signals(request: Request) -> Response:
         return await _answer_beacon(request)
     key = await _check_writer(request, bearer(request))
     if kind in _NDJSON_TYPES:
-        most_bytes = MOST_WIDGET_BYTES if key.role is Role.WIDGET else None
+        most_bytes = MAX_WIDGET_BYTES if key.role is Role.WIDGET else None
         signal_lines = lines(while_key_is_good(request), most_bytes)
         return await _answer_lines(request, key, _limit(signal_lines, _most_signals(key)))
     if kind not in JSON_TYPES:
@@ -109,14 +109,14 @@ async def record_signals(request: Request) -> Response:
         )
     checked = while_key_is_good(request)
     if key.role is Role.WIDGET:
-        body = await read_whole(checked, MOST_WIDGET_BYTES, advice="; send several")
+        body = await read_whole(checked, MAX_WIDGET_BYTES, advice="; send several")
     else:
-        body = await read_whole(checked, MOST_BYTES, advice="; NDJSON may be longer")
+        body = await read_whole(checked, MAX_BYTES, advice="; NDJSON may be longer")
     if not body.strip():
         raise malformed(None, "the body is empty")
-    signals = await split_signals(body, _most_signals(key) or MOST_SIGNALS)
-    if len(signals) > MOST_SIGNALS:
-        raise ProblemError("payload-too-large", f"at most {MOST_SIGNALS:,} signals in an array; send NDJSON")
+    signals = await split_signals(body, _most_signals(key) or MAX_SIGNALS)
+    if len(signals) > MAX_SIGNALS:
+        raise ProblemError("payload-too-large", f"at most {MAX_SIGNALS:,} signals in an array; send NDJSON")
     return await _answer_array(request, key, signals)
 
 
@@ -132,7 +132,7 @@ async def _check_writer(request: Request, text: str | None) -> Key:
 
 def _most_signals(key: Key) -> int | None:
     """Return the most signals of a request with this key; None for any number."""
-    return MOST_WIDGET_SIGNALS if key.role is Role.WIDGET else None
+    return MAX_WIDGET_SIGNALS if key.role is Role.WIDGET else None
 
 
 async def _limit(source: AsyncIterator[bytes], most: int | None) -> AsyncIterator[bytes]:
@@ -168,25 +168,25 @@ async def _answer_beacon(request: Request) -> Response:
     Until the key is checked, nothing behind its line is read.
     """
     too_long = ProblemError(
-        "payload-too-large", f"a text/plain body has at most {MOST_BEACON_BYTES >> 10} KiB"
+        "payload-too-large", f"a text/plain body has at most {MAX_BEACON_BYTES >> 10} KiB"
     )
-    if int(request.headers.get("content-length") or 0) > MOST_BEACON_BYTES:
+    if int(request.headers.get("content-length") or 0) > MAX_BEACON_BYTES:
         raise too_long
     pieces = BodyReader(request, may_be_packed=False).text()
     body = bytearray()
     async for piece in pieces:
         body += piece
-        if b"\n" in body or len(body) > _MOST_KEY_BYTES:
+        if b"\n" in body or len(body) > _MAX_KEY_BYTES:
             break
     first, _, rest = body.partition(b"\n")
     try:
-        text = msgspec.json.decode(first[: _MOST_KEY_BYTES + 1], type=dict[str, str])["key"]
+        text = msgspec.json.decode(first[: _MAX_KEY_BYTES + 1], type=dict[str, str])["key"]
     except (msgspec.MsgspecError, KeyError):
         raise malformed(None, 'the first line of a text/plain body is {"key": "ofl_widget_..."}') from None
     key = await _check_writer(request, text)
     async for piece in pieces:
         rest += piece
-        if len(rest) > MOST_BEACON_BYTES:
+        if len(rest) > MAX_BEACON_BYTES:
             raise too_long
     await check_still_good(request, text)
     signals = [bytes(line) for line in rest.split(b"\n") if line.strip()]
@@ -214,10 +214,10 @@ async def _answer_lines(request: Request, key: Key, source: AsyncIterator[bytes]
         pieces.append(_encode_outcomes(receipt.outcomes, key))
         size += len(pieces[-1])
         count += len(receipt.outcomes)
-        if size > _MOST_ANSWER_BYTES:
+        if size > _MAX_ANSWER_BYTES:
             raise ProblemError(
                 "payload-too-large",
-                f"one JSON answer holds at most {_MOST_ANSWER_BYTES >> 20} MiB of outcomes: ask for"
+                f"one JSON answer holds at most {_MAX_ANSWER_BYTES >> 20} MiB of outcomes: ask for"
                 " Accept: application/x-ndjson, or send the signals in parts. At least the first"
                 f" {count:,} are recorded; sending them again is safe",
             )

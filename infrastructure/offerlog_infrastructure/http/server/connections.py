@@ -5,7 +5,7 @@ waits without end in several states. Here a connection is always in one of these
 
 | state | ends |
 |---|---|
-| first line and headers arrive | after `_REQUEST_SECONDS`, or `MOST_HEADER_BYTES` |
+| first line and headers arrive | after `_REQUEST_SECONDS`, or `MAX_HEADER_BYTES` |
 | a body arrives | after `_SILENCE_SECONDS` without a byte; below `_BYTES_PER_SECOND` on average |
 | the answer is sent, the body still arrives | after `_DRAIN_SECONDS` |
 | the client does not read the answer | after `_WRITE_SECONDS` without progress |
@@ -27,10 +27,10 @@ from offerlog_infrastructure.http.server.eviction import Evictor
 from offerlog_infrastructure.http.server.old_clients import without_chunks
 from offerlog_infrastructure.http.server.socket_state import WriteProgress, count_unread_bytes
 
-MOST_HEADER_BYTES: Final = 64 << 10
+MAX_HEADER_BYTES: Final = 64 << 10
 """Most bytes of first line and headers; also of trailers and all other framing of a chunked body."""
 
-MOST_URL_BYTES: Final = 60 << 10
+MAX_URL_BYTES: Final = 60 << 10
 """Most bytes of a request's URL, as it is sent. The server cannot parse a URL of 64 KiB or more."""
 
 _REQUEST_SECONDS: Final = 20.0
@@ -57,7 +57,7 @@ _CHECK_SECONDS: Final = 1.0
 _SLICE: Final = 8 << 10
 """Bytes that are parsed at once. Their products, such as pipelined requests, are bounded between slices."""
 
-_MOST_HELD_BYTES: Final = 1 << 20
+_MAX_HELD_BYTES: Final = 1 << 20
 """Most bytes that are held behind a request under way; reading stops long before."""
 
 _SLOW_SECONDS: Final = 5.0
@@ -158,7 +158,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Keep a piece of the URL; of a URL that is too long, only the beginning."""
         self._url_bytes += len(url)
-        super().on_url(url[: max(0, MOST_URL_BYTES - len(self.url))])
+        super().on_url(url[: max(0, MAX_URL_BYTES - len(self.url))])
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are not a request, and close the connection; the parser calls this."""
@@ -178,7 +178,7 @@ class BoundedConnection(HttpToolsProtocol):
         application = self.app
         if self.parser.get_http_version() == "1.0":
             self.app = without_chunks(application)
-        if self._url_bytes > MOST_URL_BYTES:
+        if self._url_bytes > MAX_URL_BYTES:
             self.app = answer(_LONG_URL)
         try:
             super().on_headers_complete()
@@ -309,19 +309,19 @@ class BoundedConnection(HttpToolsProtocol):
         elif began_in_body and self._in_body and request == self._requests:
             self._framing_bytes += len(data) - (self._body_bytes - body_bytes)
         if (
-            self._header_bytes > MOST_HEADER_BYTES
-            or (self._in_body and self._bytes_without_body > MOST_HEADER_BYTES)
-            or self._framing_bytes > MOST_HEADER_BYTES + self._body_bytes
+            self._header_bytes > MAX_HEADER_BYTES
+            or (self._in_body and self._bytes_without_body > MAX_HEADER_BYTES)
+            or self._framing_bytes > MAX_HEADER_BYTES + self._body_bytes
         ):
             if self._in_headers or not self.cycle.response_started:
-                is_long_url = self._in_headers and self._url_bytes > MOST_URL_BYTES
+                is_long_url = self._in_headers and self._url_bytes > MAX_URL_BYTES
                 self.transport.write(closing_answer(_LONG_URL) if is_long_url else _TOO_LARGE)
             self.transport.close()
 
     def _hold(self, data: bytes) -> None:
         self._held += data
         self.flow.pause_reading()
-        if len(self._held) > _MOST_HELD_BYTES:
+        if len(self._held) > _MAX_HELD_BYTES:
             self.transport.abort()
 
     def _parse_held(self) -> None:

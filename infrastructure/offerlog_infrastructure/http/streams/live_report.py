@@ -34,7 +34,7 @@ PASSING_ERRORS: Final = (
 _PAUSE_FACTOR: Final = 4
 """Pause between two reads of a report, as a multiple of the time that the first one took."""
 
-_MOST_MAPS: Final = 200
+_MAX_MAPS: Final = 200
 """Most changed maps that are read one by one; with more of them the whole report is read."""
 
 _CHANGES_KEPT: Final = 200
@@ -146,7 +146,7 @@ class LiveReport:
             self.wake()
 
     def _read(self, service: Offerlog, outdated: set[ActionMapId] | None) -> Mapping[str, bytes]:
-        is_whole = outdated is None or len(outdated) > _MOST_MAPS
+        is_whole = outdated is None or len(outdated) > _MAX_MAPS
         maps = () if is_whole or outdated is None else tuple(sorted(outdated))
         report = service.report(ReportQuery(self.organization, view=MetricSet.FULL, action_maps=maps))
         return {row.action_map_id: encode_escaped(describe_row(row)) for row in report.rows}

@@ -22,7 +22,7 @@ from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 T = TypeVar("T")
 
-MOST_VISITORS: Final = 100
+MAX_VISITORS: Final = 100
 """Most visitors of one statement."""
 
 _PATIENCE_SECONDS: Final = 0.02
@@ -164,7 +164,7 @@ class GatheredLookUps(Generic[T]):
             self._start(organization, line)
 
     def _take(self, line: _Line[T]) -> list[_LookUp[T]]:
-        taken = [line.waiting.popleft() for _ in range(min(len(line.waiting), MOST_VISITORS))]
+        taken = [line.waiting.popleft() for _ in range(min(len(line.waiting), MAX_VISITORS))]
         self._waiting -= len(taken)
         return taken
 

@@ -20,7 +20,7 @@ from offerlog_application.ports.event_log import HeldStreams
 _KEYS_PER_CONNECTION: Final = 25
 """For each so many keys, one more connection is worth its cost."""
 
-_MOST_CONNECTIONS: Final = 16
+_MAX_CONNECTIONS: Final = 16
 
 _SET_ARGUMENTS: LiteralString = """
     SELECT set_config('lock_timeout', '1ms', true),
@@ -80,7 +80,7 @@ class HeldStreamsFinder:
             psycopg.OperationalError: The server cannot be reached, or has no connection left.
         """
         keys = list(versions.items())
-        count = min(_MOST_CONNECTIONS, 1 + len(keys) // _KEYS_PER_CONNECTION) if urgent else 1
+        count = min(_MAX_CONNECTIONS, 1 + len(keys) // _KEYS_PER_CONNECTION) if urgent else 1
         with ThreadPoolExecutor(count, "offerlog-find-held") as pool:
             self._connections += pool.map(lambda _: self._connect(), range(count - len(self._connections)))
             try:

@@ -38,7 +38,7 @@ _ADD_TO_PROOF: LiteralString = """
 
 _LONGEST_ERROR: Final = 2_000
 
-_MOST_FAILING_STREAMS: Final = 8
+_MAX_FAILING_STREAMS: Final = 8
 """If more streams than this fail, and all streams of the page do, the events are not the cause."""
 
 
@@ -63,9 +63,7 @@ def apply_page(cursor: Cursor[Any], projection: str, write: Write, page: Decoded
             )
         ]
     failed = _write(cursor, write, events, page.earlier) if events else []
-    if len(failed) > _MOST_FAILING_STREAMS and len(failed) == len(
-        {one.event.originator_id for one in events}
-    ):
+    if len(failed) > _MAX_FAILING_STREAMS and len(failed) == len({one.event.originator_id for one in events}):
         raise failed[0].error  # nothing can be written: single events are not the cause
     broken |= {one.stream: one for one in failed}
     slices = page.proof

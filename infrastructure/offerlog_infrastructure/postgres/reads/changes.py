@@ -11,7 +11,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_action_map
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
-_MOST_EVENTS: Final = 5_000
+_MAX_EVENTS: Final = 5_000
 """With more new events than this, it is cheaper to assume that every map has changed."""
 
 _SELECT_STATES: LiteralString = """
@@ -44,8 +44,8 @@ class PostgresChanges:
             read_transaction(self._datastore) as cursor,
             cursor.connection.cursor(row_factory=tuple_row) as rows,
         ):
-            states = rows.execute(_SELECT_STATES, (behind, position, _MOST_EVENTS + 1)).fetchall()
-        if len(states) > _MOST_EVENTS:
+            states = rows.execute(_SELECT_STATES, (behind, position, _MAX_EVENTS + 1)).fetchall()
+        if len(states) > _MAX_EVENTS:
             return None
         changed: dict[str, set[ActionMapId]] = {}
         try:

@@ -13,7 +13,7 @@ from psycopg.rows import DictRow
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.read_models import (
-    MOST_SUPPRESSIONS,
+    MAX_SUPPRESSIONS,
     Freshness,
     KeptSignal,
     ProjectionStatus,
@@ -70,7 +70,7 @@ _SELECT_DUE: LiteralString = """
     LIMIT %(limit)s
 """
 """An import can make very many invitations due at once, so each branch reads at most `limit` rows."""
-_MOST_COUNTED: Final = 10_000
+_MAX_COUNTED: Final = 10_000
 """Up to so many missing events are counted; beyond it, positions are, though some hold no event."""
 
 _SELECT_NEXT_EVENT: LiteralString = """
@@ -82,7 +82,7 @@ _SELECT_STATUS: LiteralString = f"""
         (
             SELECT count(*) FROM (
                 SELECT FROM offerlog_events e
-                WHERE e.notification_id > t.notification_id LIMIT {_MOST_COUNTED + 1}
+                WHERE e.notification_id > t.notification_id LIMIT {_MAX_COUNTED + 1}
             ) AS newer
         ) AS behind,
         (SELECT max(notification_id) FROM offerlog_events) AS last,
@@ -133,12 +133,12 @@ class PostgresReadSide:
         kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
         found: dict[VisitorKey, list[Suppression]] = {visitor: [] for visitor in visitors}
         for kind, who, *row in self._lookups.rows(
-            _SELECT_BY_VISITORS, (kinds, ids, organization, MOST_SUPPRESSIONS + 1)
+            _SELECT_BY_VISITORS, (kinds, ids, organization, MAX_SUPPRESSIONS + 1)
         ):
             visitor = VisitorKey.decode(kind, who)
             found[visitor].append(Suppression(visitor.id, visitor.type, *row))
         if (
-            sum(len(found[visitor]) for visitor in visitors) > MOST_SUPPRESSIONS
+            sum(len(found[visitor]) for visitor in visitors) > MAX_SUPPRESSIONS
         ):  # a visitor named twice counts twice
             raise TooManySuppressionsError
         return found
@@ -186,7 +186,7 @@ class PostgresReadSide:
             ProjectionStatus(
                 row["name"],
                 row["position"],
-                row["behind"] if row["behind"] <= _MOST_COUNTED else row["last"] - row["position"],
+                row["behind"] if row["behind"] <= _MAX_COUNTED else row["last"] - row["position"],
                 self._age([row[name] for name in ("originator_id", "originator_version", "topic", "state")]),
                 row["waiting"],
             )

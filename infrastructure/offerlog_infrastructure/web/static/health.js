@@ -1,7 +1,7 @@
 import { ask, attempt, fill, number, plain } from "/static/asking.js";
 
 /** Most refusals that are listed, and most characters of each text. */
-const [MOST, MOST_TEXT] = [100, 500];
+const [MOST, MAX_TEXT] = [100, 500];
 const DAY = 86_400_000;
 
 async function showProjections() {
@@ -38,7 +38,7 @@ async function showStore() {
 
 /** Shorten a long text for the list, and add its original length. */
 function shorten(text, length = `${number(text.length)} characters`) {
-  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} … (${length})` : text;
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)} … (${length})` : text;
 }
 
 /** Show the exact counts by reason in the last 24 hours, and the newest refusals. */

@@ -11,11 +11,11 @@ const STATES = new Set(
 /** States that only a visitor who sees the invitation can cause. */
 const ACTED = new Set("accepted rejected started abandoned engaged".split(" "));
 /** Most bytes of a request. Browsers allow a page 64 KiB of keepalive requests and beacons at the same time. */
-const MOST_BYTES = 48 * 1024;
+const MAX_BYTES = 48 * 1024;
 /** Most bytes of a beacon, and most reports of a request, that the service accepts. */
-const [MOST_BEACON_BYTES, MOST_LINES] = [64 * 1024, 100];
+const [MAX_BEACON_BYTES, MAX_LINES] = [64 * 1024, 100];
 /** Most characters of an error message, of a name or a code, and of the whole queue in localStorage. */
-const [MOST_ERROR_MESSAGE, MOST_NAME, MOST_STORED] = [4000, 256, 512 * 1024];
+const [MAX_ERROR_MESSAGE, MAX_NAME, MAX_STORED] = [4000, 256, 512 * 1024];
 /** Milliseconds in which a page says more, and in which one tab learns what another has taken off the queue. */
 const GATHERING = 50;
 /** All in milliseconds. */
@@ -42,7 +42,7 @@ export class Offerlog {
   #failures = 0;
   #notBefore = 0;
   #requestedAt = 0;
-  #most = MOST_LINES;
+  #most = MAX_LINES;
 
   /**
    * @param {object} options
@@ -151,8 +151,8 @@ export class Offerlog {
       customerId,
       customerIdType,
       sessionId,
-      errorCode: typeof errorCode === "string" ? short(errorCode, MOST_NAME) : errorCode,
-      errorMessage: errorMessage == null ? undefined : short(errorMessage, MOST_ERROR_MESSAGE),
+      errorCode: typeof errorCode === "string" ? short(errorCode, MAX_NAME) : errorCode,
+      errorMessage: errorMessage == null ? undefined : short(errorMessage, MAX_ERROR_MESSAGE),
     });
   }
 
@@ -204,7 +204,7 @@ export class Offerlog {
     const fields = {
       eventId: uuid(),
       createdDate: new Date().toISOString(),
-      actionMapName: actionMapName == null ? undefined : short(actionMapName, MOST_NAME),
+      actionMapName: actionMapName == null ? undefined : short(actionMapName, MAX_NAME),
       timeoutSeconds,
     };
     if (!this.#queue.add(fields.eventId, JSON.stringify({ ...event, ...fields }))) {
@@ -323,7 +323,7 @@ export class Offerlog {
         headers: { Authorization: `Bearer ${this.#key}`, "Content-Type": "application/x-ndjson" },
         credentials: "omit",
         cache: "no-store",
-        keepalive: size(body) <= MOST_BYTES,
+        keepalive: size(body) <= MAX_BYTES,
         signal: AbortSignal.timeout(ANSWER_TIME),
       });
       if (response.ok) {
@@ -355,7 +355,7 @@ export class Offerlog {
       }
     });
     this.#failures = this.#notBefore = this.#requestedAt = 0;
-    this.#most = Math.min(MOST_LINES, 2 * this.#most);
+    this.#most = Math.min(MAX_LINES, 2 * this.#most);
   }
 
   async #turnedAway(batch, response) {
@@ -401,7 +401,7 @@ export class Offerlog {
     while (rest.length) {
       const batch = fitting(rest.slice(0, most));
       const body = `${JSON.stringify({ key: this.#key })}\n${joined(batch)}`;
-      const fits = size(body) <= MOST_BEACON_BYTES;
+      const fits = size(body) <= MAX_BEACON_BYTES;
       if (fits && navigator.sendBeacon(this.#endpoint, new Blob([body], { type: "text/plain" }))) {
         batch.forEach(([name]) => this.#beaconed.add(name));
         rest = rest.slice(batch.length);
@@ -460,7 +460,7 @@ class Queue {
   add(id, line) {
     const keys = this.keys();
     const stored = keys.reduce((sum, name) => sum + name.length + (this.#line(name) ?? "").length, line.length);
-    if (keys.length >= this.#most || stored > MOST_STORED) {
+    if (keys.length >= this.#most || stored > MAX_STORED) {
       return false;
     }
     this.#latest = Math.max(this.#latest + 1, Date.now());
@@ -524,7 +524,7 @@ const defined = (fields) => Object.fromEntries(Object.entries(fields).filter(([,
 /** Return as many lines from the front as one request may have, at least one. */
 function fitting(entries) {
   let bytes = 0;
-  const end = entries.findIndex(([, line]) => (bytes += size(line) + 1) > MOST_BYTES - 256);
+  const end = entries.findIndex(([, line]) => (bytes += size(line) + 1) > MAX_BYTES - 256);
   return end < 0 ? entries : entries.slice(0, Math.max(1, end));
 }
 

@@ -162,7 +162,7 @@ def test_a_lag_is_counted_up_to_a_bound_and_estimated_beyond(
         service.record([signal("offered", f"visitor {n}") for n in range(5)])
         rows(dsn, "DELETE FROM offerlog_events WHERE notification_id = 3")
         assert {one.lag_events for one in service.projections()} == {4}
-        few = queries._SELECT_STATUS.replace(f"LIMIT {queries._MOST_COUNTED + 1}", "LIMIT 3")
+        few = queries._SELECT_STATUS.replace(f"LIMIT {queries._MAX_COUNTED + 1}", "LIMIT 3")
         monkeypatch.setattr(queries, "_SELECT_STATUS", few)
-        monkeypatch.setattr(queries, "_MOST_COUNTED", 2)
+        monkeypatch.setattr(queries, "_MAX_COUNTED", 2)
         assert {one.lag_events for one in service.projections()} == {5}

@@ -22,7 +22,7 @@ FINGERPRINTED: Final = ("offerlog_domain", "offerlog_application", "offerlog_inf
 """Packages whose whole source, nested packages included, decides what a projection holds."""
 
 _EVENTS_A_SLICE: Final = 20_000
-_MOST_SLICES: Final = 256
+_MAX_SLICES: Final = 256
 
 _CREATE_BOOKKEEPING: LiteralString = """
     CREATE TABLE plan (code text NOT NULL, goal bigint NOT NULL);
@@ -231,7 +231,7 @@ def _digest_rows(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] 
 def _divide_streams(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
     """Divide all stream ids into ranges with a modest number of events each."""
     count = 1
-    while count < _MOST_SLICES and goal > count * _EVENTS_A_SLICE:
+    while count < _MAX_SLICES and goal > count * _EVENTS_A_SLICE:
         count *= 2
     width = (1 << 128) // count
     return [(n, UUID(int=n * width), UUID(int=(n + 1) * width - 1)) for n in range(count)]
