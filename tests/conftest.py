@@ -1,9 +1,12 @@
 """What every test needs: assertions that show their values, a time limit, databases of its own."""
 
+import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
+import httpx._transports.default
 import pytest
 
 pytest.register_assert_rewrite("support")  # before any import from there
@@ -22,3 +25,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind; the workers have stopped by now."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tls_settings_are_made_once() -> Iterator[None]:
+    """Clients of tests speak plain HTTP, but each would read all certificates at first: 50 ms of CPU time."""
+    transports = httpx._transports.default
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(transports, "create_ssl_context", functools.cache(transports.create_ssl_context))
+        yield

@@ -3,23 +3,28 @@
 import contextlib
 import fcntl
 import os
+import shlex
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
+from offerlog_infrastructure.embedded.binaries import find_binaries
 from offerlog_infrastructure.embedded.roles import ROLE
+from offerlog_infrastructure.embedded.server_user import ServerUser
+from offerlog_infrastructure.embedded.staging import executable_bindir
 from offerlog_infrastructure.postgres.migrations import migrate
 from support.own_server import superuser_url
 from support.superuser import PASSWORD, enable, superuser
 
 TEMPLATE = "offerlog_template"
+SETTINGS = "-c fsync=off -c full_page_writes=off -c shared_buffers=64MB -c max_wal_size=512MB"
 FOLDER = "OFFERLOG_TEST_FOLDER"
 
 
@@ -52,7 +57,23 @@ def _embedded(store: Path) -> EmbeddedServer:
     if not store.exists():
         EmbeddedServer.acquire(store).close()
         enable(store)
-    return EmbeddedServer.acquire(store)
+        _write_programs(store.with_name("bin"), ServerUser.of(store / "postgres"))
+    return EmbeddedServer.acquire(store, bindir=store.with_name("bin"))
+
+
+def _write_programs(folder: Path, user: ServerUser) -> None:
+    """Write a program `postgres` that starts the embedded server with settings of the tests.
+
+    Its databases live as long as one test, and no test of them stops the machine: nothing need be on the
+    disk. The tests of durability, and those of the embedded store, use servers of their own.
+    """
+    programs = executable_bindir(find_binaries(), user)
+    folder.mkdir(mode=0o755)
+    (folder / "initdb").symlink_to(programs / "initdb")
+    script = folder / "postgres"
+    postgres = shlex.quote(str(programs / "postgres"))
+    script.write_text(f'#!/bin/sh\n[ "$1" != -D ] || set -- "$@" {SETTINGS}\nexec {postgres} "$@"\n')
+    script.chmod(0o755)
 
 
 @pytest.fixture(scope="session")
@@ -61,22 +82,51 @@ def server(service_server: str) -> str:
     return superuser(service_server)
 
 
+class Databases:
+    """Databases with the tables in place and nothing in them."""
+
+    def __init__(self, server: str, service_server: str) -> None:
+        self._server, self._service_server = server, service_server
+
+    def make(self) -> str:
+        """Make one; returns the service's connection string."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER {ROLE}'.encode())
+        return make_conninfo(self._service_server, dbname=name)
+
+    def drop(self, made: Iterable[str]) -> None:
+        """Drop databases, whoever still uses them."""
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            for dsn in made:
+                connection.execute(f'DROP DATABASE "{conninfo_to_dict(dsn)["dbname"]}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture(scope="session")
+def databases(server: str, service_server: str) -> Databases:
+    """Makes databases on the server of the test run."""
+    return Databases(server, service_server)
+
+
 @pytest.fixture
-def make_dsn(server: str, service_server: str) -> Iterator[Callable[[], str]]:
+def make_dsn(databases: Databases) -> Iterator[Callable[[], str]]:
     """Makes databases with the tables in place and nothing in them; they go when the test ends."""
     made: list[str] = []
 
     def make() -> str:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER {ROLE}'.encode())
-        made.append(name)
-        return make_conninfo(service_server, dbname=name)
+        made.append(databases.make())
+        return made[-1]
 
     yield make
-    with psycopg.connect(server, autocommit=True) as connection:
-        for name in made:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    databases.drop(made)
+
+
+@pytest.fixture(scope="module")
+def module_dsn(databases: Databases) -> Iterator[str]:
+    """The connection string of a database that the tests of a module share."""
+    dsn = databases.make()
+    yield dsn
+    databases.drop([dsn])
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """The service as it is served, for tests: a plug-in that they name.
 
-Uvicorn runs in a thread, on a port of its own, over an empty store.
+Uvicorn runs in a thread, on a port of its own. The fixture `site` starts a service for each test. Where tests
+change nothing in the service and look at one organization, a module shares one by `shared_site`.
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,26 +18,41 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.tracing import UNTRACED, Trace
+from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_domain.context import Rules
+from offerlog_infrastructure import composition
+from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server.server import listen, run
 from offerlog_infrastructure.settings import Settings
+from support.internals import application_of
 
 
 @dataclass(frozen=True)
 class Site:
-    """A running service, and clients of it."""
+    """A running service, and clients of it.
+
+    Attributes:
+        url: Where it is served.
+        service: A service on its store, for the organization of the test.
+    """
 
     url: str
     service: Offerlog
 
-    def key(
-        self, role: Role = Role.ADMIN, organization: str = "default", origins: tuple[str, ...] = ()
-    ) -> str:
-        """A new key's text."""
-        return self.service.keys.create(organization, role, "a test's", origins)[1]
+    @property
+    def organization(self) -> str:
+        """The organization of the test."""
+        return self.service.organization
 
-    def client(self, role: Role = Role.ADMIN, organization: str = "default") -> httpx.Client:
+    def key(
+        self, role: Role = Role.ADMIN, organization: str | None = None, origins: tuple[str, ...] = ()
+    ) -> str:
+        """A new key's text; for the organization of the test unless another is named."""
+        return self.service.keys.create(organization or self.organization, role, "a test's", origins)[1]
+
+    def client(self, role: Role = Role.ADMIN, organization: str | None = None) -> httpx.Client:
         """A client with a new key of that role."""
         return httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {self.key(role, organization)}"}, timeout=30
@@ -80,15 +97,56 @@ def serving(service: Offerlog, prepare: Callable[[FastAPI], object] = lambda _: 
     assert not thread.is_alive()
 
 
+@contextmanager
+def beside(service: Offerlog, organization: str) -> Iterator[Offerlog]:
+    """Another service on the same store, for another organization; the projector is that of the first."""
+    clock, policy = SystemClock(), RefusalPolicy()
+    with Offerlog(
+        composition._store(application_of(service), clock, policy),
+        clock=clock,
+        rules=Rules(),
+        organization=organization,
+    ) as another:
+        yield another
+
+
 @pytest.fixture
 def site(dsn: str) -> Iterator[Site]:
-    """The service as it is."""
+    """A service of the test's own, over an empty store."""
     with served(dsn) as site:
         yield site
 
 
 @pytest.fixture
+def own_site(dsn: str) -> Iterator[Site]:
+    """The same under another name, for modules whose fixture `site` is shared."""
+    with served(dsn) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def served_module(module_dsn: str) -> Iterator[Site]:
+    """The service that the tests of a module share."""
+    with served(module_dsn) as site:
+        yield site
+
+
+@pytest.fixture
+def shared_site(served_module: Site) -> Iterator[Site]:
+    """The service of the module, for an organization in which nothing has happened."""
+    with beside(served_module.service, f"test-{uuid4().hex}") as service:
+        yield replace(served_module, service=service)
+
+
+@pytest.fixture
 def admin(site: Site) -> Iterator[httpx.Client]:
-    """A client that may do everything in the default organization."""
+    """A client that may do everything in the organization of the test."""
     with site.client() as client:
+        yield client
+
+
+@pytest.fixture
+def own_admin(own_site: Site) -> Iterator[httpx.Client]:
+    """The same of the test's own service."""
+    with own_site.client() as client:
         yield client

@@ -7,6 +7,8 @@ machine does not count (Linux only; elsewhere it does count).
 
     with watched(dsn) as (site, probe):
         assert probe.blocked_by(lambda: attack(site)) < TOLERABLE
+
+This is a plug-in too. Tests of a module that look at nothing but the loop share a service by `watched_site`.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -112,3 +115,10 @@ def watched(
     with served(dsn, prepare=prepared) as site:
         assert httpx.get(f"{site.url}/healthz", timeout=10).status_code == 200
         yield site, probe
+
+
+@pytest.fixture(scope="module")
+def watched_site(module_dsn: str) -> Iterator[tuple[Site, LoopLatency]]:
+    """A watched service that the tests of a module share."""
+    with watched(module_dsn) as both:
+        yield both

@@ -1,6 +1,7 @@
 """Bytes as they are, over a socket: what no HTTP client would send."""
 
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -29,8 +30,24 @@ def asking(site: Site, path: str, accept: str = "*/*") -> socket.socket:
 
 
 def answer_of(connection: socket.socket) -> bytes:
-    """One answer's bytes, as far as they come at once: for answers that are short."""
-    return connection.recv(65_536)
+    """One whole answer, and no byte of the next one; of a stream, which may never end, its head alone.
+
+    Less than that where the connection ends before.
+    """
+    head = b""
+    while b"\r\n\r\n" not in head:
+        seen = connection.recv(65_536, socket.MSG_PEEK)
+        if not seen:
+            return head
+        end = (head + seen).find(b"\r\n\r\n")
+        head += connection.recv(len(seen) if end < 0 else end + 4 - len(head))
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)\r\n", head)
+    if length is None:
+        return head if b"transfer-encoding" in head.lower() else head + rest_of(connection)
+    body = b""
+    while len(body) < int(length[1]) and (more := connection.recv(int(length[1]) - len(body))):
+        body += more
+    return head + body
 
 
 def rest_of(connection: socket.socket) -> bytes:

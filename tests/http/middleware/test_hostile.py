@@ -20,6 +20,12 @@ HISTORY = f"/v1/visitors/v/action-maps/{examples.MAP}/history"
 BEACON = {"Content-Type": "text/plain"}
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 def problem(answer: httpx.Response) -> tuple[int, str | None]:
     """Status and field of an error in RFC 9457's form."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
@@ -190,10 +196,10 @@ def test_a_signal_nested_too_deeply_harms_no_other(admin: httpx.Client, depth: i
 
 
 @pytest.mark.parametrize("given", [b"9" * 5000, b"\xb2", b"-1", b"nonsense", b"9" * 19])
-def test_any_last_event_id_resumes(site: Site, admin: httpx.Client, given: bytes) -> None:
+def test_any_last_event_id_resumes(own_site: Site, own_admin: httpx.Client, given: bytes) -> None:
     """With all rows, where it is no position of ours."""
-    site.service.wait(admin.post("/v1/signals", json=examples.SIGNAL).json()["position"])
-    with admin.stream("GET", "/v1/stream", headers={b"Last-Event-ID": given}) as stream:
+    own_site.service.wait(own_admin.post("/v1/signals", json=examples.SIGNAL).json()["position"])
+    with own_admin.stream("GET", "/v1/stream", headers={b"Last-Event-ID": given}) as stream:
         assert next(line for line in stream.iter_lines() if line.startswith("id: ")).startswith("id: 1-1-0-")
 
 

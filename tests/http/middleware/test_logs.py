@@ -38,6 +38,12 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
+@pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lines]]:
     """Begins the log of this process at a level, and gives what it holds so far."""
     root, written = logging.getLogger(), io.StringIO()
@@ -144,8 +150,8 @@ def test_a_flood_of_refused_signals_is_told_in_bounds(
 
 
 def test_an_error_of_the_service_itself_is_one_line_and_a_whole_answer(
-    site: Site,
-    admin: httpx.Client,
+    own_site: Site,
+    own_admin: httpx.Client,
     journal: Callable[[str], Lines],
     monkeypatch: pytest.MonkeyPatch,
     dsn: str,
@@ -156,10 +162,10 @@ def test_an_error_of_the_service_itself_is_one_line_and_a_whole_answer(
         with psycopg.connect(dsn) as connection:
             connection.execute(ROWS)
 
-    monkeypatch.setattr(site.service, "history", broken)
+    monkeypatch.setattr(own_site.service, "history", broken)
     lines = journal("debug")
     path = f"/v1/visitors/{WHO}/action-maps/{examples.SIGNAL['actionMapId']}/history"
-    answer = admin.get(path)
+    answer = own_admin.get(path)
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal")
     assert answer.headers["x-content-type-options"] == "nosniff"
     line = soon(lines, level="error", status=500)
@@ -170,7 +176,7 @@ def test_an_error_of_the_service_itself_is_one_line_and_a_whole_answer(
 
 
 def test_an_answer_that_breaks_off_is_told(
-    site: Site, admin: httpx.Client, journal: Callable[[str], Lines], monkeypatch: pytest.MonkeyPatch
+    own_site: Site, own_admin: httpx.Client, journal: Callable[[str], Lines], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its status was sent by then, so the line's level says that it failed."""
 
@@ -178,10 +184,10 @@ def test_an_answer_that_breaks_off_is_told(
         yield from ()
         raise LookupError
 
-    monkeypatch.setattr(site.service, "refusals", breaking_off)
+    monkeypatch.setattr(own_site.service, "refusals", breaking_off)
     lines = journal("info")
     with pytest.raises(httpx.RemoteProtocolError):
-        admin.get("/v1/refusals", headers={"Accept": "application/x-ndjson"})
+        own_admin.get("/v1/refusals", headers={"Accept": "application/x-ndjson"})
     line = soon(lines, event="request", path="/v1/refusals", status=200, level="error")
     assert "LookupError" in line["exception"]
 
@@ -196,7 +202,7 @@ def test_a_level_that_is_none_is_a_wrong_setting() -> None:
 
 
 def test_threads_log_as_requests_do(
-    site: Site, journal: Callable[[str], Lines], monkeypatch: pytest.MonkeyPatch
+    own_site: Site, journal: Callable[[str], Lines], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The projector's trouble, that of the deadlines, and a thread's end that nobody expected."""
 
@@ -209,11 +215,11 @@ def test_threads_log_as_requests_do(
     lines = journal("info")
     monkeypatch.setattr("offerlog_infrastructure.postgres.projections.projector.apply_page", broken)
     monkeypatch.setattr("offerlog_application.recording.deadline_worker._EXPIRY_SECONDS", 0.01)
-    monkeypatch.setattr(site.service._expiry, "expire", late)
-    site.service.record([json.dumps(SIGNAL)])
+    monkeypatch.setattr(own_site.service._expiry, "expire", late)
+    own_site.service.record([json.dumps(SIGNAL)])
     told = "the projector stopped and will try again: no room"
     soon(lines, logger="offerlog_infrastructure.postgres.projections.projector", event=told, level="warning")
-    site.service.keep_deadlines()
+    own_site.service.keep_deadlines()
     told = "deadlines could not be kept and will be tried again: no time"
     soon(lines, logger="offerlog_application.recording.deadline_worker", event=told, level="warning")
     thread = threading.Thread(target=late, name="a-thread")

@@ -53,6 +53,12 @@ BODIES = {
 OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 def ask(client: httpx.Client, method: str, path: str) -> tuple[int, str]:
     """Status and as much of the body as comes in a second."""
     with client.stream(method, path, json=BODIES.get(path)) as answer:
@@ -107,34 +113,36 @@ def test_nothing_of_one_organization_is_visible_to_another(site: Site) -> None:
         assert theirs.get(f"/v1/visitors/{SECRET}/action-maps/{MAP}/history").json()["version"] == 0
 
 
-def test_a_revoked_key_is_refused(site: Site) -> None:
+def test_a_revoked_key_is_refused(own_site: Site) -> None:
     """At once where it was revoked; a key of another organization cannot be revoked."""
-    key, text = site.service.keys.create("default", Role.ADMIN, "")
+    key, text = own_site.service.keys.create("default", Role.ADMIN, "")
     headers = {"Authorization": f"Bearer {text}"}
-    assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 200
+    assert httpx.get(f"{own_site.url}/v1/projections", headers=headers).status_code == 200
     with pytest.raises(UnknownKeyError):
-        site.service.keys.revoke("elsewhere", key.id)
-    site.service.keys.revoke("default", key.id)
-    assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 401
+        own_site.service.keys.revoke("elsewhere", key.id)
+    own_site.service.keys.revoke("default", key.id)
+    assert httpx.get(f"{own_site.url}/v1/projections", headers=headers).status_code == 401
 
 
-def test_no_key_can_be_read_from_the_store(site: Site, dsn: str) -> None:
+def test_no_key_can_be_read_from_the_store(own_site: Site, dsn: str) -> None:
     """Only a digest is kept; half a key, or another's id, opens nothing."""
-    text = site.key()
+    text = own_site.key()
     assert (
         text.split("_", 3)[3].encode() not in json.dumps(rows(dsn, "TABLE api_keys"), default=repr).encode()
     )
     for wrong in (text[:-1], text + "x", text.replace("admin", "widget"), "ofl_admin_x_y", "é"):
         headers = {b"Authorization": f"Bearer {wrong}".encode()}
-        assert httpx.get(f"{site.url}/v1/projections", headers=headers).status_code == 401
+        assert httpx.get(f"{own_site.url}/v1/projections", headers=headers).status_code == 401
 
 
-def test_a_widgets_key_is_held_to_its_origins_and_rate(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_widgets_key_is_held_to_its_origins_and_rate(
+    own_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The preflight is answered; the key decides; too much is 429 with Retry-After."""
-    url = f"{site.url}/v1/signals"
+    url = f"{own_site.url}/v1/signals"
     asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     assert httpx.options(url, headers=asked).headers["access-control-allow-origin"] == "*"
-    text = site.key(Role.WIDGET, origins=("https://shop.example",))
+    text = own_site.key(Role.WIDGET, origins=("https://shop.example",))
     headers = {"Authorization": f"Bearer {text}", "Origin": "https://shop.example"}
     answer = httpx.post(url, json={}, headers=headers)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")

@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 import time
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -12,10 +13,10 @@ from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.requests import held_bodies
 from support.http_site import Site, served
-from support.loop_latency import TOLERABLE, watched
+from support.loop_latency import TOLERABLE, LoopLatency, watched
 from support.raw_http import connected, with_settings
 
-pytest_plugins = ("support.http_site",)
+pytest_plugins = ("support.http_site", "support.loop_latency")
 
 MIB = 1 << 20
 NDJSON = "application/x-ndjson"
@@ -30,55 +31,78 @@ def sent(site: Site, key: str, body: bytes, kind: str, *, packed: bool = False) 
     return httpx.post(f"{site.url}/v1/signals", content=body, headers=headers, timeout=60)
 
 
+@dataclass(frozen=True)
+class Long:
+    """A long body, made when a test needs it: all bodies of this module together would take 350 MB."""
+
+    piece: bytes
+    count: int
+    before: bytes = b""
+    behind: bytes = b""
+
+    def made(self) -> bytes:
+        """Its bytes."""
+        return self.before + self.piece * self.count + self.behind
+
+    def __str__(self) -> str:
+        return f"{(self.before + 4 * self.piece)[:4]!r}"
+
+
+def named(given: object) -> str | None:
+    """The name of a parameter."""
+    return str(given) if isinstance(given, Long) else None
+
+
 @pytest.mark.parametrize(
     ("role", "kind", "unpacked", "status"),
     [
-        (Role.WIDGET, "application/json", b"[" * (8 * MIB), 413),
-        (Role.WIDGET, "application/json", b"[1," * (8 * MIB // 3), 413),
-        (Role.WIDGET, NDJSON, b"\n" * (64 * MIB), 413),
-        (Role.SERVICE, "application/json", b"[" * MIB, 400),
-        (Role.SERVICE, "application/json", b"[" + b"1," * (MIB // 2) + b"1]", 413),
-        (Role.SERVICE, "application/json", b"[" + b"1," * (MIB // 2) + b"NaN]", 413),
-        (Role.SERVICE, "application/json", b'["' + b"[" * MIB + b'"]', 200),
-        (Role.SERVICE, NDJSON, b"\n" * (256 * MIB), 413),
-        (Role.SERVICE, NDJSON, b"x\n" * 100_000, 413),
+        (Role.WIDGET, "application/json", Long(b"[", 8 * MIB), 413),
+        (Role.WIDGET, "application/json", Long(b"[1,", 8 * MIB // 3), 413),
+        (Role.WIDGET, NDJSON, Long(b"\n", 64 * MIB), 413),
+        (Role.SERVICE, "application/json", Long(b"[", MIB), 400),
+        (Role.SERVICE, "application/json", Long(b"1,", MIB // 2, b"[", b"1]"), 413),
+        (Role.SERVICE, "application/json", Long(b"1,", MIB // 2, b"[", b"NaN]"), 413),
+        (Role.SERVICE, "application/json", Long(b"[", MIB, b'["', b'"]'), 200),
+        (Role.SERVICE, NDJSON, Long(b"\n", 256 * MIB), 413),
+        (Role.SERVICE, NDJSON, Long(b"x\n", 100_000), 413),
     ],
-    ids=lambda given: f"{given[:4]!r}" if isinstance(given, bytes) else None,
+    ids=named,
 )
 def test_a_small_packed_body_does_not_stop_the_loop(
-    dsn: str, role: Role, kind: str, unpacked: bytes, status: int
+    watched_site: tuple[Site, LoopLatency], role: Role, kind: str, unpacked: Long, status: int
 ) -> None:
     """Some kilobytes of gzip that unpack to megabytes of brackets, elements or empty lines."""
-    body = gzip.compress(unpacked)
-    with watched(dsn) as (site, probe):
-        key = site.key(role)
-        answers: list[httpx.Response] = []
-        blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, kind, packed=True)))
-        assert {answer.status_code for answer in answers} == {status}, answers[0].text
-        assert blocked < TOLERABLE
+    site, probe = watched_site
+    body, key = gzip.compress(unpacked.made()), site.key(role)
+    answers: list[httpx.Response] = []
+    blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, kind, packed=True)))
+    assert {answer.status_code for answer in answers} == {status}, answers[0].text
+    assert blocked < TOLERABLE
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "status"),
+    ("kind", "long", "status"),
     [
-        ("application/json", b"[" * (8 * MIB - 1), 400),
-        ("application/json", b"[" + b"1," * (4 * MIB - 2) + b"1]", 413),
-        ("application/json", b"[[" + b"[]," * (2 * MIB) + b"1]]", 400),
-        ("application/json", b'["' + b"\\n" * (2 * MIB) + b'"]', 200),
-        ("application/json", b" " * (8 * MIB - 2) + b"[]", 200),
-        (NDJSON, b"\n" * (8 * MIB), 200),
-        (NDJSON, b"x" * (8 * MIB), 200),
+        ("application/json", Long(b"[", 8 * MIB - 1), 400),
+        ("application/json", Long(b"1,", 4 * MIB - 2, b"[", b"1]"), 413),
+        ("application/json", Long(b"[],", 2 * MIB, b"[[", b"1]]"), 400),
+        ("application/json", Long(b"\\n", 2 * MIB, b'["', b'"]'), 200),
+        ("application/json", Long(b" ", 8 * MIB - 2, behind=b"[]"), 200),
+        (NDJSON, Long(b"\n", 8 * MIB), 200),
+        (NDJSON, Long(b"x", 8 * MIB), 200),
     ],
-    ids=lambda given: f"{given[:4]!r}" if isinstance(given, bytes) else None,
+    ids=named,
 )
-def test_a_long_plain_body_does_not_stop_the_loop(dsn: str, kind: str, body: bytes, status: int) -> None:
+def test_a_long_plain_body_does_not_stop_the_loop(
+    watched_site: tuple[Site, LoopLatency], kind: str, long: Long, status: int
+) -> None:
     """Nothing of a size that callers choose is done in one piece; the answer is right all the same."""
-    with watched(dsn) as (site, probe):
-        key = site.key(Role.SERVICE)
-        answers: list[httpx.Response] = []
-        blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, kind)))
-        assert {answer.status_code for answer in answers} == {status}, answers[0].text
-        assert blocked < TOLERABLE
+    site, probe = watched_site
+    body, key = long.made(), site.key(Role.SERVICE)
+    answers: list[httpx.Response] = []
+    blocked = probe.blocked_by(lambda: answers.append(sent(site, key, body, kind)))
+    assert {answer.status_code for answer in answers} == {status}, answers[0].text
+    assert blocked < TOLERABLE
 
 
 def test_ten_thousand_signals_do_not_stop_the_loop(dsn: str) -> None:
@@ -100,19 +124,19 @@ def test_ten_thousand_signals_do_not_stop_the_loop(dsn: str) -> None:
         assert blocked < max(TOLERABLE, reading / 2)
 
 
-def test_gzip_members_that_hold_nothing_are_bounded(dsn: str) -> None:
+def test_gzip_members_that_hold_nothing_are_bounded(watched_site: tuple[Site, LoopLatency]) -> None:
     """A mebibyte of them; several members that hold something are one body."""
-    with watched(dsn) as (site, probe):
-        key = site.key(Role.SERVICE)
-        empty = gzip.compress(b"") * (MIB // 20)
-        answers: list[httpx.Response] = []
-        blocked = probe.blocked_by(lambda: answers.append(sent(site, key, empty, NDJSON, packed=True)))
-        assert {answer.status_code for answer in answers} == {400}
-        assert blocked < TOLERABLE
-        line = json.dumps(examples.SIGNAL).encode() + b"\n"
-        several = b"".join(gzip.compress(line) for _ in range(100))
-        outcomes = sent(site, key, several, NDJSON, packed=True).json()["outcomes"]
-        assert [one["outcome"] for one in outcomes] == ["recorded"] + ["duplicate"] * 99
+    site, probe = watched_site
+    key = site.key(Role.SERVICE)
+    empty = gzip.compress(b"") * (MIB // 20)
+    answers: list[httpx.Response] = []
+    blocked = probe.blocked_by(lambda: answers.append(sent(site, key, empty, NDJSON, packed=True)))
+    assert {answer.status_code for answer in answers} == {400}
+    assert blocked < TOLERABLE
+    line = json.dumps(examples.SIGNAL).encode() + b"\n"
+    several = b"".join(gzip.compress(line) for _ in range(100))
+    outcomes = sent(site, key, several, NDJSON, packed=True).json()["outcomes"]
+    assert [one["outcome"] for one in outcomes] == ["recorded"] + ["duplicate"] * 99
 
 
 def test_a_widget_key_sends_a_mebibyte(site: Site) -> None:
@@ -148,26 +172,26 @@ def test_a_beacon_is_64_kib_and_never_packed(site: Site) -> None:
     assert beacon([b"x" * 2_000] * 30).status_code == 400
 
 
-def test_questions_are_bounded(dsn: str) -> None:
+def test_questions_are_bounded(watched_site: tuple[Site, LoopLatency]) -> None:
     """A thousand faults are not written out while others wait."""
+    site, probe = watched_site
+    headers = {"Authorization": f"Bearer {site.key(Role.SERVICE)}"}
     many = {"visitors": [{f"{one}": 1 for one in range(100_000)}]}
     for body, status in (
         (b'{"visitors": [' + b"1," * (MIB // 2 - 20) + b"1]}", 400),
         (json.dumps(many).encode()[: MIB - 1], 400),
         (b'{"visitors": "' + b"x" * MIB + b'"}', 413),
     ):
-        with watched(dsn) as (site, probe):
-            headers = {"Authorization": f"Bearer {site.key(Role.SERVICE)}"}
-            answers: list[httpx.Response] = []
+        answers: list[httpx.Response] = []
 
-            def attack(site: Site = site, body: bytes = body, headers: dict[str, str] = headers) -> None:
-                answer = httpx.post(
-                    f"{site.url}/v1/suppressions:batch", content=body, headers=headers, timeout=60
-                )
-                answers.append(answer)  # noqa: B023 - called within the turn
+        def attack(body: bytes = body) -> None:
+            answer = httpx.post(
+                f"{site.url}/v1/suppressions:batch", content=body, headers=headers, timeout=60
+            )
+            answers.append(answer)  # noqa: B023 - called within the turn
 
-            assert probe.blocked_by(attack) < TOLERABLE
-            assert {answer.status_code for answer in answers} == {status}
+        assert probe.blocked_by(attack) < TOLERABLE
+        assert {answer.status_code for answer in answers} == {status}
 
 
 def test_half_sent_bodies_are_bounded_together(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,12 @@ from support.http_site import Site
 pytest_plugins = ("support.http_site",)
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 @contextmanager
 def logged_in(site: Site, text: str) -> Iterator[httpx.Client]:
     """A browser that has logged in."""
@@ -45,16 +51,16 @@ def test_log_ins_of_one_key_end_nobody_elses_sessions(site: Site, monkeypatch: p
         assert not is_logged_in(first)
 
 
-def test_log_ins_from_one_address_are_bounded(site: Site) -> None:
+def test_log_ins_from_one_address_are_bounded(own_site: Site) -> None:
     """Good and bad ones; another address is let in."""
-    text = site.key(Role.REPORTER)
-    with httpx.Client(base_url=site.url, timeout=30) as client:
+    text = own_site.key(Role.REPORTER)
+    with httpx.Client(base_url=own_site.url, timeout=30) as client:
         found = [client.post("/login", data={"key": f"ofl_admin_{n:012x}_x"}).status_code for n in range(30)]
         assert set(found) == {401, 429}
         refused = client.post("/login", data={"key": text})
         assert (refused.status_code, refused.headers["retry-after"] in {"1", "2"}) == (429, True)
     transport = httpx.HTTPTransport(local_address="127.0.0.2")
-    with httpx.Client(base_url=site.url, transport=transport, timeout=30) as elsewhere:
+    with httpx.Client(base_url=own_site.url, transport=transport, timeout=30) as elsewhere:
         assert elsewhere.post("/login", data={"key": text}).status_code == 303
 
 

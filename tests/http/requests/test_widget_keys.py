@@ -25,6 +25,12 @@ SESSION = "5e000000-0000-4000-8000-000000000001"
 ACTION = "3f0c5b1e-6c1a-4f0e-9f0b-0d5f0a7c1e11"
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 def signal(state: str = "offered", action: str = ACTION, **more: Any) -> dict[str, Any]:
     """A signal of the visitor `v`."""
     told = {"actionId": action, "actionState": state, "actionMapId": MAP, "customerId": "v"}

@@ -22,6 +22,12 @@ MAP = examples.MAP
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 def told(state: str, customer: str = "visitor-1", action: str = "1") -> dict[str, Any]:
     """A signal; the same names make the same ids."""
     ids = {"actionId": str(uuid.uuid5(uuid.NAMESPACE_OID, customer + action)), "actionMapId": MAP}
@@ -186,24 +192,26 @@ def test_pages_by_cursor_are_the_whole_list(site: Site, admin: httpx.Client) -> 
         assert problem(admin.get(path, params={"cursor": "nonsense"}))[2] == "cursor"
 
 
-def test_a_report_as_json_and_csv_with_an_etag(site: Site, admin: httpx.Client) -> None:
+def test_a_report_as_json_and_csv_with_an_etag(own_site: Site, own_admin: httpx.Client) -> None:
     """The tag changes when the log has moved, and not before."""
-    site.service.wait(admin.post("/v1/signals", json=[told("offered"), told("accepted")]).json()["position"])
+    own_site.service.wait(
+        own_admin.post("/v1/signals", json=[told("offered"), told("accepted")]).json()["position"]
+    )
     path = "/v1/reports/action-map-performance"
-    first = admin.get(path, params={"by": "day", "zone": "Asia/Kathmandu", "proof": "true"})
+    first = own_admin.get(path, params={"by": "day", "zone": "Asia/Kathmandu", "proof": "true"})
     (row,) = first.json()["rows"]
     assert (row["metrics"]["nWebActionsOffered"], row["bucket"][-6:]) == (1, "+05:45")
     assert first.json()["proof"]["events"] == 2
     tag = {"If-None-Match": first.headers["etag"]}
-    assert admin.get(path, headers=tag).status_code == 304
-    table = admin.get(path, params={"format": "csv"}).text.splitlines()
+    assert own_admin.get(path, headers=tag).status_code == 304
+    table = own_admin.get(path, params={"format": "csv"}).text.splitlines()
     assert table[0].startswith("action_map_id,action_map_name,bucket,nWebActionsOffered")
     assert len(table) == 2
-    site.service.wait(admin.post("/v1/signals", json=told("started")).json()["position"])
-    assert admin.get(path, headers=tag).status_code == 200
+    own_site.service.wait(own_admin.post("/v1/signals", json=told("started")).json()["position"])
+    assert own_admin.get(path, headers=tag).status_code == 200
     for wrong, field in (({"zone": "Mars"}, "zone"), ({"from": "soon"}, "from"), ({"by": "year"}, "by")):
-        assert problem(admin.get(path, params=wrong))[2] == field
-    assert admin.get("/v1/action-maps").json() == {
+        assert problem(own_admin.get(path, params=wrong))[2] == field
+    assert own_admin.get("/v1/action-maps").json() == {
         "action_maps": [{"action_map_id": MAP, "action_map_name": None}],
         "next_cursor": None,
     }
@@ -231,45 +239,45 @@ def test_changes_are_streamed_and_resumed(site: Site, admin: httpx.Client) -> No
         assert event(stream.iter_lines())[1][0]["metrics"]["nWebActionsStarted"] == 1
 
 
-def test_operations(site: Site, admin: httpx.Client) -> None:
+def test_operations(own_site: Site, own_admin: httpx.Client) -> None:
     """Liveness and readiness need no key; metrics count outcomes by reason."""
-    admin.post("/v1/signals", json=[told("offered"), 7])
-    assert httpx.get(f"{site.url}/healthz").json() == {"status": "ok"}
-    assert httpx.get(f"{site.url}/readyz").json()["status"] == "ok"
-    text = httpx.get(f"{site.url}/metrics").text
+    own_admin.post("/v1/signals", json=[told("offered"), 7])
+    assert httpx.get(f"{own_site.url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{own_site.url}/readyz").json()["status"] == "ok"
+    text = httpx.get(f"{own_site.url}/metrics").text
     assert 'offerlog_outcomes_total{outcome="recorded",reason=""} 1.0' in text
     assert 'offerlog_outcomes_total{outcome="refused",reason="malformed"} 1.0' in text
     for name in ("lag_seconds", "dead_letter_events", "queue_depth", "commit_seconds_count"):
         assert name in text
     assert "offerlog_writer_alive 1.0" in text
-    names = [one["projection"] for one in admin.get("/v1/projections").json()["projections"]]
+    names = [one["projection"] for one in own_admin.get("/v1/projections").json()["projections"]]
     assert names == ["current_state", "performance", "suppression"]
 
 
 def test_a_writer_that_stands_still_or_has_ended_is_not_ready(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    own_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 with the reason, although the store and the projections are well."""
     for health, reason in (
         (WriterHealth(alive=False, stalled_seconds=0.0, waiting=0, incidents=0), "the writer has ended"),
         (WriterHealth(alive=True, stalled_seconds=31.0, waiting=9, incidents=0), "stood still for 31 s"),
     ):
-        monkeypatch.setattr(site.service, "writer_health", lambda health=health: health)
-        answer = httpx.get(f"{site.url}/readyz")
+        monkeypatch.setattr(own_site.service, "writer_health", lambda health=health: health)
+        answer = httpx.get(f"{own_site.url}/readyz")
         assert problem(answer)[:2] == (503, "unavailable")
         assert reason in answer.json()["detail"]
 
 
 def test_overload_says_when_to_come_back(
-    site: Site, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    own_site: Site, own_admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 with Retry-After; what was accepted before is recorded."""
 
     def full(*_: object, **__: object) -> None:
         raise OverloadedError(3.0)
 
-    monkeypatch.setattr(site.service, "submit", full)
-    answer = admin.post("/v1/signals", json=told("offered"))
+    monkeypatch.setattr(own_site.service, "submit", full)
+    answer = own_admin.post("/v1/signals", json=told("offered"))
     assert problem(answer)[:2] == (503, "overloaded")
     assert answer.headers["retry-after"] == "3"
 

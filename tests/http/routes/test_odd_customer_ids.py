@@ -39,6 +39,12 @@ ODD = {
 }
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 def signals(customer: str) -> list[dict[str, Any]]:
     """An offer turned down."""
     action = str(uuid.uuid4())

@@ -10,8 +10,10 @@ import pytest
 from offerlog_infrastructure.http.server import connections
 from offerlog_infrastructure.http.server.admission import RESERVED_FILES, limit_connections
 from support.http_site import Site, served
-from support.loop_latency import TOLERABLE, watched
+from support.loop_latency import TOLERABLE, LoopLatency
 from support.raw_http import answer_of, connected, rest_of, seconds_until_closed, with_settings
+
+pytest_plugins = ("support.loop_latency",)
 
 MIB = 1 << 20
 POST = b"POST /v1/signals HTTP/1.1\r\nHost: x\r\n"
@@ -49,14 +51,14 @@ def taken(site: Site, begin: bytes, more: bytes, *, after_answer: bool = False) 
     ids=["trailers", "trailer value", "trailer name", "chunk extension", "extension value", "tiny chunks"],
 )
 def test_what_stands_around_a_chunked_body_is_bounded(
-    dsn: str, begin: bytes, more: bytes, *, after_answer: bool
+    watched_site: tuple[Site, LoopLatency], begin: bytes, more: bytes, *, after_answer: bool
 ) -> None:
     """The connection ends, as soon as what is under way has come; the loop goes on."""
-    with watched(dsn) as (site, probe):
-        found: list[int] = []
-        blocked = probe.blocked_by(lambda: found.append(taken(site, begin, more, after_answer=after_answer)))
-        assert max(found) < 20 * MIB  # buffers of the kernel, both sides
-        assert blocked < TOLERABLE
+    site, probe = watched_site
+    found: list[int] = []
+    blocked = probe.blocked_by(lambda: found.append(taken(site, begin, more, after_answer=after_answer)))
+    assert max(found) < 20 * MIB  # buffers of the kernel, both sides
+    assert blocked < TOLERABLE
 
 
 @pytest.mark.parametrize(
@@ -68,18 +70,21 @@ def test_what_stands_around_a_chunked_body_is_bounded(
     ],
     ids=["request line", "header value", "headers"],
 )
-def test_the_head_of_a_request_is_bounded(dsn: str, begin: bytes, more: bytes) -> None:
+def test_the_head_of_a_request_is_bounded(
+    watched_site: tuple[Site, LoopLatency], begin: bytes, more: bytes
+) -> None:
     """In bytes, however they are split."""
-    with watched(dsn) as (site, probe):
-        found: list[int] = []
-        blocked = probe.blocked_by(lambda: found.append(taken(site, begin, more)))
-        assert max(found) < 20 * MIB
-        assert blocked < TOLERABLE
+    site, probe = watched_site
+    found: list[int] = []
+    blocked = probe.blocked_by(lambda: found.append(taken(site, begin, more)))
+    assert max(found) < 20 * MIB
+    assert blocked < TOLERABLE
 
 
-def test_honest_chunks_and_trailers_pass(dsn: str) -> None:
+def test_honest_chunks_and_trailers_pass(watched_site: tuple[Site, LoopLatency]) -> None:
     """A long body in small chunks with trailers behind it, and the next request on the same connection."""
-    with served(dsn) as site, connected(site) as connection:
+    site, _ = watched_site
+    with connected(site) as connection:
         head = (
             POST
             + b"Authorization: Bearer "
@@ -96,16 +101,18 @@ def test_honest_chunks_and_trailers_pass(dsn: str) -> None:
         assert b'"outcomes":[]' in got
 
 
-def test_pipelined_requests_are_answered_in_order_and_held_back(dsn: str) -> None:
+def test_pipelined_requests_are_answered_in_order_and_held_back(
+    watched_site: tuple[Site, LoopLatency],
+) -> None:
     """All of them, if the client reads; if it does not, the service stops to take more."""
-    with watched(dsn) as (site, probe):
-        with connected(site) as connection:
-            connection.sendall(GET * 500 + GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
-            assert rest_of(connection).count(b"HTTP/1.1 200") == 501
-        found: list[int] = []
-        blocked = probe.blocked_by(lambda: found.append(taken(site, b"", GET * 2_000)))
-        assert max(found) < 20 * MIB
-        assert blocked < TOLERABLE
+    site, probe = watched_site
+    with connected(site) as connection:
+        connection.sendall(GET * 500 + GET.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+        assert rest_of(connection).count(b"HTTP/1.1 200") == 501
+    found: list[int] = []
+    blocked = probe.blocked_by(lambda: found.append(taken(site, b"", GET * 2_000)))
+    assert max(found) < 20 * MIB
+    assert blocked < TOLERABLE
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ LINE = json.dumps(examples.SIGNAL).encode()
 NDJSON = "application/x-ndjson"
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 @pytest.mark.parametrize(
     ("hosts", "status"),
     [(b"", b"400"), (b"Host: x\r\n", b"200"), (b"Host: x\r\nHost: x\r\n", b"400"), (b"Host:\r\n", b"200")],
