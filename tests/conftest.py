@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-import httpx._transports.default
+import httpx
 import pytest
 
 pytest.register_assert_rewrite("support")  # before any import from there
@@ -30,7 +30,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _tls_settings_are_made_once() -> Iterator[None]:
     """Clients of tests speak plain HTTP, but each would read all certificates at first: 50 ms of CPU time."""
-    transports = httpx._transports.default
+    made_once = functools.cache(httpx.create_ssl_context)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(transports, "create_ssl_context", functools.cache(transports.create_ssl_context))
+        patched.setattr("httpx._transports.default.create_ssl_context", made_once)
         yield

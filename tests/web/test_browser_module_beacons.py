@@ -97,7 +97,9 @@ def test_no_beacon_goes_while_the_service_asks_for_patience(shop: Shop) -> None:
 
 def test_the_console_says_why_a_key_is_not_taken(shop: Shop) -> None:
     """Once, in the service's own words."""
-    elsewhere = shop.log.keys.create("default", Role.WIDGET, "", ("https://elsewhere.example",))[1]
+    elsewhere = shop.log.keys.create(shop.log.organization, Role.WIDGET, "", ("https://elsewhere.example",))[
+        1
+    ]
     tab = shop.visit(f"shop.html?key={elsewhere}")
     report(tab, {an_action(): ("offered",)})
     eventually(tab, lambda: any("answers 403" in line for line in shop.console))

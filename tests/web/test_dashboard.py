@@ -18,6 +18,12 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PAGES = ("/", "/visitors", "/health")
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 def test_it_shows_what_the_report_says(site: Site, page: Page) -> None:
     """The table row by row, the funnel in sum, in the browser's own zone."""
     asked = {"by": "day", "zone": "Asia/Kathmandu"}

@@ -15,6 +15,12 @@ from support.journeys import journeys
 pytest_plugins = ("support.http_site", "support.pages.dashboard")
 
 
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """One service for all tests here, and an organization for each."""
+    return shared_site
+
+
 def signals(
     action_map: str, customer: str, *states: str, at: datetime | None = None, name: str | None = None
 ) -> list[bytes]:
@@ -165,12 +171,14 @@ def test_the_page_says_that_it_is_busy(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/"])
-def test_a_session_that_has_ended_leads_to_the_log_in_and_says_so(site: Site, page: Page, path: str) -> None:
+def test_a_session_that_has_ended_leads_to_the_log_in_and_says_so(
+    served_module: Site, site: Site, page: Page, path: str
+) -> None:
     """A key that is revoked, here."""
     page.goto(site.url + path)
     expect(page.locator("#main")).not_to_have_attribute("aria-busy", "true")
-    for key in site.service.keys.all("default"):
-        site.service.keys.revoke("default", key.id)
+    for key in site.service.keys.all(site.organization):
+        served_module.service.keys.revoke(site.organization, key.id)
     if path == "/":
         with suppress(Error):  # the page may have found out by itself
             page.get_by_role("button", name="Show").click(timeout=2_000)

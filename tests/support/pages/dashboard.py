@@ -1,25 +1,22 @@
 """A browser, and a dashboard page of somebody logged in: a plug-in that the tests of the dashboard name."""
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
 from offerlog_application.ports.keys import Role
 from support.http_site import Site
 from support.journeys import journeys
-from support.pages.fixtures import ARGUMENTS
+from support.pages.fixtures import launched
 
 
 @pytest.fixture(scope="module")
 def context() -> Iterator[BrowserContext]:
     """A browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+    with launched() as browser:
         yield browser.new_context(timezone_id="Asia/Kathmandu", bypass_csp=False)
-        browser.close()
 
 
 @pytest.fixture

@@ -2,12 +2,16 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
+from support.http_site import beside
 from support.pages.gateway import Gateway
 from support.pages.served import Served
 from support.pages.shop import Shop
@@ -24,28 +28,47 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The browser; one a module, a profile a test."""
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Chromium without a window: its headless shell, where it is installed, takes a quarter of the time."""
+    program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser; one a module, a profile a test."""
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def served_log(module_dsn: str) -> Iterator[tuple[Served, Offerlog]]:
+    """The service that the tests of a module share, and another on its store in this process."""
+    with open_offerlog(database_url=module_dsn, keep_deadlines=False, project=False) as log:
+        served = Served(module_dsn)
+        served.start()
+        try:
+            yield served, log
+        finally:
+            served.stop()
+
+
 @pytest.fixture
-def shop(chromium: Browser, dsn: str) -> Iterator[Shop]:
-    """A shop that nobody has been to, and a service that has heard of nobody."""
+def shop(chromium: Browser, served_log: tuple[Served, Offerlog]) -> Iterator[Shop]:
+    """A shop that nobody has been to, with an organization in which nothing has happened."""
+    served, base = served_log
+    organization = f"shop-{uuid4().hex}"
     with (
-        open_offerlog(database_url=dsn, keep_deadlines=False) as log,
-        Gateway().running() as gateway,
+        beside(base, organization) as log,
+        Gateway(served.port).running() as gateway,
         Site(
-            {"service": gateway.url, "key": log.keys.create("default", Role.WIDGET, "")[1]}
+            {"service": gateway.url, "key": log.keys.create(organization, Role.WIDGET, "")[1]}
         ).running() as site,
     ):
-        served = Served(dsn)
-        served.start()
-        gateway.upstream = served.port
         context = chromium.new_context()
         made = Shop(site, gateway, served, log, context)
         context.on("console", lambda message: made.console.append(message.text))
@@ -55,4 +78,3 @@ def shop(chromium: Browser, dsn: str) -> Iterator[Shop]:
         finally:
             context.close()
             gateway.behaviour = None
-            served.stop()
