@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Set, as in many containers, it would have every process compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run browser wrk test test-postgres fuzz-signals coverage mutants lint soak soak-readers soak-fence bench bench-full docs lock clean
+.PHONY: help setup run browser wrk test test-postgres fuzz-signals examples coverage mutants lint soak soak-readers soak-fence bench bench-full docs lock clean
 
 help: ## List every target with its meaning
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
@@ -34,12 +36,16 @@ lint: setup ## Style, types and layers
 
 browser: ## Install Debian's Chromium, for the tests of the browser module and the dashboard
 	@tools/install chromium chromium "make test, for its tests in a browser,"
+	@tools/install chromium-headless-shell chromium-headless-shell "a faster make test" || true
 
 wrk: ## Install Debian's wrk, for the bench http-service, which is left out without it
 	@tools/install wrk wrk "the bench http_service" || true
 
-test: lint browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
-	$(BIN)/pytest -n 4 --dist loadfile -q
+test: setup browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
+	@$(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
+	  $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -q; tests=$$?; \
+	  wait $$lint; lint=$$?; cat $(VENV)/lint.log; \
+	  test $$lint = 0 || echo "make lint failed: see above"; test $$tests = 0 && test $$lint = 0
 
 PG_BIN ?= /usr/lib/postgresql/15/bin
 test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/usr/lib/postgresql/15/bin
@@ -51,6 +57,10 @@ TEXTS ?= 200000
 fuzz-signals: setup ## TEXTS (200,000) nearly right signals, by a SEED, read by both readings, which must agree
 	OFFERLOG_FUZZ_SIGNALS=$(TEXTS) $(if $(SEED),OFFERLOG_FUZZ_SEED=$(SEED)) \
 	  $(BIN)/pytest -q -s tests/domain/test_fast_reading.py -k mutated
+
+examples: setup ## The tests beside a model and beside the OpenAPI document, with many more examples
+	OFFERLOG_EXAMPLES=100 OFFERLOG_CONTRACT='-n 30' $(BIN)/pytest -q \
+	  tests/acceptance/test_model.py tests/http/openapi/test_contract.py
 
 COVERED = tests/domain tests/application tests/contracts tests/infrastructure tests/acceptance tests/http
 coverage: setup ## The share of the code that the tests run; fails below the figure in pyproject.toml

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 pytest.register_assert_rewrite("support")  # before any import from there
-pytest_plugins = ["support.time_limits", "support.databases"]
+pytest_plugins = ["support.time_limits", "support.databases", "support.file_order"]
 
 FOLDER = "OFFERLOG_TEST_FOLDER"
 
@@ -33,4 +33,15 @@ def _tls_settings_are_made_once() -> Iterator[None]:
     made_once = functools.cache(httpx.create_ssl_context)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("httpx._transports.default.create_ssl_context", made_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _idle_projectors_look_less_often() -> Iterator[None]:
+    """Services of a test process are idle for most of a run, and each look takes time from other tests.
+
+    A wait wakes the projector of its service, so it takes no longer.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("offerlog_infrastructure.postgres.projections.projector._LOOK_SECONDS", 0.05)
         yield

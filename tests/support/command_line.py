@@ -76,7 +76,7 @@ class CommandLine:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         run = LimitedProcess(
-            [COMMAND, *words],
+            [*preloaded(COMMAND_ENTRY), *words],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -27,9 +27,13 @@ from support.processes import LimitedProcess
 
 _TESTS: Final = Path(__file__).parents[1]
 _LOADED: Final = (
+    "offerlog_infrastructure.cli.main",
     "offerlog_infrastructure.cli.commands",
+    "offerlog_infrastructure.composition",
     "offerlog_infrastructure.http.app",
     "offerlog_infrastructure.http.server.server",
+    "offerlog_infrastructure.simulation.traffic",
+    "markdown_it",  # help texts
 )
 
 
@@ -40,6 +44,18 @@ def preloaded(entry: str) -> list[str]:
         entry: `module:function`. It is called without arguments; they are in `sys.argv`.
     """
     return [sys.executable, "-I", "-S", str(Path(__file__).with_name("relay.py")), _nursery(), entry]
+
+
+def preloaded_code(code: str) -> list[str]:
+    """The first words of a command line that runs a program in a fork, as `python -c` does."""
+    return [*preloaded("support.preloaded:run_code"), code]
+
+
+def run_code() -> None:
+    """Run the program that is the first argument."""
+    code = sys.argv.pop(1)
+    sys.argv[0] = "-c"
+    exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 - a test's own program
 
 
 @cache

@@ -21,7 +21,9 @@ from offerlog_domain.identity import StreamKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.json_log import log_as_json
+from support.command_line import COMMAND_ENTRY
 from support.http_site import Site
+from support.preloaded import preloaded
 from support.processes import LimitedProcess, finish
 
 pytest_plugins = ("support.http_site",)
@@ -194,7 +196,7 @@ def test_an_answer_that_breaks_off_is_told(
 
 def test_a_level_that_is_none_is_a_wrong_setting() -> None:
     """Told before anything is opened."""
-    command = [str(Path(sys.executable).with_name("offerlog")), "serve"]
+    command = [*preloaded(COMMAND_ENTRY), "serve"]
     environment = {"OFFERLOG_LOG_LEVEL": "loud", "PATH": ""}
     ran = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=30)
     assert (ran.returncode, ran.stdout) == (2, "")
@@ -251,7 +253,7 @@ def test_no_line_of_the_whole_service_names_a_visitor_or_a_key(dsn: str, tmp_pat
     """As `offerlog serve` runs, at `debug`, with a visitor and keys wherever a request can hold them."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         keys = [service.keys.create("default", role, "")[1] for role in (Role.ADMIN, Role.WIDGET)]
-    command = [str(Path(sys.executable).with_name("offerlog")), "serve", "--port", "0"]
+    command = [*preloaded(COMMAND_ENTRY), "serve", "--port", "0"]
     told = {"OFFERLOG_DATABASE_URL": dsn, "OFFERLOG_LOG_LEVEL": "Debug", "PATH": ""}
     log = tmp_path / "log"
     with (

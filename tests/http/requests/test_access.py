@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import threading
 import uuid
 from pathlib import Path
@@ -13,7 +12,9 @@ import pytest
 
 from offerlog_application.ports.keys import Role, UnknownKeyError
 from offerlog_infrastructure.composition import open_offerlog
+from support.command_line import COMMAND_ENTRY
 from support.http_site import Site
+from support.preloaded import preloaded
 from support.processes import LimitedProcess
 from support.recount import rows, until
 
@@ -184,7 +185,7 @@ def test_told_to_stop_under_load_it_loses_nothing_acknowledged(dsn: str, tmp_pat
     """SIGTERM while clients post: what was answered is in the log, and the exit code is 0."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         text = service.keys.create("default", Role.SERVICE, "")[1]
-    command = [str(Path(sys.executable).with_name("offerlog")), "serve", "--port", "0"]
+    command = [*preloaded(COMMAND_ENTRY), "serve", "--port", "0"]
     log = (tmp_path / "log").open("w")
     with log, LimitedProcess(
         command, env={"OFFERLOG_DATABASE_URL": dsn, "PATH": ""}, stdout=subprocess.PIPE, stderr=log, text=True

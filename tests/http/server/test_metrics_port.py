@@ -6,14 +6,12 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
+from support.command_line import COMMAND_ENTRY
+from support.preloaded import preloaded
 from support.processes import LimitedProcess
-
-OFFERLOG = str(Path(sys.executable).with_name("offerlog"))
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
@@ -31,7 +29,7 @@ def ask(port: int, path: str) -> tuple[int, str]:
 def serving(dsn: str, *options: str) -> Iterator[tuple[LimitedProcess, list[int]]]:
     """The service, and the ports that it names."""
     with LimitedProcess(
-        [OFFERLOG, "serve", "--port", "0", *options],
+        [*preloaded(COMMAND_ENTRY), "serve", "--port", "0", *options],
         env=os.environ | {"OFFERLOG_DATABASE_URL": dsn},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -93,7 +91,7 @@ def test_a_port_that_is_taken_is_an_error(dsn: str) -> None:
         port = busy.getsockname()[1]
         # when
         run = subprocess.run(
-            [OFFERLOG, "serve", "--port", "0", "--metrics-port", str(port)],
+            [*preloaded(COMMAND_ENTRY), "serve", "--port", "0", "--metrics-port", str(port)],
             env=os.environ | {"OFFERLOG_DATABASE_URL": dsn},
             capture_output=True,
             text=True,

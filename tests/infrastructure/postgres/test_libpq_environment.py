@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
+from support.preloaded import preloaded_code
 
 OPEN = """
-import sys
 from offerlog_infrastructure.composition import open_offerlog
 with open_offerlog(data=sys.argv[1], keep_deadlines=False) as service:
     signal = {"actionId": "@ID", "actionState": "offered", "actionMapId": "@ID", "customerId": "v",
@@ -62,7 +61,7 @@ def opened(store: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Open the store in a process of its own and do what makes every kind of connection."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return subprocess.run(
-        [sys.executable, "-c", OPEN, store], env={**plain, **environment}, capture_output=True, text=True,
+        [*preloaded_code(OPEN), str(store)], env={**plain, **environment}, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
 

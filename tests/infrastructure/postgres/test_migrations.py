@@ -1,7 +1,6 @@
 """The tables are made once, whoever comes first and however many come at once."""
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from importlib import resources
@@ -17,6 +16,7 @@ from offerlog_infrastructure.postgres.migrations import (
     migrate,
     migrations,
 )
+from support.preloaded import preloaded_code
 from support.processes import LimitedProcess
 from support.recount import rows
 from support.superuser import superuser
@@ -59,7 +59,7 @@ def test_five_first_starts_at_once_all_succeed(empty: str) -> None:
     """Every process finds the tables, made once, and records its signal."""
     starts = [
         LimitedProcess(
-            [sys.executable, "-c", FIRST_START, empty, f"no signal {n}"],
+            [*preloaded_code(FIRST_START), empty, f"no signal {n}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from offerlog_infrastructure.composition import open_offerlog
 from support.internals import stop_projector
 from support.journeys import journeys, signal
+from support.preloaded import preloaded_code
 from support.processes import LimitedProcess
 from support.recount import recounted, rows, shown, until
 
@@ -34,7 +34,7 @@ def standing_by(dsn: str, count: int) -> Iterator[list[LimitedProcess]]:
     """So many processes that have everything loaded and wait for a word; killed in the end."""
     processes = [
         LimitedProcess(
-            [sys.executable, "-c", PROJECTOR, dsn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*preloaded_code(PROJECTOR), dsn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for _ in range(count)
     ]

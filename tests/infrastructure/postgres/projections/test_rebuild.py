@@ -22,10 +22,11 @@ from offerlog_application.ports.rebuilds import (
     RebuildProgress,
     RebuildRunningError,
 )
-from offerlog_infrastructure.postgres.projections.rebuild import staging
+from offerlog_infrastructure.postgres.projections.rebuild import loading, staging
 from offerlog_infrastructure.postgres.projections.rebuild import swap as switch
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 from support.journeys import journeys
+from support.preloaded import preloaded
 from support.processes import LimitedProcess, finish
 from support.recount import contents, recounted, rows, shown, until
 from support.superuser import superuser
@@ -33,7 +34,7 @@ from support.superuser import superuser
 REBUILDING = """
 import sys, time
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.projections.rebuild import staging
+from offerlog_infrastructure.postgres.projections.rebuild import loading, staging
 staging._EVENTS_A_SLICE = 100
 def on_progress(step):
     print(step.stage, step.events, flush=True)
@@ -44,9 +45,19 @@ with open_offerlog(database_url=sys.argv[1], keep_deadlines=False) as service:
 """
 
 
+SLICES = "offerlog_infrastructure.postgres.projections.rebuild.slices:main"
+
+
 @pytest.fixture(autouse=True)
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "_EVENTS_A_SLICE", 100)
+
+
+@pytest.fixture(autouse=True)
+def _workers_load_nothing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the workers of all rebuilds but those of the first test, which are started as users' are."""
+    if "test_a_rebuild_leads_to_the_same_content[None]" not in request.node.name:
+        monkeypatch.setattr(loading, "_WORKER", tuple(preloaded(SLICES)))
 
 
 def left_over(dsn: str) -> bool:

@@ -26,7 +26,12 @@ _STDERR_CHARACTERS: Final = 400
 _FEWEST_FOR_WORKERS: Final = 2
 """Fewer slices than this are loaded by this process."""
 
-_WORKER: Final = "from offerlog_infrastructure.postgres.projections.rebuild.slices import main; main()"
+_WORKER: Final = (
+    sys.executable,
+    "-c",
+    "from offerlog_infrastructure.postgres.projections.rebuild.slices import main; main()",
+)
+"""The command line of a worker."""
 
 
 def load_all_slices(
@@ -134,7 +139,7 @@ def _running_workers(
     try:
         for _ in range(count):
             worker = subprocess.Popen(  # noqa: S603 - our own code, in another process
-                [sys.executable, "-c", _WORKER], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                _WORKER, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
             workers.append(worker)
             assert worker.stdin is not None  # noqa: S101 - asked for above
