@@ -68,7 +68,10 @@ def until(what: Callable[[], object]) -> None:
 def test_a_page_that_is_only_prerendered_reports_nothing(shop: Shop, action: str, tmp_path: Path) -> None:
     """Really prerendered, for longer than its invitation stands; both begin when the visitor comes."""
     asked = shop.site.asked
-    with unobserved(shop.site.url("landing.html#3000"), tmp_path):
+    with unobserved(shop.site.url("landing.html#go"), tmp_path):
+        until(lambda: "saw-prerendering-true" in asked)
+        time.sleep(1.5)
+        shop.site.pages["go"] = ""
         until(lambda: "saw-activation" in asked)
         until(lambda: shop.recorded() == {action: ("offered", "timedout")})
     offered, timed_out = shop.log.history(customer_id="shopper", action_map_id=action).events
