@@ -17,16 +17,15 @@ from fastapi import FastAPI
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keys import Role
+from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.tracing import UNTRACED, Trace
-from offerlog_application.recording.refusal_policy import RefusalPolicy
+from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.context import Rules
-from offerlog_infrastructure import composition
 from offerlog_infrastructure.clock import SystemClock
-from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.composition import OpenStore, open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server.server import listen, run
 from offerlog_infrastructure.settings import Settings
-from support.internals import application_of
 
 
 @dataclass(frozen=True)
@@ -97,17 +96,12 @@ def serving(service: Offerlog, prepare: Callable[[FastAPI], object] = lambda _: 
     assert not thread.is_alive()
 
 
-@contextmanager
-def beside(service: Offerlog, organization: str) -> Iterator[Offerlog]:
-    """Another service on the same store, for another organization; the projector is that of the first."""
+def open_on(store: OpenStore, organization: str, projector: Projector | None = None) -> Offerlog:
+    """Open a service for an organization on a store that is open already."""
     clock, policy = SystemClock(), RefusalPolicy()
-    with Offerlog(
-        composition._store(application_of(service), clock, policy),
-        clock=clock,
-        rules=Rules(),
-        organization=organization,
-    ) as another:
-        yield another
+    return Offerlog(
+        store.ports(clock, policy), clock=clock, rules=Rules(), organization=organization, projector=projector
+    )
 
 
 @pytest.fixture
@@ -124,18 +118,30 @@ def own_site(dsn: str) -> Iterator[Site]:
         yield site
 
 
+@dataclass(frozen=True)
+class SharedService:
+    """A service that the tests of a module share, and the store that it stands on."""
+
+    store: OpenStore
+    site: Site
+
+
 @pytest.fixture(scope="module")
-def served_module(module_dsn: str) -> Iterator[Site]:
+def served_module(module_dsn: str) -> Iterator[SharedService]:
     """The service that the tests of a module share."""
-    with served(module_dsn) as site:
-        yield site
+    with (
+        OpenStore(None, module_dsn) as store,
+        open_on(store, "default", store.projector()) as service,
+        serving(service) as site,
+    ):
+        yield SharedService(store, site)
 
 
 @pytest.fixture
-def shared_site(served_module: Site) -> Iterator[Site]:
+def shared_site(served_module: SharedService) -> Iterator[Site]:
     """The service of the module, for an organization in which nothing has happened."""
-    with beside(served_module.service, f"test-{uuid4().hex}") as service:
-        yield replace(served_module, service=service)
+    with open_on(served_module.store, f"test-{uuid4().hex}") as service:
+        yield replace(served_module.site, service=service)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
 from offerlog_domain.signals import MAX_LINE_BYTES
-from support.http_site import Site
+from support.http_site import SharedService, Site
 from support.journeys import journeys
 
 pytest_plugins = ("support.http_site", "support.pages.dashboard")
@@ -172,13 +172,13 @@ def test_the_page_says_that_it_is_busy(page: Page) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/"])
 def test_a_session_that_has_ended_leads_to_the_log_in_and_says_so(
-    served_module: Site, site: Site, page: Page, path: str
+    served_module: SharedService, site: Site, page: Page, path: str
 ) -> None:
     """A key that is revoked, here."""
     page.goto(site.url + path)
     expect(page.locator("#main")).not_to_have_attribute("aria-busy", "true")
     for key in site.service.keys.all(site.organization):
-        served_module.service.keys.revoke(site.organization, key.id)
+        served_module.site.service.keys.revoke(site.organization, key.id)
     if path == "/":
         with suppress(Error):  # the page may have found out by itself
             page.get_by_role("button", name="Show").click(timeout=2_000)

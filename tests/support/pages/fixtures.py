@@ -8,10 +8,9 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Role
-from offerlog_infrastructure.composition import open_offerlog
-from support.http_site import beside
+from offerlog_infrastructure.composition import OpenStore
+from support.http_site import open_on
 from support.pages.gateway import Gateway
 from support.pages.served import Served
 from support.pages.shop import Shop
@@ -46,24 +45,24 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def served_log(module_dsn: str) -> Iterator[tuple[Served, Offerlog]]:
-    """The service that the tests of a module share, and another on its store in this process."""
-    with open_offerlog(database_url=module_dsn, keep_deadlines=False, project=False) as log:
+def served_store(module_dsn: str) -> Iterator[tuple[Served, OpenStore]]:
+    """The service that the tests of a module share, and its store, open in this process."""
+    with OpenStore(None, module_dsn) as store:
         served = Served(module_dsn)
         served.start()
         try:
-            yield served, log
+            yield served, store
         finally:
             served.stop()
 
 
 @pytest.fixture
-def shop(chromium: Browser, served_log: tuple[Served, Offerlog]) -> Iterator[Shop]:
+def shop(chromium: Browser, served_store: tuple[Served, OpenStore]) -> Iterator[Shop]:
     """A shop that nobody has been to, with an organization in which nothing has happened."""
-    served, base = served_log
+    served, store = served_store
     organization = f"shop-{uuid4().hex}"
     with (
-        beside(base, organization) as log,
+        open_on(store, organization) as log,
         Gateway(served.port).running() as gateway,
         Site(
             {"service": gateway.url, "key": log.keys.create(organization, Role.WIDGET, "")[1]}
