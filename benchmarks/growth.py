@@ -19,7 +19,7 @@ from offerlog_infrastructure.composition import open_offerlog
 
 _FILL = """
     INSERT INTO offerlog_events (originator_version, originator_id, topic, state)
-    SELECT version, gen_random_uuid(), 'offered.1', %s
+    SELECT version, gen_random_uuid(), 'offered.2', %s
     FROM generate_series(1, %s) AS n CROSS JOIN (VALUES (1)) AS v (version)
 """
 
@@ -30,7 +30,7 @@ KINDS = ("behind a checkpoint", "ingest-one", "look-ups")
 def main(sizes: list[int]) -> None:
     """Measure and print."""
     figures: dict[str, float] = {}
-    filler = uuid.uuid4().bytes * 9  # as long as a state is; never read: nobody has these ids
+    filler = uuid.uuid4().bytes * 11  # as long as a state is; never read: nobody has these ids
     chosen = random.Random(7)  # noqa: S311 - a sample
     with server() as dsn:
         ours = database(dsn)

@@ -4,12 +4,12 @@
 """
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import rooms
+from msgspec.structs import fields
 
-from offerlog_domain.event_fields import Event, EventVisitor
+from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent
 from offerlog_domain.events import EVENTS, LifecycleEvent
 from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State
 from offerlog_domain.metrics import METRICS, MetricSet
@@ -73,15 +73,18 @@ def events_page() -> str:
         "|---|---|---|",
     ]
     for event in EVENTS:
-        kind = "lifecycle event" if issubclass(event, LifecycleEvent) else "bookkeeping fact"
+        kind = "lifecycle event" if issubclass(event, LifecycleEvent) else "bookkeeping event"
         lines.append(f"| `{event.stored_name}.{event.stored_version}` | {_first_line(event)} | {kind} |")
-    lines += ["", "## What they say", "", "Every event:", "", *_fields(Event, set())]
+    lines += ["", "## Where an event stands", "", *_fields(RecordedEvent, {"event", "private"})]
     lines += [
         "",
-        "`visitor` is the one place for what identifies a visitor:",
+        "## Private fields",
         "",
-        *_fields(EventVisitor, set()),
+        "What identifies a person or a visit is stored apart from the public fields, in one part:",
+        "",
+        *_fields(PrivateFields, set()),
     ]
+    lines += ["", "## Public fields", "", "Every event:", "", *_fields(Event, set())]
     shown = {field.name for field in fields(Event)}
     report = next(base for base in LifecycleEvent.__mro__ if base.__name__ == "SignalEvent")
     lines += ["", "Every event made from a signal also:", "", *_fields(report, shown)]
@@ -95,7 +98,9 @@ def events_page() -> str:
     return "\n".join([*lines, ""])
 
 
-def _fields(model: type[Event] | type[EventVisitor], without: set[str]) -> list[str]:
+def _fields(
+    model: type[Event] | type[PrivateFields] | type[RecordedEvent[Event]], without: set[str]
+) -> list[str]:
     meanings = _attributes(model.__doc__ or "")
     return [
         f"- `{field.name}` ({_type(field.type)}): {meanings.get(field.name, '')}".rstrip(": ")

@@ -8,26 +8,34 @@ current time comes with the `DecisionContext`.
 from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
+from uuid import UUID
+
+from msgspec.structs import replace
 
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.event_factory import (
     SignalEventFields,
-    build_lifecycle_event,
-    build_offer_refused,
-    build_parking_ended,
-    build_signal_parked,
-    build_visitor,
-    copy_signal_fields,
-    drop_text,
+    copy_private_fields,
+    copy_public_fields,
+    private_fields_of,
+    public_fields_of,
 )
-from offerlog_domain.event_fields import Event, SignalEvent, has_content_of
-from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, SignalParked, TimedOut
+from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent, has_content_of
+from offerlog_domain.events import (
+    LIFECYCLE_EVENTS,
+    LifecycleEvent,
+    OfferRefused,
+    ParkingEnded,
+    Rejected,
+    SignalParked,
+    TimedOut,
+)
 from offerlog_domain.lifecycle import Lifecycle, State
 from offerlog_domain.offer_rule import MAX_PARKED_SIGNALS, MAX_REFUSED_OFFERS, find_blocker, is_timed_out
 from offerlog_domain.outcomes import Blocker, OutcomeKind, Reason, cut_text
 from offerlog_domain.signals import NativeSignal
-from offerlog_domain.uuids import format_uuid
-from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
+from offerlog_domain.uuids import format_uuid, parse_uuid
+from offerlog_domain.visitor_offer import Action, Parked, VisitorOffer, evolve
 
 
 class Decision(NamedTuple):
@@ -46,8 +54,8 @@ class Decision(NamedTuple):
     outcome: OutcomeKind | None = None
     reason: Reason | None = None
     blocker: Blocker | None = None
-    events: tuple[Event, ...] = ()
-    ended_parkings: tuple[tuple[SignalParked, Reason], ...] = ()
+    events: tuple[RecordedEvent[Event], ...] = ()
+    ended_parkings: tuple[tuple[Parked, Reason], ...] = ()
 
 
 def decide(
@@ -83,7 +91,7 @@ def expire(offer: VisitorOffer, context: DecisionContext) -> Decision:
     decider.end_overdue_parkings()
     newest = offer.newest
     if newest is not None and newest.timeout_due_at is not None:
-        late_arrival = max(newest.events[0].recorded_at - newest.since, timedelta())
+        late_arrival = max(newest.offered.recorded_at - newest.since, timedelta())
         if context.now >= newest.timeout_due_at + late_arrival + context.rules.deadline_grace:
             decider.time_out(newest)
     return decider.close(None)
@@ -97,8 +105,8 @@ class _Decider:
     def __init__(self, offer: VisitorOffer, context: DecisionContext) -> None:
         self.offer = offer
         self.context = context
-        self.events: list[Event] = []
-        self.ended_parkings: list[tuple[SignalParked, Reason]] = []
+        self.events: list[RecordedEvent[Event]] = []
+        self.ended_parkings: list[tuple[Parked, Reason]] = []
 
     def close(
         self, outcome: OutcomeKind | None, reason: Reason | None = None, blocker: Blocker | None = None
@@ -109,7 +117,7 @@ class _Decider:
     def refuse(self, reason: Reason) -> Decision:
         return self.close(OutcomeKind.REFUSED, reason)
 
-    def call_duplicate(self, of: OfferRefused | None = None) -> Decision:
+    def call_duplicate(self, of: RecordedEvent[OfferRefused] | None = None) -> Decision:
         return self.close(OutcomeKind.DUPLICATE, None, None if of is None else _blocker_of(of))
 
     def decide(self, signal: NativeSignal, read_text: Callable[[], bytes], *, remember: bool) -> Decision:
@@ -118,19 +126,15 @@ class _Decider:
 
     def check_known(self, signal: NativeSignal) -> Decision | None:
         """Decide by checks 4 to 6, for a signal that is known already; None where it is new."""
-        if (
-            signal.event_id is not None
-            and (event := self.offer.find_event(format_uuid(signal.event_id))) is not None
-        ):
-            if not has_content_of(event, signal):
+        if signal.event_id is not None and (known := self.offer.find_event(signal.event_id)) is not None:
+            if not has_content_of(known, signal):
                 return self.refuse(Reason.CONFLICTING_DUPLICATE)
-            return self.call_duplicate(event if isinstance(event, OfferRefused) else None)
-        action_id = format_uuid(signal.action_id)
-        if (refused := self.offer.find_refused_offer(action_id)) is not None:
+            return self.call_duplicate(self.offer.find_refused_offer(signal.action_id))
+        if (refused := self.offer.find_refused_offer(signal.action_id)) is not None:
             if signal.state is State.OFFERED:
                 return self.call_duplicate(refused)
             return self.refuse(Reason.OFFER_REFUSED)
-        return self.call_duplicate() if self.offer.has_state(action_id, signal.state) else None
+        return self.call_duplicate() if self.offer.has_state(signal.action_id, signal.state) else None
 
     def check_legal(
         self, signal: NativeSignal, read_text: Callable[[], bytes], *, remember: bool
@@ -139,17 +143,17 @@ class _Decider:
         lifecycle, state = signal.lifecycle, signal.state
         if lifecycle is None or not isinstance(state, State):
             raise ValueError(f"only a tracked signal can be decided, not {signal.media_type} {signal.state}")
-        action = self.offer.find_action(format_uuid(signal.action_id))
+        action = self.offer.find_action(signal.action_id)
         if action is None:
             if lifecycle.follows(None, state):
                 return self.begin_action(signal, lifecycle, remember=remember)
             return self.park(signal, state, read_text)
-        if (media_type := action.events[0].media_type) != signal.media_type:
+        if (media_type := action.offered.media_type) != signal.media_type:
             raise ValueError(f"a signal of {signal.media_type} for an action of {media_type} is not decided")
         if lifecycle.is_final(action.state) or action is not self.offer.newest:
             return self.refuse(Reason.ACTION_OVER)
         if lifecycle.follows(action.state, state):
-            self.record(action, state, lifecycle, self.fields_of(signal))
+            self.record(action, state, lifecycle, self.fields_of(signal), private_fields_of(signal))
             return self.close(OutcomeKind.RECORDED)
         if lifecycle.is_reachable(action.state, state):
             return self.park(signal, state, read_text)
@@ -163,77 +167,97 @@ class _Decider:
             self.time_out(newest)
         blocker = find_blocker(self.offer, at, self.context.rules, dated=dated)
         if blocker is None:
-            self.record(None, State.OFFERED, lifecycle, self.fields_of(signal))
+            self.record(None, State.OFFERED, lifecycle, self.fields_of(signal), private_fields_of(signal))
             return self.close(OutcomeKind.RECORDED)
         if remember and len(self.offer.refused_by_action) < MAX_REFUSED_OFFERS:
-            parked_signals = self.offer.find_parked(format_uuid(signal.action_id))
-            self.append(build_offer_refused(self.fields_of(signal), blocker))
-            self.ended_parkings += [(parked, Reason.OFFER_REFUSED) for parked in parked_signals]
+            self.remember_refusal(signal, blocker)
         return self.close(OutcomeKind.REFUSED, blocker.reason, blocker)
+
+    def remember_refusal(self, signal: NativeSignal, blocker: Blocker) -> None:
+        """Append the event of a refused offer. It ends the parked signals of its action."""
+        parked_signals = self.offer.find_parked(signal.action_id)
+        self.append(
+            OfferRefused(
+                **self.fields_of(signal),
+                reason=blocker.reason,
+                blocking_state=blocker.state,
+                blocking_since=blocker.since,
+                parked_versions=tuple(parked.originator_version for parked in parked_signals),
+            ),
+            private_fields_of(signal, blocking_action_id=parse_uuid(blocker.action_id)),
+        )
+        self.ended_parkings += [(parked, Reason.OFFER_REFUSED) for parked in parked_signals]
 
     def park(self, signal: NativeSignal, state: State, read_text: Callable[[], bytes]) -> Decision:
         """Keep a signal and its text until its action is far enough; refuse it where too many wait."""
         if len(self.offer.parked_by_key) >= MAX_PARKED_SIGNALS:
             return self.refuse(Reason.CROWDED)
         raw, length = cut_text(read_text())
-        self.append(build_signal_parked(self.fields_of(signal, raw), state, length))
+        parked = SignalParked(**self.fields_of(signal), parked_state=state, raw_length=length)
+        self.append(parked, private_fields_of(signal, raw=raw))
         return self.close(OutcomeKind.PARKED)
 
     def record(
-        self, action: Action | None, state: State, lifecycle: Lifecycle, fields: SignalEventFields
+        self,
+        action: Action | None,
+        state: State,
+        lifecycle: Lifecycle,
+        fields: SignalEventFields,
+        private: PrivateFields,
     ) -> None:
         """Append the lifecycle event, then release the signals that are parked for its action."""
+        parked = None
+        if self.offer.parked_by_key:
+            parked = self.offer.parked_by_key.get((private.action_id, state))
+        parked_version = None if parked is None else parked.originator_version
         if action is None:
-            stage = None
             number, offered_at = self.offer.action_count + 1, fields["occurred_at"]
         else:
-            stage = lifecycle.stage(action.state, state)
-            number, offered_at = action.events[0].action_number, action.events[0].offered_at
-        self.append(
-            build_lifecycle_event(
-                LIFECYCLE_EVENTS[state],
-                {**fields, "action_number": number, "offered_at": offered_at},
-                stage,
+            number, offered_at = action.offered.action_number, action.offered.offered_at
+        stage = None if action is None else lifecycle.stage(action.state, state)
+        event: LifecycleEvent
+        if stage is None:
+            event = LIFECYCLE_EVENTS[state](
+                **fields, action_number=number, offered_at=offered_at, parked_version=parked_version
             )
-        )
+        else:
+            event = Rejected(
+                **fields,
+                action_number=number,
+                offered_at=offered_at,
+                parked_version=parked_version,
+                rejected_stage=stage,
+            )
+        self.append(event, private)
         if self.offer.parked_by_key:
-            self.release(fields["action_id"], lifecycle)
+            self.release(private.action_id, lifecycle)
 
-    def release(self, action_id: str, lifecycle: Lifecycle) -> None:
+    def release(self, action_id: UUID, lifecycle: Lifecycle) -> None:
         """Record the parked signals of an action that can follow now, in lifecycle order, then by arrival.
 
         A parked signal of another media type than its action never follows.
         """
         waiting = self.offer.find_parked(action_id)
-        parked_signals = [parked for parked in waiting if parked.media_type == lifecycle.media_type]
-        for parked in sorted(parked_signals, key=lambda one: lifecycle.rank(one.parked_state)):
-            action = self.offer.find_action(action_id)
-            if action is None or self.offer.parked_by_key.get((action_id, parked.parked_state)) is None:
+        parked_signals = [parked for parked in waiting if parked.event.media_type == lifecycle.media_type]
+        for parked in sorted(parked_signals, key=lambda one: lifecycle.rank(one.event.parked_state)):
+            action, state = self.offer.find_action(action_id), parked.event.parked_state
+            if action is None or self.offer.parked_by_key.get((action_id, state)) is None:
                 continue
-            if action is self.offer.newest and lifecycle.follows(action.state, parked.parked_state):
-                self.record(action, parked.parked_state, lifecycle, self.fields_again(parked))
+            if action is self.offer.newest and lifecycle.follows(action.state, state):
+                fields = copy_public_fields(parked.event, self.context.now)
+                self.record(action, state, lifecycle, fields, copy_private_fields(parked))
 
     def time_out(self, action: Action) -> None:
         """Record the time-out that the widget never reported, at the moment when it was due."""
-        offered, due_at = action.events[0], action.timeout_due_at
+        offered, due_at = action.offered, action.timeout_due_at
         if due_at is None:
             raise ValueError(f"action {action.id} is answered or has no time-out")
+        fields = copy_public_fields(offered, self.context.now)
+        fields |= {"occurred_at": due_at, "dated": True, "action_map_name": None, "timeout_seconds": None}
+        private = copy_private_fields(action.events[0])
         self.append(
-            build_lifecycle_event(
-                TimedOut,
-                {
-                    **self.fields_again(offered),
-                    "event_id": None,
-                    "occurred_at": due_at,
-                    "timeout_seconds": None,
-                    "dated": True,
-                    "error_code": None,
-                    "error_message": None,
-                    "action_map_name": None,
-                    "action_number": offered.action_number,
-                    "offered_at": offered.offered_at,
-                },
-            )
+            TimedOut(**fields, action_number=offered.action_number, offered_at=offered.offered_at),
+            replace(private, event_id=None, error_code=None, error_message=None),
         )
 
     def end_overdue_parkings(self) -> None:
@@ -243,63 +267,38 @@ class _Decider:
         if earliest is None or earliest > due_before:
             return
         for parked in self.offer.parked_signals:
-            if parked.recorded_at <= due_before:
+            event, private = parked.event, parked.private
+            if event.recorded_at <= due_before:
                 self.append(
-                    build_parking_ended(
-                        {
-                            "originator_id": self.offer.id,
-                            "originator_version": self.offer.version + 1,
-                            "organization": parked.organization,
-                            "visitor": drop_text(parked.visitor),
-                            "action_map_id": parked.action_map_id,
-                            "action_id": parked.action_id,
-                            "recorded_at": self.context.now,
-                        },
-                        parked.parked_state,
-                    )
+                    ParkingEnded(
+                        organization=event.organization,
+                        action_map_id=event.action_map_id,
+                        recorded_at=self.context.now,
+                        parked_state=event.parked_state,
+                        parked_version=parked.originator_version,
+                    ),
+                    PrivateFields(
+                        customer_id=private.customer_id,
+                        customer_id_type=private.customer_id_type,
+                        session_id=private.session_id,
+                        action_id=private.action_id,
+                    ),
                 )
                 self.ended_parkings.append((parked, Reason.NEVER_REACHABLE))
 
-    def append(self, event: Event) -> None:
-        self.events.append(event)
-        self.offer = evolve(self.offer, event)
+    def append(self, event: Event, private: PrivateFields) -> None:
+        recorded = RecordedEvent(self.offer.id, self.offer.version + 1, event, private)
+        self.events.append(recorded)
+        self.offer = evolve(self.offer, recorded)
 
-    def fields_of(self, signal: NativeSignal, raw: bytes | None = None) -> SignalEventFields:
-        """Return the fields of the next event, made from a signal, with the text that it keeps."""
-        now, occurred_at = self.context.now, signal.occurred_at
-        return {
-            "originator_id": self.offer.id,
-            "originator_version": self.offer.version + 1,
-            "organization": self.context.organization,
-            "visitor": build_visitor(
-                {
-                    "customer_id": signal.customer_id,
-                    "customer_id_type": signal.customer_id_type,
-                    "session_id": format_uuid(signal.session_id),
-                    "raw": raw,
-                }
-            ),
-            "action_map_id": format_uuid(signal.action_map_id),
-            "action_id": format_uuid(signal.action_id),
-            "recorded_at": now,
-            "media_type": signal.media_type,
-            "action_map_version": signal.action_map_version,
-            "action_map_name": signal.action_map_name,
-            "event_id": None if signal.event_id is None else format_uuid(signal.event_id),
-            "occurred_at": now if occurred_at is None else occurred_at,
-            "dated": occurred_at is not None,
-            "error_code": signal.error_code,
-            "error_message": signal.error_message,
-            "timeout_seconds": signal.timeout_seconds,
-        }
-
-    def fields_again(self, event: SignalEvent) -> SignalEventFields:
-        """Return the fields of the next event, made from the signal of an earlier event."""
-        fields = copy_signal_fields(event)
-        fields["originator_version"] = self.offer.version + 1
-        fields["recorded_at"] = self.context.now
-        return fields
+    def fields_of(self, signal: NativeSignal) -> SignalEventFields:
+        return public_fields_of(signal, self.context)
 
 
-def _blocker_of(refused: OfferRefused) -> Blocker:
-    return Blocker(refused.reason, refused.blocking_state, refused.blocking_action_id, refused.blocking_since)
+def _blocker_of(refused: RecordedEvent[OfferRefused]) -> Blocker:
+    event, action_id = refused.event, refused.private.blocking_action_id
+    if action_id is None:
+        raise ValueError(
+            f"the refused offer at version {refused.originator_version} names no blocker"
+        )
+    return Blocker(event.reason, event.blocking_state, format_uuid(action_id), event.blocking_since)

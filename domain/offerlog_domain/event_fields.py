@@ -1,92 +1,86 @@
-"""The fields that every event of a stream has, and those that it has of a signal.
+"""The fields of events: those that anybody may read, and those that identify somebody.
 
-The kinds of events are in `events`; `event_factory` builds them.
+An `Event` holds public fields alone: times, the action map, states and numbers. Counts and proofs need
+nothing else. `PrivateFields` holds what identifies a person or a visit. A `RecordedEvent` joins the two with
+the place in the stream. The kinds of events are in `events`.
 """
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
-from pydantic.dataclasses import dataclass
+from msgspec import Struct
 
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.signals import NativeSignal
-from offerlog_domain.uuids import format_uuid
 
 
-@dataclass(frozen=True, kw_only=True)
-class EventVisitor:
-    """All that identifies a visitor, in one place of every event, so that it can be sealed there.
+class PrivateFields(Struct, frozen=True, array_like=True, kw_only=True, gc=False):
+    """The fields of an event that identify somebody. They are stored apart, so that they can be sealed.
 
     Attributes:
         customer_id: The visitor's id.
         customer_id_type: The kind of that id.
         session_id: The visit.
-        raw: The text of the signal as it came; None where the event does not keep it.
+        action_id: The invitation.
+        event_id: The signal's own id; None where it had none.
+        error_code: The vendor's error code, as text.
+        error_message: The error in words, for people.
+        blocking_action_id: Of an `OfferRefused`: the action that blocked the offer. None for any other kind.
+        raw: Of a `SignalParked`: the text of the signal as it came. None for any other kind.
     """
 
     customer_id: str
     customer_id_type: str
-    session_id: str
+    session_id: UUID
+    action_id: UUID
+    event_id: UUID | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    blocking_action_id: UUID | None = None
     raw: bytes | None = None
 
     @property
-    def key(self) -> VisitorKey:
+    def visitor(self) -> VisitorKey:
         """The visitor's identity within the organization."""
         return VisitorKey(self.customer_id_type, self.customer_id)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """The fields of every event of a stream.
+class Event(Struct, frozen=True, array_like=True, kw_only=True, gc=False):
+    """The public fields of every event of a stream.
 
     Attributes:
-        originator_id: The visitor-offer's stream (see `identity`).
-        originator_version: The place in the stream, from 1, without gaps.
         organization: The tenant.
-        visitor: The visitor.
         action_map_id: The rule that made the offer.
-        action_id: The invitation.
         recorded_at: The time at which the service accepted it, by the service's clock, UTC.
     """
 
     stored_name: ClassVar[str]
-    stored_version: ClassVar[int] = 1
+    stored_version: ClassVar[int] = 2
 
-    originator_id: UUID
-    originator_version: int
     organization: str
-    visitor: EventVisitor
-    action_map_id: str
-    action_id: str
+    action_map_id: UUID
     recorded_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class SignalEvent(Event):
-    """An event made from a signal. It keeps the fields that distinguish a repeat from a contradiction.
+class SignalEvent(Event, frozen=True, array_like=True, kw_only=True, gc=False):
+    """The public fields of an event that was made from a signal.
 
     Attributes:
         media_type: The vendor's `actionMediaType`.
-        action_map_version: The map's version; None where the signal had none.
-        action_map_name: The map's display name; None where the signal had none.
-        event_id: The signal's own id.
         occurred_at: The time at which it happened, UTC.
         dated: True if the signal had a time of its own; False if `occurred_at` is its time of arrival.
-        error_code: The vendor's error code, as text.
-        error_message: The error in words, for people.
+        action_map_version: The map's version; None where the signal had none.
+        action_map_name: The map's display name; None where the signal had none.
         timeout_seconds: The widget's time-out.
     """
 
     media_type: str
-    action_map_version: int | None = None
-    action_map_name: str | None = None
-    event_id: str | None = None
     occurred_at: datetime
     dated: bool = True
-    error_code: str | None = None
-    error_message: str | None = None
+    action_map_version: int | None = None
+    action_map_name: str | None = None
     timeout_seconds: int | None = None
 
     @property
@@ -95,17 +89,38 @@ class SignalEvent(Event):
         raise NotImplementedError
 
 
-def has_content_of(event: SignalEvent, signal: NativeSignal) -> bool:
-    """Return True if a signal has the content of an event (domain rule "Content of a signal")."""
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+S = TypeVar("S", bound=SignalEvent)
+
+
+class RecordedEvent(Struct, Generic[E_co], frozen=True, gc=False):
+    """An event in its stream, with its private fields.
+
+    Attributes:
+        originator_id: The visitor-offer's stream (see `identity`).
+        originator_version: The place in the stream, from 1, without gaps.
+        event: The public fields.
+        private: The fields that identify somebody.
+    """
+
+    originator_id: UUID
+    originator_version: int
+    event: E_co
+    private: PrivateFields
+
+
+def has_content_of(recorded: RecordedEvent[SignalEvent], signal: NativeSignal) -> bool:
+    """Return True if a signal has the content that an event keeps (domain rule "Content of a signal")."""
+    event, private = recorded.event, recorded.private
     return (
-        event.action_id == format_uuid(signal.action_id)
+        private.action_id == signal.action_id
         and event.reported_state is signal.state
         and event.media_type == signal.media_type
-        and event.action_map_id == format_uuid(signal.action_map_id)
+        and event.action_map_id == signal.action_map_id
         and event.action_map_version == signal.action_map_version
-        and event.visitor.session_id == format_uuid(signal.session_id)
+        and private.session_id == signal.session_id
         and (not event.dated or signal.occurred_at is None or event.occurred_at == signal.occurred_at)
-        and event.error_code == signal.error_code
-        and event.error_message == signal.error_message
+        and private.error_code == signal.error_code
+        and private.error_message == signal.error_message
         and event.timeout_seconds == signal.timeout_seconds
     )

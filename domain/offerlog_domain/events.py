@@ -7,28 +7,27 @@ and a version that never change with the code; import paths are not stored.
 """
 
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeGuard
 
-from pydantic.dataclasses import dataclass
-
-from offerlog_domain.event_fields import Event, SignalEvent
+from offerlog_domain.event_fields import Event, RecordedEvent, SignalEvent
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 
 
-@dataclass(frozen=True, kw_only=True)
-class LifecycleEvent(SignalEvent):
+class LifecycleEvent(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """An action reached a state.
 
     Attributes:
         action_number: Number of the action within its visitor-offer, from 1.
         offered_at: Time of the offer; for `Offered`, equal to `occurred_at`.
+        parked_version: Place in the stream of the parked signal that this event ends; None where none waited.
     """
 
     state: ClassVar[State]
 
     action_number: int
     offered_at: datetime
+    parked_version: int | None = None
 
     @property
     def reported_state(self) -> State:
@@ -41,32 +40,29 @@ class LifecycleEvent(SignalEvent):
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Offered(LifecycleEvent):
+class Offered(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """The invitation was shown."""
 
-    stored_name = State.OFFERED
-    state = State.OFFERED
+    stored_name: ClassVar[str] = State.OFFERED
+    state: ClassVar[State] = State.OFFERED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Accepted(LifecycleEvent):
+class Accepted(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """The visitor accepted the invitation."""
 
-    stored_name = State.ACCEPTED
-    state = State.ACCEPTED
+    stored_name: ClassVar[str] = State.ACCEPTED
+    state: ClassVar[State] = State.ACCEPTED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rejected(LifecycleEvent):
+class Rejected(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """The visitor turned the offer down, at the invitation or at the form.
 
     Attributes:
         rejected_stage: The invitation or the form.
     """
 
-    stored_name = State.REJECTED
-    state = State.REJECTED
+    stored_name: ClassVar[str] = State.REJECTED
+    state: ClassVar[State] = State.REJECTED
 
     rejected_stage: Stage
 
@@ -76,71 +72,64 @@ class Rejected(LifecycleEvent):
         return self.rejected_stage
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ignored(LifecycleEvent):
+class Ignored(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """The visitor navigated away from or around the invitation."""
 
-    stored_name = State.IGNORED
-    state = State.IGNORED
+    stored_name: ClassVar[str] = State.IGNORED
+    state: ClassVar[State] = State.IGNORED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Errored(LifecycleEvent):
+class Errored(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """A widget error prevented the engagement; the action map may make a new offer."""
 
-    stored_name = State.ERRORED
-    state = State.ERRORED
+    stored_name: ClassVar[str] = State.ERRORED
+    state: ClassVar[State] = State.ERRORED
 
 
-@dataclass(frozen=True, kw_only=True)
-class TimedOut(LifecycleEvent):
+class TimedOut(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """The invitation timed out and was withdrawn, as the widget or the service's deadline says."""
 
-    stored_name = State.TIMEDOUT
-    state = State.TIMEDOUT
+    stored_name: ClassVar[str] = State.TIMEDOUT
+    state: ClassVar[State] = State.TIMEDOUT
 
 
-@dataclass(frozen=True, kw_only=True)
-class Started(LifecycleEvent):
+class Started(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """The visitor submitted the form; the chat interaction started."""
 
-    stored_name = State.STARTED
-    state = State.STARTED
+    stored_name: ClassVar[str] = State.STARTED
+    state: ClassVar[State] = State.STARTED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Abandoned(LifecycleEvent):
+class Abandoned(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """The visitor closed the window before an agent connected."""
 
-    stored_name = State.ABANDONED
-    state = State.ABANDONED
+    stored_name: ClassVar[str] = State.ABANDONED
+    state: ClassVar[State] = State.ABANDONED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Engaged(LifecycleEvent):
+class Engaged(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """An agent accepted and connected."""
 
-    stored_name = State.ENGAGED
-    state = State.ENGAGED
+    stored_name: ClassVar[str] = State.ENGAGED
+    state: ClassVar[State] = State.ENGAGED
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfferRefused(SignalEvent):
+class OfferRefused(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=False):
     """An `offered` signal was refused, or an offer request blocked. A repeat of its action id is recognized.
 
     Attributes:
         reason: `terminal_state` or `already_open`.
-        blocking_action_id: The action that blocked the offer.
         blocking_state: The state of the blocking action.
         blocking_since: The time at which the blocking action reached that state.
+        parked_versions: Places in the stream of the parked signals that this event ends.
     """
 
-    stored_name = "offer-refused"
+    stored_name: ClassVar[str] = "offer-refused"
 
     reason: Reason
-    blocking_action_id: str
     blocking_state: State
     blocking_since: datetime
+    parked_versions: tuple[int, ...] = ()
 
     @property
     def reported_state(self) -> State:
@@ -148,16 +137,15 @@ class OfferRefused(SignalEvent):
         return State.OFFERED
 
 
-@dataclass(frozen=True, kw_only=True)
-class SignalParked(SignalEvent):
-    """A signal came too early for the state of its action and is parked. `visitor.raw` keeps its text.
+class SignalParked(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+    """A signal came too early for the state of its action and is parked. `PrivateFields.raw` keeps its text.
 
     Attributes:
         parked_state: The state that the signal reports.
-        raw_length: Bytes of the received text if `visitor.raw` is cut; None if all of it is kept.
+        raw_length: Bytes of the received text if `PrivateFields.raw` is cut; None if all of it is kept.
     """
 
-    stored_name = "signal-parked"
+    stored_name: ClassVar[str] = "signal-parked"
 
     parked_state: State
     raw_length: int | None = None
@@ -168,17 +156,18 @@ class SignalParked(SignalEvent):
         return self.parked_state
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParkingEnded(Event):
+class ParkingEnded(Event, frozen=True, array_like=True, kw_only=True, gc=False):
     """A parked signal expired before its action reached the required state.
 
     Attributes:
         parked_state: The state that the parked signal reports.
+        parked_version: Place in the stream of the parked signal; None in an event of the first format.
     """
 
-    stored_name = "parking-ended"
+    stored_name: ClassVar[str] = "parking-ended"
 
     parked_state: State
+    parked_version: int | None = None
 
 
 LIFECYCLE_EVENTS: Final[dict[State, type[LifecycleEvent]]] = {
@@ -194,3 +183,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     ParkingEnded,
 )
 """Every event that a stream may hold."""
+
+
+def is_lifecycle_event(recorded: RecordedEvent[Event]) -> TypeGuard[RecordedEvent[LifecycleEvent]]:
+    """Return True for an event that tells what became of an action."""
+    return isinstance(recorded.event, LifecycleEvent)

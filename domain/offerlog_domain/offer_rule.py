@@ -7,6 +7,7 @@ from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocker, Reason
+from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
 MAX_REFUSED_OFFERS: Final = 64
@@ -45,25 +46,26 @@ def find_blocker(offer: VisitorOffer, at: datetime, rules: Rules, *, dated: bool
     if newest is None:
         return None
     if is_timed_out(newest, at, rules, dated=dated) and newest.timeout_due_at is not None:
-        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, newest.id, newest.timeout_due_at)
+        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, format_uuid(newest.id), newest.timeout_due_at)
     if newest.state in newest.lifecycle.terminal:
-        return Blocker(Reason.TERMINAL_STATE, newest.state, newest.id, newest.since)
+        return Blocker(Reason.TERMINAL_STATE, newest.state, format_uuid(newest.id), newest.since)
     if newest.lifecycle.is_final(newest.state) or _has_lapsed(newest, at, rules, dated=dated):
         return None
-    return Blocker(Reason.ALREADY_OPEN, newest.state, newest.id, newest.since)
+    return Blocker(Reason.ALREADY_OPEN, newest.state, format_uuid(newest.id), newest.since)
 
 
 def is_timed_out(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
     """Return True if a new offer at `at` finds this invitation timed out (domain rule "Deadline", case b)."""
-    seconds = action.events[0].timeout_seconds
+    seconds = action.offered.timeout_seconds
     if seconds is None or action.state is not State.OFFERED:
         return False
-    return at - _time_of(action.events[0], dated=dated) >= timedelta(seconds=seconds) + rules.deadline_grace
+    return at - _time_of(action.offered, dated=dated) >= timedelta(seconds=seconds) + rules.deadline_grace
 
 
 def _has_lapsed(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
     """Return True if an open action has been silent for `open_action_ttl` (domain rule "Lapse")."""
-    return at - max(_time_of(event, dated=dated) for event in action.events) >= rules.open_action_ttl
+    newest = max(_time_of(recorded.event, dated=dated) for recorded in action.events)
+    return at - newest >= rules.open_action_ttl
 
 
 def _time_of(event: LifecycleEvent, *, dated: bool) -> datetime:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from offerlog_domain.event_fields import Event, SignalEvent
+from offerlog_domain.event_fields import Event, RecordedEvent, SignalEvent
 from offerlog_domain.events import LifecycleEvent, Offered, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, Stage, State
 from offerlog_domain.persistent_map import PersistentMap
@@ -19,47 +19,55 @@ from offerlog_domain.persistent_map import PersistentMap
 class Action(NamedTuple):
     """One invitation and all its lifecycle events. The first is always an `Offered`."""
 
-    events: tuple[LifecycleEvent, ...]
+    events: tuple[RecordedEvent[LifecycleEvent], ...]
 
     @property
-    def id(self) -> str:
+    def id(self) -> UUID:
         """The vendor's `actionId`."""
-        return self.events[0].action_id
+        return self.events[0].private.action_id
+
+    @property
+    def offered(self) -> LifecycleEvent:
+        """Its first event."""
+        return self.events[0].event
 
     @property
     def state(self) -> State:
         """The state that the action is in."""
-        return self.events[-1].state
+        return self.events[-1].event.state
 
     @property
     def stage(self) -> Stage | None:
         """The stage at which the visitor turned it down; None where the visitor did not."""
-        return self.events[-1].stage
+        return self.events[-1].event.stage
 
     @property
     def since(self) -> datetime:
         """The time of its state: `occurred_at` of its last event by version, not by time."""
-        return self.events[-1].occurred_at
+        return self.events[-1].event.occurred_at
 
     @property
     def lifecycle(self) -> Lifecycle:
         """The table that this action follows."""
-        return LIFECYCLES[self.events[0].media_type]
+        return LIFECYCLES[self.offered.media_type]
 
     @property
     def timeout_due_at(self) -> datetime | None:
         """The time at which the invitation times out; None where it is answered or has no time-out."""
-        seconds = self.events[0].timeout_seconds
+        seconds = self.offered.timeout_seconds
         if seconds is None or self.state is not State.OFFERED:
             return None
-        return self.events[0].occurred_at + timedelta(seconds=seconds)
+        return self.offered.occurred_at + timedelta(seconds=seconds)
 
     def has_reached(self, state: str) -> bool:
         """Return True if the action has reached that state."""
-        return any(event.state == state for event in self.events)
+        return any(recorded.event.state == state for recorded in self.events)
 
 
-ParkedKey = tuple[str, str]
+Parked = RecordedEvent[SignalParked]
+"""A parked signal in its stream."""
+
+ParkedKey = tuple[UUID, str]
 """Action id and state: a state waits at most once for its action."""
 
 
@@ -80,10 +88,10 @@ class VisitorOffer(NamedTuple):
     id: UUID
     version: int = 0
     newest: Action | None = None
-    past_actions: PersistentMap[str, Action] = PersistentMap()
-    parked_by_key: PersistentMap[ParkedKey, SignalParked] = PersistentMap()
-    refused_by_action: PersistentMap[str, OfferRefused] = PersistentMap()
-    events_by_id: PersistentMap[str, SignalEvent] = PersistentMap()
+    past_actions: PersistentMap[UUID, Action] = PersistentMap()
+    parked_by_key: PersistentMap[ParkedKey, Parked] = PersistentMap()
+    refused_by_action: PersistentMap[UUID, RecordedEvent[OfferRefused]] = PersistentMap()
+    events_by_id: PersistentMap[UUID, RecordedEvent[SignalEvent]] = PersistentMap()
     earliest_parked_at: datetime | None = None
 
     @property
@@ -98,12 +106,12 @@ class VisitorOffer(NamedTuple):
         return (*past, self.newest) if self.newest is not None else tuple(past)
 
     @property
-    def parked_signals(self) -> tuple[SignalParked, ...]:
+    def parked_signals(self) -> tuple[Parked, ...]:
         """Signals that wait for their action, in order of arrival. The cost grows with their number."""
         return tuple(sorted(self.parked_by_key.values(), key=_version))
 
     @property
-    def refused_offers(self) -> tuple[OfferRefused, ...]:
+    def refused_offers(self) -> tuple[RecordedEvent[OfferRefused], ...]:
         """Offers that were refused and are remembered, in order. The cost grows with their number."""
         return tuple(sorted(self.refused_by_action.values(), key=_version))
 
@@ -112,12 +120,12 @@ class VisitorOffer(NamedTuple):
         """Number of lifecycle events; the version that people see."""
         return sum(len(action.events) for action in self.actions)
 
-    def find_action(self, action_id: str) -> Action | None:
+    def find_action(self, action_id: UUID) -> Action | None:
         """Return the action of that id; None while its `offered` has not been recorded."""
         newest = self.newest
         return newest if newest is not None and newest.id == action_id else self.past_actions.get(action_id)
 
-    def has_state(self, action_id: str, state: str) -> bool:
+    def has_state(self, action_id: UUID, state: str) -> bool:
         """Return True if that action has reached that state, or a signal with that state is parked for it."""
         action = self.find_action(action_id)
         reached = action is not None and action.has_reached(state)
@@ -125,114 +133,118 @@ class VisitorOffer(NamedTuple):
             bool(self.parked_by_key) and self.parked_by_key.get((action_id, state)) is not None
         )
 
-    def find_refused_offer(self, action_id: str) -> OfferRefused | None:
+    def find_refused_offer(self, action_id: UUID) -> RecordedEvent[OfferRefused] | None:
         """Return the remembered refusal of that action's offer; None where there is none."""
         return self.refused_by_action.get(action_id)
 
-    def find_parked(self, action_id: str) -> tuple[SignalParked, ...]:
+    def find_parked(self, action_id: UUID) -> tuple[Parked, ...]:
         """Return the signals that wait for that action, in order of arrival."""
         if not self.parked_by_key:
             return ()
         found = (self.parked_by_key.get((action_id, state)) for state in State)
         return tuple(sorted((parked for parked in found if parked is not None), key=_version))
 
-    def find_event(self, event_id: str) -> SignalEvent | None:
+    def find_event(self, event_id: UUID) -> RecordedEvent[SignalEvent] | None:
         """Return the event whose signal had that event id; None where the id is new."""
         if self.newest is not None:
-            for event in self.newest.events:
-                if event.event_id == event_id:
-                    return event
+            for recorded in self.newest.events:
+                if recorded.private.event_id == event_id:
+                    return recorded
         return self.events_by_id.get(event_id)
 
 
-def evolve(offer: VisitorOffer, event: Event) -> VisitorOffer:
+def evolve(offer: VisitorOffer, recorded: RecordedEvent[Event]) -> VisitorOffer:
     """Return the visitor-offer after one more event.
 
     Raises:
         ValueError: The event does not come next in this stream, or belongs to an action that cannot change.
         TypeError: This code does not know the kind of the event.
     """
-    if event.originator_version != offer.version + 1:
-        raise ValueError(f"event {event.originator_version} does not follow version {offer.version}")
-    return _step(type(event))(offer, event)  # type: ignore[arg-type] # mypy takes the hash of its instances for its own
+    if recorded.originator_version != offer.version + 1:
+        raise ValueError(f"event {recorded.originator_version} does not follow version {offer.version}")
+    return _step(type(recorded.event))(offer, recorded)
 
 
-def fold(events: Iterable[Event], offer: VisitorOffer) -> VisitorOffer:
+def fold(events: Iterable[RecordedEvent[Event]], offer: VisitorOffer) -> VisitorOffer:
     """Return the visitor-offer after all `events`, in stream order."""
-    for event in events:
-        offer = evolve(offer, event)
+    for recorded in events:
+        offer = evolve(offer, recorded)
     return offer
 
 
-def _begin(offer: VisitorOffer, event: Offered) -> VisitorOffer:
-    action, before = Action((event,)), offer.newest
+def _begin(offer: VisitorOffer, recorded: RecordedEvent[Offered]) -> VisitorOffer:
+    action, before = Action((recorded,)), offer.newest
     if before is None:
-        return offer._replace(version=event.originator_version, newest=action)
-    events_by_id = {event.event_id: event for event in before.events if event.event_id is not None}
+        return offer._replace(version=recorded.originator_version, newest=action)
+    events_by_id = {one.private.event_id: one for one in before.events if one.private.event_id is not None}
     return offer._replace(
-        version=event.originator_version,
+        version=recorded.originator_version,
         newest=action,
         past_actions=offer.past_actions.with_entry(before.id, before),
         events_by_id=offer.events_by_id.with_entries(events_by_id),
     )
 
 
-def _move(offer: VisitorOffer, event: LifecycleEvent) -> VisitorOffer:
-    newest = offer.newest
-    if newest is None or newest.id != event.action_id:
-        raise ValueError(f"event {event.originator_version} belongs to an action that is not the newest")
-    moved = offer._replace(version=event.originator_version, newest=Action((*newest.events, event)))
-    return _unpark(moved, event.action_id, event.state)
+def _move(offer: VisitorOffer, recorded: RecordedEvent[LifecycleEvent]) -> VisitorOffer:
+    newest, action_id = offer.newest, recorded.private.action_id
+    if newest is None or newest.id != action_id:
+        raise ValueError(f"event {recorded.originator_version} belongs to an action that is not the newest")
+    moved = offer._replace(version=recorded.originator_version, newest=Action((*newest.events, recorded)))
+    return _unpark(moved, action_id, recorded.event.state)
 
 
-def _park(offer: VisitorOffer, event: SignalParked) -> VisitorOffer:
-    earliest = offer.earliest_parked_at
+def _park(offer: VisitorOffer, recorded: Parked) -> VisitorOffer:
+    earliest, parked_at = offer.earliest_parked_at, recorded.event.recorded_at
+    key = recorded.private.action_id, recorded.event.parked_state
     return offer._replace(
-        version=event.originator_version,
-        parked_by_key=offer.parked_by_key.with_entry((event.action_id, event.parked_state), event),
-        events_by_id=_with_event(offer.events_by_id, event),
-        earliest_parked_at=event.recorded_at if earliest is None else min(earliest, event.recorded_at),
+        version=recorded.originator_version,
+        parked_by_key=offer.parked_by_key.with_entry(key, recorded),
+        events_by_id=_with_event(offer.events_by_id, recorded),
+        earliest_parked_at=parked_at if earliest is None else min(earliest, parked_at),
     )
 
 
-def _end_parking(offer: VisitorOffer, event: ParkingEnded) -> VisitorOffer:
-    ended = offer._replace(version=event.originator_version)
-    return _unpark(ended, event.action_id, event.parked_state)
+def _end_parking(offer: VisitorOffer, recorded: RecordedEvent[ParkingEnded]) -> VisitorOffer:
+    ended = offer._replace(version=recorded.originator_version)
+    return _unpark(ended, recorded.private.action_id, recorded.event.parked_state)
 
 
-def _refuse(offer: VisitorOffer, event: OfferRefused) -> VisitorOffer:
-    parked_signals = offer.find_parked(event.action_id)
+def _refuse(offer: VisitorOffer, recorded: RecordedEvent[OfferRefused]) -> VisitorOffer:
+    action_id = recorded.private.action_id
+    parked_signals = offer.find_parked(action_id)
     refused = offer._replace(
-        version=event.originator_version,
-        refused_by_action=offer.refused_by_action.with_entry(event.action_id, event),
-        events_by_id=_with_event(offer.events_by_id, event),
+        version=recorded.originator_version,
+        refused_by_action=offer.refused_by_action.with_entry(action_id, recorded),
+        events_by_id=_with_event(offer.events_by_id, recorded),
     )
     for parked in parked_signals:
-        refused = _unpark(refused, parked.action_id, parked.parked_state)
+        refused = _unpark(refused, action_id, parked.event.parked_state)
     return refused
 
 
-def _unpark(offer: VisitorOffer, action_id: str, state: State) -> VisitorOffer:
+def _unpark(offer: VisitorOffer, action_id: UUID, state: State) -> VisitorOffer:
     """Remove the signal that waits for that action in that state, if one does."""
     key = action_id, state
     parked = offer.parked_by_key.get(key) if offer.parked_by_key else None
     if parked is None:
         return offer
     parked_by_key, events_by_id = offer.parked_by_key.without(key), offer.events_by_id
-    if parked.event_id is not None and events_by_id.get(parked.event_id) is parked:
-        events_by_id = events_by_id.without(parked.event_id)
+    event_id = parked.private.event_id
+    if event_id is not None and events_by_id.get(event_id) is parked:
+        events_by_id = events_by_id.without(event_id)
     earliest = offer.earliest_parked_at if parked_by_key else None
     return offer._replace(parked_by_key=parked_by_key, events_by_id=events_by_id, earliest_parked_at=earliest)
 
 
 def _with_event(
-    events_by_id: PersistentMap[str, SignalEvent], event: SignalEvent
-) -> PersistentMap[str, SignalEvent]:
-    return events_by_id if event.event_id is None else events_by_id.with_entry(event.event_id, event)
+    events_by_id: PersistentMap[UUID, RecordedEvent[SignalEvent]], recorded: RecordedEvent[SignalEvent]
+) -> PersistentMap[UUID, RecordedEvent[SignalEvent]]:
+    event_id = recorded.private.event_id
+    return events_by_id if event_id is None else events_by_id.with_entry(event_id, recorded)
 
 
-def _version(event: Event) -> int:
-    return event.originator_version
+def _version(recorded: RecordedEvent[Event]) -> int:
+    return recorded.originator_version
 
 
 _STEPS: Final[Mapping[type[Event], Callable[[VisitorOffer, Any], VisitorOffer]]] = {

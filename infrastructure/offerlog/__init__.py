@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     )
     from offerlog_application.ports.store_trouble import StoreTrouble
     from offerlog_application.ports.tracing import Commit, ProjectedPage, Trace
-    from offerlog_application.reading.audit import History
+    from offerlog_application.reading.audit import History, HistoryEvent
     from offerlog_application.reading.instants import CalendarError, instant, zone
     from offerlog_application.reading.performance_report import (
         UNLIMITED,
@@ -72,8 +72,6 @@ if TYPE_CHECKING:
     from offerlog_application.refusals.policy import RefusalPolicy
     from offerlog_domain.context import Rules
     from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
-    from offerlog_domain.event_fields import EventVisitor
-    from offerlog_domain.events import LifecycleEvent
     from offerlog_domain.identity import VisitorKey
     from offerlog_domain.lifecycle import Lifecycle, Stage, State, Transition, UntrackedState
     from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
@@ -122,7 +120,6 @@ __all__ = [
     "EmbeddedError",
     "EmbeddedServer",
     "EndedWorker",
-    "EventVisitor",
     "Expired",
     "FolderNotPrivateError",
     "ForeignFolderError",
@@ -130,10 +127,10 @@ __all__ = [
     "Freshness",
     "Granularity",
     "History",
+    "HistoryEvent",
     "KeptSignal",
     "Key",
     "Lifecycle",
-    "LifecycleEvent",
     "Lookup",
     "MalformedSignalError",
     "MetricSet",
@@ -244,7 +241,7 @@ _MODULES: Final = {
     ),
     "offerlog_application.ports.store_trouble": ("StoreTrouble",),
     "offerlog_application.ports.tracing": ("Commit", "ProjectedPage", "Trace"),
-    "offerlog_application.reading.audit": ("History",),
+    "offerlog_application.reading.audit": ("History", "HistoryEvent"),
     "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
     "offerlog_application.reading.performance_report": (
         "PerformanceReport",
@@ -265,8 +262,6 @@ _MODULES: Final = {
     "offerlog_application.refusals.policy": ("RefusalPolicy",),
     "offerlog_domain.context": ("Rules",),
     "offerlog_domain.errors": ("ArgumentError", "ArgumentTypeError", "OfferlogError"),
-    "offerlog_domain.event_fields": ("EventVisitor",),
-    "offerlog_domain.events": ("LifecycleEvent",),
     "offerlog_domain.identity": ("VisitorKey",),
     "offerlog_domain.lifecycle": ("Lifecycle", "Stage", "State", "Transition", "UntrackedState"),
     "offerlog_domain.metrics": ("Cohort", "CountBy", "Granularity", "MetricSet"),

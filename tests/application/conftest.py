@@ -11,7 +11,7 @@ from offerlog_application.recording.expiry import Expiry
 from offerlog_application.recording.offers import OfferService
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import Rules
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.outcomes import Outcome
 from offerlog_infrastructure.testing.clock import SettableClock
@@ -47,14 +47,14 @@ class Desk:
         action_id = None if action is None else uuid(action)
         return self.service.submit_offer("acme", action_id=action_id, **told).result(10)
 
-    def stream(self) -> list[Event]:
+    def stream(self) -> list[RecordedEvent[Event]]:
         """The events of the scenario's visitor-offer."""
         stream = self.service.stream("acme", VisitorKey("cookie", CUSTOMER), ActionMapId(MAP))
         return list(self.log.events(stream))
 
     def told(self) -> list[str]:
         """Those events in short: what, of which action."""
-        return [f"{event.stored_name} {chr(int(event.action_id[-2:], 16))}" for event in self.stream()]
+        return [f"{one.event.stored_name} {chr(one.private.action_id.int)}" for one in self.stream()]
 
 
 @pytest.fixture

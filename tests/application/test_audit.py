@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from offerlog_application.reading.audit import History, history
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.scenario import STREAM, event, facts_of, minute, parked, refused
 
-FACTS: Sequence[Event] = facts_of(
+FACTS: Sequence[RecordedEvent[Event]] = facts_of(
     VisitorOffer(STREAM),
     [
         parked("accepted", at=9, recorded=1),
@@ -25,7 +25,7 @@ FACTS: Sequence[Event] = facts_of(
 
 def states(told: History) -> list[str]:
     """Its events in short."""
-    return [event.state.value for event in told.events]
+    return [one.state.value for one in told.events]
 
 
 def test_the_whole_history_counts_lifecycle_events_only() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from offerlog_application.recording.offers import OfferService
 from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_domain.signals import Signal
-from support.scenario import MAP, minute, signal, uuid
+from support.scenario import MAP, minute, native, signal, uuid
 
 
 def line(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> bytes:
@@ -105,7 +106,9 @@ def test_a_whole_text_that_an_older_offerlog_parked_is_cut_when_its_wait_ends(de
     desk.record(line("accepted"))
     (parked,) = desk.stream()
     text = b"x" * 9_000
-    desk.log.put(parked.originator_id, [replace(parked, visitor=replace(parked.visitor, raw=text))])
+    desk.log.put(
+        parked.originator_id, [structs.replace(parked, private=structs.replace(parked.private, raw=text))]
+    )
     # when its wait is over
     desk.clock.set(minute(15))
     desk.record(line("started", "b"))
@@ -193,7 +196,7 @@ def test_repeats_in_a_batch_keep_their_input_order(desk: Any) -> None:
     """The first is recorded, under its own event id."""
     batch = [line("offered", event_id=uuid("1")), line("offered", event_id=uuid("2"))]
     assert desk.record(*batch) == ["recorded", "duplicate"]
-    assert desk.stream()[0].event_id == uuid("1")
+    assert desk.stream()[0].private.event_id == native("1")
 
 
 def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_none(desk: Any) -> None:
@@ -206,8 +209,8 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
         line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
     )
     assert told == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
-    events = max(desk.log.events_of.values(), key=lambda events: events[0].visitor.customer_id)
-    assert [event.stored_name for event in events] == ["signal-parked", "offered"]
+    events = max(desk.log.events_of.values(), key=lambda events: events[0].private.customer_id)
+    assert [one.event.stored_name for one in events] == ["signal-parked", "offered"]
 
 
 def test_places_are_those_of_one_visitor_offer(desk: Any) -> None:
@@ -234,7 +237,7 @@ def test_organizations_share_nothing(desk: Any) -> None:
     """The same signal is another one in another organization."""
     assert desk.record(line("offered")) == desk.record(line("offered"), organization="other") == ["recorded"]
     assert len(desk.log.events_of) == 2
-    assert {events[0].organization for events in desk.log.events_of.values()} == {"acme", "other"}
+    assert {events[0].event.organization for events in desk.log.events_of.values()} == {"acme", "other"}
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "é", "a" * 65, "a\n", "../a"])
@@ -290,6 +293,7 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
     service: OfferService = desk.service
     streams = [service.stream("acme", VisitorKey("cookie", one), ActionMapId(MAP)) for one in customers]
     told_of = [
-        [(event.stored_name, event.action_id) for event in desk.log.events(stream)] for stream in streams
+        [(one.event.stored_name, one.private.action_id) for one in desk.log.events(stream)]
+        for stream in streams
     ]
     assert told_of[0] == told_of[1]

@@ -18,7 +18,7 @@ from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.scenario import (
     CUSTOMER,
-    MAP,
+    MAP_ID,
     ORGANIZATION,
     RAW,
     STREAM,
@@ -27,8 +27,8 @@ from support.scenario import (
     event,
     facts_of,
     minute,
+    native,
     parked,
-    uuid,
 )
 from support.scenario import refused as refused_offer
 
@@ -54,8 +54,8 @@ def test_a_page_of_one_action_leaves_its_newest_state() -> None:
     assert offer_row(change) == OfferRow(
         ORGANIZATION,
         VisitorKey("cookie", CUSTOMER),
-        MAP,
-        uuid("a"),
+        MAP_ID,
+        native("a"),
         State.REJECTED,
         Stage.FORM,
         minute(2),
@@ -64,7 +64,7 @@ def test_a_page_of_one_action_leaves_its_newest_state() -> None:
         None,
     )
     assert change.actions == {
-        (STREAM, uuid("a")): ActionRow(1, State.REJECTED, Stage.FORM, minute(2), minute(0))
+        (STREAM, native("a")): ActionRow(1, State.REJECTED, Stage.FORM, minute(2), minute(0))
     }
 
 
@@ -72,10 +72,10 @@ def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
     """The older one stays as a row of its own."""
     change = current_state(page(event("offered"), event("errored", at=1), event("offered", "b", 2)))
     row = offer_row(change)
-    assert (row.action_id, row.state, row.actions, row.events_added) == (uuid("b"), "offered", 2, 3)
+    assert (row.action_id, row.state, row.actions, row.events_added) == (native("b"), "offered", 2, 3)
     assert change.actions == {
-        (STREAM, uuid("a")): ActionRow(1, State.ERRORED, None, minute(1), minute(0)),
-        (STREAM, uuid("b")): ActionRow(2, State.OFFERED, None, minute(2), minute(2)),
+        (STREAM, native("a")): ActionRow(1, State.ERRORED, None, minute(1), minute(0)),
+        (STREAM, native("b")): ActionRow(2, State.OFFERED, None, minute(2), minute(2)),
     }
 
 
@@ -127,8 +127,8 @@ def test_a_refused_offer_takes_away_what_waits_for_it() -> None:
     """In this page and, by the action's name, in earlier ones; what waits for others stays."""
     told = (event("offered"), parked("started", "b", 1), parked("accepted", "c", 1))
     change = current_state(page(*told, refused_offer("b", 2, "already_open", "a", "offered", 0)))
-    assert change.refused_actions == {(STREAM, uuid("b"))}
-    assert [action for _, action, _ in change.parked] == [uuid("c")]
+    assert change.refused_actions == {(STREAM, native("b"))}
+    assert [action for _, action, _ in change.parked] == [native("c")]
 
 
 SUPPRESSING: dict[str, Sequence[Told]] = {
@@ -143,8 +143,8 @@ SUPPRESSING: dict[str, Sequence[Told]] = {
 @pytest.mark.parametrize("state", SUPPRESSING)
 def test_a_terminal_state_suppresses(state: State) -> None:
     """Since it occurred, in that action."""
-    key = SuppressionKey(ORGANIZATION, VisitorKey("cookie", CUSTOMER), MAP)
-    assert suppressions(page(*SUPPRESSING[state])) == {key: SuppressionRow(state, uuid("a"), minute(1))}
+    key = SuppressionKey(ORGANIZATION, VisitorKey("cookie", CUSTOMER), MAP_ID)
+    assert suppressions(page(*SUPPRESSING[state])) == {key: SuppressionRow(state, native("a"), minute(1))}
 
 
 def test_nothing_else_suppresses() -> None:

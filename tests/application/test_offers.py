@@ -13,7 +13,7 @@ from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, Reason
 from offerlog_domain.signals import MalformedSignalError
-from support.scenario import CUSTOMER, MAP, minute, signal, uuid
+from support.scenario import CUSTOMER, MAP, minute, native, signal, uuid
 
 OPEN = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(0))
 
@@ -27,10 +27,11 @@ def eligibility(desk: Any) -> Blocker | None:
 def test_an_offer_is_recorded_as_it_is_decided(desk: Any) -> None:
     """At the time of asking, with a new action id; no report said when."""
     decision = desk.offer(timeout_seconds=45, action_map_version=3)
-    (event,) = desk.stream()
-    assert decision == OfferMade(event.action_id)
+    (recorded,) = desk.stream()
+    event, private = recorded.event, recorded.private
+    assert decision == OfferMade(str(private.action_id))
     assert (event.stored_name, event.occurred_at, event.dated) == ("offered", minute(0), False)
-    assert (event.timeout_seconds, event.action_map_version, event.visitor.session_id) == (45, 3, uuid("s"))
+    assert (event.timeout_seconds, event.action_map_version, private.session_id) == (45, 3, native("s"))
 
 
 def test_two_new_action_ids_are_never_the_same(desk: Any) -> None:

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from uuid import UUID
@@ -11,18 +10,20 @@ from zoneinfo import ZoneInfo
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
 from offerlog_application.projections.slots import slot
 from offerlog_application.reading.performance_report import report
-from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.event_fields import RecordedEvent
+from offerlog_domain.events import LifecycleEvent, is_lifecycle_event
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.memory_counts import MemoryCounts
-from support.scenario import MAP, START, STREAM, Told, event, facts_of, minute, parked, uuid
+from support.scenario import MAP_ID, START, STREAM, Told, event, facts_of, minute, native, parked, uuid
 
 HOUR = slot(START)
 
@@ -31,7 +32,7 @@ def page(*told: Told, first: int = 1) -> Page:
     """A page that holds these events at positions 10, 20, 30 …; `first` leaves out those before."""
     events = facts_of(VisitorOffer(STREAM), told, None)
     positioned = [Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :]
-    stream = [event for event in events if isinstance(event, LifecycleEvent)]
+    stream = [one for one in events if is_lifecycle_event(one)]
     return Page(positioned, dict.fromkeys(streams_with_repeats(positioned), stream))
 
 
@@ -39,9 +40,13 @@ def test_an_event_counts_in_its_own_quarter_hour_and_in_that_of_its_offer() -> N
     """Half-open: an event on the quarter-hour belongs to the one that begins."""
     change = performance(page(event("offered", at=14), event("accepted", at=15), event("started", at=29.99)))
     assert change.counts == {
-        CountKey("acme", Cohort.EVENT, MAP, HOUR): {State.OFFERED: 1},
-        CountKey("acme", Cohort.EVENT, MAP, HOUR + 1): {State.ACCEPTED: 1, State.STARTED: 1},
-        CountKey("acme", Cohort.OFFERED, MAP, HOUR): {State.OFFERED: 1, State.ACCEPTED: 1, State.STARTED: 1},
+        CountKey("acme", Cohort.EVENT, MAP_ID, HOUR): {State.OFFERED: 1},
+        CountKey("acme", Cohort.EVENT, MAP_ID, HOUR + 1): {State.ACCEPTED: 1, State.STARTED: 1},
+        CountKey("acme", Cohort.OFFERED, MAP_ID, HOUR): {
+            State.OFFERED: 1,
+            State.ACCEPTED: 1,
+            State.STARTED: 1,
+        },
     }
     assert not change.repeats
     assert not change.names
@@ -59,9 +64,9 @@ def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
         event("offered", "c", 46), event("accepted", "c", 61),
     )  # fmt: skip
     expected = [
-        RepeatRow(STREAM, "offered", 2, "acme", MAP, HOUR + 1, HOUR, HOUR + 1, HOUR),
-        RepeatRow(STREAM, "errored", 2, "acme", MAP, HOUR + 2, HOUR, HOUR + 1, HOUR),
-        RepeatRow(STREAM, "offered", 3, "acme", MAP, HOUR + 3, HOUR, HOUR + 3, HOUR),
+        RepeatRow(STREAM, "offered", 2, "acme", MAP_ID, HOUR + 1, HOUR, HOUR + 1, HOUR),
+        RepeatRow(STREAM, "errored", 2, "acme", MAP_ID, HOUR + 2, HOUR, HOUR + 1, HOUR),
+        RepeatRow(STREAM, "offered", 3, "acme", MAP_ID, HOUR + 3, HOUR, HOUR + 3, HOUR),
     ]
     assert performance(page(*told)).repeats == expected
     assert performance(page(*told, first=4)).repeats == expected[1:]
@@ -73,12 +78,12 @@ def test_very_many_repeats_of_one_visitor_are_counted_in_no_time() -> None:
     """A page takes no longer for coming late in a long stream; a projector that is slow is ended."""
     once = page(event("offered"), event("errored")).events
     stream = [
-        replace(event, originator_version=2 * n + k + 1, action_number=n + 1)
+        RecordedEvent(STREAM, 2 * n + k + 1, replace(one.event, action_number=n + 1), one.private)
         for n in range(8_000)
-        for k, (_, event) in enumerate(once)
-        if isinstance(event, LifecycleEvent)
+        for k, (_, one) in enumerate(once)
+        if is_lifecycle_event(one)
     ]
-    last = [Positioned(event.originator_version, event) for event in stream[-2_000:]]
+    last = [Positioned(one.originator_version, one) for one in stream[-2_000:]]
     began = perf_counter()
     change = performance(Page(last, {STREAM: stream}))
     assert perf_counter() - began < 1
@@ -91,12 +96,12 @@ def test_the_newest_name_by_event_time_is_kept() -> None:
         event("offered", at=2, action_map_name="two"), event("accepted", at=1, action_map_name="one"),
         event("rejected", at=3, stage=Stage.FORM),
     )  # fmt: skip
-    assert performance(page(*told)).names == {("acme", MAP): NameRow(b"two", minute(2), 10)}
+    assert performance(page(*told)).names == {("acme", MAP_ID): NameRow(b"two", minute(2), 10)}
     tied = (event("offered", action_map_name="first"), event("accepted", action_map_name="second"))
-    assert performance(page(*tied)).names == {("acme", MAP): NameRow(b"second", minute(0), 20)}
+    assert performance(page(*tied)).names == {("acme", MAP_ID): NameRow(b"second", minute(0), 20)}
     same = page(event("offered", action_map_name="one"), event("accepted", action_map_name="one"))
     for events in (same.events, same.events[::-1]):  # a rebuild comes by them stream by stream
-        assert performance(Page(events)).names == {("acme", MAP): NameRow(b"one", minute(0), 10)}
+        assert performance(Page(events)).names == {("acme", MAP_ID): NameRow(b"one", minute(0), 10)}
 
 
 STATES = [
@@ -139,17 +144,19 @@ def events_of(lives: Lives) -> list[Positioned]:
             for n, state in enumerate(["offered", *states])
         ]
         for made in facts_of(VisitorOffer(STREAM), told, None):
-            moved = replace(made, originator_id=stream, action_map_id=uuid(action_map))
+            moved = replace(
+                made, originator_id=stream, event=replace(made.event, action_map_id=native(action_map))
+            )
             events.append(Positioned(len(events) + 1, moved))
     return events
 
 
 def pages_of(events: Sequence[Positioned], size: int) -> list[Page]:
     """The same events in pages of that size."""
-    streams: defaultdict[UUID, list[LifecycleEvent]] = defaultdict(list)
-    for one in events:
-        if isinstance(one.event, LifecycleEvent):
-            streams[one.event.originator_id].append(one.event)
+    streams: defaultdict[UUID, list[RecordedEvent[LifecycleEvent]]] = defaultdict(list)
+    for _, recorded in events:
+        if is_lifecycle_event(recorded):
+            streams[recorded.originator_id].append(recorded)
     cut = [events[start : start + size] for start in range(0, len(events), size)]
     return [Page(part, {stream: streams[stream] for stream in streams_with_repeats(part)}) for part in cut]
 
@@ -165,13 +172,13 @@ def naive(
     """Count the events one by one."""
     visitors: defaultdict[tuple[str, str | None, State], list[UUID]] = defaultdict(list)
     for one in events:
-        told = one.event
+        told = one.recorded.event
         assert isinstance(told, LifecycleEvent)
         at = told.occurred_at if query.cohort is Cohort.EVENT else told.offered_at
         within = (query.start is None or query.start <= at) and (query.end is None or at < query.end)
-        if within and (not query.action_maps or told.action_map_id in query.action_maps):
+        if within and (not query.action_maps or str(told.action_map_id) in query.action_maps):
             bucket = None if query.by is Granularity.TOTAL else hour_of(at, query.zone)
-            visitors[told.action_map_id, bucket, told.state].append(told.originator_id)
+            visitors[str(told.action_map_id), bucket, told.state].append(one.recorded.originator_id)
     rows: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
     for (action_map, bucket, state), who in visitors.items():
         if state in query.view.states:
@@ -237,5 +244,5 @@ def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
 def test_rows_of_zeros_are_left_out(query: ReportQuery) -> None:
     """Nothing in the interval, nothing of that organization, nothing that the view shows."""
     cut = event("offered", at=0), event("errored", at=1)
-    events = [one for one in page(*cut).events if one.event.stored_name == "errored"]
+    events = [one for one in page(*cut).events if one.recorded.event.stored_name == "errored"]
     assert not report(query, MemoryCounts([Page(events)])).rows

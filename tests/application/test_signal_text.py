@@ -49,7 +49,7 @@ def test_the_text_of_a_decoded_signal_is_its_json_as_it_came(
     log.open.set()
     # then
     assert future.result(10).outcomes[0].kind in {OutcomeKind.PARKED, OutcomeKind.REFUSED}
-    kept = [one.visitor.raw for one in desk.stream()] or [one.raw for one in log.refused]
+    kept = [one.private.raw for one in desk.stream()] or [one.raw for one in log.refused]
     assert kept == [text[:4_096]]
 
 

@@ -17,7 +17,7 @@ from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_application.recording.writer_errors import ContendedError
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from support.memory_log import MemoryLog
 from support.scenario import RAW, native_signal
 from support.writing import ONE, THREE, TWO, Broken, case, held, make_writer, other_writer, send
@@ -30,7 +30,7 @@ def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
     cases = [case(ONE), case(TWO), case(ONE, "accepted"), case(THREE)]
     conflicts = iter([ONE])
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         for stream in conflicts:
             other_writer(log, stream)
 
@@ -47,7 +47,7 @@ def test_after_a_fence_everything_is_decided_again_and_no_caller_notices(
     cases = [case(ONE), case(TWO)]
     steps: Iterator[Callable[[], object]] = iter([partial(other_writer, log, ONE), log.fence, log.fence])
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         for step in steps:
             step()
             return
@@ -66,7 +66,7 @@ def test_a_fence_between_the_load_and_a_later_decision_is_not_missed(
     cases = [case(ONE), case(TWO)]
     steps = iter([True])
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         for _step in steps:
             other_writer(log, ONE)
             log.fence()
@@ -83,7 +83,7 @@ def test_a_stream_that_moves_again_and_again_is_decided_again_each_time(
     """Here by one writer that is faster three times."""
     steps = iter(["offered", "accepted", "started"])
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         for state in steps:
             other_writer(log, ONE, state)
             return
@@ -102,7 +102,7 @@ def test_a_conflict_with_a_writer_that_has_not_decided_is_tried_again(
     """It is set aside for a while each time, and then decided and appended anew."""
     conflicts = iter([VersionConflictError(ONE, waiting=True)] * 3)
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         for conflict in conflicts:
             raise conflict
 
@@ -116,7 +116,7 @@ def test_who_is_set_aside_holds_up_nobody_else(writer: GroupCommitWriter, log: M
     """One visitor-offer that another writer sits on costs its own callers time, and only them."""
     sat_on = True
 
-    def interfere(events: Sequence[Event]) -> None:
+    def interfere(events: Sequence[RecordedEvent[Event]]) -> None:
         if sat_on and any(event.originator_id == ONE for event in events):
             raise VersionConflictError(ONE, waiting=True)
 
@@ -133,7 +133,7 @@ def test_nothing_overtakes_at_the_same_visitor_offer(writer: GroupCommitWriter, 
     """What was sent later waits behind what is set aside, also where only a third one joins the two."""
     sat_on = True
 
-    def interfere(events: Sequence[Event]) -> None:
+    def interfere(events: Sequence[RecordedEvent[Event]]) -> None:
         if sat_on and any(event.originator_id == ONE for event in events):
             raise VersionConflictError(ONE, waiting=True)
 
@@ -157,7 +157,7 @@ def test_nothing_overtakes_where_a_broken_neighbour_parts_the_group(
     """The other half of a group waits behind what the first half has set aside, and a third one behind it."""
     sat_on = True
 
-    def interfere(events: Sequence[Event]) -> None:
+    def interfere(events: Sequence[RecordedEvent[Event]]) -> None:
         if sat_on and any(event.originator_id == ONE for event in events):
             raise VersionConflictError(ONE, waiting=True)
 
@@ -185,7 +185,7 @@ def test_what_is_set_aside_counts_as_waiting(log: MemoryLog) -> None:
     """However long another writer sits on a visitor-offer, no more waits for it than may wait."""
     sat_on = True
 
-    def interfere(events: Sequence[Event]) -> None:
+    def interfere(events: Sequence[RecordedEvent[Event]]) -> None:
         if sat_on and any(event.originator_id == ONE for event in events):
             raise VersionConflictError(ONE, waiting=True)
 
@@ -212,7 +212,7 @@ def test_conflicts_without_end_are_given_up(
     """A bounded number of attempts, then the caller is told; nothing was stored."""
     monkeypatch.setattr("offerlog_application.recording.submission._HOLD_SECONDS", (0.0, 0.01, 0.01))
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         raise VersionConflictError(ONE, waiting=True)
 
     log.before_append = interfere
@@ -229,7 +229,7 @@ def test_a_lost_connection_is_tried_again(
     monkeypatch.setattr("offerlog_application.recording.writer.time.sleep", abs)
     lost = iter([StoreUnavailableError("gone")] * 2)
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         for error in lost:
             raise error
 
@@ -246,7 +246,7 @@ def test_a_lost_connection_is_tried_again(
 def test_an_unknown_outcome_is_told_to_whom_it_concerns(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """It may be stored: it is not done again behind the caller's back."""
 
-    def interfere(events: Sequence[Event]) -> None:
+    def interfere(events: Sequence[RecordedEvent[Event]]) -> None:
         if not log.events_of:
             log.write(events)
             raise OutcomeUnknownError("7")
@@ -266,7 +266,7 @@ def test_an_unknown_outcome_is_told_to_everybody_whom_it_concerns(
     assert log.entered.wait(10)
     group = [send(writer, case(ONE)), send(writer, case(TWO))]
 
-    def interfere(events: Sequence[Event]) -> None:
+    def interfere(events: Sequence[RecordedEvent[Event]]) -> None:
         if len(events) > 1:
             raise OutcomeUnknownError("7")
 
@@ -287,7 +287,7 @@ def test_who_comes_due_between_two_looks_at_the_clock_is_not_forgotten(
     monkeypatch.setattr("offerlog_application.recording.writer.time.monotonic", lambda: next(seconds))
     conflicts = iter([VersionConflictError(ONE, waiting=True)])
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         for conflict in conflicts:
             raise conflict
 

@@ -16,7 +16,7 @@ from offerlog_application.recording.set_aside import SetAside
 from offerlog_application.recording.store_watch import StoreWatch
 from offerlog_application.recording.submission import Command, Submission, UndatedRefusal
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.memory_log import MemoryLog
@@ -36,7 +36,7 @@ class LockableLog(MemoryLog):
 
     def append(
         self,
-        events: Sequence[Event],
+        events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
         *,

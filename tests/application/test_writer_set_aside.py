@@ -7,7 +7,7 @@ import pytest
 
 from offerlog_application.ports.event_log import HeldStreams, VersionConflictError
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from support.memory_log import MemoryLog
 from support.writing import THREE, case, held, send
 
@@ -33,7 +33,7 @@ class HungWriter:
         """Let the log find out what this writer holds."""
         self._log.held = set(self._streams)
 
-    def _interfere(self, events: Sequence[Event]) -> None:
+    def _interfere(self, events: Sequence[RecordedEvent[Event]]) -> None:
         for event in events:
             if event.originator_id in self._streams:
                 self.waits += 1
@@ -113,9 +113,9 @@ def test_fresh_submissions_share_no_group_with_those_set_aside(
     while len(writer._submissions.aside) < 3:
         assert not stuck[-1].done()
     meets = log.before_append
-    together: list[Sequence[Event]] = []
+    together: list[Sequence[RecordedEvent[Event]]] = []
 
-    def look(events: Sequence[Event]) -> None:
+    def look(events: Sequence[RecordedEvent[Event]]) -> None:
         streams = {event.originator_id for event in events}
         if streams & set(HUNG) and streams - set(HUNG):
             together.append(events)

@@ -6,7 +6,7 @@ import pytest
 
 from offerlog_application.ports.event_log import OutcomeUnknownError
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from support.memory_log import MemoryLog
 from support.writing import ONE, THREE, TWO, case, held, send
 
@@ -39,7 +39,7 @@ def test_callbacks_of_failed_submissions_that_ask_the_thread_to_end_harm_nobody(
 ) -> None:
     """All of a group that failed learn why, and what is sent later is written."""
 
-    def fail(_: Sequence[Event]) -> None:
+    def fail(_: Sequence[RecordedEvent[Event]]) -> None:
         log.before_append = len
         raise OutcomeUnknownError("7")
 
@@ -65,7 +65,7 @@ def test_what_ends_a_group_unforeseen_is_told_its_callers_and_ends_no_other(
 ) -> None:
     """They may or may not be stored, so they are told to send again; the writer goes on."""
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         log.before_append = len
         raise cause
 

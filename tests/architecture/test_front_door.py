@@ -92,7 +92,7 @@ def test_every_class_that_a_public_annotation_names_is_public() -> None:
     }
     # then
     assert offerlog.Trace in walked["open_offerlog"]
-    assert offerlog.VisitorKey in walked["EventVisitor.key"]
+    assert offerlog.VisitorKey in walked["HistoryEvent"]
     missing = {name: found - public for name, found in walked.items() if found - public}
     assert missing == {}
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.ports.event_log import (
@@ -20,7 +20,7 @@ from offerlog_application.ports.event_log import (
 from offerlog_application.ports.read_side import StreamReader
 from offerlog_application.ports.write_fence import WriteFence
 from offerlog_application.refusals.policy import RefusalPolicy
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_infrastructure.clock import SystemClock
@@ -35,7 +35,7 @@ from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.memory_log import MemoryLog
 from support.recount import rows, until
-from support.scenario import START, STREAM, Told, ended, event, facts_of, minute, parked, uuid
+from support.scenario import START, STREAM, Told, ended, event, facts_of, minute, native, parked
 
 OTHER = UUID(int=77)
 REFUSAL = Refusal("acme", START, Reason.MALFORMED, None, None, b"no signal")
@@ -65,7 +65,9 @@ class Case:
         self.refused = refused
         self.catch_up = catch_up
 
-    def append(self, *told: Told, stream: UUID = STREAM, refusals: Sequence[Refusal] = ()) -> list[Event]:
+    def append(
+        self, *told: Told, stream: UUID = STREAM, refusals: Sequence[Refusal] = ()
+    ) -> list[RecordedEvent[Event]]:
         """Continue a stream with these events; returns them."""
         offer = self.log.load([stream])[stream]
         events = [replace(one, originator_id=stream) for one in facts_of(offer, told, None)]
@@ -194,7 +196,7 @@ def test_the_newest_action_is_the_one_that_began_last(case: Case) -> None:
     assert newest is not None
     assert newest == case.log.load([STREAM])[STREAM].newest
     assert newest.events[-1] == events[0]
-    assert newest.id == uuid("b")
+    assert newest.id == native("b")
 
 
 @pytest.mark.parametrize("name", ["acme", "o" * 64])

@@ -1,19 +1,20 @@
 """What the performance report's counts promise, in memory and on PostgreSQL alike."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.slots import DAY_SLOTS
-from offerlog_domain.event_fields import Event
-from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.events import LifecycleEvent, is_lifecycle_event
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
@@ -35,15 +36,21 @@ FIRST = int(START.timestamp()) // 900
 """The slot of minute 0; the day begins 40 slots earlier."""
 START_OF_DAY = FIRST - FIRST % DAY_SLOTS
 
-Count = Callable[[Sequence[Event]], PerformanceSource]
+Count = Callable[[Sequence[RecordedEvent[Event]]], PerformanceSource]
 
 
-def life(number: int, *told: Told, action_map: str = MAP_A, organization: str = "acme") -> list[Event]:
+def life(
+    number: int, *told: Told, action_map: str = MAP_A, organization: str = "acme"
+) -> list[RecordedEvent[Event]]:
     """The events of a visitor-offer of its own."""
     stream = UUID(int=number)
     events = facts_of(VisitorOffer(STREAM), told, None)
     return [
-        replace(one, originator_id=stream, action_map_id=action_map, organization=organization)
+        replace(
+            one,
+            originator_id=stream,
+            event=replace(one.event, action_map_id=UUID(action_map), organization=organization),
+        )
         for one in events
     ]
 
@@ -51,10 +58,10 @@ def life(number: int, *told: Told, action_map: str = MAP_A, organization: str = 
 def in_memory(_: pytest.FixtureRequest) -> Iterator[Count]:
     """Counted in two pages, as a projector might take them."""
 
-    def count(events: Sequence[Event]) -> PerformanceSource:
-        streams: defaultdict[UUID, list[LifecycleEvent]] = defaultdict(list)
+    def count(events: Sequence[RecordedEvent[Event]]) -> PerformanceSource:
+        streams: defaultdict[UUID, list[RecordedEvent[LifecycleEvent]]] = defaultdict(list)
         for one in events:
-            if isinstance(one, LifecycleEvent):
+            if is_lifecycle_event(one):
                 streams[one.originator_id].append(one)
         positioned = [Positioned(n, one) for n, one in enumerate(events, 1)]
         half = len(positioned) // 2
@@ -72,7 +79,7 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Count]:
         closing(PostgresReadSide(application, SystemClock())) as reads,
     ):
 
-        def count(events: Sequence[Event]) -> PerformanceSource:
+        def count(events: Sequence[RecordedEvent[Event]]) -> PerformanceSource:
             log = PostgresLog(application)
             for one in events:  # one by one, so that positions are those of the order given
                 log.append([one], [])
@@ -189,7 +196,7 @@ def test_a_visitor_counts_once_in_a_bucket(count: Count, cohort: Cohort) -> None
         ]
     )
     actions = ReportQuery("acme", cohort=cohort)
-    visitors = replace(actions, count_by=CountBy.VISITORS)
+    visitors = dataclasses.replace(actions, count_by=CountBy.VISITORS)
     # then
     assert counted(source, actions) == {MAP_A: "offered 4, accepted 1, errored 2"}
     assert counted(source, visitors) == {MAP_A: "offered 2, accepted 1, errored 1"}

@@ -83,7 +83,7 @@ def test_the_facts_of_a_decision_lead_to_its_visitor_offer(steps: Steps) -> None
     life = Life(SHORT).live(steps)
     events = [event for decision in life.decisions for event in decision.events]
     assert [event.originator_version for event in events] == list(range(1, len(events) + 1))
-    assert {event.visitor.customer_id for event in events} <= {CUSTOMER}
+    assert {event.private.customer_id for event in events} <= {CUSTOMER}
     assert fold(events, VisitorOffer(STREAM)) == life.offer
 
 
@@ -124,15 +124,17 @@ def test_actions_are_legal_and_follow_one_another_only_where_they_may(steps: Ste
     """Every step is in the table, every report id is there once, and a terminal action is the last."""
     offer = Life(SHORT).live(steps).offer
     for action in offer.actions:
-        states = [event.state.value for event in action.events]
+        states = [one.event.state.value for one in action.events]
         assert states[0] == "offered"
         for before, after in itertools.pairwise(states):
             assert after in LEGAL[before]
-        assert {event.offered_at for event in action.events} == {action.events[0].occurred_at}
+        assert {one.event.offered_at for one in action.events} == {action.offered.occurred_at}
     assert all(action.state.value in {"errored", *LEGAL} for action in offer.actions[:-1])
     reports = [event for action in offer.actions for event in action.events]
     known = [
-        r.event_id for r in (*reports, *offer.parked_signals, *offer.refused_offers) if r.event_id is not None
+        r.private.event_id
+        for r in (*reports, *offer.parked_signals, *offer.refused_offers)
+        if r.private.event_id is not None
     ]
     assert len(known) == len(set(known))
 
@@ -145,17 +147,19 @@ def test_no_parked_signal_is_lost(steps: Steps) -> None:
     events = [event for decision in life.decisions for event in decision.events]
     over = [waiting for decision in life.decisions for waiting, _ in decision.ended_parkings]
     recorded = [event for action in life.offer.actions for event in action.events]
-    for event in events:
-        if isinstance(event, SignalParked):
+    for parked in events:
+        if isinstance(event := parked.event, SignalParked):
             released = [
                 reached
                 for reached in recorded
-                if reached.action_id == event.action_id
-                and reached.state is event.parked_state
-                and (reached.occurred_at, reached.event_id) == (event.occurred_at, event.event_id)
+                if reached.private.action_id == parked.private.action_id
+                and reached.event.state is event.parked_state
+                and reached.event.occurred_at == event.occurred_at
+                and reached.private.event_id == parked.private.event_id
+                and reached.event.parked_version == parked.originator_version
             ]
-            assert (event in life.offer.parked_signals) + (event in over) + bool(released) >= 1
-            assert not (event in life.offer.parked_signals and event in over)
+            assert (parked in life.offer.parked_signals) + (parked in over) + bool(released) >= 1
+            assert not (parked in life.offer.parked_signals and parked in over)
 
 
 @UNHURRIED
@@ -190,8 +194,8 @@ def test_an_action_comes_to_the_same_in_any_order(path: list[str], data: st.Data
     expected = Life(PATIENT).live([(heard, 1) for heard in ordered]).offer.actions[0]
     shuffled = data.draw(st.permutations(ordered + ordered[1:]))
     offer = Life(PATIENT).live([(heard, 1) for heard in shuffled]).offer
-    told = [(event.state, event.stage, event.occurred_at) for event in offer.actions[0].events]
+    told = [(one.event.state, one.event.stage, one.event.occurred_at) for one in offer.actions[0].events]
     if "rejected" not in path:
-        assert told == [(event.state, event.stage, event.occurred_at) for event in expected.events]
+        assert told == [(one.event.state, one.event.stage, one.event.occurred_at) for one in expected.events]
     assert told[0] == (State.OFFERED, None, minute(0))
     assert not offer.refused_offers

@@ -6,7 +6,7 @@ import pytest
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Blocker, Reason
-from support.scenario import Told, event, given, minute, parked, refused, signal, uuid
+from support.scenario import Told, event, given, minute, native, parked, refused, signal, uuid
 
 INVITATION, FORM = Stage.INVITATION, Stage.FORM
 MICROSECOND = 1 / 60_000_000
@@ -121,7 +121,7 @@ def test_an_errored_action_gives_way_to_a_new_one_at_once() -> None:
         errored.at(1).when(signal("offered", "b", 1)).then("recorded", event("offered", "b", 1)).and_then()
     )
     again.when(signal("accepted", "b", 1)).then("recorded", event("accepted", "b", 1))
-    assert [action.events[0].action_number for action in again.offer.actions] == [1, 2]
+    assert [action.offered.action_number for action in again.offer.actions] == [1, 2]
     again.when(signal("accepted", "a", 1)).then("refused: action_over")
 
 
@@ -174,7 +174,7 @@ def test_what_waits_for_a_refused_offer_ends_with_it() -> None:
         .ending("b started: offer_refused", "b accepted: offer_refused")
         .and_then()
     )
-    assert [waiting.action_id for waiting in after.offer.parked_signals] == [uuid("c")]
+    assert [waiting.private.action_id for waiting in after.offer.parked_signals] == [native("c")]
     after.when(signal("started", "b", 1)).then("refused: offer_refused")
 
 

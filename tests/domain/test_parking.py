@@ -17,6 +17,7 @@ from support.scenario import (
     event,
     given,
     minute,
+    native,
     native_signal,
     parked,
     signal,
@@ -76,7 +77,7 @@ def test_final_states_are_released_in_order_of_arrival(first: str, second: str) 
     """The first ends the action; the second cannot follow any more and goes on waiting."""
     past = given(parked(first, at=2), parked(second, at=1)).at(5)
     after = past.when(signal("offered")).then("recorded", event("offered"), event(first, at=2)).ending()
-    assert [waiting.parked_state for waiting in after.and_then().offer.parked_signals] == [second]
+    assert [waiting.event.parked_state for waiting in after.and_then().offer.parked_signals] == [second]
 
 
 def test_a_parked_rejection_that_follows_the_offer_directly_is_of_the_invitation() -> None:
@@ -91,7 +92,7 @@ def test_only_the_action_that_moved_releases() -> None:
     """What waits for another action stays."""
     past = given(parked("accepted", "b", 1), parked("accepted", "a", 2)).at(5)
     after = past.when(signal("offered")).then("recorded", event("offered"), event("accepted", at=2))
-    assert [waiting.action_id for waiting in after.and_then().offer.parked_signals] == [uuid("b")]
+    assert [waiting.private.action_id for waiting in after.and_then().offer.parked_signals] == [native("b")]
 
 
 def test_every_step_releases_not_only_the_offer() -> None:
@@ -180,5 +181,5 @@ def test_a_long_text_is_kept_in_part_and_its_length_is_told(length: int, kept: i
     decision = decide(VisitorOffer(STREAM), native_signal("engaged"), lambda: b"x" * length, context)
     # then
     (waits,) = decision.events
-    assert isinstance(waits, SignalParked)
-    assert (len(waits.visitor.raw or b""), waits.raw_length) == (kept, told)
+    assert isinstance(waits.event, SignalParked)
+    assert (len(waits.private.raw or b""), waits.event.raw_length) == (kept, told)

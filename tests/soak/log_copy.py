@@ -1,15 +1,11 @@
 """A copy of the log, read and decoded without the product's code (`docs/events.md` says what events hold)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DEFAULTS: Final = (0, 0, 0, None, None, None, None, False, "webchat", None, None)
-"""What a stored array leaves out at its end."""
 
 BOOKKEEPING: Final = ("offer-refused", "signal-parked", "parking-ended")
 
@@ -65,39 +61,36 @@ class Logged:
 
 def decode(position: int, stream: UUID, version: int, topic: str, stored: bytes) -> Logged:
     """Read one row of the log."""
-    recorded, ids, organization, who, *rest = msgspec.msgpack.decode(stored)
-    fields: list[Any] = [*rest, *_DEFAULTS[len(rest) :]]
-    before, _, _, _, _, details, timeout, undated, *_ = fields
+    public, part = msgspec.msgpack.decode(stored)
+    organization, action_map, recorded, *rest = public
+    customer, customer_type, session, action, event_id, *_, blocker, _ = msgspec.msgpack.decode(part)
     kind, _, written = topic.rpartition(".")
-    assert written == "1", topic
-    action_map, action, event_id = ids[:16], ids[16:32], ids[32:]
-    customer, session, *more = who
-    pair = Pair(
-        organization,
-        more[0] if more else "cookie",
-        _uuid(customer) if isinstance(customer, bytes) else customer,
-        _uuid(action_map),
-    )
+    assert written == "2", topic
+    occurred, dated, timeout = recorded, True, None
     state, stage, reason, blocked_by = kind, None, None, None
-    if kind == "offer-refused":
-        state, reason, blocked_by = "offered", details[0], (_uuid(details[1]), details[2])
-    elif kind in BOOKKEEPING:
-        state = details[0]
-    elif kind == "rejected":
-        stage = details[0]
+    if kind == "parking-ended":
+        state = rest[0]
+    else:
+        _, occurred, dated, _, _, timeout, *own = rest
+        if kind == "offer-refused":
+            state, reason, blocked_by = "offered", own[0], (_uuid(blocker), own[1])
+        elif kind == "signal-parked":
+            state = own[0]
+        elif kind == "rejected":
+            stage = own[3]
     return Logged(
         position=position,
         stream=str(stream),
         version=version,
         kind=kind,
-        pair=pair,
+        pair=Pair(organization, customer_type, customer, _uuid(action_map)),
         session=_uuid(session),
         action=_uuid(action),
-        recorded=_time(recorded),
-        occurred=_time(recorded - before),
+        recorded=recorded,
+        occurred=occurred,
         state=state,
         event_id=_uuid(event_id) if event_id else None,
-        dated=not undated,
+        dated=dated,
         timeout=timeout,
         stage=stage,
         reason=reason,
@@ -115,7 +108,3 @@ def decoded(rows: list[tuple[Any, ...]]) -> list[Logged]:
 
 def _uuid(stored: bytes) -> str:
     return str(UUID(bytes=bytes(stored)))
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

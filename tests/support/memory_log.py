@@ -7,7 +7,7 @@ from uuid import UUID
 
 from offerlog_application.ports.event_log import HeldStreams
 from offerlog_application.refusals.policy import RefusalPolicy
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_infrastructure.memory import log as memory
@@ -32,7 +32,7 @@ class MemoryLog(memory.MemoryLog):
         self.loads: list[set[UUID]] = []
         self.held: set[UUID] = set()
         self.looks: list[int] = []
-        self.before_append: Callable[[Sequence[Event]], object] = len
+        self.before_append: Callable[[Sequence[RecordedEvent[Event]]], object] = len
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
@@ -43,7 +43,7 @@ class MemoryLog(memory.MemoryLog):
         return list(self.refusals.values())
 
     @property
-    def events_of(self) -> Mapping[UUID, Sequence[Event]]:
+    def events_of(self) -> Mapping[UUID, Sequence[RecordedEvent[Event]]]:
         """Every stream, in order."""
         return self._streams
 
@@ -54,7 +54,7 @@ class MemoryLog(memory.MemoryLog):
 
     def append(
         self,
-        events: Sequence[Event],
+        events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
         *,
@@ -78,11 +78,11 @@ class MemoryLog(memory.MemoryLog):
         self.looks.append(len(versions))
         return HeldStreams(frozenset(versions.keys() & self.held))
 
-    def write(self, events: Sequence[Event]) -> None:
+    def write(self, events: Sequence[RecordedEvent[Event]]) -> None:
         """As another writer would."""
         super().append(events, ())
 
-    def put(self, stream: UUID, events: Sequence[Event]) -> None:
+    def put(self, stream: UUID, events: Sequence[RecordedEvent[Event]]) -> None:
         """Give a stream these events instead of its own, as an older build had stored them."""
         self._streams[stream] = list(events)
         self.offers[stream] = fold(events, VisitorOffer(stream))

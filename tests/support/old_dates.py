@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from offerlog_application.offerlog import Offerlog
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import signal_from_document
@@ -36,7 +36,7 @@ def count_old_days(dsn: str, action_map: str) -> None:
 
 def record_with_any_date(offerlog: Offerlog, lines: Sequence[Mapping[str, object]]) -> int | None:
     """Append offers as versions did that took any date; the last position."""
-    log, events = PostgresLog(application_of(offerlog)), list[Event]()
+    log, events = PostgresLog(application_of(offerlog)), list[RecordedEvent[Event]]()
     for line in lines:
         visitor = VisitorKey("cookie", str(line["customerId"]))
         action_map = ActionMapId(str(line["actionMapId"]))

@@ -11,8 +11,14 @@ from eventsourcing.persistence import StoredEvent
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
-from offerlog_domain.event_fields import Event
-from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.events import (
+    LifecycleEvent,
+    OfferRefused,
+    ParkingEnded,
+    SignalParked,
+    is_lifecycle_event,
+)
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
@@ -53,7 +59,7 @@ def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.005)
 
 
-def events(dsn: str) -> list[Event]:
+def events(dsn: str) -> list[RecordedEvent[Event]]:
     """Everything in the log, in order of position."""
     mapper = EventMapper()
     stored = rows(
@@ -65,52 +71,53 @@ def events(dsn: str) -> list[Event]:
         mapper.to_domain_event(StoredEvent(stream, version, topic, bytes(state)))
         for stream, version, topic, state in stored
     ]
-    return [event for event in read if isinstance(event, Event)]
+    return [event for event in read if isinstance(event, RecordedEvent)]
 
 
 def event_ids(dsn: str) -> Counter[str | None]:
     """How often each report's own id is in the log."""
-    return Counter(getattr(event, "event_id", None) for event in events(dsn))
+    ids = [one.private.event_id for one in events(dsn)]
+    return Counter(None if one is None else str(one) for one in ids)
 
 
 def recounted(dsn: str) -> dict[str, Any]:
     """What the views must show of this log, in the form of `shown`."""
-    streams: dict[UUID, list[LifecycleEvent]] = defaultdict(list)
-    parked: dict[tuple[UUID, str, str], bytes | None] = {}
-    for event in events(dsn):
-        stream = event.originator_id
-        if isinstance(event, LifecycleEvent):
-            streams[stream].append(event)
-            parked.pop((stream, event.action_id, event.state.value), None)
+    streams: dict[UUID, list[RecordedEvent[LifecycleEvent]]] = defaultdict(list)
+    parked: dict[tuple[UUID, UUID, str], bytes | None] = {}
+    for recorded in events(dsn):
+        stream, event, action = recorded.originator_id, recorded.event, recorded.private.action_id
+        if is_lifecycle_event(recorded):
+            streams[stream].append(recorded)
+            parked.pop((stream, action, recorded.event.state.value), None)
         elif isinstance(event, SignalParked):
-            parked[stream, event.action_id, event.parked_state.value] = event.visitor.raw
+            parked[stream, action, event.parked_state.value] = recorded.private.raw
         elif isinstance(event, ParkingEnded):
-            parked.pop((stream, event.action_id, event.parked_state.value), None)
+            parked.pop((stream, action, event.parked_state.value), None)
         elif isinstance(event, OfferRefused):
-            parked = {key: raw for key, raw in parked.items() if key[:2] != (stream, event.action_id)}
-    told = [event for events in streams.values() for event in events]
+            parked = {key: raw for key, raw in parked.items() if key[:2] != (stream, action)}
+    told = [(one, one.event, one.private) for events in streams.values() for one in events]
     return {
         "offers": {
             (
                 stream,
-                events[-1].action_id,
-                events[-1].state.value,
-                len({e.action_id for e in events}),
+                str(events[-1].private.action_id),
+                events[-1].event.state.value,
+                len({one.private.action_id for one in events}),
                 len(events),
             )
             for stream, events in streams.items()
         },
-        "actions": {(e.originator_id, e.action_id): e.state.value for e in told},
+        "actions": {(one.originator_id, str(p.action_id)): e.state.value for one, e, p in told},
         "parked": Counter(parked.values()),
         "suppressions": Counter(
-            (e.visitor.customer_id, e.visitor.customer_id_type, e.action_map_id, e.state.value, e.occurred_at)
-            for e in told
+            (p.customer_id, p.customer_id_type, str(e.action_map_id), e.state.value, e.occurred_at)
+            for _, e, p in told
             if e.state.value in TERMINAL
         ),
-        "actions counted": Counter((e.action_map_id, METRICS[e.state]) for e in told),
+        "actions counted": Counter((str(e.action_map_id), METRICS[e.state]) for _, e, _ in told),
         "visitors counted": Counter(
             (map_id, METRICS[state])
-            for _, map_id, state in {(e.originator_id, e.action_map_id, e.state) for e in told}
+            for _, map_id, state in {(one.originator_id, str(e.action_map_id), e.state) for one, e, _ in told}
         ),
     }
 

@@ -12,18 +12,19 @@ from uuid import UUID
 
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision, decide, expire
-from offerlog_domain.event_fields import Event, EventVisitor
+from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent
 from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.offer_rule import find_blocker
-from offerlog_domain.outcomes import Blocker
+from offerlog_domain.outcomes import Blocker, Reason
 from offerlog_domain.signals import NativeSignal, Signal, to_native
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ORGANIZATION = "acme"
 STREAM = UUID(int=1)
-MAP = str(UUID(int=2))
+MAP_ID = UUID(int=2)
+MAP = str(MAP_ID)
 CUSTOMER = "visitor-1"
 RAW = b"the text as it came"
 RULES = Rules()
@@ -34,9 +35,14 @@ def minute(number: float) -> datetime:
     return START + timedelta(minutes=number)
 
 
-def uuid(letter: str) -> str:
+def native(letter: str) -> UUID:
     """The id that a letter stands for in tests."""
-    return str(UUID(int=ord(letter)))
+    return UUID(int=ord(letter))
+
+
+def uuid(letter: str) -> str:
+    """The same as text."""
+    return str(native(letter))
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,9 @@ def refused(  # noqa: PLR0917 - reads as a sentence in tests
 ) -> Told:
     """An offer refused and remembered."""
     told = {
-        "reason": reason,
-        "blocking_action_id": uuid(by),
-        "blocking_state": state,
+        "reason": Reason(reason),
+        "blocking_action_id": native(by),
+        "blocking_state": State(state),
         "blocking_since": minute(since),
     }
     return Told("offer-refused", action, minute(at), fields | told)
@@ -153,9 +159,10 @@ class Then:
 
     def ending(self, *parked: str) -> "Then":
         """These parked signals end unrecorded, each written `action state: reason`."""
-        names = {uuid(letter): letter for letter in "abcdefgh"}
+        names = {native(letter): letter for letter in "abcdefgh"}
         assert [
-            f"{names[p.action_id]} {p.parked_state}: {reason}" for p, reason in self.decision.ended_parkings
+            f"{names[one.private.action_id]} {one.event.parked_state}: {reason}"
+            for one, reason in self.decision.ended_parkings
         ] == [*parked]
         return self
 
@@ -185,45 +192,58 @@ def given(*events: Told) -> Given:
     """A visitor-offer with that past; each event was recorded when it occurred, unless it says otherwise."""
     empty = VisitorOffer(STREAM)
     past = facts_of(empty, events, None)
-    return Given(fold(past, empty), max((event.recorded_at for event in past), default=START))
+    return Given(fold(past, empty), max((one.event.recorded_at for one in past), default=START))
 
 
-def facts_of(offer: VisitorOffer, events: Sequence[Told], now: datetime | None) -> list[Event]:
+def facts_of(offer: VisitorOffer, events: Sequence[Told], now: datetime | None) -> list[RecordedEvent[Event]]:
     """The events in full, as they continue a stream."""
-    made: list[Event] = []
+    made: list[RecordedEvent[Event]] = []
     for told in events:
         made.append(_fact(offer, told, told.recorded or now or told.at))
         offer = fold(made[-1:], offer)
     return made
 
 
-def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> Event:
+def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> RecordedEvent[Event]:
     fields = dict(told.fields)
-    visitor = EventVisitor(
-        customer_id=CUSTOMER, customer_id_type="cookie", session_id=fields.pop("session_id", uuid("s"))
-    )
+    private: dict[str, Any] = {
+        "customer_id": CUSTOMER,
+        "customer_id_type": "cookie",
+        "session_id": native("s"),
+        "action_id": native(told.action),
+    }
+    for name in PrivateFields.__struct_fields__:
+        if name in fields:
+            value = fields.pop(name)
+            private[name] = UUID(value) if name.endswith("_id") and isinstance(value, str) else value
+    if told.kind == "signal-parked":
+        private["raw"] = RAW
+    event = _event(offer, told, recorded_at, fields)
+    return RecordedEvent(STREAM, offer.version + 1, event, PrivateFields(**private))
+
+
+def _event(offer: VisitorOffer, told: Told, recorded_at: datetime, fields: dict[str, Any]) -> Event:
+    """The public fields, with the places of the parked signals that the event ends."""
     common: dict[str, Any] = {
-        "originator_id": STREAM,
-        "originator_version": offer.version + 1,
         "organization": ORGANIZATION,
-        "visitor": visitor,
-        "action_map_id": MAP,
-        "action_id": uuid(told.action),
+        "action_map_id": MAP_ID,
         "recorded_at": recorded_at,
     }
+    action = native(told.action)
+    waiting = {one.event.parked_state: one.originator_version for one in offer.find_parked(action)}
     if told.kind == "parking-ended":
-        return ParkingEnded(**common, **fields)
-    report: dict[str, Any] = {"media_type": "webchat", "occurred_at": told.at} | fields
+        return ParkingEnded(**common, parked_version=waiting.get(fields["parked_state"]), **fields)
+    common |= {"media_type": "webchat", "occurred_at": told.at} | fields
     if told.kind == "offer-refused":
-        return OfferRefused(**common, **report)
+        return OfferRefused(**common, parked_versions=tuple(sorted(waiting.values())))
     if told.kind == "signal-parked":
-        return SignalParked(**(common | {"visitor": replace(visitor, raw=RAW)}), **report)
-    begun = offer.find_action(uuid(told.action))
-    number = len(offer.actions) + 1 if begun is None else begun.events[0].action_number
-    report |= {
-        "action_number": number,
-        "offered_at": told.at if begun is None else begun.events[0].occurred_at,
+        return SignalParked(**common)
+    begun = offer.find_action(action)
+    common |= {
+        "action_number": len(offer.actions) + 1 if begun is None else begun.offered.action_number,
+        "offered_at": told.at if begun is None else begun.offered.occurred_at,
+        "parked_version": waiting.get(State(told.kind)),
     }
-    if (stage := report.pop("stage", None)) is not None:
-        report["rejected_stage"] = stage
-    return LIFECYCLE_EVENTS[State(told.kind)](**common, **report)
+    if (stage := common.pop("stage", None)) is not None:
+        common["rejected_stage"] = stage
+    return LIFECYCLE_EVENTS[State(told.kind)](**common)

@@ -61,7 +61,7 @@ def test_all_that_was_told_is_kept(shop: Shop) -> None:
     )
     answered(tab)
     offered, errored = shop.log.history(customer_id="shopper", action_map_id=action_map).events
-    assert offered.visitor.session_id == "11111111-1111-4111-8111-111111111111"
+    assert offered.session_id == "11111111-1111-4111-8111-111111111111"
     assert offered.action_map_version == 3
     assert offered.timeout_seconds == 600
     assert (errored.error_code, errored.error_message) == ("00045", "no frame")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
@@ -135,7 +135,7 @@ class EventLog(Protocol):
 
     def append(
         self,
-        events: Sequence[Event],
+        events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer],
         *,

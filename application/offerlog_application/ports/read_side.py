@@ -13,7 +13,7 @@ from offerlog_application.ports.read_models import (
     ProjectionStatus,
     Suppression,
 )
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import ActionMapId, VisitorKey
 
 
@@ -68,7 +68,7 @@ class PerformanceSource(PerformanceCounts, Protocol):
 class StreamReader(Protocol):
     """A reader of whole streams, for audits; thread-safe."""
 
-    def events(self, stream: UUID) -> Sequence[Event]:
+    def events(self, stream: UUID) -> Sequence[RecordedEvent[Event]]:
         """Return the events of a stream, in order.
 
         Raises:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from offerlog_application.projections.page import Page
+from offerlog_domain.event_fields import PrivateFields
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import Stage, State
@@ -22,8 +23,8 @@ class OfferRow(NamedTuple):
 
     organization: str
     visitor: VisitorKey
-    action_map_id: str
-    action_id: str
+    action_map_id: UUID
+    action_id: UUID
     state: State
     stage: Stage | None
     since: datetime
@@ -52,7 +53,7 @@ class ParkedRow(NamedTuple):
     raw_length: int | None = None
 
 
-ParkedKey = tuple[UUID, str, State]
+ParkedKey = tuple[UUID, UUID, State]
 """Stream, action and state."""
 
 
@@ -69,25 +70,26 @@ class CurrentStateChange:
     """
 
     offers: Mapping[UUID, OfferRow] = field(default_factory=dict)
-    actions: Mapping[tuple[UUID, str], ActionRow] = field(default_factory=dict)
-    refused_actions: Collection[tuple[UUID, str]] = ()
+    actions: Mapping[tuple[UUID, UUID], ActionRow] = field(default_factory=dict)
+    refused_actions: Collection[tuple[UUID, UUID]] = ()
     over: Collection[ParkedKey] = ()
     parked: Mapping[ParkedKey, ParkedRow] = field(default_factory=dict)
 
 
 def current_state(page: Page) -> CurrentStateChange:
     """Return the change that a page makes."""
-    newest: dict[UUID, tuple[LifecycleEvent, int]] = {}  # each with the number of events
-    actions: dict[tuple[UUID, str], LifecycleEvent] = {}
-    refused: set[tuple[UUID, str]] = set()
+    newest: dict[UUID, tuple[LifecycleEvent, PrivateFields, int]] = {}  # each with the number of events
+    actions: dict[tuple[UUID, UUID], LifecycleEvent] = {}
+    refused: set[tuple[UUID, UUID]] = set()
     over: list[ParkedKey] = []
     parked: dict[ParkedKey, ParkedRow] = {}
-    for position, event in page.events:
-        stream, action = event.originator_id, event.action_id
+    for position, recorded in page.events:
+        stream, event, private = recorded.originator_id, recorded.event, recorded.private
+        action = private.action_id
         match event:
             case LifecycleEvent():
                 before = newest.get(stream)
-                newest[stream] = event, 1 if before is None else before[1] + 1
+                newest[stream] = event, private, 1 if before is None else before[2] + 1
                 actions[stream, action] = event
                 over.append((stream, action, event.state))
             case SignalParked():
@@ -95,7 +97,7 @@ def current_state(page: Page) -> CurrentStateChange:
                     event.organization,
                     event.recorded_at,
                     position,
-                    event.visitor.raw or b"",
+                    private.raw or b"",
                     event.raw_length,
                 )
                 continue
@@ -111,7 +113,7 @@ def current_state(page: Page) -> CurrentStateChange:
         if parked:
             parked.pop(over[-1], None)
     return CurrentStateChange(
-        {stream: _offer_row(event, added) for stream, (event, added) in newest.items()},
+        {stream: _offer_row(*last) for stream, last in newest.items()},
         {key: _action_row(event) for key, event in actions.items()},
         refused,
         over,
@@ -119,12 +121,12 @@ def current_state(page: Page) -> CurrentStateChange:
     )
 
 
-def _offer_row(event: LifecycleEvent, added: int) -> OfferRow:
+def _offer_row(event: LifecycleEvent, private: PrivateFields, added: int) -> OfferRow:
     return OfferRow(
         event.organization,
-        event.visitor.key,
+        private.visitor,
         event.action_map_id,
-        event.action_id,
+        private.action_id,
         event.state,
         event.stage,
         event.occurred_at,

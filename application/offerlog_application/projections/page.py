@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.events import LifecycleEvent
 
 
@@ -13,7 +13,7 @@ class Positioned(NamedTuple):
     """One event and its position in the log."""
 
     position: int
-    event: Event
+    recorded: RecordedEvent[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Page:
     """
 
     events: Sequence[Positioned]
-    earlier: Mapping[UUID, Sequence[LifecycleEvent]] = field(default_factory=dict)
+    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]] = field(default_factory=dict)
 
 
 def streams_with_repeats(events: Sequence[Positioned]) -> set[UUID]:
     """Return the streams whose earlier events a page needs."""
     return {
-        p.event.originator_id
-        for p in events
-        if isinstance(p.event, LifecycleEvent) and p.event.action_number > 1
+        recorded.originator_id
+        for _, recorded in events
+        if isinstance(recorded.event, LifecycleEvent) and recorded.event.action_number > 1
     }

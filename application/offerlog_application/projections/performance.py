@@ -15,9 +15,13 @@ from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.slots import DAY_SLOTS, counted_slot
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort
+
+Reached = RecordedEvent[LifecycleEvent]
+"""A state reached, in its stream."""
 
 _BY_EVENT: Final = Cohort.EVENT.value
 _BY_OFFER: Final = Cohort.OFFERED.value
@@ -28,7 +32,7 @@ class CountKey(NamedTuple):
 
     organization: str
     cohort: str
-    action_map_id: str
+    action_map_id: UUID
     slot: int
 
 
@@ -37,7 +41,7 @@ class DayKey(NamedTuple):
 
     organization: str
     cohort: str
-    action_map_id: str
+    action_map_id: UUID
     day: int
 
 
@@ -48,7 +52,7 @@ class RepeatRow(NamedTuple):
     state: str
     ordinal: int
     organization: str
-    action_map_id: str
+    action_map_id: UUID
     slot: int
     first_slot: int
     offered_slot: int
@@ -74,7 +78,7 @@ class PerformanceChange:
 
     counts: Mapping[CountKey, Mapping[State, int]]
     repeats: Sequence[RepeatRow]
-    names: Mapping[tuple[str, str], NameRow]
+    names: Mapping[tuple[str, UUID], NameRow]
 
     @property
     def days(self) -> Mapping[DayKey, Mapping[State, int]]:
@@ -89,9 +93,10 @@ def performance(page: Page) -> PerformanceChange:
     """Return the change that a page makes."""
     counts: dict[CountKey, dict[State, int]] = {}
     repeats: list[RepeatRow] = []
-    names: dict[tuple[str, str], NameRow] = {}
+    names: dict[tuple[str, UUID], NameRow] = {}
     times = {stream: _times(events) for stream, events in page.earlier.items()}
-    for position, event in page.events:
+    for position, recorded in page.events:
+        event = recorded.event
         if not isinstance(event, LifecycleEvent):
             continue
         organization, action_map, state = event.organization, event.action_map_id, event.state
@@ -108,7 +113,7 @@ def performance(page: Page) -> PerformanceChange:
             else:
                 count[state] = count.get(state, 0) + 1
         if event.action_number > 1:
-            repeats.extend(_repeat(event, times[event.originator_id][state]))
+            repeats.extend(_repeat(recorded, event, times[recorded.originator_id][state]))
         if event.action_map_name is not None:
             where = organization, action_map
             newest = names.get(where)
@@ -119,22 +124,24 @@ def performance(page: Page) -> PerformanceChange:
     return PerformanceChange(counts, repeats, names)
 
 
-def _times(stream: Sequence[LifecycleEvent]) -> Mapping[State, Sequence[LifecycleEvent]]:
+def _times(stream: Sequence[Reached]) -> Mapping[State, Sequence[Reached]]:
     """Return a stream's events by the state that they reached, each in order."""
-    times: defaultdict[State, list[LifecycleEvent]] = defaultdict(list)
-    for event in stream:
-        times[event.state].append(event)
+    times: defaultdict[State, list[Reached]] = defaultdict(list)
+    for recorded in stream:
+        times[recorded.event.state].append(recorded)
     return times
 
 
-def _repeat(event: LifecycleEvent, times: Sequence[LifecycleEvent]) -> Sequence[RepeatRow]:
-    before = bisect_left(times, event.originator_version, key=attrgetter("originator_version"))
+def _repeat(
+    recorded: RecordedEvent[Event], event: LifecycleEvent, times: Sequence[Reached]
+) -> Sequence[RepeatRow]:
+    before = bisect_left(times, recorded.originator_version, key=attrgetter("originator_version"))
     if not before:
         return ()
-    first = times[0]
+    first = times[0].event
     return [
         RepeatRow(
-            event.originator_id,
+            recorded.originator_id,
             event.state.value,
             before + 1,
             event.organization,

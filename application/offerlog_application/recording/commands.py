@@ -20,7 +20,7 @@ def _refuse_ended_parkings(decision: Decision, context: DecisionContext) -> list
     """Return the refusals of the parked signals that a decision has ended."""
     refusals: list[Refusal] = []
     for parked, reason in decision.ended_parkings:
-        kept, length = cut_text(parked.visitor.raw or b"")  # an older offerlog parked texts whole
+        kept, length = cut_text(parked.private.raw or b"")  # an older offerlog parked texts whole
         refusals.append(
             Refusal(
                 context.organization,
@@ -29,7 +29,7 @@ def _refuse_ended_parkings(decision: Decision, context: DecisionContext) -> list
                 None,
                 None,
                 kept,
-                parked.raw_length or length,
+                parked.event.raw_length or length,
             )
         )
     return refusals

@@ -9,7 +9,7 @@ from offerlog_application.recording.store_watch import STORE_PATIENCE
 from offerlog_application.recording.submission import Command, Submission
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import OutcomeKind, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -58,6 +58,8 @@ class DecidedGroup:
 
         The clock is read once: all that a call decides has one moment.
 
+        The clock is read once: all that a call decides has one moment.
+
         Args:
             loaded: All the visitor-offers, as the store has them now.
             epoch: The epoch, as it was known before they were loaded.
@@ -86,7 +88,7 @@ class DecidedGroup:
                     decided_in[n] = context
                 n += 1
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[RecordedEvent[Event]]:
         """Return the events for the log, in order."""
         return [event for decision in self.decisions for event in decision.events]
 

@@ -41,7 +41,7 @@ from offerlog_application.recording.submissions import Group, Submissions
 from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 
 _FIND_SECONDS: Final = 0.25
 """Seconds to look for what else another writer holds, once it has made a group wait."""
@@ -340,7 +340,7 @@ class GroupCommitWriter:
             commit.retries += 1
             self._decide(decided)
 
-    def _find_held(self, events: Sequence[Event], known: UUID, group: Group) -> HeldStreams:
+    def _find_held(self, events: Sequence[RecordedEvent[Event]], known: UUID, group: Group) -> HeldStreams:
         """Find out which visitor-offers of these events other writers hold, beside the one that is known."""
         versions: dict[UUID, int] = {}
         for event in events:

@@ -24,8 +24,7 @@ from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.ports.read_models import KeptSignal, RefusalCounts
-    from offerlog_application.reading.audit import History
-    from offerlog_domain.events import LifecycleEvent
+    from offerlog_application.reading.audit import History, HistoryEvent
 
 
 def add_to(app: typer.Typer) -> None:
@@ -96,7 +95,7 @@ def _show(found: "History") -> None:
         out.print(rows)
 
 
-def _describe_event(event: "LifecycleEvent") -> Text:
+def _describe_event(event: "HistoryEvent") -> Text:
     """Describe an event: `rejected (form)`, `errored (00045: no socket)`, `offered (for 45 s)`."""
     error = ": ".join(part for part in (event.error_code, event.error_message) if part)
     timeout = f"for {event.timeout_seconds} s" if event.timeout_seconds else ""

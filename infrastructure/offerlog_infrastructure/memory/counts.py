@@ -40,14 +40,15 @@ class MemoryCounts:
             for key, counts in change.counts.items():
                 self._counts[key].update(counts)
             self._repeats.extend(change.repeats)
-            for where, name in change.names.items():
+            for (organization, action_map), name in change.names.items():
+                where = organization, str(action_map)
                 if where not in self._names or self._names[where].rank < name.rank:
                     self._names[where] = name
 
     def maps(self, organization: str) -> Sequence[ActionMapId]:
         """Return the action maps of an organization that were counted, sorted."""
         with self._lock:
-            maps = {key.action_map_id for key in self._counts if key.organization == organization}
+            maps = {str(key.action_map_id) for key in self._counts if key.organization == organization}
         return [ActionMapId(one) for one in sorted(maps)]
 
     def slots(self, query: ReportQuery) -> tuple[int, int]:
@@ -86,7 +87,7 @@ class MemoryCounts:
         with self._lock:
             for key, counts in self._counts.items():
                 if _is_asked(query, key) and first <= key.slot < end:
-                    rows[ActionMapId(key.action_map_id), bucket(key.slot)].update(counts)
+                    rows[ActionMapId(str(key.action_map_id)), bucket(key.slot)].update(counts)
             if query.count_by is CountBy.VISITORS:
                 self._subtract_repeats(query, first, end, rows, bucket)
         return rows if most is None else dict(list(rows.items())[: most + 1])
@@ -128,7 +129,7 @@ class MemoryCounts:
             # Every repeat carries the first time's slot: the second row stands for the first time too.
             for slot in [again, once] if row.ordinal == 2 else [again]:  # noqa: PLR2004 - the second time
                 if first <= slot < end:
-                    action_map = ActionMapId(row.action_map_id)
+                    action_map = ActionMapId(str(row.action_map_id))
                     times[action_map, bucket(slot), State(row.state), row.originator_id] += 1
         for (action_map, number, state, _), count in times.items():
             if (action_map, number) in rows:
@@ -141,4 +142,4 @@ def _zeros() -> Counter[State]:
 
 def _is_asked(query: ReportQuery, key: CountKey) -> bool:
     asked = (key.organization, key.cohort) == (query.organization, query.cohort)
-    return asked and (not query.action_maps or key.action_map_id in query.action_maps)
+    return asked and (not query.action_maps or str(key.action_map_id) in query.action_maps)

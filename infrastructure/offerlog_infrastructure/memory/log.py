@@ -12,8 +12,8 @@ from offerlog_application.projections.current_state import ParkedKey, ParkedRow,
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_application.refusals.policy import RefusalPolicy
-from offerlog_domain.event_fields import Event
-from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.events import is_lifecycle_event
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 from offerlog_infrastructure.memory.counts import MemoryCounts
@@ -43,7 +43,7 @@ class MemoryLog:
         self.suppressions: dict[SuppressionKey, SuppressionRow] = {}
         self.parked: dict[ParkedKey, ParkedRow] = {}
         self.secrets: dict[str, bytes] = {}
-        self._streams: dict[UUID, list[Event]] = {}
+        self._streams: dict[UUID, list[RecordedEvent[Event]]] = {}
         self._text_bytes: dict[tuple[str, date], int] = {}
         self._policy = policy
         self._epoch = 1
@@ -72,7 +72,7 @@ class MemoryLog:
 
     def append(
         self,
-        events: Sequence[Event],
+        events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
         *,
@@ -116,7 +116,7 @@ class MemoryLog:
         """Return the action that began last, None where none has begun."""
         return self.load([stream])[stream].newest
 
-    def events(self, stream: UUID) -> Sequence[Event]:
+    def events(self, stream: UUID) -> Sequence[RecordedEvent[Event]]:
         """Return the whole stream, in order."""
         with self.lock:
             return tuple(self._streams.get(stream, ()))
@@ -135,7 +135,7 @@ class MemoryLog:
 
     def _project(self, added: Sequence[Positioned]) -> None:
         earlier = {
-            stream: [event for event in self._streams[stream] if isinstance(event, LifecycleEvent)]
+            stream: [one for one in self._streams[stream] if is_lifecycle_event(one)]
             for stream in streams_with_repeats(added)
         }
         page = Page(added, earlier)

@@ -70,8 +70,8 @@ class MemoryProjections:
         """Return every name and version of the events in the log."""
         with self._log.lock:
             topics = [
-                (position, f"{event.stored_name}.{event.stored_version}")
-                for position, event in self._log.events_in_order
+                (position, f"{recorded.event.stored_name}.{recorded.event.stored_version}")
+                for position, recorded in self._log.events_in_order
             ]
         counts = Counter(topic for _, topic in topics)
         positions = {topic: [at for at, one in topics if one == topic] for topic in counts}

@@ -57,7 +57,7 @@ class MemoryReads:
         with self._log.lock:
             rows = sorted(self._log.suppressions.items(), key=lambda one: one[0].visitor)
         for key, row in rows:
-            where = key.organization, key.action_map_id
+            where = key.organization, str(key.action_map_id)
             if where == (organization, action_map_id) and key.visitor > start:
                 yield _suppression(key, row)
 
@@ -82,7 +82,7 @@ class MemoryReads:
         with self._log.lock:
             parked = {key[0] for key, row in self._log.parked.items() if row.parked_at <= parked_before}
             due = [
-                (stream, self._log.events(stream)[0].organization)
+                (stream, self._log.events(stream)[0].event.organization)
                 for stream, offer in self._log.offers.items()
                 if stream not in besides and (stream in parked or _is_timed_out(offer, deadline_before))
             ]
@@ -122,8 +122,9 @@ class MemoryReads:
     def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]]:
         """Return the action maps of the events in (behind, position], by organization."""
         changed: dict[str, set[ActionMapId]] = {}
-        for _, event in self._log.events_in_order[behind:position]:
-            changed.setdefault(event.organization, set()).add(ActionMapId(event.action_map_id))
+        for _, recorded in self._log.events_in_order[behind:position]:
+            event = recorded.event
+            changed.setdefault(event.organization, set()).add(ActionMapId(str(event.action_map_id)))
         return changed
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
@@ -136,14 +137,14 @@ def _suppression(key: SuppressionKey, row: SuppressionRow) -> Suppression:
     return Suppression(
         key.visitor.id,
         key.visitor.type,
-        key.action_map_id,
+        str(key.action_map_id),
         row.state.value,
-        row.action_id,
+        str(row.action_id),
         row.since,
     )
 
 
 def _is_timed_out(offer: VisitorOffer, before: datetime) -> bool:
     """Return True if the newest action is an unanswered invitation whose deadline is over."""
-    deadline = None if offer.newest is None else deadline_of(offer.newest.events[-1])
+    deadline = None if offer.newest is None else deadline_of(offer.newest.events[-1].event)
     return deadline is not None and deadline <= before

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
         RefusalCounts,
         Suppression,
     )
-    from offerlog_application.reading.audit import History
+    from offerlog_application.reading.audit import History, HistoryEvent
     from offerlog_application.reading.performance_report import PerformanceReport, ReportRow
     from offerlog_application.recording.offers import Eligibility
-    from offerlog_domain.events import LifecycleEvent
     from offerlog_domain.outcomes import OfferOutcome, Outcome
     from offerlog_infrastructure.presentation import answers
 
@@ -107,7 +106,7 @@ def describe_history(history: History) -> answers.WholeHistory:
     }
 
 
-def describe_event(version: int, event: LifecycleEvent) -> answers.HistoryEvent:
+def describe_event(version: int, event: HistoryEvent) -> answers.HistoryEvent:
     """Describe one lifecycle event of a visitor-offer.
 
     Args:
@@ -121,7 +120,7 @@ def describe_event(version: int, event: LifecycleEvent) -> answers.HistoryEvent:
         "stage": event.stage.value if event.stage else None,
         "occurred_at": format_time(event.occurred_at),
         "recorded_at": format_time(event.recorded_at),
-        "session_id": event.visitor.session_id,
+        "session_id": event.session_id,
         "error_code": event.error_code,
         "error_message": event.error_message,
         "event_id": event.event_id,

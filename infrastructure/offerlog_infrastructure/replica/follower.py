@@ -8,6 +8,7 @@ from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, LiteralString
+from uuid import UUID
 
 import lmdb
 from psycopg import Connection, Cursor
@@ -43,7 +44,7 @@ _LAST_EVENT: LiteralString = """
 """
 _SECRETS: LiteralString = "SELECT organization, secret FROM organizations"
 _SUPPRESSED: LiteralString = """
-    SELECT organization, customer_id_type, customer_id, action_map_id::text, state, action_id::text, since
+    SELECT organization, customer_id_type, customer_id, action_map_id, state, action_id, since
     FROM suppressions
 """
 
@@ -219,6 +220,6 @@ def _chunks(connection: Connection[Any]) -> Iterator[dict[SuppressionKey, Suppre
 
 
 def _key(
-    organization: str, customer_id_type: bytes, customer_id: bytes, action_map_id: str
+    organization: str, customer_id_type: bytes, customer_id: bytes, action_map_id: UUID
 ) -> SuppressionKey:
     return SuppressionKey(organization, VisitorKey.decode(customer_id_type, customer_id), action_map_id)

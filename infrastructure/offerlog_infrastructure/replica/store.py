@@ -21,7 +21,7 @@ import lmdb
 from offerlog_application.ports.read_models import Suppression
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.identity import VisitorKey, pack_uuids, unpack_uuid
+from offerlog_domain.identity import VisitorKey, unpack_uuid
 from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.disk_space import full_disk_hint
 
@@ -167,8 +167,8 @@ class ReplicaStore:
                 secret = self.secrets[key.organization]
                 digest = _digest(secret, key.organization, key.visitor)
                 record = _RECORD.pack(
-                    pack_uuids(key.action_map_id),
-                    pack_uuids(row.action_id),
+                    key.action_map_id.bytes,
+                    row.action_id.bytes,
                     (row.since - _EPOCH) // _MICROSECOND,
                     _NUMBER[row.state],
                 )

@@ -12,7 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContex
 from offerlog_application.ports.event_log import StoreUnavailableError, VersionConflictError
 from offerlog_application.ports.tracing import ProjectedPage
 from offerlog_application.recording.writer import GroupCommitWriter
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_infrastructure.observability.tracing import Tracing
 from support.memory_log import MemoryLog
 from support.writing import ONE, THREE, TWO, Answers, case, held, make_writer, other_writer, send
@@ -102,7 +102,7 @@ def test_a_commit_tells_how_often_it_was_tried(tracing: Tracing, spans: InMemory
     """Another writer got there first, once; what is a duplicate by then is no event."""
     log = MemoryLog()
 
-    def taken(_: Sequence[Event]) -> None:
+    def taken(_: Sequence[RecordedEvent[Event]]) -> None:
         log.before_append = len
         other_writer(log, ONE)
         raise VersionConflictError(ONE, waiting=False)
@@ -124,7 +124,7 @@ def test_a_commit_that_fails_is_in_error(tracing: Tracing, spans: InMemorySpanEx
     """By the error's class alone: what it says may quote a row."""
     log = MemoryLog()
 
-    def away(_: Sequence[Event]) -> None:
+    def away(_: Sequence[RecordedEvent[Event]]) -> None:
         raise StoreUnavailableError("visitor-1")
 
     log.before_append = away

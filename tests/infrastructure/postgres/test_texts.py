@@ -46,7 +46,7 @@ def test_a_text_comes_out_as_it_went_in(offerlog: Offerlog, dsn: str, text: str)
     offerlog.wait(receipt.position)
     where: dict[str, Any] = {"customer_id": text, "customer_id_type": text, "action_map_id": an_id("map")}
     for event in offerlog.history(**where).events:
-        assert event.visitor.customer_id == event.visitor.customer_id_type == text
+        assert event.visitor.id == event.visitor.type == text
         assert event.action_map_name == event.error_message == text
     (suppression,) = offerlog.suppressions(text, text)
     assert (suppression.customer_id, suppression.customer_id_type) == (text, text)

@@ -17,7 +17,7 @@ import pytest
 
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide, expire
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.events import TimedOut
 from offerlog_domain.lifecycle import WEBCHAT, State
 from offerlog_domain.outcomes import OutcomeKind, Reason
@@ -72,7 +72,7 @@ class Service:
 
     def __init__(self, lines: list[str]) -> None:
         self.outcomes: Counter[OutcomeKind | Reason | None] = Counter()
-        self.events: list[Event] = []
+        self.events: list[RecordedEvent[Event]] = []
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.offers: dict[tuple[str, str], VisitorOffer] = {}
         for line in lines:
@@ -208,8 +208,8 @@ def test_offers_are_made_again_after_an_error_and_after_a_lapse(service: Service
 
 def test_some_timeouts_are_left_to_the_service(service: Service) -> None:
     """Widgets report most of the time-outs; the service records the others at their deadline."""
-    timeouts = [event for event in service.events if isinstance(event, TimedOut)]
-    assert {event.event_id is None for event in timeouts} == {True, False}
+    timeouts = [one for one in service.events if isinstance(one.event, TimedOut)]
+    assert {one.private.event_id is None for one in timeouts} == {True, False}
 
 
 def test_disorder_delays_signals_and_changes_none(orderly: list[str]) -> None:

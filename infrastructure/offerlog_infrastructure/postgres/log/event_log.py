@@ -14,8 +14,8 @@ from offerlog_application.ports.event_log import (
     StoreUnavailableError,
 )
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_domain.event_fields import Event
-from offerlog_domain.events import LifecycleEvent, Offered
+from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.events import LifecycleEvent, Offered, is_lifecycle_event
 from offerlog_domain.lifecycle import LONGEST_ACTION
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
@@ -145,7 +145,7 @@ class PostgresLog:
 
     def append(
         self,
-        events: Sequence[Event],
+        events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
         *,
@@ -235,12 +235,12 @@ class PostgresLog:
             stored = cursor.execute(
                 _SELECT_LAST_LIFECYCLE_EVENTS, (stream, topics, LONGEST_ACTION), prepare=True
             ).fetchall()
-        events: list[LifecycleEvent] = []
+        events: list[RecordedEvent[LifecycleEvent]] = []
         for version, topic, state in stored:
-            event = self._mapper.event(stream, version, topic, state)
-            assert isinstance(event, LifecycleEvent)  # noqa: S101 - the topics belong to lifecycle events
-            events.insert(0, event)
-            if isinstance(event, Offered):
+            recorded = self._mapper.event(stream, version, topic, state)
+            assert is_lifecycle_event(recorded)  # noqa: S101 - the topics belong to lifecycle events
+            events.insert(0, recorded)
+            if isinstance(recorded.event, Offered):
                 return Action(tuple(events))
         return None
 

@@ -1,7 +1,8 @@
 """The mapper between events and stored events: stable names with a version, never import paths."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -9,15 +10,16 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.events import EVENTS
-from offerlog_infrastructure.postgres.log.event_encoding import decode_event, encode_event
+from offerlog_infrastructure.postgres.log.event_encoding import decode_private, encode_event, event_decoder
+from offerlog_infrastructure.postgres.log.first_format import UPCASTERS
+
+Decoder = Callable[[bytes], tuple[Event, bytes]]
+"""Decodes the public fields of a stored state, and returns them with the private part."""
 
 Upcaster = Callable[[bytes], bytes]
 """Converts the stored state of one version into the state of the next version."""
-
-UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
-"""Upcasters by stored name and the version that each starts from; none are needed yet."""
 
 
 class UnreadableEventError(OfferlogError):
@@ -45,6 +47,10 @@ class EventRow(NamedTuple):
     state: bytes
 
 
+def _upcast_and_decode(upcast: Upcaster, decode: Decoder, state: bytes) -> tuple[Event, bytes]:
+    return decode(upcast(state))
+
+
 class EventMapper(Mapper[UUID]):
     """The library's mapper for our events, under the topic `name.version`.
 
@@ -58,48 +64,55 @@ class EventMapper(Mapper[UUID]):
     ) -> None:
         super().__init__(JSONTranscoder())
         self._topics = {event: f"{event.stored_name}.{event.stored_version}" for event in events}
-        self._readers: dict[str, tuple[type[Event], tuple[Upcaster, ...]]] = {
-            topic: (event, ()) for event, topic in self._topics.items()
-        }
+        self._kinds = {topic: event for event, topic in self._topics.items()}
+        self._decoders: dict[str, Decoder] = {}
         for event in events:
-            for version in range(1, event.stored_version):
-                steps = tuple(
-                    upcasters[event.stored_name, step] for step in range(version, event.stored_version)
-                )
-                self._readers[f"{event.stored_name}.{version}"] = event, steps
+            decoder = event_decoder(event)
+            self._decoders[self._topics[event]] = decoder
+            for version in range(event.stored_version - 1, 0, -1):
+                decoder = partial(_upcast_and_decode, upcasters[event.stored_name, version], decoder)
+                topic = f"{event.stored_name}.{version}"
+                self._decoders[topic], self._kinds[topic] = decoder, event
 
     def topics(self, kind: type[Event]) -> list[str]:
         """List every stored name and version that is read as this class of events or a subclass."""
-        return [topic for topic, (event, _) in self._readers.items() if issubclass(event, kind)]
+        return [topic for topic, event in self._kinds.items() if issubclass(event, kind)]
 
-    def row(self, event: Event) -> EventRow:
+    def row(self, recorded: RecordedEvent[Event]) -> EventRow:
         """Encode an event as a row of the log."""
         return EventRow(
-            event.originator_version, event.originator_id, self._topics[type(event)], encode_event(event)
+            recorded.originator_version,
+            recorded.originator_id,
+            self._topics[type(recorded.event)],
+            encode_event(recorded.event, recorded.private),
         )
 
-    def event(self, originator_id: UUID, originator_version: int, topic: str, state: bytes) -> Event:
+    def event(
+        self, originator_id: UUID, originator_version: int, topic: str, state: bytes
+    ) -> RecordedEvent[Event]:
         """Decode a stored event; one of an older version is upcast.
 
         Raises:
             UnreadableEventError: Its name or version is unknown, or its state is not valid.
         """
-        reader = self._readers.get(topic)
-        if reader is None:
-            raise UnreadableEventError(
-                topic, originator_id, originator_version, "this build knows no such name and version"
-            )
-        kind, steps = reader
         try:
-            for upcast in steps:
-                state = upcast(state)
-            return decode_event(state, kind, originator_id, originator_version)
-        except (ValueError, TypeError, AttributeError, OverflowError, msgspec.MsgspecError) as error:
+            event, part = self._decoder(topic)(state)
+            return RecordedEvent(originator_id, originator_version, event, decode_private(part))
+        except (LookupError, ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
             raise UnreadableEventError(topic, originator_id, originator_version, str(error)) from error
+
+    def public(self, topic: str, state: bytes) -> Event:
+        """Decode the public fields of a stored event; one of an older version is upcast.
+
+        Raises:
+            LookupError: Its name or version is unknown.
+            ValueError: Its state is not valid.
+        """
+        return self._decoder(topic)(state)[0]
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """Encode an event as the library's stored event."""
-        assert isinstance(domain_event, Event)  # noqa: S101 - the library's signature is wider
+        assert isinstance(domain_event, RecordedEvent)  # noqa: S101 - the library's signature is wider
         row = self.row(domain_event)
         return StoredEvent(row.originator_id, row.originator_version, row.topic, row.state)
 
@@ -112,3 +125,9 @@ class EventMapper(Mapper[UUID]):
         stream = stored_event.originator_id
         assert isinstance(stream, UUID)  # noqa: S101 - our streams are UUIDs
         return self.event(stream, stored_event.originator_version, stored_event.topic, stored_event.state)
+
+    def _decoder(self, topic: str) -> Decoder:
+        decoder = self._decoders.get(topic)
+        if decoder is None:
+            raise LookupError("this build knows no such name and version")
+        return decoder

@@ -9,8 +9,8 @@ from psycopg import Cursor
 
 from offerlog_application.projections.page import Positioned, streams_with_repeats
 from offerlog_application.projections.proof import SliceProof, prove
-from offerlog_domain.event_fields import Event
-from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.events import LifecycleEvent, is_lifecycle_event
 from offerlog_infrastructure.postgres.log.mapper import EventMapper, UnreadableEventError
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
@@ -55,7 +55,7 @@ class DecodedPage:
     rows: Sequence[PositionedRow]
     events: Sequence[Positioned]
     unreadable: Sequence[FailedEvent]
-    earlier: Mapping[UUID, Sequence[LifecycleEvent]]
+    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]]
     proof: Mapping[int, SliceProof]
 
 
@@ -79,21 +79,21 @@ def decode_page(
         except UnreadableEventError as error:
             unreadable.append(FailedEvent(position, stream, error))
     repeating = streams_with_repeats(events)
-    earlier: dict[UUID, list[LifecycleEvent]] = {stream: [] for stream in repeating}
+    earlier: dict[UUID, list[RecordedEvent[LifecycleEvent]]] = {stream: [] for stream in repeating}
     if whole_streams:
-        found = [one.event for one in events if one.event.originator_id in repeating]
+        found = [one.recorded for one in events if one.recorded.originator_id in repeating]
     else:
         found = _select_earlier(cursor, mapper, repeating, rows) if repeating else []
-    for event in found:
-        if isinstance(event, LifecycleEvent):
-            earlier[event.originator_id].append(event)
+    for recorded in found:
+        if is_lifecycle_event(recorded):
+            earlier[recorded.originator_id].append(recorded)
     proof = prove((row[0], row[1]) for row in rows)
     return DecodedPage(rows, events, unreadable, earlier, proof)
 
 
 def _select_earlier(
     cursor: Cursor[Any], mapper: EventMapper, streams: set[UUID], rows: Sequence[PositionedRow]
-) -> list[Event]:
+) -> list[RecordedEvent[Event]]:
     """Select all readable events of some streams up to the last position of these rows."""
     events = []
     last = max(row[0] for row in rows)

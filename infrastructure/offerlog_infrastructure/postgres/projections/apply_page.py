@@ -14,6 +14,7 @@ from psycopg import Cursor
 
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.proof import prove
+from offerlog_domain.event_fields import RecordedEvent
 from offerlog_domain.events import LifecycleEvent
 from offerlog_infrastructure.postgres.log.pages import DecodedPage, FailedEvent
 
@@ -56,14 +57,16 @@ def apply_page(cursor: Cursor[Any], projection: str, write: Write, page: Decoded
         events = [
             one
             for one in events
-            if one.event.originator_id not in dead
+            if one.recorded.originator_id not in dead
             and (
-                one.event.originator_id not in broken
-                or one.position < broken[one.event.originator_id].position
+                one.recorded.originator_id not in broken
+                or one.position < broken[one.recorded.originator_id].position
             )
         ]
     failed = _write(cursor, write, events, page.earlier) if events else []
-    if len(failed) > _MAX_FAILING_STREAMS and len(failed) == len({one.event.originator_id for one in events}):
+    if len(failed) > _MAX_FAILING_STREAMS and len(failed) == len(
+        {one.recorded.originator_id for one in events}
+    ):
         raise failed[0].error  # nothing can be written: single events are not the cause
     broken |= {one.stream: one for one in failed}
     slices = page.proof
@@ -83,7 +86,7 @@ def _write(
     cursor: Cursor[Any],
     write: Write,
     events: Sequence[Positioned],
-    earlier: Mapping[UUID, Sequence[LifecycleEvent]],
+    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]],
 ) -> list[FailedEvent]:
     """Write as many events as possible.
 
@@ -106,17 +109,17 @@ def _write_apart(
     cursor: Cursor[Any],
     write: Write,
     events: Sequence[Positioned],
-    earlier: Mapping[UUID, Sequence[LifecycleEvent]],
+    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]],
     error: Exception,
 ) -> list[FailedEvent]:
     """Halve the streams after a failure, until each half fails no more or is a single stream."""
-    streams = sorted({one.event.originator_id for one in events})
+    streams = sorted({one.recorded.originator_id for one in events})
     if len(streams) == 1:
         return [_write_prefix(cursor, write, events, earlier, error)]
     first = set(streams[: len(streams) // 2])
     halves = (
-        [one for one in events if one.event.originator_id in first],
-        [one for one in events if one.event.originator_id not in first],
+        [one for one in events if one.recorded.originator_id in first],
+        [one for one in events if one.recorded.originator_id not in first],
     )
     return [failed for half in halves for failed in _write(cursor, write, half, earlier)]
 
@@ -125,7 +128,7 @@ def _write_prefix(
     cursor: Cursor[Any],
     write: Write,
     events: Sequence[Positioned],
-    earlier: Mapping[UUID, Sequence[LifecycleEvent]],
+    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]],
     error: Exception,
 ) -> FailedEvent:
     """Write the events of one stream before its first bad event, in one call: a rebuild needs that.
@@ -149,7 +152,7 @@ def _write_prefix(
             written = middle
     if written:
         write(cursor, Page(events[:written], earlier))
-    return FailedEvent(events[written].position, events[written].event.originator_id, error)
+    return FailedEvent(events[written].position, events[written].recorded.originator_id, error)
 
 
 def _write_dead_letters(
@@ -164,7 +167,7 @@ def _write_dead_letters(
     for position, stream, *_ in page.rows:
         if stream in dead or (stream in broken and position >= broken[stream].position):
             waiting[stream] = waiting.get(stream, 0) + 1
-    known = {one.event.originator_id: one.event for one in page.events}
+    known = {one.recorded.originator_id: one.recorded.event for one in page.events}
     rows = {(row[0], row[1]): row for row in page.rows}
     for stream, count in waiting.items():
         if stream in dead:

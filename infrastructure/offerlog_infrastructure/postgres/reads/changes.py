@@ -3,19 +3,17 @@
 from collections.abc import Collection, Mapping
 from typing import Final, LiteralString
 
-import msgspec
 from psycopg.rows import tuple_row
 
 from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.event_encoding import decode_action_map
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
 _MAX_EVENTS: Final = 5_000
 """With more new events than this, it is cheaper to assume that every map has changed."""
 
-_SELECT_STATES: LiteralString = """
-    SELECT state FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s LIMIT %s
+_SELECT_EVENTS: LiteralString = """
+    SELECT topic, state FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s LIMIT %s
 """
 _SELECT_KNOWN_MAPS: LiteralString = """
     SELECT asked.action_map_id::text FROM unnest(%s::text[]::uuid[]) AS asked (action_map_id)
@@ -31,6 +29,7 @@ class PostgresChanges:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
+        self._mapper = application.event_mapper
 
     def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
         """Return the maps of the events in (behind, position], by organization.
@@ -44,15 +43,15 @@ class PostgresChanges:
             read_transaction(self._datastore) as cursor,
             cursor.connection.cursor(row_factory=tuple_row) as rows,
         ):
-            states = rows.execute(_SELECT_STATES, (behind, position, _MAX_EVENTS + 1)).fetchall()
-        if len(states) > _MAX_EVENTS:
+            stored = rows.execute(_SELECT_EVENTS, (behind, position, _MAX_EVENTS + 1)).fetchall()
+        if len(stored) > _MAX_EVENTS:
             return None
         changed: dict[str, set[ActionMapId]] = {}
         try:
-            for (state,) in states:
-                organization, action_map = decode_action_map(state)
-                changed.setdefault(organization, set()).add(ActionMapId(action_map))
-        except msgspec.MsgspecError:
+            for topic, state in stored:
+                event = self._mapper.public(topic, state)
+                changed.setdefault(event.organization, set()).add(ActionMapId(str(event.action_map_id)))
+        except (LookupError, ValueError):
             return None
         return changed
 

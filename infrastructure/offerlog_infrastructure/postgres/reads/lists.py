@@ -210,10 +210,10 @@ class PostgresReadSide:
         if stream is None:
             return 0.0
         try:
-            event = self._application.event_mapper.event(stream, version, topic, bytes(state))
+            recorded = self._application.event_mapper.event(stream, version, topic, bytes(state))
         except UnreadableEventError:
             return None
-        return max((self._clock.now() - event.recorded_at).total_seconds(), 0.0)
+        return max((self._clock.now() - recorded.event.recorded_at).total_seconds(), 0.0)
 
 
 def _to_suppression(row: DictRow) -> Suppression:

@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.rows import tuple_row
 
 from offerlog_application.reading.read_budget import check_read
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
@@ -27,7 +27,7 @@ class PostgresStreamReader:
         self._datastore = application.reading
         self._mapper = application.event_mapper
 
-    def events(self, stream: UUID) -> Sequence[Event]:
+    def events(self, stream: UUID) -> Sequence[RecordedEvent[Event]]:
         """Read the whole stream, in order.
 
         Raises:
@@ -41,7 +41,7 @@ class PostgresStreamReader:
             transaction.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
             stored = cursor.execute(_SELECT_STREAM, (stream,)).fetchall()
-        events: list[Event] = []
+        events: list[RecordedEvent[Event]] = []
         for version, topic, state in stored:
             if version % _STEP == 0:
                 check_read()

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from offerlog_application.ports.event_log import StoreUnavailableError, VersionConflictError
-from offerlog_domain.event_fields import Event, EventVisitor
+from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent
 from offerlog_domain.events import Offered
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import fold
@@ -24,21 +24,21 @@ from support.recount import rows
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
 
 
-def offered(stream: UUID, version: int = 1) -> Offered:
+def offered(stream: UUID, version: int = 1) -> RecordedEvent[Offered]:
     """An invitation, as a version of a stream."""
-    return Offered(
-        originator_id=stream,
-        originator_version=version,
+    private = PrivateFields(
+        customer_id="visitor", customer_id_type="cookie", session_id=uuid4(), action_id=uuid4()
+    )
+    event = Offered(
         organization="acme",
-        visitor=EventVisitor(customer_id="visitor", customer_id_type="cookie", session_id=str(uuid4())),
-        action_map_id=str(uuid4()),
-        action_id=str(uuid4()),
+        action_map_id=uuid4(),
         recorded_at=AT,
         media_type="webchat",
         occurred_at=AT,
         action_number=version,
         offered_at=AT,
     )
+    return RecordedEvent(stream, version, event, private)
 
 
 def refusal(raw: bytes = b"no signal") -> Refusal:
@@ -80,7 +80,7 @@ def test_events_and_refusals_are_appended_together(log: PostgresLog, dsn: str) -
 def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogApplication) -> None:
     """By whoever wrote it and by others, also what another one has added since."""
     stream, unknown = uuid4(), uuid4()
-    events: list[Event] = [offered(stream, version) for version in (1, 2, 3)]
+    events: list[RecordedEvent[Event]] = [offered(stream, version) for version in (1, 2, 3)]
     log.append(events[:2], [])
     assert log.load([stream])[stream] == fold(events[:2], log.load([unknown])[unknown]._replace(id=stream))
     PostgresLog(application).append(events[2:], [])
@@ -97,7 +97,7 @@ def test_a_long_stream_is_read_once_though_nothing_is_appended(
     """A crowded visitor-offer refuses signals without an event: each must not read all of it again."""
     # given a long stream that another process has written
     stream = uuid4()
-    events: list[Event] = [offered(stream, version) for version in range(1, 301)]
+    events: list[RecordedEvent[Event]] = [offered(stream, version) for version in range(1, 301)]
     PostgresLog(application).append(events, [])
     read: list[int] = []
     newer = log._select_newer_events
@@ -124,7 +124,7 @@ def test_what_the_store_has_lost_is_not_remembered(
 ) -> None:
     """After a fail-over to a copy that was behind, say: no version is left out, and none is made up."""
     stream = uuid4()
-    events: list[Event] = [offered(stream, version) for version in (1, 2, 3)]
+    events: list[RecordedEvent[Event]] = [offered(stream, version) for version in (1, 2, 3)]
     begun = log.load([stream])[stream]
     log.append(events, [], [fold(events, begun)])
     if loss == "other":  # and somebody has written something else in its place

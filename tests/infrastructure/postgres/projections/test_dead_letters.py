@@ -19,8 +19,8 @@ from support.journeys import journeys
 from support.recount import recounted, rows, shown
 
 MAP = str(uuid.uuid4())
-SPOIL = "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.1' AND originator_id = %s"
-MEND = "UPDATE offerlog_events SET topic = 'accepted.1' WHERE topic = 'vanished.7'"
+SPOIL = "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.2' AND originator_id = %s"
+MEND = "UPDATE offerlog_events SET topic = 'accepted.2' WHERE topic = 'vanished.7'"
 
 
 def told(state: str, customer: str, action: str) -> bytes:
@@ -119,8 +119,8 @@ def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: 
 
     def choking(page: Page) -> Any:
         if any(
-            p.event.visitor.customer_id == "broken" and getattr(p.event, "state", None) is State.STARTED
-            for p in page.events
+            one.private.customer_id == "broken" and getattr(one.event, "state", None) is State.STARTED
+            for _, one in page.events
         ):
             raise ZeroDivisionError("on purpose")
         return performance.change(page)
@@ -146,7 +146,7 @@ def test_a_fault_early_in_a_very_long_stream_is_found_too(dsn: str, monkeypatch:
     performance = next(view for view in PROJECTIONS if view.name == "performance")
 
     def choking(page: Page) -> Any:
-        if any(p.event.originator_version == 3 for p in page.events):
+        if any(one.originator_version == 3 for _, one in page.events):
             raise ZeroDivisionError("on purpose")
         return performance.change(page)
 

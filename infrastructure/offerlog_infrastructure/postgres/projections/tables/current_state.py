@@ -8,7 +8,6 @@ from offerlog_infrastructure.postgres.projections.tables.table import (
     Merge,
     Projection,
     Rows,
-    id_bytes,
     names_of,
 )
 
@@ -34,8 +33,8 @@ def _offers(change: CurrentStateChange) -> Rows:
             organization,
             visitor.type.encode(),
             visitor.id.encode(),
-            id_bytes(action_map),
-            id_bytes(action),
+            action_map.bytes,
+            action.bytes,
             *rest,
         )
         for stream, (organization, visitor, action_map, action, *rest) in change.offers.items()
@@ -43,21 +42,20 @@ def _offers(change: CurrentStateChange) -> Rows:
 
 
 def _actions(change: CurrentStateChange) -> Rows:
-    return [(stream.bytes, id_bytes(action), *row) for (stream, action), row in change.actions.items()]
+    return [(stream.bytes, action.bytes, *row) for (stream, action), row in change.actions.items()]
 
 
 def _refused(change: CurrentStateChange) -> Rows:
-    return [(stream.bytes, id_bytes(action)) for stream, action in change.refused_actions]
+    return [(stream.bytes, action.bytes) for stream, action in change.refused_actions]
 
 
 def _over(change: CurrentStateChange) -> Rows:
-    return [(stream.bytes, id_bytes(action), state) for stream, action, state in change.over]
+    return [(stream.bytes, action.bytes, state) for stream, action, state in change.over]
 
 
 def _parked(change: CurrentStateChange) -> Rows:
     return [
-        (stream.bytes, id_bytes(action), state, *row)
-        for (stream, action, state), row in change.parked.items()
+        (stream.bytes, action.bytes, state, *row) for (stream, action, state), row in change.parked.items()
     ]
 
 

@@ -11,7 +11,6 @@ from offerlog_infrastructure.postgres.projections.tables.table import (
     Merge,
     Projection,
     Rows,
-    id_bytes,
     names_of,
 )
 
@@ -32,21 +31,21 @@ _NAMES: LiteralString = (
 
 def _counted(counts: Mapping[Any, Mapping[State, int]]) -> Rows:
     return [
-        (organization, cohort, id_bytes(action_map), time, *[counted.get(state, 0) for state in METRICS])
+        (organization, cohort, action_map.bytes, time, *[counted.get(state, 0) for state in METRICS])
         for (organization, cohort, action_map, time), counted in counts.items()
     ]
 
 
 def _repeats(change: PerformanceChange) -> Rows:
     return [
-        (stream.bytes, state, ordinal, organization, id_bytes(action_map), *slots)
+        (stream.bytes, state, ordinal, organization, action_map.bytes, *slots)
         for stream, state, ordinal, organization, action_map, *slots in change.repeats
     ]
 
 
 def _names(change: PerformanceChange) -> Rows:
     return [
-        (organization, id_bytes(action_map), *row) for (organization, action_map), row in change.names.items()
+        (organization, action_map.bytes, *row) for (organization, action_map), row in change.names.items()
     ]
 
 

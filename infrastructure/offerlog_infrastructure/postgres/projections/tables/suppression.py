@@ -9,7 +9,6 @@ from offerlog_infrastructure.postgres.projections.tables.table import (
     Merge,
     Projection,
     Rows,
-    id_bytes,
     names_of,
 )
 
@@ -25,9 +24,9 @@ def _suppressed(change: Mapping[SuppressionKey, SuppressionRow]) -> Rows:
             organization,
             visitor.type.encode(),
             visitor.id.encode(),
-            id_bytes(action_map),
+            action_map.bytes,
             row.state,
-            id_bytes(row.action_id),
+            row.action_id.bytes,
             row.since,
         )
         for (organization, visitor, action_map), row in change.items()

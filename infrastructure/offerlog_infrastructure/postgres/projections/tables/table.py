@@ -7,14 +7,13 @@ progress.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any, Final, LiteralString, NamedTuple
+from functools import cache
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Cursor, sql
 from psycopg.types.string import BytesBinaryDumper
 
 from offerlog_application.projections.page import Page
-from offerlog_domain.identity import pack_uuids
 
 Rows = Collection[Sequence[Any]]
 
@@ -102,7 +101,3 @@ def _copy_statement(table: str, columns: str) -> tuple[sql.Composed, list[str]]:
         sql.Identifier(table), sql.SQL(", ").join(sql.Identifier(name) for name, _ in named)
     )
     return statement, ["bytea" if kind == "uuid" else kind for _, kind in named]
-
-
-id_bytes: Final = lru_cache(maxsize=1_000)(pack_uuids)
-"""Makes the bytes of an id for a column of ids. It remembers those of maps and of the last actions."""

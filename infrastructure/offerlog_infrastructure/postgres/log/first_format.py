@@ -1,0 +1,146 @@
+"""Events as offerlog stored them at first (stored version 1): one short array, without private part.
+
+Only reading is left: `UPCASTERS` converts a stored state of version 1 into one of version 2.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from offerlog_domain.event_fields import Event, PrivateFields, SignalEvent
+from offerlog_domain.events import (
+    EVENTS,
+    LifecycleEvent,
+    OfferRefused,
+    ParkingEnded,
+    Rejected,
+    SignalParked,
+)
+from offerlog_domain.lifecycle import WEBCHAT, Stage, State
+from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.postgres.log.event_encoding import encode_event
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_UUID_BYTES: Final = 16
+
+
+class FirstVisitor(msgspec.Struct, array_like=True, frozen=True):
+    """The visitor's identity; `customer_id` is text, or the 16 bytes of a lower-case UUID."""
+
+    customer_id: Any
+    session_id: bytes
+    customer_id_type: str = "cookie"
+    raw: bytes | None = None
+
+
+class FirstEvent(msgspec.Struct, array_like=True, frozen=True):
+    """The stored array. Times are microseconds: `recorded` since 1970, the others before `recorded`.
+
+    Attributes:
+        ids: The ids of action map, action and, if there is one, event; 16 bytes each.
+        details: Fields of one kind of event alone: a stage, a state, or a refusal's blocker.
+    """
+
+    recorded: int
+    ids: bytes
+    organization: str
+    who: FirstVisitor
+    occurred_before: int = 0
+    action_number: int = 0
+    offered_before: int = 0
+    action_map_version: int | None = None
+    action_map_name: str | None = None
+    details: tuple[Any, ...] | None = None
+    timeout_seconds: int | None = None
+    undated: bool = False
+    media_type: str = WEBCHAT.media_type
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+_decode: Final = msgspec.msgpack.Decoder(FirstEvent).decode
+
+
+def upcast_first(kind: type[Event], state: bytes) -> bytes:
+    """Convert a stored state of version 1 into one of version 2.
+
+    Raises:
+        msgspec.MsgspecError: The bytes are not such an array.
+        ValueError: A detail does not fit this kind of event.
+    """
+    stored = _decode(state)
+    recorded = _EPOCH + stored.recorded * _MICROSECOND
+    details = stored.details or ()
+    blocking_action_id = UUID(bytes=details[1]) if issubclass(kind, OfferRefused) else None
+    event = _build(kind, stored, recorded, details)
+    return encode_event(event, _private(stored, blocking_action_id))
+
+
+def _build(kind: type[Event], stored: FirstEvent, recorded: datetime, details: tuple[Any, ...]) -> Event:
+    common: dict[str, Any] = {
+        "organization": stored.organization,
+        "action_map_id": UUID(bytes=stored.ids[:_UUID_BYTES]),
+        "recorded_at": recorded,
+    }
+    if issubclass(kind, SignalEvent):
+        common |= {
+            "media_type": stored.media_type,
+            "occurred_at": recorded - stored.occurred_before * _MICROSECOND,
+            "dated": not stored.undated,
+            "action_map_version": stored.action_map_version,
+            "action_map_name": stored.action_map_name,
+            "timeout_seconds": stored.timeout_seconds,
+        }
+    if issubclass(kind, LifecycleEvent):
+        common |= {
+            "action_number": stored.action_number,
+            "offered_at": recorded - stored.offered_before * _MICROSECOND,
+        }
+    return kind(**common, **_details_of(kind, details))
+
+
+def _details_of(kind: type[Event], details: tuple[Any, ...]) -> Mapping[str, Any]:
+    """Return the fields that only this kind of event has."""
+    if issubclass(kind, Rejected):
+        return {"rejected_stage": Stage(*details)}
+    if issubclass(kind, ParkingEnded):
+        return {"parked_state": State(*details)}
+    if issubclass(kind, SignalParked):
+        state, *length = details
+        return {"parked_state": State(state), "raw_length": int(length[0]) if length else None}
+    if issubclass(kind, OfferRefused):
+        reason, _, state, since = details
+        return {
+            "reason": Reason(reason),
+            "blocking_state": State(state),
+            "blocking_since": _EPOCH + since * _MICROSECOND,
+        }
+    return {}
+
+
+def _private(stored: FirstEvent, blocking_action_id: UUID | None) -> PrivateFields:
+    who, ids = stored.who, stored.ids
+    event_id = ids[2 * _UUID_BYTES :]
+    customer_id = who.customer_id
+    return PrivateFields(
+        customer_id=str(UUID(bytes=customer_id)) if isinstance(customer_id, bytes) else str(customer_id),
+        customer_id_type=who.customer_id_type,
+        session_id=UUID(bytes=who.session_id),
+        action_id=UUID(bytes=ids[_UUID_BYTES : 2 * _UUID_BYTES]),
+        event_id=UUID(bytes=event_id) if event_id else None,
+        error_code=stored.error_code,
+        error_message=stored.error_message,
+        blocking_action_id=blocking_action_id,
+        raw=who.raw,
+    )
+
+
+UPCASTERS: Final[Mapping[tuple[str, int], Callable[[bytes], bytes]]] = {
+    (event.stored_name, 1): partial(upcast_first, event) for event in EVENTS
+}
+"""For every kind of event, the converter of its stored state from version 1 to version 2."""
