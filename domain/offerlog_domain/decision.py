@@ -298,7 +298,5 @@ class _Decider:
 def _blocker_of(refused: RecordedEvent[OfferRefused]) -> Blocker:
     event, action_id = refused.event, refused.private.blocking_action_id
     if action_id is None:
-        raise ValueError(
-            f"the refused offer at version {refused.originator_version} names no blocker"
-        )
+        raise ValueError(f"the refused offer at version {refused.originator_version} names no blocker")
     return Blocker(event.reason, event.blocking_state, format_uuid(action_id), event.blocking_since)
