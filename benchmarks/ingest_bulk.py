@@ -2,7 +2,6 @@
 
 import sys
 from collections import Counter, deque
-from concurrent.futures import Future
 from functools import partial
 
 from children import SECONDS, limited
@@ -12,6 +11,7 @@ from traffic import day
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
+from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_infrastructure.composition import open_offerlog
 
 CALL = 1_000
@@ -21,9 +21,9 @@ IN_FLIGHT = 3
 def record(service: Offerlog, lines: list[bytes], in_flight: int) -> Counter[str]:
     """Send everything, with so many calls at once; returns the outcomes."""
     outcomes: Counter[str] = Counter()
-    waiting: deque[Future[Receipt]] = deque()
+    waiting: deque[PendingAnswer[Receipt]] = deque()
     for start in range(0, len(lines), CALL):
-        waiting.append(service.submit(lines[start : start + CALL]))
+        waiting.append(service.hand_in(lines[start : start + CALL]))
         if len(waiting) >= in_flight:
             outcomes.update(o.kind.value for o in waiting.popleft().result(SECONDS).outcomes)
     while waiting:

@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 
 from children import DSN, SECONDS, child, limited
@@ -14,6 +13,7 @@ from traffic import LIFECYCLES, lifecycles
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
+from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_infrastructure.composition import open_offerlog
 
 CALLERS = 512
@@ -28,7 +28,7 @@ class Caller:
         self._work = work
         self._left: list[bytes] = []
 
-    def next(self, done: Future[Receipt] | None = None) -> None:
+    def next(self, done: PendingAnswer[Receipt] | None = None) -> None:
         """Send the next signal; called when the one before is durable."""
         if done is not None and not self._work.count(done):
             return
@@ -38,7 +38,7 @@ class Caller:
                 self._work.leave()
                 return
             self._left = lifecycle[::-1]
-        self._service.submit([self._left.pop()]).add_done_callback(self.next)
+        self._service.hand_in([self._left.pop()]).add_done_callback(self.next)
 
 
 class Work:
@@ -57,7 +57,7 @@ class Work:
         with self._lock:
             return next(self._sent, None)
 
-    def count(self, done: Future[Receipt]) -> bool:
+    def count(self, done: PendingAnswer[Receipt]) -> bool:
         """One more outcome; one that is not as it must be ends the measurement."""
         failure = done.exception(0) or done.result(0).outcomes[0]
         if isinstance(failure, BaseException) or failure.kind != "recorded":

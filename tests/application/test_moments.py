@@ -1,0 +1,62 @@
+"""The moment of a group: what is decided together has one time, that of the decision."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from support.memory_log import MemoryLog
+from support.scenario import minute, signal
+from support.writing import held
+
+
+def test_what_is_decided_together_has_one_moment(desk: Any, writer: Any, log: MemoryLog) -> None:
+    """However long it has waited: the time of events and refusals, and of signals without their own."""
+    # given signals that are handed in at different times while the writer is busy
+    held(writer, log)
+    first = desk.service.submit([signal("offered", at=None), b"{", signal("qualified")], "acme")
+    desk.clock.set(minute(2))
+    second = desk.service.submit([signal("accepted", at=None), signal("offered", "b", 60)], "acme")
+    # when the writer decides them a minute later
+    desk.clock.set(minute(3))
+    log.open.set()
+    # then all of them have that minute
+    assert [str(one.kind) for one in first.result(10).outcomes] == ["recorded", "refused", "refused"]
+    assert [str(one.kind) for one in second.result(10).outcomes] == ["recorded", "refused"]
+    assert [(one.recorded_at, one.occurred_at) for one in desk.stream()] == [(minute(3), minute(3))] * 2
+    assert [one.recorded_at for one in desk.log.refused] == [minute(3)] * 3
+
+
+def test_a_signal_is_too_early_or_too_late_by_the_moment_of_its_decision(
+    desk: Any, writer: Any, log: MemoryLog
+) -> None:
+    """Not by that of its arrival: so a signal that waited is judged as if it had come now."""
+    # given a signal that is from the future when it comes, and one from a widget that is just not too old
+    held(writer, log)
+    early = desk.service.submit([signal("offered", at=6)], "acme")
+    age = timedelta(days=8).total_seconds() / 60
+    late = desk.service.submit([signal("offered", "b", -age)], "acme", from_widget=True)
+    # when both are decided a minute later
+    desk.clock.set(minute(1))
+    log.open.set()
+    # then the first is recorded, and the second is too old
+    assert early.result(10).outcomes[0].kind == "recorded"
+    assert late.result(10).outcomes[0].reason == "too_old"
+
+
+def test_the_moment_never_goes_back(desk: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A clock that was set back is waited for, and the log says so, once."""
+    caplog.set_level(logging.WARNING)
+    desk.record(signal("offered", at=None))
+    # when the clock is set back
+    desk.clock.advance(timedelta(minutes=-1))
+    desk.record(signal("accepted", at=None))
+    desk.clock.advance(timedelta(seconds=59))
+    desk.record(signal("started", at=None))
+    assert desk.offer("b").by.since == minute(0)
+    # then nothing is dated before what was decided earlier, until the clock has passed it
+    desk.clock.set(minute(1))
+    desk.record(signal("engaged", at=None))
+    assert [one.recorded_at for one in desk.stream()] == [minute(0)] * 4 + [minute(1)]
+    assert [line[:43] for line in caplog.messages] == ["the service's clock was set back by 60 seconds"[:43]]
