@@ -1,14 +1,16 @@
 """The moment of a group: what is decided together has one time, that of the decision."""
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from offerlog_domain.event_fields import Event
 from support.memory_log import MemoryLog
 from support.scenario import minute, signal
-from support.writing import held
+from support.writing import ONE, TWO, case, held, other_writer, send
 
 
 def test_what_is_decided_together_has_one_moment(desk: Any, writer: Any, log: MemoryLog) -> None:
@@ -43,6 +45,23 @@ def test_a_signal_is_too_early_or_too_late_by_the_moment_of_its_decision(
     # then the first is recorded, and the second is too old
     assert early.result(10).outcomes[0].kind == "recorded"
     assert late.result(10).outcomes[0].reason == "too_old"
+
+
+def test_what_is_decided_again_has_the_later_moment(desk: Any, writer: Any, log: MemoryLog) -> None:
+    """Where another writer was first; what stands keeps the moment at which it was decided."""
+    # given another writer that is at one of two visitor-offers first
+    streams = (ONE, TWO)
+
+    def interfere(_: Sequence[Event]) -> None:
+        log.before_append = len
+        other_writer(log, ONE)
+        desk.clock.set(minute(5))
+
+    log.before_append = interfere
+    # when both are written
+    assert send(writer, case(ONE, "accepted"), case(TWO)).result(10) == ["recorded", "recorded"]
+    # then the first was decided when the other writer had been there
+    assert [log.events(stream)[-1].recorded_at for stream in streams] == [minute(5), minute(0)]
 
 
 def test_the_moment_never_goes_back(desk: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,8 +1,9 @@
 """Pending answers: what one thread answers, others wait for, cancel and are called back for."""
 
 import asyncio
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, CancelledError, wait
 from itertools import count
 from queue import SimpleQueue
@@ -19,6 +20,16 @@ from support.processes import finish
 from support.writing import ONE, TWO, case, held, kinds, send
 
 
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns a thousand times as often, so that they meet in the middle of a step."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty_threads")
 def test_every_callback_is_called_once_whichever_thread_comes_first() -> None:
     """One thread answers while another adds callbacks: none is forgotten, none is called twice."""
     # given a thread that answers what it is given
@@ -42,6 +53,21 @@ def test_every_callback_is_called_once_whichever_thread_comes_first() -> None:
     finish(thread)
     # then each was called once
     assert sorted(calls) == [n for n in range(3_000) for _ in range(2)]
+
+
+def test_a_callback_may_add_another() -> None:
+    """Each is called once, before the answering is over."""
+    pending: PendingAnswer[int] = PendingAnswer()
+    calls: list[str] = []
+
+    def add(_: object) -> None:
+        calls.append("first")
+        pending.add_done_callback(lambda _: calls.append("added"))
+
+    pending.add_done_callback(add)
+    pending.add_done_callback(lambda _: calls.append("second"))
+    pending.set_result(1)
+    assert sorted(calls) == ["added", "first", "second"]
 
 
 def test_many_threads_wait_for_one_answer() -> None:
@@ -94,6 +120,7 @@ def test_a_callback_that_fails_keeps_no_other_from_being_called(caplog: pytest.L
     assert "a mistake of the caller" in caplog.text
 
 
+@pytest.mark.usefixtures("hasty_threads")
 def test_what_is_cancelled_is_not_taken_and_what_is_taken_is_not_cancelled() -> None:
     """Callers cancel while the writer takes; the queue is empty afterwards, and every room is free."""
     # given callers that hand in and cancel, each thread for an organization of its own
@@ -129,20 +156,22 @@ def test_what_is_cancelled_is_not_taken_and_what_is_taken_is_not_cancelled() -> 
         assert pending.cancelled() is was_cancelled
 
 
-def test_the_writer_wakes_for_every_caller(writer: GroupCommitWriter) -> None:
-    """Each of several threads waits before it sends the next: no wake-up is lost."""
+@pytest.mark.usefixtures("hasty_threads")
+@pytest.mark.parametrize("callers", [1, 8])
+def test_the_writer_wakes_for_every_caller(writer: GroupCommitWriter, callers: int) -> None:
+    """Each thread waits before it sends the next, also where nobody else sends: no wake-up is lost."""
     numbers, answers = count(1_000), SimpleQueue[Sequence[object]]()
 
     def call() -> None:
-        for _ in range(150):
+        for _ in range(400 // callers):
             answers.put(send(writer, case(UUID(int=next(numbers)))).result(20))
 
-    threads = [threading.Thread(target=call) for _ in range(8)]
+    threads = [threading.Thread(target=call) for _ in range(callers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         finish(thread)
-    assert [answers.get_nowait() for _ in range(8 * 150)] == [["recorded"]] * (8 * 150)
+    assert [answers.get_nowait() for _ in range(400)] == [["recorded"]] * 400
     assert answers.empty()
 
 
