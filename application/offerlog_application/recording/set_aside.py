@@ -1,8 +1,8 @@
 """Submissions that wait for another writer or for the refusal log, and those that wait behind them.
 
-A submission is set aside when another writer holds one of its visitor-offers and does not decide, or when it
-needs the refusal log and that is locked. It is tried again in separate rounds, never together with fresh
-submissions: whoever has nothing to do with either does not share the wait.
+A submission is set aside in two cases: another writer holds one of its visitor-offers and does not decide, or
+it needs the refusal log and that is locked. It is tried again in separate rounds, never together with fresh
+submissions. So fresh submissions do not share its wait.
 """
 
 from bisect import insort
@@ -15,16 +15,16 @@ from uuid import UUID
 from offerlog_application.recording.submission import Submission
 
 _ROUND: Final = 200
-"""Most submissions that are tried again together."""
+"""The most submissions that are tried again together."""
 
 _ROUND_WEIGHT: Final = 1_000
-"""Most weight of those that need a locked table in a round: fresh submissions wait while it is decided."""
+"""The most weight of the submissions in a round that need a locked table. Fresh submissions wait meanwhile."""
 
 _FIRST_ROUND: Final = 1_000
-"""The same of submissions that have never been looked at: most of them may have nothing to wait for."""
+"""The most submissions in a round of those that were never tried: most of them may not have to wait."""
 
 _REST: Final = 3.0
-"""Rest after a round that met another writer, in lengths of the round: fresh submissions get the other three
+"""The pause after a round that met another writer, in lengths of the round. Fresh submissions get these three
 quarters of the time."""
 
 _LONGEST_REST: Final = 2.0
@@ -41,21 +41,24 @@ class SetAside:
         self._rest_until = 0.0
 
     def add(self, submissions: Sequence[Submission]) -> None:
-        """Set aside some more, to be tried when their time has come."""
+        """Set aside more submissions, to be tried when they are due."""
         self._insert(submissions)
         self._some_untried = self._some_untried or any(one.is_untried for one in submissions)
         self._next_look = 0.0
 
     def add_behind(self, submission: Submission) -> None:
-        """Set aside one that stands behind another."""
+        """Set aside a submission that must wait behind another one."""
         self._insert([submission])
 
     def stands_before(self, submission: Submission) -> bool:
-        """Return True if a submission that comes now would overtake one that is set aside."""
+        """Return True if this submission would overtake one that is set aside."""
         return bool(self._streams) and not self._streams.keys().isdisjoint(submission.streams)
 
     def take_untried(self) -> list[Submission]:
-        """Take out those never tried that stand behind none that stays; at most a round of them."""
+        """Take out those that were never tried, at most a round of them.
+
+        None of them waits behind one that stays.
+        """
         if not self._some_untried:
             return []
         untried = _by_turns(self._not_behind([one for one in self.submissions if one.is_untried]))[
@@ -66,12 +69,12 @@ class SetAside:
         return untried
 
     def take_due(self, now: float) -> list[Submission]:
-        """Take out those whose time has come and that stand behind none that stays.
+        """Take out those that are due and that do not wait behind one that stays, at most a round of them.
 
-        At most a round of them. Of those that other writers hold, those tried least often come first, so that
-        every one has its turn. Those that need a locked table wait for one and the same thing: the oldest
-        come first, and leave half of the round to the others. Where it could not be found out who is held,
-        rounds become smaller, down to a single submission.
+        Of those that other writers hold, those tried least often come first, so that each has its turn. Those
+        that need a locked table all wait for the same table. The oldest of them come first, and leave half of
+        the round to the others. If a search did not find the one that is held, rounds become smaller, down to
+        a single submission.
         """
         if not self.submissions or now < max(self._next_look, self._rest_until):
             return []
@@ -90,7 +93,7 @@ class SetAside:
         return _by_turns(ready)
 
     def take_late(self, before: float) -> list[Submission]:
-        """Take out what needs a locked table, and what stands behind that; only what arrived before a moment.
+        """Take out those that need a locked table, and those behind them, that arrived before a moment.
 
         Costs a look at each submission that arrived before it, and at all only where some are taken out.
         """
@@ -107,17 +110,17 @@ class SetAside:
         return late
 
     def seconds_until_due(self, now: float) -> float | None:
-        """Seconds until some may be due; None where nothing is set aside."""
+        """Return the seconds until a submission may be due; None if none is set aside."""
         if not self.submissions:
             return None
         return 0.0 if self._some_untried else max(self._next_look, self._rest_until) - now
 
     def rest(self, now: float, seconds: float) -> None:
-        """Try nothing again for a while, after a round that took so many seconds."""
+        """Pause the rounds after one that took so many seconds."""
         self._rest_until = now + min(_REST * seconds, _LONGEST_REST)
 
     def split_late(self, group: Sequence[Submission]) -> tuple[list[Submission], list[Submission]]:
-        """Those of a group that nothing set aside stands before; and those that would overtake."""
+        """Split a group into those that may be written, and those that would overtake one that is set aside."""
         aside, behind = set(self.submissions), set[UUID]()
         rest: list[Submission] = []
         late: list[Submission] = []
@@ -139,7 +142,7 @@ class SetAside:
         self._streams.update(stream for one in submissions for stream in one.streams)
 
     def _not_behind(self, wanted: Sequence[Submission]) -> list[Submission]:
-        """Those of the wanted that stand behind none that is not wanted, in order of arrival."""
+        """Return the wanted ones that do not wait behind one that is not wanted, in order of arrival."""
         chosen, behind = set(wanted), set[UUID]()
         left = len(chosen)
         found: list[Submission] = []
@@ -186,7 +189,7 @@ def arrival_number(submission: Submission) -> int:
 
 
 def _oldest(submissions: Sequence[Submission], most: int) -> list[Submission]:
-    """The first of them, up to a number and to a weight; at least one where the number allows it."""
+    """Return the first ones, up to a number and up to a weight; at least one if the number allows it."""
     found: list[Submission] = []
     weight = 0
     for submission in submissions[:most]:
@@ -198,7 +201,7 @@ def _oldest(submissions: Sequence[Submission], most: int) -> list[Submission]:
 
 
 def _by_turns(submissions: Sequence[Submission]) -> list[Submission]:
-    """In order of arrival within an organization, one of each organization at a time."""
+    """Sort them by turns: one of each organization at a time, in order of arrival within an organization."""
     turns: Counter[str] = Counter()
     keyed: list[tuple[int, int, Submission]] = []
     for submission in submissions:
@@ -208,9 +211,10 @@ def _by_turns(submissions: Sequence[Submission]) -> list[Submission]:
 
 
 def _by_cause(ready: Sequence[Submission]) -> tuple[list[Submission], list[Submission]]:
-    """Those that need a locked table, in order of arrival; and the others, those tried least often first.
+    """Split them into those that need a locked table, in order of arrival, and the others.
 
-    Whatever stands behind another counts as that one does: it never takes the place of what it waits for.
+    Of the others, those tried least often come first. A submission behind another one counts as that one
+    does, so it never takes the place of the one that it waits for.
 
     Args:
         ready: In order of arrival.

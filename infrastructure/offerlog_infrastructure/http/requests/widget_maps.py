@@ -1,9 +1,9 @@
-"""Limit on new action maps in signals sent with widget keys.
+"""Limit on new action maps in signals with widget keys.
 
-Widget keys are public, so anybody could fill an organization's reports with invented maps.
+Widget keys are public. Without a limit, anybody could fill an organization's reports with invented maps.
 
-A map is known once the organization has an event of it, sent with any kind of key. A site with more new
-maps than the bound sends the first signal of each map with a service key.
+A map is known once the organization has an event of it, whatever kind of key the signal had. A site may have
+more new maps than the limit. Then it sends the first signal of each map with a service key.
 """
 
 import json
@@ -20,15 +20,15 @@ from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limit
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 _MAX_REMEMBERED: Final = 50_000
-"""Maximum number of maps in memory: known ones, and new ones that were admitted."""
+"""The most maps in memory: known ones, and new ones that were admitted."""
 
 _HOUR: Final = 3_600
 _SHARE_OF_A_PEER: Final = 0.2
-"""Part of an organization's new maps that one peer address may name."""
+"""The part of an organization's new maps that one peer address may send."""
 
 
 class _MapFields(msgspec.Struct, rename="camel"):
-    """The fields that may hold a signal's action map, in either wire form, with values of any type."""
+    """The fields in which the two wire forms hold a signal's action map. Their values may have any type."""
 
     action_map_id: Any = None
     web_action_event: Any = None
@@ -41,9 +41,9 @@ class WidgetMaps:
     """Counts the new action maps in signals with widget keys, by organization and by peer address.
 
     Args:
-        known: Returns those of the maps that the organization has events of; it reads the store.
-        threads: Threads for these reads, shared by organization.
-        an_hour: Most new maps in an hour of one organization; one peer address may name a fifth of them.
+        known: Returns the maps among these of which the organization has events. It reads the store.
+        threads: Threads for these reads. Organizations take turns in them.
+        an_hour: The most new maps of one organization in an hour. One peer address may send a fifth of them.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class WidgetMaps:
         self._peers = TokenBuckets(a_peers / _HOUR, a_peers)
 
     async def admit(self, organization: str, peer: str, signals: Iterable[bytes]) -> None:
-        """Admit signals unless they name too many new maps.
+        """Admit signals unless they have too many new maps.
 
         Raises:
-            ProblemError: 429, none of the signals may be recorded.
+            ProblemError: 429; none of the signals may be recorded.
             StoreUnavailableError: The store cannot be reached.
         """
         named = {one for signal in signals for one in _find_maps(signal)}
@@ -91,7 +91,7 @@ class WidgetMaps:
 
 
 def _find_maps(signal: bytes) -> Iterator[ActionMapId]:
-    """Yield the action maps that a signal names. A signal without one is refused later."""
+    """Yield the action maps of a signal. A signal without one is refused later."""
     try:
         fields = _decode(signal)
     except (msgspec.MsgspecError, RecursionError):
@@ -107,7 +107,7 @@ def _find_maps(signal: bytes) -> Iterator[ActionMapId]:
 
 
 def _decode_slowly(signal: bytes) -> _MapFields:
-    """Decode a signal that is not strict JSON, with NaN for example, but that the domain reads."""
+    """Decode a signal that is not strict JSON but that the domain reads: one with NaN, for example."""
     try:
         document = json.loads(signal)
     except (ValueError, RecursionError):

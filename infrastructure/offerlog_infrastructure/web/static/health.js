@@ -1,7 +1,7 @@
 import { ask, attempt, fill, number, plain } from "/static/asking.js";
 
 /** Most refusals that are listed, and most characters of each text. */
-const [MOST, MAX_TEXT] = [100, 500];
+const [MAX_LINES, MAX_TEXT] = [100, 500];
 const DAY = 86_400_000;
 
 async function showProjections() {
@@ -46,7 +46,7 @@ async function showRefusals() {
   const since = new Date(Date.now() - DAY).toISOString();
   const [{ refusals: count, reasons }, { items }] = await Promise.all([
     ask("/v1/refusals/counts", { since }),
-    ask("/v1/refusals", { since, order: "newest", limit: MOST }),
+    ask("/v1/refusals", { since, order: "newest", limit: MAX_LINES }),
   ]);
   fill(
     document.querySelector("#reasons"),

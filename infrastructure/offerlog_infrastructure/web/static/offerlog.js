@@ -1,8 +1,8 @@
 /**
  * Reports the states of web chat offers from a visitor's browser (docs/browser.md).
  *
- * A report is in localStorage before `report` returns, and stays there until the service has answered it. It may be
- * sent more than once, from any tab: the service recognises it by its event id.
+ * `report` stores a report in localStorage before it returns. The report stays there until the service has answered it.
+ * It may be sent more than once, from any tab: the service recognises it by its event id.
  */
 
 const STATES = new Set(
@@ -10,15 +10,15 @@ const STATES = new Set(
 );
 /** States that only a visitor who sees the invitation can cause. */
 const ACTED = new Set("accepted rejected started abandoned engaged".split(" "));
-/** Most bytes of a request. Browsers allow a page 64 KiB of keepalive requests and beacons at the same time. */
+/** The most bytes of a request. Browsers allow a page 64 KiB of keepalive requests and beacons at the same time. */
 const MAX_BYTES = 48 * 1024;
-/** Most bytes of a beacon, and most reports of a request, that the service accepts. */
+/** The most bytes of a beacon, and the most reports of a request, that the service accepts. */
 const [MAX_BEACON_BYTES, MAX_LINES] = [64 * 1024, 100];
-/** Most characters of an error message, of a name or a code, and of the whole queue in localStorage. */
+/** The most characters of an error message, of a name or code, and of the whole queue in localStorage. */
 const [MAX_ERROR_MESSAGE, MAX_NAME, MAX_STORED] = [4000, 256, 512 * 1024];
-/** Milliseconds in which a page says more, and in which one tab learns what another has taken off the queue. */
+/** Milliseconds before a request: more reports may be queued, and other tabs may take reports off the queue. */
 const GATHERING = 50;
-/** All in milliseconds. */
+/** Delays, in milliseconds. */
 const [FIRST_DELAY, LONGEST_DELAY, LONGEST_RETRY_AFTER, ANSWER_TIME, DAY] = [1e3, 60e3, 3600e3, 30e3, 86400e3];
 
 const warn = (message) => console.warn(`offerlog: ${message}`);
@@ -52,9 +52,9 @@ export class Offerlog {
    * @param {string} [options.customerIdType] Type of the visitor's id.
    * @param {string} options.sessionId The visit, a UUID.
    * @param {number} [options.timeoutSeconds] Seconds until an unanswered invitation times out, 1 to 86400; by default, none.
-   * @param {string} [options.queue] Name of the queue; it separates the reports of two organizations on one origin.
-   * @param {number} [options.maxQueued] Most reports that are kept for sending; further ones are dropped.
-   * @param {number} [options.keepDays] Days after which a kept report is dropped.
+   * @param {string} [options.queue] Name of the queue. It separates the reports of two organizations on one origin.
+   * @param {number} [options.maxQueued] The most reports in the queue; further reports are dropped.
+   * @param {number} [options.keepDays] Days after which a report is dropped from the queue.
    * @throws {TypeError} One of the required options is missing.
    */
   constructor({
@@ -94,15 +94,15 @@ export class Offerlog {
   }
 
   /**
-   * Report `offered` as soon as the invitation is seen, and `timedout` if no other state is reported in time.
+   * Report `offered` as soon as the visitor sees the invitation, and `timedout` if no other state is reported in time.
    *
-   * The invitation is seen while the page is in the foreground (not in a background tab, not only prerendered). In a
-   * frame, or with `element`, that must also be inside the window. The time-out begins then. An invitation that is never seen is
-   * never reported.
+   * The visitor sees it when the page is in the foreground: not in a background tab, and not only prerendered. In a
+   * frame, the frame must also be inside the window. With `element`, the element must be. The time-out begins at that
+   * moment. An invitation that no visitor sees is never reported.
    *
-   * @param {object} action As for `report`; without an action id it gets a new one.
+   * @param {object} action The fields, as for `report`. Without an action id it gets a new one.
    * @param {object} [options]
-   * @param {number|null} [options.timeoutSeconds] In place of the constructor's; null for no time-out.
+   * @param {number|null} [options.timeoutSeconds] Used instead of the constructor's; null for no time-out.
    * @param {Element} [options.element] The invitation on the page.
    * @returns {object} The action, for the reports that follow.
    */
@@ -121,9 +121,9 @@ export class Offerlog {
   }
 
   /**
-   * Report that an action reached a state; `offered` waits until the page is seen, as in `invite`.
+   * Report that an action reached a state. `offered` waits until the visitor sees the page, as in `invite`.
    *
-   * @param {string} state As the vendor writes it, such as `accepted`.
+   * @param {string} state The vendor's name of the state, such as `accepted`.
    * @param {object} fields `actionId` and `actionMapId`; also `actionMapVersion`, `actionMapName`, `actionMediaType`,
    *   `errorCode`, `errorMessage`, `timeoutSeconds`, and other values of `customerId`, `customerIdType` or `sessionId`.
    * @returns {object} The event that listeners get.
@@ -156,7 +156,7 @@ export class Offerlog {
     });
   }
 
-  /** Queue a report, or hold it until its invitation has been seen. */
+  /** Queue a report, or hold it until the visitor has seen its invitation. */
   #take(event, fields, element, begin = () => {}) {
     const { actionId, actionState: state } = event;
     const queue = () => {
@@ -182,7 +182,7 @@ export class Offerlog {
     }
   }
 
-  /** Report invitations that have been seen and those that are overdue, because timers stop in a frozen page. */
+  /** Report invitations that the visitor has seen, and overdue ones, because timers stop in a frozen page. */
   #look() {
     for (const [actionId, held] of this.#unseen) {
       if (held.seen) {
@@ -222,19 +222,19 @@ export class Offerlog {
     this.#listen(mediaType, state, callback, false);
   }
 
-  /** As `on`, but only for the first report. */
+  /** Like `on`, but only for the first report. */
   once(mediaType, state, callback) {
     this.#listen(mediaType, state, callback, true);
   }
 
-  /** Undo `on` and `once`; without a callback, for all callbacks of that state. */
+  /** Undo `on` and `once`. Without a callback, undo them for all callbacks of that state. */
   off(mediaType, state, callback) {
     const kept = this.#listeners.get(`${mediaType} ${state}`) ?? [];
     const others = callback ? kept.filter((one) => one.callback !== callback) : [];
     this.#listeners.set(`${mediaType} ${state}`, others);
   }
 
-  /** Stop sending and cancel the time-outs; queued reports wait for the next page. */
+  /** Stop sending, and cancel the time-outs. Queued reports wait for the next page. */
   close() {
     this.#beacon();
     this.#stop();
@@ -279,7 +279,7 @@ export class Offerlog {
     this.#next = setTimeout(() => this.#turn(), Math.max(0, this.#notBefore - performance.now()));
   }
 
-  /** Retry early, because the service may be reachable again; a wait that the service asked for stays. */
+  /** Retry early, because the service may be reachable again. A wait that the service requested is kept. */
   #resume() {
     this.#beaconed.clear();
     this.#notBefore = this.#requestedAt;
@@ -414,7 +414,7 @@ export class Offerlog {
   }
 }
 
-/** Reports that wait until their invitation is seen. */
+/** Reports that wait until the visitor sees their invitation. */
 class Sight {
   reports = [];
   acted = false;
@@ -442,7 +442,7 @@ class Sight {
   }
 }
 
-/** Queued lines, each under a key of its own, so that tabs need no lock; in memory if nothing can be stored. */
+/** Queued lines. Each has its own key, so that tabs do not need a lock. If nothing can be stored, they are in memory. */
 class Queue {
   #prefix;
   #most;
@@ -521,7 +521,7 @@ const joined = (batch) => batch.map(([, line]) => `${line}\n`).join("");
 const size = (text) => new TextEncoder().encode(text).length;
 const defined = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 
-/** Return as many lines from the front as one request may have, at least one. */
+/** Return the first lines, as many as fit into one request, at least one. */
 function fitting(entries) {
   let bytes = 0;
   const end = entries.findIndex(([, line]) => (bytes += size(line) + 1) > MAX_BYTES - 256);
@@ -546,7 +546,7 @@ function named(line) {
   }
 }
 
-/** Return the text of a problem, to follow the status. */
+/** Return the text of a problem, to be shown after the status. */
 async function detail(response) {
   try {
     return `: ${(await response.json()).detail.slice(0, 500)}`;
