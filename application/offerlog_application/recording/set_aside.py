@@ -18,7 +18,7 @@ _ROUND: Final = 200
 """The most submissions that are tried again together."""
 
 _ROUND_WEIGHT: Final = 1_000
-"""The most weight of the submissions in a round that need a locked table. Fresh submissions wait meanwhile."""
+"""The most weight of submissions in a round that need a locked table. Fresh submissions wait meanwhile."""
 
 _FIRST_ROUND: Final = 1_000
 """The most submissions in a round of those that were never tried: most of them may not have to wait."""
@@ -120,7 +120,7 @@ class SetAside:
         self._rest_until = now + min(_REST * seconds, _LONGEST_REST)
 
     def split_late(self, group: Sequence[Submission]) -> tuple[list[Submission], list[Submission]]:
-        """Split a group into those that may be written, and those that would overtake one that is set aside."""
+        """Split a group into those that may be written, and those that would overtake one set aside."""
         aside, behind = set(self.submissions), set[UUID]()
         rest: list[Submission] = []
         late: list[Submission] = []
