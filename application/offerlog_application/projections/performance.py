@@ -91,37 +91,48 @@ class PerformanceChange:
 
 def performance(page: Page) -> PerformanceChange:
     """Return the change that a page makes."""
-    counts: dict[CountKey, dict[State, int]] = {}
+    counts: dict[tuple[str, str, int, int], dict[State, int]] = {}
     repeats: list[RepeatRow] = []
-    names: dict[tuple[str, UUID], NameRow] = {}
+    names: dict[tuple[str, int], NameRow] = {}
+    maps: dict[int, UUID] = {}  # an int is found several times as fast as its UUID
     times = {stream: _times(events) for stream, events in page.earlier.items()}
     for position, recorded in page.events:
         event = recorded.event
         if not isinstance(event, LifecycleEvent):
             continue
-        organization, action_map, state = event.organization, event.action_map_id, event.state
-        happened, offered = event.occurred_at, event.offered_at
+        organization, state, happened, offered = (
+            event.organization,
+            event.state,
+            event.occurred_at,
+            event.offered_at,
+        )
+        number = event.action_map_id.int
         slot = counted_slot(happened)
-        offered_slot = slot if offered is happened else counted_slot(offered)
+        offered_slot = slot if offered == happened else counted_slot(offered)
         for key in (
-            (organization, _BY_EVENT, action_map, slot),
-            (organization, _BY_OFFER, action_map, offered_slot),
+            (organization, _BY_EVENT, number, slot),
+            (organization, _BY_OFFER, number, offered_slot),
         ):
-            count = counts.get(key)  # type: ignore[call-overload] # a named tuple is found by a plain one
+            count = counts.get(key)
             if count is None:
-                counts[CountKey(*key)] = {state: 1}
+                counts[key] = {state: 1}
+                maps[number] = event.action_map_id
             else:
                 count[state] = count.get(state, 0) + 1
         if event.action_number > 1:
             repeats.extend(_repeat(recorded, event, times[recorded.originator_id][state]))
         if event.action_map_name is not None:
-            where = organization, action_map
+            where = organization, number
             newest = names.get(where)
             if newest is None or newest.named_at <= happened:
                 named = NameRow(event.action_map_name.encode(), happened, position)
                 if newest is None or newest.rank < named.rank:
                     names[where] = named
-    return PerformanceChange(counts, repeats, names)
+    return PerformanceChange(
+        {CountKey(who, how, maps[number], slot): count for (who, how, number, slot), count in counts.items()},
+        repeats,
+        {(who, maps[number]): name for (who, number), name in names.items()},
+    )
 
 
 def _times(stream: Sequence[Reached]) -> Mapping[State, Sequence[Reached]]:
