@@ -11,6 +11,7 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
 from support.command_line import CommandLine
+from support.ready_stores import put_store
 
 
 def _folder() -> Path:
@@ -32,6 +33,7 @@ def cli_folder() -> Path:
 def cli_store() -> Iterator[tuple[Path, Offerlog]]:
     """The folder of an embedded store and a service on it, which keeps the server running."""
     folder = _folder() / "store"
+    put_store(folder)
     with open_offerlog(data=folder, keep_deadlines=False, project=False) as service:
         yield folder, service
 

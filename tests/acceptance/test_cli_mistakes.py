@@ -9,6 +9,7 @@ import pytest
 
 from offerlog_infrastructure.composition import open_offerlog
 from support.command_line import CommandLine, an_id, ndjson, told
+from support.ready_stores import put_store
 
 MAP = "0a000000-0000-4000-8000-000000000001"
 PAIR = ("--customer", "v1", "--action-map", MAP)
@@ -34,6 +35,7 @@ FOR_THE_WHOLE_STORE = [
 @pytest.fixture
 def small_store(cli_folder: Path) -> Iterator[CommandLine]:
     """A store of its own with one signal, of organization `acme`; its server runs."""
+    put_store(cli_folder / "store")
     with open_offerlog(data=cli_folder / "store", organization="acme", keep_deadlines=False) as service:
         service.wait(service.record([told("offered", an_id(), MAP)]).position)
         yield CommandLine(cli_folder / "store", "acme")

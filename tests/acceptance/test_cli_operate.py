@@ -1,6 +1,7 @@
 """`offerlog expire`, `projections`, `simulate`, `sample`, and what holds for every command."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ TRAFFIC = (
     *("simulate", "--visitors", "40", "--action-maps", "2", "--days", "2"),
     *("--start", "2026-11-20", "--seed", "3"),
 )
+README = Path(__file__).parents[2] / "README.md"
 PROJECTIONS = ["current_state", "performance", "suppression"]
 
 
@@ -107,9 +109,15 @@ def test_a_narrow_terminal_loses_nothing(offerlog: CommandLine) -> None:
 def test_the_sample_shows_what_there_is(offerlog: CommandLine) -> None:
     """A day, what became of it, commands that work as they are printed; the second time nothing is new.
 
-    Its organization is its own, whatever the environment says.
+    Its organization is its own, whatever the environment says. The README shows what it prints, up to the
+    width of columns and what `...` leaves out.
     """
     first, again = offerlog("sample", "--yes").text, offerlog("sample", "--yes").text
+    printed = {" ".join(line.split()) for line in first.splitlines()}
+    blocks = re.findall(r"^```\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (shown,) = (block for block in blocks if " signals\n" in block)
+    for line in shown.splitlines():
+        assert line == "..." or " ".join(line.split()) in printed, line
     assert "\n\nAction Map Performance" in first
     assert "\n\nSuppression list" in first
     assert "\n\nWhat to try next" in first

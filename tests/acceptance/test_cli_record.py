@@ -240,7 +240,7 @@ def test_killed_in_the_middle_it_can_be_run_again(cli_folder: Path) -> None:
     """What a killed run left is recognised, and the server stops with the last command."""
     offerlog = CommandLine(cli_folder / "a store", "default")
     action_map = an_id()
-    lines = [told("offered", an_id(), action_map, AT, customerId=f"v{n}") for n in range(20_000)]
+    lines = [told("offered", an_id(), action_map, AT, customerId=f"v{n}") for n in range(8_000)]
     file = cli_folder / "killed.ndjson"
     file.write_bytes(ndjson(*lines))
     words = [COMMAND, "record", str(file), "--outcomes", "-"]
@@ -251,7 +251,7 @@ def test_killed_in_the_middle_it_can_be_run_again(cli_folder: Path) -> None:
     judged = Counter(each["outcome"] for each in offerlog.judged(*lines))
     assert judged.keys() == {"recorded", "duplicate"}
     row = offerlog("report", "--format", "json").json["rows"][0]
-    assert row["metrics"]["nWebActionsOffered"] == 20_000
+    assert row["metrics"]["nWebActionsOffered"] == 8_000
     processes = subprocess.run(
         ["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=60
     ).stdout

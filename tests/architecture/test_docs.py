@@ -4,8 +4,6 @@ import functools
 import importlib.util
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -177,21 +175,6 @@ def test_the_quickstarts_file_is_judged_as_it_says(offerlog: Offerlog) -> None:
     assert {o.kind for o in outcomes} == set(OutcomeKind)
     offerlog.wait(offerlog.record(late.splitlines()).position)
     assert not list(offerlog.parked())
-
-
-def test_the_first_look_is_as_the_readme_shows_it(dsn: str) -> None:
-    """What `make run` prints, up to the width of columns and what `...` leaves out."""
-    printed = subprocess.run(
-        [str(Path(sys.executable).with_name("offerlog")), "sample"],
-        env={"OFFERLOG_DATABASE_URL": dsn, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
-    lines = {" ".join(line.split()) for line in printed.stdout.decode().splitlines()}
-    (block,) = (block for block in blocks("README.md") if " signals\n" in block)
-    for line in block.splitlines():
-        assert line == "..." or " ".join(line.split()) in lines, line
 
 
 def shown() -> Iterator[tuple[str, list[str]]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.ready_stores import put_store
+
 SCRIPT = """
 import json, os, signal, sys
 from offerlog_infrastructure.composition import open_offerlog
@@ -63,9 +65,10 @@ with open_offerlog(data=sys.argv[1]) as service:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that the server's user can enter."""
+    """A folder that the server's user can enter, with a store in it."""
     with tempfile.TemporaryDirectory(prefix="offerlog-fork-") as made:
         Path(made).chmod(0o755)
+        put_store(Path(made) / "store")
         yield Path(made)
 
 

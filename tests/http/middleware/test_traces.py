@@ -20,6 +20,7 @@ from offerlog_infrastructure.http.middleware.traced_requests import TracedReques
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.tracing import Tracing
 from support.http_site import Site, served
+from support.preloaded import preloaded_code
 from support.processes import finish
 
 pytest_plugins = ("support.http_site",)
@@ -194,7 +195,10 @@ class Collector(BaseHTTPRequestHandler):
 
 
 def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **told: str) -> list[str]:
-    """Run `offerlog serve --check` in a Python of its own; returns its log."""
+    """Run `offerlog serve --check` in a process of its own, a new Python where `before` changes it.
+
+    Returns its log.
+    """
     script = tmp_path / "serve.py"
     words = ["offerlog", "serve", "--port", "0", "--check"]
     script.write_text(
@@ -203,9 +207,8 @@ def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **t
     )
     first_key = {"OFFERLOG_ADMIN_KEY_FILE": str(tmp_path / "key")}  # else a line in the log asks for one
     environment = {"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **first_key, **told}
-    ran = subprocess.run(
-        [sys.executable, script], env=environment, check=False, capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, str(script)] if before else preloaded_code(script.read_text())
+    ran = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert "ready, and stopped again" in ran.stdout
     return ran.stderr.splitlines()

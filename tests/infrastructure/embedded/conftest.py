@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from offerlog_infrastructure.embedded import EmbeddedServer
 from support.embedded_place import Place
+from support.ready_stores import put_store
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def place(new_place: Place, finished: Path) -> Iterator[Place]:
     if finished.exists():
         finished.rename(new_place.path)
     else:
-        EmbeddedServer.acquire(new_place.path).close()
+        put_store(new_place.path)
     yield new_place
     if new_place.stopped():
         new_place.path.rename(finished)

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer, errors
 from support.processes import LimitedProcess
+from support.ready_stores import put_store
 from support.superuser import PASSWORD, alone, enable, superuser
 
 OPEN = """
@@ -29,9 +30,10 @@ with open_offerlog(data=sys.argv[1], keep_deadlines=False) as service:
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    """A place for a store."""
+    """A new store, with nothing running."""
     with tempfile.TemporaryDirectory(prefix="role-", dir="/tmp", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
+        put_store(Path(name) / "data")
         yield Path(name) / "data"
 
 

@@ -14,8 +14,10 @@ from psycopg.conninfo import conninfo_to_dict
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from support.preloaded import preloaded_code
+from support.ready_stores import put_store
 
 OPEN = """
+import sys
 from offerlog_infrastructure.composition import open_offerlog
 with open_offerlog(data=sys.argv[1], keep_deadlines=False) as service:
     signal = {"actionId": "@ID", "actionState": "offered", "actionMapId": "@ID", "customerId": "v",
@@ -53,6 +55,7 @@ def store() -> Iterator[Path]:
     """A store that is kept running."""
     with tempfile.TemporaryDirectory(prefix="libpq-", dir="/tmp", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
+        put_store(Path(name) / "data")
         with EmbeddedServer.acquire(Path(name) / "data"):
             yield Path(name) / "data"
 

@@ -125,7 +125,7 @@ def eventually(tab: Page, what: Callable[[], bool]) -> None:
     while not what():
         if time.monotonic() > end:
             raise TimeoutError
-        tab.wait_for_timeout(10)
+        tab.wait_for_timeout(25)
 
 
 def some(number: int = 3, states: tuple[str, ...] = CHAT) -> Journeys:

@@ -385,5 +385,5 @@ def _interrupt(_: RebuildProgress) -> None:
 def test_one_rebuild_after_the_other(offerlog: Offerlog) -> None:
     """The end of the one is known to the next at once."""
     offerlog.wait(offerlog.record(journeys(7)).position)
-    for _ in range(20):
+    for _ in range(8):
         offerlog.rebuild("suppression")
