@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from offerlog_domain.event_fields import Event
+from offerlog_domain.event_fields import Event, RecordedEvent
 from support.memory_log import MemoryLog
 from support.scenario import minute, signal
 from support.writing import ONE, TWO, case, held, other_writer, send
@@ -26,7 +26,9 @@ def test_what_is_decided_together_has_one_moment(desk: Any, writer: Any, log: Me
     # then all of them have that minute
     assert [str(one.kind) for one in first.result(10).outcomes] == ["recorded", "refused", "refused"]
     assert [str(one.kind) for one in second.result(10).outcomes] == ["recorded", "refused"]
-    assert [(one.recorded_at, one.occurred_at) for one in desk.stream()] == [(minute(3), minute(3))] * 2
+    assert [(one.event.recorded_at, one.event.occurred_at) for one in desk.stream()] == [
+        (minute(3), minute(3))
+    ] * 2
     assert [one.recorded_at for one in desk.log.refused] == [minute(3)] * 3
 
 
@@ -52,7 +54,7 @@ def test_what_is_decided_again_has_the_later_moment(desk: Any, writer: Any, log:
     # given another writer that is at one of two visitor-offers first
     streams = (ONE, TWO)
 
-    def interfere(_: Sequence[Event]) -> None:
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
         log.before_append = len
         other_writer(log, ONE)
         desk.clock.set(minute(5))
@@ -61,7 +63,7 @@ def test_what_is_decided_again_has_the_later_moment(desk: Any, writer: Any, log:
     # when both are written
     assert send(writer, case(ONE, "accepted"), case(TWO)).result(10) == ["recorded", "recorded"]
     # then the first was decided when the other writer had been there
-    assert [log.events(stream)[-1].recorded_at for stream in streams] == [minute(5), minute(0)]
+    assert [log.events(stream)[-1].event.recorded_at for stream in streams] == [minute(5), minute(0)]
 
 
 def test_the_moment_never_goes_back(desk: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -77,5 +79,5 @@ def test_the_moment_never_goes_back(desk: Any, caplog: pytest.LogCaptureFixture)
     # then nothing is dated before what was decided earlier, until the clock has passed it
     desk.clock.set(minute(1))
     desk.record(signal("engaged", at=None))
-    assert [one.recorded_at for one in desk.stream()] == [minute(0)] * 4 + [minute(1)]
+    assert [one.event.recorded_at for one in desk.stream()] == [minute(0)] * 4 + [minute(1)]
     assert [line[:43] for line in caplog.messages] == ["the service's clock was set back by 60 seconds"[:43]]
