@@ -36,9 +36,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 def main(arguments: list[str]) -> int:
     """Run them; returns how many failed or had to be left out."""
     full = "--full" in arguments
-    left_out = {bench: said for bench, program in NEEDS.items() if (said := missing(program))}
-    for bench, said in left_out.items():
-        sys.stderr.write(f"{bench} is left out: {said}\n")
+    left_out = {bench: reason for bench, program in NEEDS.items() if (reason := missing(program))}
+    for bench, reason in left_out.items():
+        sys.stderr.write(f"{bench} is left out: {reason}\n")
     lines: list[str] = []
     failed = len(left_out)
     for bench in BENCHES:
@@ -55,8 +55,8 @@ def main(arguments: list[str]) -> int:
     sys.stdout.write(f"\n{everything(results)}\n{reached(results)}")
     if "--keep" in arguments and not failed:
         keep(PAGE, {"reached": reached(results), "everything": everything(results)})
-    for bench, said in left_out.items():
-        sys.stderr.write(f"{bench} was left out: {said}\n")
+    for bench, reason in left_out.items():
+        sys.stderr.write(f"{bench} was left out: {reason}\n")
     return failed
 
 

@@ -36,13 +36,13 @@ class Goal(NamedTuple):
         reached = (
             "aim" if self._holds(value, self.aim) else "yes" if self._holds(value, self.must) else "**no**"
         )
-        bounds = " | ".join("" if bound is None else self._said(bound) for bound in (self.must, self.aim))
+        bounds = " | ".join("" if bound is None else self._describe(bound) for bound in (self.must, self.aim))
         return f"| {self.bench} | {self.asked} | {_number(value)} {self.unit} | {bounds} | {reached} |"
 
     def _holds(self, value: float, bound: float | None) -> bool:
         return bound is not None and (value >= bound if self.least else value < bound)
 
-    def _said(self, bound: float) -> str:
+    def _describe(self, bound: float) -> str:
         return f"{'' if self.least else '< '}{bound:g} {self.unit}"
 
 
@@ -96,8 +96,8 @@ def everything(results: Results) -> str:
 
 def read(lines: Sequence[str]) -> Results:
     """The results in the output of benches."""
-    told = [json.loads(line) for line in lines if line.startswith('{"bench"')]
-    return {one["bench"]: one for one in told}
+    bench_results = [json.loads(line) for line in lines if line.startswith('{"bench"')]
+    return {one["bench"]: one for one in bench_results}
 
 
 def _number(value: float) -> str:

@@ -36,8 +36,8 @@ class LateClock:
 
 def signal(state: str, visitor: str, action: str) -> bytes:
     """One report."""
-    told = {"actionId": action, "actionState": state, "actionMapId": MAPS[0], "customerId": visitor}
-    return json.dumps(told | {"sessionId": action, "eventId": str(uuid.uuid4())}).encode()
+    fields = {"actionId": action, "actionState": state, "actionMapId": MAPS[0], "customerId": visitor}
+    return json.dumps(fields | {"sessionId": action, "eventId": str(uuid.uuid4())}).encode()
 
 
 def actions(count: int, *, one_visitor: bool) -> list[bytes]:

@@ -66,8 +66,8 @@ def main(path: str | None = None) -> None:
     if path is not None:
         serve(path, os.environ[DSN])
         return
-    if told := missing("wrk"):
-        sys.exit(f"http_service: {told}")
+    if hint := missing("wrk"):
+        sys.exit(f"http_service: {hint}")
     figures: dict[str, float] = {}
     lines = day(20_000)
     with server() as store, tempfile.TemporaryDirectory() as folder:
@@ -125,7 +125,7 @@ def record_suppressions(dsn: str) -> str:
 def rate(url: str, calls: str, number: int, *, key: str, script: Path) -> float:
     """Requests a second of wrk, by a script whose `RUN` is this number."""
     script.write_text(calls.replace("RUN", str(number)))
-    said = subprocess.run(
+    result = subprocess.run(
         [
             *("wrk", "-t2", f"-c{CONNECTIONS}", f"-d{SECONDS}", "-s", script),
             *("-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json", url),
@@ -135,8 +135,8 @@ def rate(url: str, calls: str, number: int, *, key: str, script: Path) -> float:
         check=True,
         timeout=LIMIT,
     ).stdout
-    assert "Non-2xx" not in said, said
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index] # wrk always says so
+    assert "Non-2xx" not in result, result
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", result)[1])  # type: ignore[index] # wrk always says so
 
 
 def upload(url: str, key: str, body: Path) -> None:

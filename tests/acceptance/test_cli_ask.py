@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.command_line import CommandLine, an_id, told
+from support.command_line import CommandLine, an_id, signal_of
 
 SESSION = "11111111-1111-4111-8111-111111111111"
 AT = "2026-11-22T10:00:00.250Z"
@@ -45,7 +45,7 @@ def test_one_offer_at_a_time(offerlog: CommandLine) -> None:
 def test_a_terminal_state_suppresses_for_good(offerlog: CommandLine) -> None:
     """Listed by visitor and by map, in one form; told by eligibility and by offer."""
     action, action_map = an_id(), an_id()
-    offerlog.judged(*(told(state, action, action_map, AT) for state in ("offered", "ignored")))
+    offerlog.judged(*(signal_of(state, action, action_map, AT) for state in ("offered", "ignored")))
     listed = {
         "customer_id": "v1",
         "customer_id_type": "cookie",
@@ -82,7 +82,7 @@ def test_a_stranger_is_eligible(offerlog: CommandLine) -> None:
     }  # fmt: skip
     action = an_id()
     offerlog.judged(
-        *(told(state, action, words[-1], AT, customerId="nobody") for state in ("offered", "errored"))
+        *(signal_of(state, action, words[-1], AT, customerId="nobody") for state in ("offered", "errored"))
     )
     assert offerlog(*words).json == {"eligible": True, "known": True, **nothing}
 
@@ -98,10 +98,10 @@ def test_a_lapsed_action_blocks_no_longer(offerlog: CommandLine) -> None:
 def test_organizations_do_not_see_each_other(offerlog: CommandLine) -> None:
     """The same ids under another name: nothing is known; the option beats the environment."""
     action, action_map = an_id(), an_id()
-    signals = [told(state, action, action_map, AT) for state in ("offered", "rejected")]
+    signals = [signal_of(state, action, action_map, AT) for state in ("offered", "rejected")]
     offerlog.judged(*signals)
     other = ("--organization", f"{offerlog.organization}-b")
-    offerlog.judged(told("offered", an_id(), an_id(), AT, customerId="v2"), options=other)
+    offerlog.judged(signal_of("offered", an_id(), an_id(), AT, customerId="v2"), options=other)
     assert offerlog("suppressions", "--customer", "v1", *other).raw == b""
     assert offerlog(*other, "suppressions", "--action-map", action_map).raw == b""
     assert len(offerlog("report", "--format", "json", *other).json["rows"]) == 1
@@ -113,14 +113,16 @@ def test_organizations_do_not_see_each_other(offerlog: CommandLine) -> None:
 def test_a_customer_id_is_any_text(offerlog: CommandLine, customer: str) -> None:
     """Kept and printed as it came, a NUL too."""
     action, action_map = an_id(), an_id()
-    signals = [told(state, action, action_map, AT, customerId=customer) for state in ("offered", "timedout")]
+    signals = [
+        signal_of(state, action, action_map, AT, customerId=customer) for state in ("offered", "timedout")
+    ]
     assert [line["outcome"] for line in offerlog.judged(*signals)] == ["recorded", "recorded"]
     listed = offerlog("suppressions", "--action-map", action_map).lines
     assert [one["customer_id"] for one in listed] == [customer]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error"),
     [
         (("offer", "--customer", "v", "--action-map", "7", "--session", SESSION), "--action-map: "),
         (("offer", "--customer", "", "--action-map", SESSION, "--session", SESSION), "--customer: "),
@@ -144,9 +146,9 @@ def test_a_customer_id_is_any_text(offerlog: CommandLine, customer: str) -> None
         (("suppressions", "--action-map", "7"), "--action-map: "),
     ],
 )
-def test_what_cannot_be_asked(offerlog: CommandLine, words: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_asked(offerlog: CommandLine, words: tuple[str, ...], error: str) -> None:
     """Wrong usage, in one line that names the option."""
-    assert said in offerlog.fails(*words)
+    assert error in offerlog.fails(*words)
 
 
 def test_every_customer_id_can_be_asked_for(offerlog: CommandLine) -> None:
@@ -155,7 +157,7 @@ def test_every_customer_id_can_be_asked_for(offerlog: CommandLine) -> None:
     odd = ["one\ntwo", "..", "-x", "\U0001f600" * 256]
     action_map = an_id()
     signals = [
-        told(state, action, action_map, AT, customerId=who)
+        signal_of(state, action, action_map, AT, customerId=who)
         for who in odd
         for action in (an_id(),)
         for state in ("offered", "rejected")

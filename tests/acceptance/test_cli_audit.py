@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from support.command_line import COMMAND, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, CommandLine, an_id, ndjson, signal_of
 
 EVENT_KEYS = [
     *("version", "event", "action_id", "stage", "occurred_at", "recorded_at", "session_id"),
@@ -20,13 +20,13 @@ def test_a_history_as_it_is_and_as_it_was(offerlog: CommandLine) -> None:
     one, two, action_map, event_id = (an_id() for _ in range(4))
     error = {"errorCode": "00045", "errorMessage": "no frame", "eventId": event_id}
     offerlog.judged(
-        told("offered", one, action_map, "2026-11-22T10:00:00Z", timeoutSeconds=45),
-        told("errored", one, action_map, "2026-11-22T10:00:01Z", **error),
+        signal_of("offered", one, action_map, "2026-11-22T10:00:00Z", timeoutSeconds=45),
+        signal_of("errored", one, action_map, "2026-11-22T10:00:01Z", **error),
     )
     offerlog.judged(
-        told("offered", two, action_map, "2026-11-22T10:05:00Z"),
-        told("accepted", two, action_map, "2026-11-22T10:05:04Z"),
-        told("rejected", two, action_map, "2026-11-22T10:05:09Z", actionMapVersion=2),
+        signal_of("offered", two, action_map, "2026-11-22T10:05:00Z"),
+        signal_of("accepted", two, action_map, "2026-11-22T10:05:04Z"),
+        signal_of("rejected", two, action_map, "2026-11-22T10:05:09Z", actionMapVersion=2),
     )
     pair = ("history", "--customer", "v1", "--action-map", action_map)
     now = offerlog(*pair, "--format", "json").json
@@ -74,13 +74,15 @@ def test_an_unknown_pair_has_no_history(offerlog: CommandLine) -> None:
 def test_what_is_parked_is_listed_until_its_action_comes(offerlog: CommandLine) -> None:
     """As the text that came, byte for byte."""
     action, action_map = an_id(), an_id()
-    early = ndjson(told("accepted", action, action_map, customerId="é\0")).strip().replace(b'": ', b'" :  ')
+    early = (
+        ndjson(signal_of("accepted", action, action_map, customerId="é\0")).strip().replace(b'": ', b'" :  ')
+    )
     assert "parked" in offerlog("record", "-", given=early).text
     [kept] = offerlog("parked").lines
     assert list(kept) == KEPT_KEYS
     assert (kept["reason"], kept["field"], kept["cause"]) == (None, None, None)
     assert kept["signal"] == early.decode()
-    offerlog.judged(told("offered", action, action_map, customerId="é\0"))
+    offerlog.judged(signal_of("offered", action, action_map, customerId="é\0"))
     assert offerlog("parked").raw == b""
     assert offerlog("refusals").raw == b""
 
@@ -88,7 +90,7 @@ def test_what_is_parked_is_listed_until_its_action_comes(offerlog: CommandLine) 
 def test_refusals_keep_the_text_that_came(offerlog: CommandLine) -> None:
     """Filtered by reason and time; bytes that are no text and lone surrogates are spelt out."""
     surrogate = b'{"customerId": "\\ud800"}'
-    given = b"\xff\xfe raw\n" + surrogate + b"\n" + ndjson(told("qualified", an_id(), an_id()))
+    given = b"\xff\xfe raw\n" + surrogate + b"\n" + ndjson(signal_of("qualified", an_id(), an_id()))
     offerlog("record", "-", given=given)
     first, second, third = offerlog("refusals").lines
     assert list(first) == KEPT_KEYS
@@ -119,7 +121,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(offerlog: CommandLine) -> None
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "complaint"),
     [
         (("refusals", "--since", "soon"), "--since 'soon' is not a time"),
         (("refusals", "--reason", "no"), "'no' is not one of 'malformed', 'not_tracked'"),
@@ -141,9 +143,9 @@ def test_a_reader_that_has_enough_ends_it_quietly(offerlog: CommandLine) -> None
         (("history", "--customer", "v", "--action-map", an_id(), "--version", "-1"), "'--version'"),
     ],
 )
-def test_what_cannot_be_looked_up(offerlog: CommandLine, words: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_looked_up(offerlog: CommandLine, words: tuple[str, ...], complaint: str) -> None:
     """Wrong usage, in one line that names the option."""
-    assert said in offerlog.fails(*words)
+    assert complaint in offerlog.fails(*words)
 
 
 def test_refusals_are_counted_by_reason(offerlog: CommandLine) -> None:
@@ -152,7 +154,7 @@ def test_refusals_are_counted_by_reason(offerlog: CommandLine) -> None:
     offerlog.judged(
         {"actionState": "offered"},
         {"no": "signal"},
-        told("qualified", action, action_map, "2026-11-22T10:00:00Z"),
+        signal_of("qualified", action, action_map, "2026-11-22T10:00:00Z"),
     )
     table = offerlog("refusals", "--count").text
     assert [line.split() for line in table.splitlines()[-3:]] == [

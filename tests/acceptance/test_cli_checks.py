@@ -13,7 +13,7 @@ import pytest
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
-from support.command_line import CommandLine, an_id, ndjson, told
+from support.command_line import CommandLine, an_id, ndjson, signal_of
 from support.internals import application_of
 from support.processes import LimitedProcess, finish
 from support.recount import rows, until
@@ -75,7 +75,7 @@ class Running:
 @pytest.fixture
 def recorded(offerlog: CommandLine) -> CommandLine:
     """The command, over a store with forty offers more."""
-    signals = [told("offered", an_id(), an_id(), customerId=f"visitor-{n}") for n in range(40)]
+    signals = [signal_of("offered", an_id(), an_id(), customerId=f"visitor-{n}") for n in range(40)]
     offerlog("record", "-", given=ndjson(*signals))
     return offerlog
 
@@ -118,10 +118,10 @@ def test_killed_processes_of_a_rebuild_are_named_and_the_next_one_goes_on(
         os.kill(worker, signal.SIGKILL)
     # then it says which, by what, and what to do, in one line
     assert running.ended() == 1
-    said = running.errors.splitlines()[-1]
-    assert said.startswith("offerlog: the rebuild has stopped after ")
-    assert f"process {workers[-1]} was ended by SIGKILL" in said
-    assert "run the same command again" in said
+    error = running.errors.splitlines()[-1]
+    assert error.startswith("offerlog: the rebuild has stopped after ")
+    assert f"process {workers[-1]} was ended by SIGKILL" in error
+    assert "run the same command again" in error
     assert "Traceback" not in running.errors
     # and the next one does go on
     assert "all projections rebuilt" in recorded("projections", "rebuild").text
@@ -138,12 +138,12 @@ def test_a_difference_has_an_exit_code_of_its_own(
         # given a row that somebody has changed
         rows(dsn, "UPDATE current_offers SET actions = 9 WHERE ctid = (SELECT min(ctid) FROM current_offers)")
         # then a comparison of all rows says so
-        said = recorded("projections", "verify", "current_state", "--contents", code=3).errors
-        assert "differs from the live one" in said
+        error = recorded("projections", "verify", "current_state", "--contents", code=3).errors
+        assert "differs from the live one" in error
         projecting.rebuild("current_state", accept_difference=True)
         # given an event that seems to have been taken twice
         rows(dsn, "UPDATE projection_proofs SET events = events + 1 WHERE view = 'performance'")
         # then the proof says so
-        said = recorded("projections", "verify", code=3).errors
-        assert "events were folded in where the log holds" in said
+        error = recorded("projections", "verify", code=3).errors
+        assert "events were folded in where the log holds" in error
         projecting.rebuild("performance")

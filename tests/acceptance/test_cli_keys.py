@@ -26,9 +26,9 @@ def test_an_explicit_port_that_is_taken_is_an_error(offerlog: CommandLine) -> No
     # given
     with taken_port() as port:
         # when
-        said = offerlog.fails("serve", "--check", "--port", port, code=1)
+        error = offerlog.fails("serve", "--check", "--port", port, code=1)
     # then
-    assert f"port {port} of 127.0.0.1 is taken by another program" in said
+    assert f"port {port} of 127.0.0.1 is taken by another program" in error
     assert offerlog("keys", "list").raw == b""
 
 
@@ -62,9 +62,9 @@ def test_the_file_of_the_admin_key_can_be_chosen(offerlog: CommandLine, tmp_path
     file.write_text("mine")
     chosen = offerlog.with_settings(OFFERLOG_ADMIN_KEY_FILE=str(file))
     # when
-    said = chosen("serve", "--check", "--port", "0", code=2).errors
+    error = chosen("serve", "--check", "--port", "0", code=2).errors
     # then
-    assert f"{file} is there already" in said
+    assert f"{file} is there already" in error
     assert file.read_text() == "mine"
     assert offerlog("keys", "list").raw == b""
     # when
@@ -101,8 +101,8 @@ def test_keys_are_listed_and_revoked(offerlog: CommandLine) -> None:
     assert "key" not in listed[0]
     assert offerlog("keys", "revoke", made["id"]).json["revoked_at"]
     assert "there is no key" in offerlog.fails("keys", "revoke", "nonsense", code=1)
-    said = offerlog.fails("keys", "revoke", stranger["id"])
-    assert f"is of organization {other}, not {offerlog.organization}" in said
+    error = offerlog.fails("keys", "revoke", stranger["id"])
+    assert f"is of organization {other}, not {offerlog.organization}" in error
     assert offerlog("keys", "list", "--organization", other).lines[0]["revoked_at"] is None
 
 

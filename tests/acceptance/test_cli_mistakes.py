@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offerlog_infrastructure.composition import open_offerlog
-from support.command_line import CommandLine, an_id, ndjson, told
+from support.command_line import CommandLine, an_id, ndjson, signal_of
 from support.ready_stores import put_store
 
 MAP = "0a000000-0000-4000-8000-000000000001"
@@ -37,7 +37,7 @@ def small_store(cli_folder: Path) -> Iterator[CommandLine]:
     """A store of its own with one signal, of organization `acme`; its server runs."""
     put_store(cli_folder / "store")
     with open_offerlog(data=cli_folder / "store", organization="acme", keep_deadlines=False) as service:
-        service.wait(service.record([told("offered", an_id(), MAP)]).position)
+        service.wait(service.record([signal_of("offered", an_id(), MAP)]).position)
         yield CommandLine(cli_folder / "store", "acme")
 
 
@@ -47,9 +47,9 @@ def test_a_command_that_reads_makes_no_store(tmp_path: Path, words: tuple[str, .
     # given
     typo = CommandLine(tmp_path / "tpyo", "default")
     # when
-    said = typo.fails(*words, code=1)
+    error = typo.fails(*words, code=1)
     # then
-    assert f"there is no store at {tmp_path / 'tpyo'}" in said
+    assert f"there is no store at {tmp_path / 'tpyo'}" in error
     assert not (tmp_path / "tpyo").exists()
 
 
@@ -60,9 +60,9 @@ def test_a_checkout_is_not_filled_with_a_database(cli_folder: Path) -> None:
     before = sorted(cli_folder.iterdir())
     checkout = CommandLine(cli_folder, "default")
     # when
-    said = checkout("record", "-", given=ndjson(told("offered", an_id(), MAP)), code=1).errors
+    error = checkout("record", "-", given=ndjson(signal_of("offered", an_id(), MAP)), code=1).errors
     # then
-    assert "none is made there, as it holds other files" in said
+    assert "none is made there, as it holds other files" in error
     assert sorted(cli_folder.iterdir()) == before
     assert "there is no store" in checkout.fails("report", code=1)
 
@@ -71,7 +71,7 @@ def test_a_command_that_writes_says_that_it_made_a_store(cli_folder: Path) -> No
     """On standard error, once."""
     # given
     offerlog = CommandLine(cli_folder / "store", "default")
-    signals = ndjson(told("offered", an_id(), MAP))
+    signals = ndjson(signal_of("offered", an_id(), MAP))
     # when
     first, again = (offerlog("record", "-", given=signals).errors for _ in range(2))
     # then
@@ -86,15 +86,15 @@ def test_a_command_that_reads_knows_its_organization(offerlog: CommandLine, word
     # given
     misspelled = offerlog.organization[:-1] + "_"
     # when
-    said = offerlog.fails(*words, "--organization", misspelled)
+    error = offerlog.fails(*words, "--organization", misspelled)
     # then
-    assert f"has no organization '{misspelled}'; did you mean '{offerlog.organization}'?" in said
+    assert f"has no organization '{misspelled}'; did you mean '{offerlog.organization}'?" in error
 
 
 def test_an_unknown_organization_is_told_the_known_ones(small_store: CommandLine) -> None:
     """Also where the name comes from the environment, and where it is the usual one."""
-    said = small_store.fails("report", "--organization", "default")
-    assert "has no organization 'default'; it has: acme" in said
+    error = small_store.fails("report", "--organization", "default")
+    assert "has no organization 'default'; it has: acme" in error
     misspelled = small_store.with_settings(OFFERLOG_ORGANIZATION="amce")
     assert "did you mean 'acme'? it has: acme" in misspelled.fails("report")
     assert small_store.fails("report", "--organization", "amce") == misspelled.fails("report")

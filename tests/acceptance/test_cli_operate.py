@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import COMMAND, CommandLine, an_id, told
+from support.command_line import COMMAND, CommandLine, an_id, signal_of
 from support.recount import until
 
 TRAFFIC = (
@@ -20,7 +20,7 @@ PROJECTIONS = ["current_state", "performance", "suppression"]
 
 def test_expire_ends_what_is_overdue(offerlog: CommandLine) -> None:
     """Parking that is over becomes a refusal, and what was refused so is judged anew when it comes again."""
-    late = told("started", an_id(), an_id())
+    late = signal_of("started", an_id(), an_id())
     soon = offerlog.with_settings(OFFERLOG_PARKING_TIME="0")
     soon("expire")  # whatever other tests have left
     offerlog.judged(late)
@@ -34,7 +34,7 @@ def test_expire_ends_what_is_overdue(offerlog: CommandLine) -> None:
 def test_expire_records_a_timeout_once(offerlog: CommandLine) -> None:
     """A second after it came, at the time it was due, and only once however often it is looked for."""
     action, action_map = an_id(), an_id()
-    offerlog.judged(told("offered", action, action_map, "2026-11-20T10:00:00Z", timeoutSeconds=1))
+    offerlog.judged(signal_of("offered", action, action_map, "2026-11-20T10:00:00Z", timeoutSeconds=1))
     soon = offerlog.with_settings(OFFERLOG_DEADLINE_GRACE="0")
     pair = ("history", "--customer", "v1", "--action-map", action_map, "--format", "json")
 
@@ -50,7 +50,7 @@ def test_expire_records_a_timeout_once(offerlog: CommandLine) -> None:
 
 def test_projections_are_shown_and_rebuilt(offerlog: CommandLine) -> None:
     """Rebuilt from the log, one or all, and the report is the same afterwards."""
-    offerlog.judged(told("offered", an_id(), an_id(), "2026-11-20T10:00:00Z"))
+    offerlog.judged(signal_of("offered", an_id(), an_id(), "2026-11-20T10:00:00Z"))
     report = offerlog("report", "--format", "json").raw
     lines = offerlog("projections", "status", "--format", "json").lines
     assert [line["projection"] for line in lines] == PROJECTIONS
@@ -61,8 +61,8 @@ def test_projections_are_shown_and_rebuilt(offerlog: CommandLine) -> None:
     assert "performance rebuilt" in offerlog("projections", "rebuild", "performance").text
     assert "all projections rebuilt" in offerlog.on_a_terminal("projections", "rebuild")
     assert offerlog("report", "--format", "json").raw == report
-    said = offerlog.fails("projections", "rebuild", "reports")
-    assert "there is no projection 'reports': current_state, performance, suppression" in said
+    error = offerlog.fails("projections", "rebuild", "reports")
+    assert "there is no projection 'reports': current_state, performance, suppression" in error
 
 
 def test_simulated_traffic_is_the_same_bytes_again(offerlog: CommandLine) -> None:
@@ -172,7 +172,7 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
         "--customer-type",
         "email",
     )
-    signal = told("offered", an_id(), an_id(), customerIdType="email")
+    signal = signal_of("offered", an_id(), an_id(), customerIdType="email")
     assert bare.judged(signal, options=common)[0]["outcome"] == "recorded"
     pair = ("--customer", "v1", "--action-map", signal["actionMapId"])
     for words in (("eligibility", *pair, *common), (*common, "eligibility", *pair)):
@@ -188,7 +188,7 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("settings", "code", "said"),
+    ("settings", "code", "error"),
     [
         ({"OFFERLOG_PARKING_TIME": "soon"}, 2, "OFFERLOG_PARKING_TIME: a number of seconds is needed"),
         (
@@ -208,10 +208,10 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
     ],
 )
 def test_settings_that_do_not_work(
-    offerlog: CommandLine, settings: dict[str, str], code: int, said: str
+    offerlog: CommandLine, settings: dict[str, str], code: int, error: str
 ) -> None:
     """One line that names what to change."""
-    assert said in offerlog.with_settings(**settings).fails("expire", code=code)
+    assert error in offerlog.with_settings(**settings).fails("expire", code=code)
 
 
 @pytest.mark.parametrize(
@@ -220,9 +220,9 @@ def test_settings_that_do_not_work(
 )
 def test_a_wrong_address_does_not_show_its_password(offerlog: CommandLine, address: str) -> None:
     """An error ends in a journal that many can read."""
-    said = offerlog.with_settings(OFFERLOG_DATABASE_URL=address).fails("expire")
-    assert "the environment variable OFFERLOG_DATABASE_URL: " in said
-    assert "secret" not in said
+    error = offerlog.with_settings(OFFERLOG_DATABASE_URL=address).fails("expire")
+    assert "the environment variable OFFERLOG_DATABASE_URL: " in error
+    assert "secret" not in error
 
 
 def test_an_empty_name_is_no_organization(offerlog: CommandLine) -> None:

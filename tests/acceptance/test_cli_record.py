@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import COMMAND, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, CommandLine, an_id, ndjson, signal_of
 from support.processes import LimitedProcess
 from support.wire import BROWSER, ID, STORED
 
@@ -20,9 +20,9 @@ def test_outcomes_are_one_line_a_signal_in_input_order(offerlog: CommandLine) ->
     """Exactly the keys promised, in their order, and bytes without needless spaces."""
     action, action_map = an_id(), an_id()
     given = ndjson(
-        told("accepted", action, action_map, AT),
-        told("offered", action, action_map, AT),
-        told("qualified", action, action_map, AT),
+        signal_of("accepted", action, action_map, AT),
+        signal_of("offered", action, action_map, AT),
+        signal_of("qualified", action, action_map, AT),
     )
     answer = offerlog("record", "-", "--outcomes", "-", given=given)
     assert answer.text.splitlines() == [
@@ -71,7 +71,7 @@ def test_a_file_sent_twice_changes_nothing(offerlog: CommandLine, tmp_path: Path
 def test_a_bad_line_never_ends_the_run(offerlog: CommandLine) -> None:
     """Malformed lines say field and cause; blank lines are no signals but have numbers; CRLF is an end."""
     first, second, action_map = an_id(), an_id(), an_id()
-    good = told("offered", first, action_map, AT)
+    good = signal_of("offered", first, action_map, AT)
     given = b"\r\n".join(
         [
             ndjson(good).strip(),
@@ -82,7 +82,7 @@ def test_a_bad_line_never_ends_the_run(offerlog: CommandLine) -> None:
             b"\xff\xfe",
             ndjson({**good, "customerId": "\ud800"}).strip(),
             ndjson({**good, "actionId": "7"}).strip(),
-            ndjson(told("offered", second, an_id(), AT)).strip(),
+            ndjson(signal_of("offered", second, an_id(), AT)).strip(),
         ]
     )
     lines = offerlog("record", "-", "--outcomes", "-", "--batch-size", "2", given=given).lines
@@ -103,7 +103,7 @@ def test_a_bad_line_never_ends_the_run(offerlog: CommandLine) -> None:
 
 def test_the_longest_line_is_still_read(offerlog: CommandLine) -> None:
     """64 KiB without its end are a signal; a byte more is none."""
-    signal = told("offered", an_id(), an_id(), AT)
+    signal = signal_of("offered", an_id(), an_id(), AT)
     room = 64 * 1024 - len(json.dumps({**signal, "note": ""}))
     lines = offerlog.judged({**signal, "note": "x" * (room + 1)}, {**signal, "note": "x" * room})
     assert [line["outcome"] for line in lines] == ["refused", "recorded"]
@@ -113,8 +113,8 @@ def test_several_files_compressed_or_not(offerlog: CommandLine, tmp_path: Path) 
     """What is compressed is told by its first bytes; every line says its file, and a batch ends with it."""
     action, action_map = an_id(), an_id()
     plain, packed = tmp_path / "plain.gz", tmp_path / "packed"
-    plain.write_bytes(ndjson(told("accepted", action, action_map, AT)))
-    packed.write_bytes(gzip.compress(ndjson(told("offered", action, action_map, AT))))
+    plain.write_bytes(ndjson(signal_of("accepted", action, action_map, AT)))
+    packed.write_bytes(gzip.compress(ndjson(signal_of("offered", action, action_map, AT))))
     lines = offerlog("record", str(plain), str(packed), "--outcomes", "-").lines
     assert [(next(iter(line)), line["file"], line["line"], line["outcome"]) for line in lines] == [
         ("file", str(plain), 1, "parked"),
@@ -126,7 +126,7 @@ def test_several_files_compressed_or_not(offerlog: CommandLine, tmp_path: Path) 
 
 def test_standard_input_may_be_compressed(offerlog: CommandLine) -> None:
     """`zcat` is not needed; two members behind one another are one text."""
-    given = b"".join(gzip.compress(ndjson(told("offered", an_id(), an_id(), AT))) for _ in range(2))
+    given = b"".join(gzip.compress(ndjson(signal_of("offered", an_id(), an_id(), AT))) for _ in range(2))
     lines = offerlog("record", "-", "--outcomes", "-", given=given).lines
     assert [(line["line"], line["outcome"]) for line in lines] == [(1, "recorded"), (2, "recorded")]
 
@@ -136,7 +136,9 @@ def test_a_file_that_breaks_off_counts_up_to_there(
     offerlog: CommandLine, tmp_path: Path, broken: str
 ) -> None:
     """Exit code 1, one line that says where; what stood before it is recorded and summed up."""
-    packed = bytearray(gzip.compress(ndjson(*(told("offered", an_id(), an_id(), AT) for _ in range(4000)))))
+    packed = bytearray(
+        gzip.compress(ndjson(*(signal_of("offered", an_id(), an_id(), AT) for _ in range(4000))))
+    )
     middle = len(packed) // 2
     file = tmp_path / "day.gz"
     file.write_bytes(packed[:middle] if broken == "cut" else packed[:middle] + b"\xff" * 50)
@@ -154,7 +156,7 @@ def test_a_file_that_breaks_off_counts_up_to_there(
 
 def test_batches_decide_what_may_be_put_in_order(offerlog: CommandLine) -> None:
     """Inside a batch an action's signals are put in order; across batches the early one is parked."""
-    pair = [told(state, an_id(), an_id(), AT) for state in ("accepted", "offered")]
+    pair = [signal_of(state, an_id(), an_id(), AT) for state in ("accepted", "offered")]
     pair[1].update({name: pair[0][name] for name in ("actionId", "actionMapId")})
     lines = offerlog.judged(*pair, options=["--batch-size", "1"])
     assert [line["outcome"] for line in lines] == ["parked", "recorded"]
@@ -170,7 +172,7 @@ def test_nothing_recorded_is_no_failure(offerlog: CommandLine) -> None:
 def test_files_that_cannot_be_meant(offerlog: CommandLine, tmp_path: Path) -> None:
     """A file that is not there, and outcomes that would overwrite the signals: wrong usage."""
     file = tmp_path / "day.ndjson"
-    file.write_bytes(ndjson(told("offered", an_id(), an_id(), AT)))
+    file.write_bytes(ndjson(signal_of("offered", an_id(), an_id(), AT)))
     assert "there is no such file" in offerlog.fails("record", str(tmp_path / "missing"))
     assert "would overwrite" in offerlog.fails("record", str(file), "--outcomes", str(file))
     assert file.stat().st_size
@@ -179,7 +181,7 @@ def test_files_that_cannot_be_meant(offerlog: CommandLine, tmp_path: Path) -> No
 
 def test_outcomes_that_cannot_be_written_name_their_file(offerlog: CommandLine, tmp_path: Path) -> None:
     """A full disk, a folder that is not there: exit code 1, and whose fault it is."""
-    signal = ndjson(told("offered", an_id(), an_id(), AT))
+    signal = ndjson(signal_of("offered", an_id(), an_id(), AT))
     full = offerlog("record", "-", "--outcomes", "/dev/full", given=signal, code=1)
     assert full.errors.endswith("offerlog: /dev/full: No space left on device\n")
     missing = str(tmp_path / "missing" / "judged.ndjson")
@@ -190,7 +192,9 @@ def test_outcomes_that_cannot_be_written_name_their_file(offerlog: CommandLine, 
 def test_recording_goes_on_when_nobody_reads_the_outcomes(offerlog: CommandLine, tmp_path: Path) -> None:
     """`record --outcomes - | head -1` records all of it."""
     file = tmp_path / "day.ndjson"
-    file.write_bytes(ndjson(*(told("offered", an_id(), ID, AT, customerId=f"v{n}") for n in range(3000))))
+    file.write_bytes(
+        ndjson(*(signal_of("offered", an_id(), ID, AT, customerId=f"v{n}") for n in range(3000)))
+    )
     piped = f"set -o pipefail; {COMMAND} record {file} --batch-size 100 --outcomes - | head -1"
     run = subprocess.run(
         ["bash", "-c", piped],
@@ -225,14 +229,14 @@ def test_an_interrupt_keeps_what_was_recorded(
         assert run.stdin is not None
         assert run.stdout is not None
         # Few enough for the pipes to hold what nobody has read yet.
-        run.stdin.write(ndjson(*(told("offered", an_id(), an_id(), AT) for _ in range(150))))
+        run.stdin.write(ndjson(*(signal_of("offered", an_id(), an_id(), AT) for _ in range(150))))
         run.stdin.flush()
         assert json.loads(run.stdout.readline())["outcome"] == "recorded"
         run.send_signal(number)
         _, errors = run.communicate(timeout=30)
     assert run.returncode == code
-    said = f"offerlog: {told_how}; what was recorded stays recorded, and sending signals again is safe\n"
-    assert errors.decode() == said
+    error = f"offerlog: {told_how}; what was recorded stays recorded, and sending signals again is safe\n"
+    assert errors.decode() == error
     assert offerlog("report", "--format", "json").json["rows"]
 
 
@@ -240,7 +244,7 @@ def test_killed_in_the_middle_it_can_be_run_again(cli_folder: Path) -> None:
     """What a killed run left is recognised, and the server stops with the last command."""
     offerlog = CommandLine(cli_folder / "a store", "default")
     action_map = an_id()
-    lines = [told("offered", an_id(), action_map, AT, customerId=f"v{n}") for n in range(8_000)]
+    lines = [signal_of("offered", an_id(), action_map, AT, customerId=f"v{n}") for n in range(8_000)]
     file = cli_folder / "killed.ndjson"
     file.write_bytes(ndjson(*lines))
     words = [COMMAND, "record", str(file), "--outcomes", "-"]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import COMMAND, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, CommandLine, an_id, ndjson, signal_of
 from support.processes import LimitedProcess
 
 
 def signals() -> bytes:
     """Three good signals."""
-    return ndjson(*(told("offered", an_id(), an_id()) for _ in range(3)))
+    return ndjson(*(signal_of("offered", an_id(), an_id()) for _ in range(3)))
 
 
 def refused(offerlog: CommandLine) -> bytes:
@@ -23,7 +23,7 @@ def refused(offerlog: CommandLine) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "error"),
     [
         (
             signals().decode().encode("utf-16"),
@@ -32,12 +32,15 @@ def refused(offerlog: CommandLine) -> bytes:
         (bz2.compress(signals()), "packed with bzip2, so nothing of it was recorded; bzip2 -dc "),
         (b"actionId,actionState\na,offered\n", "CSV or another table, so nothing of it was recorded; give"),
         (gzip.compress(b"[" + signals().replace(b"\n", b",")[:-1] + b"]"), "a JSON array, so nothing"),
-        (json.dumps(told("offered", an_id(), an_id()), indent=2).encode(), "JSON over several lines, so"),
+        (
+            json.dumps(signal_of("offered", an_id(), an_id()), indent=2).encode(),
+            "JSON over several lines, so",
+        ),
         (b"", "it is empty"),
     ],
 )
 def test_what_is_not_ndjson_is_one_error(
-    offerlog: CommandLine, tmp_path: Path, given: bytes, said: str
+    offerlog: CommandLine, tmp_path: Path, given: bytes, error: str
 ) -> None:
     """As a file and on standard input; the refusal log stays as it was."""
     # given
@@ -49,8 +52,8 @@ def test_what_is_not_ndjson_is_one_error(
     # then
     assert as_file.startswith(f"offerlog: {file}: ")
     assert as_input.errors.startswith("offerlog: standard input: ")
-    assert said in as_file
-    assert said.partition(";")[0] in as_input.errors
+    assert error in as_file
+    assert error.partition(";")[0] in as_input.errors
     assert refused(offerlog) == b""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.command_line import CommandLine, an_id, told
+from support.command_line import CommandLine, an_id, signal_of
 
 METRICS = [
     f"nWebActions{name}"
@@ -25,15 +25,15 @@ def recorded(offerlog: CommandLine) -> CommandLine:
     name = {"actionMapName": 'Help, "now"'}
     one, two, three, four = (an_id() for _ in range(4))
     lines = offerlog.judged(
-        told("offered", one, FIRST, "2026-11-21T23:50:00Z", **name),
-        told("accepted", one, FIRST, "2026-11-21T23:59:59.999999Z", **name),
-        told("started", one, FIRST, "2026-11-22T00:00:00Z", **name),
-        told("engaged", one, FIRST, "2026-11-22T00:05:00Z", **name),
-        told("offered", two, FIRST, "2026-11-22T09:00:00Z", customerId="v2"),
-        told("ignored", two, FIRST, "2026-11-22T09:01:00Z", customerId="v2"),
-        told("offered", three, SECOND, "2026-11-22T10:00:00Z"),
-        told("errored", three, SECOND, "2026-11-22T10:00:01Z", errorCode=7),
-        told("offered", four, SECOND, "2026-11-22T10:02:00Z"),
+        signal_of("offered", one, FIRST, "2026-11-21T23:50:00Z", **name),
+        signal_of("accepted", one, FIRST, "2026-11-21T23:59:59.999999Z", **name),
+        signal_of("started", one, FIRST, "2026-11-22T00:00:00Z", **name),
+        signal_of("engaged", one, FIRST, "2026-11-22T00:05:00Z", **name),
+        signal_of("offered", two, FIRST, "2026-11-22T09:00:00Z", customerId="v2"),
+        signal_of("ignored", two, FIRST, "2026-11-22T09:01:00Z", customerId="v2"),
+        signal_of("offered", three, SECOND, "2026-11-22T10:00:00Z"),
+        signal_of("errored", three, SECOND, "2026-11-22T10:00:01Z", errorCode=7),
+        signal_of("offered", four, SECOND, "2026-11-22T10:02:00Z"),
     )
     assert {line["outcome"] for line in lines} == {"recorded"}
     return offerlog
@@ -123,7 +123,7 @@ def test_the_table_is_for_people(recorded: CommandLine) -> None:
 def test_a_map_cannot_steer_the_terminal_with_its_name(offerlog: CommandLine) -> None:
     """What looks like markup is shown, what is a control character is spelt out."""
     name = "[/bold] \x1b[31mred\n[x]"
-    offerlog.judged(told("offered", an_id(), FIRST, actionMapName=name))
+    offerlog.judged(signal_of("offered", an_id(), FIRST, actionMapName=name))
     assert f"[/bold] \\x1b[31mred\\n[x] {FIRST}" in offerlog("report").text
     assert json.loads(offerlog("report", "--format", "json").text)["rows"][0]["action_map_name"] == name
 
@@ -143,7 +143,7 @@ def test_an_empty_report_says_so(offerlog: CommandLine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         (("--zone", "Berlin"), "--zone 'Berlin' is not a time zone"),
         (("--from", "2026-11-22T10:07"), "--from '2026-11-22T10:07' is not on a quarter of an hour"),
@@ -155,6 +155,6 @@ def test_an_empty_report_says_so(offerlog: CommandLine) -> None:
         (("--proof", "--format", "csv"), "--proof has no place in CSV"),
     ],
 )
-def test_what_cannot_be_reported(offerlog: CommandLine, options: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_reported(offerlog: CommandLine, options: tuple[str, ...], error: str) -> None:
     """Wrong usage, in one line that names the option."""
-    assert said in offerlog.fails("report", *options)
+    assert error in offerlog.fails("report", *options)

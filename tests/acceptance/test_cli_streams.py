@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import COMMAND, COMMAND_ENTRY, CommandLine, an_id, ndjson, told
+from support.command_line import COMMAND, COMMAND_ENTRY, CommandLine, an_id, ndjson, signal_of
 from support.preloaded import preloaded
 
 MAP = "0a000000-0000-4000-8000-000000000001"
@@ -60,11 +60,11 @@ def run(offerlog: CommandLine, *words: str | bytes, entry: str, code: int = 1) -
         timeout=60,
         check=False,
     )
-    said = ran.stderr.decode()
-    assert ran.returncode == code, said
-    assert said.startswith("offerlog: ") or code == 0
-    assert said.count("\n") == 1, said
-    return said
+    error = ran.stderr.decode()
+    assert ran.returncode == code, error
+    assert error.startswith("offerlog: ") or code == 0
+    assert error.count("\n") == 1, error
+    return error
 
 
 def test_no_key_is_made_that_nobody_sees(offerlog: CommandLine) -> None:
@@ -102,7 +102,7 @@ def test_what_is_done_is_said_where_the_output_is_lost(offerlog: CommandLine, tm
     """An offer and the signals of a file stay; asking again shows the same."""
     # given
     file = tmp_path / "one.ndjson"
-    file.write_bytes(ndjson(told("offered", an_id(), MAP, customerId="v2")))
+    file.write_bytes(ndjson(signal_of("offered", an_id(), MAP, customerId="v2")))
     session = ("--session", an_id())
     # when
     offered = run(offerlog, "offer", *VISITOR, *session, entry="with_closed_output")
@@ -119,9 +119,9 @@ def test_what_is_done_is_said_where_the_output_is_lost(offerlog: CommandLine, tm
 def test_outcomes_are_not_recorded_for_a_closed_output(offerlog: CommandLine, tmp_path: Path) -> None:
     """They can be had once only: a second time everything is a duplicate."""
     file = tmp_path / "one.ndjson"
-    file.write_bytes(ndjson(told("offered", an_id(), MAP)))
-    said = run(offerlog, "record", str(file), "--outcomes", "-", entry="with_closed_output")
-    assert "standard output is closed, so nothing was done" in said
+    file.write_bytes(ndjson(signal_of("offered", an_id(), MAP)))
+    error = run(offerlog, "record", str(file), "--outcomes", "-", entry="with_closed_output")
+    assert "standard output is closed, so nothing was done" in error
     assert offerlog("record", str(file), "--outcomes", "-").json["outcome"] == "recorded"
 
 
@@ -133,22 +133,22 @@ def test_a_command_fails_whose_output_nobody_can_get(offerlog: CommandLine, word
 
 def test_a_service_runs_without_an_output(offerlog: CommandLine) -> None:
     """It answers requests; what it would have printed is in its log."""
-    said = run(offerlog, "serve", "--check", "--port", "0", entry="with_closed_output", code=0)
-    assert "standard output is closed, so this was not printed: " in said
+    error = run(offerlog, "serve", "--check", "--port", "0", entry="with_closed_output", code=0)
+    assert "standard output is closed, so this was not printed: " in error
 
 
 def test_a_closed_input_is_not_called_empty(offerlog: CommandLine) -> None:
     """It says what to give."""
-    said = run(offerlog, "record", "-", entry="with_closed_input")
-    assert said.startswith("offerlog: standard input is closed, so nothing of it was recorded; ")
+    error = run(offerlog, "record", "-", entry="with_closed_input")
+    assert error.startswith("offerlog: standard input is closed, so nothing of it was recorded; ")
 
 
 def test_bytes_that_are_no_text_are_called_so(offerlog: CommandLine) -> None:
     """The error shows them; a file's name may have them."""
     # when
-    said = offerlog.fails("history", "--customer", "a\udcff", "--action-map", MAP)
+    error = offerlog.fails("history", "--customer", "a\udcff", "--action-map", MAP)
     # then
-    assert "'--customer': 'a\\xff' is not UTF-8" in said
+    assert "'--customer': 'a\\xff' is not UTF-8" in error
     assert "is not UTF-8" in offerlog.fails("keys", "revoke", "\udcff")
     assert "/nowhere/\\xff: there is no such file" in offerlog.fails("record", "/nowhere/\udcff")
 
@@ -158,8 +158,8 @@ def test_simulated_traffic_has_a_limit(offerlog: CommandLine, option: str) -> No
     """A number that would take for ever is an error at once."""
     numbers = {"--visitors": "1", "--action-maps": "1", "--days": "1", option: "99999999999999999999"}
     words = [word for pair in numbers.items() for word in pair]
-    said = offerlog.fails("simulate", *words, "--start", "2026-03-02", "--seed", "1")
-    assert f"'{option}': Input should be less than or equal to " in said
+    error = offerlog.fails("simulate", *words, "--start", "2026-03-02", "--seed", "1")
+    assert f"'{option}': Input should be less than or equal to " in error
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from support.command_line import CommandLine, an_id, told
+from support.command_line import CommandLine, an_id, signal_of
 
 HOSTILE: Final = "\x1b]0;owned\x07\x9b31m\x7f\u202eabc\u2066\u200f\u2028\u0085"
 RAW: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -28,10 +28,10 @@ def recorded(offerlog: CommandLine) -> CommandLine:
     who = {"customerId": HOSTILE, "actionMapName": HOSTILE}
     action = an_id()
     offerlog.judged(
-        told("offered", action, MAP, AT, **who),
-        told("rejected", action, MAP, AT, **who),
-        told("accepted", an_id(), MAP, AT, **who, errorMessage=HOSTILE),
-        told("offered", action, MAP, AT, **who, sessionId=HOSTILE),
+        signal_of("offered", action, MAP, AT, **who),
+        signal_of("rejected", action, MAP, AT, **who),
+        signal_of("accepted", an_id(), MAP, AT, **who, errorMessage=HOSTILE),
+        signal_of("offered", action, MAP, AT, **who, sessionId=HOSTILE),
     )
     return offerlog
 
@@ -79,7 +79,7 @@ def test_an_outcome_that_quotes_a_file_name_is_escaped(offerlog: CommandLine, tm
     """Whoever names the file may not be who runs the command."""
     files = [tmp_path / f"{number}\x9b\u202e.ndjson" for number in range(2)]
     for file in files:
-        file.write_text(json.dumps(told("offered", an_id(), an_id(), AT)))
+        file.write_text(json.dumps(signal_of("offered", an_id(), an_id(), AT)))
     seen = offerlog.on_a_terminal("record", *map(str, files), "--outcomes", "-")
     assert not RAW.search(COLOURS.sub("", seen)), seen
 

@@ -19,8 +19,8 @@ from offerlog_domain.outcomes import OfferBlocked, OfferMade
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.testing.clock import SettableClock
 from support.model import MINUTE, Model
-from support.model_answers import against, compare_projections, said
-from support.model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, told
+from support.model_answers import against, compare_projections, outcomes_of
+from support.model_signals import ACTIONS, MAPS, SESSIONS, SIGNAL, VISITORS, WAITS, signal_of
 from support.scenario import START
 
 
@@ -54,8 +54,10 @@ class Comparison(RuleBasedStateMachine):
     @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=6))
     def record(self, drawn: list[dict[str, Any]]) -> None:
         """A batch, in any order, of anybody's signals."""
-        batch = [told(one, self.clock.now()) for one in drawn]
-        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.now())
+        batch = [signal_of(one, self.clock.now()) for one in drawn]
+        assert outcomes_of(self.send(self.service, batch).result(60)) == self.model.record(
+            batch, self.clock.now()
+        )
         self.compare_histories(batch)
 
     @rule(
@@ -73,8 +75,8 @@ class Comparison(RuleBasedStateMachine):
         silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
         own = {"visitor": visitor, "action": action, "map": action_map}
         for state in [*states, *states[:repeats]]:
-            batch = [told(plain | silent | own | {"state": state}, self.clock.now())]
-            assert said(self.send(self.service, batch).result(60)) == self.model.record(
+            batch = [signal_of(plain | silent | own | {"state": state}, self.clock.now())]
+            assert outcomes_of(self.send(self.service, batch).result(60)) == self.model.record(
                 batch, self.clock.now()
             )
         self.compare_histories(batch)
@@ -91,16 +93,18 @@ class Comparison(RuleBasedStateMachine):
         silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
         own = {"visitor": visitor, "map": action_map, "state": state}
         actions = [str(UUID(int=1_000 + first + n)) for n in range(45)]
-        batch = [told(plain | silent | own | {"action": one}, self.clock.now()) for one in actions]
-        assert said(self.send(self.service, batch).result(60)) == self.model.record(batch, self.clock.now())
+        batch = [signal_of(plain | silent | own | {"action": one}, self.clock.now()) for one in actions]
+        assert outcomes_of(self.send(self.service, batch).result(60)) == self.model.record(
+            batch, self.clock.now()
+        )
         self.compare_histories(batch[-1:])
 
     @rule(drawn=st.lists(SIGNAL, min_size=1, max_size=5))
     def the_same_at_both(self, drawn: list[dict[str, Any]]) -> None:
         """Two writers hear the same at once: whoever is first records, the other has duplicates."""
-        batch = [told(one | {"name": None}, self.clock.now()) for one in drawn]
+        batch = [signal_of(one | {"name": None}, self.clock.now()) for one in drawn]
         futures = [self.send(service, batch) for service in self.services]
-        got = zip(*(said(future.result(60)) for future in futures), strict=True)
+        got = zip(*(outcomes_of(future.result(60)) for future in futures), strict=True)
         first, second = (self.model.record(batch, self.clock.now()) for _ in range(2))
         assert [sorted(pair) for pair in got] == [sorted(pair) for pair in zip(first, second, strict=True)]
         self.compare_histories(batch)
@@ -108,14 +112,14 @@ class Comparison(RuleBasedStateMachine):
     @rule(drawn=st.lists(SIGNAL, min_size=4, max_size=12))
     def different_visitors_at_both(self, drawn: list[dict[str, Any]]) -> None:
         """Threads that speak for one visitor each, at both services, do not disturb one another."""
-        batch = [told(one | {"name": None, "broken": False}, self.clock.now()) for one in drawn]
+        batch = [signal_of(one | {"name": None, "broken": False}, self.clock.now()) for one in drawn]
         parts = [[one for one in batch if (one["customer"], one["kind"]) == visitor] for visitor in VISITORS]
         futures = [
             self.threads.submit(lambda part, n: self.send(self.services[n % 2], part).result(60), part, n)
             for n, part in enumerate(parts)
         ]
         for part, future in zip(parts, futures, strict=True):
-            assert said(future.result(60)) == self.model.record(part, self.clock.now())
+            assert outcomes_of(future.result(60)) == self.model.record(part, self.clock.now())
         self.compare_histories(batch)
 
     def asked(self, visitor: tuple[str, str], action_map: str, timeout: int | None) -> dict[str, Any]:

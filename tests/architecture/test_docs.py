@@ -111,10 +111,10 @@ def test_the_walk_of_a_signal_names_what_is_there() -> None:
 
 def test_the_store_has_the_tables_that_are_told_of(dsn: str) -> None:
     """No more and no less."""
-    told = set(re.findall(r"`(\w+)`", text("docs/architecture.md").split("## What is in the store")[1]))
+    names = set(re.findall(r"`(\w+)`", text("docs/architecture.md").split("## What is in the store")[1]))
     tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'offerlog'"
     with psycopg.connect(dsn) as connection:
-        assert told == {name for (name,) in connection.execute(tables)} - {"migrations"}
+        assert names == {name for (name,) in connection.execute(tables)} - {"migrations"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -168,8 +168,8 @@ def test_the_quickstarts_file_is_judged_as_it_says(offerlog: Offerlog) -> None:
     visit, late = blocks("docs/quickstart.md", "ndjson")
     (judged,) = blocks("docs/quickstart.md", "json")
     outcomes = offerlog.record(visit.splitlines()).outcomes
-    said = [(f'"outcome":"{o.kind}"', f'"reason":"{o.reason}"' if o.reason else "") for o in outcomes]
-    for line, (outcome, reason) in zip(judged.splitlines(), said, strict=True):
+    kinds = [(f'"outcome":"{o.kind}"', f'"reason":"{o.reason}"' if o.reason else "") for o in outcomes]
+    for line, (outcome, reason) in zip(judged.splitlines(), kinds, strict=True):
         assert outcome in line
         assert reason in line
     assert {o.kind for o in outcomes} == set(OutcomeKind)
@@ -232,9 +232,9 @@ def test_every_command_and_option_is_told() -> None:
     """In its own section of the command-line page, or, for what all share, at the top."""
     page = text("docs/command-line.md")
     top, *sections = re.split(r"^## ", page, flags=re.MULTILINE)
-    told = {section.partition("\n")[0]: section for section in sections}
+    by_heading = {section.partition("\n")[0]: section for section in sections}
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined] # it is a group
-        section = told[f"offerlog {name}"]
+        section = by_heading[f"offerlog {name}"]
         for one in getattr(command, "commands", {"": command}).values():
             visible = {p.opts[0] for p in one.params if p.opts[0].startswith("--") and not p.hidden}
             for option in visible - {"--help"}:

@@ -44,10 +44,10 @@ def test_every_error_hangs_on_the_root() -> None:
 
 def test_the_root_names_every_error_of_the_inner_layers() -> None:
     """Whoever reads its docstring knows what may be caught; `EmbeddedError` stands for its subclasses."""
-    told = inspect.getdoc(OfferlogError) or ""
+    docstring = inspect.getdoc(OfferlogError) or ""
     for one in errors():
         if not one.__name__.startswith("_") and not one.__module__.startswith("offerlog_infrastructure"):
-            assert one.__name__ in told or one is OfferlogError, one
+            assert one.__name__ in docstring or one is OfferlogError, one
 
 
 def test_callers_may_catch_a_wrong_argument_as_python_has_it() -> None:

@@ -15,7 +15,7 @@ from support.processes import LimitedProcess
 _THIS = "architecture.test_preloaded"
 
 
-def tell() -> None:
+def report() -> None:
     """Print what this process sees, and end with 7."""
     print(sys.argv[1:], Path.cwd(), os.environ["ASKED"], sys.stdin.read(), sys.stdout.isatty())  # noqa: T201
     sys.stderr.write("trouble\n")

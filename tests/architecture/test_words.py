@@ -106,6 +106,52 @@ def test_names_are_the_words_of_the_glossary(root: Path) -> None:
     assert not {where: names for where, names in gone.items() if names}, "take these off ALLOWED"
 
 
+BARE_PARTICIPLES: Final = frozenset({"told", "said", "heard", "parted", "came", "tell"})
+"""The names that tests and benches do not give either: they do not say what the thing is."""
+
+NOT_YET: Final = frozenset(
+    {
+        "tests/application/conftest.py",
+        "tests/application/test_audit.py",
+        "tests/application/test_batches.py",
+        "tests/application/test_current_state.py",
+        "tests/application/test_performance.py",
+        "tests/contracts/test_event_log.py",
+        "tests/contracts/test_mapper.py",
+        "tests/contracts/test_performance_counts.py",
+        "tests/domain/test_decision_properties.py",
+        "tests/domain/test_lifecycle_table.py",
+        "tests/domain/test_offer_rule.py",
+        "tests/domain/test_parking.py",
+        "tests/http/openapi/test_examples.py",
+        "tests/http/routes/test_api.py",
+        "tests/http/routes/test_reads.py",
+        "tests/infrastructure/observability/test_tracing.py",
+        "tests/infrastructure/postgres/log/test_lost_commit.py",
+        "tests/infrastructure/postgres/projections/test_dead_letters.py",
+        "tests/infrastructure/postgres/test_texts.py",
+        "tests/support/pages/shop.py",
+        "tests/support/recount.py",
+        "tests/support/scenario.py",
+        "tests/web/test_browser_module.py",
+    }
+)
+"""Files that still give such names. A file that is free of them leaves this list; none is added."""
+
+
+def test_tests_and_benches_name_things_by_nouns(root: Path) -> None:
+    """And no file stays on the list of those to come once it is free of such names."""
+    found: dict[str, set[str]] = {}
+    for folder in ("tests", "benchmarks", "docs"):
+        for file in sorted((root / folder).rglob("*.py")):
+            names = {name for _, name in names_given(ast.parse(file.read_text()))}
+            bare = {name for name in names if name.strip("_").lower() in BARE_PARTICIPLES}
+            if bare:
+                found[file.relative_to(root).as_posix()] = bare
+    assert not {where: names for where, names in found.items() if where not in NOT_YET}
+    assert {*found} == NOT_YET
+
+
 @pytest.mark.parametrize(
     ("source", "names"),
     [

@@ -32,10 +32,10 @@ def message(document: object) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize(("change", "said"), NAMED, ids=[said for _, said in NAMED])
-def test_a_field_at_fault_is_named_with_its_cause(change: dict[str, Any], said: str) -> None:
+@pytest.mark.parametrize(("change", "named_cause"), NAMED, ids=[named_cause for _, named_cause in NAMED])
+def test_a_field_at_fault_is_named_with_its_cause(change: dict[str, Any], named_cause: str) -> None:
     """The error's own text is field and cause."""
-    assert message(REQUIRED | change) == said
+    assert message(REQUIRED | change) == named_cause
 
 
 @pytest.mark.parametrize("text", [b"7", b"[]", b"null"])

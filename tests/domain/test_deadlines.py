@@ -81,8 +81,10 @@ def test_a_new_offer_finds_the_old_one_timed_out() -> None:
     """From time-out and grace on, by event time, whatever the clock says: it is recorded first."""
     past = given(event("offered", **ONE_MINUTE)).at(16)
     blocker = Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, uuid("a"), minute(1))
-    told = refused("b", 16, "terminal_state", "a", "timedout", 1)
-    past.when(signal("offered", "b", 16)).then("refused: terminal_state", WITHDRAWN, told).blocked_by(blocker)
+    refusal = refused("b", 16, "terminal_state", "a", "timedout", 1)
+    past.when(signal("offered", "b", 16)).then("refused: terminal_state", WITHDRAWN, refusal).blocked_by(
+        blocker
+    )
     assert past.blocker(16) == blocker
     assert past.blocker(9_000) == blocker
 
@@ -93,33 +95,33 @@ def test_a_slow_device_clock_does_not_lose_the_chat() -> None:
     blocker = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(-31))
     assert past.blocker(1) == past.blocker(16 - MICROSECOND) == blocker
     assert past.blocker(16) == Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, uuid("a"), minute(-30))
-    told = refused("b", 1, "already_open", "a", "offered", -31, dated=False)
-    after = past.when(signal("offered", "b", None)).then("refused: already_open", told).and_then()
+    refusal = refused("b", 1, "already_open", "a", "offered", -31, dated=False)
+    after = past.when(signal("offered", "b", None)).then("refused: already_open", refusal).and_then()
     after.when(signal("accepted", at=None)).then("recorded", event("accepted", at=1, dated=False))
 
 
 def test_an_offer_that_the_device_dates_finds_the_old_one_timed_out_by_the_devices_clock() -> None:
     """The time-out is recorded at the moment it was due by that clock."""
     past = given(event("offered", at=-31, recorded=0, **ONE_MINUTE)).at(1)
-    told = refused("b", -15, "terminal_state", "a", "timedout", -30)
-    past.when(signal("offered", "b", -15)).then("refused: terminal_state", event("timedout", at=-30), told)
+    refusal = refused("b", -15, "terminal_state", "a", "timedout", -30)
+    past.when(signal("offered", "b", -15)).then("refused: terminal_state", event("timedout", at=-30), refusal)
 
 
 def test_a_new_offer_one_microsecond_earlier_finds_the_old_one_open() -> None:
     """The grace is not over by event time, although it is by the clock."""
     just_before = 16 - MICROSECOND
     blocker = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(0))
-    told = refused("b", just_before, "already_open", "a", "offered", 0)
+    refusal = refused("b", just_before, "already_open", "a", "offered", 0)
     past = given(event("offered", **ONE_MINUTE)).at(400)
-    past.when(signal("offered", "b", just_before)).then("refused: already_open", told).blocked_by(blocker)
+    past.when(signal("offered", "b", just_before)).then("refused: already_open", refusal).blocked_by(blocker)
     assert past.blocker(just_before) == blocker
 
 
 def test_a_new_offer_times_out_the_old_one_even_if_it_has_lapsed() -> None:
     """Otherwise an import would offer where the live service suppressed."""
     past = given(event("offered", **ONE_MINUTE)).at(60)
-    told = refused("b", 60, "terminal_state", "a", "timedout", 1)
-    past.when(signal("offered", "b", 60)).then("refused: terminal_state", WITHDRAWN, told)
+    refusal = refused("b", 60, "terminal_state", "a", "timedout", 1)
+    past.when(signal("offered", "b", 60)).then("refused: terminal_state", WITHDRAWN, refusal)
 
 
 def test_a_time_out_longer_than_the_time_to_live_leaves_the_offer_to_lapse() -> None:

@@ -54,8 +54,8 @@ def test_the_same_content_under_a_known_event_id_is_a_duplicate(past: Past) -> N
 @pytest.mark.parametrize("difference", OTHER.values(), ids=OTHER)
 def test_each_field_of_the_content_makes_a_contradiction(past: Past, difference: dict[str, Any]) -> None:
     """The content is action, state, media type, map, version, session, error, message and time-out."""
-    heard = replace(signal(past[0], **FULL), **difference)
-    given(*past[1]).when(heard).then("refused: conflicting_duplicate")
+    repeat = replace(signal(past[0], **FULL), **difference)
+    given(*past[1]).when(repeat).then("refused: conflicting_duplicate")
 
 
 @pytest.mark.parametrize("past", PASTS.values(), ids=PASTS)
@@ -86,8 +86,8 @@ def test_a_display_name_is_no_content() -> None:
 @pytest.mark.parametrize("event_id", [None, uuid("2")])
 def test_a_state_reached_before_is_a_duplicate_under_any_other_event_id(event_id: str | None) -> None:
     """Nor do other words about it matter."""
-    heard = signal("offered", at=4, event_id=event_id, session_id=uuid("t"), error_code="9")
-    given(event("offered", **FULL)).when(heard).then("duplicate")
+    repeat = signal("offered", at=4, event_id=event_id, session_id=uuid("t"), error_code="9")
+    given(event("offered", **FULL)).when(repeat).then("duplicate")
 
 
 def test_a_parked_state_is_a_duplicate_under_any_other_event_id() -> None:

@@ -24,9 +24,14 @@ WRAPPED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", OTHER_EVENTS)
 def test_another_event_of_the_vendor_is_not_tracked(kind: str) -> None:
     """It is readable; this log has no place for it."""
-    told = {"id": STORED["id"], "eventType": kind, "createdDate": "2026-11-22T10:00:00Z", "customerId": "v"}
+    document = {
+        "id": STORED["id"],
+        "eventType": kind,
+        "createdDate": "2026-11-22T10:00:00Z",
+        "customerId": "v",
+    }
     with pytest.raises(UntrackedEventError) as refused:
-        read_signal(json.dumps(told).encode())
+        read_signal(json.dumps(document).encode())
     assert refused.value.field == "eventType"
     assert kind in refused.value.cause
 

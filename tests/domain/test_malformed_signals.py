@@ -209,10 +209,10 @@ def test_text_and_decoded_json_are_read_alike(changes: dict[str, Any], of: dict[
 
     def outcome(read: Any, given: Any) -> NativeSignal | str | None:
         try:
-            told: NativeSignal = read(given)
+            result: NativeSignal = read(given)
         except (MalformedSignalError, UntrackedEventError) as error:
             return error.field
-        return told
+        return result
 
     assert outcome(read_signal, text.encode()) == outcome(signal_from_document, json.loads(text))
 

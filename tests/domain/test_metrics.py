@@ -14,8 +14,8 @@ def test_the_report_view_is_the_vendors_and_the_full_view_adds_three() -> None:
 
 def test_rates_are_unrounded() -> None:
     """One third stays one third."""
-    told = rates({State.OFFERED: 3, State.ACCEPTED: 1, State.ENGAGED: 1})
-    assert told == {"accepted": 1 / 3, "engaged": 1.0}
+    ratios = rates({State.OFFERED: 3, State.ACCEPTED: 1, State.ENGAGED: 1})
+    assert ratios == {"accepted": 1 / 3, "engaged": 1.0}
 
 
 def test_a_zero_denominator_gives_no_rate() -> None:

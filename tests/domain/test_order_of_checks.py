@@ -122,10 +122,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("past", "heard", "outcome"), CASES.values(), ids=CASES)
-def test_the_first_check_that_applies_answers(past: Given, heard: Signal, outcome: str) -> None:
+@pytest.mark.parametrize(("past", "coming", "outcome"), CASES.values(), ids=CASES)
+def test_the_first_check_that_applies_answers(past: Given, coming: Signal, outcome: str) -> None:
     """None of these appends anything."""
-    past.when(heard).then(outcome)
+    past.when(coming).then(outcome)
 
 
 def test_a_state_that_follows_directly_is_recorded_although_it_could_also_come_later() -> None:

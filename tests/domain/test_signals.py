@@ -66,8 +66,8 @@ def test_defaults() -> None:
     """Media type webchat, id type cookie, nothing else; null is the same as absent."""
     nulls = dict.fromkeys(BROWSER.keys() - REQUIRED.keys())
     for least in (read(), read(**nulls), signal_from_document(REQUIRED | nulls)):
-        told = {name: getattr(least, name) for name in ("media_type", "customer_id_type")}
-        assert told == {"media_type": "webchat", "customer_id_type": "cookie"}
+        defaults = {name: getattr(least, name) for name in ("media_type", "customer_id_type")}
+        assert defaults == {"media_type": "webchat", "customer_id_type": "cookie"}
         assert {least.action_map_version, least.error_code, least.error_message, least.event_id} == {None}
         assert {least.occurred_at, least.timeout_seconds, least.action_map_name} == {None}
 
@@ -95,12 +95,12 @@ def test_defaults_of_the_stored_form() -> None:
 def test_ids_are_kept_in_lower_case() -> None:
     """The customer's id and its type are no UUIDs and stay as they came."""
     shouted = {name: BROWSER[name].upper() for name in ("actionId", "actionMapId", "sessionId", "eventId")}
-    heard = read(**shouted, customerId="ABC", customerIdType="Email")
-    assert {heard.action_id, heard.action_map_id, heard.session_id, heard.event_id} == {
+    result = read(**shouted, customerId="ABC", customerIdType="Email")
+    assert {result.action_id, result.action_map_id, result.session_id, result.event_id} == {
         UUID(text) for text in shouted.values()
     }
     assert validate_document(REQUIRED | shouted).action_id == shouted["actionId"].lower()
-    assert (heard.customer_id, heard.customer_id_type) == ("ABC", "Email")
+    assert (result.customer_id, result.customer_id_type) == ("ABC", "Email")
 
 
 @pytest.mark.parametrize(
@@ -160,19 +160,19 @@ def test_an_error_code_of_decoded_json_is_text() -> None:
 )
 def test_times_are_rfc_3339(text: str, instant: datetime) -> None:
     """Any offset, any number of decimals (kept to the microsecond), the leap second; kept in UTC."""
-    heard = read(createdDate=text)
-    assert heard.occurred_at == instant
-    assert heard.occurred_at is not None
-    assert heard.occurred_at.utcoffset() == instant.utcoffset()
-    assert signal_from_document(REQUIRED | {"createdDate": text}) == heard
+    result = read(createdDate=text)
+    assert result.occurred_at == instant
+    assert result.occurred_at is not None
+    assert result.occurred_at.utcoffset() == instant.utcoffset()
+    assert signal_from_document(REQUIRED | {"createdDate": text}) == result
 
 
 @pytest.mark.parametrize("state", [*State, *UntrackedState])
 def test_every_state_of_the_vendor_is_readable(state: State | UntrackedState) -> None:
     """Only those of the lifecycle have a table to be judged by."""
-    heard = read(actionState=state.value)
-    assert heard.state is state
-    assert (heard.lifecycle is not None) == isinstance(state, State)
+    result = read(actionState=state.value)
+    assert result.state is state
+    assert (result.lifecycle is not None) == isinstance(state, State)
 
 
 @pytest.mark.parametrize("media_type", ["contentOffer", "openAction", "architectFlow", "WebChat", "webchat "])

@@ -36,7 +36,7 @@ def test_what_is_optional_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "cause"),
     [
         ({"action_id": "7"}, "actionId: a hyphenated UUID is needed"),
         ({"action_map_id": None}, "actionMapId: is required"),
@@ -47,11 +47,11 @@ def test_what_is_optional_may_be_left_out() -> None:
         ({"timeout_seconds": 3.5}, "timeoutSeconds: a whole number is needed"),
     ],
 )
-def test_an_argument_at_fault_is_named_as_on_the_wire(change: dict[str, Any], said: str) -> None:
+def test_an_argument_at_fault_is_named_as_on_the_wire(change: dict[str, Any], cause: str) -> None:
     """With the cause that the sender of a signal would read."""
     with pytest.raises(MalformedSignalError) as caught:
         build_offer_signal(**ASKED | change)
-    assert str(caught.value) == said
+    assert str(caught.value) == cause
 
 
 def test_a_signal_belongs_to_the_stream_of_its_visitor_and_map() -> None:

@@ -76,8 +76,8 @@ def test_very_many_streams_of_one_key_do_not_stop_the_loop(dsn: str) -> None:
     """Three hundred over a report of three thousand maps, while another organization and its own write."""
     maps = [str(uuid.uuid4()) for _ in range(3_000)]
     with watched(dsn) as (site, probe):
-        told = [json.dumps(signal(f"v{n}", one)).encode() for n, one in enumerate(maps)]
-        site.service.wait(site.service.record(told).position)
+        lines = [json.dumps(signal(f"v{n}", one)).encode() for n, one in enumerate(maps)]
+        site.service.wait(site.service.record(lines).position)
         ask = request("GET", "/v1/stream", site.key(Role.REPORTER))
         service, other = site.key(Role.SERVICE), site.key(Role.SERVICE, "beta")
         found: list[Counter[int]] = []

@@ -48,10 +48,13 @@ def test_a_proxy_in_the_environment_is_passed_by(url: str, monkeypatch: pytest.M
 
 def test_what_was_said_last_is_told(url: str) -> None:
     """An answer, or why there is none."""
-    for asked, said in ((f"{url}/never", "503 " + BEHIND.decode()), ("http://127.0.0.1:9/readyz", "refused")):
+    for asked, answer in (
+        (f"{url}/never", "503 " + BEHIND.decode()),
+        ("http://127.0.0.1:9/readyz", "refused"),
+    ):
         trial, stop = Trial(asked, patience=0.3), threading.Event()
         trial.run(stop)
         assert stop.is_set()
         with pytest.raises(NotReadyError, match=asked) as raised:
             trial.prove()
-        assert said in str(raised.value)
+        assert answer in str(raised.value)

@@ -23,5 +23,5 @@ def test_an_address_that_cannot_be_read_is_not_quoted(address: str, why: str) ->
     """Also not in a traceback, which ends up in logs."""
     with pytest.raises(ServerAddressError, match=why) as raised:
         open_offerlog(database_url=address)
-    told = "".join(traceback.format_exception(raised.value))
-    assert not {"hush", "hu%sh"} & set(told.replace(":", " ").replace("@", " ").split())
+    text = "".join(traceback.format_exception(raised.value))
+    assert not {"hush", "hu%sh"} & set(text.replace(":", " ").replace("@", " ").split())

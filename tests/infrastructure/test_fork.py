@@ -85,23 +85,23 @@ def test_a_forked_process_is_told_to_open_its_own_service(folder: Path, child: s
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
+    answer = json.loads(ran.stdout)
     # then every public method and attribute raised in the child, also those taken before the fork
-    answers = told["answers"]
+    answers = answer["answers"]
     closes = [answers.pop("close"), answers.pop("close again")]
     if child == "opens its own":
         assert answers.pop("its own") == "recorded"
     expected = (
-        f"ForkedServiceError: this service was opened by process {told['parent']}, and process"
-        f" {told['child']} was forked from it later: call open_offerlog in the new process"
+        f"ForkedServiceError: this service was opened by process {answer['parent']}, and process"
+        f" {answer['child']} was forked from it later: call open_offerlog in the new process"
     )
     assert len(answers) > 20
     assert set(answers.values()) == {expected}
     assert closes == ["None", "None"]
     # and the parent's server, connections and writer are as they were
-    assert told["status"] == 0
-    assert told["after"] == "recorded"
-    assert told["kept"]
+    assert answer["status"] == 0
+    assert answer["after"] == "recorded"
+    assert answer["kept"]
 
 
 SHARED_SCRIPT = """
@@ -159,10 +159,10 @@ def test_services_of_tests_raise_in_a_forked_process_too(folder: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    assert told["answers"] == {
+    answer = json.loads(ran.stdout)
+    assert answer["answers"] == {
         "in memory": ["ForkedServiceError", "ForkedServiceError", "None"],
         "shared": ["ForkedServiceError", "ForkedServiceError", "None"],
         "store": ["ForkedServiceError", "None"],
     }
-    assert told["after"] == ["None", "None"]
+    assert answer["after"] == ["None", "None"]

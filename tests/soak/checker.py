@@ -36,15 +36,15 @@ def _positions(evidence: Evidence) -> Iterator[Violation]:
     positions = [one.position for one in evidence.log]
     if any(later <= earlier for earlier, later in pairwise(positions)):
         yield Violation("positions", "contradicted", "the positions of the log do not increase strictly")
-    told: dict[str, int] = {}
+    newest: dict[str, int] = {}
     for attempt in evidence.attempts:
         client = attempt.request.rpartition("-")[0]
         if attempt.position is None:
             continue
-        if attempt.position <= told.get(client, 0):
-            what = f"request {attempt.request} was told {attempt.position} behind {told[client]}"
+        if attempt.position <= newest.get(client, 0):
+            what = f"request {attempt.request} was told {attempt.position} behind {newest[client]}"
             yield Violation("positions", "contradicted", what)
-        told[client] = attempt.position
+        newest[client] = attempt.position
 
 
 def _tail(evidence: Evidence) -> Iterator[Violation]:
@@ -80,9 +80,9 @@ def _reports(evidence: Evidence) -> Iterator[Violation]:
     if evidence.reports is not None:
         for key in sorted({*right, *evidence.reports}, key=str):
             yield from _figures(f"report {key}", evidence.reports.get(key, {}), right.get(key, {}))
-    for organization, told in (evidence.streamed or {}).items():
+    for organization, streamed_figures in (evidence.streamed or {}).items():
         expected = right.get((organization, "actions", "event", None), {})
-        yield from _figures(f"stream of changes of {organization}", told, expected)
+        yield from _figures(f"stream of changes of {organization}", streamed_figures, expected)
 
 
 def _figures(name: str, shown: Figures, right: Figures) -> Iterator[Violation]:

@@ -153,8 +153,8 @@ class Client(threading.Thread):
             what = {"offer": request.offer}
         if earlier is not None:
             what |= {"again": earlier}
-        said = {"request": number, "way": self._way.name, "organization": request.organization}
-        self._history.write(SENT, **said, **what)
+        entry = {"request": number, "way": self._way.name, "organization": request.organization}
+        self._history.write(SENT, **entry, **what)
         try:
             answer = self._way.send(request)
         except DeclinedError as error:

@@ -158,8 +158,8 @@ def _measure(asked: argparse.Namespace, folder: Path, keys: Sequence[str], probi
             )
             row("while it comes", prober, 10.0, serving.pid)
             row("beside it", prober, asked.seconds, serving.pid)
-            said = crowd.communicate(timeout=120)[0].splitlines()
-            sys.stdout.write(f"{'the crowd at the end':22} {said[-1] if said else 'said nothing'}\n")
+            output = crowd.communicate(timeout=120)[0].splitlines()
+            sys.stdout.write(f"{'the crowd at the end':22} {output[-1] if output else 'said nothing'}\n")
             prober.probe(3.0)
             row("alone again", prober, asked.seconds / 2, serving.pid)
         finally:

@@ -114,7 +114,7 @@ def attempts_of(entries: Iterable[Entry]) -> list[Attempt]:
     return sorted(found.values(), key=lambda one: one.sent)
 
 
-class Told(NamedTuple):
+class SentSignal(NamedTuple):
     """What a report says, as far as it can be read: what a sender and the log both know of it."""
 
     pair: Pair
@@ -125,12 +125,12 @@ class Told(NamedTuple):
     at: datetime | None
 
 
-def told_by(organization: str, text: str) -> Told | None:
+def told_by(organization: str, text: str) -> SentSignal | None:
     """Read a report's text; None where it lacks something required, so that it can only be refused."""
     wire = json.loads(text)
     at = wire.get("createdDate")
     try:
-        return Told(
+        return SentSignal(
             Pair(organization, wire.get("customerIdType", "cookie"), wire["customerId"], wire["actionMapId"]),
             wire["sessionId"],
             wire["actionId"],

@@ -47,7 +47,7 @@ class _Replay:
 
     def __init__(self, oracle: Oracle) -> None:
         self._oracle = oracle
-        self._told: dict[str, Any] = {"events": []}
+        self._history: dict[str, Any] = {"events": []}
         self._parked: set[tuple[str, str]] = set()
 
     def take(self, event: Logged) -> str | None:
@@ -55,7 +55,7 @@ class _Replay:
         if event.is_lifecycle:
             wrong = self._offered(event) if event.kind == "offered" else self._moved(event)
             self._parked.discard((event.action, event.state))
-            self._told["events"].append(_for_the_oracle(event))
+            self._history["events"].append(_for_the_oracle(event))
             return wrong
         return {
             "parking-ended": self._ended,
@@ -64,10 +64,10 @@ class _Replay:
         }[event.kind](event)
 
     def _states(self, event: Logged) -> list[str]:
-        return [one["state"] for one in self._told["events"] if one["action"] == event.action]
+        return [one["state"] for one in self._history["events"] if one["action"] == event.action]
 
     def _blocker(self, event: Logged) -> Any:
-        return self._oracle.blocker(self._told, event.occurred if event.dated else None, event.recorded)
+        return self._oracle.blocker(self._history, event.occurred if event.dated else None, event.recorded)
 
     def _offered(self, event: Logged) -> str | None:
         by = self._blocker(event)
@@ -79,7 +79,7 @@ class _Replay:
         mine = self._states(event)
         if not mine or event.state not in LEGAL.get(mine[-1], ()):
             return f"it cannot follow {mine[-1] if mine else 'nothing'}"
-        if self._told["events"][-1]["action"] != event.action:
+        if self._history["events"][-1]["action"] != event.action:
             return "a newer action has begun"
         stage = "invitation" if mine[-1] == "offered" else "form"
         if event.stage not in {None, stage}:

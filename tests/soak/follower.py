@@ -107,8 +107,8 @@ def main() -> None:
         while not ended.wait(_LOOK_SECONDS):
             asked = json.loads(question.read_text(encoding="utf-8")) if question.exists() else None
             if asked is not None and not (answer := Path(asked["answer"])).exists():
-                told = answered(service, asked)
-                answer.with_suffix(".new").write_text(json.dumps(told), encoding="utf-8")
+                found_state = answered(service, asked)
+                answer.with_suffix(".new").write_text(json.dumps(found_state), encoding="utf-8")
                 answer.with_suffix(".new").replace(answer)
         tail.join(30)
 

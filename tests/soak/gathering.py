@@ -133,8 +133,8 @@ class Gathering:
                 for cohort in ("event", "offered"):
                     for by in ("total", "hour"):
                         query = f"view=full&by={by}&count_by={count_by}&cohort={cohort}"
-                        told = self._get(organization, f"/v1/reports/action-map-performance?{query}")
-                        for row in told["rows"]:
+                        report = self._get(organization, f"/v1/reports/action-map-performance?{query}")
+                        for row in report["rows"]:
                             hour = row["bucket"] if by == "hour" else None
                             key = organization, count_by, cohort, hour
                             found[key][row["action_map_id"]] = counted(row["metrics"])

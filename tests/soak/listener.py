@@ -78,10 +78,10 @@ class Listener(threading.Thread):
         finally:
             connection.close()
 
-    def _take(self, told: dict[str, Any]) -> None:
+    def _take(self, change: dict[str, Any]) -> None:
         self.events += 1
         with self._lock:
-            for row in told["rows"]:
+            for row in change["rows"]:
                 counts = counted(row["metrics"])
                 before = self._figures.get(row["action_map_id"], Counter())
                 if before - counts:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
-from soak.evidence import Attempt, Evidence, Told, Violation, pair_of_offer, told_by
+from soak.evidence import Attempt, Evidence, SentSignal, Violation, pair_of_offer, told_by
 from soak.history import ANSWERED, DECLINED
 from soak.log_copy import Logged, Pair
 from support.model import CROWD
@@ -49,7 +49,7 @@ class Ledger:
         """The same without the reason."""
         return Counter((organization, text) for organization, _, text in self.evidence.refusals or ())
 
-    def signals(self) -> Iterator[tuple[Attempt, str, Told | None, tuple[str, str | None] | None]]:
+    def signals(self) -> Iterator[tuple[Attempt, str, SentSignal | None, tuple[str, str | None] | None]]:
         """Go through every report of every attempt, with what was acknowledged of it, if anything was."""
         for attempt in self.evidence.attempts:
             for n, text in enumerate(attempt.signals):
@@ -61,17 +61,17 @@ def acknowledged(ledger: Ledger) -> Iterator[Violation]:
     """Every acknowledged outcome is what the log says."""
     recorded: Counter[Key] = Counter()
     refusals: Counter[tuple[str, str, str]] = Counter()
-    for attempt, text, told, outcome in ledger.signals():
+    for attempt, text, one_sent, outcome in ledger.signals():
         if outcome is None:
             continue
         kind, reason = outcome
-        if missing := _missing(ledger, told, kind, (attempt.organization, text)):
+        if missing := _missing(ledger, one_sent, kind, (attempt.organization, text)):
             what = f"request {attempt.request} was answered {kind} {reason or ''}: {missing}: {text}"
             yield Violation("acknowledged outcomes", "lost", what)
         if kind == "refused":
             refusals[attempt.organization, str(reason), text] += 1
-        if kind == "recorded" and told is not None:
-            recorded[told.pair, told.action, told.state] += 1
+        if kind == "recorded" and one_sent is not None:
+            recorded[one_sent.pair, one_sent.action, one_sent.state] += 1
     for key, count in recorded.items():
         if count > 1:
             what = f"{key[2]} of action {key[1]} was acknowledged as recorded {count} times"
@@ -87,21 +87,25 @@ def _refusals_kept(ledger: Ledger, refusals: Counter[tuple[str, str, str]]) -> I
             yield Violation("acknowledged outcomes", "lost", what)
 
 
-def _missing(ledger: Ledger, told: Told | None, kind: str, text: tuple[str, str]) -> str | None:
+def _missing(ledger: Ledger, one_sent: SentSignal | None, kind: str, text: tuple[str, str]) -> str | None:
     """Say what the log lacks of a report that became this."""
     if kind == "received" and (ledger.evidence.refusals is None or ledger.kept_texts[text]):
         return None  # a widget is not answered what became of it
-    if told is None:
+    if one_sent is None:
         return None if kind in {"refused", "received"} else "it cannot be read, and can only be refused"
-    key = told.pair, told.action, told.state
+    key = one_sent.pair, one_sent.action, one_sent.state
     reached, parked = ledger.reached.get(key, []), ledger.parked.get(key, [])
     if kind == "recorded":
-        return None if any(one.event_id == told.event_id for one in reached) else "the log has no such event"
+        return (
+            None if any(one.event_id == one_sent.event_id for one in reached) else "the log has no such event"
+        )
     if kind == "parked":
-        return None if any(one.event_id == told.event_id for one in parked) else "the log has it not parked"
+        return (
+            None if any(one.event_id == one_sent.event_id for one in parked) else "the log has it not parked"
+        )
     if kind in {"duplicate", "received"}:
-        is_known = reached or parked or (told.pair, told.action) in ledger.refused
-        is_known = is_known or (told.pair, told.event_id) in ledger.event_ids
+        is_known = reached or parked or (one_sent.pair, one_sent.action) in ledger.refused
+        is_known = is_known or (one_sent.pair, one_sent.event_id) in ledger.event_ids
         return None if is_known else "the log does not know it"
     return None
 
@@ -164,14 +168,14 @@ def declined(ledger: Ledger) -> Iterator[Violation]:
     """
     by_request = {one.request: one for one in ledger.evidence.attempts}
     senders: defaultdict[Key, list[str]] = defaultdict(list)
-    for attempt, _, told, _ in ledger.signals():
-        if told is not None and attempt.again is None:
-            senders[told.pair, told.action, told.state].append(attempt.request)
-    for attempt, text, told, outcome in ledger.signals():
-        if told is None or outcome is None or outcome[0] != "duplicate" or told.state == "timedout":
+    for attempt, _, one_sent, _ in ledger.signals():
+        if one_sent is not None and attempt.again is None:
+            senders[one_sent.pair, one_sent.action, one_sent.state].append(attempt.request)
+    for attempt, text, one_sent, outcome in ledger.signals():
+        if one_sent is None or outcome is None or outcome[0] != "duplicate" or one_sent.state == "timedout":
             continue
         before = _before(attempt, by_request)
-        is_alone = len(senders[told.pair, told.action, told.state]) == 1
+        is_alone = len(senders[one_sent.pair, one_sent.action, one_sent.state]) == 1
         if before and is_alone and all(one.fate == DECLINED for one in before):
             what = f"declined {len(before)} times, then a duplicate in request {attempt.request}: {text}"
             yield Violation("declined requests", "contradicted", what)
@@ -188,10 +192,10 @@ def _before(attempt: Attempt, by_request: Mapping[str, Attempt]) -> list[Attempt
 
 def unsent(ledger: Ledger) -> Iterator[Violation]:
     """Nothing is in the log that nobody sent."""
-    sent: defaultdict[Key, list[Told]] = defaultdict(list)
-    for _, _, told, _ in ledger.signals():
-        if told is not None:
-            sent[told.pair, told.action, told.state].append(told)
+    sent: defaultdict[Key, list[SentSignal]] = defaultdict(list)
+    for _, _, one_sent, _ in ledger.signals():
+        if one_sent is not None:
+            sent[one_sent.pair, one_sent.action, one_sent.state].append(one_sent)
     asked: dict[tuple[Pair, str], set[str]] = defaultdict(set)
     unnamed: dict[Pair, set[str]] = defaultdict(set)
     for attempt in ledger.evidence.attempts:
@@ -208,14 +212,14 @@ def unsent(ledger: Ledger) -> Iterator[Violation]:
         key = event.pair, event.action, event.state
         is_asked = event.state == "offered" and event.event_id is None and not event.dated
         is_asked = is_asked and event.session in asked[event.pair, event.action] | unnamed[event.pair]
-        if not is_asked and not any(_is_same(told, event) for told in sent.get(key, ())):
+        if not is_asked and not any(_is_same(one_sent, event) for one_sent in sent.get(key, ())):
             what = f"{event.kind} at position {event.position}, event id {event.event_id}: nobody sent it"
             yield Violation("unsent events", "contradicted", what)
 
 
-def _is_same(told: Told, event: Logged) -> bool:
-    is_same_time = told.at == event.occurred if event.dated else told.at is None
-    return (told.event_id, told.session) == (event.event_id, event.session) and is_same_time
+def _is_same(one_sent: SentSignal, event: Logged) -> bool:
+    is_same_time = one_sent.at == event.occurred if event.dated else one_sent.at is None
+    return (one_sent.event_id, one_sent.session) == (event.event_id, event.session) and is_same_time
 
 
 def _is_by_the_service(ledger: Ledger, event: Logged) -> bool:

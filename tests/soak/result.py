@@ -57,7 +57,7 @@ class Result:
 
     def json(self) -> str:
         """The same for a program."""
-        told: dict[str, Any] = {
+        document: dict[str, Any] = {
             "command": self.command,
             "seconds": self.seconds,
             "faults": {name: vars(one) for name, one in self.faults.items()},
@@ -69,9 +69,9 @@ class Result:
             "readers": self.readers,
             "violations": [asdict(one) for one in self.violations],
         }
-        told["acknowledged"] = sum(self.outcomes.values())
-        told["violations_by_kind"] = Counter(one.kind for one in self.violations)
-        return json.dumps(told, indent=1) + "\n"
+        document["acknowledged"] = sum(self.outcomes.values())
+        document["violations_by_kind"] = Counter(one.kind for one in self.violations)
+        return json.dumps(document, indent=1) + "\n"
 
 
 def result_of(

@@ -113,8 +113,8 @@ class Soak:
             self.progress,
         )
         begin = Path(self.files["begin"])
-        told = {"began": self.soaking.began, "until": self.soaking.until}
-        begin.with_suffix(".new").write_text(json.dumps(told), encoding="utf-8")
+        document = {"began": self.soaking.began, "until": self.soaking.until}
+        begin.with_suffix(".new").write_text(json.dumps(document), encoding="utf-8")
         begin.with_suffix(".new").replace(begin)
 
     def await_writer(self) -> None:
@@ -181,14 +181,14 @@ class Soak:
     def _start_process(self, name: str, more: dict[str, object]) -> None:
         plan = self.private / f"{name}.json"
         up = self.private / f"{name}.up"
-        told = {
+        document = {
             "histories": str(self.system.folder / "history"),
             "data": str(self.system.data),
             "up": str(up),
             **self.files,
             **more,
         }
-        plan.write_text(json.dumps(told), encoding="utf-8")
+        plan.write_text(json.dumps(document), encoding="utf-8")
         log = self.system.folder / "logs" / f"{name}.log"
         words = self.system.module(name, str(plan))
         self.system.fleet.add(name, words, self.system.environment, log, _newer(up, name, self.system))

@@ -12,7 +12,7 @@ import pytest
 
 from soak import fold
 from soak.checker import check
-from soak.evidence import Evidence, Told, attempts_of, told_by
+from soak.evidence import Evidence, SentSignal, attempts_of, told_by
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
 from soak.log_copy import Logged
 from soak.traffic import MAPS
@@ -43,22 +43,22 @@ def event_id(action: str, state: str) -> str:
 
 def logged(position: int, version: int, text: str, kind: str | None = None) -> Logged:
     """The event that the log holds of a report."""
-    told = told_by("alpha", text)
-    assert isinstance(told, Told)
-    assert told.at is not None
+    sent_signal = told_by("alpha", text)
+    assert isinstance(sent_signal, SentSignal)
+    assert sent_signal.at is not None
     return Logged(
         position,
-        STREAMS[told.pair.customer],
+        STREAMS[sent_signal.pair.customer],
         version,
-        kind or told.state,
-        told.pair,
-        told.session,
-        told.action,
+        kind or sent_signal.state,
+        sent_signal.pair,
+        sent_signal.session,
+        sent_signal.action,
         NOON + timedelta(minutes=100 + position),
-        told.at,
-        told.state,
-        told.event_id,
-        stage="invitation" if told.state == "rejected" else None,
+        sent_signal.at,
+        sent_signal.state,
+        sent_signal.event_id,
+        stage="invitation" if sent_signal.state == "rejected" else None,
         reason="terminal_state" if kind == "offer-refused" else None,
         blocked_by=(FIRST, "rejected") if kind == "offer-refused" else None,
     )
@@ -153,9 +153,9 @@ def test_an_offer_to_a_suppressed_visitor_is_found(clean: Evidence) -> None:
     clean.log[4] = logged(6, 3, AGAIN)
     show(clean)
     # then
-    said = [one.what for one in check(clean) if one.check == "order of the log"]
-    assert len(said) == 1
-    assert f"offered while terminal_state: rejected of {FIRST}" in said[0]
+    violations = [one.what for one in check(clean) if one.check == "order of the log"]
+    assert len(violations) == 1
+    assert f"offered while terminal_state: rejected of {FIRST}" in violations[0]
 
 
 def test_a_gap_in_the_versions_is_found(clean: Evidence) -> None:

@@ -33,10 +33,10 @@ def test_a_short_soak_is_clean(tmp_path: Path) -> None:
     )
     # then
     assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads(result.read_text(encoding="utf-8"))
-    assert told["violations"] == []
-    assert sum(one["injected"] for one in told["faults"].values()) >= 1
-    assert set(told["ways"]) == {
+    document = json.loads(result.read_text(encoding="utf-8"))
+    assert document["violations"] == []
+    assert sum(one["injected"] for one in document["faults"].values()) >= 1
+    assert set(document["ways"]) == {
         "service-1",
         "service-1 widget",
         "service-2",
@@ -44,9 +44,9 @@ def test_a_short_soak_is_clean(tmp_path: Path) -> None:
         "writer",
         "command",
     }
-    assert min(told["ways"].values()) > 0, "every way has been answered"
-    assert told["outcomes"]["recorded"] > 50
-    assert told["events"] > told["streams"] > 20
+    assert min(document["ways"].values()) > 0, "every way has been answered"
+    assert document["outcomes"]["recorded"] > 50
+    assert document["events"] > document["streams"] > 20
     assert f"again: make soak SECONDS=6 SEED=3 ONLY='{FAULTS}'" in run.stdout
 
 

@@ -39,11 +39,11 @@ def test_the_traffic_has_all_that_goes_wrong_with_widgets() -> None:
     one, other = made(7, "a"), made(7, "b")
     # then
     texts = Counter((request.organization, text) for request in one for text in request.signals)
-    told = [(told_by(*key), count) for key, count in texts.items()]
-    known = [(report, count) for report, count in told if report is not None]
+    sent_signals = [(told_by(*key), count) for key, count in texts.items()]
+    known = [(report, count) for report, count in sent_signals if report is not None]
     states = Counter(report.state for report, _ in known)
     assert {report.pair.organization for report, _ in known} == set(ORGANIZATIONS)
-    assert len(known) < len(told), "some lack a field"
+    assert len(known) < len(sent_signals), "some lack a field"
     assert any(count > 1 for _, count in known), "some come again"
     assert {
         "offered",

@@ -50,24 +50,26 @@ class HttpWay:
     def send(self, request: Request) -> dict[str, Any]:
         """Send signals as an array or as NDJSON, or ask for an offer."""
         if request.offer is not None:
-            status, told = self._post(request, "/v1/offers", "application/json", json.dumps(request.offer))
+            status, document = self._post(
+                request, "/v1/offers", "application/json", json.dumps(request.offer)
+            )
             if status in {200, 201}:
-                return {name: told[name] for name in ("decision", "reason", "action_id")}
+                return {name: document[name] for name in ("decision", "reason", "action_id")}
         elif self._chance.random() < 0.3:
             text = "\n".join(request.signals)
-            status, told = self._post(request, "/v1/signals", "application/x-ndjson", text)
+            status, document = self._post(request, "/v1/signals", "application/x-ndjson", text)
         else:
             text = f"[{','.join(request.signals)}]"
-            status, told = self._post(request, "/v1/signals", "application/json", text)
+            status, document = self._post(request, "/v1/signals", "application/json", text)
         if status == 200:
-            outcomes = [[one["outcome"], one["reason"]] for one in told["outcomes"]]
-            return {"outcomes": outcomes, "position": told["position"]}
-        kind = told.get("type")
+            outcomes = [[one["outcome"], one["reason"]] for one in document["outcomes"]]
+            return {"outcomes": outcomes, "position": document["position"]}
+        kind = document.get("type")
         if kind in _UNKNOWN or status == 500:
             raise UnknownError(f"{status} {kind}")
         if kind in _NOTHING_TAKEN or str(kind).startswith(_STORE_FAILED):
-            raise DeclinedError(f"{status} {kind}: {told.get('detail')}")
-        raise WrongAnswerError(f"{status}: {told}")
+            raise DeclinedError(f"{status} {kind}: {document.get('detail')}")
+        raise WrongAnswerError(f"{status}: {document}")
 
     def close(self) -> None:
         """End the connection."""
@@ -88,13 +90,13 @@ class HttpWay:
         try:
             connection.request("POST", path, body.encode(), headers)
             answer = connection.getresponse()
-            told = json.loads(answer.read())
+            document = json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise UnknownError(f"{type(error).__name__}: {error}") from error
         if answer.will_close:
             self.close()
-        return answer.status, told
+        return answer.status, document
 
 
 class InProcessWay:
@@ -132,8 +134,8 @@ class InProcessWay:
             timeout_seconds=asked["timeoutSeconds"],
             organization=request.organization,
         )
-        told = describe_offer(future.result(IN_PROCESS_SECONDS))
-        return {name: told[name] for name in ("decision", "reason", "action_id")}
+        document = describe_offer(future.result(IN_PROCESS_SECONDS))
+        return {name: document[name] for name in ("decision", "reason", "action_id")}
 
 
 class CommandWay:
@@ -153,14 +155,14 @@ class CommandWay:
         words = ("--organization", request.organization, "record", str(signals))
         try:
             run = self._system.command(*words, "--outcomes", str(outcomes), "--batch-size", "50", seconds=400)
-            said = f"exit code {run.returncode}: {run.stderr.strip()[-300:]}"
+            cause = f"exit code {run.returncode}: {run.stderr.strip()[-300:]}"
         except subprocess.TimeoutExpired as error:
             raise UnknownError("the command took longer than 400 s") from error
         lines = outcomes.read_text(encoding="utf-8").splitlines(keepends=True) if outcomes.exists() else []
-        told = [json.loads(line) for line in lines if line.endswith("\n")]
-        known = [[one["outcome"], one["reason"]] for one in told]
-        if len(told) < len(request.signals):
-            raise UnknownError(f"{len(told)} of {len(request.signals)} outcomes; {said}", known)
+        document = [json.loads(line) for line in lines if line.endswith("\n")]
+        known = [[one["outcome"], one["reason"]] for one in document]
+        if len(document) < len(request.signals):
+            raise UnknownError(f"{len(document)} of {len(request.signals)} outcomes; {cause}", known)
         return {"outcomes": known, "position": None}
 
     def close(self) -> None:

@@ -136,7 +136,7 @@ def an_id() -> str:
     return str(uuid.uuid4())
 
 
-def told(state: str, action: str, action_map: str, at: str | None = None, **more: Any) -> dict[str, Any]:
+def signal_of(state: str, action: str, action_map: str, at: str | None = None, **more: Any) -> dict[str, Any]:
     """A signal in the browser's form, of visitor `v1` unless said."""
     signal: dict[str, Any] = {
         "actionId": action,

@@ -57,20 +57,20 @@ class Client:
         self.process = LimitedProcess(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
         )
-        self._said: dict[str, str] | None = None
+        self._greeting: dict[str, str] | None = None
 
     @property
-    def said(self) -> dict[str, str]:
+    def greeting(self) -> dict[str, str]:
         """Its first line: the connection string, or the error; waits for it."""
-        if self._said is None:
+        if self._greeting is None:
             assert self.process.stdout
-            self._said = json.loads(self.process.stdout.readline())
-        return self._said
+            self._greeting = json.loads(self.process.stdout.readline())
+        return self._greeting
 
     def close(self) -> None:
         """Have it give back its lease, and wait for its end."""
-        said, _ = self.process.communicate("close\n", timeout=60)
-        assert said == "closed\n"
+        output, _ = self.process.communicate("close\n", timeout=60)
+        assert output == "closed\n"
 
     def kill(self) -> None:
         """Kill it with SIGKILL, and wait for its end."""

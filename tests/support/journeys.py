@@ -56,4 +56,4 @@ def journey(visitor: int) -> Iterator[dict[str, object]]:
 
 def journeys(visitors: int) -> list[bytes]:
     """The signals of so many visitors as lines, each visitor's behind the one before."""
-    return [json.dumps(told).encode() for visitor in range(visitors) for told in journey(visitor)]
+    return [json.dumps(one_signal).encode() for visitor in range(visitors) for one_signal in journey(visitor)]

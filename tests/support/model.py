@@ -19,10 +19,10 @@ CONTENT = ["action", "state", "media", "version", "session", "code", "message", 
 MINUTE = timedelta(minutes=1)
 CROWD = 64
 
-Told = dict[str, Any]
+Document = dict[str, Any]
 
 
-def rank(signal: Told) -> int:
+def rank(signal: Document) -> int:
     """The place in lifecycle order; final states share the last one."""
     return ORDER.index(signal["state"]) if signal["state"] in ORDER else 3
 
@@ -32,10 +32,10 @@ def reachable(state: str) -> list[str]:
     return [later for follower in LEGAL.get(state, []) for later in [follower, *reachable(follower)]]
 
 
-def same(known: Told, heard: Told) -> bool:
+def same(known: Document, repeat: Document) -> bool:
     """Whether a report says what an earlier one said."""
-    undated = known["at"] is None or heard["at"] is None
-    return (undated or known["at"] == heard["at"]) and all(known[name] == heard[name] for name in CONTENT)
+    undated = known["at"] is None or repeat["at"] is None
+    return (undated or known["at"] == repeat["at"]) and all(known[name] == repeat[name] for name in CONTENT)
 
 
 class Model:
@@ -53,16 +53,16 @@ class Model:
     deadline_grace = 15 * MINUTE
 
     def __init__(self) -> None:
-        self.offers: dict[tuple[str, str, str], Told] = {}
+        self.offers: dict[tuple[str, str, str], Document] = {}
         self.refusals: list[tuple[str, bytes]] = []
         self.names: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
 
-    def of(self, signal: Told) -> Told:
+    def of(self, signal: Document) -> Document:
         """The visitor-offer that a signal is about."""
         key = signal["customer"], signal["kind"], signal["map"]
         return self.offers.setdefault(key, {"key": key, "events": [], "parked": [], "refused": []})
 
-    def record(self, batch: list[Told], now: datetime) -> list[str]:
+    def record(self, batch: list[Document], now: datetime) -> list[str]:
         """The outcome of each signal of a batch."""
         outcomes = ["refused: malformed" if "state" not in one else "refused: not_tracked" for one in batch]
         tracked = [n for n, one in enumerate(batch) if one.get("media") == "webchat" and self._is_ours(one)]
@@ -77,7 +77,7 @@ class Model:
                 self.refusals.append((outcome.removeprefix("refused: "), signal["raw"]))
         return outcomes
 
-    def hear(self, signal: Told, now: datetime, *, remember: bool = True) -> str:
+    def hear(self, signal: Document, now: datetime, *, remember: bool = True) -> str:
         """The checks of one signal, in their order."""
         if signal["at"] is not None and signal["at"] > now + 5 * MINUTE:
             return "refused: from_the_future"
@@ -88,7 +88,7 @@ class Model:
         return self._known(offer, signal) or self._moved(offer, signal, now, remember=remember)
 
     def blocker(
-        self, offer: Told, at: datetime | None, now: datetime
+        self, offer: Document, at: datetime | None, now: datetime
     ) -> tuple[str, str, str, datetime] | None:
         """What stands against a new offer dated so, or undated: reason, state, action, since."""
         if not offer["events"]:
@@ -107,7 +107,7 @@ class Model:
             return None
         return "already_open", last["state"], last["action"], last["occurred"]
 
-    def decide(self, signal: Told, now: datetime, *, named: bool) -> Any:
+    def decide(self, signal: Document, now: datetime, *, named: bool) -> Any:
         """The offer decision: None where it is made, else what stands against it."""
         offer = self.of(signal)
         self.hear(signal | {"at": None}, now, remember=named)
@@ -128,7 +128,7 @@ class Model:
                 if self._withdrawn(last) and now >= later + self._timeout(last) + self.deadline_grace:
                     self._time_out(offer, now)
 
-    def end_parking(self, offer: Told, now: datetime) -> None:
+    def end_parking(self, offer: Document, now: datetime) -> None:
         """Give up what has waited for too long."""
         for waiting in [one for one in offer["parked"] if now - one["since"] >= self.parking_time]:
             offer["parked"].remove(waiting)
@@ -159,7 +159,7 @@ class Model:
             rows[action_map, hour][state] = len(set(who)) if distinct else len(who)
         return rows
 
-    def _known(self, offer: Told, signal: Told) -> str | None:
+    def _known(self, offer: Document, signal: Document) -> str | None:
         known = [*offer["events"], *offer["parked"], *offer["refused"]]
         for report in known:
             if signal["id"] is not None and report["id"] == signal["id"]:
@@ -171,7 +171,7 @@ class Model:
             return "duplicate"
         return None
 
-    def _moved(self, offer: Told, signal: Told, now: datetime, *, remember: bool) -> str:
+    def _moved(self, offer: Document, signal: Document, now: datetime, *, remember: bool) -> str:
         state, action = signal["state"], signal["action"]
         mine = [event["state"] for event in offer["events"] if event["action"] == action]
         if not mine and state == "offered":
@@ -188,7 +188,7 @@ class Model:
         offer["parked"].append(signal | {"since": now})
         return "parked"
 
-    def _offer(self, offer: Told, signal: Told, now: datetime, *, remember: bool) -> str:
+    def _offer(self, offer: Document, signal: Document, now: datetime, *, remember: bool) -> str:
         by = self.blocker(offer, signal["at"], now)
         if by is not None and by[1] == "timedout" and offer["events"][-1]["state"] == "offered":
             self._time_out(offer, now)
@@ -202,7 +202,7 @@ class Model:
                 self.refusals.append(("offer_refused", waiting["raw"]))
         return f"refused: {by[0]}"
 
-    def _append(self, offer: Told, signal: Told, now: datetime) -> None:
+    def _append(self, offer: Document, signal: Document, now: datetime) -> None:
         before = [event["state"] for event in offer["events"] if event["action"] == signal["action"]]
         stages = {"offered": "invitation", "accepted": "form"}
         stage = stages[before[-1]] if signal["state"] == "rejected" else None
@@ -217,24 +217,24 @@ class Model:
             offer["parked"].remove(first)
             self._append(offer, first, now)
 
-    def _time_out(self, offer: Told, now: datetime) -> None:
+    def _time_out(self, offer: Document, now: datetime) -> None:
         last = offer["events"][-1]
         silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
         at = last["occurred"] + self._timeout(last)
         self._append(offer, last | silent | {"state": "timedout", "at": at}, now)
 
     @staticmethod
-    def _withdrawn(event: Told) -> bool:
+    def _withdrawn(event: Document) -> bool:
         return event["state"] == "offered" and event["timeout"] is not None
 
     @staticmethod
-    def _timeout(event: Told) -> timedelta:
+    def _timeout(event: Document) -> timedelta:
         return timedelta(seconds=event["timeout"])
 
     @staticmethod
-    def _is_ours(signal: Told) -> bool:
+    def _is_ours(signal: Document) -> bool:
         return signal["state"] in {*ORDER, *TERMINAL, "errored"}
 
     @staticmethod
-    def _is_same_action(one: Told, other: Told) -> bool:
+    def _is_same_action(one: Document, other: Document) -> bool:
         return all(one[name] == other[name] for name in ("customer", "kind", "map", "action"))

@@ -14,7 +14,7 @@ from support.model import Model
 from support.model_signals import MAPS, VISITORS
 
 
-def said(receipt: Receipt) -> list[str]:
+def outcomes_of(receipt: Receipt) -> list[str]:
     """Outcomes as the model writes them."""
     return [f"{one.kind}: {one.reason}" if one.reason else str(one.kind) for one in receipt.outcomes]
 

@@ -45,7 +45,7 @@ WIRE = {
 }  # fmt: skip
 
 
-def told(drawn: dict[str, Any], now: datetime) -> dict[str, Any]:
+def signal_of(drawn: dict[str, Any], now: datetime) -> dict[str, Any]:
     """A drawn signal as the model hears it, with the text that the service hears."""
     signal = {name: value for name, value in drawn.items() if name not in {"visitor", "ago", "broken"}}
     signal["customer"], signal["kind"] = drawn["visitor"]

@@ -105,9 +105,9 @@ def test_the_console_says_why_a_key_is_not_taken(shop: Shop) -> None:
     eventually(tab, lambda: any("answers 403" in line for line in shop.console))
     report(tab, {an_action(): ("offered",)})
     tab.wait_for_timeout(300)
-    (said,) = [line for line in shop.console if line.startswith("offerlog:")]
-    assert f"this key is not for use from {shop.site.url('')[:-1]}" in said
-    assert elsewhere not in said
+    (console_line,) = [line for line in shop.console if line.startswith("offerlog:")]
+    assert f"this key is not for use from {shop.site.url('')[:-1]}" in console_line
+    assert elsewhere not in console_line
 
 
 def test_what_is_stored_is_bounded(shop: Shop) -> None:
@@ -127,4 +127,4 @@ def test_what_is_stored_is_bounded(shop: Shop) -> None:
     assert 400 * 1024 < sum(length for length, _ in stored) <= 512 * 1024
     line = json.loads(stored[0][1])
     assert [len(line[name]) for name in ("errorMessage", "actionMapName", "errorCode")] == [4_000, 256, 256]
-    assert any("is dropped" in said for said in shop.console)
+    assert any("is dropped" in console_line for console_line in shop.console)

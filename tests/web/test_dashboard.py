@@ -172,12 +172,12 @@ def test_the_session(site: Site, page: Page) -> None:
 
 def test_a_key_that_opens_nothing_here(site: Site) -> None:
     """Unknown ones and widgets' are refused in words; the form never comes back with the key in it."""
-    for text, status, said in (
+    for text, status, message in (
         ("nonsense", 401, "not known"),
         (site.key(Role.WIDGET), 403, "opens no reports"),
     ):
         answer = httpx.post(f"{site.url}/login", data={"key": text})
-        assert (answer.status_code, said in answer.text, text in answer.text) == (status, True, False)
+        assert (answer.status_code, message in answer.text, text in answer.text) == (status, True, False)
     for page in ("https://evil.example", "//evil.example", "/metrics", "nowhere", "/\r\nX: y"):
         asked = {"key": site.key(Role.REPORTER), "page": page}
         assert httpx.post(f"{site.url}/login", data=asked).headers["location"] == "/"

@@ -84,8 +84,8 @@ def test_a_url_that_says_nothing_sensible(admin: httpx.Client, url: str, field: 
 
 def test_a_cursor_of_another_organization_opens_nothing(site: Site, admin: httpx.Client) -> None:
     """It says where to go on, not whose list."""
-    told = [examples.SIGNAL | {"actionId": None}] * 3
-    site.service.wait(admin.post("/v1/signals", json=told).json()["position"])
+    signals = [examples.SIGNAL | {"actionId": None}] * 3
+    site.service.wait(admin.post("/v1/signals", json=signals).json()["position"])
     page = admin.get("/v1/refusals", params={"limit": 1}).json()
     with site.client(organization="other") as other:
         assert other.get("/v1/refusals", params={"cursor": page["next_cursor"]}).json()["items"] == []
@@ -96,8 +96,13 @@ def test_one_bad_element_does_not_spoil_an_array(admin: httpx.Client) -> None:
     good = json.dumps(examples.SIGNAL)
     spoilt = json.dumps(examples.SIGNAL | {"errorMessage": "\ud83d"})
     answer = admin.post("/v1/signals", content=f" [ {good} ,\n{spoilt}, NaN,{good}] ")
-    told = [(one["outcome"], one.get("field")) for one in answer.json()["outcomes"]]
-    assert told == [("recorded", None), ("refused", "errorMessage"), ("refused", None), ("duplicate", None)]
+    outcomes = [(one["outcome"], one.get("field")) for one in answer.json()["outcomes"]]
+    assert outcomes == [
+        ("recorded", None),
+        ("refused", "errorMessage"),
+        ("refused", None),
+        ("duplicate", None),
+    ]
     for body in ("[" * 100_000, f"[{spoilt}", f"[{spoilt}]]", f"[{spoilt},]", f"[{spoilt} 1]"):
         assert problem(admin.post("/v1/signals", content=body)) == (400, None), body[:50]
 
@@ -156,16 +161,16 @@ def test_an_etag_is_of_one_organization_and_one_form(site: Site, admin: httpx.Cl
 
 def test_a_name_is_no_formula(site: Site, admin: httpx.Client) -> None:
     """Whoever has a widget's key names maps; whoever opens the CSV has a spreadsheet."""
-    told = examples.SIGNAL | {"actionMapName": '=HYPERLINK("https://evil.example")'}
-    site.service.wait(admin.post("/v1/signals", json=told).json()["position"])
+    document = examples.SIGNAL | {"actionMapName": '=HYPERLINK("https://evil.example")'}
+    site.service.wait(admin.post("/v1/signals", json=document).json()["position"])
     assert "\"'=HYPERLINK(" in admin.get(REPORT, params={"format": "csv"}).text
 
 
 def test_json_holds_no_character_that_steers_a_terminal(site: Site, admin: httpx.Client) -> None:
     """An answer is often looked at with curl: C1, DEL and what reorders text are escaped, the value stays."""
     name = "\x9b31m\x7f\u202e\u2028"
-    told = examples.SIGNAL | {"actionMapName": name, "customerId": name, "sessionId": "no session"}
-    posted = admin.post("/v1/signals", json=[told, examples.SIGNAL | {"actionMapName": name}])
+    document = examples.SIGNAL | {"actionMapName": name, "customerId": name, "sessionId": "no session"}
+    posted = admin.post("/v1/signals", json=[document, examples.SIGNAL | {"actionMapName": name}])
     site.service.wait(posted.json()["position"])
     report, refused = admin.get(REPORT), admin.get("/v1/refusals")
     lines = admin.get("/v1/refusals", headers={"Accept": "application/x-ndjson"})
@@ -273,8 +278,8 @@ def test_silence_ends(site: Site, admin: httpx.Client, monkeypatch: pytest.Monke
             began = time.monotonic()
             assert exchanged(site, text, 20.0) == b""
             assert time.monotonic() - began < 10
-        told = examples.SIGNAL | {"actionState": "accepted", "createdDate": None}
-        assert admin.post("/v1/signals", json=told).status_code == 200
+        document = examples.SIGNAL | {"actionState": "accepted", "createdDate": None}
+        assert admin.post("/v1/signals", json=document).status_code == 200
         assert sum(1 for _, line in zip(range(8), lines, strict=False) if line.startswith("id: ")) == 2
     broken = head + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
     assert exchanged(site, broken)[:12] == b"HTTP/1.1 400"

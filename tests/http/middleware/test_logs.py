@@ -66,14 +66,14 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lines]]
         one.setLevel(level)
 
 
-def soon(lines: Lines, **told: Any) -> dict[str, Any]:
+def soon(lines: Lines, **fields: Any) -> dict[str, Any]:
     """The first line that says this, as soon as there is one."""
     for _ in range(500):
         for line in lines():
-            if told.items() <= line.items():
+            if fields.items() <= line.items():
                 return line
         time.sleep(0.01)
-    raise AssertionError((told, lines()))
+    raise AssertionError((fields, lines()))
 
 
 def test_a_request_leads_to_its_signals(
@@ -91,8 +91,8 @@ def test_a_request_leads_to_its_signals(
     assert second.items() >= {"reason": "malformed", "field": "actionId", "event_id": EVENT}.items()
     assert third.items() >= {"reason": "malformed", "event_id": None, "level": "info"}.items()
     assert {line["request_id"] for line in lines()} == {"order-4711.a"}
-    told = {name: request[name] for name in ("method", "path", "status", "level")}
-    assert told == {"method": "POST", "path": "/v1/signals", "status": 200, "level": "debug"}
+    shown = {name: request[name] for name in ("method", "path", "status", "level")}
+    assert shown == {"method": "POST", "path": "/v1/signals", "status": 200, "level": "debug"}
     assert 0 < request["duration_ms"] < 10_000
     assert httpx.get(f"{site.url}/healthz").headers["x-request-id"] != "order-4711.a"
 
@@ -219,11 +219,13 @@ def test_threads_log_as_requests_do(
     monkeypatch.setattr("offerlog_application.recording.deadline_worker._EXPIRY_SECONDS", 0.01)
     monkeypatch.setattr(own_site.service._expiry, "expire", late)
     own_site.service.record([json.dumps(SIGNAL)])
-    told = "the projector stopped and will try again: no room"
-    soon(lines, logger="offerlog_infrastructure.postgres.projections.projector", event=told, level="warning")
+    message = "the projector stopped and will try again: no room"
+    soon(
+        lines, logger="offerlog_infrastructure.postgres.projections.projector", event=message, level="warning"
+    )
     own_site.service.keep_deadlines()
-    told = "deadlines could not be kept and will be tried again: no time"
-    soon(lines, logger="offerlog_application.recording.deadline_worker", event=told, level="warning")
+    message = "deadlines could not be kept and will be tried again: no time"
+    soon(lines, logger="offerlog_application.recording.deadline_worker", event=message, level="warning")
     thread = threading.Thread(target=late, name="a-thread")
     thread.start()
     finish(thread)
@@ -254,11 +256,11 @@ def test_no_line_of_the_whole_service_names_a_visitor_or_a_key(dsn: str, tmp_pat
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         keys = [service.keys.create("default", role, "")[1] for role in (Role.ADMIN, Role.WIDGET)]
     command = [*preloaded(COMMAND_ENTRY), "serve", "--port", "0"]
-    told = {"OFFERLOG_DATABASE_URL": dsn, "OFFERLOG_LOG_LEVEL": "Debug", "PATH": ""}
+    variables = {"OFFERLOG_DATABASE_URL": dsn, "OFFERLOG_LOG_LEVEL": "Debug", "PATH": ""}
     log = tmp_path / "log"
     with (
         log.open("w") as file,
-        LimitedProcess(command, env=told, stdout=subprocess.PIPE, stderr=file, text=True) as serving,
+        LimitedProcess(command, env=variables, stdout=subprocess.PIPE, stderr=file, text=True) as serving,
     ):
         assert serving.stdout is not None
         url = serving.stdout.readline().split()[2]
@@ -303,4 +305,4 @@ def _everywhere(client: httpx.Client, widget: str) -> list[int]:
         ("GET", "/v1/projections", {"headers": {"Authorization": f"Bearer {widget}{WHO}"}}),
         ("POST", "/login", {"data": {"key": widget + WHO}, "headers": {"Origin": str(client.base_url)}}),
     ]
-    return [client.request(method, path, **told).status_code for method, path, told in requests]
+    return [client.request(method, path, **options).status_code for method, path, options in requests]

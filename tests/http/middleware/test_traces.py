@@ -194,7 +194,7 @@ class Collector(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **told: str) -> list[str]:
+def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **variables: str) -> list[str]:
     """Run `offerlog serve --check` in a process of its own, a new Python where `before` changes it.
 
     Returns its log.
@@ -206,7 +206,7 @@ def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **t
         f"try:\n    main()\nexcept SystemExit as ended:\n    assert not ended.code\n{after}\n"
     )
     first_key = {"OFFERLOG_ADMIN_KEY_FILE": str(tmp_path / "key")}  # else a line in the log asks for one
-    environment = {"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **first_key, **told}
+    environment = {"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **first_key, **variables}
     command = [sys.executable, str(script)] if before else preloaded_code(script.read_text())
     ran = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
@@ -233,7 +233,7 @@ def test_the_standard_variables_switch_it_on(dsn: str, tmp_path: Path) -> None:
         finish(thread)
         collector.server_close()
     assert {path for path, _ in Collector.taken} == {"/v1/traces"}
-    resources = [one for _, told in Collector.taken for one in told.resource_spans]
+    resources = [one for _, one_request in Collector.taken for one in one_request.resource_spans]
     service = {one.key: one.value.string_value for one in resources[0].resource.attributes}
     assert service["service.name"] == "shop-offers"
     sent = [span for one in resources for scope in one.scope_spans for span in scope.spans]
@@ -251,10 +251,10 @@ def test_the_standard_variables_switch_it_on(dsn: str, tmp_path: Path) -> None:
         {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9", "OTEL_TRACES_EXPORTER": "none"},
     ],
 )
-def test_otherwise_none_of_it_is_loaded(dsn: str, tmp_path: Path, told: dict[str, str]) -> None:
+def test_otherwise_none_of_it_is_loaded(dsn: str, tmp_path: Path, variables: dict[str, str]) -> None:
     """Nothing asks for traces, or something forbids them."""
     after = "assert not [name for name in sys.modules if name.startswith('opentelemetry.sdk')]"
-    assert serve_check(dsn, tmp_path, after=after, **told) == []
+    assert serve_check(dsn, tmp_path, after=after, **variables) == []
 
 
 def test_without_the_packages_it_serves_and_says_so(dsn: str, tmp_path: Path) -> None:

@@ -84,16 +84,16 @@ def test_no_route_is_left_out(site: Site) -> None:
     """Whoever adds a route says above who may use it."""
     with site.client() as client:
         document = client.get("/openapi.json").json()
-    said = {
+    paths = {
         path.partition("?")[0].replace(SECRET, "{customer_id}").replace(MAP, "{action_map_id}")
         for _, path in ROUTES
     }
-    assert set(document["paths"]) - OPEN == said
+    assert set(document["paths"]) - OPEN == paths
 
 
 def test_nothing_of_one_organization_is_visible_to_another(site: Site) -> None:
     """Data in one, and every route asked with every key of the other."""
-    told = [
+    signals = [
         {
             "actionId": "3f0c5b1e-6c1a-4f0e-9f0b-0d5f0a7c1e11",
             "actionState": state,
@@ -105,7 +105,7 @@ def test_nothing_of_one_organization_is_visible_to_another(site: Site) -> None:
         for state in ("offered", "rejected", "nonsense")
     ]
     with site.client(organization="ours") as ours, site.client(organization="theirs") as theirs:
-        site.service.wait(ours.post("/v1/signals", json=told).json()["position"])
+        site.service.wait(ours.post("/v1/signals", json=signals).json()["position"])
         for method, path in ROUTES:
             seen, hidden = ask(ours, method, path)[1], ask(theirs, method, path)[1]
             assert SECRET not in hidden.replace(f'"customer_id":"{SECRET}"', ""), path
@@ -198,7 +198,7 @@ def test_told_to_stop_under_load_it_loses_nothing_acknowledged(dsn: str, tmp_pat
             with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}) as client:
                 for n in range(100_000):
                     who = f"visitor-{worker}-{n}"
-                    told = {
+                    offer = {
                         "actionId": f"{worker:08x}-0000-4000-8000-{n:012x}",
                         "actionState": "offered",
                         "actionMapId": MAP,
@@ -206,7 +206,7 @@ def test_told_to_stop_under_load_it_loses_nothing_acknowledged(dsn: str, tmp_pat
                         "sessionId": "5e000000-0000-4000-8000-000000000001",
                     }
                     try:
-                        if client.post("/v1/signals", json=told).status_code != 200:
+                        if client.post("/v1/signals", json=offer).status_code != 200:
                             return
                     except httpx.HTTPError:
                         return

@@ -110,11 +110,11 @@ def test_ten_thousand_signals_do_not_stop_the_loop(dsn: str) -> None:
 
     Reading it alone takes longer than others may wait, by a factor that grows with the load of the machine.
     """
-    told = [json.dumps(examples.SIGNAL | ANY | {"customerId": f"{n}"}).encode() for n in range(10_000)]
-    body = b"[" + b",".join(told) + b"]"
+    lines = [json.dumps(examples.SIGNAL | ANY | {"customerId": f"{n}"}).encode() for n in range(10_000)]
+    body = b"[" + b",".join(lines) + b"]"
     with watched(dsn) as (site, probe):
         began = time.perf_counter()
-        future = site.service.submit(told)
+        future = site.service.submit(lines)
         reading = time.perf_counter() - began
         future.result(60)
         key = site.key(Role.SERVICE)
@@ -161,8 +161,8 @@ def test_a_beacon_is_64_kib_and_never_packed(site: Site) -> None:
 
     def beacon(body: bytes | list[bytes], **headers: str) -> httpx.Response:
         content = iter(body) if isinstance(body, list) else body
-        told = {"Content-Type": "text/plain", **headers}
-        return httpx.post(f"{site.url}/v1/signals", content=content, headers=told, timeout=10)
+        all_headers = {"Content-Type": "text/plain", **headers}
+        return httpx.post(f"{site.url}/v1/signals", content=content, headers=all_headers, timeout=10)
 
     assert beacon(first + line).json()["outcomes"][0]["outcome"] == "received"
     assert beacon([b"\xef\xbb\xbf", *(bytes([one]) for one in first), line]).status_code == 200

@@ -33,8 +33,8 @@ def site(shared_site: Site) -> Site:
 
 def signal(state: str = "offered", action: str = ACTION, **more: Any) -> dict[str, Any]:
     """A signal of the visitor `v`."""
-    told = {"actionId": action, "actionState": state, "actionMapId": MAP, "customerId": "v"}
-    return told | {"sessionId": SESSION} | more
+    fields = {"actionId": action, "actionState": state, "actionMapId": MAP, "customerId": "v"}
+    return fields | {"sessionId": SESSION} | more
 
 
 def from_address(site: Site, address: str, text: str) -> httpx.Client:
@@ -83,10 +83,10 @@ def test_no_answer_tells_of_the_visitors_past(make_dsn: Callable[[], str]) -> No
                 answers[name, form] = answer.status_code, headers, answer.text
     assert len(set(map(str, answers.values()))) == 1
     ((_, _, text), *_) = answers.values()
-    told = json.loads(text)
-    assert told["position"] is None
-    assert [one["outcome"] for one in told["outcomes"]] == ["received"] * 4
-    assert {one["reason"] for one in told["outcomes"]} == {None}
+    document = json.loads(text)
+    assert document["position"] is None
+    assert [one["outcome"] for one in document["outcomes"]] == ["received"] * 4
+    assert {one["reason"] for one in document["outcomes"]} == {None}
 
 
 def test_a_service_key_still_learns_everything(site: Site) -> None:
@@ -106,14 +106,14 @@ def test_reasons_of_the_signal_itself_stay(site: Site) -> None:
         signal(createdDate="1999-01-01T00:00:00Z"),
     ]
     with site.client(Role.WIDGET) as widget:
-        told = widget.post("/v1/signals", json=asked).json()["outcomes"]
-    assert [(one["outcome"], one["reason"]) for one in told] == [
+        outcomes = widget.post("/v1/signals", json=asked).json()["outcomes"]
+    assert [(one["outcome"], one["reason"]) for one in outcomes] == [
         ("refused", "malformed"),
         ("refused", "not_tracked"),
         ("refused", "from_the_future"),
         ("refused", "too_old"),
     ]
-    assert told[0]["field"] == "customerId"
+    assert outcomes[0]["field"] == "customerId"
 
 
 def test_one_address_does_not_use_up_the_key(site: Site) -> None:

@@ -172,8 +172,8 @@ def crowd(dsn: str) -> None:
     """Write one visitor-offer as an older version did, however often an offer was sent to it."""
     visitor = {"customer_id": "undefined", "action_map_id": CROWDED_MAP}
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
-        told = [("offered", "a"), ("rejected", "a"), ("offered", "b")]
-        service.record([signal(state, action, None, **visitor) for state, action in told])
+        steps = [("offered", "a"), ("rejected", "a"), ("offered", "b")]
+        service.record([signal(state, action, None, **visitor) for state, action in steps])
         log = PostgresLog(application_of(service))
         stream = service._service.stream(
             "default", VisitorKey("cookie", visitor["customer_id"]), ActionMapId(CROWDED_MAP)

@@ -100,8 +100,8 @@ def test_a_long_history_comes_in_pages(
     action_map = str(uuid.uuid4())
     signals = []
     for _ in range(20):
-        told = {"actionId": str(uuid.uuid4()), "actionMapId": action_map, "sessionId": str(uuid.uuid4())}
-        signals += [told | {"customerId": "v", "actionState": state} for state in ("offered", "errored")]
+        fields = {"actionId": str(uuid.uuid4()), "actionMapId": action_map, "sessionId": str(uuid.uuid4())}
+        signals += [fields | {"customerId": "v", "actionState": state} for state in ("offered", "errored")]
     assert {one.kind.value for one in site.service.record(signals).outcomes} == {"recorded"}
     monkeypatch.setattr(pages, "PAGE_BYTES", 5_000)
     for path in (f"/v1/visitors/v/action-maps/{action_map}/history", "/v1/history"):

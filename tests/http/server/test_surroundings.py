@@ -111,8 +111,8 @@ def test_a_client_that_does_not_read_is_let_go(dsn: str, monkeypatch: pytest.Mon
 
 def posted(site: Site, body: bytes, kind: str = "application/json", **headers: str) -> httpx.Response:
     """The answer to signals sent with a service key."""
-    told = {"Authorization": f"Bearer {site.key(Role.SERVICE)}", "Content-Type": kind, **headers}
-    return httpx.post(f"{site.url}/v1/signals", content=body, headers=told, timeout=30)
+    all_headers = {"Authorization": f"Bearer {site.key(Role.SERVICE)}", "Content-Type": kind, **headers}
+    return httpx.post(f"{site.url}/v1/signals", content=body, headers=all_headers, timeout=30)
 
 
 def test_a_byte_order_mark_is_taken_off(site: Site) -> None:

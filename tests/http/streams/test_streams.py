@@ -74,8 +74,8 @@ def test_all_streams_of_an_organization_share_one_report(site: Site, reports: li
     ):
         # given two maps of alpha, and eight streams that show them
         maps = [str(uuid.uuid4()) for _ in range(2)]
-        told = [signal("a", one) for one in maps]
-        site.service.wait(alpha.post("/v1/signals", json=told).json()["position"])
+        records = [signal("a", one) for one in maps]
+        site.service.wait(alpha.post("/v1/signals", json=records).json()["position"])
         streams = [
             events(held.enter_context(alpha.stream("GET", "/v1/stream")).iter_lines()) for _ in range(8)
         ]
@@ -207,5 +207,5 @@ def test_a_stream_ends_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     """And its place is free again."""
     monkeypatch.setattr("offerlog_infrastructure.http.routes.stream.STREAM_SECONDS", 0.5)
     with site.client() as admin, admin.stream("GET", "/v1/stream") as stream:
-        told = list(stream.iter_lines())
-    assert any("come again" in line for line in told)
+        records = list(stream.iter_lines())
+    assert any("come again" in line for line in records)

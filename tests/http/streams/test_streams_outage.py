@@ -59,10 +59,10 @@ def test_a_stream_outlives_an_outage_of_the_store(
         # and when it is back, then both go on
         assert admin.post("/v1/signals", json=SIGNAL).status_code == HTTPStatus.OK
         for lines in streams:
-            told = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
-            while not told["rows"]:
-                told = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
-            assert told["rows"][0]["metrics"]["nWebActionsOffered"] == 1
+            report = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
+            while not report["rows"]:
+                report = next(json.loads(line[6:]) for line in lines if line.startswith("data: "))
+            assert report["rows"][0]["metrics"]["nWebActionsOffered"] == 1
     assert [one.getMessage() for one in caplog.records if one.exc_info or one.levelno > logging.WARNING] == []
     loggers = {live_reports.__name__, live_report.__name__}
     warned = [one.getMessage() for one in caplog.records if one.name in loggers]

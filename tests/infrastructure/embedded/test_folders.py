@@ -76,7 +76,7 @@ def test_an_ordinary_user_has_a_server_of_their_own(new_place: Place, folder: Pa
         "env": {"HOME": str(folder), "PYTHONPATH": os.pathsep.join([*SOURCES, packages])},
     }  # fmt: skip
     first, second = new_place.client(**options), new_place.client(**options)
-    assert first.said["dsn"] == second.said["dsn"]
+    assert first.greeting["dsn"] == second.greeting["dsn"]
     assert Path(f"/proc/{new_place.guard}").stat().st_uid == user.pw_uid
     first.kill()
     second.close()
@@ -105,10 +105,12 @@ def test_an_ordinary_user_is_told_which_folder_is_closed(folder: Path) -> None:
             folder / path, python=_python_for(user), user=user.pw_uid, group=user.pw_gid, extra_groups=[],
             env={"PYTHONPATH": os.pathsep.join([*SOURCES, packages])}, cwd="/",
         )  # fmt: skip
-        assert client.said["error"] == "FolderUnusableError"
-        assert f"{folder / named}" in client.said["message"]
-        assert "--data or OFFERLOG_DATA" in client.said["message"]
-        assert ("it belongs to user 'root'" in client.said["message"]) is (named in {"read-only", "private"})
+        assert client.greeting["error"] == "FolderUnusableError"
+        assert f"{folder / named}" in client.greeting["message"]
+        assert "--data or OFFERLOG_DATA" in client.greeting["message"]
+        assert ("it belongs to user 'root'" in client.greeting["message"]) is (
+            named in {"read-only", "private"}
+        )
         client.process.communicate(timeout=60)
 
 

@@ -19,12 +19,12 @@ from support.processes import LimitedProcess, finish
 def test_a_killed_starter_leaves_the_server_to_the_others(place: Place) -> None:
     """The starter is nobody special: kill -9 is one way of leaving."""
     starter = place.client()
-    assert starter.said
+    assert starter.greeting
     other = place.client()
-    assert other.said
+    assert other.greeting
     starter.kill()
     time.sleep(0.2)
-    assert rows(other.said["dsn"], "SELECT 1") == [1]
+    assert rows(other.greeting["dsn"], "SELECT 1") == [1]
     other.close()
     assert place.stopped()
 
@@ -32,7 +32,7 @@ def test_a_killed_starter_leaves_the_server_to_the_others(place: Place) -> None:
 def test_a_killed_last_one_stops_the_server_too(place: Place) -> None:
     """Nobody has to say goodbye for the server to stop."""
     client = place.client()
-    assert client.said
+    assert client.greeting
     client.kill()
     until(place.stopped)
     assert "database system is shut down" in (place.path / "server.log").read_text()
@@ -56,7 +56,7 @@ def test_whoever_holds_a_lease_brings_a_killed_guard_and_its_server_back(place: 
 def test_the_server_dies_with_its_guard_and_the_next_one_starts_it_again(place: Place) -> None:
     """A server without a guard would never stop; so it stops at once, and nothing acknowledged is lost."""
     client = place.client()
-    do(client.said["dsn"], "CREATE TABLE kept AS SELECT 7 AS number")
+    do(client.greeting["dsn"], "CREATE TABLE kept AS SELECT 7 AS number")
     os.kill(place.guard, signal.SIGKILL)
     until(place.stopped)
     with EmbeddedServer.acquire(place.path) as server:
@@ -68,7 +68,7 @@ def test_the_server_dies_with_its_guard_and_the_next_one_starts_it_again(place: 
 def test_a_guard_that_is_told_to_end_stops_the_server_first(place: Place) -> None:
     """SIGTERM, as at the shutdown of the machine, is a clean stop."""
     client = place.client()
-    assert client.said
+    assert client.greeting
     os.kill(place.guard, signal.SIGTERM)
     until(place.stopped)
     assert "database system is shut down" in (place.path / "server.log").read_text()
@@ -78,7 +78,7 @@ def test_a_guard_that_is_told_to_end_stops_the_server_first(place: Place) -> Non
 def test_a_killed_server_is_started_again_by_its_guard(place: Place) -> None:
     """Whoever has a lease need not ask again, only connect again."""
     client = place.client()
-    assert client.said
+    assert client.greeting
     killed = place.postmaster
     time.sleep(5.1)  # sooner, the guard would take it for a server that cannot run
     os.kill(killed, signal.SIGKILL)
@@ -86,7 +86,7 @@ def test_a_killed_server_is_started_again_by_its_guard(place: Place) -> None:
 
     def answers() -> bool:
         with contextlib.suppress(psycopg.OperationalError):
-            return rows(client.said["dsn"], "SELECT 1") == [1]
+            return rows(client.greeting["dsn"], "SELECT 1") == [1]
         return False
 
     until(answers)
@@ -97,7 +97,7 @@ def test_a_killed_server_is_started_again_by_its_guard(place: Place) -> None:
 def test_a_server_killed_with_a_backend_at_work_can_be_started_again(place: Place) -> None:
     """PostgreSQL refuses while a process of the killed server lives on; that one is waited for."""
     client = place.client()
-    busy = client.said["dsn"]
+    busy = client.greeting["dsn"]
 
     def work() -> None:
         with contextlib.suppress(psycopg.OperationalError):
@@ -119,15 +119,15 @@ def test_nothing_acknowledged_is_lost_when_everything_is_killed_mid_write(place:
     with EmbeddedServer.acquire(place.path) as server:
         do(server.dsn, "CREATE TABLE noted (number bigint)")
         writers = [place.client(str(start), bufsize=-1) for start in (0, 5_000_000)]
-        assert all(writer.said for writer in writers)
+        assert all(writer.greeting for writer in writers)
     time.sleep(1.0)
     for pid in [*(writer.process.pid for writer in writers), *place.server_processes()]:
         with contextlib.suppress(ProcessLookupError):  # a backend ends with its client
             os.kill(pid, signal.SIGKILL)
     acknowledged: set[int] = set()
     for writer in writers:
-        said, _ = writer.process.communicate(timeout=60)
-        acknowledged |= {int(line) for line in said.splitlines(keepends=True) if line.endswith("\n")}
+        output, _ = writer.process.communicate(timeout=60)
+        acknowledged |= {int(line) for line in output.splitlines(keepends=True) if line.endswith("\n")}
     assert len(acknowledged) > 100
     with EmbeddedServer.acquire(place.path) as server:
         assert acknowledged - set(rows(server.dsn, "SELECT number FROM noted")) == set()

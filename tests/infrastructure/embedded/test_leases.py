@@ -57,9 +57,9 @@ def test_a_password_is_needed(place: Place) -> None:
 def test_two_processes_share_a_server_and_the_last_one_out_stops_it(place: Place) -> None:
     """The first one to leave leaves the other one its server."""
     first, second = place.client(), place.client()
-    assert first.said["dsn"] == second.said["dsn"]
+    assert first.greeting["dsn"] == second.greeting["dsn"]
     postmaster = place.postmaster
-    with psycopg.connect(second.said["dsn"]) as connection:
+    with psycopg.connect(second.greeting["dsn"]) as connection:
         first.close()
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert place.postmaster == postmaster
@@ -70,7 +70,7 @@ def test_two_processes_share_a_server_and_the_last_one_out_stops_it(place: Place
 def test_five_first_starts_at_once_make_one_server(new_place: Place) -> None:
     """Whoever comes first makes the database; the others wait and join."""
     clients = [new_place.client() for _ in range(5)]
-    assert len({client.said["dsn"] for client in clients}) == 1
+    assert len({client.greeting["dsn"] for client in clients}) == 1
     assert len([pid for pid in new_place.running() if pid == new_place.postmaster]) == 1
     guard = new_place.guard
     for client in clients[:-1]:
@@ -111,11 +111,11 @@ def test_a_forked_child_neither_stops_nor_outlives_the_lease_of_its_parent(place
 def test_ctrl_c_at_the_starter_is_not_for_the_server(place: Place) -> None:
     """An interrupt goes to the whole foreground group; the server is not in it."""
     starter = place.client(start_new_session=True, stderr=subprocess.DEVNULL)
-    assert starter.said
+    assert starter.greeting
     other = place.client()
-    assert other.said
+    assert other.greeting
     os.killpg(starter.process.pid, signal.SIGINT)
     starter.process.wait(60)
-    assert rows(other.said["dsn"], "SELECT 1") == [1]
+    assert rows(other.greeting["dsn"], "SELECT 1") == [1]
     other.close()
     assert place.stopped()

@@ -33,10 +33,10 @@ def killed_while_recording(dsn: str, file: Path, seconds: float) -> int:
     first = recorder.stdout.readline()
     time.sleep(seconds)
     recorder.kill()
-    said = first + recorder.stdout.read()
+    output = first + recorder.stdout.read()
     recorder.stdout.close()
     recorder.wait(30)
-    whole = [line for line in said.splitlines(keepends=True) if line.endswith(b"\n")]
+    whole = [line for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
     return int(whole[-1])
 
 
@@ -46,15 +46,15 @@ def test_what_a_killed_process_acknowledged_is_recorded_once(dsn: str, tmp_path:
     acknowledged: list[dict[str, object]] = []
     everything: list[dict[str, object]] = []
     for number in range(4):
-        told = [
+        signals = [
             signal(state, visitor=f"{number}-{n}") for n in range(4_000) for state in ("offered", "accepted")
         ]
         file = tmp_path / f"{number}.ndjson"
-        file.write_bytes(b"\n".join(_line(each) for each in told))
+        file.write_bytes(b"\n".join(_line(each) for each in signals))
         got = killed_while_recording(dsn, file, chance.uniform(0.05, 0.6))
-        assert 0 < got < len(told)
-        acknowledged += told[:got]
-        everything += told[: got + 100]
+        assert 0 < got < len(signals)
+        acknowledged += signals[:got]
+        everything += signals[: got + 100]
     recorded = event_ids(dsn)
     assert set(recorded.values()) == {1}
     assert {str(each["eventId"]) for each in acknowledged} <= set(recorded)
@@ -88,8 +88,8 @@ def test_nothing_is_lost_when_the_service_is_closed(dsn: str) -> None:
         assert "recorded" not in kinds
 
 
-def _line(told: dict[str, object]) -> bytes:
-    return json.dumps(told).encode()
+def _line(document: dict[str, object]) -> bytes:
+    return json.dumps(document).encode()
 
 
 def _settled(dsn: str) -> bool:

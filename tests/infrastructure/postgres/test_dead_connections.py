@@ -101,15 +101,15 @@ def test_the_service_is_back_soon_after_an_outage_however_long(proxy: Proxy) -> 
 
         waiting = threading.Thread(target=record)
         waiting.start()
-        said: set[str] = set()
+        messages: set[str] = set()
         while time.monotonic() < outage:
             for call in reading.values():
                 with pytest.raises(StoreUnavailableError) as raised:
                     call()
-                said.add(str(raised.value))
+                messages.add(str(raised.value))
             time.sleep(0.2)
         # then an error says why
-        assert all("refused" in text for text in said), said
+        assert all("refused" in text for text in messages), messages
         # when the server is back
         proxy.come_back()
         back = time.monotonic()

@@ -73,9 +73,9 @@ def test_five_first_starts_at_once_all_succeed(empty: str) -> None:
         assert start.stdin is not None
         start.stdin.write("now\n")
         start.stdin.flush()
-    said = [start.communicate(timeout=60)[0] for start in starts]
+    outputs = [start.communicate(timeout=60)[0] for start in starts]
     assert [start.returncode for start in starts] == [0] * 5
-    assert said == ["refused\n"] * 5
+    assert outputs == ["refused\n"] * 5
     assert rows(empty, "SELECT number FROM migrations ORDER BY 1") == [(n,) for n in sorted(migrations())]
     assert rows(empty, "SELECT count(DISTINCT raw), count(*) FROM refusals") == [(5, 5)]
 

@@ -41,7 +41,7 @@ except EmbeddedError as error:
 AT_ONCE = 30.0
 """Far less than the five minutes for which a store is waited for, and enough for a busy machine."""
 
-Said = Callable[[], list[str]]
+Lines = Callable[[], list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def store(disk: Path) -> Path:
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Said:
+def spoken_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Lines:
     """What is said of waits, which are spoken of after a fifth of a second here, and then every other one."""
     monkeypatch.setattr(waiting, "_last_logged", {})
     monkeypatch.setattr(waiting, "_FIRST_SECONDS", 0.2)
@@ -111,7 +111,7 @@ def number(file: Path) -> int:
     return int(file.read_text().split()[0])
 
 
-def test_a_starter_that_stands_still_is_named(store: Path, said: Said) -> None:
+def test_a_starter_that_stands_still_is_named(store: Path, spoken_lines: Lines) -> None:
     """It holds the lock under which a server is started; the wait says so, and how to let it go on."""
     outcome: list[object] = []
     holder = LimitedProcess(
@@ -127,27 +127,27 @@ def test_a_starter_that_stands_still_is_named(store: Path, said: Said) -> None:
         with stopped(holder.pid):
             # when the store is opened
             opening = opened(store, outcome)
-            until(lambda: any("start.lock" in line for line in said()))
+            until(lambda: any("start.lock" in line for line in spoken_lines()))
             holder.kill()
     finish(opening)
     # then it says who is waited for and until when, and goes on as soon as the lock is free
-    line = next(line for line in said() if "start.lock" in line)
+    line = next(line for line in spoken_lines() if "start.lock" in line)
     assert f"still waiting for the store in {store}" in line
     assert "at most 300" in line
     assert f"process {holder.pid}, which has been stopped: `kill -CONT {holder.pid}`" in line
     assert outcome == [None]
 
 
-def test_a_guard_and_a_server_that_stand_still_are_named(store: Path, said: Said) -> None:
+def test_a_guard_and_a_server_that_stand_still_are_named(store: Path, spoken_lines: Lines) -> None:
     """Both are waited for, as somebody may let them go on; then all is well."""
     outcome: list[object] = []
     with EmbeddedServer.acquire(store):
         guard, server = number(store / "guard.lock"), number(store / "postgres" / "postmaster.pid")
         with stopped(guard, server):
             opening = opened(store, outcome)
-            until(lambda: any("PostgreSQL, process" in line for line in said()))
+            until(lambda: any("PostgreSQL, process" in line for line in spoken_lines()))
         finish(opening)
-    line = next(line for line in said() if "PostgreSQL, process" in line)
+    line = next(line for line in spoken_lines() if "PostgreSQL, process" in line)
     for process in (guard, server):
         assert f"process {process}, which has been stopped: `kill -CONT {process}`" in line
     assert outcome == [None]
@@ -159,17 +159,17 @@ def test_a_full_disk_under_a_running_server_is_said_at_once(disk: Path, store: P
         for cache in (store / "postgres").rglob("pg_internal.init"):
             cache.unlink()
         with filled(disk):
-            told = refusal(store)
-    assert "could not write init file: No space left on device" in told
-    assert f"{store} takes no connection" in told
+            raised_error = refusal(store)
+    assert "could not write init file: No space left on device" in raised_error
+    assert f"{store} takes no connection" in raised_error
 
 
 def test_a_full_disk_on_which_no_server_starts_is_said_at_once(disk: Path, store: Path) -> None:
     """The log has no room either for what PostgreSQL says of it."""
     (store / "server.log").unlink()
     with filled(disk):
-        told = refusal(store)
-    assert f"the disk of {store} is full: make room there" in told
+        raised_error = refusal(store)
+    assert f"the disk of {store} is full: make room there" in raised_error
     EmbeddedServer.acquire(store).close()
 
 

@@ -16,9 +16,9 @@ AT_ONCE = 30.0
 @pytest.mark.parametrize("size", ["8k", "64k"])
 def test_a_disk_without_room_for_the_list_is_said_at_once(dsn: str, size: str) -> None:
     """Neither for the file itself, nor for what is to be copied into it; the error says so, and where."""
-    told = [signal(state, visitor=n) for n in range(1_000) for state in ("offered", "rejected")]
+    signals = [signal(state, visitor=n) for n in range(1_000) for state in ("offered", "rejected")]
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service, small_disk(size) as disk:
-        service.wait(service.record(told).position)
+        service.wait(service.record(signals).position)
         began = time.monotonic()
         with pytest.raises(ReplicaFolderError) as raised:
             open_offerlog(database_url=dsn, keep_deadlines=False, project=False, replica=disk / "lists")

@@ -16,8 +16,8 @@ def _run(*words: str) -> None:
     try:
         subprocess.run(words, check=True, capture_output=True, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or str(error).encode()
-        raise CannotInjectError(f"{words[0]}: {said.decode(errors='replace').strip()}") from error
+        message = getattr(error, "stderr", None) or str(error).encode()
+        raise CannotInjectError(f"{words[0]}: {message.decode(errors='replace').strip()}") from error
 
 
 def _mount_and_freezer(system: System) -> str | None:

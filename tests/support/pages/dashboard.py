@@ -24,21 +24,21 @@ def page(context: BrowserContext, site: Site) -> Iterator[Page]:
     """A page of somebody logged in; whatever the console says against it fails the test."""
     site.service.wait(site.service.record([*journeys(70), b"no signal"]).position)
     context.clear_cookies()
-    said: list[str] = []
+    complaints: list[str] = []
     page = context.new_page()
 
     def hear(message: ConsoleMessage) -> None:
         # A question that cannot be answered, also for trouble of the store, and one still under way when the
         # session ends, are no faults.
         if message.type == "error" and not re.search(r"status of (40[01]|50[37])", message.text):
-            said.append(message.text)
+            complaints.append(message.text)
 
     page.on("console", hear)
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(site.url)
     page.get_by_label("Key of a reporter or an admin").fill(site.key(Role.REPORTER))
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Action Map Performance").wait_for()
     yield page
     page.close()
-    assert not said
+    assert not complaints

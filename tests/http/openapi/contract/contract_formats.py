@@ -60,16 +60,16 @@ def _signal_validator() -> jsonschema_rs.Validator:
 _signal = _signal_validator()
 
 
-def _without_points(told: Any) -> Any:
+def _without_points(value: Any) -> Any:
     """Write whole numbers as such: JSON Schema counts 1.0 among the integers, and the service does not."""
-    match told:
+    match value:
         case dict():
-            return {name: _without_points(one) for name, one in told.items()}
+            return {name: _without_points(one) for name, one in value.items()}
         case list():
-            return [_without_points(one) for one in told]
-        case float() if told.is_integer():
-            return int(told)
-    return told
+            return [_without_points(one) for one in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
 
 
 @schemathesis.hook
@@ -109,11 +109,11 @@ def judged_as_said(ctx: CheckContext, response: Response, case: Any) -> None:
         return
     outcomes = json.loads(response.content)["outcomes"]
     try:
-        told = json.loads(sent.body)
+        document = json.loads(sent.body)
     except ValueError:
         assert [one["reason"] for one in outcomes] == ["malformed"], sent.body
         return
-    signals = told if isinstance(told, list) else [told]
+    signals = document if isinstance(document, list) else [document]
     assert len(outcomes) == len(signals)
     for signal, outcome in zip(signals, outcomes, strict=True):
         if json.dumps(signal) == json.dumps(_without_points(signal)):

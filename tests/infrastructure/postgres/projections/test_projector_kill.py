@@ -92,8 +92,8 @@ def test_the_second_takes_over_when_the_first_is_killed(dsn: str) -> None:
         until(lambda: len(rows(dsn, HOLDERS)) == 3)
         (owner,) = {pid for _, pid in rows(dsn, HOLDERS)}
         with open_offerlog(database_url=dsn, keep_deadlines=False) as second:
-            told = [signal(state, visitor=n) for n in range(50) for state in ("offered", "rejected")]
-            second.wait(second.record(told).position)
+            signals = [signal(state, visitor=n) for n in range(50) for state in ("offered", "rejected")]
+            second.wait(second.record(signals).position)
             assert {pid for _, pid in rows(dsn, HOLDERS)} == {owner}
             first.kill()
             receipt = second.record([signal("offered", visitor="later")])

@@ -29,8 +29,8 @@ MAP = str(uuid.uuid4())
 
 def signal(state: str, customer: str, action: str | None = None) -> bytes:
     """A signal of a new action unless one is named."""
-    told = {"actionId": action or str(uuid.uuid4()), "actionState": state, "actionMapId": MAP}
-    return json.dumps({**told, "customerId": customer, "sessionId": str(uuid.uuid4())}).encode()
+    fields = {"actionId": action or str(uuid.uuid4()), "actionState": state, "actionMapId": MAP}
+    return json.dumps({**fields, "customerId": customer, "sessionId": str(uuid.uuid4())}).encode()
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ DAYS = 50
 def offers(count: int, seed: int) -> list[bytes]:
     """Offers and rejections on any quarter-hour, and at both edges of days."""
     chance = random.Random(seed)  # noqa: S311 - chance in a test
-    told = []
+    documents = []
     for n in range(count):
         of_day = chance.choice([0, 1425, 15 * chance.randrange(96)])
         moment = START + timedelta(days=chance.randrange(DAYS), minutes=of_day)
@@ -36,10 +36,10 @@ def offers(count: int, seed: int) -> list[bytes]:
             "customerId": f"visitor {n // 2}",
             "sessionId": str(uuid.uuid4()),
         }
-        told.append(pair | {"actionState": "offered", "createdDate": moment.isoformat()})
+        documents.append(pair | {"actionState": "offered", "createdDate": moment.isoformat()})
         later = moment + timedelta(days=chance.choice([0, 0, 3]), minutes=7)
-        told.append(pair | {"actionState": "errored", "createdDate": later.isoformat()})
-    return [json.dumps(one).encode() for one in told]
+        documents.append(pair | {"actionState": "errored", "createdDate": later.isoformat()})
+    return [json.dumps(one).encode() for one in documents]
 
 
 def questions(seed: int, organization: str) -> list[ReportQuery]:

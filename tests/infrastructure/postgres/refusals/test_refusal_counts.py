@@ -22,18 +22,18 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 def refused_signals(customer: str) -> list[bytes]:
     """Signals that are refused for four reasons."""
-    told = {
+    fields = {
         "actionId": str(uuid.uuid4()),
         "actionMapId": str(uuid.UUID(int=1)),
         "sessionId": str(uuid.uuid4()),
         "customerId": customer,
     }
     lines = [
-        told | {"actionState": "qualified"},
-        told | {"actionState": "offered", "createdDate": "2999-01-01T00:00:00Z"},
-        told | {"actionState": "offered"},
-        told | {"actionState": "rejected"},
-        told | {"actionState": "engaged"},
+        fields | {"actionState": "qualified"},
+        fields | {"actionState": "offered", "createdDate": "2999-01-01T00:00:00Z"},
+        fields | {"actionState": "offered"},
+        fields | {"actionState": "rejected"},
+        fields | {"actionState": "engaged"},
     ]
     return [b"no signal", b"nor this", *(json.dumps(line).encode() for line in lines)]
 
@@ -45,12 +45,12 @@ def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
     seen: list[int] = []
 
     def write(service: Offerlog, writer: int) -> Counter[Reason | None]:
-        told: Counter[Reason | None] = Counter()
+        counts_told: Counter[Reason | None] = Counter()
         for turn in range(30):
             clock.advance(timedelta(minutes=1))
             receipt = service.record(refused_signals(f"visitor {writer} {turn}"))
-            told.update(one.reason for one in receipt.outcomes if one.reason)
-        return told
+            counts_told.update(one.reason for one in receipt.outcomes if one.reason)
+        return counts_told
 
     def fold(counter: PostgresRefusalCounter) -> None:
         while not over.is_set():
@@ -65,7 +65,7 @@ def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
         folding = pool.submit(fold, PostgresRefusalCounter(application_of(one)))
         written = [pool.submit(write, service, n) for n, service in enumerate([one, other])]
         try:
-            told = written[0].result(60) + written[1].result(60)
+            counts_told = written[0].result(60) + written[1].result(60)
         finally:
             over.set()
         folding.result(60)
@@ -73,7 +73,7 @@ def test_counts_of_two_writers_equal_a_count_by_hand(dsn: str) -> None:
             dsn, "SELECT reason, count(*) FROM refusals GROUP BY 1"
         )})  # fmt: skip
         found = one.refusal_counts()
-        assert Counter(found.counts) == told == by_hand
+        assert Counter(found.counts) == counts_told == by_hand
         assert list(found.counts.values()) == sorted(found.counts.values(), reverse=True)
         assert seen == sorted(seen)
         while PostgresRefusalCounter(application_of(one)).fold(7):
