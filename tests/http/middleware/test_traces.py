@@ -243,7 +243,7 @@ def test_the_standard_variables_switch_it_on(dsn: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "variables",
     [
         {},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
