@@ -1,14 +1,13 @@
 """The service for asyncio: the methods of `Offerlog` that may wait, as coroutines.
 
-Writes hold no thread: the writer thread of the service answers their futures. Reads run in small pools of
-threads that the service owns: one for the look-ups of a page view, one for reports, lists and histories. So
-no look-up waits behind a report. Large batches are read in a pool of their own, and one thread serves all
-waits.
+Writes hold no thread: the writer thread of the service answers them, and wakes a loop once for a whole group.
+Reads run in small pools of threads that the service owns: one for the look-ups of a page view, one for
+reports, lists and histories. So no look-up waits behind a report. Large batches are read in a pool of their
+own, and one thread serves all waits.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -28,7 +27,9 @@ from offerlog_application.reading.call_threads import CallThreads, Kind
 from offerlog_application.reading.performance_report import DEFAULT_LIMITS, PerformanceReport, ReportLimits
 from offerlog_application.reading.read_budget import current_budget
 from offerlog_application.recording.batches import Receipt
+from offerlog_application.recording.completions import Completions
 from offerlog_application.recording.offers import Eligibility
+from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
@@ -67,6 +68,7 @@ class AsyncOfferlog:
         self._last = last
         self._prepared: set[str] = set()
         self._threads = CallThreads()
+        self._completions = Completions()
 
     async def record(
         self,
@@ -83,10 +85,10 @@ class AsyncOfferlog:
             ClosedError: The service has been closed.
         """
         await self._prepare(organization)
-        submit = partial(self._service.submit, signals, organization=organization, from_widget=from_widget)
+        hand_in = partial(self._service.hand_in, signals, organization=organization, from_widget=from_widget)
         is_small = isinstance(signals, Sequence) and len(signals) <= _SMALL
-        submitted = submit() if is_small else await self._threads.run(Kind.WRITE, partial(_submit, submit))
-        return await _answer_of(submitted)
+        pending = hand_in() if is_small else await self._threads.run(Kind.WRITE, partial(_hand_in, hand_in))
+        return await self._answer_of(pending)
 
     async def offer(
         self,
@@ -110,7 +112,7 @@ class AsyncOfferlog:
             ClosedError: The service has been closed.
         """
         await self._prepare(organization)
-        submitted = self._service.submit_offer(
+        pending = self._service.hand_in_offer(
             customer_id=customer_id,
             customer_id_type=customer_id_type,
             action_map_id=action_map_id,
@@ -120,7 +122,7 @@ class AsyncOfferlog:
             timeout_seconds=timeout_seconds,
             organization=organization,
         )
-        return await _answer_of(submitted)
+        return await self._answer_of(pending)
 
     async def eligibility(
         self,
@@ -298,19 +300,22 @@ class AsyncOfferlog:
             await self._threads.run(Kind.LOOK_UP, partial(self._service.prepare, name))
             self._prepared.add(name)
 
+    async def _answer_of(self, pending: PendingAnswer[T]) -> T:
+        try:
+            return await self._completions.wait_for(pending)
+        except asyncio.CancelledError:
+            pending.cancel()
+            raise
+
     async def _stream(self, rows: Generator[T]) -> AsyncIterator[T]:
         while page := await self._threads.run(Kind.READ, lambda: list(islice(rows, _ROWS))):
             for row in page:
                 yield row
 
 
-async def _answer_of(submitted: Future[T]) -> T:
-    return await asyncio.wrap_future(submitted)
-
-
-def _submit(submit: Callable[[], Future[T]]) -> Future[T]:
-    """Submit in a thread; if the caller has gone meanwhile, take it back at once."""
-    submitted, budget = submit(), current_budget()
+def _hand_in(hand_in: Callable[[], PendingAnswer[T]]) -> PendingAnswer[T]:
+    """Hand in, in a thread; if the caller has gone meanwhile, take it back at once."""
+    pending, budget = hand_in(), current_budget()
     if budget is not None and budget.is_cancelled:
-        submitted.cancel()
-    return submitted
+        pending.cancel()
+    return pending

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from offerlog_application.ports.event_log import Streams
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.recording.batches import Batch, Receipt
 from offerlog_application.recording.commands import RequestOffer
 from offerlog_application.recording.pending_answer import PendingAnswer
+from offerlog_application.recording.random_ids import RandomIds
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
@@ -51,6 +52,7 @@ class OfferService:
         self._writer = writer
         self._streams = streams
         self._keys: dict[str, StreamKey] = {}
+        self._ids = RandomIds()
         self.blocked: Counter[Reason] = Counter()
 
     def submit(
@@ -111,7 +113,7 @@ class OfferService:
         """
         key = self._key(organization)
         signal = build_offer_signal(
-            action_id=format_uuid(uuid4()) if action_id is None else action_id,
+            action_id=format_uuid(self._ids.take()) if action_id is None else action_id,
             action_map_id=action_map_id,
             action_map_version=action_map_version,
             customer_id=customer_id,

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key, KeyStore
+from offerlog_application.recording.completions import Completions
 from offerlog_infrastructure.http.metrics import ServiceMetrics
 from offerlog_infrastructure.http.operational_reads import OperationalReads
 from offerlog_infrastructure.http.peers import TrustedProxies
@@ -22,7 +23,6 @@ from offerlog_infrastructure.http.requests.sessions import Sessions
 from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
 from offerlog_infrastructure.http.streams.live_reports import LiveReports
 from offerlog_infrastructure.http.suppression_reads import SuppressionReads
-from offerlog_infrastructure.http.threads.completions import Completions
 from offerlog_infrastructure.http.threads.gathered_look_ups import GatheredLookUps
 from offerlog_infrastructure.http.threads.thread_pools import ThreadPools
 from offerlog_infrastructure.settings import Settings
@@ -40,7 +40,7 @@ class ServiceState:
         threads: The thread pools, one for each kind of work.
         suppression_reads: Reads of suppressions, for threads.
         look_ups: Look-ups of suppressions, gathered; each answer is encoded.
-        completions: Wait for futures that the writer's thread completes.
+        completions: Waits for answers of the writer's thread.
         key_checks: Look-ups of keys.
         sessions: Open sessions of the dashboard.
         widget_rates: Request rates of widget keys.

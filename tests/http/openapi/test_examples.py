@@ -98,7 +98,7 @@ def test_every_problem_shown_is_true(
 
     def failing(error: Exception) -> httpx.Response:
         with monkeypatch.context() as patched:
-            patched.setattr(site.service, "submit", fails(error))
+            patched.setattr(site.service, "hand_in", fails(error))
             return admin.post("/v1/signals", json={})
 
     def often() -> httpx.Response:

@@ -276,7 +276,7 @@ def test_overload_says_when_to_come_back(
     def full(*_: object, **__: object) -> None:
         raise OverloadedError(3.0)
 
-    monkeypatch.setattr(own_site.service, "submit", full)
+    monkeypatch.setattr(own_site.service, "hand_in", full)
     answer = own_admin.post("/v1/signals", json=told("offered"))
     assert problem(answer)[:2] == (503, "overloaded")
     assert answer.headers["retry-after"] == "3"

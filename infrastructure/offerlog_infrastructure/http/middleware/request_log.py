@@ -1,8 +1,8 @@
 """One log line for each request, with an id that the answer repeats as X-Request-Id."""
 
 import logging
+import random
 import re
-import secrets
 import time
 from typing import Final
 
@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 _ACCEPTED_ID: Final = re.compile(rb"(?!.*ofl_)[A-Za-z0-9._-]{1,128}")
 """An id that a caller may choose. It stands in log lines and answers: it is short and not a key."""
+
+_ids: Final = random.Random()  # noqa: S311 - the ids are no secrets, and the system's random bytes cost a wait for the interpreter's lock
 
 _ROUTINE: Final = frozenset(
     {
@@ -77,7 +79,7 @@ def _find_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ACCEPTED_ID.fullmatch(value):
             return bytes(value)
-    return secrets.token_hex(16).encode()
+    return b"%032x" % _ids.getrandbits(128)
 
 
 def _log_request(scope: Scope, status: int | None, seconds: float, failure: Exception | None) -> None:

@@ -47,8 +47,8 @@ async def make_offer(
         same decision.
     """
     state = state_of(request)
-    future = state.service.submit_offer(**asked.model_dump(), organization=key.organization)
-    answer = describe_offer(await state.completions.wait_for(future))
+    pending = state.service.hand_in_offer(**asked.model_dump(), organization=key.organization)
+    answer = describe_offer(await state.completions.wait_for(pending))
     return EscapedJSONResponse(answer, 201 if answer["decision"] == "offered" else 200)
 
 

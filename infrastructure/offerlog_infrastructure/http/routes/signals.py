@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import Future
 from typing import Final
 
 import msgspec
@@ -12,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from offerlog_application.ports.keys import Key, Role
 from offerlog_application.recording.batches import Receipt
+from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_domain.outcomes import Outcome
 from offerlog_infrastructure.http.peers import peer_of
@@ -227,7 +227,7 @@ async def _answer_lines(request: Request, key: Key, source: AsyncIterator[bytes]
 
 async def _record_batches(request: Request, key: Key, source: AsyncIterator[bytes]) -> AsyncIterator[Receipt]:
     """Yield the receipt of each batch once it is durable, at most `_IN_FLIGHT` batches behind the body."""
-    waiting: deque[Future[Receipt]] = deque()
+    waiting: deque[PendingAnswer[Receipt]] = deque()
     batch: list[bytes] = []
     size = 0
     async for line in source:
@@ -244,10 +244,10 @@ async def _record_batches(request: Request, key: Key, source: AsyncIterator[byte
         yield await _wait_until_durable(request, waiting.popleft())
 
 
-async def _wait_until_durable(request: Request, future: "Future[Receipt]") -> Receipt:
+async def _wait_until_durable(request: Request, pending: PendingAnswer[Receipt]) -> Receipt:
     """Wait until a batch is durable; count and log its outcomes."""
     state = state_of(request)
-    receipt = await state.metrics.time_commit(state.completions.wait_for(future))
+    receipt = await state.metrics.time_commit(state.completions.wait_for(pending))
     state.metrics.count(receipt.outcomes)
     signal_log.log_outcomes(receipt.outcomes)
     key = key_of(request)
@@ -262,7 +262,7 @@ async def _check_new_maps(request: Request, key: Key, signals: list[bytes]) -> N
         await state_of(request).widget_maps.admit(key.organization, peer_of(request), signals)
 
 
-async def _submit(request: Request, key: Key, signals: list[bytes]) -> "Future[Receipt]":
+async def _submit(request: Request, key: Key, signals: list[bytes]) -> PendingAnswer[Receipt]:
     """Submit signals as one batch; many or long ones are read on a thread, as that takes long.
 
     Raises:
@@ -270,15 +270,15 @@ async def _submit(request: Request, key: Key, signals: list[bytes]) -> "Future[R
     """
     service = state_of(request).service
 
-    def submit() -> "Future[Receipt]":
-        return service.submit(signals, organization=key.organization, from_widget=key.role is Role.WIDGET)
+    def submit() -> PendingAnswer[Receipt]:
+        return service.hand_in(signals, organization=key.organization, from_widget=key.role is Role.WIDGET)
 
     if len(signals) <= _READ_AT_ONCE and sum(map(len, signals)) <= _BYTES_READ_AT_ONCE:
         return submit()
     return await run_submission(request, submit)
 
 
-async def _submit_batch(request: Request, key: Key, batch: list[bytes]) -> "Future[Receipt]":
+async def _submit_batch(request: Request, key: Key, batch: list[bytes]) -> PendingAnswer[Receipt]:
     """Submit a batch of a stream while its key is good; wait where a single request would be refused."""
     await _check_new_maps(request, key, batch)
     while True:
