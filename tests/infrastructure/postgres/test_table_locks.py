@@ -15,7 +15,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_application.recording import store_watch, writer
+from offerlog_application.recording import answering, store_watch, writer
 from offerlog_domain.outcomes import OfferMade
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres import errors as store_errors
@@ -75,7 +75,7 @@ def test_a_lock_that_outlasts_the_patience_of_a_write_is_the_reason_of_its_end(
 ) -> None:
     """Each submission waits its own time from when it was handed in; nothing of it is stored."""
     monkeypatch.setattr("offerlog_application.recording.decided.STORE_PATIENCE", 2.0)
-    monkeypatch.setattr(writer, "_LATE", 0.2)
+    monkeypatch.setattr(answering, "_LATE", 0.2)
     offerlog.record([signal("offered")])
     with locked(dsn, "offerlog_events"):
         early = offerlog.submit([signal("accepted")])
