@@ -27,7 +27,7 @@ from pydantic.dataclasses import dataclass
 
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, State, UntrackedState
-from offerlog_domain.uuids import parse_uuid
+from offerlog_domain.uuids import parse_signal_ids
 
 MAX_LINE_BYTES: Final = 64 * 1024
 """The longest signal that is read, in bytes of its JSON text."""
@@ -37,6 +37,9 @@ MAX_NAME_LENGTH: Final = 256
 
 MAX_MESSAGE_LENGTH: Final = 4096
 """Characters of an error message that are kept; the rest is cut off."""
+
+COOKIE: Final = "cookie"
+"""The type of a visitor's id in a browser."""
 
 _USUAL_LENGTH: Final = len("2026-11-22T10:00:00.123Z")
 _USUAL_MARKS: Final = "--T::.Z"
@@ -231,7 +234,7 @@ class Signal:
     action_map_id: Uuid
     action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     customer_id: Name
-    customer_id_type: Name = "cookie"
+    customer_id_type: Name = COOKIE
     session_id: Uuid
     error_code: _Label | None = None
     error_message: _Message | None = None
@@ -256,18 +259,21 @@ SIGNAL: Final = TypeAdapter(Signal)
 
 def to_native(signal: Signal) -> NativeSignal:
     """Return the same signal in native types."""
+    action_id, action_map_id, session_id, event_id = parse_signal_ids(
+        signal.action_id, signal.action_map_id, signal.session_id, signal.event_id
+    )
     return NativeSignal(
-        action_id=parse_uuid(signal.action_id),
+        action_id=action_id,
         state=signal.state,
         media_type=signal.media_type,
-        action_map_id=parse_uuid(signal.action_map_id),
+        action_map_id=action_map_id,
         action_map_version=signal.action_map_version,
         customer_id=signal.customer_id,
         customer_id_type=signal.customer_id_type,
-        session_id=parse_uuid(signal.session_id),
+        session_id=session_id,
         error_code=signal.error_code,
         error_message=signal.error_message,
-        event_id=None if signal.event_id is None else parse_uuid(signal.event_id),
+        event_id=event_id,
         occurred_at=signal.occurred_at,
         timeout_seconds=signal.timeout_seconds,
         action_map_name=signal.action_map_name,
@@ -292,38 +298,3 @@ def describe_fault(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     cause = _CAUSES.get(first["type"])
     return cause.format(**first.get("ctx", {})) if cause else str(first["msg"])
-
-
-def build_offer_signal(
-    *,
-    action_id: str,
-    action_map_id: str,
-    action_map_version: int | None,
-    customer_id: str,
-    customer_id_type: str,
-    session_id: str,
-    timeout_seconds: int | None,
-) -> NativeSignal:
-    """Build the signal of a new offer; every argument is checked as the signal's field of that name is.
-
-    The signal has no time of its own: it happens now.
-
-    Raises:
-        MalformedSignalError: Names the wire field of the argument at fault, and the reason.
-    """
-    try:
-        signal = Signal(
-            action_id=action_id,
-            state=State.OFFERED,
-            action_map_id=action_map_id,
-            action_map_version=action_map_version,
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            session_id=session_id,
-            timeout_seconds=timeout_seconds,
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        cause = "is required" if first["input"] is None else describe_fault(error)
-        raise MalformedSignalError(WIRE_NAMES[str(first["loc"][0])], cause) from None
-    return to_native(signal)

@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from msgspec import convert, to_builtins
+from msgspec import Struct, convert, to_builtins
 
 UUID_LENGTH: Final = 36
 """Characters of a hyphenated UUID."""
@@ -18,3 +18,22 @@ def format_uuid(uuid: UUID) -> str:
     """Return the hyphenated text of a UUID, in lower case."""
     text: str = to_builtins(uuid)
     return text
+
+
+def parse_signal_ids(
+    action_id: str, action_map_id: str, session_id: str, event_id: str | None
+) -> tuple[UUID, UUID, UUID, UUID | None]:
+    """Return the UUIDs of a signal's hyphenated texts together: one by one they take twice as long.
+
+    Raises:
+        msgspec.ValidationError: One of them is not a UUID.
+    """
+    ids = convert((action_id, action_map_id, session_id, event_id), _SignalIds)
+    return ids.action_id, ids.action_map_id, ids.session_id, ids.event_id
+
+
+class _SignalIds(Struct, array_like=True, frozen=True, gc=False):
+    action_id: UUID
+    action_map_id: UUID
+    session_id: UUID
+    event_id: UUID | None

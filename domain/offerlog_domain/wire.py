@@ -8,7 +8,7 @@ from typing import Final, Never
 from pydantic import ValidationError
 from pydantic_core import ArgsKwargs
 
-from offerlog_domain.fast_reading import read_fast
+from offerlog_domain.fast_reading import convert_fast, read_fast
 from offerlog_domain.signals import (
     MAX_LINE_BYTES,
     SIGNAL,
@@ -70,7 +70,8 @@ def signal_from_document(document: object) -> NativeSignal:
         MalformedSignalError: Names the field at fault, and the reason.
         UntrackedEventError: It is another event of the vendor.
     """
-    return to_native(validate_document(document))
+    signal = convert_fast(document)
+    return to_native(validate_document(document)) if signal is None else signal
 
 
 def validate_text(text: bytes) -> Signal:

@@ -5,12 +5,13 @@ import os
 import random
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
 from msgspec import structs
 
-from offerlog_domain.fast_reading import read_fast
+from offerlog_domain.fast_reading import convert_fast, read_fast
 from offerlog_domain.signals import (
     MalformedSignalError,
     NativeSignal,
@@ -18,7 +19,7 @@ from offerlog_domain.signals import (
     UntrackedEventError,
     to_native,
 )
-from offerlog_domain.wire import read_signal, validate_text
+from offerlog_domain.wire import read_signal, validate_document, validate_text
 from support.mutated_signals import mutate
 from support.wire import BROWSER, ID, REQUIRED, STORED
 
@@ -71,6 +72,47 @@ def field_at_fault(text: bytes) -> str | None:
     return None
 
 
+def test_what_is_accepted_of_decoded_mutated_texts_pydantic_reads_alike() -> None:
+    """A caller in process hands in objects, whose text may hold lone surrogates."""
+    # given
+    print(f"{TEXTS} texts of seed {SEED}")  # noqa: T201 - pytest shows it where the test fails
+    texts = random.Random(SEED)  # noqa: S311 - the same texts again
+    accepted = 0
+    for number in range(TEXTS):
+        try:
+            document = json.loads(mutate(texts))
+        except ValueError:
+            continue
+        # when
+        fast = convert_fast(document)
+        # then
+        if fast is not None:
+            accepted += 1
+            slow = to_native(validate_document(document))
+            assert values(fast) == values(slow), f"seed {SEED}, text {number}: {document!r}"
+    assert accepted > TEXTS / 8
+
+
+OBJECTS: dict[str, dict[str, Any]] = {
+    "a lone surrogate": {"customerId": "\ud800"},
+    "one behind others": {"errorMessage": "é\udfff"},
+    "a whole number with a fraction": {"timeoutSeconds": 45.0},
+    "true for a number": {"actionMapVersion": True},
+    "bytes for text": {"customerId": b"x"},
+    "a message that is cut": {"errorMessage": "y" * 4_097},
+    "a time that is one already": {"createdDate": datetime(2026, 11, 22, 10, tzinfo=UTC)},
+    "an error code with a fraction": {"errorCode": 1.5},
+    "a number beyond 64 bits": {"actionMapVersion": 2**63},
+}
+
+
+@pytest.mark.parametrize("members", OBJECTS.values(), ids=OBJECTS)
+def test_a_decoded_object_with_a_trap_is_declined(members: dict[str, Any]) -> None:
+    """Pydantic decides."""
+    assert convert_fast(BROWSER | members) is None
+    assert convert_fast(BROWSER) is not None
+
+
 def browser(**members: str) -> bytes:
     """The required members and these, whose values are JSON text."""
     written = json.dumps(REQUIRED)[:-1]
@@ -120,7 +162,11 @@ TRAPS: dict[str, tuple[bytes, str | None]] = {
     "the stored form's type": (browser(eventType='"WebActionEvent"'), "webActionEvent.action.id"),
     "the same, escaped": (browser(eventType='"\\u0057ebActionEvent"'), "webActionEvent.action.id"),
     "an event type that is a number": (browser(eventType="7"), None),
-    "the stored form": (json.dumps(STORED).encode(), None),
+    "a stored form without hyphens": (json.dumps(STORED | {"session": {"id": SMALL}}).encode(), "session.id"),
+    "a stored form that names its type twice": (
+        json.dumps(STORED)[:-1].encode() + b', "eventType": "WebActionEvents"}', "eventType",
+    ),
+    "null in the stored form": (json.dumps(STORED | {"customerIdType": None}).encode(), None),
     "a byte order mark": (b"\xef\xbb\xbf" + json.dumps(BROWSER).encode(), None),
     "an error code with a fraction": (instead("errorCode", "1.50"), None),
     "an error code beyond 64 bits": (instead("errorCode", "9" * 30), None),
@@ -144,6 +190,8 @@ def test_a_trap_is_declined_and_pydantic_decides(text: bytes, field: str | None)
 
 USUAL: dict[str, bytes] = {
     "all members": json.dumps(BROWSER).encode(),
+    "the stored form": json.dumps(STORED).encode(),
+    "the stored form with what we do not keep": json.dumps(STORED | {"browser": {"family": "x"}}).encode(),
     "the required ones": json.dumps(REQUIRED).encode(),
     "not ASCII": json.dumps(BROWSER, ensure_ascii=False).encode(),
     "with spaces and unknown members": json.dumps(BROWSER | {"x": {"y": [1, None]}}, indent=2).encode(),

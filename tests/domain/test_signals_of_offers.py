@@ -6,7 +6,8 @@ import pytest
 
 from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
 from offerlog_domain.lifecycle import State
-from offerlog_domain.signals import MalformedSignalError, Signal, build_offer_signal, to_native
+from offerlog_domain.offer_signals import build_offer_signal
+from offerlog_domain.signals import MalformedSignalError, Signal, to_native
 
 ACTION, MAP, SESSION = (f"00000000-0000-4000-8000-00000000000{letter}" for letter in "abc")
 ASKED: dict[str, Any] = {

@@ -86,7 +86,7 @@ Members = list[tuple[str, str]]
 
 def mutate(random: Random) -> bytes:
     """Return the next text: in most cases a usual signal with one to four changes."""
-    source = random.choice((BROWSER, BROWSER, BROWSER, BROWSER, REQUIRED, STORED))
+    source = random.choice((BROWSER, BROWSER, BROWSER, REQUIRED, STORED, STORED))
     members: Members = [(json.dumps(name), json.dumps(value)) for name, value in source.items()]
     for _ in range(random.choice((0, 1, 1, 1, 2, 3))):
         _change_member(members, random)
@@ -124,19 +124,32 @@ def _change_member(members: Members, random: Random) -> None:
         members.insert(random.randrange(len(members) + 1), (f'"{random.choice(_UNKNOWN)}"', value))
 
 
+_KINDS: Final[dict[str, Sequence[str]]] = {
+    **dict.fromkeys(("actionId", "actionMapId", "sessionId", "eventId", "id"), _IDS),
+    **dict.fromkeys(("actionState", "state"), _STATES),
+    **dict.fromkeys(("timeoutSeconds", "actionMapVersion", "version"), _NUMBERS),
+    "errorCode": [*_STRINGS, *_NUMBERS],
+}
+"""The values of each member that is not any text."""
+
+
 def _value(name: str, random: Random) -> str:
     """Return a value for a member, mostly of the kind that it should have."""
+    bare = name.strip('"')
+    if bare in {"webActionEvent", "session", "action", "actionMap"} and random.random() < 0.8:
+        return _nested(bare, random)
     if random.random() < 0.2:
         return _any(random)
-    if name.endswith('Id"') and name != '"customerId"':
-        return random.choice(_IDS)
-    if name == '"createdDate"':
-        return f'"{_time(random)}"'
-    if name == '"actionState"':
-        return random.choice(_STATES)
-    if name in {'"timeoutSeconds"', '"actionMapVersion"'}:
-        return random.choice(_NUMBERS)
-    return random.choice(_STRINGS if name != '"errorCode"' or random.random() < 0.5 else _NUMBERS)
+    return f'"{_time(random)}"' if bare == "createdDate" else random.choice(_KINDS.get(bare, _STRINGS))
+
+
+def _nested(name: str, random: Random) -> str:
+    """Return an object of the stored form with a change inside."""
+    event = STORED["webActionEvent"]
+    source = {"webActionEvent": event, "session": STORED["session"]}.get(name) or event[name]
+    members: Members = [(json.dumps(inner), json.dumps(value)) for inner, value in source.items()]
+    _change_member(members, random)
+    return "{" + ",".join(f"{inner}:{value}" for inner, value in members) + "}"
 
 
 def _time(random: Random) -> str:

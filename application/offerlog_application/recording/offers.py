@@ -17,8 +17,8 @@ from offerlog_domain.decision import Decision
 from offerlog_domain.errors import ArgumentTypeError
 from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
 from offerlog_domain.offer_rule import find_blocker
+from offerlog_domain.offer_signals import build_offer_signal
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
-from offerlog_domain.signals import build_offer_signal
 from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 
