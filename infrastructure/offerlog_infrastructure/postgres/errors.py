@@ -69,7 +69,7 @@ _ASK_SECONDS: Final = 1.0
 
 
 class TableLockedError(OperationalError):
-    """A statement has waited in vain for the lock of a table.
+    """A statement has waited in vain for the lock of a table; PostgreSQL does not name it.
 
     Attributes:
         table: The table's name.
@@ -78,19 +78,6 @@ class TableLockedError(OperationalError):
     def __init__(self, table: str, error: psycopg.Error) -> None:
         super().__init__(str(error))
         self.table = table
-
-
-@contextmanager
-def naming_table(table: str) -> Iterator[None]:
-    """Add the table's name to the error of a lock that cannot be had; PostgreSQL does not name it.
-
-    Raises:
-        TableLockedError: A statement in the block has waited for a lock in vain.
-    """
-    try:
-        yield
-    except psycopg.errors.LockNotAvailable as error:
-        raise TableLockedError(table, error) from error
 
 
 @contextmanager

@@ -31,7 +31,8 @@ write_row, written = psycopg.Copy.write_row, 0
 def write_and_stop(copy, row):
     global written
     write_row(copy, row)
-    if table in copy.cursor._query.query.decode():
+    query = copy.cursor._query  # an append sends COPY in a message of its own
+    if table in (query.query.decode() if query else copy.writer.table):
         written += 1
         if written == rows:
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # at once: this thread takes it

@@ -16,9 +16,13 @@ _SOME: Final = """
 _WORKING: Final = """
     SELECT pid, query FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
-        AND query ILIKE %s AND pg_terminate_backend(pid)
+        AND {} AND pg_terminate_backend(pid)
     LIMIT 1
 """
+_COPY: Final = "pid IN (SELECT pid FROM pg_stat_progress_copy)"
+_COMMIT: Final = "right(query, 6) = 'COMMIT' AND lower(wait_event) IN ('walsync', 'walwrite')"
+"""An append is one message, which ends with COMMIT: it is there when its log is written."""
+
 _LOOK_FOR_SECONDS: Final = 4.0
 
 
@@ -32,18 +36,18 @@ def terminate(system: System, chance: Random) -> Iterator[str]:
 @fault("terminate a session in COPY", weight=2)
 def terminate_copy(system: System, _: Random) -> Iterator[str]:
     """Its events are rolled back, and its writer decides anew."""
-    yield _terminate(system, "COPY%")
+    yield _terminate(system, "COPY", _COPY)
 
 
 @fault("terminate a session in COMMIT", weight=2)
 def terminate_commit(system: System, _: Random) -> Iterator[str]:
     """The writer has to find out whether its commit was made."""
-    yield _terminate(system, "COMMIT%")
+    yield _terminate(system, "COMMIT", _COMMIT)
 
 
-def _terminate(system: System, pattern: str) -> str:
+def _terminate(system: System, place: str, condition: str) -> str:
     deadline = time.monotonic() + _LOOK_FOR_SECONDS
     while time.monotonic() < deadline:
-        if found := system.sql(_WORKING, pattern):
+        if found := system.sql(_WORKING.format(condition)):
             return f"session {found[0][0]} in {found[0][1][:40]}"
-    raise CannotInjectError(f"no session was in {pattern.rstrip('%')} when it was looked at")
+    raise CannotInjectError(f"no session was in {place} when it was looked at")

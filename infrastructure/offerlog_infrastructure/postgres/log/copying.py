@@ -11,6 +11,7 @@ from psycopg import Cursor, sql
 
 from offerlog_application.ports.event_log import VersionConflictError
 from offerlog_domain.outcomes import Refusal
+from offerlog_infrastructure.postgres.log.append_transaction import Step
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
@@ -27,39 +28,65 @@ class StreamConflictError(IntegrityError, VersionConflictError):
         VersionConflictError.__init__(self, originator_id, waiting=waiting)
 
 
+_EVENT_TYPES: Final = ("int4", "uuid", "text", "bytea")
+_REFUSAL_TYPES: Final = ("text", "timestamptz", "text", "text", "text", "bytea", "int4")
+
+
+def events_statement(table: sql.Composable) -> sql.Composed:
+    """Return the statement that copies events into a table with the columns of the log."""
+    return sql.SQL(
+        "COPY {} (originator_version, originator_id, topic, state) FROM STDIN (FORMAT BINARY)"
+    ).format(table)
+
+
+def refusals_statement(table: sql.Composable) -> sql.Composed:
+    """Return the statement that copies refusals into the refusal log."""
+    return sql.SQL(
+        "COPY {} (organization, recorded_at, reason, field, cause, raw, raw_length)"
+        " FROM STDIN (FORMAT BINARY)"
+    ).format(table)
+
+
 def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[EventRow]) -> None:
     """Copy events into a table with the columns of the log.
 
     Raises:
         StreamConflictError: Another writer has a version, or is about to. The transaction has failed.
     """
-    statement = sql.SQL(
-        "COPY {} (originator_version, originator_id, topic, state) FROM STDIN (FORMAT BINARY)"
-    ).format(table)
     try:
-        with cursor.copy(statement) as copy:
-            copy.set_types(["int4", "uuid", "text", "bytea"])
+        with cursor.copy(events_statement(table)) as copy:
+            copy.set_types(_EVENT_TYPES)
             write = copy.write_row
             for row in rows:
                 write(row)
-    except (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable) as error:
+    except psycopg.Error as error:
+        raise_conflict(error, rows)
+        raise
+
+
+def raise_conflict(error: psycopg.Error, rows: Sequence[EventRow]) -> None:
+    """Raise a conflict if that is what the COPY of these rows has failed with; do nothing for another error.
+
+    Raises:
+        StreamConflictError: Another writer has a version, or is about to.
+    """
+    if isinstance(error, (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable)):
         line = _LINE_NUMBER.search(error.diag.context or "")
-        if line is None:
-            raise
-        stream = rows[int(line[1]) - 1].originator_id
-        waiting = isinstance(error, psycopg.errors.LockNotAvailable)
-        raise StreamConflictError(stream, waiting=waiting) from error
+        if line is not None:
+            stream = rows[int(line[1]) - 1].originator_id
+            waiting = isinstance(error, psycopg.errors.LockNotAvailable)
+            raise StreamConflictError(stream, waiting=waiting) from error
 
 
-def copy_refusals(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:
-    """Copy refusals into the refusal log."""
-    statement = sql.SQL(
-        "COPY {} (organization, recorded_at, reason, field, cause, raw, raw_length)"
-        " FROM STDIN (FORMAT BINARY)"
-    ).format(table)
-    with cursor.copy(statement) as copy:
-        copy.set_types(["text", "timestamptz", "text", "text", "text", "bytea", "int4"])
-        for r in refusals:
-            copy.write_row(
-                (r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw, r.raw_length)
-            )
+def events_step(table: str, statement: bytes, rows: Sequence[EventRow]) -> Step:
+    """Return the step of an append that copies events."""
+    return Step(statement, table, rows, _EVENT_TYPES)
+
+
+def refusals_step(table: str, statement: bytes, refusals: Sequence[Refusal]) -> Step:
+    """Return the step of an append that copies refusals."""
+    rows = [
+        (r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw, r.raw_length)
+        for r in refusals
+    ]
+    return Step(statement, table, rows, _REFUSAL_TYPES)

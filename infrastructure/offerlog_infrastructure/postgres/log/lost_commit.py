@@ -5,6 +5,7 @@ See docs/decisions/0003.
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from eventsourcing.persistence import DataError
@@ -25,8 +26,19 @@ _FULL_DISK_SECONDS: Final = 5.0
 """Time limit while the server is down on a full disk: somebody must be told to make room."""
 
 
+@dataclass(frozen=True, slots=True)
+class CommittedAppend:
+    """An append that was committed.
+
+    Attributes:
+        position: The position of its last event; None without events.
+    """
+
+    position: int | None = None
+
+
 class LostCommit:
-    """Decides whether a transaction was committed when its connection was lost during COMMIT.
+    """Finds out whether a transaction was committed when its connection was lost before COMMIT was answered.
 
     Args:
         datastore: The pool to ask with.
@@ -41,8 +53,10 @@ class LostCommit:
         self._events = events
         self._refusals = refusals
 
-    def was_committed(self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]) -> bool:
-        """Return whether a transaction was committed; ask until there is an answer.
+    def find(
+        self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]
+    ) -> CommittedAppend | None:
+        """Find a transaction that was committed; None if it was not. Ask until there is an answer.
 
         Raises:
             OutcomeUnknownError: No answer came in a minute, or in five seconds if the disk is full.
@@ -56,34 +70,36 @@ class LostCommit:
                     row = cursor.fetchone()
                     status = row["status"] if row else None
                     if status == "aborted":
-                        return False
+                        return None
                     if status == "committed":
-                        return self._is_stored(cursor, events, refusals)
+                        return self._find_stored(cursor, events, refusals)
             except StoreUnavailableError as error:  # the server is away: ask again
                 trouble = error
             except ClosedError:  # it would say that nothing was stored, which is unknown
                 pass
             except DataError:  # the number is "in the future": the server crashed before it wrote any of it
-                return False
+                return None
             is_full = trouble is not None and trouble.trouble is StoreTrouble.DISK_FULL
             if time.monotonic() - started > (_FULL_DISK_SECONDS if is_full else _SECONDS):
                 raise OutcomeUnknownError(xid, trouble) from trouble
             time.sleep(0.05)
 
-    def _is_stored(
+    def _find_stored(
         self, cursor: Cursor[DictRow], events: Sequence[EventRow], refusals: Sequence[Refusal]
-    ) -> bool:
-        """Return whether the rows are there: after a crash, another transaction may have got the number."""
+    ) -> CommittedAppend | None:
+        """Look for the rows: after a crash, another transaction may have got the number."""
         if events:
-            one = events[0]
+            last = events[-1]
             statement = sql.SQL(
-                "SELECT state FROM {} WHERE originator_id = %s AND originator_version = %s"
+                "SELECT state, notification_id FROM {} WHERE originator_id = %s AND originator_version = %s"
             ).format(self._events)
-            row = cursor.execute(statement, (one.originator_id, one.originator_version)).fetchone()
-            return row is not None and bytes(row["state"]) == one.state
+            row = cursor.execute(statement, (last.originator_id, last.originator_version)).fetchone()
+            if row is None or bytes(row["state"]) != last.state:
+                return None
+            return CommittedAppend(row["notification_id"])
         first = refusals[0]
         statement = sql.SQL(
             "SELECT FROM {} WHERE organization = %s AND recorded_at = %s AND raw = %s LIMIT 1"
         ).format(self._refusals)
         asked = (first.organization, first.recorded_at, first.raw)
-        return cursor.execute(statement, asked).fetchone() is not None
+        return CommittedAppend() if cursor.execute(statement, asked).fetchone() is not None else None

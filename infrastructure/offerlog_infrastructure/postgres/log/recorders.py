@@ -31,15 +31,23 @@ from psycopg.rows import DictRow
 from offerlog_application.ports.event_log import StaleEpochError
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.connections import StoreConnection
-from offerlog_infrastructure.postgres.errors import naming_table
-from offerlog_infrastructure.postgres.log.copying import copy_events, copy_refusals
+from offerlog_infrastructure.postgres.errors import TableLockedError
+from offerlog_infrastructure.postgres.log.append_transaction import AppendTransaction, Step
+from offerlog_infrastructure.postgres.log.copying import (
+    copy_events,
+    events_statement,
+    events_step,
+    raise_conflict,
+    refusals_statement,
+    refusals_step,
+)
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.subscription import TimedSubscription
-from offerlog_infrastructure.postgres.refusals.tallies import insert_tallies
+from offerlog_infrastructure.postgres.refusals.tallies import tallies_statement
 
-_SET_SHORT_LOCK_TIMEOUT: Final[LiteralString] = "SET LOCAL lock_timeout = '10ms'"
+_SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a hung writer: others are waiting already, so it gives up soon."""
 
 _STALE_EPOCH: Final = "OEPCH"
@@ -65,10 +73,22 @@ def _to_notification(row: DictRow) -> Notification:
     )
 
 
-def _raise_stale_epoch(error: psycopg.Error) -> None:
-    """Raise the application's error for that of `check_epoch`; do nothing for another error."""
+def _raise_cause(error: psycopg.Error, failed: Step | None, events: Sequence[EventRow]) -> None:
+    """Raise the error that says more than PostgreSQL's; do nothing if there is none.
+
+    Raises:
+        StaleEpochError: The look at the epoch has failed.
+        StreamConflictError: Another writer has a version, or is about to.
+        TableLockedError: A table is locked.
+    """
+    if failed is None:
+        return
     if error.sqlstate == _STALE_EPOCH:
         raise StaleEpochError(int(error.diag.message_detail or 0)) from error
+    if failed.rows is events:
+        raise_conflict(error, events)
+    if failed.table and isinstance(error, psycopg.errors.LockNotAvailable):
+        raise TableLockedError(failed.table, error) from error
 
 
 def _to_rows(events: Sequence[StoredEvent]) -> list[EventRow]:
@@ -103,26 +123,21 @@ class LogRecorder(PostgresApplicationRecorder):
 
     def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name=events_table_name)
-        self._table = sql.Identifier(datastore.schema, events_table_name)
-        self._refusals = sql.Identifier(datastore.schema, "refusals")
-        self._tallies = sql.Identifier(datastore.schema, "refusal_tallies")
-        self._lost_commit = LostCommit(datastore, self._table, self._refusals)
-        self._horizon = SafeHorizon(datastore.schema, events_table_name)
+        schema = datastore.schema
+        table, refusals = sql.Identifier(schema, events_table_name), sql.Identifier(schema, "refusals")
+        self._table = table
+        self._tallies = sql.Identifier(schema, "refusal_tallies")
+        self._lost_commit = LostCommit(datastore, table, refusals)
+        self._horizon = SafeHorizon(schema, events_table_name)
         self._horizon_lock = threading.Lock()
-        self._select_epoch = sql.SQL("SELECT epoch FROM {}").format(
-            sql.Identifier(datastore.schema, "log_epoch")
-        )
-        check_epoch = sql.Identifier(datastore.schema, "check_epoch")
-        sequence = f'"{datastore.schema}"."{events_table_name}_notification_id_seq"'
-        self._select_transaction, self._select_transaction_of_refusals = (
-            sql.SQL("SELECT pg_current_xact_id()::text AS xid, {} AS position, {}(%s)").format(
-                drawn, check_epoch
-            )
-            for drawn in (
-                sql.SQL("currval({})").format(sql.Literal(sequence)),
-                sql.SQL("NULL::bigint"),
-            )
-        )
+        self._copy_events = events_statement(table).as_bytes(None)
+        self._copy_refusals = refusals_statement(refusals).as_bytes(None)
+        self._select_epoch = sql.SQL("SELECT epoch FROM {}").format(sql.Identifier(schema, "log_epoch"))
+        sequence = f'"{schema}"."{events_table_name}_notification_id_seq"'
+        check = sql.Identifier(schema, "check_epoch").as_bytes(None)
+        last_drawn = sql.SQL("currval({})").format(sql.Literal(sequence)).as_bytes(None)
+        self._look_behind_events = b"SELECT " + last_drawn.replace(b"%", b"%%") + b", " + check + b"(%d)"
+        self._look_behind_refusals = b"SELECT NULL, " + check + b"(%d)"
 
     def create_table(self) -> None:
         """Do nothing: migrations make the tables."""
@@ -159,42 +174,49 @@ class LogRecorder(PostgresApplicationRecorder):
             OperationalError: The server could not be reached; nothing was stored.
             OutcomeUnknownError: The commit was sent, and the server has not answered for a minute.
         """
-        xid: str | None = None
-        position: int | None = None
         with self.datastore.get_connection() as connection:
+            transaction = AppendTransaction(
+                connection, self._make_steps(connection, events, refusals, epoch, hurried=hurried)
+            )
             try:
-                with connection.transaction(), connection.cursor() as cursor:
-                    if hurried:
-                        cursor.execute(_SET_SHORT_LOCK_TIMEOUT)
-                    if events:
-                        with naming_table(self.events_table_name):
-                            copy_events(cursor, self._table, events)
-                    if refusals:
-                        with naming_table("refusals"):
-                            copy_refusals(cursor, self._refusals, refusals)
-                        with naming_table("refusal_tallies"):
-                            insert_tallies(cursor, self._tallies, refusals)
-                    look = self._select_transaction if events else self._select_transaction_of_refusals
-                    with naming_table("log_epoch"):
-                        row = cursor.execute(look, (epoch,)).fetchone()
-                    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-                    xid, position = row["xid"], row["position"]
+                position = transaction.run()
             except psycopg.Error as error:
                 if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
                     connection.close()  # a new connection may reach the primary
                     raise
-                _raise_stale_epoch(error)
                 if not connection.closed:
+                    _raise_cause(error, transaction.failed, events)
                     raise
                 # The connection is gone, whatever the driver's class (InternalError for a time-out).
-                if xid is None:  # COMMIT was never sent
+                if not transaction.may_be_committed:
                     raise OperationalError(str(error)) from error
                 lost_connection = error
             else:
-                return position
-        if self._lost_commit.was_committed(xid, events, refusals):
-            return position
+                return None if position is None else int(position)
+        committed = self._lost_commit.find(transaction.transaction_id, events, refusals)
+        if committed is not None:
+            return committed.position
         raise OperationalError(str(lost_connection)) from lost_connection
+
+    def _make_steps(
+        self,
+        connection: Connection[DictRow],
+        events: Sequence[EventRow],
+        refusals: Sequence[Refusal],
+        epoch: int,
+        *,
+        hurried: bool,
+    ) -> list[Step]:
+        """Return the statements of an append. The look at the epoch comes last, and selects the position."""
+        steps = [Step(_SET_SHORT_LOCK_TIMEOUT)] if hurried else []
+        if events:
+            steps.append(events_step(self.events_table_name, self._copy_events, events))
+        if refusals:
+            steps.append(refusals_step("refusals", self._copy_refusals, refusals))
+            tallies = tallies_statement(self._tallies, refusals).as_bytes(connection)
+            steps.append(Step(tallies, "refusal_tallies"))
+        look = self._look_behind_events if events else self._look_behind_refusals
+        return [*steps, Step(look % epoch, "log_epoch")]
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """Append events for the library; returns every event's position.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString
 
-from psycopg import Cursor, sql
+from psycopg import sql
 
 from offerlog_application.projections.slots import SLOT_SECONDS
 from offerlog_domain.outcomes import Refusal
@@ -17,12 +17,12 @@ _SLOT: Final = timedelta(seconds=SLOT_SECONDS)
 
 _INSERT_TALLIES: LiteralString = """
     INSERT INTO {} (organization, slot, reason, refusals, text_bytes)
-    SELECT * FROM unnest(%s::text[], %s::integer[], %s::text[], %s::bigint[], %s::bigint[])
+    SELECT * FROM unnest({}::text[], {}::integer[], {}::text[], {}::bigint[], {}::bigint[])
 """
 
 
-def insert_tallies(cursor: Cursor[Any], table: sql.Composable, refusals: Sequence[Refusal]) -> None:
-    """Append the tallies of refusals that the same transaction stores."""
+def tallies_statement(table: sql.Composable, refusals: Sequence[Refusal]) -> sql.Composed:
+    """Return the statement that appends the tallies of refusals; the same transaction stores the refusals."""
     tallies: dict[tuple[str, int, str], list[int]] = {}
     for refusal in refusals:
         key = refusal.organization, slot_of(refusal.recorded_at), refusal.reason.value
@@ -33,7 +33,7 @@ def insert_tallies(cursor: Cursor[Any], table: sql.Composable, refusals: Sequenc
     for (organization, slot, reason), (count, text_bytes) in tallies.items():
         for column, value in zip(columns, (organization, slot, reason, count, text_bytes), strict=True):
             column.append(value)
-    cursor.execute(sql.SQL(_INSERT_TALLIES).format(table), columns, prepare=True)
+    return sql.SQL(_INSERT_TALLIES).format(table, *map(sql.Literal, columns))
 
 
 def slot_of(moment: datetime, *, round_up: bool = False) -> int:

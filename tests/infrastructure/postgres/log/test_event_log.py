@@ -18,6 +18,7 @@ from offerlog_domain.visitor_offer import fold
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
+from offerlog_infrastructure.postgres.log.lost_commit import CommittedAppend
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.recount import rows
 
@@ -136,21 +137,22 @@ def test_what_the_store_has_lost_is_not_remembered(
 
 
 def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
-    application: OfferlogApplication, log: PostgresLog
+    application: OfferlogApplication, log: PostgresLog, dsn: str
 ) -> None:
     """What counts is whether it is there: the same event, or the same refusal."""
     one, other = offered(uuid4()), offered(uuid4())
     log.append([one], [refusal()])
     row = application.event_mapper.row
     with application.log.datastore.cursor() as cursor:
-        there = partial(application.log._lost_commit._is_stored, cursor)
-        assert there([row(one)], [])
+        there = partial(application.log._lost_commit._find_stored, cursor)
+        position = rows(dsn, "SELECT max(notification_id) FROM offerlog_events")[0][0]
+        assert there([row(one)], []) == CommittedAppend(position)
         assert not there([row(other)], [])
         assert not there([row(one)._replace(state=b"another")], [])
-        assert there([], [refusal()])
+        assert there([], [refusal()]) == CommittedAppend()
         assert not there([], [refusal(b"another")])
     # the server has not given out that number
-    assert not application.log._lost_commit.was_committed("99999999", [row(one)], [])
+    assert application.log._lost_commit.find("99999999", [row(one)], []) is None
 
 
 @pytest.mark.parametrize("at_fault", [0, 1, 250, 1_499])

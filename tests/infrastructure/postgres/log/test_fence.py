@@ -71,7 +71,7 @@ def write_looking_first(application: OfferlogApplication, goes_on: Callable[[], 
             try:
                 with connection.transaction():
                     connection.execute("SELECT check_epoch(%s)", (epoch,))
-                    time.sleep(random.random() * 0.02)  # noqa: S311 - chance in a test
+                    time.sleep(random.random() * 0.2)  # noqa: S311 - longer than a fence waits here
                     connection.execute(_INSERT, (f"{epoch:09}",))
             except psycopg.DatabaseError:
                 epoch = application.log.select_epoch()
@@ -95,8 +95,8 @@ application.close()
 class Fencer:
     """Fences at random moments, and what the log held of older epochs right after each of them."""
 
-    def __init__(self, dsn: str, fence: Callable[[], int]) -> None:
-        self._dsn = dsn
+    def __init__(self, application: OfferlogApplication, fence: Callable[[], int]) -> None:
+        self._application = application
         self._fence = fence
         self.held: dict[int, int] = {}
 
@@ -112,7 +112,10 @@ class Fencer:
         return sum(self._count(epoch) - count for epoch, count in self.held.items())
 
     def _count(self, epoch: int) -> int:
-        return int(rows(self._dsn, _COUNT_OLDER, f"{epoch:09}")[0][0])
+        with self._application.reading.cursor() as cursor:
+            row = cursor.execute(_COUNT_OLDER, (f"{epoch:09}",)).fetchone()
+        assert row is not None
+        return int(row["count"])
 
 
 @pytest.fixture
@@ -154,7 +157,7 @@ def test_after_a_fence_no_event_appears_that_was_decided_before_it(
     dsn: str, application: OfferlogApplication
 ) -> None:
     """Whoever writes and however many fence at once; callers of the service notice nothing."""
-    fencers = [Fencer(dsn, PostgresFence(application).fence) for _ in range(2)]
+    fencers = [Fencer(application, PostgresFence(application).fence) for _ in range(2)]
     kinds: list[str] = []
 
     def record(goes_on: Callable[[], bool]) -> None:
@@ -180,7 +183,7 @@ def test_after_a_fence_no_event_appears_that_was_decided_before_it(
 
 @pytest.mark.parametrize("fault", ["a fence that does not wait", "writers that look before they lock"])
 def test_the_fence_needs_its_wait_and_the_order_of_its_writers(
-    dsn: str, application: OfferlogApplication, fault: str
+    application: OfferlogApplication, fault: str
 ) -> None:
     """Without one of them events appear too late, and the test above would find them."""
     fence = PostgresFence(application).fence
@@ -194,7 +197,7 @@ def test_the_fence_needs_its_wait_and_the_order_of_its_writers(
 
     if fault == "a fence that does not wait":
         fence, writer = raise_without_waiting, write  # type: ignore[assignment] # no time limit to give
-    fencer = Fencer(dsn, fence)
+    fencer = Fencer(application, fence)
     in_time = within(30)
 
     def search() -> None:

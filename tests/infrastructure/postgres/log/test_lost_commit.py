@@ -20,7 +20,7 @@ from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
+from offerlog_infrastructure.postgres.log.lost_commit import CommittedAppend, LostCommit
 from support.internals import stop_projector
 from support.journeys import signal
 from support.processes import finish
@@ -37,20 +37,28 @@ SLOW_COMMIT = """
 
 
 class Cut(Enum):
-    """What the network does to the next COMMIT."""
+    """What the network does to the end of the next append's last COPY, on which the server commits."""
 
     BEFORE = auto()  # it never arrives
     AT_ONCE = auto()  # it arrives, and the connection is gone at the same moment
     ANSWER = auto()  # it is carried out, but the answer is lost
     ANSWER_AND_SERVER = auto()  # as ANSWER, all other connections break too, and for a while nobody gets in
-    LATE = auto()  # it arrives after the server has lost patience
+    LATE = auto()  # it arrives after the server has ended the session
+
+
+END_OF_COPY = b"c\x00\x00\x00\x04"
+END_COPYING = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%%COPY%%COMMIT'
+"""
 
 
 class Proxy:
-    """Stands between psycopg and the server; does something to the next COMMIT when told so."""
+    """Stands between psycopg and the server; does something to the next commit when told so."""
 
     def __init__(self, dsn: str) -> None:
         parts = conninfo_to_dict(dsn)
+        self._direct_dsn = dsn
         self._host, self._port = str(parts["host"]), parts.get("port") or 5432
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(300)
@@ -91,9 +99,13 @@ class Proxy:
         _end(server, client)
 
     def _requests(self, client: socket.socket, server: socket.socket, silent: threading.Event) -> None:
+        copies = 0
         with suppress(OSError):
             for message in _messages(client):
-                cut = self.next if b"COMMIT" in message else None
+                if message.endswith(b"; COMMIT\x00"):
+                    copies = message.count(b"FROM STDIN")
+                copies -= message == END_OF_COPY
+                cut = self.next if message == END_OF_COPY and copies == 0 else None
                 if cut is None:
                     server.sendall(message)
                     continue
@@ -102,7 +114,7 @@ class Proxy:
                 if cut is Cut.BEFORE:
                     break
                 if cut is Cut.LATE:
-                    time.sleep(1.5)
+                    rows(self._direct_dsn, END_COPYING)
                 if cut is Cut.ANSWER_AND_SERVER:
                     self._away_until = time.monotonic() + 1.0
                     _end(*(each for pair in self._pairs if client not in pair for each in pair))
@@ -149,7 +161,7 @@ def opened(dsn: str, **settings: str) -> Iterator[Offerlog]:
 @pytest.mark.parametrize("cut", list(Cut))
 def test_the_outcome_is_true_whatever_happens_to_the_commit(proxy: Proxy, dsn: str, cut: Cut) -> None:
     """Recorded once and said so, with its refusals once, whether or not the first try went through."""
-    with opened(proxy.dsn, POSTGRES_IDLE_IN_TRANSACTION_SESSION_TIMEOUT="1") as service:
+    with opened(proxy.dsn) as service:
         service.record([signal("offered", visitor="before")])
         for n in range(2):
             proxy.next = cut
@@ -186,15 +198,15 @@ def test_a_connection_lost_again_while_asking_is_no_answer(
     proxy: Proxy, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was committed is not called a repeat of itself because the first question got lost too."""
-    looked_up = LostCommit._is_stored
+    looked_up = LostCommit._find_stored
     lost = iter([OperationalError("gone again")])
 
-    def lose(commit: LostCommit, *asked: Any) -> bool:
+    def lose(commit: LostCommit, *asked: Any) -> CommittedAppend | None:
         for error in lost:
             raise error
         return looked_up(commit, *asked)
 
-    monkeypatch.setattr(LostCommit, "_is_stored", lose)
+    monkeypatch.setattr(LostCommit, "_find_stored", lose)
     with opened(proxy.dsn) as service:
         proxy.next = Cut.ANSWER
         receipt = service.submit([signal("offered"), "no signal"]).result(timeout=30)
