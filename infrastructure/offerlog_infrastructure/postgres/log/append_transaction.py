@@ -25,7 +25,7 @@ _SELECT_TRANSACTION_ID: Final = b"SELECT pg_current_xact_id()::text"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AppendStep:
     """A statement of the message.
 
     Attributes:
@@ -54,13 +54,18 @@ class AppendTransaction:
         failed: The statement that the server has failed; None if it has failed none.
     """
 
-    def __init__(self, connection: Connection[Any], steps: Sequence[Step]) -> None:
+    def __init__(self, connection: Connection[Any], steps: Sequence[AppendStep]) -> None:
         self.transaction_id = ""
         self.may_be_committed = False
-        self.failed: Step | None = None
+        self.failed: AppendStep | None = None
         self._connection = connection
         self._pgconn = connection.pgconn
-        self._steps = [Step(b"BEGIN"), Step(_SELECT_TRANSACTION_ID), *steps, Step(b"COMMIT")]
+        self._steps = [
+            AppendStep(b"BEGIN"),
+            AppendStep(_SELECT_TRANSACTION_ID),
+            *steps,
+            AppendStep(b"COMMIT"),
+        ]
         self._results: list[PGresult] = []
 
     def run(self) -> bytes | None:
@@ -85,7 +90,7 @@ class AppendTransaction:
             self._copy(step, is_last=step is copies[-1])
         return self._results[-2].get_value(0, 0)
 
-    def _copy(self, step: Step, *, is_last: bool) -> None:
+    def _copy(self, step: AppendStep, *, is_last: bool) -> None:
         cursor = self._connection.cursor()
         writer = _RowWriter(cursor, step.table)
         copy = Copy(cursor, binary=True, writer=writer)

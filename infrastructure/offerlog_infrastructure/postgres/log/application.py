@@ -31,8 +31,8 @@ _READERS_ANSWER_SECONDS = 120.0
 """Seconds for which a reader waits for an answer before its connection counts as lost."""
 
 _IDLE_IN_TRANSACTION_SECONDS = "10"
-"""After this time the server ends a transaction whose client hangs between two statements. An append has no such
-moment, as it is one message: see `hung_sessions`."""
+"""After this time the server ends a transaction whose client hangs between two statements. An append is one
+message and has no such moment; see `hung_sessions`."""
 
 
 READERS_LOCK_TIMEOUT = "5s"

@@ -11,7 +11,7 @@ from psycopg import Cursor, sql
 
 from offerlog_application.ports.event_log import VersionConflictError
 from offerlog_domain.outcomes import Refusal
-from offerlog_infrastructure.postgres.log.append_transaction import Step
+from offerlog_infrastructure.postgres.log.append_transaction import AppendStep
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
@@ -78,15 +78,15 @@ def raise_conflict(error: psycopg.Error, rows: Sequence[EventRow]) -> None:
             raise StreamConflictError(stream, waiting=waiting) from error
 
 
-def events_step(table: str, statement: bytes, rows: Sequence[EventRow]) -> Step:
+def events_step(table: str, statement: bytes, rows: Sequence[EventRow]) -> AppendStep:
     """Return the step of an append that copies events."""
-    return Step(statement, table, rows, _EVENT_TYPES)
+    return AppendStep(statement, table, rows, _EVENT_TYPES)
 
 
-def refusals_step(table: str, statement: bytes, refusals: Sequence[Refusal]) -> Step:
+def refusals_step(table: str, statement: bytes, refusals: Sequence[Refusal]) -> AppendStep:
     """Return the step of an append that copies refusals."""
     rows = [
         (r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw, r.raw_length)
         for r in refusals
     ]
-    return Step(statement, table, rows, _REFUSAL_TYPES)
+    return AppendStep(statement, table, rows, _REFUSAL_TYPES)

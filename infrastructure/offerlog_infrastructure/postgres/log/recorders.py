@@ -32,7 +32,7 @@ from offerlog_application.ports.event_log import StaleEpochError
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import TableLockedError
-from offerlog_infrastructure.postgres.log.append_transaction import AppendTransaction, Step
+from offerlog_infrastructure.postgres.log.append_transaction import AppendTransaction, AppendStep
 from offerlog_infrastructure.postgres.log.copying import (
     copy_events,
     events_statement,
@@ -73,7 +73,7 @@ def _to_notification(row: DictRow) -> Notification:
     )
 
 
-def _raise_cause(error: psycopg.Error, failed: Step | None, events: Sequence[EventRow]) -> None:
+def _raise_cause(error: psycopg.Error, failed: AppendStep | None, events: Sequence[EventRow]) -> None:
     """Raise the error that says more than PostgreSQL's; do nothing if there is none.
 
     Raises:
@@ -206,17 +206,17 @@ class LogRecorder(PostgresApplicationRecorder):
         epoch: int,
         *,
         hurried: bool,
-    ) -> list[Step]:
+    ) -> list[AppendStep]:
         """Return the statements of an append. The look at the epoch comes last, and selects the position."""
-        steps = [Step(_SET_SHORT_LOCK_TIMEOUT)] if hurried else []
+        steps = [AppendStep(_SET_SHORT_LOCK_TIMEOUT)] if hurried else []
         if events:
             steps.append(events_step(self.events_table_name, self._copy_events, events))
         if refusals:
             steps.append(refusals_step("refusals", self._copy_refusals, refusals))
             tallies = tallies_statement(self._tallies, refusals).as_bytes(connection)
-            steps.append(Step(tallies, "refusal_tallies"))
+            steps.append(AppendStep(tallies, "refusal_tallies"))
         look = self._look_behind_events if events else self._look_behind_refusals
-        return [*steps, Step(look % epoch, "log_epoch")]
+        return [*steps, AppendStep(look % epoch, "log_epoch")]
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """Append events for the library; returns every event's position.
