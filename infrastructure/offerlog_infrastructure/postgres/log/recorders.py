@@ -32,7 +32,7 @@ from offerlog_application.ports.event_log import StaleEpochError
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import TableLockedError
-from offerlog_infrastructure.postgres.log.append_transaction import AppendTransaction, AppendStep
+from offerlog_infrastructure.postgres.log.append_transaction import AppendStep, AppendTransaction
 from offerlog_infrastructure.postgres.log.copying import (
     copy_events,
     events_statement,
