@@ -19,7 +19,7 @@ from support.memory_log import MemoryLog
 from support.scenario import CUSTOMER, MAP, START, uuid
 
 
-def said(outcome: Outcome) -> str:
+def outcome_words(outcome: Outcome) -> str:
     """An outcome as tests write it."""
     return f"{outcome.kind}: {outcome.reason}" if outcome.reason else str(outcome.kind)
 
@@ -35,7 +35,7 @@ class Desk:
 
     def record(self, *reports: Any, organization: str = "acme") -> list[str]:
         """Their outcomes as tests write them."""
-        return [said(outcome) for outcome in self.submit(reports, organization).outcomes]
+        return [outcome_words(outcome) for outcome in self.submit(reports, organization).outcomes]
 
     def submit(self, reports: Sequence[Any], organization: str = "acme") -> Receipt:
         """Record signals as one batch."""
@@ -43,16 +43,16 @@ class Desk:
 
     def offer(self, action: str | None = None, **more: Any) -> Any:
         """Ask for an offer to the visitor of the scenario."""
-        told = {"customer_id": CUSTOMER, "action_map_id": MAP, "session_id": uuid("s")} | more
+        usual = {"customer_id": CUSTOMER, "action_map_id": MAP, "session_id": uuid("s")} | more
         action_id = None if action is None else uuid(action)
-        return self.service.submit_offer("acme", action_id=action_id, **told).result(10)
+        return self.service.submit_offer("acme", action_id=action_id, **usual).result(10)
 
     def stream(self) -> list[RecordedEvent[Event]]:
         """The events of the scenario's visitor-offer."""
         stream = self.service.stream("acme", VisitorKey("cookie", CUSTOMER), ActionMapId(MAP))
         return list(self.log.events(stream))
 
-    def told(self) -> list[str]:
+    def short_events(self) -> list[str]:
         """Those events in short: what, of which action."""
         return [f"{one.event.stored_name} {chr(one.private.action_id.int)}" for one in self.stream()]
 

@@ -23,16 +23,16 @@ FACTS: Sequence[RecordedEvent[Event]] = facts_of(
 )
 
 
-def states(told: History) -> list[str]:
+def states(past: History) -> list[str]:
     """Its events in short."""
-    return [one.state.value for one in told.events]
+    return [one.state.value for one in past.events]
 
 
 def test_the_whole_history_counts_lifecycle_events_only() -> None:
     """What waited or was refused has no version of its own."""
-    told = history(FACTS)
-    assert states(told) == ["offered", "accepted", "started"]
-    assert (told.version, told.state) == (3, State.STARTED)
+    past = history(FACTS)
+    assert states(past) == ["offered", "accepted", "started"]
+    assert (past.version, past.state) == (3, State.STARTED)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_the_whole_history_counts_lifecycle_events_only() -> None:
 )
 def test_a_version_stops_behind_that_event(version: int, state: str | None) -> None:
     """A version that is not there yet is the newest."""
-    told = history(FACTS, version=version)
-    assert told.state == state
-    assert told.version == min(version, 3)
+    past = history(FACTS, version=version)
+    assert past.state == state
+    assert past.version == min(version, 3)
 
 
 @pytest.mark.parametrize(("at", "version"), [(0, 0), (1, 0), (1.99, 0), (2, 2), (19, 2), (20, 3), (99, 3)])
@@ -69,5 +69,5 @@ def test_what_is_no_version_and_no_moment() -> None:
 def test_nothing_ever_offered() -> None:
     """No version and no state."""
     for events in ([], FACTS[:1]):
-        told = history(events)
-        assert (told.version, told.state) == (0, None)
+        past = history(events)
+        assert (past.version, past.state) == (0, None)

@@ -176,14 +176,14 @@ def test_one_action_in_reverse_is_judged_in_lifecycle_order(desk: Any) -> None:
     """Nothing has to wait."""
     batch = [line(state) for state in ("engaged", "started", "accepted", "offered")]
     assert desk.record(*batch) == ["recorded"] * 4
-    assert desk.told() == ["offered a", "accepted a", "started a", "engaged a"]
+    assert desk.short_events() == ["offered a", "accepted a", "started a", "engaged a"]
 
 
 def test_an_action_takes_only_the_places_that_it_holds(desk: Any) -> None:
     """Action b is judged behind a's first signal and before a's second, as in the input."""
     batch = [line("errored"), line("offered", "b", 1), line("offered"), line("accepted", "b", 1)]
     assert desk.record(*batch) == ["recorded", "refused: already_open", "recorded", "refused: offer_refused"]
-    assert desk.told() == ["offered a", "offer-refused b", "errored a"]
+    assert desk.short_events() == ["offered a", "offer-refused b", "errored a"]
 
 
 def test_final_states_of_one_action_keep_their_input_order(desk: Any) -> None:
@@ -202,13 +202,13 @@ def test_repeats_in_a_batch_keep_their_input_order(desk: Any) -> None:
 def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_none(desk: Any) -> None:
     """`accepted` gives the first place of its action to the offer, and comes behind that of b."""
     desk.record(line("accepted"), line("offered", "b", 0), line("offered", at=98))
-    assert desk.told() == ["offered b", "signal-parked a"]
+    assert desk.short_events() == ["offered b", "signal-parked a"]
     other: dict[str, Any] = {"customer_id": "visitor-2"}
     unread = json.loads(line("offered", **other)) | {"createdDate": "yesterday"}
-    told = desk.record(
+    first_answers = desk.record(
         line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
     )
-    assert told == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
+    assert first_answers == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
     events = max(desk.log.events_of.values(), key=lambda events: events[0].private.customer_id)
     assert [one.event.stored_name for one in events] == ["signal-parked", "offered"]
 
@@ -259,13 +259,13 @@ def expected_order(batch: list[Signal]) -> list[Signal]:
     """The rule, taken word by word: places held by each action, its signals in lifecycle order."""
     ranks = {"offered": 0, "accepted": 1, "started": 2}
     order = list(batch)
-    for action in {heard.action_id for heard in batch}:
-        places = [place for place, heard in enumerate(batch) if heard.action_id == action]
+    for action in {one_signal.action_id for one_signal in batch}:
+        places = [place for place, one_signal in enumerate(batch) if one_signal.action_id == action]
         own = [batch[place] for place in places]
-        for rank_place, heard in zip(
+        for rank_place, one_signal in zip(
             places, sorted(own, key=lambda one: ranks.get(one.state.value, 3)), strict=True
         ):
-            order[rank_place] = heard
+            order[rank_place] = one_signal
     return order
 
 
@@ -276,20 +276,22 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
 ) -> None:
     """Another visitor hears them one by one and comes to the same outcomes and the same events."""
     states = st.sampled_from(["offered", "accepted", "started", "rejected", "errored", "engaged"])
-    told = st.lists(st.tuples(states, st.sampled_from("ab"), st.sampled_from([0, 1, 40])), max_size=8)
+    first_answers = st.lists(
+        st.tuples(states, st.sampled_from("ab"), st.sampled_from([0, 1, 40])), max_size=8
+    )
     desk.clock.set(minute(60))
     customers = [data.draw(st.uuids()).hex for _ in range(2)]
     batches = [
-        [signal(*one, customer_id=customer, event_id=None) for one in data.draw(told, label="batch")]
+        [signal(*one, customer_id=customer, event_id=None) for one in data.draw(first_answers, label="batch")]
         if number == 0
         else []
         for number, customer in enumerate(customers)
     ]
     batch = batches[0]
     together = dict(zip(map(id, batch), desk.record(*batch), strict=True))
-    for heard in expected_order(batch):
-        alone = replace(heard, customer_id=customers[1])
-        assert desk.record(alone) == [together[id(heard)]]
+    for one_signal in expected_order(batch):
+        alone = replace(one_signal, customer_id=customers[1])
+        assert desk.record(alone) == [together[id(one_signal)]]
     service: OfferService = desk.service
     streams = [service.stream("acme", VisitorKey("cookie", one), ActionMapId(MAP)) for one in customers]
     told_of = [

@@ -22,7 +22,7 @@ from support.scenario import (
     ORGANIZATION,
     RAW,
     STREAM,
-    Told,
+    BriefEvent,
     ended,
     event,
     facts_of,
@@ -33,9 +33,9 @@ from support.scenario import (
 from support.scenario import refused as refused_offer
 
 
-def page(*told: Told, first: int = 1) -> Page:
+def page(*briefs: BriefEvent, first: int = 1) -> Page:
     """A page that holds these events, at positions 10, 20, 30 …; `first` leaves out those before."""
-    events = facts_of(VisitorOffer(STREAM), told, None)
+    events = facts_of(VisitorOffer(STREAM), briefs, None)
     return Page([Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :])
 
 
@@ -81,8 +81,8 @@ def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
 
 def test_a_page_counts_only_its_own_events() -> None:
     """What earlier pages brought is there already; bookkeeping events are no events."""
-    told = (event("offered"), parked("engaged"), event("accepted", at=1), event("started", at=2))
-    assert offer_row(current_state(page(*told, first=2))).events_added == 2
+    briefs = (event("offered"), parked("engaged"), event("accepted", at=1), event("started", at=2))
+    assert offer_row(current_state(page(*briefs, first=2))).events_added == 2
     assert not current_state(page(parked("engaged"))).offers
 
 
@@ -111,27 +111,27 @@ def over(change: CurrentStateChange) -> list[str]:
 def test_a_parked_signal_waits_until_it_is_recorded_or_given_up() -> None:
     """What is over takes a row away, also one of an earlier page; parked again, it waits again."""
     row = ParkedRow(ORGANIZATION, minute(1), 20, RAW)
-    told = (event("offered"), parked("started", at=1))
-    assert parked_rows(current_state(page(*told))) == {"started": row}
-    released = current_state(page(*told, event("accepted", at=2), event("started", at=1)))
+    briefs = (event("offered"), parked("started", at=1))
+    assert parked_rows(current_state(page(*briefs))) == {"started": row}
+    released = current_state(page(*briefs, event("accepted", at=2), event("started", at=1)))
     assert (parked_rows(released), over(released)) == ({}, ["offered", "accepted", "started"])
-    given_up = current_state(page(*told, ended("started")))
+    given_up = current_state(page(*briefs, ended("started")))
     assert (parked_rows(given_up), over(given_up)) == ({}, ["offered", "started"])
-    later = current_state(page(*told, ended("started"), first=3))
+    later = current_state(page(*briefs, ended("started"), first=3))
     assert (parked_rows(later), over(later)) == ({}, ["started"])
-    again = page(*told, ended("started"), parked("started", at=1))
+    again = page(*briefs, ended("started"), parked("started", at=1))
     assert parked_rows(current_state(again)) == {"started": row._replace(position=40)}
 
 
 def test_a_refused_offer_takes_away_what_waits_for_it() -> None:
     """In this page and, by the action's name, in earlier ones; what waits for others stays."""
-    told = (event("offered"), parked("started", "b", 1), parked("accepted", "c", 1))
-    change = current_state(page(*told, refused_offer("b", 2, "already_open", "a", "offered", 0)))
+    briefs = (event("offered"), parked("started", "b", 1), parked("accepted", "c", 1))
+    change = current_state(page(*briefs, refused_offer("b", 2, "already_open", "a", "offered", 0)))
     assert change.refused_actions == {(STREAM, native("b"))}
     assert [action for _, action, _ in change.parked] == [native("c")]
 
 
-SUPPRESSING: dict[str, Sequence[Told]] = {
+SUPPRESSING: dict[str, Sequence[BriefEvent]] = {
     "engaged": (event("offered"), event("accepted"), event("started"), event("engaged", at=1)),
     "rejected": (event("offered"), event("rejected", at=1, stage=Stage.INVITATION)),
     "timedout": (event("offered"), event("timedout", at=1)),
@@ -149,11 +149,11 @@ def test_a_terminal_state_suppresses(state: State) -> None:
 
 def test_nothing_else_suppresses() -> None:
     """No open state, no error, nothing that waits or was refused."""
-    told = (
+    briefs = (
         event("offered"),
         parked("engaged"),
         event("errored"),
         event("offered", "b"),
         event("accepted", "b"),
     )
-    assert not suppressions(page(*told, refused_offer("c", 0, "already_open", "b", "accepted", 0)))
+    assert not suppressions(page(*briefs, refused_offer("c", 0, "already_open", "b", "accepted", 0)))

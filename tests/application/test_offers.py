@@ -49,7 +49,7 @@ def test_a_blocked_offer_tells_why_and_is_counted(desk: Any) -> None:
     assert desk.offer("c") == OfferBlocked(uuid("c"), rejected)
     assert desk.service.blocked == {Reason.ALREADY_OPEN: 2, Reason.TERMINAL_STATE: 1}
     assert not desk.log.refused
-    assert desk.told() == ["offered a", "offer-refused b", "rejected a", "offer-refused c"]
+    assert desk.short_events() == ["offered a", "offer-refused b", "rejected a", "offer-refused c"]
 
 
 def test_the_same_action_id_again_gets_the_same_decision(desk: Any) -> None:
@@ -60,7 +60,7 @@ def test_the_same_action_id_again_gets_the_same_decision(desk: Any) -> None:
     assert desk.offer("a") == OfferMade(uuid("a"))
     assert desk.offer("b") == OfferBlocked(uuid("b"), OPEN)
     assert desk.offer("c") == OfferMade(uuid("c"))
-    assert desk.told() == ["offered a", "offer-refused b", "errored a", "offered c"]
+    assert desk.short_events() == ["offered a", "offer-refused b", "errored a", "offered c"]
 
 
 def test_an_action_id_is_the_same_in_any_case(desk: Any) -> None:
@@ -85,7 +85,7 @@ def test_an_offer_asked_for_releases_what_waits_for_it(desk: Any) -> None:
     desk.record(signal("accepted", "a"), signal("started", "b"))
     desk.offer("a")
     desk.offer("b")
-    assert desk.told() == [
+    assert desk.short_events() == [
         "signal-parked a",
         "signal-parked b",
         "offered a",
@@ -108,7 +108,7 @@ def test_eligibility_asks_without_recording(desk: Any) -> None:
     assert eligibility(desk) == timed_out
     assert len(desk.log.appends) == 1
     assert desk.offer() == OfferBlocked(None, timed_out)
-    assert desk.told() == ["offered a", "timedout a"]
+    assert desk.short_events() == ["offered a", "timedout a"]
     assert desk.service.blocked == {Reason.TERMINAL_STATE: 1}
 
 

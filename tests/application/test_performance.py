@@ -23,14 +23,14 @@ from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.memory_counts import MemoryCounts
-from support.scenario import MAP_ID, START, STREAM, Told, event, facts_of, minute, native, parked, uuid
+from support.scenario import MAP_ID, START, STREAM, BriefEvent, event, facts_of, minute, native, parked, uuid
 
 HOUR = slot(START)
 
 
-def page(*told: Told, first: int = 1) -> Page:
+def page(*briefs: BriefEvent, first: int = 1) -> Page:
     """A page that holds these events at positions 10, 20, 30 …; `first` leaves out those before."""
-    events = facts_of(VisitorOffer(STREAM), told, None)
+    events = facts_of(VisitorOffer(STREAM), briefs, None)
     positioned = [Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :]
     stream = [one for one in events if is_lifecycle_event(one)]
     return Page(positioned, dict.fromkeys(streams_with_repeats(positioned), stream))
@@ -59,7 +59,7 @@ def test_what_waits_does_not_count() -> None:
 
 def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
     """It names the first time too, also where that was on an earlier page."""
-    told = (
+    briefs = (
         event("offered", at=0), event("errored", at=1), event("offered", "b", 16), event("errored", "b", 31),
         event("offered", "c", 46), event("accepted", "c", 61),
     )  # fmt: skip
@@ -68,10 +68,10 @@ def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
         RepeatRow(STREAM, "errored", 2, "acme", MAP_ID, HOUR + 2, HOUR, HOUR + 1, HOUR),
         RepeatRow(STREAM, "offered", 3, "acme", MAP_ID, HOUR + 3, HOUR, HOUR + 3, HOUR),
     ]
-    assert performance(page(*told)).repeats == expected
-    assert performance(page(*told, first=4)).repeats == expected[1:]
-    assert streams_with_repeats(page(*told, first=1).events) == {STREAM}
-    assert not streams_with_repeats(page(*told[:2]).events)
+    assert performance(page(*briefs)).repeats == expected
+    assert performance(page(*briefs, first=4)).repeats == expected[1:]
+    assert streams_with_repeats(page(*briefs, first=1).events) == {STREAM}
+    assert not streams_with_repeats(page(*briefs[:2]).events)
 
 
 def test_very_many_repeats_of_one_visitor_are_counted_in_no_time() -> None:
@@ -92,11 +92,11 @@ def test_very_many_repeats_of_one_visitor_are_counted_in_no_time() -> None:
 
 def test_the_newest_name_by_event_time_is_kept() -> None:
     """At the same time the later position wins; an event without a name says nothing."""
-    told = (
+    briefs = (
         event("offered", at=2, action_map_name="two"), event("accepted", at=1, action_map_name="one"),
         event("rejected", at=3, stage=Stage.FORM),
     )  # fmt: skip
-    assert performance(page(*told)).names == {("acme", MAP_ID): NameRow(b"two", minute(2), 10)}
+    assert performance(page(*briefs)).names == {("acme", MAP_ID): NameRow(b"two", minute(2), 10)}
     tied = (event("offered", action_map_name="first"), event("accepted", action_map_name="second"))
     assert performance(page(*tied)).names == {("acme", MAP_ID): NameRow(b"second", minute(0), 20)}
     same = page(event("offered", action_map_name="one"), event("accepted", action_map_name="one"))
@@ -122,7 +122,7 @@ LIVES = st.lists(
 Lives = list[tuple[int, str, list[tuple[list[str], int]]]]
 
 
-def staged(state: str, action: str, at: float) -> Told:
+def staged(state: str, action: str, at: float) -> BriefEvent:
     """A lifecycle event, with a stage where one is needed."""
     if state == "rejected":
         return event(state, action, at, stage=Stage.FORM)
@@ -138,12 +138,12 @@ def events_of(lives: Lives) -> list[Positioned]:
             continue
         seen.add((visitor, action_map))
         stream = UUID(int=1000 * visitor + ord(action_map))
-        told = [
+        briefs = [
             staged(state, letter, at + 13 * n)
             for letter, (states, at) in zip("abc", actions, strict=False)
             for n, state in enumerate(["offered", *states])
         ]
-        for made in facts_of(VisitorOffer(STREAM), told, None):
+        for made in facts_of(VisitorOffer(STREAM), briefs, None):
             moved = replace(
                 made, originator_id=stream, event=replace(made.event, action_map_id=native(action_map))
             )
@@ -172,13 +172,13 @@ def naive(
     """Count the events one by one."""
     visitors: defaultdict[tuple[str, str | None, State], list[UUID]] = defaultdict(list)
     for one in events:
-        told = one.recorded.event
-        assert isinstance(told, LifecycleEvent)
-        at = told.occurred_at if query.cohort is Cohort.EVENT else told.offered_at
+        briefs = one.recorded.event
+        assert isinstance(briefs, LifecycleEvent)
+        at = briefs.occurred_at if query.cohort is Cohort.EVENT else briefs.offered_at
         within = (query.start is None or query.start <= at) and (query.end is None or at < query.end)
-        if within and (not query.action_maps or str(told.action_map_id) in query.action_maps):
+        if within and (not query.action_maps or str(briefs.action_map_id) in query.action_maps):
             bucket = None if query.by is Granularity.TOTAL else hour_of(at, query.zone)
-            visitors[str(told.action_map_id), bucket, told.state].append(one.recorded.originator_id)
+            visitors[str(briefs.action_map_id), bucket, briefs.state].append(one.recorded.originator_id)
     rows: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
     for (action_map, bucket, state), who in visitors.items():
         if state in query.view.states:
@@ -218,8 +218,8 @@ def test_a_report_is_the_count_of_the_events(lives: Lives, size: int, query: Rep
 
 def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
     """Rejected may come on top of accepted; an unknown name is none."""
-    told = (event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM))
-    source = MemoryCounts([page(*told)])
+    briefs = (event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM))
+    source = MemoryCounts([page(*briefs)])
     (row,) = report(ReportQuery("acme"), source).rows
     assert list(row.metrics.items()) == [
         ("nWebActionsOffered", 1),

@@ -35,7 +35,7 @@ from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.memory_log import MemoryLog
 from support.recount import rows, until
-from support.scenario import START, STREAM, Told, ended, event, facts_of, minute, native, parked
+from support.scenario import START, STREAM, BriefEvent, ended, event, facts_of, minute, native, parked
 
 OTHER = UUID(int=77)
 REFUSAL = Refusal("acme", START, Reason.MALFORMED, None, None, b"no signal")
@@ -66,11 +66,11 @@ class Case:
         self.catch_up = catch_up
 
     def append(
-        self, *told: Told, stream: UUID = STREAM, refusals: Sequence[Refusal] = ()
+        self, *briefs: BriefEvent, stream: UUID = STREAM, refusals: Sequence[Refusal] = ()
     ) -> list[RecordedEvent[Event]]:
         """Continue a stream with these events; returns them."""
         offer = self.log.load([stream])[stream]
-        events = [replace(one, originator_id=stream) for one in facts_of(offer, told, None)]
+        events = [replace(one, originator_id=stream) for one in facts_of(offer, briefs, None)]
         self.log.append(events, refusals, [fold(events, offer)], hurried=False, epoch=None)
         return events
 
@@ -153,10 +153,10 @@ def test_what_is_appended_is_loaded(case: Case) -> None:
 
 def test_positions_rise_and_refusals_alone_have_none(case: Case) -> None:
     """The position is that of the last event."""
-    empty, told = VisitorOffer(STREAM), facts_of(VisitorOffer(STREAM), [event("offered")], None)
-    first = case.log.append(told, [REFUSAL], [fold(told, empty)], hurried=False, epoch=None)
+    empty, briefs = VisitorOffer(STREAM), facts_of(VisitorOffer(STREAM), [event("offered")], None)
+    first = case.log.append(briefs, [REFUSAL], [fold(briefs, empty)], hurried=False, epoch=None)
     assert case.log.append([], [REFUSAL], [], hurried=False, epoch=None) is None
-    more = facts_of(fold(told, empty), [event("accepted", at=1)], None)
+    more = facts_of(fold(briefs, empty), [event("accepted", at=1)], None)
     second = case.other.append(more, [], [], hurried=False, epoch=None)
     assert first is not None
     assert second is not None

@@ -53,7 +53,7 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-def told(kind: type[Event], text: str, *, full: bool) -> RecordedEvent[Event]:
+def build_example(kind: type[Event], text: str, *, full: bool) -> RecordedEvent[Event]:
     """A event of that kind with every field, or with none but those it must have."""
     fields: dict[str, Any] = {
         "organization": "acme",
@@ -95,7 +95,7 @@ def told(kind: type[Event], text: str, *, full: bool) -> RecordedEvent[Event]:
 @pytest.mark.parametrize("full", [True, False])
 def test_every_fact_comes_back_equal(kind: type[Event], text: str, full: bool) -> None:  # noqa: FBT001 - pytest's way
     """Stored and read again, an event is of the same class and equal in every field."""
-    mapper, recorded = EventMapper(), told(kind, text, full=full)
+    mapper, recorded = EventMapper(), build_example(kind, text, full=full)
     stored = mapper.to_stored_event(recorded)
     again = mapper.to_domain_event(stored)
     assert isinstance(again, RecordedEvent)
@@ -109,13 +109,15 @@ def test_every_fact_comes_back_equal(kind: type[Event], text: str, full: bool) -
 def test_the_stored_names_are_these() -> None:
     """Names and versions as they are in logs that exist."""
     mapper = EventMapper()
-    assert [mapper.to_stored_event(told(kind, "x", full=True)).topic for kind in EVENTS] == STORED_NAMES
+    assert [
+        mapper.to_stored_event(build_example(kind, "x", full=True)).topic for kind in EVENTS
+    ] == STORED_NAMES
 
 
 @pytest.mark.parametrize("kind", EVENTS)
 def test_no_import_path_is_ever_stored(kind: type[Event]) -> None:
     """Neither the topic nor the state names a module or a class, so both may move."""
-    stored = EventMapper().to_stored_event(told(kind, "x", full=True))
+    stored = EventMapper().to_stored_event(build_example(kind, "x", full=True))
     for path in ("offerlog_", "domain", "builtins", ":"):
         assert path not in stored.topic
     assert b"offerlog_" not in stored.state
@@ -124,7 +126,7 @@ def test_no_import_path_is_ever_stored(kind: type[Event]) -> None:
 
 def test_a_state_is_stored_by_its_wire_spelling() -> None:
     """An enumeration's member is stored as its value, not as its name."""
-    stored = EventMapper().to_stored_event(told(Rejected, "x", full=False))
+    stored = EventMapper().to_stored_event(build_example(Rejected, "x", full=False))
     assert b"form" in stored.state
     assert b"FORM" not in stored.state
 
@@ -155,7 +157,7 @@ LATER = dict(UPCASTERS) | {("accepted", 2): _to_3, ("accepted", 3): _to_4}
 
 def test_a_later_build_reads_what_an_earlier_one_stored(application: OfferlogApplication) -> None:
     """Upcasters lead, version by version, from what lies in the log's table to the event of today."""
-    earlier = structs.replace(told(Accepted, "Checkout \x00 💬", full=True), originator_version=1)
+    earlier = structs.replace(build_example(Accepted, "Checkout \x00 💬", full=True), originator_version=1)
     PostgresLog(application).append([earlier], [])
     later = EventMapper([Offered, LaterAccepted], LATER)
     (stored,) = application.log.select_events(earlier.originator_id)
@@ -171,7 +173,7 @@ def test_a_later_build_reads_what_an_earlier_one_stored(application: OfferlogApp
 def test_a_later_build_reads_its_own_version_as_it_is(application: OfferlogApplication) -> None:
     """What was stored by the later build passes no upcaster."""
     later = EventMapper([LaterAccepted], LATER)
-    earlier = told(Accepted, "x", full=True)
+    earlier = build_example(Accepted, "x", full=True)
     event = LaterAccepted(**structs.asdict(earlier.event))
     recorded = RecordedEvent(earlier.originator_id, 1, event, earlier.private)
     application.log.insert_events([later.to_stored_event(recorded)])
@@ -195,7 +197,7 @@ def written(public: object, private: object = PRIVATE) -> bytes:
 
 def public_of(kind: type[Event], **changed: object) -> list[object]:
     """The stored public fields of an event of that kind, with some changed."""
-    event = told(kind, "x", full=True).event
+    event = build_example(kind, "x", full=True).event
     encoded = msgpack.decode(msgpack.encode(event))
     fields = dict(zip(kind.__struct_fields__, encoded, strict=True))
     fields["action_map_id"] = bytes(16)
@@ -248,7 +250,7 @@ def test_what_is_changed_below_could_be_read() -> None:
 @pytest.mark.parametrize("change", UNREADABLE, ids=repr)
 def test_what_cannot_be_read_is_named(change: dict[str, Any]) -> None:
     """The error names topic, stream and version of the event, and why."""
-    known = EventMapper().to_stored_event(told(Accepted, "x", full=True))
+    known = EventMapper().to_stored_event(build_example(Accepted, "x", full=True))
     fields = {name: getattr(known, name) for name in StoredEvent.__dataclass_fields__}
     stored = StoredEvent(**fields | change)
     with pytest.raises(UnreadableEventError, match=r"version 2147483647\): .") as caught:

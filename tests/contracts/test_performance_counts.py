@@ -28,7 +28,7 @@ from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
 from support.memory_counts import MemoryCounts
 from support.recount import until
-from support.scenario import START, STREAM, Told, event, facts_of, uuid
+from support.scenario import START, STREAM, BriefEvent, event, facts_of, uuid
 
 MAP_A, MAP_B, MAP_C, MAP_D = (ActionMapId(uuid(letter)) for letter in "mnop")
 DAY = 24 * 60
@@ -40,11 +40,11 @@ Count = Callable[[Sequence[RecordedEvent[Event]]], PerformanceSource]
 
 
 def life(
-    number: int, *told: Told, action_map: str = MAP_A, organization: str = "acme"
+    number: int, *briefs: BriefEvent, action_map: str = MAP_A, organization: str = "acme"
 ) -> list[RecordedEvent[Event]]:
     """The events of a visitor-offer of its own."""
     stream = UUID(int=number)
-    events = facts_of(VisitorOffer(STREAM), told, None)
+    events = facts_of(VisitorOffer(STREAM), briefs, None)
     return [
         replace(
             one,

@@ -7,7 +7,7 @@ import pytest
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Blocker, Reason
-from support.scenario import Told, event, given, minute, refused, signal, uuid
+from support.scenario import BriefEvent, event, given, minute, refused, signal, uuid
 
 MICROSECOND = 1 / 60_000_000
 ONE_MINUTE: dict[str, Any] = {"timeout_seconds": 60}
@@ -51,7 +51,7 @@ def test_an_offer_that_was_told_ahead_of_the_clock_is_given_its_time_from_its_ow
     ],
 )
 def test_nothing_is_invented_without_an_unanswered_newest_offer_and_its_time_out(
-    past: tuple[Told, ...],
+    past: tuple[BriefEvent, ...],
 ) -> None:
     """However much time passes."""
     given(*past).at(9_000).when_time_passes().then(None)

@@ -57,19 +57,19 @@ class Life:
 
     def live(self, steps: Steps) -> "Life":
         """Take the steps, each so many minutes after the one before."""
-        for heard, wait in steps:
+        for one_signal, wait in steps:
             self.clock += wait
-            self.hear(heard)
+            self.hear(one_signal)
         return self
 
-    def hear(self, heard: Signal | None) -> Decision:
+    def hear(self, one_signal: Signal | None) -> Decision:
         """Take one step now."""
         context = DecisionContext(ORGANIZATION, minute(self.clock), self.rules)
         before = self.offer
-        if heard is None:
+        if one_signal is None:
             decision = expire(before, context)
         else:
-            decision = decide(before, to_native(heard), lambda: RAW, context)
+            decision = decide(before, to_native(one_signal), lambda: RAW, context)
         assert decision.offer == fold(decision.events, before)
         self.decisions.append(decision)
         self.offer = decision.offer
@@ -92,9 +92,9 @@ def test_the_facts_of_a_decision_lead_to_its_visitor_offer(steps: Steps) -> None
 def test_a_signal_heard_twice_at_once_changes_nothing(steps: Steps) -> None:
     """Whatever became of it the first time."""
     life = Life(SHORT)
-    for heard, wait in steps:
-        life.live([(heard, wait)])
-        again = life.hear(heard)
+    for one_signal, wait in steps:
+        life.live([(one_signal, wait)])
+        again = life.hear(one_signal)
         assert not again.events
         assert not again.ended_parkings
         assert again.outcome not in {OutcomeKind.RECORDED, OutcomeKind.PARKED}
@@ -110,9 +110,9 @@ def test_any_signal_heard_again_at_any_later_time_changes_nothing(steps: Steps) 
     """
     life = Life(PATIENT).live(steps)
     end = life.offer
-    for (heard, _), first in zip(steps, tuple(life.decisions), strict=True):
-        if heard is not None and first.reason is not Reason.CONFLICTING_DUPLICATE:
-            again = life.hear(heard)
+    for (one_signal, _), first in zip(steps, tuple(life.decisions), strict=True):
+        if one_signal is not None and first.reason is not Reason.CONFLICTING_DUPLICATE:
+            again = life.hear(one_signal)
             assert not again.events
             assert again.offer == end
             assert again.outcome not in {OutcomeKind.RECORDED, OutcomeKind.PARKED}
@@ -191,11 +191,15 @@ PATHS = [
 def test_an_action_comes_to_the_same_in_any_order(path: list[str], data: st.DataObject) -> None:
     """Shuffled and repeated within the parking time, each at its own time."""
     ordered = [signal(state, at=at) for at, state in enumerate(path)]
-    expected = Life(PATIENT).live([(heard, 1) for heard in ordered]).offer.actions[0]
+    expected = Life(PATIENT).live([(one_signal, 1) for one_signal in ordered]).offer.actions[0]
     shuffled = data.draw(st.permutations(ordered + ordered[1:]))
-    offer = Life(PATIENT).live([(heard, 1) for heard in shuffled]).offer
-    told = [(one.event.state, one.event.stage, one.event.occurred_at) for one in offer.actions[0].events]
+    offer = Life(PATIENT).live([(one_signal, 1) for one_signal in shuffled]).offer
+    states_told = [
+        (one.event.state, one.event.stage, one.event.occurred_at) for one in offer.actions[0].events
+    ]
     if "rejected" not in path:
-        assert told == [(one.event.state, one.event.stage, one.event.occurred_at) for one in expected.events]
-    assert told[0] == (State.OFFERED, None, minute(0))
+        assert states_told == [
+            (one.event.state, one.event.stage, one.event.occurred_at) for one in expected.events
+        ]
+    assert states_told[0] == (State.OFFERED, None, minute(0))
     assert not offer.refused_offers

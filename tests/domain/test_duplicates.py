@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from offerlog_domain.lifecycle import Stage, State
-from support.scenario import Told, event, given, parked, refused, signal, uuid
+from support.scenario import BriefEvent, event, given, parked, refused, signal, uuid
 
 FULL: dict[str, Any] = {
     "event_id": uuid("1"),
@@ -32,7 +32,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "media type": {"media_type": "contentOffer"},
 }
 
-Past = tuple[str, tuple[Told, ...]]
+Past = tuple[str, tuple[BriefEvent, ...]]
 
 PASTS: dict[str, Past] = {
     "recorded": ("offered", (event("offered", **FULL),)),

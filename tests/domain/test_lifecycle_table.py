@@ -4,7 +4,7 @@ import pytest
 
 from offerlog_domain.events import EVENTS
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
-from support.scenario import Told, event, given, parked, signal
+from support.scenario import BriefEvent, event, given, parked, signal
 
 STATES = (
     "offered",
@@ -62,7 +62,7 @@ PAIRS = [
 ]
 
 
-def told(state: str, at: float, path: tuple[str, ...]) -> Told:
+def brief(state: str, at: float, path: tuple[str, ...]) -> BriefEvent:
     """The lifecycle event of that state behind that path."""
     if state == "rejected":
         return event(state, at=at, stage=Stage.FORM if "accepted" in path else Stage.INVITATION)
@@ -73,8 +73,8 @@ def told(state: str, at: float, path: tuple[str, ...]) -> Told:
 def test_what_becomes_of_each_signal_in_each_state(reached: str, state: str, outcome: str) -> None:
     """A legal step is recorded, a known one is a duplicate, an early one waits, all else is refused."""
     path = PATHS[reached]
-    past = [told(step, at, path[:at]) for at, step in enumerate(path)]
-    events = {"recorded": (told(state, 5, path),), "parked": (parked(state, at=5),)}.get(outcome, ())
+    past = [brief(step, at, path[:at]) for at, step in enumerate(path)]
+    events = {"recorded": (brief(state, 5, path),), "parked": (parked(state, at=5),)}.get(outcome, ())
     given(*past).at(5).when(signal(state, at=5)).then(outcome, *events)
 
 

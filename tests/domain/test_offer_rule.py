@@ -6,7 +6,7 @@ import pytest
 
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Blocker, Reason
-from support.scenario import Told, event, given, minute, native, parked, refused, signal, uuid
+from support.scenario import BriefEvent, event, given, minute, native, parked, refused, signal, uuid
 
 INVITATION, FORM = Stage.INVITATION, Stage.FORM
 MICROSECOND = 1 / 60_000_000
@@ -27,24 +27,24 @@ OPEN = {
 
 
 @pytest.mark.parametrize(("state", "past"), TERMINAL.items(), ids=TERMINAL)
-def test_a_terminal_state_suppresses_the_offer_for_good(state: str, past: tuple[Told, ...]) -> None:
+def test_a_terminal_state_suppresses_the_offer_for_good(state: str, past: tuple[BriefEvent, ...]) -> None:
     """However much later, and whatever the version of the map."""
     year = 525_600
-    heard = signal("offered", "b", year, action_map_version=99)
-    told = refused("b", year, "terminal_state", "a", state.strip(), 1, action_map_version=99)
+    coming = signal("offered", "b", year, action_map_version=99)
+    refusal = refused("b", year, "terminal_state", "a", state.strip(), 1, action_map_version=99)
     blocker = Blocker(Reason.TERMINAL_STATE, State(state.strip()), uuid("a"), minute(1))
-    given(*past).at(year).when(heard).then("refused: terminal_state", told).blocked_by(blocker)
+    given(*past).at(year).when(coming).then("refused: terminal_state", refusal).blocked_by(blocker)
     assert given(*past).blocker(year) == blocker
 
 
 @pytest.mark.parametrize(("state", "past"), OPEN.items(), ids=OPEN)
-def test_an_open_action_blocks_another_until_it_lapses(state: str, past: tuple[Told, ...]) -> None:
+def test_an_open_action_blocks_another_until_it_lapses(state: str, past: tuple[BriefEvent, ...]) -> None:
     """It is silent since its last event; at exactly the time to live it blocks no longer."""
     blocker = Blocker(Reason.ALREADY_OPEN, State(state), uuid("a"), minute(1))
     just_before = 31 - MICROSECOND
-    told = refused("b", just_before, "already_open", "a", state, 1)
-    heard = signal("offered", "b", just_before)
-    given(*past).at(40).when(heard).then("refused: already_open", told).blocked_by(blocker)
+    refusal = refused("b", just_before, "already_open", "a", state, 1)
+    coming = signal("offered", "b", just_before)
+    given(*past).at(40).when(coming).then("refused: already_open", refusal).blocked_by(blocker)
     assert given(*past).blocker(just_before) == blocker
     given(*past).at(40).when(signal("offered", "b", 31)).then("recorded", event("offered", "b", 31))
     assert given(*past).blocker(31) is None
@@ -53,15 +53,17 @@ def test_an_open_action_blocks_another_until_it_lapses(state: str, past: tuple[T
 @pytest.mark.parametrize("long_ago", [0, -1, -60, -525_600])
 def test_an_offer_from_before_the_open_action_never_finds_it_lapsed(long_ago: float) -> None:
     """A negative difference is no silence."""
-    told = refused("b", long_ago, "already_open", "a", "offered", 0)
-    given(event("offered")).at(1).when(signal("offered", "b", long_ago)).then("refused: already_open", told)
+    refusal = refused("b", long_ago, "already_open", "a", "offered", 0)
+    given(event("offered")).at(1).when(signal("offered", "b", long_ago)).then(
+        "refused: already_open", refusal
+    )
 
 
 def test_lapse_goes_by_the_latest_event_by_time_not_by_version() -> None:
     """Accepted was recorded last although it happened first."""
     past = given(event("offered", at=20), event("accepted", at=0)).at(60)
-    told = refused("b", 49, "already_open", "a", "accepted", 0)
-    past.when(signal("offered", "b", 49)).then("refused: already_open", told)
+    refusal = refused("b", 49, "already_open", "a", "accepted", 0)
+    past.when(signal("offered", "b", 49)).then("refused: already_open", refusal)
     past.when(signal("offered", "b", 50)).then("recorded", event("offered", "b", 50))
 
 
@@ -74,16 +76,16 @@ def test_a_slow_device_clock_makes_no_second_offer(behind: int) -> None:
     past = given(event("offered", at=-behind, recorded=0)).at(1)
     blocker = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("a"), minute(-behind))
     assert past.blocker(1) == past.blocker(30 - MICROSECOND) == blocker
-    told = refused("b", 1, "already_open", "a", "offered", -behind, dated=False)
-    past.when(signal("offered", "b", None)).then("refused: already_open", told)
+    refusal = refused("b", 1, "already_open", "a", "offered", -behind, dated=False)
+    past.when(signal("offered", "b", None)).then("refused: already_open", refusal)
     assert past.blocker(30) is None
 
 
 def test_a_slow_device_is_judged_by_its_own_clock_where_it_gives_the_time() -> None:
     """Both times are the device's: twenty minutes are twenty minutes."""
     past = given(event("offered", at=-31, recorded=0)).at(20)
-    told = refused("b", -11, "already_open", "a", "offered", -31)
-    past.when(signal("offered", "b", -11)).then("refused: already_open", told)
+    refusal = refused("b", -11, "already_open", "a", "offered", -31)
+    past.when(signal("offered", "b", -11)).then("refused: already_open", refusal)
     past.when(signal("offered", "b", -1)).then("recorded", event("offered", "b", -1))
 
 
@@ -140,8 +142,8 @@ def test_nothing_stands_against_the_first_offer() -> None:
 
 def test_an_error_is_kept_as_it_was_told() -> None:
     """The code is text and keeps its zeros."""
-    heard = signal("errored", at=1, error_code="00045", error_message="no frame")
-    given(event("offered")).at(1).when(heard).then(
+    coming = signal("errored", at=1, error_code="00045", error_message="no frame")
+    given(event("offered")).at(1).when(coming).then(
         "recorded", event("errored", at=1, error_code="00045", error_message="no frame")
     )
 

@@ -29,13 +29,13 @@ MICROSECOND = 1 / 60_000_000
 
 def test_a_parked_signal_keeps_the_text_that_came() -> None:
     """The event holds everything that was told, and the raw text."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "event_id": uuid("1"),
         "error_code": "7",
         "session_id": uuid("t"),
         "action_map_version": 2,
     }
-    given().at(3).when(signal("engaged", at=2, **told)).then("parked", parked("engaged", at=2, **told))
+    given().at(3).when(signal("engaged", at=2, **fields)).then("parked", parked("engaged", at=2, **fields))
 
 
 def test_a_whole_action_in_reverse_is_released_as_if_it_had_come_in_order() -> None:
@@ -172,8 +172,10 @@ def test_the_parking_time_can_be_set() -> None:
     past.at(1).when_time_passes().then(None, ended("accepted"))
 
 
-@pytest.mark.parametrize(("length", "kept", "told"), [(4_096, 4_096, None), (4_097, 4_096, 4_097)])
-def test_a_long_text_is_kept_in_part_and_its_length_is_told(length: int, kept: int, told: int | None) -> None:
+@pytest.mark.parametrize(("length", "kept", "full_length"), [(4_096, 4_096, None), (4_097, 4_096, 4_097)])
+def test_a_long_text_is_kept_in_part_and_its_length_is_told(
+    length: int, kept: int, full_length: int | None
+) -> None:
     """One of just 4 KiB is kept whole."""
     # given
     context = DecisionContext(ORGANIZATION, minute(1))
@@ -182,4 +184,4 @@ def test_a_long_text_is_kept_in_part_and_its_length_is_told(length: int, kept: i
     # then
     (waits,) = decision.events
     assert isinstance(waits.event, SignalParked)
-    assert (len(waits.private.raw or b""), waits.event.raw_length) == (kept, told)
+    assert (len(waits.private.raw or b""), waits.event.raw_length) == (kept, full_length)

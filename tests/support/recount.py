@@ -95,7 +95,7 @@ def recounted(dsn: str) -> dict[str, Any]:
             parked.pop((stream, action, event.parked_state.value), None)
         elif isinstance(event, OfferRefused):
             parked = {key: raw for key, raw in parked.items() if key[:2] != (stream, action)}
-    told = [(one, one.event, one.private) for events in streams.values() for one in events]
+    all_events = [(one, one.event, one.private) for events in streams.values() for one in events]
     return {
         "offers": {
             (
@@ -107,17 +107,19 @@ def recounted(dsn: str) -> dict[str, Any]:
             )
             for stream, events in streams.items()
         },
-        "actions": {(one.originator_id, str(p.action_id)): e.state.value for one, e, p in told},
+        "actions": {(one.originator_id, str(p.action_id)): e.state.value for one, e, p in all_events},
         "parked": Counter(parked.values()),
         "suppressions": Counter(
             (p.customer_id, p.customer_id_type, str(e.action_map_id), e.state.value, e.occurred_at)
-            for _, e, p in told
+            for _, e, p in all_events
             if e.state.value in TERMINAL
         ),
-        "actions counted": Counter((str(e.action_map_id), METRICS[e.state]) for _, e, _ in told),
+        "actions counted": Counter((str(e.action_map_id), METRICS[e.state]) for _, e, _ in all_events),
         "visitors counted": Counter(
             (map_id, METRICS[state])
-            for _, map_id, state in {(one.originator_id, str(e.action_map_id), e.state) for one, e, _ in told}
+            for _, map_id, state in {
+                (one.originator_id, str(e.action_map_id), e.state) for one, e, _ in all_events
+            }
         ),
     }
 

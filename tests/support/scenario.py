@@ -46,7 +46,7 @@ def uuid(letter: str) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
+class BriefEvent:
     """A event in short: what it is, of which action, when; the rest of the stream fills in the others."""
 
     kind: str
@@ -58,40 +58,40 @@ class Told:
 
 def event(
     state: str, action: str = "a", at: float = 0, *, recorded: float | None = None, **fields: Any
-) -> Told:
+) -> BriefEvent:
     """A lifecycle event; `stage` must be given for `rejected`."""
-    return Told(state, action, minute(at), fields, None if recorded is None else minute(recorded))
+    return BriefEvent(state, action, minute(at), fields, None if recorded is None else minute(recorded))
 
 
 def parked(
     state: str, action: str = "a", at: float = 0, *, recorded: float | None = None, **fields: Any
-) -> Told:
+) -> BriefEvent:
     """A signal that waits."""
-    told = event("signal-parked", action, at, recorded=recorded, **fields)
-    return replace(told, fields=told.fields | {"parked_state": State(state)})
+    brief = event("signal-parked", action, at, recorded=recorded, **fields)
+    return replace(brief, fields=brief.fields | {"parked_state": State(state)})
 
 
-def ended(state: str, action: str = "a") -> Told:
+def ended(state: str, action: str = "a") -> BriefEvent:
     """A parked signal's time was over."""
-    return Told("parking-ended", action, START, {"parked_state": State(state)})
+    return BriefEvent("parking-ended", action, START, {"parked_state": State(state)})
 
 
 def refused(  # noqa: PLR0917 - reads as a sentence in tests
     action: str, at: float, reason: str, by: str, state: str, since: float, **fields: Any
-) -> Told:
+) -> BriefEvent:
     """An offer refused and remembered."""
-    told = {
+    blocking = {
         "reason": Reason(reason),
         "blocking_action_id": native(by),
         "blocking_state": State(state),
         "blocking_since": minute(since),
     }
-    return Told("offer-refused", action, minute(at), fields | told)
+    return BriefEvent("offer-refused", action, minute(at), fields | blocking)
 
 
 def signal(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> Signal:
     """A report that an action reached a state."""
-    told: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "action_id": uuid(action),
         "state": state,
         "action_map_id": MAP,
@@ -99,7 +99,7 @@ def signal(state: str, action: str = "a", at: float | None = 0, **fields: Any) -
         "session_id": uuid("s"),
         "occurred_at": None if at is None else minute(at),
     }
-    return Signal(**(told | fields))
+    return Signal(**(usual | fields))
 
 
 def native_signal(state: str, action: str = "a", at: float | None = 0, **fields: Any) -> NativeSignal:
@@ -123,9 +123,11 @@ class Given:
         """With other periods than the default ones."""
         return replace(self, rules=replace(self.rules, **periods))
 
-    def when(self, heard: Signal, *, remember: bool = True) -> "Then":
+    def when(self, coming: Signal, *, remember: bool = True) -> "Then":
         """A signal comes."""
-        return Then(self, decide(self.offer, to_native(heard), lambda: RAW, self._context, remember=remember))
+        return Then(
+            self, decide(self.offer, to_native(coming), lambda: RAW, self._context, remember=remember)
+        )
 
     def when_time_passes(self) -> "Then":
         """Nothing comes; the service looks at what is due."""
@@ -147,11 +149,11 @@ class Then:
     before: Given
     decision: Decision
 
-    def then(self, outcome: str | None, *events: Told) -> "Then":
+    def then(self, outcome: str | None, *events: BriefEvent) -> "Then":
         """Exactly this outcome (`refused: <reason>`), exactly these events."""
         kind, reason = self.decision.outcome, self.decision.reason
-        said = None if kind is None else f"{kind}: {reason}" if reason else str(kind)
-        assert said == outcome
+        outcome_words = None if kind is None else f"{kind}: {reason}" if reason else str(kind)
+        assert outcome_words == outcome
         expected = facts_of(self.before.offer, events, self.before.now)
         assert list(self.decision.events) == expected
         assert self.decision.offer == fold(expected, self.before.offer)
@@ -176,7 +178,7 @@ class Then:
         return replace(self.before, offer=self.decision.offer)
 
 
-def one_of_each() -> Sequence[Told]:
+def one_of_each() -> Sequence[BriefEvent]:
     """A stream that holds every kind of event: an action for each way to end, two signals that wait."""
     ends = ("errored", "timedout", "ignored", "abandoned", "engaged")
     actions = [
@@ -188,62 +190,64 @@ def one_of_each() -> Sequence[Told]:
     return [*actions, *answered, *rejected, *over]
 
 
-def given(*events: Told) -> Given:
+def given(*events: BriefEvent) -> Given:
     """A visitor-offer with that past; each event was recorded when it occurred, unless it says otherwise."""
     empty = VisitorOffer(STREAM)
     past = facts_of(empty, events, None)
     return Given(fold(past, empty), max((one.event.recorded_at for one in past), default=START))
 
 
-def facts_of(offer: VisitorOffer, events: Sequence[Told], now: datetime | None) -> list[RecordedEvent[Event]]:
+def facts_of(
+    offer: VisitorOffer, events: Sequence[BriefEvent], now: datetime | None
+) -> list[RecordedEvent[Event]]:
     """The events in full, as they continue a stream."""
     made: list[RecordedEvent[Event]] = []
-    for told in events:
-        made.append(_fact(offer, told, told.recorded or now or told.at))
+    for brief in events:
+        made.append(_fact(offer, brief, brief.recorded or now or brief.at))
         offer = fold(made[-1:], offer)
     return made
 
 
-def _fact(offer: VisitorOffer, told: Told, recorded_at: datetime) -> RecordedEvent[Event]:
-    fields = dict(told.fields)
+def _fact(offer: VisitorOffer, brief: BriefEvent, recorded_at: datetime) -> RecordedEvent[Event]:
+    fields = dict(brief.fields)
     private: dict[str, Any] = {
         "customer_id": CUSTOMER,
         "customer_id_type": "cookie",
         "session_id": native("s"),
-        "action_id": native(told.action),
+        "action_id": native(brief.action),
     }
     for name in PrivateFields.__struct_fields__:
         if name in fields:
             value = fields.pop(name)
             private[name] = UUID(value) if name.endswith("_id") and isinstance(value, str) else value
-    if told.kind == "signal-parked":
+    if brief.kind == "signal-parked":
         private["raw"] = RAW
-    event = _event(offer, told, recorded_at, fields)
+    event = _event(offer, brief, recorded_at, fields)
     return RecordedEvent(STREAM, offer.version + 1, event, PrivateFields(**private))
 
 
-def _event(offer: VisitorOffer, told: Told, recorded_at: datetime, fields: dict[str, Any]) -> Event:
+def _event(offer: VisitorOffer, brief: BriefEvent, recorded_at: datetime, fields: dict[str, Any]) -> Event:
     """The public fields, with the places of the parked signals that the event ends."""
     common: dict[str, Any] = {
         "organization": ORGANIZATION,
         "action_map_id": MAP_ID,
         "recorded_at": recorded_at,
     }
-    action = native(told.action)
+    action = native(brief.action)
     waiting = {one.event.parked_state: one.originator_version for one in offer.find_parked(action)}
-    if told.kind == "parking-ended":
+    if brief.kind == "parking-ended":
         return ParkingEnded(**common, parked_version=waiting.get(fields["parked_state"]), **fields)
-    common |= {"media_type": "webchat", "occurred_at": told.at} | fields
-    if told.kind == "offer-refused":
+    common |= {"media_type": "webchat", "occurred_at": brief.at} | fields
+    if brief.kind == "offer-refused":
         return OfferRefused(**common, parked_versions=tuple(sorted(waiting.values())))
-    if told.kind == "signal-parked":
+    if brief.kind == "signal-parked":
         return SignalParked(**common)
     begun = offer.find_action(action)
     common |= {
         "action_number": len(offer.actions) + 1 if begun is None else begun.offered.action_number,
-        "offered_at": told.at if begun is None else begun.offered.occurred_at,
-        "parked_version": waiting.get(State(told.kind)),
+        "offered_at": brief.at if begun is None else begun.offered.occurred_at,
+        "parked_version": waiting.get(State(brief.kind)),
     }
     if (stage := common.pop("stage", None)) is not None:
         common["rejected_stage"] = stage
-    return LIFECYCLE_EVENTS[State(told.kind)](**common)
+    return LIFECYCLE_EVENTS[State(brief.kind)](**common)

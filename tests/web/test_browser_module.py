@@ -76,7 +76,7 @@ def test_listeners_hear_the_vendors_event(shop: Shop) -> None:
     """Each report of the state and media type they asked for, until `off`; `once` hears one."""
     action = an_action()
     tab = shop.visit()
-    heard: list[dict[str, Any]] = tab.evaluate(
+    calls: list[dict[str, Any]] = tab.evaluate(
         """(id) => {
             const heard = [];
             const hear = (who) => (event) => heard.push({ who, ...event });
@@ -98,8 +98,8 @@ def test_listeners_hear_the_vendors_event(shop: Shop) -> None:
         }""",
         action,
     )
-    assert [one.pop("who") for one in heard] == ["every", "once", "off", "off"]
-    assert heard[0] == {
+    assert [one.pop("who") for one in calls] == ["every", "once", "off", "off"]
+    assert calls[0] == {
         "actionId": action,
         "actionState": "errored",
         "actionMediaType": "webchat",
@@ -174,7 +174,7 @@ def test_an_invitation_gets_an_id(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mistake", "told"),
+    ("mistake", "message"),
     [
         ("log.report('timed out', { actionId: 'a', actionMapId: 'b' })", "no state of an action: timed out"),
         ("log.on('webchat', 'seen', () => {})", "no state of an action: seen"),
@@ -187,10 +187,10 @@ def test_an_invitation_gets_an_id(shop: Shop) -> None:
         ("new log.constructor({ customerId: 'v', sessionId: 's' })", "key is required"),
     ],
 )
-def test_a_mistake_in_the_page_is_told_at_once(shop: Shop, mistake: str, told: str) -> None:
+def test_a_mistake_in_the_page_is_told_at_once(shop: Shop, mistake: str, message: str) -> None:
     """As an error of the call, with nothing queued."""
     tab = shop.visit()
-    with pytest.raises(Error, match=told):
+    with pytest.raises(Error, match=message):
         tab.evaluate(mistake)
     assert tab.evaluate("log.queued") == 0
 
@@ -267,7 +267,7 @@ def test_the_page_of_the_documentation_works(shop: Shop, clicks: list[str], stat
         assert not tab.get_by_role("button").count()
         shop.go(tab)
     answered(tab)
-    assert list(shop.told(ACTION_MAP)) == list(states)
+    assert list(shop.states_of(ACTION_MAP)) == list(states)
     assert not shop.refusals()
 
 

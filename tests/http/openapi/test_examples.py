@@ -122,10 +122,10 @@ def test_every_problem_shown_is_true(
     responses = document["components"]["responses"]
     assert provoked.keys() == responses.keys()
     for name, got in provoked.items():
-        told = responses[name]
-        assert got.json() == told["content"]["application/problem+json"]["example"], name
+        one_response = responses[name]
+        assert got.json() == one_response["content"]["application/problem+json"]["example"], name
         assert got.json()["status"] == got.status_code
-        assert all(header in got.headers for header in told.get("headers", ())), name
+        assert all(header in got.headers for header in one_response.get("headers", ())), name
         assert got.headers["x-content-type-options"] == "nosniff"
 
 

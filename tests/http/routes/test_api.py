@@ -28,7 +28,7 @@ def site(shared_site: Site) -> Site:
     return shared_site
 
 
-def told(state: str, customer: str = "visitor-1", action: str = "1") -> dict[str, Any]:
+def signal_of(state: str, customer: str = "visitor-1", action: str = "1") -> dict[str, Any]:
     """A signal; the same names make the same ids."""
     ids = {"actionId": str(uuid.uuid5(uuid.NAMESPACE_OID, customer + action)), "actionMapId": MAP}
     return {**ids, "customerId": customer, "sessionId": str(uuid.UUID(int=1)), "actionState": state}
@@ -51,7 +51,7 @@ def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
 
 def test_signals_one_many_and_streamed(admin: httpx.Client) -> None:
     """One, an array, NDJSON, packed or not: the outcomes in order, of the bad ones too."""
-    life = [told(state) for state in ("offered", "accepted", "started", "engaged")]
+    life = [signal_of(state) for state in ("offered", "accepted", "started", "engaged")]
     assert outcomes(admin.post("/v1/signals", json=life[0])) == ["recorded"]
     assert outcomes(admin.post("/v1/signals", json=life[:2])) == ["duplicate", "recorded"]
     lines = b"\n".join([*(json.dumps(one).encode() for one in life), b"", b"no signal", b""])
@@ -87,10 +87,10 @@ def test_a_long_stream_is_judged_piece_by_piece(site: Site, admin: httpx.Client)
 
 def test_a_beacon_brings_its_key_in_the_body(site: Site) -> None:
     """As `sendBeacon` can: text/plain, the key in the first line, nothing in a header or a URL."""
-    body = "\n".join([json.dumps({"key": site.key(Role.WIDGET)}), json.dumps(told("offered"))])
+    body = "\n".join([json.dumps({"key": site.key(Role.WIDGET)}), json.dumps(signal_of("offered"))])
     plain = {"Content-Type": "text/plain;charset=UTF-8"}
     assert outcomes(httpx.post(f"{site.url}/v1/signals", content=body, headers=plain)) == ["received"]
-    nothing = httpx.post(f"{site.url}/v1/signals", content=json.dumps(told("offered")), headers=plain)
+    nothing = httpx.post(f"{site.url}/v1/signals", content=json.dumps(signal_of("offered")), headers=plain)
     assert problem(nothing)[:2] == (400, "malformed-request")
     wrong = httpx.post(f"{site.url}/v1/signals", content='{"key": "ofl_widget_x_y"}\n{}', headers=plain)
     assert problem(wrong)[:2] == (401, "unauthorized")
@@ -153,7 +153,7 @@ def test_an_offer_is_made_once_and_its_retry_is_safe(admin: httpx.Client) -> Non
 def test_look_ups_and_explanations(site: Site, admin: httpx.Client) -> None:
     """What the page asks, one by one and in a batch, and why."""
     states = ("offered", "accepted", "started", "engaged")
-    answer = admin.post("/v1/signals", json=[told(state, "visitor é/1") for state in states])
+    answer = admin.post("/v1/signals", json=[signal_of(state, "visitor é/1") for state in states])
     site.service.wait(answer.json()["position"])
     who = "/v1/visitors/visitor%20%C3%A9%2F1"
     found = admin.get(f"{who}/suppressions").json()
@@ -175,7 +175,7 @@ def test_look_ups_and_explanations(site: Site, admin: httpx.Client) -> None:
 
 def test_pages_by_cursor_are_the_whole_list(site: Site, admin: httpx.Client) -> None:
     """Each row once, and the same as in one go."""
-    signals = [told(state, f"visitor {n:02}") for n in range(25) for state in ("offered", "rejected")]
+    signals = [signal_of(state, f"visitor {n:02}") for n in range(25) for state in ("offered", "rejected")]
     site.service.wait(admin.post("/v1/signals", json=[*signals, *range(25)]).json()["position"])
     for path in (f"/v1/action-maps/{MAP}/suppressions", "/v1/refusals"):
         streamed = admin.get(path, headers={"Accept": "application/x-ndjson"}).text.splitlines()
@@ -195,7 +195,7 @@ def test_pages_by_cursor_are_the_whole_list(site: Site, admin: httpx.Client) -> 
 def test_a_report_as_json_and_csv_with_an_etag(own_site: Site, own_admin: httpx.Client) -> None:
     """The tag changes when the log has moved, and not before."""
     own_site.service.wait(
-        own_admin.post("/v1/signals", json=[told("offered"), told("accepted")]).json()["position"]
+        own_admin.post("/v1/signals", json=[signal_of("offered"), signal_of("accepted")]).json()["position"]
     )
     path = "/v1/reports/action-map-performance"
     first = own_admin.get(path, params={"by": "day", "zone": "Asia/Kathmandu", "proof": "true"})
@@ -207,7 +207,7 @@ def test_a_report_as_json_and_csv_with_an_etag(own_site: Site, own_admin: httpx.
     table = own_admin.get(path, params={"format": "csv"}).text.splitlines()
     assert table[0].startswith("action_map_id,action_map_name,bucket,nWebActionsOffered")
     assert len(table) == 2
-    own_site.service.wait(own_admin.post("/v1/signals", json=told("started")).json()["position"])
+    own_site.service.wait(own_admin.post("/v1/signals", json=signal_of("started")).json()["position"])
     assert own_admin.get(path, headers=tag).status_code == 200
     for wrong, field in (({"zone": "Mars"}, "zone"), ({"from": "soon"}, "from"), ({"by": "year"}, "by")):
         assert problem(own_admin.get(path, params=wrong))[2] == field
@@ -222,26 +222,26 @@ def test_changes_are_streamed_and_resumed(site: Site, admin: httpx.Client) -> No
 
     def event(lines: Any) -> tuple[int, list[Any]]:
         data = next(line for line in lines if line.startswith("data: "))
-        told_ = json.loads(data.removeprefix("data: "))
-        return told_["position"], told_["rows"]
+        decoded = json.loads(data.removeprefix("data: "))
+        return decoded["position"], decoded["rows"]
 
-    site.service.wait(admin.post("/v1/signals", json=told("offered")).json()["position"])
+    site.service.wait(admin.post("/v1/signals", json=signal_of("offered")).json()["position"])
     with admin.stream("GET", "/v1/stream") as stream:
         lines = stream.iter_lines()
         first, rows = event(lines)
         assert rows[0]["metrics"]["nWebActionsOffered"] == 1
-        admin.post("/v1/signals", json=told("accepted"))
+        admin.post("/v1/signals", json=signal_of("accepted"))
         second, rows = event(lines)
         assert second > first
         assert rows[0]["metrics"]["nWebActionsAccepted"] == 1
-    site.service.wait(admin.post("/v1/signals", json=told("started")).json()["position"])
+    site.service.wait(admin.post("/v1/signals", json=signal_of("started")).json()["position"])
     with admin.stream("GET", "/v1/stream", headers={"Last-Event-ID": str(second)}) as stream:
         assert event(stream.iter_lines())[1][0]["metrics"]["nWebActionsStarted"] == 1
 
 
 def test_operations(own_site: Site, own_admin: httpx.Client) -> None:
     """Liveness and readiness need no key; metrics count outcomes by reason."""
-    own_admin.post("/v1/signals", json=[told("offered"), 7])
+    own_admin.post("/v1/signals", json=[signal_of("offered"), 7])
     assert httpx.get(f"{own_site.url}/healthz").json() == {"status": "ok"}
     assert httpx.get(f"{own_site.url}/readyz").json()["status"] == "ok"
     text = httpx.get(f"{own_site.url}/metrics").text
@@ -277,7 +277,7 @@ def test_overload_says_when_to_come_back(
         raise OverloadedError(3.0)
 
     monkeypatch.setattr(own_site.service, "hand_in", full)
-    answer = own_admin.post("/v1/signals", json=told("offered"))
+    answer = own_admin.post("/v1/signals", json=signal_of("offered"))
     assert problem(answer)[:2] == (503, "overloaded")
     assert answer.headers["retry-after"] == "3"
 

@@ -23,7 +23,7 @@ MAP = str(uuid.uuid4())
 STATES = ("offered", "accepted", "started", "engaged")
 
 
-def told(state: str, customer: str) -> dict[str, str]:
+def signal_of(state: str, customer: str) -> dict[str, str]:
     """A signal of that visitor's one action."""
     action = str(uuid.uuid5(uuid.NAMESPACE_OID, customer))
     ids = {"actionId": action, "actionMapId": MAP, "sessionId": action, "customerId": customer}
@@ -79,7 +79,7 @@ def test_reports_that_hang_in_the_store_keep_no_page_view_waiting(
 def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:
     """A dead letter that is taken in moves the report, but no position: tag and stream tell of it."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
-        service.record([told(state, "v") for state in STATES])
+        service.record([signal_of(state, "v") for state in STATES])
     rows(dsn, "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.2'")
     with served(dsn) as site, site.client() as admin:
         site.service.catch_up()
@@ -95,8 +95,8 @@ def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:
             lines = stream.iter_lines()
             next(line for line in lines if line.startswith("data: "))
             assert site.service.retry_dead_letters() == 3
-            told_ = json.loads(next(line for line in lines if line.startswith("data: "))[len("data: ") :])
-        assert told_["rows"][0]["metrics"]["nWebActionsEngaged"] == 1
+            decoded = json.loads(next(line for line in lines if line.startswith("data: "))[len("data: ") :])
+        assert decoded["rows"][0]["metrics"]["nWebActionsEngaged"] == 1
         whole = admin.get(REPORT, headers={"If-None-Match": short.headers["etag"]})
         assert whole.status_code == 200
         assert whole.json()["rows"][0]["metrics"]["nWebActionsEngaged"] == 1
@@ -105,7 +105,7 @@ def test_what_is_missing_is_said_and_its_coming_in_too(dsn: str) -> None:
 
 def test_a_report_built_anew_is_another_one(site: Site, admin: httpx.Client, dsn: str) -> None:
     """By other code the same events may come to other figures: no browser goes on with the old ones."""
-    site.service.record([told("offered", "v")])
+    site.service.record([signal_of("offered", "v")])
     site.service.catch_up()
     rows(dsn, "UPDATE performance_counts SET offered = offered + 1")
     before = admin.get(REPORT)

@@ -71,8 +71,10 @@ def test_a_commit_follows_all_whose_work_it_holds(tracing: Tracing, spans: InMem
     assert commit.parent == first.get_span_context()
     assert linked(commit) == [identity(first), identity(second)]
     assert commit.attributes is not None
-    told = {name.removeprefix("offerlog."): told for name, told in commit.attributes.items()}
-    assert told == {"submissions": 4, "cases": 4, "events": 4, "retries": 0, "position": 5}
+    span_attributes = {
+        name.removeprefix("offerlog."): span_attributes for name, span_attributes in commit.attributes.items()
+    }
+    assert span_attributes == {"submissions": 4, "cases": 4, "events": 4, "retries": 0, "position": 5}
 
 
 def parents(tracing: Tracing, spans: InMemorySpanExporter, *origins: Span) -> list[SpanContext | None]:
@@ -111,8 +113,8 @@ def test_a_commit_tells_how_often_it_was_tried(tracing: Tracing, spans: InMemory
     writer = make_writer(log, trace=tracing)
     assert send(writer, case(ONE)).result(10) == ["duplicate"]
     writer.close()
-    told = last(spans).attributes
-    assert told == {
+    span_attributes = last(spans).attributes
+    assert span_attributes == {
         "offerlog.submissions": 1,
         "offerlog.cases": 1,
         "offerlog.events": 0,

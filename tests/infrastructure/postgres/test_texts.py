@@ -62,8 +62,8 @@ def test_a_text_comes_out_as_it_went_in(offerlog: Offerlog, dsn: str, text: str)
 def test_ids_that_look_alike_are_different_visitors(offerlog: Offerlog) -> None:
     """No folding of case, blanks or Unicode forms: each id has its own stream and its own suppression."""
     for n, text in enumerate(TEXTS):
-        told = [signal(state, visitor=n, customerId=text) for state in ("offered", "ignored")]
-        assert [o.kind for o in offerlog.record(told).outcomes] == [OutcomeKind.RECORDED] * 2
+        sent_signal = [signal(state, visitor=n, customerId=text) for state in ("offered", "ignored")]
+        assert [o.kind for o in offerlog.record(sent_signal).outcomes] == [OutcomeKind.RECORDED] * 2
     receipt = offerlog.record([signal("offered", visitor="last")])
     offerlog.wait(receipt.position)
     listed = [s.customer_id for s in offerlog.suppressed_visitors(an_id("map"))]
@@ -88,11 +88,11 @@ def test_what_cannot_be_read_is_kept_as_it_came(offerlog: Offerlog, raw: bytes) 
 
 def test_a_cause_that_quotes_nul_is_kept_too(offerlog: Offerlog) -> None:
     """A field's name comes from outside; whatever it holds, the refusal is written."""
-    told = signal("offered", actionMapId="\x00", **{"\x00": 1})
-    (outcome,) = offerlog.record([json.dumps(told)]).outcomes
+    sent_signal = signal("offered", actionMapId="\x00", **{"\x00": 1})
+    (outcome,) = offerlog.record([json.dumps(sent_signal)]).outcomes
     assert outcome.reason is Reason.MALFORMED
     (kept,) = offerlog.refusals()
-    assert kept.raw == json.dumps(told).encode()
+    assert kept.raw == json.dumps(sent_signal).encode()
 
 
 def test_the_refusal_log_can_be_read_from_its_beginning(offerlog: Offerlog) -> None:
@@ -104,8 +104,8 @@ def test_the_refusal_log_can_be_read_from_its_beginning(offerlog: Offerlog) -> N
 
 def test_a_parked_signal_keeps_its_text(offerlog: Offerlog) -> None:
     """With blanks, order and spelling as the sender had them."""
-    told = signal("accepted", customerId="NUL \x00 💬")
-    raw = json.dumps(told, indent=3, sort_keys=True, ensure_ascii=False).encode()
+    sent_signal = signal("accepted", customerId="NUL \x00 💬")
+    raw = json.dumps(sent_signal, indent=3, sort_keys=True, ensure_ascii=False).encode()
     receipt = offerlog.record([raw])
     offerlog.wait(receipt.position)
     assert [kept.raw for kept in offerlog.parked()] == [raw]

@@ -79,7 +79,7 @@ class Shop:
                 raise AssertionError((counted, events))
         return {action: tuple(states) for action, states in found.items()}
 
-    def told(self, action_map: str) -> list[str]:
+    def states_of(self, action_map: str) -> list[str]:
         """The states that the log holds of one map, whoever the visitor is."""
         self.log.catch_up()
         rows = self.log.report(

@@ -23,7 +23,7 @@ SPOIL = "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted
 MEND = "UPDATE offerlog_events SET topic = 'accepted.2' WHERE topic = 'vanished.7'"
 
 
-def told(state: str, customer: str, action: str) -> bytes:
+def signal_of(state: str, customer: str, action: str) -> bytes:
     """A signal of one action of one visitor."""
     ids = {"actionId": action, "actionMapId": MAP, "sessionId": action}
     return json.dumps({**ids, "actionState": state, "customerId": customer}).encode()
@@ -32,7 +32,7 @@ def told(state: str, customer: str, action: str) -> bytes:
 def life(customer: str) -> list[bytes]:
     """Offered, accepted, started, engaged."""
     action = str(uuid.uuid5(uuid.NAMESPACE_OID, customer))
-    return [told(state, customer, action) for state in ("offered", "accepted", "started", "engaged")]
+    return [signal_of(state, customer, action) for state in ("offered", "accepted", "started", "engaged")]
 
 
 def metrics(offerlog: Offerlog) -> dict[str, int]:
@@ -155,7 +155,7 @@ def test_a_fault_early_in_a_very_long_stream_is_found_too(dsn: str, monkeypatch:
     )
     monkeypatch.setattr(projector.PostgresProjector.__init__, "__defaults__", (faulty,))
     actions = [str(uuid.uuid4()) for _ in range(700)]
-    lines = [told(state, "again", action) for action in actions for state in ("offered", "errored")]
+    lines = [signal_of(state, "again", action) for action in actions for state in ("offered", "errored")]
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as offerlog:
         position = offerlog.record(lines).position
     with open_offerlog(database_url=dsn, keep_deadlines=False) as offerlog:
