@@ -1,7 +1,7 @@
 """The fast reading of signals in both wire forms. It accepts or declines; it never says what is wrong.
 
 `signals.Signal` is the one description of a signal, and pydantic is the authority on it. The types below are
-stricter and read a usual text in a third of the time. What they accept, pydantic accepts with the same value;
+stricter and read a usual text in half of the time. What they accept, pydantic accepts with the same value;
 `make fuzz-signals` tries that. What they decline is read by pydantic, so to decline costs time alone.
 
 msgspec is laxer than pydantic in these points, and the guards below close them. It reads UUIDs without
