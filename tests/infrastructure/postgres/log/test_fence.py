@@ -178,7 +178,7 @@ def test_after_a_fence_no_event_appears_that_was_decided_before_it(
     assert len(rows(dsn, "SELECT DISTINCT topic FROM offerlog_events")) > 2
     assert [fencer.late() for fencer in fencers] == [0, 0]
     assert set(kinds) == {"recorded"}
-    assert rows(dsn, "SELECT count(*) FROM offerlog_events WHERE topic = 'offered.1'") == [(len(kinds),)]
+    assert rows(dsn, "SELECT count(*) FROM offerlog_events WHERE topic LIKE 'offered.%'") == [(len(kinds),)]
 
 
 @pytest.mark.parametrize("fault", ["a fence that does not wait", "writers that look before they lock"])
