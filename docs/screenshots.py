@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -22,6 +23,9 @@ from offerlog import Role, Suppression, open_offerlog
 IMAGES: Final = Path(__file__).parent / "images"
 COMMAND: Final = str(Path(sys.executable).with_name("offerlog"))
 ORGANIZATION: Final = "sample"
+SECONDS = 300.0
+"""Time limit of the service."""
+
 LARGE: Final[ViewportSize] = {"width": 1200, "height": 1565}
 SMALL: Final[ViewportSize] = {"width": 1200, "height": 1000}
 
@@ -91,11 +95,14 @@ def main() -> None:
     try:
         key, visitor = prepare(folder / "store")
         with socket.socket() as free:
+            free.settimeout(10)
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [COMMAND, "serve", "--data", str(folder / "store"), "--port", str(port)]
         command += ["--organization", ORGANIZATION]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:  # noqa: S603 - as above
+            limit = threading.Timer(SECONDS, service.kill)
+            limit.start()
             try:
                 url = f"http://127.0.0.1:{port}"
                 await_ready(url)
@@ -103,6 +110,7 @@ def main() -> None:
             finally:
                 service.terminate()
                 service.wait(60)
+                limit.cancel()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -72,7 +72,7 @@ class SettingsError(OfferlogError, ValueError):
         self.cause = cause
 
 
-class _FieldError(ValueError):
+class _FieldError(OfferlogError, ValueError):
     """The fault of a field, found by the validator of another field.
 
     Attributes:

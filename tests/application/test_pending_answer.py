@@ -86,7 +86,7 @@ def test_many_threads_wait_for_one_answer() -> None:
     for thread in threads:
         finish(thread)
     assert [found.get_nowait() for _ in threads] == ["answer"] * 8
-    assert pending.exception() is None
+    assert pending.exception(0) is None
 
 
 def test_an_error_is_raised_to_everybody_who_asks() -> None:
@@ -95,8 +95,8 @@ def test_an_error_is_raised_to_everybody_who_asks() -> None:
     error = LookupError("no")
     pending.set_exception(error)
     with pytest.raises(LookupError):
-        pending.result()
-    assert pending.exception() is error
+        pending.result(0)
+    assert pending.exception(0) is error
     with pytest.raises(LookupError):
         as_future(pending).result(0)
 

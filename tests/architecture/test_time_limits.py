@@ -12,7 +12,7 @@ WAITS = {"wait", "communicate", "join", "result", "exception", "get", "acquire"}
 RUNS = {"run", "call", "check_call", "check_output"}
 POSITIONS = {"create_connection": 1, "urlopen": 2, "HTTPConnection": 2, "HTTPSConnection": 2}
 """Functions that wait for ever without a timeout, and the place of that argument."""
-MAY_START = ("support/processes.py", "benchmarks/children.py")
+MAY_START = ("support/processes.py", "benchmarks/children.py", "docs/screenshots.py")
 """Only these files start processes that others read from while they run; a timer there ends them."""
 
 
