@@ -223,7 +223,7 @@ class Signal:
         error_code: The vendor's `errorCode` as text, at most 256 characters: "00045" keeps its zeros.
         error_message: The vendor's `errorMessage`, cut at 4,096 characters.
         event_id: The signal's own id; None where the sender has none.
-        occurred_at: The time at which it happened, in UTC (`createdDate`); None means the time of arrival.
+        occurred_at: The time at which it happened, in UTC (`createdDate`); None: the moment of its decision.
         timeout_seconds: Seconds after which the widget withdraws the invitation.
         action_map_name: The map's display name, at most 256 characters.
     """

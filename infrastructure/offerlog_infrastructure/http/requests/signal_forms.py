@@ -37,7 +37,7 @@ class Signal(TypedDict):
         actionMapName: Display name of the action map.
         customerIdType: Type of the visitor's id.
         eventId: The sender's id of this event.
-        createdDate: When it happened; if absent, the time of arrival.
+        createdDate: When it happened; if absent, the moment at which it is decided.
         timeoutSeconds: Seconds until an unanswered invitation times out.
         errorCode: The widget's error code.
         errorMessage: The widget's error message.
@@ -123,7 +123,7 @@ class StoredSignal(TypedDict):
         webActionEvent: The action and its state.
         id: The vendor's id of this event.
         customerIdType: Type of the visitor's id.
-        createdDate: When it happened; if absent, the time of arrival.
+        createdDate: When it happened; if absent, the moment at which it is decided.
     """
 
     eventType: _StoredEventType

@@ -117,8 +117,7 @@ def stream_response(
     """Answer with all rows, one on each line; a piece is made when the piece before it has been sent.
 
     Once the caller's key has been revoked or its session has ended, the connection is closed without an end
-    of the
-    body: a list that is cut must not look complete.
+    of the body: a list that is cut must not look complete.
     """
 
     def encode_piece() -> bytes:
