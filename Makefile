@@ -105,7 +105,8 @@ bench-%: setup ## One bench, by the name of its file in benchmarks/, with - for 
 docs: setup ## Write the generated pages of docs/ anew from the code
 	$(BIN)/python docs/generate.py
 
-COMPILE = $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet --python-version 3.11
+# Extras stay in the lock: pip looks at a newer release of `coverage[toml]` if only `coverage` is pinned, and stops at its hash.
+COMPILE = $(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet --python-version 3.11
 lock: setup ## Resolve the three locks anew: to develop; to run, a part of that; to build the wheel, another
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) --group dev --extra otel pyproject.toml -o requirements-dev.lock
