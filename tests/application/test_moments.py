@@ -66,7 +66,7 @@ def test_what_is_decided_again_has_the_later_moment(desk: Any, writer: Any, log:
     assert [log.events(stream)[-1].event.recorded_at for stream in streams] == [minute(5), minute(0)]
 
 
-def test_the_moment_never_goes_back(desk: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_moment_does_not_go_back_by_a_minute_or_less(desk: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A clock that was set back is waited for, and the log says so, once."""
     caplog.set_level(logging.WARNING)
     desk.record(signal("offered", at=None))
@@ -81,3 +81,16 @@ def test_the_moment_never_goes_back(desk: Any, caplog: pytest.LogCaptureFixture)
     desk.record(signal("engaged", at=None))
     assert [one.event.recorded_at for one in desk.stream()] == [minute(0)] * 4 + [minute(1)]
     assert [line[:43] for line in caplog.messages] == ["the service's clock was set back by 60 seconds"[:43]]
+
+
+def test_a_clock_that_was_far_ahead_is_followed_at_once(desk: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Else everything would bear the wrong time until the service is opened anew."""
+    caplog.set_level(logging.WARNING)
+    desk.record(signal("offered", at=None))
+    # when the clock is set back by more than a minute
+    desk.clock.advance(timedelta(seconds=-61))
+    desk.record(signal("accepted", at=None))
+    # then the moment goes with it, and the log says so
+    assert [one.event.recorded_at for one in desk.stream()] == [minute(0), minute(0) - timedelta(seconds=61)]
+    (line,) = caplog.messages
+    assert line.startswith("the service's clock was set back by 61 seconds: what is decided from now on")

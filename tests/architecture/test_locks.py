@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-LOCKED = re.compile(r"^([a-z0-9.-]+)==(\S+)(?: ; (.+?))?(?: \\)?$", re.MULTILINE)
+LOCKED = re.compile(r"^([a-z0-9.-]+)(?:\[[a-z, ]+\])?==(\S+)(?: ; (.+?))?(?: \\)?$", re.MULTILINE)
 NOT_IN_PRODUCTION = {
     *("pytest", "pytest-xdist", "hypothesis", "schemathesis", "playwright", "mypy", "ruff", "import-linter"),
     *("werkzeug", "build", "hatchling", "httpx", "uv", "pip"),
@@ -57,5 +57,5 @@ def test_a_lock_has_hashes_and_names_no_address(root: Path, name: str) -> None:
     text = (root / name).read_text()
     assert "://" not in text
     assert "index" not in text.replace("importlib", "")
-    blocks = re.split(r"\n(?=[a-z0-9.-]+==)", text.strip())
+    blocks = re.split(r"\n(?=[a-z0-9.-]+(?:\[[a-z, ]+\])?==)", text.strip())
     assert all("--hash=sha256:" in block for block in blocks)

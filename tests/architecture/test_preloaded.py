@@ -34,7 +34,7 @@ def wait() -> None:
 def test_a_fork_gets_all_and_ends_with_its_exit_code(tmp_path: Path) -> None:
     """Arguments, folder, environment, input; output, errors, exit code."""
     run = subprocess.run(
-        [*preloaded(f"{_THIS}:tell"), "a", "ü b"],
+        [*preloaded(f"{_THIS}:report"), "a", "ü b"],
         input="given",
         capture_output=True,
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""The clock of decisions: the service's clock, but never going back."""
+"""The clock of decisions: the service's clock, without its small steps back."""
 
 import logging
 import threading
@@ -10,14 +10,18 @@ from offerlog_application.ports.clock import Clock
 _WORTH_A_LINE: Final = timedelta(seconds=1)
 """A clock that was set back by more than this gets a line in the log."""
 
+_LONGEST_STAND: Final = timedelta(seconds=60)
+"""A clock that was set back by more than this was wrong before, so it is followed at once."""
+
 _log = logging.getLogger(__name__)
 
 
 class SteadyClock:
     """The service's clock for decisions; thread-safe.
 
-    Where the service's clock is set back, this one stands still until the other has passed it. So of two
-    groups, the one decided later never has the earlier moment.
+    Where the service's clock is set back by a minute or less, this one stands still until the other has
+    passed it. So a group that is decided later does not have an earlier moment. A larger step corrects
+    a clock that was wrong. It is followed.
 
     Args:
         clock: The service's clock.
@@ -30,18 +34,28 @@ class SteadyClock:
         self._is_back = False
 
     def now(self) -> datetime:
-        """Return the time, aware, in UTC; never earlier than it was returned before."""
+        """Return the time, aware, in UTC; earlier than before only after a step of more than a minute."""
         with self._lock:
             now, last = self._clock.now(), self._last
             if last is None or now >= last:
                 self._last, self._is_back = now, False
                 return now
-            if not self._is_back and last - now > _WORTH_A_LINE:
+            back = last - now
+            if back > _LONGEST_STAND:
+                _log.warning(
+                    "the service's clock was set back by %.0f seconds: what is decided from now on is dated"
+                    " before what was decided until %s",
+                    back.total_seconds(),
+                    last.isoformat(),
+                )
+                self._last, self._is_back = now, False
+                return now
+            if not self._is_back and back > _WORTH_A_LINE:
                 self._is_back = True
                 _log.warning(
                     "the service's clock was set back by %.0f seconds: what is decided is dated %s until the"
-                    " clock has passed that time; open the service anew to go by the clock at once",
-                    (last - now).total_seconds(),
+                    " clock has passed that time",
+                    back.total_seconds(),
                     last.isoformat(),
                 )
             return last

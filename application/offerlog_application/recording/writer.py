@@ -162,7 +162,7 @@ class GroupCommitWriter:
         )
 
     def now(self) -> datetime:
-        """Return the time by the clock of decisions, which never goes back."""
+        """Return the time by the clock of decisions (see `SteadyClock`)."""
         return self._clock.now()
 
     @property

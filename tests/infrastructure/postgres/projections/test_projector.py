@@ -23,6 +23,13 @@ BREAK = """
 """
 
 
+ADVISORY_LOCKS = """
+    SELECT FROM pg_locks JOIN pg_database ON oid = database
+    WHERE locktype = 'advisory' AND datname = current_database()
+"""
+"""Those of this database: other tests use others of the same server."""
+
+
 def recorded(service: Offerlog, lines: list[bytes]) -> int:
     """The position behind the last of many signals."""
     position = service.record(lines).position
@@ -128,7 +135,7 @@ def test_two_services_share_the_work_and_either_may_leave(make_dsn: Callable[[],
             assert shown(second, dsn) == recounted(dsn)
         finally:
             second.close()
-    until(lambda: not rows(dsn, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
+    until(lambda: not rows(dsn, ADVISORY_LOCKS))
 
 
 def test_a_process_that_owns_no_view_is_well_again_after_a_lost_connection(dsn: str, server: str) -> None:
