@@ -193,7 +193,7 @@ def generate(kind: str, url: str, rate: int) -> None:
 
 
 def measured(kind: str, url: str, key: str, rate: int) -> dict[str, float]:
-    """Run the generator, a process of its own, and return its figures."""
+    """Run the generator as a separate process, and return its figures."""
     limit = SECONDS + 4 * END_SECONDS
     words = (sys.executable, __file__, "generate", kind, url, str(rate))
     with child(*words, seconds=limit, environment={KEY: key}) as process:

@@ -70,7 +70,7 @@ class SignalEvent(Event, frozen=True, array_like=True, kw_only=True, gc=False):
     Attributes:
         media_type: The vendor's `actionMediaType`.
         occurred_at: The time at which it happened, UTC.
-        dated: True if the signal had a time of its own; False if `occurred_at` is the moment of its decision.
+        dated: True if the signal stated its time; False if `occurred_at` is the moment of its decision.
         action_map_version: The map's version; None where the signal had none.
         action_map_name: The map's display name; None where the signal had none.
         timeout_seconds: The widget's time-out.

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
     from offerlog_application.recording.batches import Receipt
     from offerlog_application.recording.expiry import Expired
-    from offerlog_application.recording.offers import Eligibility
+    from offerlog_application.recording.offers import Eligibility, OfferArguments
     from offerlog_application.recording.pending_answer import PendingAnswer
     from offerlog_application.recording.signal_text import SignalInput
     from offerlog_application.recording.submissions import OverloadedError
@@ -137,6 +137,7 @@ __all__ = [
     "NoReplicaError",
     "NotAnOriginError",
     "NotProjectedError",
+    "OfferArguments",
     "OfferBlocked",
     "OfferMade",
     "OfferOutcome",
@@ -253,7 +254,7 @@ _MODULES: Final = {
     "offerlog_application.reading.read_budget": ("ReadBudget", "ReadCancelledError", "ReadTimeoutError"),
     "offerlog_application.recording.batches": ("Receipt",),
     "offerlog_application.recording.expiry": ("Expired",),
-    "offerlog_application.recording.offers": ("Eligibility",),
+    "offerlog_application.recording.offers": ("Eligibility", "OfferArguments"),
     "offerlog_application.recording.pending_answer": ("PendingAnswer",),
     "offerlog_application.recording.signal_text": ("SignalInput",),
     "offerlog_application.recording.submissions": ("OverloadedError",),

@@ -23,7 +23,7 @@ class HistoryEvent(NamedTuple):
         action_id: The invitation.
         action_number: Number of the action within its visitor-offer, from 1.
         occurred_at: The time at which it happened.
-        dated: True if the signal had a time of its own; False if `occurred_at` is the moment of its decision.
+        dated: True if the signal stated its time; False if `occurred_at` is the moment of its decision.
         offered_at: Time of the offer.
         recorded_at: The time at which the service accepted it, by the service's clock.
         visitor: The visitor.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Required, TypedDict
 from uuid import UUID
 
 from offerlog_application.ports.event_log import Streams
@@ -35,6 +36,28 @@ class Eligibility:
 
     blocker: Blocker | None
     known: bool
+
+
+class OfferArguments(TypedDict, total=False):
+    """The arguments of a request for an offer.
+
+    Attributes:
+        customer_id: The visitor's id.
+        customer_id_type: The kind of that id; `cookie` unless given.
+        action_map_id: The action map that wants to offer.
+        session_id: The visit.
+        action_id: The caller's id of the invitation; the same id again gets the same decision.
+        action_map_version: The map's version.
+        timeout_seconds: Seconds after which the widget withdraws the invitation.
+    """
+
+    customer_id: Required[str]
+    customer_id_type: str
+    action_map_id: Required[str]
+    session_id: Required[str]
+    action_id: str | None
+    action_map_version: int | None
+    timeout_seconds: int | None
 
 
 class OfferService:

@@ -1,4 +1,4 @@
-"""The pending answer of a submission: a future without a condition of its own.
+"""The pending answer of a submission: a future that does not need a condition variable.
 
 The writer answers hundreds of submissions at a time, and most callers wait for one answer each. A
 `concurrent.futures.Future` costs each of them a condition, a lock and several notifications. A

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from offerlog_application.ports.organizations import OrganizationScope
 from offerlog_application.ports.waiting import WaitAnnouncer
 from offerlog_application.recording.batches import Receipt
-from offerlog_application.recording.offers import Eligibility, OfferService
+from offerlog_application.recording.offers import Eligibility, OfferArguments, OfferService
 from offerlog_application.recording.pending_answer import PendingAnswer, as_future
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
@@ -114,65 +114,22 @@ class WriteSide(OrganizationScope):
             return submitted.result()
 
     def submit_offer(
-        self,
-        *,
-        customer_id: str,
-        action_map_id: str,
-        session_id: str,
-        customer_id_type: str = "cookie",
-        action_id: str | None = None,
-        action_map_version: int | None = None,
-        timeout_seconds: int | None = None,
-        organization: str | None = None,
+        self, *, organization: str | None = None, **arguments: Unpack[OfferArguments]
     ) -> Future[OfferOutcome]:
-        """Ask as `offer` does; the future gets the decision once it is durable.
+        """Ask as `offer` does, with the same arguments; the future gets the decision once it is durable.
 
         Raises:
             MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
             OverloadedError: Too much is waiting; nothing was taken.
             ClosedError: The service has been closed.
         """
-        pending = self.hand_in_offer(
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-            session_id=session_id,
-            action_id=action_id,
-            action_map_version=action_map_version,
-            timeout_seconds=timeout_seconds,
-            organization=organization,
-        )
-        return as_future(pending)
+        return as_future(self.hand_in_offer(organization=organization, **arguments))
 
     def hand_in_offer(
-        self,
-        *,
-        customer_id: str,
-        action_map_id: str,
-        session_id: str,
-        customer_id_type: str = "cookie",
-        action_id: str | None = None,
-        action_map_version: int | None = None,
-        timeout_seconds: int | None = None,
-        organization: str | None = None,
+        self, *, organization: str | None = None, **arguments: Unpack[OfferArguments]
     ) -> PendingAnswer[OfferOutcome]:
-        """Ask as `offer` does, with a lighter object than a future: the decision comes once it is durable.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            OverloadedError: Too much is waiting; nothing was taken.
-            ClosedError: The service has been closed.
-        """
-        return self._service.submit_offer(
-            self._of(organization),
-            customer_id=customer_id,
-            customer_id_type=customer_id_type,
-            action_map_id=action_map_id,
-            session_id=session_id,
-            action_id=action_id,
-            action_map_version=action_map_version,
-            timeout_seconds=timeout_seconds,
-        )
+        """Do as `submit_offer`, with a lighter object than a future, for callers with many in flight."""
+        return self._service.submit_offer(self._of(organization), **arguments)
 
     def eligibility(
         self,
