@@ -64,7 +64,7 @@ class Event(Struct, frozen=True, array_like=True, kw_only=True, gc=False):
     recorded_at: datetime
 
 
-class SignalEvent(Event, frozen=True, array_like=True, kw_only=True, gc=False):
+class SignalEvent(Event, frozen=True, kw_only=True):
     """The public fields of an event that was made from a signal.
 
     Attributes:
@@ -90,7 +90,6 @@ class SignalEvent(Event, frozen=True, array_like=True, kw_only=True, gc=False):
 
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
-S = TypeVar("S", bound=SignalEvent)
 
 
 class RecordedEvent(Struct, Generic[E_co], frozen=True, gc=False):

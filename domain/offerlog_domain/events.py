@@ -14,7 +14,7 @@ from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 
 
-class LifecycleEvent(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class LifecycleEvent(SignalEvent, frozen=True, kw_only=True):
     """An action reached a state.
 
     Attributes:
@@ -40,21 +40,21 @@ class LifecycleEvent(SignalEvent, frozen=True, array_like=True, kw_only=True, gc
         return None
 
 
-class Offered(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Offered(LifecycleEvent, frozen=True):
     """The invitation was shown."""
 
     stored_name: ClassVar[str] = State.OFFERED
     state: ClassVar[State] = State.OFFERED
 
 
-class Accepted(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Accepted(LifecycleEvent, frozen=True):
     """The visitor accepted the invitation."""
 
     stored_name: ClassVar[str] = State.ACCEPTED
     state: ClassVar[State] = State.ACCEPTED
 
 
-class Rejected(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Rejected(LifecycleEvent, frozen=True, kw_only=True):
     """The visitor turned the offer down, at the invitation or at the form.
 
     Attributes:
@@ -72,49 +72,49 @@ class Rejected(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=Fa
         return self.rejected_stage
 
 
-class Ignored(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Ignored(LifecycleEvent, frozen=True):
     """The visitor navigated away from or around the invitation."""
 
     stored_name: ClassVar[str] = State.IGNORED
     state: ClassVar[State] = State.IGNORED
 
 
-class Errored(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Errored(LifecycleEvent, frozen=True):
     """A widget error prevented the engagement; the action map may make a new offer."""
 
     stored_name: ClassVar[str] = State.ERRORED
     state: ClassVar[State] = State.ERRORED
 
 
-class TimedOut(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class TimedOut(LifecycleEvent, frozen=True):
     """The invitation timed out and was withdrawn, as the widget or the service's deadline says."""
 
     stored_name: ClassVar[str] = State.TIMEDOUT
     state: ClassVar[State] = State.TIMEDOUT
 
 
-class Started(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Started(LifecycleEvent, frozen=True):
     """The visitor submitted the form; the chat interaction started."""
 
     stored_name: ClassVar[str] = State.STARTED
     state: ClassVar[State] = State.STARTED
 
 
-class Abandoned(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Abandoned(LifecycleEvent, frozen=True):
     """The visitor closed the window before an agent connected."""
 
     stored_name: ClassVar[str] = State.ABANDONED
     state: ClassVar[State] = State.ABANDONED
 
 
-class Engaged(LifecycleEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class Engaged(LifecycleEvent, frozen=True):
     """An agent accepted and connected."""
 
     stored_name: ClassVar[str] = State.ENGAGED
     state: ClassVar[State] = State.ENGAGED
 
 
-class OfferRefused(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class OfferRefused(SignalEvent, frozen=True, kw_only=True):
     """An `offered` signal was refused, or an offer request blocked. A repeat of its action id is recognized.
 
     Attributes:
@@ -137,7 +137,7 @@ class OfferRefused(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=F
         return State.OFFERED
 
 
-class SignalParked(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=False):
+class SignalParked(SignalEvent, frozen=True, kw_only=True):
     """A signal came too early for the state of its action and is parked. `PrivateFields.raw` keeps its text.
 
     Attributes:
@@ -156,7 +156,7 @@ class SignalParked(SignalEvent, frozen=True, array_like=True, kw_only=True, gc=F
         return self.parked_state
 
 
-class ParkingEnded(Event, frozen=True, array_like=True, kw_only=True, gc=False):
+class ParkingEnded(Event, frozen=True, kw_only=True):
     """A parked signal expired before its action reached the required state.
 
     Attributes:

@@ -138,7 +138,7 @@ def application(dsn: str) -> Iterator[OfferlogApplication]:
         yield application
 
 
-class LaterAccepted(Accepted, frozen=True, array_like=True, kw_only=True, gc=False):
+class LaterAccepted(Accepted, frozen=True):
     """`Accepted` as a later build may have it, two versions on."""
 
     stored_version: ClassVar[int] = 4
