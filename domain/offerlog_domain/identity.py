@@ -1,6 +1,5 @@
-"""Identity as values: visitors, action maps, their text and bytes, and the streams they live in."""
+"""Identity as values: visitors, action maps, and the streams they live in."""
 
-import re
 from collections import OrderedDict
 from hashlib import sha256
 from typing import Final, NamedTuple, NewType
@@ -39,7 +38,6 @@ class VisitorKey(NamedTuple):
 
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
 _UUID: Final[TypeAdapter[str]] = TypeAdapter(Uuid)
-_HYPHENATED: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 UUID_BYTES: Final = 16
 """Bytes of a UUID."""
@@ -70,31 +68,6 @@ def _parse(adapter: TypeAdapter[str], field: str, text: str) -> str:
     except ValidationError as error:
         raise MalformedSignalError(field, describe_fault(error)) from None
 
-
-def pack_uuids(text: str) -> bytes:
-    """Return the 16 bytes of each hyphenated UUID of a text that holds one or several without a separator.
-
-    Raises:
-        ValueError: The text is not made of hexadecimal digits and hyphens.
-    """
-    return bytes.fromhex(text.replace("-", ""))
-
-
-def unpack_uuid(packed: bytes) -> str:
-    """Return the hyphenated lower-case text of a UUID's 16 bytes."""
-    digits = packed.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def pack_text_id(text: str) -> bytes | str:
-    """Return the 16 bytes of a lower-case hyphenated UUID, and any other text unchanged.
-
-    So the text can be restored from the result byte for byte.
-    """
-    return pack_uuids(text) if len(text) == _TEXT_LENGTH and _HYPHENATED.fullmatch(text) else text
-
-
-_TEXT_LENGTH: Final = 36
 
 _REMEMBERED_STREAMS: Final = 2_000
 """Number of stream ids that a key remembers. The signals of one visitor come close together. A larger memory

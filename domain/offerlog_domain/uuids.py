@@ -37,3 +37,9 @@ class _SignalIds(Struct, array_like=True, frozen=True, gc=False):
     action_map_id: UUID
     session_id: UUID
     event_id: UUID | None
+
+
+def unpack_uuid(packed: bytes) -> str:
+    """Return the hyphenated lower-case text of a UUID's 16 bytes."""
+    digits = packed.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

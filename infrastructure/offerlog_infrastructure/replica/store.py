@@ -21,8 +21,9 @@ import lmdb
 from offerlog_application.ports.read_models import Suppression
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.identity import VisitorKey, unpack_uuid
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import State
+from offerlog_domain.uuids import unpack_uuid
 from offerlog_infrastructure.disk_space import full_disk_hint
 
 _MAP_BYTES: Final = 1 << 36
