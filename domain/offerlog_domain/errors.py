@@ -29,7 +29,7 @@ class OfferlogError(Exception):
         |- UnreadableEventError, SchemaTooNewError, SchemaNotMadeError
         |                                                offerlog_infrastructure.postgres
         |- StoreMissingError, ServerAddressError, SettingsError, ForkedServiceError,
-        |  ReplicaFolderError
+        |  ReplicaFolderError, UnsealError
         |                                                offerlog_infrastructure
         `- EmbeddedError and its subclasses              offerlog_infrastructure.embedded.errors
 

@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
     from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError, SchemaTooNewError
     from offerlog_infrastructure.replica.store import ReplicaFolderError
+    from offerlog_infrastructure.sealing import UnsealError
     from offerlog_infrastructure.server_address import ServerAddressError
     from offerlog_infrastructure.settings import SettingsError
     from offerlog_infrastructure.store_missing import StoreMissingError
@@ -195,6 +196,7 @@ __all__ = [
     "UnknownKeyError",
     "UnknownProjectionError",
     "UnreadableEventError",
+    "UnsealError",
     "UntrackedState",
     "VisitorKey",
     "WriterFailedError",
@@ -288,6 +290,7 @@ _MODULES: Final = {
     "offerlog_infrastructure.postgres.log.mapper": ("UnreadableEventError",),
     "offerlog_infrastructure.postgres.migrations": ("SchemaNotMadeError", "SchemaTooNewError"),
     "offerlog_infrastructure.replica.store": ("ReplicaFolderError",),
+    "offerlog_infrastructure.sealing": ("UnsealError",),
     "offerlog_infrastructure.server_address": ("ServerAddressError",),
     "offerlog_infrastructure.settings": ("SettingsError",),
     "offerlog_infrastructure.store_missing": ("StoreMissingError",),

@@ -1,1 +1,1 @@
-"""The surroundings of every room of this layer: settings, clock, addresses, forks, disk space."""
+"""The surroundings of every room of this layer: settings, clock, addresses, forks, disk space, sealing."""

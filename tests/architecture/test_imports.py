@@ -35,6 +35,7 @@ BITES = [
     ("tracing", f"{OUTER}/clock.py", "from opentelemetry import trace"),
     ("application-packages", f"{INNER}/recording/writer.py", "import opentelemetry.trace"),
     ("application-packages", f"{INNER}/recording/writer.py", "import structlog"),
+    ("ciphers", f"{OUTER}/postgres/keys.py", "from cryptography.fernet import Fernet"),
     ("embedded", f"{OUTER}/embedded/server.py",
      "from offerlog_infrastructure.postgres import migrations"),
     ("simulation", f"{OUTER}/simulation/traffic.py",
