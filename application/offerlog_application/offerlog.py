@@ -119,8 +119,8 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
             ArgumentError: A negative version, or a time without an offset.
         """
         visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
-        stream = self._service.stream(self._of(organization), visitor, parse_action_map_id(action_map_id))
-        return history(self._streams.events(stream), version=version, as_of=as_of)
+        offer = self._service.name(self._of(organization), visitor, parse_action_map_id(action_map_id))
+        return history(self._streams.events(offer), visitor, version=version, as_of=as_of)
 
     def expire(self) -> Expired:
         """Record the time-outs that are due and end the parkings that are over, in all organizations.

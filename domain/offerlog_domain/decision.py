@@ -277,12 +277,7 @@ class _Decider:
                         parked_state=event.parked_state,
                         parked_version=parked.originator_version,
                     ),
-                    PrivateFields(
-                        customer_id=private.customer_id,
-                        customer_id_type=private.customer_id_type,
-                        session_id=private.session_id,
-                        action_id=private.action_id,
-                    ),
+                    PrivateFields(session_id=private.session_id, action_id=private.action_id),
                 )
                 self.ended_parkings.append((parked, Reason.NEVER_REACHABLE))
 

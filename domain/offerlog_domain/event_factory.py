@@ -46,8 +46,6 @@ def private_fields_of(
 ) -> PrivateFields:
     """Return the private fields of an event, made from a signal."""
     return PrivateFields(
-        customer_id=signal.customer_id,
-        customer_id_type=signal.customer_id_type,
         session_id=signal.session_id,
         action_id=signal.action_id,
         event_id=signal.event_id,

@@ -2,7 +2,7 @@
 
 An `Event` holds public fields alone: times, the action map, states and numbers. Counts and proofs need
 nothing else. `PrivateFields` holds what identifies a person or a visit. A `RecordedEvent` joins the two with
-the place in the stream. The kinds of events are in `events`.
+the place in the stream. In a `SealedEvent` the private fields are closed. `events` has the kinds of events.
 """
 
 from datetime import datetime
@@ -11,17 +11,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.signals import NativeSignal
 
 
 class PrivateFields(Struct, frozen=True, array_like=True, kw_only=True, gc=False):
-    """The fields of an event that identify somebody. They are stored apart, so that they can be sealed.
+    """The fields of an event that identify somebody. A log seals them. The visitor is not among them.
 
     Attributes:
-        customer_id: The visitor's id.
-        customer_id_type: The kind of that id.
         session_id: The visit.
         action_id: The invitation.
         event_id: The signal's own id; None where it had none.
@@ -31,8 +28,6 @@ class PrivateFields(Struct, frozen=True, array_like=True, kw_only=True, gc=False
         raw: Of a `SignalParked`: the text of the signal as it came. None for any other kind.
     """
 
-    customer_id: str
-    customer_id_type: str
     session_id: UUID
     action_id: UUID
     event_id: UUID | None = None
@@ -40,11 +35,6 @@ class PrivateFields(Struct, frozen=True, array_like=True, kw_only=True, gc=False
     error_message: str | None = None
     blocking_action_id: UUID | None = None
     raw: bytes | None = None
-
-    @property
-    def visitor(self) -> VisitorKey:
-        """The visitor's identity within the organization."""
-        return VisitorKey(self.customer_id_type, self.customer_id)
 
 
 class Event(Struct, frozen=True, array_like=True, kw_only=True, gc=False):
@@ -96,7 +86,7 @@ class RecordedEvent(Struct, Generic[E_co], frozen=True, gc=False):
     """An event in its stream, with its private fields.
 
     Attributes:
-        originator_id: The visitor-offer's stream (see `identity`).
+        originator_id: The visitor-offer, by the id of its `OfferKey`.
         originator_version: The place in the stream, from 1, without gaps.
         event: The public fields.
         private: The fields that identify somebody.
@@ -106,6 +96,22 @@ class RecordedEvent(Struct, Generic[E_co], frozen=True, gc=False):
     originator_version: int
     event: E_co
     private: PrivateFields
+
+
+class SealedEvent(Struct, Generic[E_co], frozen=True, gc=False):
+    """An event in its stream, as the log keeps it: whoever folds it reads public fields alone.
+
+    Attributes:
+        originator_id: The stream in the log (see `stream_ids`).
+        originator_version: The place in the stream, from 1, without gaps.
+        event: The public fields.
+        sealed: The private fields, which the visitor's key opens.
+    """
+
+    originator_id: UUID
+    originator_version: int
+    event: E_co
+    sealed: bytes
 
 
 def has_content_of(recorded: RecordedEvent[SignalEvent], signal: NativeSignal) -> bool:

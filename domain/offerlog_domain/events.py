@@ -9,7 +9,7 @@ and a version that never change with the code; import paths are not stored.
 from datetime import datetime
 from typing import ClassVar, Final, TypeGuard
 
-from offerlog_domain.event_fields import Event, RecordedEvent, SignalEvent
+from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent, SignalEvent
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
 
@@ -188,3 +188,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
 def is_lifecycle_event(recorded: RecordedEvent[Event]) -> TypeGuard[RecordedEvent[LifecycleEvent]]:
     """Return True for an event that tells what became of an action."""
     return isinstance(recorded.event, LifecycleEvent)
+
+
+def is_sealed_lifecycle_event(sealed: SealedEvent[Event]) -> TypeGuard[SealedEvent[LifecycleEvent]]:
+    """Return True for a sealed event that tells what became of an action."""
+    return isinstance(sealed.event, LifecycleEvent)

@@ -1,4 +1,4 @@
-"""Identity as values: visitors, action maps, and the streams they live in."""
+"""Identity as values: visitors, action maps, and visitor-offers."""
 
 from collections import OrderedDict
 from hashlib import sha256
@@ -9,7 +9,6 @@ from msgspec import convert
 from pydantic import TypeAdapter, ValidationError
 
 from offerlog_domain.signals import MalformedSignalError, Name, NativeSignal, Uuid, describe_fault
-from offerlog_domain.uuids import format_uuid, parse_uuid
 
 ActionMapId = NewType("ActionMapId", str)
 """The id of an action map: a hyphenated UUID in lower case."""
@@ -69,9 +68,27 @@ def _parse(adapter: TypeAdapter[str], field: str, text: str) -> str:
         raise MalformedSignalError(field, describe_fault(error)) from None
 
 
-_REMEMBERED_STREAMS: Final = 2_000
-"""Number of stream ids that a key remembers. The signals of one visitor come close together. A larger memory
-does not fit into the processor's cache, and a look-up in it is slower than a new computation."""
+_REMEMBERED_OFFERS: Final = 2_000
+"""Number of visitor-offers that a key remembers. The signals of one visitor come close together. A larger
+memory does not fit into the processor's cache, and a look-up in it is slower than a new computation."""
+
+
+class OfferKey(NamedTuple):
+    """The name of a visitor-offer: one visitor x one action map of an organization.
+
+    Attributes:
+        id: The same name as one value, by which a process groups its work. A log may name streams otherwise.
+        organization: The tenant.
+        visitor_digest: The visitor, by the keyed digest of an `OrganizationKey`.
+        action_map_id: The action map.
+        visitor: The visitor's identity; None where only the digest is known.
+    """
+
+    id: UUID
+    organization: str
+    visitor_digest: UUID
+    action_map_id: UUID
+    visitor: VisitorKey | None
 
 
 _HASH_BLOCK: Final = 64
@@ -82,51 +99,60 @@ _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 """The key of each of HMAC's two hashes, byte by byte (RFC 2104, section 2)."""
 
 
-class StreamKey:
-    """An organization's secret, and the stream ids under it.
+class OrganizationKey:
+    """An organization's secret, and the digests of visitors under it.
 
-    A stream id is a keyed hash. Without the secret nobody can tell from a stream id whose it is, nor compute
-    one. The same visitor has unrelated stream ids in two organizations.
+    Without the secret nobody can tell from a digest whose it is, nor compute one. The same visitor has
+    unrelated digests in two organizations.
 
     Args:
-        secret: 32 bytes that never leave the store.
+        organization: The tenant.
+        secret: Its 32 bytes, which never leave the service.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, organization: str, secret: bytes) -> None:
         key = secret.ljust(_HASH_BLOCK, b"\0")
+        self._organization = organization
         self._inner_hash = sha256(key.translate(_INNER_PAD))
         self._outer_hash = sha256(key.translate(_OUTER_PAD))
-        self._remembered: OrderedDict[tuple[str, str, int], UUID] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str, int], OfferKey] = OrderedDict()
 
-    def stream(self, visitor: VisitorKey, action_map_id: ActionMapId) -> UUID:
-        """Return the stream of one visitor x one action map.
+    def digest(self, visitor: VisitorKey) -> UUID:
+        """Return a visitor's digest. It takes in the length of the type, so that no two visitors share it."""
+        kind, who = visitor.encode()
+        return convert(self._keyed_hash(b"%d:%b%b" % (len(kind), kind, who)), UUID)
 
-        The hash takes in the length of the id type first, so that two different keys never give the same
-        text. The action map's id has a fixed length: its text, because the stored streams were made of that.
-        """
-        return self._stream(visitor.type, visitor.id, parse_uuid(action_map_id))
-
-    def stream_of(self, signal: NativeSignal) -> UUID:
-        """Return the stream of the visitor and the action map that a signal names."""
-        return self._stream(signal.customer_id_type, signal.customer_id, signal.action_map_id)
-
-    def _stream(self, customer_id_type: str, customer_id: str, action_map_id: UUID) -> UUID:
-        names = customer_id_type, customer_id, action_map_id.int  # an int has a faster hash than its UUID
+    def offer(self, visitor: VisitorKey, action_map_id: UUID) -> OfferKey:
+        """Return the name of one visitor x one action map."""
+        names = visitor.type, visitor.id, action_map_id.int  # an int has a faster hash than its UUID
         remembered = self._remembered.get(names)
         if remembered is not None:
             return remembered
-        kind, map_text = customer_id_type.encode(), format_uuid(action_map_id).encode()
-        digest = self._keyed_hash(b"%d:%b%b%b" % (len(kind), kind, map_text, customer_id.encode()))
-        digest[6] = digest[6] & 0x0F | 0x80  # RFC 9562 version 8: a UUID by the application's own rule
-        digest[8] = digest[8] & 0x3F | 0x80
-        stream = self._remembered[names] = convert(bytes(digest), UUID)
-        if len(self._remembered) > _REMEMBERED_STREAMS:
+        digest = self.digest(visitor)
+        key = self._remembered[names] = name_offer(self._organization, digest, action_map_id, visitor)
+        if len(self._remembered) > _REMEMBERED_OFFERS:
             self._remembered.popitem(last=False)
-        return stream
+        return key
 
-    def _keyed_hash(self, text: bytes) -> bytearray:
+    def offer_of(self, signal: NativeSignal) -> OfferKey:
+        """Return the name of the visitor and the action map of a signal."""
+        return self.offer(VisitorKey(signal.customer_id_type, signal.customer_id), signal.action_map_id)
+
+    def _keyed_hash(self, text: bytes) -> bytes:
         """Return the first bytes of HMAC-SHA-256 (RFC 2104), in half of the time that `hmac` takes."""
         inner, outer = self._inner_hash.copy(), self._outer_hash.copy()
         inner.update(text)
         outer.update(inner.digest())
-        return bytearray(outer.digest()[:UUID_BYTES])
+        return outer.digest()[:UUID_BYTES]
+
+
+def name_offer(
+    organization: str, visitor_digest: UUID, action_map_id: UUID, visitor: VisitorKey | None = None
+) -> OfferKey:
+    """Return the name of a visitor-offer whose visitor is known by the digest.
+
+    Nobody without the organization's secret can choose two pairs with the same id: they would have to know
+    how two digests differ.
+    """
+    both = (visitor_digest.int ^ action_map_id.int).to_bytes(UUID_BYTES, "big")
+    return OfferKey(convert(both, UUID), organization, visitor_digest, action_map_id, visitor)

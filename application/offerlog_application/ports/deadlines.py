@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
+
+from offerlog_domain.identity import OfferKey
 
 
 class Deadlines(Protocol):
@@ -18,13 +19,13 @@ class Deadlines(Protocol):
         deadline_before: datetime,
         parked_before: datetime,
         limit: int,
-        besides: Collection[UUID] = (),
-    ) -> Sequence[tuple[UUID, str]]:
-        """Return streams to look at, each with its organization.
+        besides: Collection[OfferKey] = (),
+    ) -> Sequence[OfferKey]:
+        """Return visitor-offers to look at.
 
         Args:
             deadline_before: Find unanswered invitations with a deadline, without grace, up to this time.
             parked_before: Find signals that were parked up to this time.
-            limit: The most streams to return.
-            besides: Streams to leave out.
+            limit: The most visitor-offers to return.
+            besides: Visitor-offers to leave out.
         """

@@ -8,6 +8,7 @@ from uuid import UUID
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.identity import OfferKey
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
@@ -16,13 +17,13 @@ class VersionConflictError(OfferlogError):
     """Another writer took, or is about to take, a version that this one needs.
 
     Attributes:
-        stream: The visitor-offer of that version.
+        streams: The visitor-offers concerned: one, or all of a visitor whom another writer records first.
         waiting: True while the other writer may still commit or roll back; False if it has committed.
     """
 
-    def __init__(self, stream: UUID, *, waiting: bool) -> None:
-        super().__init__(f"another writer is at visitor-offer {stream}")
-        self.stream = stream
+    def __init__(self, *streams: UUID, waiting: bool) -> None:
+        super().__init__(f"another writer is at visitor-offer {' and '.join(map(str, streams))}")
+        self.streams = frozenset(streams)
         self.waiting = waiting
 
 
@@ -126,8 +127,10 @@ class EventLog(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
-    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
-        """Return all these visitor-offers as they are stored now. An unknown one is at version 0.
+    def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
+        """Return all these visitor-offers, by id, as they are stored now. An unknown one is at version 0.
+
+        What is appended afterwards belongs to visitor-offers of the last load.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -156,7 +159,7 @@ class EventLog(Protocol):
 
         Raises:
             StaleEpochError: Nothing was stored; decide everything again, from visitor-offers loaded anew.
-            VersionConflictError: Nothing was stored; load that stream again.
+            VersionConflictError: Nothing was stored; load those visitor-offers again.
             RefusalsLockedError: Nothing was stored; the events could be stored without the refusals.
             StoreUnavailableError: Nothing was stored.
             OutcomeUnknownError: All of it was stored, or nothing.
@@ -176,12 +179,12 @@ class EventLog(Protocol):
 
 
 class Streams(Protocol):
-    """The streams of visitor-offers: their keys, and the newest action of each."""
+    """The streams of visitor-offers: the secrets of their names, and the newest action of each."""
 
     def secret(self, organization: str) -> bytes:
-        """Return the organization's key for stream ids, 32 bytes. The first use makes it."""
+        """Return the organization's secret for digests of visitors, 32 bytes. The first use makes it."""
 
-    def newest_action(self, stream: UUID) -> Action | None:
+    def newest_action(self, offer: OfferKey) -> Action | None:
         """Return the action that began last; None if no action has begun.
 
         Reads the stream from its end back to the beginning of that action.

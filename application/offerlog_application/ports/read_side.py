@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Protocol
-from uuid import UUID
 
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.ports.performance_counts import PerformanceCounts
@@ -14,7 +13,7 @@ from offerlog_application.ports.read_models import (
     Suppression,
 )
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import ActionMapId, VisitorKey
+from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey
 
 
 class ReadSide(Deadlines, Protocol):
@@ -68,7 +67,7 @@ class PerformanceSource(PerformanceCounts, Protocol):
 class StreamReader(Protocol):
     """A reader of whole streams, for audits; thread-safe."""
 
-    def events(self, stream: UUID) -> Sequence[RecordedEvent[Event]]:
+    def events(self, offer: OfferKey) -> Sequence[RecordedEvent[Event]]:
         """Return the events of a stream, in order.
 
         Raises:

@@ -7,24 +7,31 @@ from typing import NamedTuple
 from uuid import UUID
 
 from offerlog_application.projections.page import Page
-from offerlog_domain.event_fields import PrivateFields
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
-from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import Stage, State
+from offerlog_domain.stream_ids import token_of
 
 
 class OfferRow(NamedTuple):
     """The newest action of a visitor-offer, and the number of events that the page added.
 
-    `deadline_at` is the time from which the service may record a time-out, before the grace (domain rule
-    "Deadline", case a): it counts from the later of `occurred_at` and `recorded_at`. It is None for an action
-    that is answered or has no time-out.
+    Attributes:
+        organization: The tenant.
+        visitor: The visitor's token (see `stream_ids`).
+        action_map_id: The action map.
+        state: The state of the newest action.
+        stage: The stage of a rejection.
+        since: The time of that state.
+        actions: Number of actions that have begun; the number of the newest one.
+        events_added: Number of lifecycle events of the page.
+        deadline_at: The time from which the service may record a time-out, before the grace (domain rule
+            "Deadline", case a): it counts from the later of `occurred_at` and `recorded_at`. None for an
+            action that is answered or has no time-out.
     """
 
     organization: str
-    visitor: VisitorKey
+    visitor: int
     action_map_id: UUID
-    action_id: UUID
     state: State
     stage: Stage | None
     since: datetime
@@ -36,7 +43,6 @@ class OfferRow(NamedTuple):
 class ActionRow(NamedTuple):
     """The state of one action."""
 
-    number: int
     state: State
     stage: Stage | None
     since: datetime
@@ -44,17 +50,32 @@ class ActionRow(NamedTuple):
 
 
 class ParkedRow(NamedTuple):
-    """A signal that waits for its action."""
+    """A signal that waits for its action.
+
+    Attributes:
+        organization: The tenant.
+        visitor: The visitor's token.
+        action_map_id: The action map.
+        parked_at: The time of its parking, by the service's clock.
+        position: The position of its event in the log.
+        sealed: The private fields of its event, the text among them. A read opens them.
+        raw_length: Bytes of the received text if the kept text is cut.
+    """
 
     organization: str
+    visitor: int
+    action_map_id: UUID
     parked_at: datetime
     position: int
-    raw: bytes
+    sealed: bytes
     raw_length: int | None = None
 
 
-ParkedKey = tuple[UUID, UUID, State]
-"""Stream, action and state."""
+ActionKey = tuple[UUID, int]
+"""Stream, and number of the action within its visitor-offer."""
+
+ParkedPlace = tuple[UUID, int]
+"""Stream, and place in it of the event that parked the signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,71 +85,66 @@ class CurrentStateChange:
     Attributes:
         offers: Visitor-offers.
         actions: Actions.
-        refused_actions: Actions for which no signal waits any more.
-        over: Keys whose signal does not wait any more, if one ever did.
-        parked: Signals that wait now. They come after those that are over.
+        over: Places of signals that do not wait any more.
+        parked: Signals that wait now.
     """
 
     offers: Mapping[UUID, OfferRow] = field(default_factory=dict)
-    actions: Mapping[tuple[UUID, UUID], ActionRow] = field(default_factory=dict)
-    refused_actions: Collection[tuple[UUID, UUID]] = ()
-    over: Collection[ParkedKey] = ()
-    parked: Mapping[ParkedKey, ParkedRow] = field(default_factory=dict)
+    actions: Mapping[ActionKey, ActionRow] = field(default_factory=dict)
+    over: Collection[ParkedPlace] = ()
+    parked: Mapping[ParkedPlace, ParkedRow] = field(default_factory=dict)
 
 
 def current_state(page: Page) -> CurrentStateChange:
     """Return the change that a page makes."""
     # Found by ints, which costs a fraction of finding UUIDs; each with the number of events.
-    newest: dict[int, tuple[UUID, LifecycleEvent, PrivateFields, int]] = {}
-    actions: dict[tuple[int, int], tuple[UUID, UUID, LifecycleEvent]] = {}
-    refused: set[tuple[UUID, UUID]] = set()
-    over: list[ParkedKey] = []
-    parked: dict[ParkedKey, ParkedRow] = {}
-    for position, recorded in page.events:
-        stream, event, private = recorded.originator_id, recorded.event, recorded.private
-        action = private.action_id
+    newest: dict[int, tuple[UUID, LifecycleEvent, int]] = {}
+    actions: dict[tuple[int, int], tuple[UUID, LifecycleEvent]] = {}
+    over: list[ParkedPlace] = []
+    parked: dict[ParkedPlace, ParkedRow] = {}
+    for position, sealed in page.events:
+        stream, event = sealed.originator_id, sealed.event
         match event:
             case LifecycleEvent():
                 number = stream.int
                 before = newest.get(number)
-                newest[number] = stream, event, private, 1 if before is None else before[3] + 1
-                actions[number, action.int] = stream, action, event
-                over.append((stream, action, event.state))
+                newest[number] = stream, event, 1 if before is None else before[2] + 1
+                actions[number, event.action_number] = stream, event
+                if event.parked_version is not None:
+                    over.append((stream, event.parked_version))
             case SignalParked():
-                parked[stream, action, event.parked_state] = ParkedRow(
+                parked[stream, sealed.originator_version] = ParkedRow(
                     event.organization,
+                    token_of(stream),
+                    event.action_map_id,
                     event.recorded_at,
                     position,
-                    private.raw or b"",
+                    sealed.sealed,
                     event.raw_length,
                 )
-                continue
             case ParkingEnded():
-                over.append((stream, action, event.parked_state))
+                if event.parked_version is not None:
+                    over.append((stream, event.parked_version))
             case OfferRefused():
-                refused.add((stream, action))
-                for key in [key for key in parked if key[:2] == (stream, action)]:
-                    del parked[key]
-                continue
+                over += [(stream, version) for version in event.parked_versions]
             case _:
                 raise TypeError(f"current state does not know the event {type(event).__name__}")
-        if parked:
-            parked.pop(over[-1], None)
+    if parked:
+        for place in over:
+            parked.pop(place, None)
     return CurrentStateChange(
-        {stream: _offer_row(event, private, added) for stream, event, private, added in newest.values()},
-        {(stream, action): _action_row(event) for stream, action, event in actions.values()},
-        refused,
+        {stream: _offer_row(stream, event, added) for stream, event, added in newest.values()},
+        {(stream, event.action_number): _action_row(event) for stream, event in actions.values()},
         over,
         parked,
     )
 
 
-def _offer_row(event: LifecycleEvent, private: PrivateFields, added: int) -> OfferRow:
+def _offer_row(stream: UUID, event: LifecycleEvent, added: int) -> OfferRow:
     return OfferRow(
         event.organization,
-        private.visitor,
+        token_of(stream),
         event.action_map_id,
-        private.action_id,
         event.state,
         event.stage,
         event.occurred_at,
@@ -139,7 +155,7 @@ def _offer_row(event: LifecycleEvent, private: PrivateFields, added: int) -> Off
 
 
 def _action_row(event: LifecycleEvent) -> ActionRow:
-    return ActionRow(event.action_number, event.state, event.stage, event.occurred_at, event.offered_at)
+    return ActionRow(event.state, event.stage, event.occurred_at, event.offered_at)
 
 
 def deadline_of(event: LifecycleEvent) -> datetime | None:

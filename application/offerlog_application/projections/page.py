@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent
 
 
@@ -13,7 +13,7 @@ class Positioned(NamedTuple):
     """One event and its position in the log."""
 
     position: int
-    recorded: RecordedEvent[Event]
+    recorded: SealedEvent[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Page:
     """
 
     events: Sequence[Positioned]
-    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]] = field(default_factory=dict)
+    earlier: Mapping[UUID, Sequence[SealedEvent[LifecycleEvent]]] = field(default_factory=dict)
 
 
 def streams_with_repeats(events: Sequence[Positioned]) -> set[UUID]:

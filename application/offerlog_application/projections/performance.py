@@ -15,12 +15,12 @@ from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.slots import DAY_SLOTS, counted_slot
-from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort
 
-Reached = RecordedEvent[LifecycleEvent]
+Reached = SealedEvent[LifecycleEvent]
 """A state reached, in its stream."""
 
 _BY_EVENT: Final = Cohort.EVENT.value
@@ -144,7 +144,7 @@ def _times(stream: Sequence[Reached]) -> Mapping[State, Sequence[Reached]]:
 
 
 def _repeat(
-    recorded: RecordedEvent[Event], event: LifecycleEvent, times: Sequence[Reached]
+    recorded: SealedEvent[Event], event: LifecycleEvent, times: Sequence[Reached]
 ) -> Sequence[RepeatRow]:
     before = bisect_left(times, recorded.originator_version, key=attrgetter("originator_version"))
     if not before:

@@ -7,24 +7,33 @@ from uuid import UUID
 
 from offerlog_application.projections.page import Page
 from offerlog_domain.events import LifecycleEvent
-from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import LIFECYCLES, State
+from offerlog_domain.stream_ids import token_of
 
 
 class SuppressionKey(NamedTuple):
-    """One visitor x one action map of an organization."""
+    """One visitor x one action map. The visitor is known by the token (see `stream_ids`)."""
 
-    organization: str
-    visitor: VisitorKey
+    visitor: int
     action_map_id: UUID
 
 
 class SuppressionRow(NamedTuple):
-    """The reason: the terminal state, its action, and the time of that state (`occurred_at`)."""
+    """The reason: the terminal state, and the time of that state (`occurred_at`).
 
+    Attributes:
+        organization: The tenant.
+        state: The terminal state.
+        since: The time at which the action reached it.
+        version: The place in the stream of the event that says so.
+        sealed: The private fields of that event, the action id among them. A read opens them.
+    """
+
+    organization: str
     state: State
-    action_id: UUID
     since: datetime
+    version: int
+    sealed: bytes
 
 
 def suppressions(page: Page) -> Mapping[SuppressionKey, SuppressionRow]:
@@ -33,6 +42,12 @@ def suppressions(page: Page) -> Mapping[SuppressionKey, SuppressionRow]:
     for _, recorded in page.events:
         event = recorded.event
         if isinstance(event, LifecycleEvent) and event.state in LIFECYCLES[event.media_type].terminal:
-            key = SuppressionKey(event.organization, recorded.private.visitor, event.action_map_id)
-            added[key] = SuppressionRow(event.state, recorded.private.action_id, event.occurred_at)
+            key = SuppressionKey(token_of(recorded.originator_id), event.action_map_id)
+            added[key] = SuppressionRow(
+                event.organization,
+                event.state,
+                event.occurred_at,
+                recorded.originator_version,
+                recorded.sealed,
+            )
     return added

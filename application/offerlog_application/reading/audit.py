@@ -81,12 +81,17 @@ class History:
 
 
 def history(
-    events: Sequence[RecordedEvent[Event]], *, version: int | None = None, as_of: datetime | None = None
+    events: Sequence[RecordedEvent[Event]],
+    visitor: VisitorKey,
+    *,
+    version: int | None = None,
+    as_of: datetime | None = None,
 ) -> History:
     """Build the history from the events of a stream.
 
     Args:
         events: The whole stream, in order.
+        visitor: Whose stream it is.
         version: Number of lifecycle events to keep; None for all.
         as_of: Keep only events recorded at or before this time: aware, by the service's clock.
 
@@ -101,10 +106,11 @@ def history(
     if as_of is not None:
         visible = takewhile(lambda recorded: recorded.event.recorded_at <= as_of, visible)
     reached = [recorded for recorded in visible if is_lifecycle_event(recorded)]
-    return History(tuple(map(_show, reached[:version])), known=any(map(is_lifecycle_event, events)))
+    shown = tuple(_show(recorded, visitor) for recorded in reached[:version])
+    return History(shown, known=any(map(is_lifecycle_event, events)))
 
 
-def _show(recorded: RecordedEvent[LifecycleEvent]) -> HistoryEvent:
+def _show(recorded: RecordedEvent[LifecycleEvent], visitor: VisitorKey) -> HistoryEvent:
     event, private = recorded.event, recorded.private
     return HistoryEvent(
         event.state,
@@ -115,7 +121,7 @@ def _show(recorded: RecordedEvent[LifecycleEvent]) -> HistoryEvent:
         event.dated,
         event.offered_at,
         event.recorded_at,
-        private.visitor,
+        visitor,
         format_uuid(private.session_id),
         None if private.event_id is None else format_uuid(private.event_id),
         event.media_type,

@@ -7,7 +7,7 @@ from offerlog_application.recording.commands import RecordSignal
 from offerlog_application.recording.signal_text import SignalInput, SignalText
 from offerlog_application.recording.submission import UndatedRefusal
 from offerlog_domain.decision import Decision
-from offerlog_domain.identity import StreamKey
+from offerlog_domain.identity import OrganizationKey
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, cut_text
 from offerlog_domain.signals import MalformedSignalError, UntrackedEventError
 
@@ -30,7 +30,7 @@ class Batch:
 
     Args:
         signals: The signals as they came.
-        key: Makes their stream ids.
+        key: Names their visitor-offers.
 
     Attributes:
         commands: One for each signal that a visitor-offer decides, in the order of decision.
@@ -39,7 +39,7 @@ class Batch:
 
     __slots__ = ("_outcomes", "commands", "refusals")
 
-    def __init__(self, signals: Iterable[SignalInput], key: StreamKey) -> None:
+    def __init__(self, signals: Iterable[SignalInput], key: OrganizationKey) -> None:
         self.refusals: list[UndatedRefusal] = []
         self._outcomes: list[Outcome | None] = []
         tracked: list[RecordSignal] = []
@@ -62,7 +62,7 @@ class Batch:
         return Receipt(tuple(outcome for outcome in self._outcomes if outcome is not None), position)
 
 
-def _read_command(given: SignalInput, key: StreamKey) -> RecordSignal | tuple[Outcome, UndatedRefusal]:
+def _read_command(given: SignalInput, key: OrganizationKey) -> RecordSignal | tuple[Outcome, UndatedRefusal]:
     """Read a signal; return its command, or its refusal (checks 1 and 2)."""
     text: SignalText | None = None
     try:
@@ -75,7 +75,7 @@ def _read_command(given: SignalInput, key: StreamKey) -> RecordSignal | tuple[Ou
         )
         kept, length = cut_text(b"" if text is None else text.to_bytes())
         return outcome, UndatedRefusal(reason, error.field, error.cause, kept, length)
-    command = RecordSignal(key.stream_of(signal), signal, text)
+    command = RecordSignal(key.offer_of(signal), signal, text)
     if signal.lifecycle is None:
         return command.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), command.refusal(Reason.NOT_TRACKED)
     return command

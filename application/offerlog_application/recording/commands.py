@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submission import UndatedRefusal
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision, decide, expire
+from offerlog_domain.identity import OfferKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import find_timing_fault
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
@@ -39,15 +39,17 @@ class RecordSignal:
     """The command to record a tracked signal.
 
     Attributes:
-        stream: The visitor-offer that the signal belongs to.
+        offer: The visitor-offer that the signal belongs to.
+        stream: Its id.
         signal: The signal.
         place: The place of its outcome in the answer.
     """
 
-    __slots__ = ("_text", "place", "signal", "stream")
+    __slots__ = ("_text", "offer", "place", "signal", "stream")
 
-    def __init__(self, stream: UUID, signal: NativeSignal, text: SignalText) -> None:
-        self.stream = stream
+    def __init__(self, offer: OfferKey, signal: NativeSignal, text: SignalText) -> None:
+        self.offer = offer
+        self.stream = offer.id
         self.signal = signal
         self.place = 0
         self._text = text
@@ -93,15 +95,17 @@ class RequestOffer:
     """The command to make an offer. A blocked offer is a decision, not a refusal.
 
     Attributes:
-        stream: The visitor-offer.
+        offer: The visitor-offer.
+        stream: Its id.
         has_own_id: True if the caller brought its own action id, so that a refusal must be remembered.
     """
 
-    __slots__ = ("_signal", "has_own_id", "stream")
+    __slots__ = ("_signal", "has_own_id", "offer", "stream")
     text_size: Final = 0
 
-    def __init__(self, stream: UUID, signal: NativeSignal, *, has_own_id: bool) -> None:
-        self.stream = stream
+    def __init__(self, offer: OfferKey, signal: NativeSignal, *, has_own_id: bool) -> None:
+        self.offer = offer
+        self.stream = offer.id
         self.has_own_id = has_own_id
         self._signal = signal
 
@@ -118,14 +122,16 @@ class ExpireOffer:
     """The command to record what the passing of time brings about in a visitor-offer.
 
     Attributes:
-        stream: The visitor-offer.
+        offer: The visitor-offer.
+        stream: Its id.
     """
 
-    __slots__ = ("stream",)
+    __slots__ = ("offer", "stream")
     text_size: Final = 0
 
-    def __init__(self, stream: UUID) -> None:
-        self.stream = stream
+    def __init__(self, offer: OfferKey) -> None:
+        self.offer = offer
+        self.stream = offer.id
 
     def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide what is due."""

@@ -1,6 +1,6 @@
 """The decisions of one group, and the events and refusals to store for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from offerlog_application.recording.submission import Command, Submission
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.identity import OfferKey
 from offerlog_domain.outcomes import OutcomeKind, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -47,16 +48,19 @@ class DecidedGroup:
         self.epoch: int | None = None
 
     @property
-    def streams(self) -> set[UUID]:
-        """The visitor-offers of all commands."""
-        return {command.stream for command in self.commands}
+    def touched(self) -> Collection[OfferKey]:
+        """The visitor-offers of all commands, each once, with the visitor's identity where a command has it."""
+        touched: dict[UUID, OfferKey] = {}
+        for command in self.commands:
+            offer = command.offer
+            if offer.visitor is not None or offer.id not in touched:
+                touched[offer.id] = offer
+        return touched.values()
 
     def decide(self, loaded: Mapping[UUID, VisitorOffer], epoch: int) -> None:
         """Decide the commands whose visitor-offers have changed since the last call.
 
         At first, and under another epoch, decide all of them.
-
-        The clock is read once: all that a call decides has one moment.
 
         The clock is read once: all that a call decides has one moment.
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.recording.commands import ExpireOffer
@@ -11,6 +10,7 @@ from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
+from offerlog_domain.identity import OfferKey
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ class Expiry:
         """
         timedout = ended = 0
         position: int | None = None
-        failed: dict[UUID, Exception] = {}
-        idle: set[UUID] = set()  # nothing is due there: a projection has not been told, and may never be
+        failed: dict[OfferKey, Exception] = {}
+        idle: set[OfferKey] = set()  # nothing is due there: a projection has not been told, and may never be
         while True:
             now, rules = self._writer.now(), self._writer.rules
             due = self._deadlines.due(
@@ -78,15 +78,15 @@ class Expiry:
                 besides=failed.keys() | idle,
             )
             # Each a submission of its own: one that cannot be read or written harms no other.
-            answers = [(stream, self._submit(stream, organization)) for stream, organization in due]
-            for stream, answer in answers:
+            answers = [(offer, self._submit(offer)) for offer in due]
+            for offer, answer in answers:
                 try:
                     one = answer.result()
                 except Exception as error:  # noqa: BLE001 - it stays due; the others are done first
-                    failed[stream] = error
+                    failed[offer] = error
                     continue
                 if one.position is None:
-                    idle.add(stream)
+                    idle.add(offer)
                 timedout, ended = timedout + one.timedout, ended + one.never_reachable
                 position = max(position or 0, one.position or 0) or None
             if (
@@ -101,9 +101,9 @@ class Expiry:
             _log.warning("%d deadlines could not be kept and will be tried again: %s", len(failed), last)
         return Expired(timedout, ended, position)
 
-    def _submit(self, stream: UUID, organization: str) -> PendingAnswer[Expired]:
+    def _submit(self, offer: OfferKey) -> PendingAnswer[Expired]:
         try:
-            return self._writer.submit([ExpireOffer(stream)], (), _ended_by, organization=organization)
+            return self._writer.submit([ExpireOffer(offer)], (), _ended_by, organization=offer.organization)
         except (
             OverloadedError
         ) as error:  # its organization's share of the queue is full: those of others go on

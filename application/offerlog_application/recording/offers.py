@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Required, TypedDict
-from uuid import UUID
 
 from offerlog_application.ports.event_log import Streams
 from offerlog_application.ports.organizations import check_organization
@@ -16,11 +15,11 @@ from offerlog_application.recording.signal_text import SignalInput
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
 from offerlog_domain.errors import ArgumentTypeError
-from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
+from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.offer_signals import build_offer_signal
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
-from offerlog_domain.uuids import format_uuid
+from offerlog_domain.uuids import format_uuid, parse_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
@@ -74,7 +73,7 @@ class OfferService:
     def __init__(self, writer: GroupCommitWriter, streams: Streams) -> None:
         self._writer = writer
         self._streams = streams
-        self._keys: dict[str, StreamKey] = {}
+        self._keys: dict[str, OrganizationKey] = {}
         self._ids = RandomIds()
         self.blocked: Counter[Reason] = Counter()
 
@@ -104,7 +103,7 @@ class OfferService:
         )
 
     def prepare(self, organization: str) -> None:
-        """Read the organization's key for stream ids, which the first call would wait for otherwise.
+        """Read the organization's secret, which the first call would wait for otherwise.
 
         Raises:
             OrganizationNameError: The organization's name is not valid.
@@ -144,7 +143,7 @@ class OfferService:
             session_id=session_id,
             timeout_seconds=timeout_seconds,
         )
-        command = RequestOffer(key.stream_of(signal), signal, has_own_id=action_id is not None)
+        command = RequestOffer(key.offer_of(signal), signal, has_own_id=action_id is not None)
 
         def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
             by = decisions[0].blocker
@@ -161,23 +160,23 @@ class OfferService:
         Raises:
             OrganizationNameError: The organization's name is not valid.
         """
-        stream = self.stream(organization, visitor, action_map_id)
-        newest = self._streams.newest_action(stream)
-        offer = VisitorOffer(stream, newest=newest)
+        key = self.name(organization, visitor, action_map_id)
+        newest = self._streams.newest_action(key)
+        offer = VisitorOffer(key.id, newest=newest)
         by = find_blocker(offer, self._writer.now(), self._writer.rules, dated=False)
         return Eligibility(by, known=newest is not None)
 
-    def stream(self, organization: str, visitor: VisitorKey, action_map_id: ActionMapId) -> UUID:
-        """Return the stream of a visitor-offer. It need not hold events.
+    def name(self, organization: str, visitor: VisitorKey, action_map_id: ActionMapId) -> OfferKey:
+        """Return the name of a visitor-offer, for which no event need be recorded.
 
         Raises:
             OrganizationNameError: The organization's name is not valid.
         """
-        return self._key(organization).stream(visitor, action_map_id)
+        return self._key(organization).offer(visitor, parse_uuid(action_map_id))
 
-    def _key(self, organization: str) -> StreamKey:
+    def _key(self, organization: str) -> OrganizationKey:
         key = self._keys.get(organization)
         if key is None:
             check_organization(organization)
-            key = self._keys[organization] = StreamKey(self._streams.secret(organization))
+            key = self._keys[organization] = OrganizationKey(organization, self._streams.secret(organization))
         return key

@@ -8,6 +8,7 @@ from uuid import UUID
 from offerlog_application.recording.pending_answer import BEGUN, CANCELLED, PendingAnswer
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision
+from offerlog_domain.identity import OfferKey
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -39,8 +40,12 @@ class Command(Protocol):
     """One decision to be made about one visitor-offer."""
 
     @property
-    def stream(self) -> UUID:
+    def offer(self) -> OfferKey:
         """The visitor-offer."""
+
+    @property
+    def stream(self) -> UUID:
+        """The id of the visitor-offer."""
 
     @property
     def text_size(self) -> int:

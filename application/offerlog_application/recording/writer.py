@@ -235,7 +235,7 @@ class GroupCommitWriter:
                     return True
                 parts.append(rest)
             except VersionConflictError as conflict:
-                parts.append(self._set_aside(part, HeldStreams(frozenset({conflict.stream}))))
+                parts.append(self._set_aside(part, HeldStreams(conflict.streams)))
             except _RefusalsWaitError as wait:
                 met_others = True
                 parts.append(self._set_aside_refusing(part, wait))
@@ -325,7 +325,7 @@ class GroupCommitWriter:
                 check_patience(error, decided.until)
             except VersionConflictError as conflict:
                 if conflict.waiting:
-                    raise _HeldByOthersError(self._find_held(events, conflict.stream, group)) from conflict
+                    raise _HeldByOthersError(self._find_held(events, conflict.streams, group)) from conflict
                 attempt = count_conflict(conflict, attempt)
             except RefusalsLockedError:
                 raise
@@ -340,13 +340,14 @@ class GroupCommitWriter:
             commit.retries += 1
             self._decide(decided)
 
-    def _find_held(self, events: Sequence[RecordedEvent[Event]], known: UUID, group: Group) -> HeldStreams:
-        """Find out which visitor-offers of these events other writers hold, beside the one that is known."""
+    def _find_held(
+        self, events: Sequence[RecordedEvent[Event]], held: frozenset[UUID], group: Group
+    ) -> HeldStreams:
+        """Find out which visitor-offers of these events other writers hold, beside those that are known."""
         versions: dict[UUID, int] = {}
         for event in events:
-            versions.setdefault(event.originator_id, event.originator_version)
-        versions.pop(known, None)
-        held = frozenset({known})
+            if event.originator_id not in held:
+                versions.setdefault(event.originator_id, event.originator_version)
         if not versions:
             return HeldStreams(held)
         urgent = group.untried or not group.was_set_aside
@@ -364,7 +365,7 @@ class GroupCommitWriter:
             began = time.monotonic()
             try:
                 epoch = self._log.epoch()  # before the load: a fence between them is found out
-                loaded = self._log.load(decided.streams)
+                loaded = self._log.load(decided.touched)
             except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
             else:

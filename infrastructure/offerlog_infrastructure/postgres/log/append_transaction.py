@@ -37,7 +37,7 @@ class AppendStep:
 
     statement: bytes
     table: str = ""
-    rows: Sequence[tuple[Any, ...]] | None = None
+    rows: Sequence[Sequence[Any]] | None = None
     types: Sequence[str] = ()
 
 

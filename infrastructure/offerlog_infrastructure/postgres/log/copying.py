@@ -3,16 +3,15 @@
 import re
 from collections.abc import Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import IntegrityError
 from psycopg import Cursor, sql
 
-from offerlog_application.ports.event_log import VersionConflictError
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep
 from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.log.visitors import VISITOR_COLUMNS, VISITOR_TYPES
 
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
 """The tables of the refusal log; they hold no events."""
@@ -21,11 +20,22 @@ _LINE_NUMBER: Final = re.compile(r"COPY \w+\D+(\d+)")
 """Finds the number of the row at fault in an error's context, whatever language the server speaks."""
 
 
-class StreamConflictError(IntegrityError, VersionConflictError):
-    """Another writer holds or has taken a version that this append needs."""
+class RowConflictError(IntegrityError):
+    """Another writer holds or has taken a row that this append needs.
 
-    def __init__(self, originator_id: UUID, *, waiting: bool) -> None:
-        VersionConflictError.__init__(self, originator_id, waiting=waiting)
+    Attributes:
+        row: The row's place among the rows of the append.
+        waiting: True while the other writer may still commit or roll back; False if it has committed.
+    """
+
+    def __init__(self, row: int, *, waiting: bool) -> None:
+        super().__init__(f"another writer is at row {row}")
+        self.row = row
+        self.waiting = waiting
+
+
+class VisitorConflictError(RowConflictError):
+    """Another writer makes or has made a visitor whom this append would make."""
 
 
 _EVENT_TYPES: Final = ("int4", "uuid", "text", "bytea")
@@ -51,7 +61,7 @@ def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[Event
     """Copy events into a table with the columns of the log.
 
     Raises:
-        StreamConflictError: Another writer has a version, or is about to. The transaction has failed.
+        RowConflictError: Another writer has a version, or is about to. The transaction has failed.
     """
     try:
         with cursor.copy(events_statement(table)) as copy:
@@ -60,22 +70,31 @@ def copy_events(cursor: Cursor[Any], table: sql.Composable, rows: Sequence[Event
             for row in rows:
                 write(row)
     except psycopg.Error as error:
-        raise_conflict(error, rows)
+        raise_conflict(error, RowConflictError)
         raise
 
 
-def raise_conflict(error: psycopg.Error, rows: Sequence[EventRow]) -> None:
-    """Raise a conflict if that is what the COPY of these rows has failed with; do nothing for another error.
+def raise_conflict(error: psycopg.Error, conflict: type[RowConflictError]) -> None:
+    """Raise a conflict if that is what a COPY has failed with; do nothing for another error.
 
     Raises:
-        StreamConflictError: Another writer has a version, or is about to.
+        RowConflictError: Another writer has the row, or is about to.
     """
     if isinstance(error, (psycopg.errors.UniqueViolation, psycopg.errors.LockNotAvailable)):
         line = _LINE_NUMBER.search(error.diag.context or "")
         if line is not None:
-            stream = rows[int(line[1]) - 1].originator_id
             waiting = isinstance(error, psycopg.errors.LockNotAvailable)
-            raise StreamConflictError(stream, waiting=waiting) from error
+            raise conflict(int(line[1]) - 1, waiting=waiting) from error
+
+
+def visitors_statement(table: sql.Composable) -> sql.Composed:
+    """Return the statement that copies new visitors."""
+    return sql.SQL(f"COPY {{}} ({VISITOR_COLUMNS}) FROM STDIN (FORMAT BINARY)").format(table)
+
+
+def visitors_step(table: str, statement: bytes, rows: Sequence[Sequence[Any]]) -> AppendStep:
+    """Return the step of an append that copies new visitors."""
+    return AppendStep(statement, table, rows, VISITOR_TYPES)
 
 
 def events_step(table: str, statement: bytes, rows: Sequence[EventRow]) -> AppendStep:

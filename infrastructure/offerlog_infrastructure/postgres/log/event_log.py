@@ -1,8 +1,7 @@
 """The log behind the application's ports. One query loads a whole group; one COPY appends it."""
 
-import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 from uuid import UUID
 
 from psycopg.rows import tuple_row
@@ -12,10 +11,12 @@ from offerlog_application.ports.event_log import (
     RefusalsLockedError,
     StaleEpochError,
     StoreUnavailableError,
+    VersionConflictError,
 )
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.events import LifecycleEvent, Offered, is_lifecycle_event
+from offerlog_domain.identity import OfferKey
 from offerlog_domain.lifecycle import LONGEST_ACTION
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
@@ -23,27 +24,41 @@ from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.cache import OfferCache
-from offerlog_infrastructure.postgres.log.copying import REFUSAL_TABLES
+from offerlog_infrastructure.postgres.log.copying import (
+    REFUSAL_TABLES,
+    RowConflictError,
+    VisitorConflictError,
+)
+from offerlog_infrastructure.postgres.log.group_streams import GroupStreams
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.log.visitors import VisitorKeys
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 
 _SELECT_NEWER_EVENTS: LiteralString = """
-    SELECT e.originator_id, e.originator_version, e.topic, e.state
-    FROM unnest(%s::text::uuid[], %s::text::int[]) AS known (id, version)
-    CROSS JOIN LATERAL (
-        SELECT * FROM offerlog_events
-        WHERE originator_id = known.id AND originator_version >= known.version ORDER BY originator_version
-    ) AS e
+    SELECT known.place, v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state
+    FROM unnest(%s::text::uuid[], %s::text::uuid[], %s::text::int[])
+        WITH ORDINALITY AS known (digest, action_map_id, version, place)
+    JOIN visitors v ON v.digest = known.digest
+    LEFT JOIN LATERAL (
+        SELECT originator_version, topic, state FROM offerlog_events
+        WHERE originator_id = stream_id(v.token, known.action_map_id) AND originator_version >= known.version
+        ORDER BY originator_version
+    ) AS e ON true
 """
-"""Events after the cached version, plus the event at that version, to detect a lost tail."""
+"""Events after the cached version, plus the event at that version, to detect a lost tail. A known visitor
+without such events has one row."""
 
 _SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
-    SELECT originator_version, topic, state FROM offerlog_events
-    WHERE originator_id = %s AND topic = ANY(%s)
-    ORDER BY originator_version DESC LIMIT %s
+    SELECT v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state
+    FROM visitors v CROSS JOIN LATERAL (
+        SELECT originator_version, topic, state FROM offerlog_events
+        WHERE originator_id = stream_id(v.token, %s) AND topic = ANY(%s)
+        ORDER BY originator_version DESC LIMIT %s
+    ) AS e
+    WHERE v.digest = %s ORDER BY e.originator_version DESC
 """
 """Only the newest action changes, so the last lifecycle events of a stream hold all of it."""
 
@@ -54,10 +69,9 @@ _EVENTS_WORTH_CACHING: Final = 100
 """A load that reads at least so many events of one visitor-offer is cached, even if it appends no event. A
 crowded visitor-offer refuses signals without appending any, and would be read again each time."""
 
-_INSERT_ORGANIZATION: LiteralString = """
-    INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
-"""
-_SELECT_ORGANIZATION: Final[LiteralString] = "SELECT secret FROM organizations WHERE organization = %s"
+
+_Draft = tuple[EventRow, RecordedEvent[Event]]
+"""An event, and its row."""
 
 
 class PostgresLog:
@@ -78,7 +92,8 @@ class PostgresLog:
         self._mapper = application.event_mapper
         self._cache = OfferCache(_CACHED_EVENTS)
         self._finder = HeldStreamsFinder(application.connect)
-        self._secrets: dict[str, bytes] = {}
+        self._keys = VisitorKeys(application.store_keys)
+        self._streams = GroupStreams((), self._keys)
         self._gate = LockGate()
         self._epoch: int | None = None
 
@@ -93,54 +108,75 @@ class PostgresLog:
                 self._epoch = self._application.log.select_epoch()
         return self._epoch
 
-    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
+    def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
         """Load visitor-offers as they are stored now; an unknown one is at version 0.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
             UnreadableEventError: A stored event is unknown to this build.
         """
-        known = {stream: self._cache.get(stream) for stream in streams}
-        offers = {stream: offer for stream, (offer, _) in known.items()}
-        missing = {stream for stream, offer in offers.items() if offer.version}
+        self._streams = GroupStreams(offers, self._keys)
+        known = {offer.id: self._cache.get(offer.id) for offer in offers}
+        loaded = {offer_id: offer for offer_id, (offer, _) in known.items()}
         states: dict[UUID, bytes] = {}
-        event = self._mapper.event
-        for stream, version, topic, state in self._select_newer_events(offers):
-            offer = offers[stream]
+        confirmed = self._fold_newer_events(offers, loaded, known, states)
+        lost = [offer for offer in offers if known[offer.id][0].version and offer.id not in confirmed]
+        if lost:  # the store does not have the cached events: read these streams from their beginning
+            loaded |= {offer.id: VisitorOffer(offer.id) for offer in lost}
+            self._fold_newer_events(lost, loaded, {}, states)
+        reread = {offer.id for offer in lost}
+        for offer_id, state in states.items():
+            added = loaded[offer_id].version - known[offer_id][0].version
+            if added >= _EVENTS_WORTH_CACHING or offer_id in reread:
+                self._cache.put(loaded[offer_id], state)
+        return loaded
+
+    def _fold_newer_events(
+        self,
+        offers: Collection[OfferKey],
+        loaded: dict[UUID, VisitorOffer],
+        known: Mapping[UUID, tuple[VisitorOffer, bytes]],
+        states: dict[UUID, bytes],
+    ) -> set[UUID]:
+        """Fold the events of these visitor-offers from each one's version on.
+
+        Returns:
+            The visitor-offers whose last known event the store has.
+        """
+        confirmed: set[UUID] = set()
+        keys, open_event, add = list(offers), self._mapper.open_event, self._streams.add
+        for place, token, kek, wrapped_key, version, topic, state in self._select_newer_events(keys, loaded):
+            key = keys[place - 1]
+            offer_id = key.id
+            stream = add(key, token, kek, wrapped_key)
+            if version is None:
+                continue
+            offer = loaded[offer_id]
             if version != offer.version:
-                offers[stream] = evolve(offer, event(stream, version, topic, state))
-                states[stream] = state
-            elif known[stream][1] == state:
-                missing.discard(stream)
-        if missing:  # the store does not have the cached events: read these streams from their beginning
-            offers |= {stream: VisitorOffer(stream) for stream in missing}
-            for stream, version, topic, state in self._select_newer_events(
-                {stream: offers[stream] for stream in missing}
-            ):
-                offers[stream] = evolve(offers[stream], event(stream, version, topic, state))
-                states[stream] = state
-        for stream, state in states.items():
-            if (
-                offers[stream].version - known[stream][0].version >= _EVENTS_WORTH_CACHING
-                or stream in missing
-            ):
-                self._cache.put(offers[stream], state)
-        return offers
+                event = open_event(offer_id, stream, version, topic, state)
+                loaded[offer_id] = evolve(offer, event)
+                states[offer_id] = state
+            elif known[offer_id][1] == state:
+                confirmed.add(offer_id)
+        return confirmed
 
     def _select_newer_events(
-        self, offers: Mapping[UUID, VisitorOffer]
-    ) -> Sequence[tuple[UUID, int, str, bytes]]:
+        self, offers: Sequence[OfferKey], loaded: Mapping[UUID, VisitorOffer]
+    ) -> Sequence[tuple[Any, ...]]:
         """Select the events of these streams from each one's version on, stream by stream in order."""
         # As text: the driver takes arrays apart in Python, which costs more than the look-up itself.
-        ids = ",".join([f"{stream.int:032x}" for stream in offers])
-        versions = ",".join([str(offer.version) for offer in offers.values()])
+        digests = ",".join([f"{offer.visitor_digest.int:032x}" for offer in offers])
+        maps = ",".join([f"{offer.action_map_id.int:032x}" for offer in offers])
+        versions = ",".join([str(loaded[offer.id].version) for offer in offers])
         with (
             store_reached(self._application.log.datastore),
             self._application.log.datastore.get_connection() as connection,
         ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             return cursor.execute(
-                _SELECT_NEWER_EVENTS, (f"{{{ids}}}", f"{{{versions}}}"), prepare=True
+                _SELECT_NEWER_EVENTS,
+                (f"{{{digests}}}", f"{{{maps}}}", f"{{{versions}}}"),
+                prepare=True,
             ).fetchall()
 
     def append(
@@ -156,35 +192,56 @@ class PostgresLog:
 
         Raises:
             StaleEpochError: The epoch has been raised. Nothing was stored, and nothing is cached any more.
-            VersionConflictError: Another writer was first. Nothing was stored; load that stream again.
+            VersionConflictError: Another writer was first. Nothing was stored; load the streams again.
             RefusalsLockedError: A table of refusals is locked. Nothing was stored; events alone could be.
             StoreUnavailableError: Nothing was stored.
             OutcomeUnknownError: It may or may not have been stored.
         """
         if not hurried:
             self._finder.release()  # no other writer is in the way any more
-        # All writers insert streams in one order, so two of them never wait for each other.
-        rows = sorted(map(self._mapper.row, events), key=_get_stream_order)
+        drafts = self._draft(events)
+        rows, visitors = [row for row, _ in drafts], self._streams.new_visitors()
         try:
             if refusals and self._quota is not None:
                 refusals = self._apply_quota(refusals, self._quota)
             with store_reached(self._application.log.datastore):
                 position = self._application.log.append(
-                    rows, refusals, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
+                    rows, refusals, visitors, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
                 )
         except BaseException as error:
             if self._quota is not None:
                 self._quota.forget()
             if isinstance(error, StaleEpochError):
                 self._epoch, self._cache = error.epoch, OfferCache(_CACHED_EVENTS)
+                self._keys.forget()
+            if isinstance(error, RowConflictError):
+                is_visitor = isinstance(error, VisitorConflictError)
+                concerned = (
+                    self._streams.offers_of(visitors[error.row][1])
+                    if is_visitor
+                    else [drafts[error.row][1].originator_id]
+                )
+                raise VersionConflictError(*concerned, waiting=error.waiting) from error
             if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
                 raise _to_refusals_locked(error) from error
             raise
-        last = {row.originator_id: row.state for row in rows}
+        last = {event.originator_id: row.state for row, event in drafts}
         for offer in offers:
             if offer.id in last:
                 self._cache.put(offer, last[offer.id])
         return position
+
+    def _draft(self, events: Sequence[RecordedEvent[Event]]) -> list[_Draft]:
+        """Encode events as rows, in the order of streams that all writers keep.
+
+        In one order, two writers never wait for each other.
+        """
+        open_stream, row = self._streams.open, self._mapper.row
+        drafts = [
+            (row(event, open_stream(event.originator_id, event.event.recorded_at)), event) for event in events
+        ]
+        drafts.sort(key=_get_stream_order)
+        return drafts
 
     @staticmethod
     def _apply_quota(refusals: Sequence[Refusal], quota: "TextQuota") -> Sequence[Refusal]:
@@ -202,7 +259,8 @@ class PostgresLog:
             StoreUnavailableError: The store cannot be reached.
         """
         with store_reached(self._application.log.datastore):
-            return self._finder.find(versions, seconds, urgent=urgent)
+            keys = [self._streams.held_key(offer_id, version) for offer_id, version in versions.items()]
+            return self._finder.find(keys, seconds, urgent=urgent)
 
     def last(self) -> int:
         """Return the last position in the log; 0 if the log is empty.
@@ -216,7 +274,7 @@ class PostgresLog:
         with store_reached(self._application.log.datastore):
             return int(self._application.log.max_notification_id() or 0)
 
-    def newest_action(self, stream: UUID) -> Action | None:
+    def newest_action(self, offer: OfferKey) -> Action | None:
         """Return the action that began last; None if none has begun.
 
         Reads the stream backwards from its end to the event that began the action.
@@ -233,11 +291,14 @@ class PostgresLog:
         ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             stored = cursor.execute(
-                _SELECT_LAST_LIFECYCLE_EVENTS, (stream, topics, LONGEST_ACTION), prepare=True
+                _SELECT_LAST_LIFECYCLE_EVENTS,
+                (offer.action_map_id, topics, LONGEST_ACTION, offer.visitor_digest),
+                prepare=True,
             ).fetchall()
         events: list[RecordedEvent[LifecycleEvent]] = []
-        for version, topic, state in stored:
-            recorded = self._mapper.event(stream, version, topic, state)
+        for token, kek, wrapped_key, version, topic, state in stored:
+            stream = self._keys.open_stream(token, kek, wrapped_key, offer.action_map_id)
+            recorded = self._mapper.open_event(offer.id, stream, version, topic, state)
             assert is_lifecycle_event(recorded)  # noqa: S101 - the topics belong to lifecycle events
             events.insert(0, recorded)
             if isinstance(recorded.event, Offered):
@@ -249,40 +310,13 @@ class PostgresLog:
         self._finder.release()
 
     def secret(self, organization: str) -> bytes:
-        """Return the organization's key for stream ids, 32 bytes; make it at first use.
+        """Return the organization's secret for digests of visitors, 32 bytes; make it at first use.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt it.
         """
-        known = self._secrets.get(organization)
-        if known is not None:
-            return known
-        # Without a lock: several threads may find or insert the same key.
-        with self._gate.passing(_SELECT_ORGANIZATION):
-            secret = ask_again(lambda: self._select_secret(organization))
-        if secret is None:
-            with self._gate.passing(_INSERT_ORGANIZATION):
-                secret = ask_again(lambda: self._insert_secret(organization))
-        self._secrets[organization] = secret
-        return secret
-
-    def _select_secret(self, organization: str) -> bytes | None:
-        with (
-            store_reached(self._application.log.datastore),
-            self._application.log.datastore.cursor() as cursor,
-        ):
-            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
-            return None if row is None else bytes(row["secret"])
-
-    def _insert_secret(self, organization: str) -> bytes:
-        with (
-            store_reached(self._application.log.datastore),
-            self._application.log.datastore.cursor() as cursor,
-        ):
-            cursor.execute(_INSERT_ORGANIZATION, (organization, secrets.token_bytes(32)))
-            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
-            assert row is not None  # noqa: S101 - the INSERT before has made it
-            return bytes(row["secret"])
+        return self._application.store_keys.secret(organization)
 
 
 def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:
@@ -291,5 +325,5 @@ def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:
     return RefusalsLockedError(error.detail, error.trouble, table=table, holder=holder)
 
 
-def _get_stream_order(row: EventRow) -> int:
-    return row.originator_id.int
+def _get_stream_order(draft: _Draft) -> int:
+    return draft[0].originator_id.int

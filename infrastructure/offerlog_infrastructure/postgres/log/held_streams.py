@@ -6,9 +6,9 @@ held key costs a little over a millisecond, a free one a tenth of that. If many 
 others wait, several connections share them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -37,12 +37,18 @@ _TRY_KEYS: LiteralString = """
         held int[] := '{}';
         tried int := 0;
     BEGIN
-        LOCK TABLE offerlog_events IN ROW EXCLUSIVE MODE; -- else a locked table would look like held keys
+        -- else a locked table would look like held keys
+        LOCK TABLE visitors, offerlog_events IN ROW EXCLUSIVE MODE;
         WHILE tried < cardinality(ids) AND clock_timestamp() < until LOOP
             tried := tried + 1;
             BEGIN
-                INSERT INTO offerlog_events (originator_version, originator_id, topic, state)
-                VALUES (versions[tried], ids[tried], '', '');
+                IF versions[tried] = 0 THEN
+                    INSERT INTO visitors (token, digest, kek, organization, wrapped_key, names)
+                    VALUES (-(pg_backend_pid()::bigint << 32) - tried, ids[tried], 0, '', '', '');
+                ELSE
+                    INSERT INTO offerlog_events (originator_version, originator_id, topic, state)
+                    VALUES (versions[tried], ids[tried], '', '');
+                END IF;
                 RAISE EXCEPTION USING ERRCODE = 'OFREE'; -- the row must go
             EXCEPTION
                 WHEN lock_not_available THEN held := held || tried;
@@ -57,6 +63,20 @@ _TRY_KEYS: LiteralString = """
 _SELECT_RESULT: LiteralString = "SELECT current_setting('offerlog.tried'), current_setting('offerlog.held')"
 
 
+class HeldKey(NamedTuple):
+    """A row that another writer may be about to insert.
+
+    Attributes:
+        offer_id: The visitor-offer that must wait for that writer.
+        id: The stream; for a new visitor, the digest.
+        version: The version of the event; None for the row of a new visitor.
+    """
+
+    offer_id: UUID
+    id: UUID
+    version: int | None
+
+
 class HeldStreamsFinder:
     """A search for held streams; for one thread.
 
@@ -68,18 +88,17 @@ class HeldStreamsFinder:
         self._connect = connect
         self._connections: list[Connection[Any]] = []
 
-    def find(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
-        """Try the next version of each stream.
+    def find(self, keys: Sequence[HeldKey], seconds: float, *, urgent: bool) -> HeldStreams:
+        """Try the key of each visitor-offer.
 
         Args:
-            versions: The next version of each stream; tried in this order.
+            keys: The keys; tried in this order.
             seconds: How long to try, once connected.
             urgent: True to share many keys among several connections.
 
         Raises:
             psycopg.OperationalError: The server cannot be reached, or has no connection left.
         """
-        keys = list(versions.items())
         count = min(_MAX_CONNECTIONS, 1 + len(keys) // _KEYS_PER_CONNECTION) if urgent else 1
         with ThreadPoolExecutor(count, "offerlog-find-held") as pool:
             self._connections += pool.map(lambda _: self._connect(), range(count - len(self._connections)))
@@ -103,10 +122,10 @@ class HeldStreamsFinder:
         self._connections.clear()
 
 
-def _try_keys(connection: Connection[Any], keys: Sequence[tuple[UUID, int]], seconds: float) -> HeldStreams:
+def _try_keys(connection: Connection[Any], keys: Sequence[HeldKey], seconds: float) -> HeldStreams:
     """Try keys on one connection, one after the other."""
-    ids = ",".join([str(stream) for stream, _ in keys])
-    versions = ",".join([str(version) for _, version in keys])
+    ids = ",".join([str(key.id) for key in keys])
+    versions = ",".join([str(key.version or 0) for key in keys])
     with (
         connection.transaction(force_rollback=True),
         connection.cursor(row_factory=tuple_row) as cursor,
@@ -116,5 +135,5 @@ def _try_keys(connection: Connection[Any], keys: Sequence[tuple[UUID, int]], sec
         row = cursor.execute(_SELECT_RESULT).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     tried = int(row[0])
-    held = frozenset(keys[int(n) - 1][0] for n in row[1].split(",") if n)
-    return HeldStreams(held, frozenset(stream for stream, _ in keys[tried:]))
+    held = frozenset(keys[int(n) - 1].offer_id for n in row[1].split(",") if n)
+    return HeldStreams(held, frozenset(key.offer_id for key in keys[tried:]))

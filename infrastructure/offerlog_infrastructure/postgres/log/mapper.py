@@ -1,8 +1,12 @@
-"""The mapper between events and stored events: stable names with a version, never import paths."""
+"""The mapper between events and stored events: stable names with a version, never import paths.
+
+Without the visitor's key, a stored event is read as a `SealedEvent`. With the key, as a `RecordedEvent`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -10,13 +14,24 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent
 from offerlog_domain.events import EVENTS
-from offerlog_infrastructure.postgres.log.event_encoding import decode_private, encode_event, event_decoder
-from offerlog_infrastructure.postgres.log.first_format import UPCASTERS
+from offerlog_infrastructure.postgres.log.event_encoding import (
+    decode_private,
+    encode_event,
+    encode_private,
+    event_decoder,
+)
+from offerlog_infrastructure.postgres.log.visitors import OpenStream
+from offerlog_infrastructure.sealing import UnsealError
+
+FIRST_SEALED_VERSION: Final = 2
+"""A migration has rewritten the events of the version before."""
+
+_UNREADABLE: Final = (LookupError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
 
 Decoder = Callable[[bytes], tuple[Event, bytes]]
-"""Decodes the public fields of a stored state, and returns them with the private part."""
+"""Decodes the public fields of a stored state, and returns them with the sealed part."""
 
 Upcaster = Callable[[bytes], bytes]
 """Converts the stored state of one version into the state of the next version."""
@@ -54,22 +69,27 @@ def _upcast_and_decode(upcast: Upcaster, decode: Decoder, state: bytes) -> tuple
 class EventMapper(Mapper[UUID]):
     """The library's mapper for our events, under the topic `name.version`.
 
-    `row` and `event` do the same as the library's methods, without its intermediate objects.
+    `row`, `event` and `open_event` do the work of the library's methods, without its intermediate objects.
+
+    Args:
+        events: The kinds of events.
+        upcasters: By name and version, the function that converts the state of a version into the next.
     """
 
     def __init__(
         self,
         events: Sequence[type[Event]] = EVENTS,
-        upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+        upcasters: Mapping[tuple[str, int], Upcaster] = MappingProxyType({}),
     ) -> None:
         super().__init__(JSONTranscoder())
-        self._topics = {event: f"{event.stored_name}.{event.stored_version}" for event in events}
-        self._kinds = {topic: event for event, topic in self._topics.items()}
+        topics = {event: f"{event.stored_name}.{event.stored_version}" for event in events}
+        self._topics = {event: (topic, topic.encode()) for event, topic in topics.items()}
+        self._kinds = {topic: event for event, topic in topics.items()}
         self._decoders: dict[str, Decoder] = {}
         for event in events:
             decoder = event_decoder(event)
-            self._decoders[self._topics[event]] = decoder
-            for version in range(event.stored_version - 1, 0, -1):
+            self._decoders[topics[event]] = decoder
+            for version in range(event.stored_version - 1, FIRST_SEALED_VERSION - 1, -1):
                 decoder = partial(_upcast_and_decode, upcasters[event.stored_name, version], decoder)
                 topic = f"{event.stored_name}.{version}"
                 self._decoders[topic], self._kinds[topic] = decoder, event
@@ -78,46 +98,62 @@ class EventMapper(Mapper[UUID]):
         """List every stored name and version that is read as this class of events or a subclass."""
         return [topic for topic, event in self._kinds.items() if issubclass(event, kind)]
 
-    def row(self, recorded: RecordedEvent[Event]) -> EventRow:
-        """Encode an event as a row of the log."""
-        return EventRow(
-            recorded.originator_version,
-            recorded.originator_id,
-            self._topics[type(recorded.event)],
-            encode_event(recorded.event, recorded.private),
-        )
+    def row(self, recorded: RecordedEvent[Event], stream: OpenStream) -> EventRow:
+        """Encode an event as a row of the log, its private fields sealed."""
+        topic, name = self._topics[type(recorded.event)]
+        version = recorded.originator_version
+        sealed = stream.seal(encode_private(recorded.private), version, name)
+        return EventRow(version, stream.id, topic, encode_event(recorded.event, sealed))
 
-    def event(
-        self, originator_id: UUID, originator_version: int, topic: str, state: bytes
+    def open_event(
+        self, offer_id: UUID, stream: OpenStream, originator_version: int, topic: str, state: bytes
     ) -> RecordedEvent[Event]:
-        """Decode a stored event; one of an older version is upcast.
+        """Decode a stored event and open its private fields; one of an older version is upcast.
+
+        Args:
+            offer_id: The visitor-offer that the event shall belong to.
+            stream: The stream, with the visitor's key.
+            originator_version: The place in it.
+            topic: The stored name and version.
+            state: The stored state.
 
         Raises:
             UnreadableEventError: Its name or version is unknown, or its state is not valid.
         """
         try:
-            event, part = self._decoder(topic)(state)
-            return RecordedEvent(originator_id, originator_version, event, decode_private(part))
-        except (LookupError, ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
-            raise UnreadableEventError(topic, originator_id, originator_version, str(error)) from error
+            event, sealed = self._decoder(topic)(state)
+            private = decode_private(stream.open(sealed, originator_version, topic.encode()))
+        except (*_UNREADABLE, UnsealError) as error:
+            raise UnreadableEventError(topic, stream.id, originator_version, str(error)) from error
+        return RecordedEvent(offer_id, originator_version, event, private)
 
-    def public(self, topic: str, state: bytes) -> Event:
+    def event(
+        self, originator_id: UUID, originator_version: int, topic: str, state: bytes
+    ) -> SealedEvent[Event]:
         """Decode the public fields of a stored event; one of an older version is upcast.
 
         Raises:
-            LookupError: Its name or version is unknown.
-            ValueError: Its state is not valid.
+            UnreadableEventError: Its name or version is unknown, or its state is not valid.
         """
-        return self._decoder(topic)(state)[0]
+        try:
+            event, sealed = self._decoder(topic)(state)
+        except _UNREADABLE as error:
+            raise UnreadableEventError(topic, originator_id, originator_version, str(error)) from error
+        return SealedEvent(originator_id, originator_version, event, sealed)
+
+    def topic(self, kind: type[Event]) -> str:
+        """Return the stored name and version under which a kind of event is stored now."""
+        return self._topics[kind][0]
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """Encode an event as the library's stored event."""
-        assert isinstance(domain_event, RecordedEvent)  # noqa: S101 - the library's signature is wider
-        row = self.row(domain_event)
-        return StoredEvent(row.originator_id, row.originator_version, row.topic, row.state)
+        """Encode a sealed event as the library's stored event."""
+        assert isinstance(domain_event, SealedEvent)  # noqa: S101 - the library's signature is wider
+        topic = self._topics[type(domain_event.event)][0]
+        state = encode_event(domain_event.event, domain_event.sealed)
+        return StoredEvent(domain_event.originator_id, domain_event.originator_version, topic, state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
-        """Decode one of the library's stored events.
+        """Decode one of the library's stored events, which stays sealed.
 
         Raises:
             UnreadableEventError: This build cannot read it.

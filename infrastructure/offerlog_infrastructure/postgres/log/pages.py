@@ -9,8 +9,8 @@ from psycopg import Cursor
 
 from offerlog_application.projections.page import Positioned, streams_with_repeats
 from offerlog_application.projections.proof import SliceProof, prove
-from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.events import LifecycleEvent, is_lifecycle_event
+from offerlog_domain.event_fields import Event, SealedEvent
+from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
 from offerlog_infrastructure.postgres.log.mapper import EventMapper, UnreadableEventError
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
@@ -55,7 +55,7 @@ class DecodedPage:
     rows: Sequence[PositionedRow]
     events: Sequence[Positioned]
     unreadable: Sequence[FailedEvent]
-    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]]
+    earlier: Mapping[UUID, Sequence[SealedEvent[LifecycleEvent]]]
     proof: Mapping[int, SliceProof]
 
 
@@ -79,13 +79,13 @@ def decode_page(
         except UnreadableEventError as error:
             unreadable.append(FailedEvent(position, stream, error))
     repeating = streams_with_repeats(events)
-    earlier: dict[UUID, list[RecordedEvent[LifecycleEvent]]] = {stream: [] for stream in repeating}
+    earlier: dict[UUID, list[SealedEvent[LifecycleEvent]]] = {stream: [] for stream in repeating}
     if whole_streams:
         found = [one.recorded for one in events if one.recorded.originator_id in repeating]
     else:
         found = _select_earlier(cursor, mapper, repeating, rows) if repeating else []
     for recorded in found:
-        if is_lifecycle_event(recorded):
+        if is_sealed_lifecycle_event(recorded):
             earlier[recorded.originator_id].append(recorded)
     proof = prove((row[0], row[1]) for row in rows)
     return DecodedPage(rows, events, unreadable, earlier, proof)
@@ -93,7 +93,7 @@ def decode_page(
 
 def _select_earlier(
     cursor: Cursor[Any], mapper: EventMapper, streams: set[UUID], rows: Sequence[PositionedRow]
-) -> list[RecordedEvent[Event]]:
+) -> list[SealedEvent[Event]]:
     """Select all readable events of some streams up to the last position of these rows."""
     events = []
     last = max(row[0] for row in rows)

@@ -34,12 +34,16 @@ from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import TableLockedError
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep, AppendTransaction
 from offerlog_infrastructure.postgres.log.copying import (
+    RowConflictError,
+    VisitorConflictError,
     copy_events,
     events_statement,
     events_step,
     raise_conflict,
     refusals_statement,
     refusals_step,
+    visitors_statement,
+    visitors_step,
 )
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
@@ -52,6 +56,9 @@ _SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
 
 _STALE_EPOCH: Final = "OEPCH"
 """The SQLSTATE of `check_epoch` for a decision of another epoch; its detail is the current epoch."""
+
+_CONFLICTS: Final = {"offerlog_events": RowConflictError, "visitors": VisitorConflictError}
+"""The tables in which two writers may want the same row."""
 
 _PATIENCE_SECONDS: Final = 60
 """Time limit for a reader's first safe position."""
@@ -73,20 +80,20 @@ def _to_notification(row: DictRow) -> Notification:
     )
 
 
-def _raise_cause(error: psycopg.Error, failed: AppendStep | None, events: Sequence[EventRow]) -> None:
+def _raise_cause(error: psycopg.Error, failed: AppendStep | None) -> None:
     """Raise the error that says more than PostgreSQL's; do nothing if there is none.
 
     Raises:
         StaleEpochError: The look at the epoch has failed.
-        StreamConflictError: Another writer has a version, or is about to.
+        RowConflictError: Another writer has a row, or is about to.
         TableLockedError: A table is locked.
     """
     if failed is None:
         return
     if error.sqlstate == _STALE_EPOCH:
         raise StaleEpochError(int(error.diag.message_detail or 0)) from error
-    if failed.rows is events:
-        raise_conflict(error, events)
+    if failed.table in _CONFLICTS:
+        raise_conflict(error, _CONFLICTS[failed.table])
     if failed.table and isinstance(error, psycopg.errors.LockNotAvailable):
         raise TableLockedError(failed.table, error) from error
 
@@ -131,6 +138,7 @@ class LogRecorder(PostgresApplicationRecorder):
         self._horizon = SafeHorizon(schema, events_table_name)
         self._horizon_lock = threading.Lock()
         self._copy_events = events_statement(table).as_bytes(None)
+        self._copy_visitors = visitors_statement(sql.Identifier(schema, "visitors")).as_bytes(None)
         self._copy_refusals = refusals_statement(refusals).as_bytes(None)
         self._select_epoch = sql.SQL("SELECT epoch FROM {}").format(sql.Identifier(schema, "log_epoch"))
         sequence = f'"{schema}"."{events_table_name}_notification_id_seq"'
@@ -153,11 +161,12 @@ class LogRecorder(PostgresApplicationRecorder):
         self,
         events: Sequence[EventRow],
         refusals: Sequence[Refusal] = (),
+        visitors: Sequence[Sequence[Any]] = (),
         *,
         epoch: int,
         hurried: bool = False,
     ) -> int | None:
-        """Append events and refusals in one transaction; returns the last position, None without events.
+        """Append visitors, events and refusals as one; returns the last position, None without events.
 
         If the connection is lost during the commit, the server is asked whether it took place.
         The true outcome is returned or raised.
@@ -165,18 +174,20 @@ class LogRecorder(PostgresApplicationRecorder):
         Args:
             events: In order of their streams, as all writers have it.
             refusals: For the refusal log.
+            visitors: Rows of visitors who are new with these events, in order of their digests.
             epoch: The epoch under which all of it was decided.
             hurried: Whether to wait for another writer for a moment only.
 
         Raises:
             StaleEpochError: The epoch is another one; nothing was stored.
-            StreamConflictError: Another writer has a version, or is about to; nothing was stored.
+            RowConflictError: Another writer has a version, or is about to; nothing was stored.
+            VisitorConflictError: Another writer has a new visitor, or is about to; nothing was stored.
             OperationalError: The server could not be reached; nothing was stored.
             OutcomeUnknownError: The commit was sent, and the server has not answered for a minute.
         """
         with self.datastore.get_connection() as connection:
             transaction = AppendTransaction(
-                connection, self._make_steps(connection, events, refusals, epoch, hurried=hurried)
+                connection, self._make_steps(connection, events, refusals, visitors, epoch, hurried=hurried)
             )
             try:
                 position = transaction.run()
@@ -185,7 +196,7 @@ class LogRecorder(PostgresApplicationRecorder):
                     connection.close()  # a new connection may reach the primary
                     raise
                 if not connection.closed:
-                    _raise_cause(error, transaction.failed, events)
+                    _raise_cause(error, transaction.failed)
                     raise
                 # The connection is gone, whatever the driver's class (InternalError for a time-out).
                 if not transaction.may_be_committed:
@@ -203,12 +214,15 @@ class LogRecorder(PostgresApplicationRecorder):
         connection: Connection[DictRow],
         events: Sequence[EventRow],
         refusals: Sequence[Refusal],
+        visitors: Sequence[Sequence[Any]],
         epoch: int,
         *,
         hurried: bool,
     ) -> list[AppendStep]:
         """Return the statements of an append. The look at the epoch comes last, and selects the position."""
         steps = [AppendStep(_SET_SHORT_LOCK_TIMEOUT)] if hurried else []
+        if visitors:
+            steps.append(visitors_step("visitors", self._copy_visitors, visitors))
         if events:
             steps.append(events_step(self.events_table_name, self._copy_events, events))
         if refusals:

@@ -1,0 +1,136 @@
+"""The visitors of a store: their tokens, and the keys that seal what identifies them.
+
+See docs/decisions/0031.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from offerlog_domain.identity import OfferKey, VisitorKey
+from offerlog_domain.stream_ids import CHANCE_BITS, make_stream_id, make_token
+from offerlog_infrastructure.postgres.store_keys import StoreKeys
+from offerlog_infrastructure.sealing import Sealer
+
+VISITOR_COLUMNS: Final = "token, digest, kek, organization, wrapped_key, names"
+"""The columns of a new visitor's row."""
+
+VISITOR_TYPES: Final = ("int8", "uuid", "int2", "text", "bytea", "bytea")
+
+_KEY_BYTES: Final = 32
+_REMEMBERED_KEYS: Final = 20_000
+"""Number of visitors' keys that are remembered; each takes about half a kilobyte."""
+
+_encode_names: Final = msgspec.msgpack.Encoder().encode
+_decode_names: Final = msgspec.msgpack.Decoder(tuple[str, str]).decode
+
+
+class OpenStream:
+    """A stream whose private fields can be sealed and opened.
+
+    Args:
+        stream: Its id in the log.
+        sealer: Seals under the visitor's key.
+    """
+
+    __slots__ = ("_head", "id", "sealer")
+
+    def __init__(self, stream: UUID, sealer: Sealer) -> None:
+        self.id = stream
+        self.sealer = sealer
+        self._head = stream.bytes
+
+    def seal(self, private: bytes, version: int, topic: bytes) -> bytes:
+        """Seal the private fields of the event at a place of the stream."""
+        return self.sealer.seal(private, self._head + version.to_bytes(4, "big") + topic)
+
+    def open(self, sealed: bytes, version: int, topic: bytes) -> bytes:
+        """Open the private fields of the event at a place of the stream.
+
+        Raises:
+            UnsealError: They were changed, or belong to another place.
+        """
+        return self.sealer.open(sealed, self._head + version.to_bytes(4, "big") + topic)
+
+
+class NewVisitor(NamedTuple):
+    """A visitor who is not stored yet.
+
+    Attributes:
+        token: The token.
+        sealer: Seals under the new key.
+        row: The row of the table, its values in the order of `VISITOR_COLUMNS`.
+    """
+
+    token: int
+    sealer: Sealer
+    row: Sequence[Any]
+
+
+class VisitorKeys:
+    """The keys of visitors, as the store has them; thread-safe.
+
+    Args:
+        keys: Encrypts and decrypts them.
+    """
+
+    def __init__(self, keys: StoreKeys) -> None:
+        self._keys = keys
+        self._find = lru_cache(_REMEMBERED_KEYS)(self._unwrap)
+
+    def sealer(self, kek: int, wrapped_key: bytes) -> Sealer:
+        """Return the sealer of a visitor, from two columns of the row.
+
+        Raises:
+            KeyringError: The keyring cannot decrypt the key.
+        """
+        return self._find(kek, wrapped_key)
+
+    def open_stream(self, token: int, kek: int, wrapped_key: bytes, action_map_id: UUID) -> OpenStream:
+        """Return the stream of a stored visitor and an action map.
+
+        Raises:
+            KeyringError: The keyring cannot decrypt the key.
+        """
+        return OpenStream(make_stream_id(token, action_map_id), self._find(kek, wrapped_key))
+
+    def open_names(self, token: int, kek: int, wrapped_key: bytes, names: bytes) -> VisitorKey:
+        """Return the identity of a stored visitor.
+
+        Raises:
+            KeyringError: The keyring cannot decrypt the key.
+            UnsealError: The names were changed, or belong to another visitor.
+        """
+        return VisitorKey(*_decode_names(self._find(kek, wrapped_key).open(names, _bind_names(token))))
+
+    def make(self, offer: OfferKey, visitor: VisitorKey, first_seen: datetime) -> NewVisitor:
+        """Make the visitor of an offer, with a token and a key of chance.
+
+        Args:
+            offer: Names the visitor's digest and organization.
+            visitor: The visitor's identity.
+            first_seen: The time at which the first event of the visitor is recorded.
+        """
+        token = make_token(offer.visitor_digest, first_seen, secrets.randbits(CHANCE_BITS))
+        key = secrets.token_bytes(_KEY_BYTES)
+        kek, wrapped = self._keys.wrap(key)
+        sealer = Sealer(key)
+        names = sealer.seal(_encode_names(visitor), _bind_names(token))
+        row = (token, offer.visitor_digest, kek, offer.organization, wrapped, names)
+        return NewVisitor(token, sealer, row)
+
+    def forget(self) -> None:
+        """Forget all keys: one of them may have been destroyed in the store."""
+        self._find.cache_clear()
+
+    def _unwrap(self, kek: int, wrapped_key: bytes) -> Sealer:
+        return Sealer(self._keys.unwrap(kek, wrapped_key))
+
+
+def _bind_names(token: int) -> bytes:
+    return b"names of %d" % token
