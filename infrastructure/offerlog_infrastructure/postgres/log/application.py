@@ -19,6 +19,8 @@ from offerlog_infrastructure.postgres.connections import (
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
+from offerlog_infrastructure.postgres.log.visitors import VisitorKeys
+from offerlog_infrastructure.postgres.store_keys import StoreKeys
 
 _LOCK_TIMEOUT = "100ms"
 """Wait of an append for a writer that holds the next version of the same visitor-offer. It is short, as the
@@ -117,6 +119,8 @@ class OfferlogApplication(Application[UUID]):
         ).datastore
         for datastore in (self.log.datastore, self.reading):
             datastore.pool.open(wait=False)  # else its first call would open it, even after `close`
+        self.store_keys = StoreKeys(self.log.datastore)
+        self.visitor_keys = VisitorKeys(self.store_keys)
 
     def close(self) -> None:
         """Close both pools."""

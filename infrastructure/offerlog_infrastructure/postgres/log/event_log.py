@@ -32,7 +32,6 @@ from offerlog_infrastructure.postgres.log.copying import (
 from offerlog_infrastructure.postgres.log.group_streams import GroupStreams
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.mapper import EventRow
-from offerlog_infrastructure.postgres.log.visitors import VisitorKeys
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
@@ -92,7 +91,7 @@ class PostgresLog:
         self._mapper = application.event_mapper
         self._cache = OfferCache(_CACHED_EVENTS)
         self._finder = HeldStreamsFinder(application.connect)
-        self._keys = VisitorKeys(application.store_keys)
+        self._keys = application.visitor_keys
         self._streams = GroupStreams((), self._keys)
         self._gate = LockGate()
         self._epoch: int | None = None

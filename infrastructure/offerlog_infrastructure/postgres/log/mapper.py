@@ -83,16 +83,17 @@ class EventMapper(Mapper[UUID]):
     ) -> None:
         super().__init__(JSONTranscoder())
         topics = {event: f"{event.stored_name}.{event.stored_version}" for event in events}
-        self._topics = {event: (topic, topic.encode()) for event, topic in topics.items()}
+        self._topics = {event: (topic, event.stored_name.encode()) for event, topic in topics.items()}
         self._kinds = {topic: event for event, topic in topics.items()}
-        self._decoders: dict[str, Decoder] = {}
+        self._readings: dict[str, tuple[Decoder, bytes]] = {}
         for event in events:
             decoder = event_decoder(event)
-            self._decoders[topics[event]] = decoder
+            name = event.stored_name.encode()
+            self._readings[topics[event]] = decoder, name
             for version in range(event.stored_version - 1, FIRST_SEALED_VERSION - 1, -1):
                 decoder = partial(_upcast_and_decode, upcasters[event.stored_name, version], decoder)
                 topic = f"{event.stored_name}.{version}"
-                self._decoders[topic], self._kinds[topic] = decoder, event
+                self._readings[topic], self._kinds[topic] = (decoder, name), event
 
     def topics(self, kind: type[Event]) -> list[str]:
         """List every stored name and version that is read as this class of events or a subclass."""
@@ -121,8 +122,9 @@ class EventMapper(Mapper[UUID]):
             UnreadableEventError: Its name or version is unknown, or its state is not valid.
         """
         try:
-            event, sealed = self._decoder(topic)(state)
-            private = decode_private(stream.open(sealed, originator_version, topic.encode()))
+            decode, name = self._reading(topic)
+            event, sealed = decode(state)
+            private = decode_private(stream.open(sealed, originator_version, name))
         except (*_UNREADABLE, UnsealError) as error:
             raise UnreadableEventError(topic, stream.id, originator_version, str(error)) from error
         return RecordedEvent(offer_id, originator_version, event, private)
@@ -136,14 +138,10 @@ class EventMapper(Mapper[UUID]):
             UnreadableEventError: Its name or version is unknown, or its state is not valid.
         """
         try:
-            event, sealed = self._decoder(topic)(state)
+            event, sealed = self._reading(topic)[0](state)
         except _UNREADABLE as error:
             raise UnreadableEventError(topic, originator_id, originator_version, str(error)) from error
         return SealedEvent(originator_id, originator_version, event, sealed)
-
-    def topic(self, kind: type[Event]) -> str:
-        """Return the stored name and version under which a kind of event is stored now."""
-        return self._topics[kind][0]
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         """Encode a sealed event as the library's stored event."""
@@ -162,8 +160,8 @@ class EventMapper(Mapper[UUID]):
         assert isinstance(stream, UUID)  # noqa: S101 - our streams are UUIDs
         return self.event(stream, stored_event.originator_version, stored_event.topic, stored_event.state)
 
-    def _decoder(self, topic: str) -> Decoder:
-        decoder = self._decoders.get(topic)
-        if decoder is None:
+    def _reading(self, topic: str) -> tuple[Decoder, bytes]:
+        reading = self._readings.get(topic)
+        if reading is None:
             raise LookupError("this build knows no such name and version")
-        return decoder
+        return reading

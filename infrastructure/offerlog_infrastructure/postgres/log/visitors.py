@@ -45,17 +45,17 @@ class OpenStream:
         self.sealer = sealer
         self._head = stream.bytes
 
-    def seal(self, private: bytes, version: int, topic: bytes) -> bytes:
-        """Seal the private fields of the event at a place of the stream."""
-        return self.sealer.seal(private, self._head + version.to_bytes(4, "big") + topic)
+    def seal(self, private: bytes, version: int, name: bytes) -> bytes:
+        """Seal the private fields of the event of a stored name at a place of the stream."""
+        return self.sealer.seal(private, self._head + version.to_bytes(4, "big") + name)
 
-    def open(self, sealed: bytes, version: int, topic: bytes) -> bytes:
-        """Open the private fields of the event at a place of the stream.
+    def open(self, sealed: bytes, version: int, name: bytes) -> bytes:
+        """Open the private fields of the event of a stored name at a place of the stream.
 
         Raises:
             UnsealError: They were changed, or belong to another place.
         """
-        return self.sealer.open(sealed, self._head + version.to_bytes(4, "big") + topic)
+        return self.sealer.open(sealed, self._head + version.to_bytes(4, "big") + name)
 
 
 class NewVisitor(NamedTuple):

@@ -14,7 +14,7 @@ from psycopg import Cursor
 
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.proof import prove
-from offerlog_domain.event_fields import RecordedEvent
+from offerlog_domain.event_fields import SealedEvent
 from offerlog_domain.events import LifecycleEvent
 from offerlog_infrastructure.postgres.log.pages import DecodedPage, FailedEvent
 
@@ -86,7 +86,7 @@ def _write(
     cursor: Cursor[Any],
     write: Write,
     events: Sequence[Positioned],
-    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]],
+    earlier: Mapping[UUID, Sequence[SealedEvent[LifecycleEvent]]],
 ) -> list[FailedEvent]:
     """Write as many events as possible.
 
@@ -109,7 +109,7 @@ def _write_apart(
     cursor: Cursor[Any],
     write: Write,
     events: Sequence[Positioned],
-    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]],
+    earlier: Mapping[UUID, Sequence[SealedEvent[LifecycleEvent]]],
     error: Exception,
 ) -> list[FailedEvent]:
     """Halve the streams after a failure, until each half fails no more or is a single stream."""
@@ -128,7 +128,7 @@ def _write_prefix(
     cursor: Cursor[Any],
     write: Write,
     events: Sequence[Positioned],
-    earlier: Mapping[UUID, Sequence[RecordedEvent[LifecycleEvent]]],
+    earlier: Mapping[UUID, Sequence[SealedEvent[LifecycleEvent]]],
     error: Exception,
 ) -> FailedEvent:
     """Write the events of one stream before its first bad event, in one call: a rebuild needs that.

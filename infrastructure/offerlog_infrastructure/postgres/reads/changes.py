@@ -2,12 +2,16 @@
 
 from collections.abc import Collection, Mapping
 from typing import Final, LiteralString
+from uuid import UUID
 
 from psycopg.rows import tuple_row
 
 from offerlog_domain.identity import ActionMapId
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
+
+_NO_STREAM: Final = UUID(int=0)
 
 _MAX_EVENTS: Final = 5_000
 """With more new events than this, it is cheaper to assume that every map has changed."""
@@ -49,9 +53,9 @@ class PostgresChanges:
         changed: dict[str, set[ActionMapId]] = {}
         try:
             for topic, state in stored:
-                event = self._mapper.public(topic, state)
+                event = self._mapper.event(_NO_STREAM, 0, topic, state).event
                 changed.setdefault(event.organization, set()).add(ActionMapId(str(event.action_map_id)))
-        except (LookupError, ValueError):
+        except UnreadableEventError:
             return None
         return changed
 

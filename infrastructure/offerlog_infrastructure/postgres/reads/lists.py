@@ -7,9 +7,6 @@ slow reader holds neither a transaction nor a connection.
 from collections.abc import Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
-from uuid import UUID
-
-from psycopg.rows import DictRow
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.read_models import (
@@ -20,9 +17,14 @@ from offerlog_application.ports.read_models import (
     Suppression,
     TooManySuppressionsError,
 )
-from offerlog_domain.identity import ActionMapId, VisitorKey
+from offerlog_domain.errors import ArgumentError
+from offerlog_domain.events import SignalParked
+from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey, name_offer
+from offerlog_domain.outcomes import KEPT_TEXT_BYTES
+from offerlog_domain.uuids import format_uuid
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 from offerlog_infrastructure.postgres.reads.lookups import Lookups
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
@@ -33,43 +35,62 @@ _PAGE: Final = 2_000
 _PARKED_PAGE: Final = 250
 """Parked signals per page; with the longest texts they take a megabyte."""
 
-_SELECT_BY_VISITOR: LiteralString = """
-    SELECT action_map_id::text, state, action_id::text, since FROM suppressions
-    WHERE organization = %s AND customer_id_type = %s AND customer_id = %s ORDER BY action_map_id
+_SUPPRESSED: LiteralString = (
+    "v.token, v.kek, v.wrapped_key, s.action_map_id, s.state, s.since, s.version, s.sealed"
+)
+_SELECT_BY_VISITOR: LiteralString = f"""
+    SELECT {_SUPPRESSED} FROM visitors v JOIN suppressions s ON s.visitor = v.token
+    WHERE v.digest = %s ORDER BY s.action_map_id
 """
-_SELECT_BY_VISITORS: LiteralString = """
-    SELECT s.customer_id_type, s.customer_id, s.action_map_id::text, s.state, s.action_id::text, s.since
-    FROM (SELECT DISTINCT * FROM unnest(%s::bytea[], %s::bytea[])) AS asked (customer_id_type, customer_id)
-    JOIN suppressions s USING (customer_id_type, customer_id)
-    WHERE s.organization = %s ORDER BY s.action_map_id LIMIT %s
+_SELECT_BY_VISITORS: LiteralString = f"""
+    SELECT v.digest, {_SUPPRESSED}
+    FROM (SELECT DISTINCT * FROM unnest(%s::text::uuid[])) AS asked (digest)
+    JOIN visitors v USING (digest) JOIN suppressions s ON s.visitor = v.token
+    ORDER BY s.action_map_id LIMIT %s
 """
-_SELECT_BY_ACTION_MAP: LiteralString = """
-    SELECT customer_id, customer_id_type, action_map_id, state, action_id, since FROM suppressions
-    WHERE organization = %(organization)s AND action_map_id = %(action_map_id)s
-      AND (customer_id_type, customer_id) > (%(customer_id_type)s, %(customer_id)s)
-    ORDER BY customer_id_type, customer_id LIMIT %(limit)s
+_SELECT_BY_ACTION_MAP: LiteralString = f"""
+    SELECT s.visitor, v.names, {_SUPPRESSED} FROM suppressions s JOIN visitors v ON v.token = s.visitor
+    WHERE s.organization = %(organization)s AND s.action_map_id = %(action_map_id)s
+      AND s.visitor > %(visitor)s
+    ORDER BY s.visitor LIMIT %(limit)s
 """
+_SELECT_TOKEN: LiteralString = "SELECT token FROM visitors WHERE digest = %s"  # noqa: S105 - no password
 _SELECT_PARKED: LiteralString = """
-    SELECT position, parked_at AS recorded_at,
-        substring(raw FOR 4096) AS raw, coalesce(raw_length, octet_length(raw)) AS raw_length
-    FROM parked_signals WHERE organization = %(organization)s AND position > %(position)s
-    ORDER BY position LIMIT %(limit)s
+    SELECT p.position, p.parked_at, p.raw_length, p.version, p.action_map_id, p.sealed, v.token, v.kek,
+        v.wrapped_key
+    FROM parked_signals p JOIN visitors v ON v.token = p.visitor
+    WHERE p.organization = %(organization)s AND p.position > %(position)s
+    ORDER BY p.position LIMIT %(limit)s
 """
 _SELECT_DUE: LiteralString = """
-    (
-        SELECT originator_id, organization FROM current_offers
-        WHERE withdrawn_at <= %(deadline)s AND originator_id <> ALL (%(besides)s)
-        ORDER BY withdrawn_at LIMIT %(limit)s
+    WITH besides AS (
+        SELECT stream_id(v.token, wanted.action_map_id) AS originator_id
+        FROM unnest(%(digests)s::uuid[], %(maps)s::uuid[]) AS wanted (digest, action_map_id)
+        JOIN visitors v USING (digest)
+    ), due AS (
+        (
+            SELECT visitor, action_map_id FROM current_offers
+            WHERE withdrawn_at <= %(deadline)s AND originator_id NOT IN (SELECT originator_id FROM besides)
+            ORDER BY withdrawn_at LIMIT %(limit)s
+        )
+        UNION
+        (
+            SELECT visitor, action_map_id FROM parked_signals
+            WHERE parked_at <= %(parked)s AND originator_id NOT IN (SELECT originator_id FROM besides)
+            ORDER BY parked_at LIMIT %(limit)s
+        )
+        LIMIT %(limit)s
     )
-    UNION
-    (
-        SELECT originator_id, organization FROM parked_signals
-        WHERE parked_at <= %(parked)s AND originator_id <> ALL (%(besides)s)
-        ORDER BY parked_at LIMIT %(limit)s
-    )
-    LIMIT %(limit)s
+    SELECT v.organization, v.digest, due.action_map_id FROM due JOIN visitors v ON v.token = due.visitor
 """
 """An import can make very many invitations due at once, so each branch reads at most `limit` rows."""
+_SUPPRESSED_NAMES: Final = [column.split(".")[1] for column in _SUPPRESSED.split(", ")]
+
+_BEFORE_ALL: Final = -(1 << 63)
+"""A number before all tokens."""
+
+_PARKED_NAME: Final = SignalParked.stored_name.encode()
+
 _MAX_COUNTED: Final = 10_000
 """Up to so many missing events are counted; beyond it, positions are, though some hold no event."""
 
@@ -110,6 +131,8 @@ class PostgresReadSide:
         self._clock = clock
         self._datastore = application.reading
         self._lookups = Lookups(application)
+        self._keys = application.visitor_keys
+        self._organizations: dict[str, OrganizationKey] = {}
 
     def close(self) -> None:
         """Close the connections of look-ups."""
@@ -117,8 +140,11 @@ class PostgresReadSide:
 
     def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
         """List the maps that must not offer to this visitor, sorted by map."""
-        rows = self._lookups.rows(_SELECT_BY_VISITOR, (organization, *visitor.encode()))
-        return [Suppression(visitor.id, visitor.type, *row) for row in rows]
+        key = self._organization(organization)
+        if key is None:
+            return []
+        rows = self._lookups.rows(_SELECT_BY_VISITOR, (key.digest(visitor),))
+        return [self._suppression(visitor, row) for row in rows]
 
     def suppressions_of_visitors(
         self, organization: str, visitors: Sequence[VisitorKey]
@@ -130,13 +156,16 @@ class PostgresReadSide:
             ReadTimeoutError: It took longer than a look-up may.
             StoreUnavailableError: The store cannot be reached.
         """
-        kinds, ids = [kind.encode() for kind, _ in visitors], [who.encode() for _, who in visitors]
+        key = self._organization(organization)
         found: dict[VisitorKey, list[Suppression]] = {visitor: [] for visitor in visitors}
-        for kind, who, *row in self._lookups.rows(
-            _SELECT_BY_VISITORS, (kinds, ids, organization, MAX_SUPPRESSIONS + 1)
-        ):
-            visitor = VisitorKey.decode(kind, who)
-            found[visitor].append(Suppression(visitor.id, visitor.type, *row))
+        if key is None:
+            return found
+        named = {key.digest(visitor): visitor for visitor in visitors}
+        # As text: the driver takes arrays apart in Python.
+        digests = ",".join([f"{digest.int:032x}" for digest in named])
+        for digest, *row in self._lookups.rows(_SELECT_BY_VISITORS, (f"{{{digests}}}", MAX_SUPPRESSIONS + 1)):
+            visitor = named[digest]
+            found[visitor].append(self._suppression(visitor, row))
         if (
             sum(len(found[visitor]) for visitor in visitors) > MAX_SUPPRESSIONS
         ):  # a visitor named twice counts twice
@@ -152,17 +181,37 @@ class PostgresReadSide:
         self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
         """Stream the visitors that this map must not offer to, sorted, after a given visitor if any."""
+        start = _BEFORE_ALL if behind is None else self._find_token(organization, behind)
         where = {"organization": organization, "action_map_id": action_map_id}
-        kind, who = (b"", b"") if behind is None else behind.encode()
-        places = {"customer_id_type": kind, "customer_id": who}
-        for row in stream_rows(self._datastore, _SELECT_BY_ACTION_MAP, where, places, page=_PAGE):
-            yield _to_suppression(row)
+        rows = stream_rows(self._datastore, _SELECT_BY_ACTION_MAP, where, {"visitor": start}, page=_PAGE)
+        for row in rows:
+            token, kek, wrapped_key = row["token"], row["kek"], bytes(row["wrapped_key"])
+            visitor = self._keys.open_names(token, kek, wrapped_key, bytes(row["names"]))
+            yield self._suppression(visitor, [row[column] for column in _SUPPRESSED_NAMES])
+
+    def _find_token(self, organization: str, visitor: VisitorKey) -> int:
+        """Return a visitor's token.
+
+        Raises:
+            ArgumentError: The store does not know the visitor.
+            StoreUnavailableError: The store cannot be reached.
+        """
+        key = self._organization(organization)
+        found = [] if key is None else self._lookups.rows(_SELECT_TOKEN, (key.digest(visitor),))
+        if not found:
+            raise ArgumentError("behind", "behind: the visitor is not known; begin the list anew")
+        return int(found[0][0])
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the parked signals, in order of arrival."""
         where = {"organization": organization}
         for row in stream_rows(self._datastore, _SELECT_PARKED, where, {"position": 0}, page=_PARKED_PAGE):
-            yield _to_kept_signal(row)
+            stream = self._keys.open_stream(
+                row["token"], row["kek"], bytes(row["wrapped_key"]), row["action_map_id"]
+            )
+            raw = decode_private(stream.open(bytes(row["sealed"]), row["version"], _PARKED_NAME)).raw or b""
+            length = row["raw_length"] or len(raw)
+            yield KeptSignal(row["parked_at"], None, None, None, raw[:KEPT_TEXT_BYTES], length)
 
     def due(
         self,
@@ -170,13 +219,17 @@ class PostgresReadSide:
         deadline_before: datetime,
         parked_before: datetime,
         limit: int,
-        besides: Collection[UUID] = (),
-    ) -> Sequence[tuple[UUID, str]]:
-        """List streams with an overdue invitation or an overdue parked signal."""
+        besides: Collection[OfferKey] = (),
+    ) -> Sequence[OfferKey]:
+        """List visitor-offers with an overdue invitation or an overdue parked signal."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             parameters = {"deadline": deadline_before, "parked": parked_before, "limit": limit}
-            rows = cursor.execute(_SELECT_DUE, parameters | {"besides": list(besides)})
-            return [(row["originator_id"], row["organization"]) for row in rows]
+            excluded = {
+                "digests": [offer.visitor_digest for offer in besides],
+                "maps": [offer.action_map_id for offer in besides],
+            }
+            rows = cursor.execute(_SELECT_DUE, parameters | excluded)
+            return [name_offer(row["organization"], row["digest"], row["action_map_id"]) for row in rows]
 
     def status(self) -> Sequence[ProjectionStatus]:
         """List position, lag and waiting events of every projection."""
@@ -215,18 +268,25 @@ class PostgresReadSide:
             return None
         return max((self._clock.now() - recorded.event.recorded_at).total_seconds(), 0.0)
 
+    def _suppression(self, visitor: VisitorKey, row: Sequence[Any]) -> Suppression:
+        """Open a row of `_SUPPRESSED`."""
+        token, kek, wrapped_key, action_map_id, state, since, version, sealed = row
+        stream = self._keys.open_stream(token, kek, bytes(wrapped_key), action_map_id)
+        private = decode_private(stream.open(bytes(sealed), version, state.encode()))
+        return Suppression(
+            visitor.id,
+            visitor.type,
+            format_uuid(action_map_id),
+            state,
+            format_uuid(private.action_id),
+            since,
+        )
 
-def _to_suppression(row: DictRow) -> Suppression:
-    visitor = VisitorKey.decode(row["customer_id_type"], row["customer_id"])
-    return Suppression(
-        visitor.id,
-        visitor.type,
-        str(row["action_map_id"]),
-        row["state"],
-        str(row["action_id"]),
-        row["since"],
-    )
-
-
-def _to_kept_signal(row: DictRow) -> KeptSignal:
-    return KeptSignal(row["recorded_at"], None, None, None, bytes(row["raw"]), row["raw_length"])
+    def _organization(self, organization: str) -> OrganizationKey | None:
+        """Return the key of an organization; None if nothing was ever recorded for it."""
+        key = self._organizations.get(organization)
+        if key is None:
+            secret = self._application.store_keys.find_secret(organization)
+            if secret is not None:
+                key = self._organizations[organization] = OrganizationKey(organization, secret)
+        return key

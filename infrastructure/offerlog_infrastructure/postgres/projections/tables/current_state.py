@@ -12,50 +12,37 @@ from offerlog_infrastructure.postgres.projections.tables.table import (
 )
 
 _OFFERS: LiteralString = (
-    "originator_id uuid, organization text, customer_id_type bytea, customer_id bytea, action_map_id uuid,"
-    " action_id uuid, state text, stage text, since timestamptz, actions int4, lifecycle_version int4,"
-    " withdrawn_at timestamptz"
+    "originator_id uuid, organization text, visitor int8, action_map_id uuid, state text, stage text,"
+    " since timestamptz, actions int4, lifecycle_version int4, withdrawn_at timestamptz"
 )
 _ACTIONS: LiteralString = (
-    "originator_id uuid, action_id uuid, number int4, state text, stage text, since timestamptz,"
-    " offered_at timestamptz"
+    "originator_id uuid, number int4, state text, stage text, since timestamptz, offered_at timestamptz"
 )
 _PARKED: LiteralString = (
-    "originator_id uuid, action_id uuid, state text, organization text, parked_at timestamptz,"
-    " position int8, raw bytea, raw_length int4"
+    "originator_id uuid, version int4, organization text, visitor int8, action_map_id uuid,"
+    " parked_at timestamptz, position int8, sealed bytea, raw_length int4"
 )
 
 
 def _offers(change: CurrentStateChange) -> Rows:
     return [
-        (
-            stream.bytes,
-            organization,
-            visitor.type.encode(),
-            visitor.id.encode(),
-            action_map.bytes,
-            action.bytes,
-            *rest,
-        )
-        for stream, (organization, visitor, action_map, action, *rest) in change.offers.items()
+        (stream.bytes, organization, visitor, action_map.bytes, *rest)
+        for stream, (organization, visitor, action_map, *rest) in change.offers.items()
     ]
 
 
 def _actions(change: CurrentStateChange) -> Rows:
-    return [(stream.bytes, action.bytes, *row) for (stream, action), row in change.actions.items()]
-
-
-def _refused(change: CurrentStateChange) -> Rows:
-    return [(stream.bytes, action.bytes) for stream, action in change.refused_actions]
+    return [(stream.bytes, number, *row) for (stream, number), row in change.actions.items()]
 
 
 def _over(change: CurrentStateChange) -> Rows:
-    return [(stream.bytes, action.bytes, state) for stream, action, state in change.over]
+    return [(stream.bytes, version) for stream, version in change.over]
 
 
 def _parked(change: CurrentStateChange) -> Rows:
     return [
-        (stream.bytes, action.bytes, state, *row) for (stream, action, state), row in change.parked.items()
+        (stream.bytes, version, organization, visitor, action_map.bytes, *rest)
+        for (stream, version), (organization, visitor, action_map, *rest) in change.parked.items()
     ]
 
 
@@ -71,8 +58,8 @@ CURRENT_STATE: Final = Projection(
             INSERT INTO current_offers AS c ({names_of(_OFFERS)})
             SELECT * FROM stage_offers
             ON CONFLICT (originator_id) DO UPDATE SET
-                action_id = excluded.action_id, state = excluded.state, stage = excluded.stage,
-                since = excluded.since, actions = excluded.actions, withdrawn_at = excluded.withdrawn_at,
+                state = excluded.state, stage = excluded.stage, since = excluded.since,
+                actions = excluded.actions, withdrawn_at = excluded.withdrawn_at,
                 lifecycle_version = c.lifecycle_version + excluded.lifecycle_version
             """,
             _offers,
@@ -83,27 +70,17 @@ CURRENT_STATE: Final = Projection(
             f"""
             INSERT INTO current_actions ({names_of(_ACTIONS)})
             SELECT * FROM stage_actions
-            ON CONFLICT (originator_id, action_id) DO UPDATE SET
+            ON CONFLICT (originator_id, number) DO UPDATE SET
                 state = excluded.state, stage = excluded.stage, since = excluded.since
             """,
             _actions,
         ),
         Merge(
-            "stage_refused",
-            "originator_id uuid, action_id uuid",
-            """
-            DELETE FROM parked_signals AS p USING stage_refused AS gone
-            WHERE p.originator_id = gone.originator_id AND p.action_id = gone.action_id
-            """,
-            _refused,
-        ),
-        Merge(
             "stage_over",
-            "originator_id uuid, action_id uuid, state text",
+            "originator_id uuid, version int4",
             """
             DELETE FROM parked_signals AS p USING stage_over AS gone
-            WHERE p.originator_id = gone.originator_id AND p.action_id = gone.action_id
-              AND p.state = gone.state
+            WHERE p.originator_id = gone.originator_id AND p.version = gone.version
             """,
             _over,
         ),
@@ -113,9 +90,6 @@ CURRENT_STATE: Final = Projection(
             f"""
             INSERT INTO parked_signals ({names_of(_PARKED)})
             SELECT * FROM stage_parked
-            ON CONFLICT (originator_id, action_id, state) DO UPDATE SET
-                parked_at = excluded.parked_at, position = excluded.position, raw = excluded.raw,
-                raw_length = excluded.raw_length
             """,
             _parked,
         ),

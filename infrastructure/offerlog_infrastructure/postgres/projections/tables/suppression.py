@@ -13,24 +13,13 @@ from offerlog_infrastructure.postgres.projections.tables.table import (
 )
 
 _SUPPRESSIONS: LiteralString = (
-    "organization text, customer_id_type bytea, customer_id bytea, action_map_id uuid, state text,"
-    " action_id uuid, since timestamptz"
+    "visitor int8, action_map_id uuid, organization text, state text, since timestamptz, version int4,"
+    " sealed bytea"
 )
 
 
 def _suppressed(change: Mapping[SuppressionKey, SuppressionRow]) -> Rows:
-    return [
-        (
-            organization,
-            visitor.type.encode(),
-            visitor.id.encode(),
-            action_map.bytes,
-            row.state,
-            row.action_id.bytes,
-            row.since,
-        )
-        for (organization, visitor, action_map), row in change.items()
-    ]
+    return [(visitor, action_map.bytes, *row) for (visitor, action_map), row in change.items()]
 
 
 SUPPRESSION: Final = Projection(
