@@ -8,9 +8,10 @@ from psycopg.rows import tuple_row
 
 _SELECT_STRONGEST_LOCK: LiteralString = """
     WITH strong AS (
-        SELECT coalesce(i.indrelid, l.relation) AS relation, l.pid, l.granted,
+        SELECT coalesce(h.inhparent, i.indrelid, l.relation) AS relation, l.pid, l.granted,
             array_position(%(modes)s::text[], l.mode) AS strength
         FROM pg_locks l JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_index i ON i.indexrelid = c.oid
+        LEFT JOIN pg_inherits h ON h.inhrelid = coalesce(i.indrelid, l.relation) -- a partition: its table
         WHERE l.locktype = 'relation' AND l.mode = ANY(%(modes)s) AND l.pid <> pg_backend_pid()
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND c.relnamespace = current_schema()::regnamespace

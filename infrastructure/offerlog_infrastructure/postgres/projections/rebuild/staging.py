@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from importlib import resources
 from importlib.resources.abc import Traversable
+from itertools import pairwise
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import psycopg
 from psycopg import Connection, Cursor, sql
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_domain.stream_ids import SLICES
 from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError
 from offerlog_infrastructure.postgres.projections.tables import Projection
 
@@ -41,6 +43,11 @@ _SELECT_GRANTS: LiteralString = """
     FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS acl
     WHERE oid = %s::regclass AND acl.grantee <> relowner
 """
+
+
+_SELECT_END: Final = sql.SQL(
+    "SELECT originator_id FROM {events} WHERE {within} ORDER BY originator_id {order} LIMIT 1"
+)
 
 
 class StagingSchema:
@@ -99,8 +106,10 @@ class StagingSchema:
                         sql.Identifier(table), self._live(table)
                     )
                 )
+            ranges = list(_divide_streams(cursor, self._live("offerlog_events"), goal))
             cursor.executemany(
-                "INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)", _divide_streams(goal)
+                "INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)",
+                [(number, *bounds) for number, bounds in enumerate(ranges)],
             )
 
     def close(self, cursor: Cursor[Any]) -> None:
@@ -228,13 +237,31 @@ def _digest_rows(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] 
     ).fetchone()
 
 
-def _divide_streams(goal: int) -> Iterable[tuple[int, UUID, UUID]]:
-    """Divide all stream ids into ranges with a modest number of events each."""
+def _divide_streams(cursor: Cursor[Any], events: sql.Identifier, goal: int) -> Iterator[tuple[UUID, UUID]]:
+    """Divide all stream ids into ranges with a modest number of events each.
+
+    The streams of a slice lie close together, in the order of time. So a slice is divided between its first
+    stream and its last one.
+    """
     count = 1
     while count < _MAX_SLICES and goal > count * _EVENTS_A_SLICE:
         count *= 2
-    width = (1 << 128) // count
-    return [(n, UUID(int=n * width), UUID(int=(n + 1) * width - 1)) for n in range(count)]
+    parts = max(count // SLICES, 1)
+    width = (1 << 128) // min(count, SLICES)
+    for low in range(0, 1 << 128, width):
+        high = low + width - 1
+        within = sql.SQL("originator_id BETWEEN {} AND {}").format(UUID(int=low), UUID(int=high))
+        first, last = (
+            cursor.execute(_SELECT_END.format(events=events, within=within, order=sql.SQL(order))).fetchone()
+            for order in ("ASC", "DESC")
+        )
+        if parts == 1 or first is None or last is None:
+            yield UUID(int=low), UUID(int=high)
+            continue
+        step = (last[0].int - first[0].int) // parts + 1
+        starts = [low, *(first[0].int + n * step for n in range(1, parts)), high + 1]
+        for start, behind in pairwise(starts):
+            yield UUID(int=start), UUID(int=behind - 1)
 
 
 def fingerprint_code(projections: Sequence[Projection]) -> str:
