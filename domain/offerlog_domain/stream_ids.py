@@ -24,6 +24,9 @@ _VARIANT: Final = 8 << 60
 """The digit that says version 8, in the first half of a UUID, and the one for the variant, in the second."""
 
 _TOKEN_BYTES: Final = 8
+_FIRST_NEGATIVE: Final = 1 << 63
+"""From here on, 64 bits are a negative number."""
+
 _HALF_CHANCE: Final = (1 << CHANCE_BITS // 2) - 1
 _LAST_SECOND: Final = (1 << 32) - 1
 
@@ -40,7 +43,7 @@ def make_token(visitor_digest: UUID, first_seen: datetime, chance: int) -> int:
     seconds = min(max(int(first_seen.timestamp()), 0), _LAST_SECOND)
     high, low = chance >> CHANCE_BITS // 2 & _HALF_CHANCE, chance & _HALF_CHANCE
     token = slice_of(visitor_digest) << 60 | seconds << 28 | high << 16 | _VERSION | low
-    return int.from_bytes(token.to_bytes(_TOKEN_BYTES, "big"), "big", signed=True)
+    return token if token < _FIRST_NEGATIVE else token - 2 * _FIRST_NEGATIVE
 
 
 def make_stream_id(token: int, action_map_id: UUID) -> UUID:
@@ -53,7 +56,8 @@ def make_stream_id(token: int, action_map_id: UUID) -> UUID:
 
 def token_of(stream: UUID) -> int:
     """Return the token of the visitor whose stream this is."""
-    return int.from_bytes(stream.bytes[:_TOKEN_BYTES], "big", signed=True)
+    token = stream.int >> 64
+    return token if token < _FIRST_NEGATIVE else token - 2 * _FIRST_NEGATIVE
 
 
 def slice_of(name: UUID) -> int:
