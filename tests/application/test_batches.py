@@ -293,9 +293,8 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
         alone = replace(one_signal, customer_id=customers[1])
         assert desk.record(alone) == [together[id(one_signal)]]
     service: OfferService = desk.service
-    streams = [service.stream("acme", VisitorKey("cookie", one), ActionMapId(MAP)) for one in customers]
+    offers = [service.name("acme", VisitorKey("cookie", one), ActionMapId(MAP)) for one in customers]
     told_of = [
-        [(one.event.stored_name, one.private.action_id) for one in desk.log.events(stream)]
-        for stream in streams
+        [(one.event.stored_name, one.private.action_id) for one in desk.log.events(offer)] for offer in offers
     ]
     assert told_of[0] == told_of[1]
