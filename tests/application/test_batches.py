@@ -209,7 +209,7 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
         line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
     )
     assert first_answers == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
-    events = max(desk.log.events_of.values(), key=lambda events: events[0].private.customer_id)
+    events = desk.log.events(desk.service.name("acme", VisitorKey("cookie", "visitor-2"), ActionMapId(MAP)))
     assert [one.event.stored_name for one in events] == ["signal-parked", "offered"]
 
 

@@ -167,8 +167,6 @@ def submission(weight: int, organization: str = "acme", number: int = 0, raw: by
     """A submission of as many cases."""
     offers = [offer_key(next(streams)) for _ in range(weight)]
     cases = [Counted(offer, native_signal("offered"), SignalText(raw)) for offer in offers]
-        Counted(offer_key(next(streams)), native_signal("offered"), SignalText(raw)) for _ in range(weight)
-    ]
     return Submission(cases, (), kinds, None, organization, number=number)
 
 
