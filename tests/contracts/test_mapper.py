@@ -269,28 +269,31 @@ def public_of(kind: type[Event], **changed: object) -> list[object]:
     return [*(fields | changed).values()]
 
 
-UNREADABLE: list[dict[str, Any]] = [
-    {"topic": "vanished.1"},
-    {"topic": "accepted.3"},
-    {"topic": "accepted.0"},
-    {"topic": "accepted"},
-    {"topic": "accepted.x"},
-    {"topic": "offerlog_domain.events:Accepted"},
-    {"state": b""},
-    {"state": b"\xc1 no MessagePack"},
-    {"state": b"\x90"},
-    {"state": b"\x80"},
-    {"state": written([])},
-    {"state": written(public_of(Accepted, action_map_id=b"short"))},
-    {"state": written(public_of(Accepted, recorded_at="yesterday"))},
-    {"state": written(public_of(Accepted, action_number="first"))},
-    {"state": written(public_of(Accepted)) + b"\x00"},
-    {"topic": "offer-refused.2", "state": written(public_of(OfferRefused, blocking_state="vanished"))},
-    {"topic": "offer-refused.2", "state": written(public_of(OfferRefused, reason=7))},
-    {"topic": "rejected.2"},
-    {"topic": "offer-refused.2"},
-    {"topic": "accepted.1"},
-]
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "an unknown name": {"topic": "vanished.1"},
+    "a later version": {"topic": "accepted.3"},
+    "the first format": {"topic": "accepted.1"},
+    "version 0": {"topic": "accepted.0"},
+    "no version": {"topic": "accepted"},
+    "a version in letters": {"topic": "accepted.x"},
+    "an import path": {"topic": "offerlog_domain.events:Accepted"},
+    "nothing": {"state": b""},
+    "no MessagePack": {"state": b"\xc1 no MessagePack"},
+    "an empty array": {"state": b"\x90"},
+    "an empty map": {"state": b"\x80"},
+    "no public fields": {"state": written([])},
+    "a short id": {"state": written(public_of(Accepted, action_map_id=b"short"))},
+    "a time in words": {"state": written(public_of(Accepted, recorded_at="yesterday"))},
+    "a number in words": {"state": written(public_of(Accepted, action_number="first"))},
+    "a byte too many": {"state": written(public_of(Accepted)) + b"\x00"},
+    "an unknown state": {
+        "topic": "offer-refused.2",
+        "state": written(public_of(OfferRefused, blocking_state="vanished")),
+    },
+    "a reason as a number": {"topic": "offer-refused.2", "state": written(public_of(OfferRefused, reason=7))},
+    "another lifecycle event": {"topic": "rejected.2"},
+    "another kind of event": {"topic": "offer-refused.2"},
+}
 """Changes that make a stored `Accepted` unreadable: another name, no MessagePack, fields that are missing, of
 the wrong type or of another kind of event; the first format."""
 
@@ -327,7 +330,7 @@ def test_what_is_changed_below_could_be_read() -> None:
         assert isinstance(open_stored(stored).event, kind)
 
 
-@pytest.mark.parametrize("change", UNREADABLE, ids=repr)
+@pytest.mark.parametrize("change", UNREADABLE.values(), ids=UNREADABLE)
 def test_what_cannot_be_read_is_named(change: dict[str, Any]) -> None:
     """The error names topic, stream and version of the event, and why; with the key and without."""
     stored = stored_example(change)

@@ -31,6 +31,13 @@ RAW = b"the text as it came"
 RULES = Rules()
 
 
+def key_of(recorded: RecordedEvent[Event]) -> OfferKey:
+    """The name of the visitor-offer of an event, of which a test chose the id."""
+    event = recorded.event
+    digest = UUID(int=recorded.originator_id.int ^ event.action_map_id.int)
+    return name_offer(event.organization, digest, event.action_map_id, VisitorKey("cookie", CUSTOMER))
+
+
 def offer_key(offer_id: UUID, organization: str = ORGANIZATION, customer: str = CUSTOMER) -> OfferKey:
     """The name of a visitor-offer of the scenario's map, of which a test chooses the id."""
     digest = UUID(int=offer_id.int ^ MAP_ID.int)
