@@ -49,8 +49,8 @@ class Desk:
 
     def stream(self) -> list[RecordedEvent[Event]]:
         """The events of the scenario's visitor-offer."""
-        stream = self.service.stream("acme", VisitorKey("cookie", CUSTOMER), ActionMapId(MAP))
-        return list(self.log.events(stream))
+        offer = self.service.name("acme", VisitorKey("cookie", CUSTOMER), ActionMapId(MAP))
+        return list(self.log.events(offer))
 
     def short_events(self) -> list[str]:
         """Those events in short: what, of which action."""

@@ -6,9 +6,12 @@ import pytest
 
 from offerlog_application.reading.audit import History, history
 from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.visitor_offer import VisitorOffer
-from support.scenario import STREAM, event, facts_of, minute, parked, refused
+from support.scenario import CUSTOMER, STREAM, event, facts_of, minute, parked, refused
+
+VISITOR = VisitorKey("cookie", CUSTOMER)
 
 FACTS: Sequence[RecordedEvent[Event]] = facts_of(
     VisitorOffer(STREAM),
@@ -30,9 +33,10 @@ def states(past: History) -> list[str]:
 
 def test_the_whole_history_counts_lifecycle_events_only() -> None:
     """What waited or was refused has no version of its own."""
-    past = history(FACTS)
+    past = history(FACTS, VISITOR)
     assert states(past) == ["offered", "accepted", "started"]
     assert (past.version, past.state) == (3, State.STARTED)
+    assert {one.visitor for one in past.events} == {VISITOR}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +45,7 @@ def test_the_whole_history_counts_lifecycle_events_only() -> None:
 )
 def test_a_version_stops_behind_that_event(version: int, state: str | None) -> None:
     """A version that is not there yet is the newest."""
-    past = history(FACTS, version=version)
+    past = history(FACTS, VISITOR, version=version)
     assert past.state == state
     assert past.version == min(version, 3)
 
@@ -49,25 +53,25 @@ def test_a_version_stops_behind_that_event(version: int, state: str | None) -> N
 @pytest.mark.parametrize(("at", "version"), [(0, 0), (1, 0), (1.99, 0), (2, 2), (19, 2), (20, 3), (99, 3)])
 def test_as_of_is_what_had_been_recorded_by_then(at: float, version: int) -> None:
     """By the service's clock, that instant included; not by when it happened."""
-    assert history(FACTS, as_of=minute(at)).version == version
+    assert history(FACTS, VISITOR, as_of=minute(at)).version == version
 
 
 def test_both_together() -> None:
     """The earlier end wins."""
-    assert history(FACTS, version=1, as_of=minute(99)).version == 1
-    assert history(FACTS, version=3, as_of=minute(2)).version == 2
+    assert history(FACTS, VISITOR, version=1, as_of=minute(99)).version == 1
+    assert history(FACTS, VISITOR, version=3, as_of=minute(2)).version == 2
 
 
 def test_what_is_no_version_and_no_moment() -> None:
     """Both are said by name."""
     with pytest.raises(ValueError, match="version: 0 or more is needed, not -1"):
-        history(FACTS, version=-1)
+        history(FACTS, VISITOR, version=-1)
     with pytest.raises(ValueError, match="as_of: a time with an offset is needed"):
-        history(FACTS, as_of=minute(1).replace(tzinfo=None))
+        history(FACTS, VISITOR, as_of=minute(1).replace(tzinfo=None))
 
 
 def test_nothing_ever_offered() -> None:
     """No version and no state."""
     for events in ([], FACTS[:1]):
-        past = history(events)
+        past = history(events, VISITOR)
         assert (past.version, past.state) == (0, None)

@@ -209,7 +209,7 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
         line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
     )
     assert first_answers == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
-    events = max(desk.log.events_of.values(), key=lambda events: events[0].private.customer_id)
+    events = desk.log.events(desk.service.name("acme", VisitorKey("cookie", "visitor-2"), ActionMapId(MAP)))
     assert [one.event.stored_name for one in events] == ["signal-parked", "offered"]
 
 
@@ -293,9 +293,8 @@ def test_a_batch_is_judged_as_if_its_signals_had_come_one_by_one_in_that_order(
         alone = replace(one_signal, customer_id=customers[1])
         assert desk.record(alone) == [together[id(one_signal)]]
     service: OfferService = desk.service
-    streams = [service.stream("acme", VisitorKey("cookie", one), ActionMapId(MAP)) for one in customers]
+    offers = [service.name("acme", VisitorKey("cookie", one), ActionMapId(MAP)) for one in customers]
     told_of = [
-        [(one.event.stored_name, one.private.action_id) for one in desk.log.events(stream)]
-        for stream in streams
+        [(one.event.stored_name, one.private.action_id) for one in desk.log.events(offer)] for offer in offers
     ]
     assert told_of[0] == told_of[1]

@@ -13,11 +13,10 @@ from offerlog_application.projections.current_state import (
 )
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
-from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.visitor_offer import VisitorOffer
+from offerlog_infrastructure.memory.visitors import open_private
 from support.scenario import (
-    CUSTOMER,
     MAP_ID,
     ORGANIZATION,
     RAW,
@@ -31,18 +30,19 @@ from support.scenario import (
     parked,
 )
 from support.scenario import refused as refused_offer
+from support.sealed import LOGGED_STREAM, TOKEN, seal
 
 
 def page(*briefs: BriefEvent, first: int = 1) -> Page:
     """A page that holds these events, at positions 10, 20, 30 …; `first` leaves out those before."""
-    events = facts_of(VisitorOffer(STREAM), briefs, None)
+    events = [seal(one) for one in facts_of(VisitorOffer(STREAM), briefs, None)]
     return Page([Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :])
 
 
 def offer_row(change: CurrentStateChange) -> OfferRow:
     """The only visitor-offer of the change."""
     ((stream, row),) = change.offers.items()
-    assert stream == STREAM
+    assert stream == LOGGED_STREAM
     return row
 
 
@@ -53,9 +53,8 @@ def test_a_page_of_one_action_leaves_its_newest_state() -> None:
     )
     assert offer_row(change) == OfferRow(
         ORGANIZATION,
-        VisitorKey("cookie", CUSTOMER),
+        TOKEN,
         MAP_ID,
-        native("a"),
         State.REJECTED,
         Stage.FORM,
         minute(2),
@@ -63,19 +62,17 @@ def test_a_page_of_one_action_leaves_its_newest_state() -> None:
         3,
         None,
     )
-    assert change.actions == {
-        (STREAM, native("a")): ActionRow(1, State.REJECTED, Stage.FORM, minute(2), minute(0))
-    }
+    assert change.actions == {(LOGGED_STREAM, 1): ActionRow(State.REJECTED, Stage.FORM, minute(2), minute(0))}
 
 
 def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
     """The older one stays as a row of its own."""
     change = current_state(page(event("offered"), event("errored", at=1), event("offered", "b", 2)))
     row = offer_row(change)
-    assert (row.action_id, row.state, row.actions, row.events_added) == (native("b"), "offered", 2, 3)
+    assert (row.state, row.actions, row.events_added) == ("offered", 2, 3)
     assert change.actions == {
-        (STREAM, native("a")): ActionRow(1, State.ERRORED, None, minute(1), minute(0)),
-        (STREAM, native("b")): ActionRow(2, State.OFFERED, None, minute(2), minute(2)),
+        (LOGGED_STREAM, 1): ActionRow(State.ERRORED, None, minute(1), minute(0)),
+        (LOGGED_STREAM, 2): ActionRow(State.OFFERED, None, minute(2), minute(2)),
     }
 
 
@@ -98,37 +95,40 @@ def test_an_unanswered_offer_times_out_from_the_later_of_its_clocks(
     assert offer_row(answered).deadline_at is None
 
 
-def parked_rows(change: CurrentStateChange) -> dict[str, ParkedRow]:
-    """What waits, by state."""
-    return {state: row for (_, _, state), row in change.parked.items()}
+def parked_rows(change: CurrentStateChange) -> dict[int, ParkedRow]:
+    """What waits, by its place in the stream."""
+    assert {stream for stream, _ in change.parked} <= {LOGGED_STREAM}
+    return {version: row for (_, version), row in change.parked.items()}
 
 
-def over(change: CurrentStateChange) -> list[str]:
-    """The states that wait no longer, if they ever did."""
-    return [state for _, _, state in change.over]
+def over(change: CurrentStateChange) -> list[int]:
+    """The places of those that wait no longer."""
+    return [version for _, version in change.over]
 
 
 def test_a_parked_signal_waits_until_it_is_recorded_or_given_up() -> None:
     """What is over takes a row away, also one of an earlier page; parked again, it waits again."""
-    row = ParkedRow(ORGANIZATION, minute(1), 20, RAW)
     briefs = (event("offered"), parked("started", at=1))
-    assert parked_rows(current_state(page(*briefs))) == {"started": row}
+    row = ParkedRow(ORGANIZATION, TOKEN, MAP_ID, minute(1), 20, page(*briefs).events[1].recorded.sealed)
+    assert parked_rows(current_state(page(*briefs))) == {2: row}
+    assert open_private(row.sealed).raw == RAW
     released = current_state(page(*briefs, event("accepted", at=2), event("started", at=1)))
-    assert (parked_rows(released), over(released)) == ({}, ["offered", "accepted", "started"])
+    assert (parked_rows(released), over(released)) == ({}, [2])
     given_up = current_state(page(*briefs, ended("started")))
-    assert (parked_rows(given_up), over(given_up)) == ({}, ["offered", "started"])
+    assert (parked_rows(given_up), over(given_up)) == ({}, [2])
     later = current_state(page(*briefs, ended("started"), first=3))
-    assert (parked_rows(later), over(later)) == ({}, ["started"])
+    assert (parked_rows(later), over(later)) == ({}, [2])
     again = page(*briefs, ended("started"), parked("started", at=1))
-    assert parked_rows(current_state(again)) == {"started": row._replace(position=40)}
+    assert parked_rows(current_state(again)) == {4: row._replace(position=40)}
 
 
 def test_a_refused_offer_takes_away_what_waits_for_it() -> None:
-    """In this page and, by the action's name, in earlier ones; what waits for others stays."""
+    """In this page and in earlier ones; what waits for others stays."""
     briefs = (event("offered"), parked("started", "b", 1), parked("accepted", "c", 1))
-    change = current_state(page(*briefs, refused_offer("b", 2, "already_open", "a", "offered", 0)))
-    assert change.refused_actions == {(STREAM, native("b"))}
-    assert [action for _, action, _ in change.parked] == [native("c")]
+    blocked = refused_offer("b", 2, "already_open", "a", "offered", 0)
+    change = current_state(page(*briefs, blocked))
+    assert (over(change), [*parked_rows(change)]) == ([2], [3])
+    assert over(current_state(page(*briefs, blocked, first=4))) == [2]
 
 
 SUPPRESSING: dict[str, Sequence[BriefEvent]] = {
@@ -143,8 +143,11 @@ SUPPRESSING: dict[str, Sequence[BriefEvent]] = {
 @pytest.mark.parametrize("state", SUPPRESSING)
 def test_a_terminal_state_suppresses(state: State) -> None:
     """Since it occurred, in that action."""
-    key = SuppressionKey(ORGANIZATION, VisitorKey("cookie", CUSTOMER), MAP_ID)
-    assert suppressions(page(*SUPPRESSING[state])) == {key: SuppressionRow(state, native("a"), minute(1))}
+    changed = page(*SUPPRESSING[state])
+    last = changed.events[-1].recorded
+    row = SuppressionRow(ORGANIZATION, state, minute(1), last.originator_version, last.sealed)
+    assert suppressions(changed) == {SuppressionKey(TOKEN, MAP_ID): row}
+    assert open_private(row.sealed).action_id == native("a")
 
 
 def test_nothing_else_suppresses() -> None:

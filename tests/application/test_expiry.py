@@ -39,10 +39,10 @@ def test_what_cannot_be_read_keeps_nothing_else_from_its_end(desk: Any, monkeypa
     desk.record(*[signal("accepted", customer_id=f"visitor-{n}") for n in range(9)])
     broken, load = list(desk.log.events_of)[:6], desk.log.load
 
-    def loaded(streams: Any) -> Any:
-        if not set(streams).isdisjoint(broken):
+    def loaded(offers: Any) -> Any:
+        if not {offer.id for offer in offers}.isdisjoint(broken):
             raise ValueError("a state that nobody can read")
-        return load(streams)
+        return load(offers)
 
     desk.clock.advance(timedelta(minutes=16))
     with monkeypatch.context() as patch:
@@ -56,12 +56,12 @@ def test_what_cannot_be_read_keeps_nothing_else_from_its_end(desk: Any, monkeypa
 def test_a_projection_that_never_hears_of_it_keeps_nobody_busy(desk: Any, monkeypatch: Any) -> None:
     """It goes on to name what was ended long ago, a whole group of it: the call ends all the same."""
     desk.record(*[signal("accepted", customer_id=f"visitor-{n}") for n in range(9)])
-    stale = [(stream, "acme") for stream in desk.log.events_of]
+    stale = [desk.log.named[offer_id] for offer_id in desk.log.events_of]
     desk.clock.advance(timedelta(minutes=16))
     desk.expiry.expire(at_once)
 
     def due(*, limit: int, besides: Any, **_: object) -> Any:
-        return [one for one in stale if one[0] not in besides][:limit]
+        return [one for one in stale if one not in besides][:limit]
 
     monkeypatch.setattr(desk.log, "due", due)
     assert desk.expiry.expire(at_once) == Expired(0, 0, None)

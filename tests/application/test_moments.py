@@ -63,7 +63,7 @@ def test_what_is_decided_again_has_the_later_moment(desk: Any, writer: Any, log:
     # when both are written
     assert send(writer, case(ONE, "accepted"), case(TWO)).result(10) == ["recorded", "recorded"]
     # then the first was decided when the other writer had been there
-    assert [log.events(stream)[-1].event.recorded_at for stream in streams] == [minute(5), minute(0)]
+    assert [log.events_of[stream][-1].event.recorded_at for stream in streams] == [minute(5), minute(0)]
 
 
 def test_the_moment_does_not_go_back_by_a_minute_or_less(desk: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,22 +17,23 @@ from offerlog_application.projections.page import Page, Positioned, streams_with
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
 from offerlog_application.projections.slots import slot
 from offerlog_application.reading.performance_report import report
-from offerlog_domain.event_fields import RecordedEvent
-from offerlog_domain.events import LifecycleEvent, is_lifecycle_event
+from offerlog_domain.event_fields import SealedEvent
+from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.visitor_offer import VisitorOffer
 from support.memory_counts import MemoryCounts
 from support.scenario import MAP_ID, START, STREAM, BriefEvent, event, facts_of, minute, native, parked, uuid
+from support.sealed import LOGGED_STREAM, seal
 
 HOUR = slot(START)
 
 
 def page(*briefs: BriefEvent, first: int = 1) -> Page:
     """A page that holds these events at positions 10, 20, 30 …; `first` leaves out those before."""
-    events = facts_of(VisitorOffer(STREAM), briefs, None)
+    events = [seal(one) for one in facts_of(VisitorOffer(STREAM), briefs, None)]
     positioned = [Positioned(10 * n, event) for n, event in enumerate(events, 1)][first - 1 :]
-    stream = [one for one in events if is_lifecycle_event(one)]
+    stream = [one for one in events if is_sealed_lifecycle_event(one)]
     return Page(positioned, dict.fromkeys(streams_with_repeats(positioned), stream))
 
 
@@ -64,13 +65,13 @@ def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
         event("offered", "c", 46), event("accepted", "c", 61),
     )  # fmt: skip
     expected = [
-        RepeatRow(STREAM, "offered", 2, "acme", MAP_ID, HOUR + 1, HOUR, HOUR + 1, HOUR),
-        RepeatRow(STREAM, "errored", 2, "acme", MAP_ID, HOUR + 2, HOUR, HOUR + 1, HOUR),
-        RepeatRow(STREAM, "offered", 3, "acme", MAP_ID, HOUR + 3, HOUR, HOUR + 3, HOUR),
+        RepeatRow(LOGGED_STREAM, "offered", 2, "acme", MAP_ID, HOUR + 1, HOUR, HOUR + 1, HOUR),
+        RepeatRow(LOGGED_STREAM, "errored", 2, "acme", MAP_ID, HOUR + 2, HOUR, HOUR + 1, HOUR),
+        RepeatRow(LOGGED_STREAM, "offered", 3, "acme", MAP_ID, HOUR + 3, HOUR, HOUR + 3, HOUR),
     ]
     assert performance(page(*briefs)).repeats == expected
     assert performance(page(*briefs, first=4)).repeats == expected[1:]
-    assert streams_with_repeats(page(*briefs, first=1).events) == {STREAM}
+    assert streams_with_repeats(page(*briefs, first=1).events) == {LOGGED_STREAM}
     assert not streams_with_repeats(page(*briefs[:2]).events)
 
 
@@ -78,14 +79,14 @@ def test_very_many_repeats_of_one_visitor_are_counted_in_no_time() -> None:
     """A page takes no longer for coming late in a long stream; a projector that is slow is ended."""
     once = page(event("offered"), event("errored")).events
     stream = [
-        RecordedEvent(STREAM, 2 * n + k + 1, replace(one.event, action_number=n + 1), one.private)
+        SealedEvent(LOGGED_STREAM, 2 * n + k + 1, replace(one.event, action_number=n + 1), one.sealed)
         for n in range(8_000)
         for k, (_, one) in enumerate(once)
-        if is_lifecycle_event(one)
+        if is_sealed_lifecycle_event(one)
     ]
     last = [Positioned(one.originator_version, one) for one in stream[-2_000:]]
     began = perf_counter()
-    change = performance(Page(last, {STREAM: stream}))
+    change = performance(Page(last, {LOGGED_STREAM: stream}))
     assert perf_counter() - began < 1
     assert [row.ordinal for row in change.repeats[-2:]] == [8_000, 8_000]
 
@@ -144,18 +145,16 @@ def events_of(lives: Lives) -> list[Positioned]:
             for n, state in enumerate(["offered", *states])
         ]
         for made in facts_of(VisitorOffer(STREAM), briefs, None):
-            moved = replace(
-                made, originator_id=stream, event=replace(made.event, action_map_id=native(action_map))
-            )
-            events.append(Positioned(len(events) + 1, moved))
+            moved = replace(made, event=replace(made.event, action_map_id=native(action_map)))
+            events.append(Positioned(len(events) + 1, seal(moved, stream)))
     return events
 
 
 def pages_of(events: Sequence[Positioned], size: int) -> list[Page]:
     """The same events in pages of that size."""
-    streams: defaultdict[UUID, list[RecordedEvent[LifecycleEvent]]] = defaultdict(list)
+    streams: defaultdict[UUID, list[SealedEvent[LifecycleEvent]]] = defaultdict(list)
     for _, recorded in events:
-        if is_lifecycle_event(recorded):
+        if is_sealed_lifecycle_event(recorded):
             streams[recorded.originator_id].append(recorded)
     cut = [events[start : start + size] for start in range(0, len(events), size)]
     return [Page(part, {stream: streams[stream] for stream in streams_with_repeats(part)}) for part in cut]

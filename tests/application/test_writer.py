@@ -15,7 +15,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
 from offerlog_domain.outcomes import OutcomeKind, Reason, Refusal
 from support.memory_log import MemoryLog
-from support.scenario import RAW, START, native_signal
+from support.scenario import RAW, START, native_signal, offer_key
 from support.writing import ONE, THREE, TWO, Broken, case, held, make_writer, send
 
 
@@ -60,7 +60,7 @@ def test_the_position_is_told_to_all_of_the_group(writer: GroupCommitWriter, log
 def test_a_submission_that_fails_fails_alone(writer: GroupCommitWriter, log: MemoryLog) -> None:
     """The rest of its group is stored and answered."""
     held(writer, log)
-    broken = Broken(TWO, native_signal("offered"), SignalText(RAW))
+    broken = Broken(offer_key(TWO), native_signal("offered"), SignalText(RAW))
     futures = [send(writer, case(UUID(int=n))) for n in range(10, 15)]
     failing = send(writer, case(ONE), broken)
     futures += [send(writer, case(UUID(int=n))) for n in range(15, 18)]
@@ -68,7 +68,7 @@ def test_a_submission_that_fails_fails_alone(writer: GroupCommitWriter, log: Mem
     with pytest.raises(ArithmeticError):
         failing.result(10)
     assert [future.result(10) for future in futures] == [["recorded"]] * 8
-    assert not log.events(ONE)
+    assert ONE not in log.events_of
 
 
 def test_an_answer_that_cannot_be_made_fails_alone(writer: GroupCommitWriter, log: MemoryLog) -> None:
@@ -84,7 +84,7 @@ def test_an_answer_that_cannot_be_made_fails_alone(writer: GroupCommitWriter, lo
     with pytest.raises(LookupError):
         failing.result(10)
     assert other.result(10) == ["recorded"]
-    assert log.events(ONE)
+    assert log.events_of[ONE]
 
 
 def test_a_cancelled_submission_is_not_stored(writer: GroupCommitWriter, log: MemoryLog) -> None:
@@ -97,7 +97,7 @@ def test_a_cancelled_submission_is_not_stored(writer: GroupCommitWriter, log: Me
     assert other.result(10) == ["recorded"]
     with pytest.raises(CancelledError):
         cancelled.result(10)
-    assert not log.events(ONE)
+    assert ONE not in log.events_of
 
 
 def test_a_group_of_cancelled_submissions_stores_nothing(writer: GroupCommitWriter, log: MemoryLog) -> None:

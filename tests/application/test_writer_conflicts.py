@@ -19,7 +19,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_application.recording.writer_errors import ContendedError
 from offerlog_domain.event_fields import Event, RecordedEvent
 from support.memory_log import MemoryLog
-from support.scenario import RAW, native_signal
+from support.scenario import RAW, native_signal, offer_key
 from support.writing import ONE, THREE, TWO, Broken, case, held, make_writer, other_writer, send
 
 
@@ -37,7 +37,7 @@ def test_after_a_conflict_only_the_stream_that_moved_is_decided_again(
     log.before_append = interfere
     assert send(writer, *cases).result(10) == ["duplicate", "recorded", "recorded", "recorded"]
     assert [one.decided for one in cases] == [2, 1, 2, 1]
-    assert [len(log.events(stream)) for stream in (ONE, TWO, THREE)] == [2, 1, 1]
+    assert [len(log.events_of[stream]) for stream in (ONE, TWO, THREE)] == [2, 1, 1]
 
 
 def test_after_a_fence_everything_is_decided_again_and_no_caller_notices(
@@ -56,7 +56,7 @@ def test_after_a_fence_everything_is_decided_again_and_no_caller_notices(
     assert send(writer, *cases).result(10) == ["duplicate", "recorded"]
     assert [one.decided for one in cases] == [4, 3]
     assert log.loads[-3:] == [{ONE, TWO}] * 3
-    assert [len(log.events(stream)) for stream in (ONE, TWO)] == [1, 1]
+    assert [len(log.events_of[stream]) for stream in (ONE, TWO)] == [1, 1]
 
 
 def test_a_fence_between_the_load_and_a_later_decision_is_not_missed(
@@ -164,7 +164,7 @@ def test_nothing_overtakes_where_a_broken_neighbour_parts_the_group(
     held(writer, log)
     first, broken = (
         send(writer, case(ONE)),
-        send(writer, Broken(TWO, native_signal("offered"), SignalText(RAW))),
+        send(writer, Broken(offer_key(TWO), native_signal("offered"), SignalText(RAW))),
     )
     second, free = send(writer, case(ONE, "accepted"), case(TWO)), send(writer, case(THREE))
     third = send(writer, case(TWO, "accepted"))

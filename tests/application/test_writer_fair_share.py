@@ -18,7 +18,7 @@ from offerlog_application.recording.submissions import Group, OverloadedError, S
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.outcomes import Reason
 from support.memory_log import MemoryLog
-from support.scenario import RAW, native_signal
+from support.scenario import RAW, native_signal, offer_key
 from support.writing import Answers, Counted, case, held, kinds, make_writer, send
 
 streams = (UUID(int=n) for n in count(1_000))
@@ -165,7 +165,8 @@ def test_a_cancelled_submission_gives_its_room_back_at_once(log: MemoryLog) -> N
 
 def submission(weight: int, organization: str = "acme", number: int = 0, raw: bytes = RAW) -> Submission:
     """A submission of as many cases."""
-    cases = [Counted(next(streams), native_signal("offered"), SignalText(raw)) for _ in range(weight)]
+    offers = [offer_key(next(streams)) for _ in range(weight)]
+    cases = [Counted(offer, native_signal("offered"), SignalText(raw)) for offer in offers]
     return Submission(cases, (), kinds, None, organization, number=number)
 
 

@@ -301,10 +301,10 @@ def test_repeats_alone_end_the_trouble_of_a_failed_load(
     assert send(writer, case(ONE)).result(10) == ["recorded"]
     load, fails = log.load, [AWAY]
 
-    def fail_once(streams: Any) -> Any:
+    def fail_once(offers: Any) -> Any:
         if fails:
             raise fails.pop()
-        return load(streams)
+        return load(offers)
 
     monkeypatch.setattr(log, "load", fail_once)
     assert send(writer, case(ONE)).result(10) == ["duplicate"]

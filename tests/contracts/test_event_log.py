@@ -1,6 +1,6 @@
 """What the log's ports promise, of the log in memory and of the one on PostgreSQL alike."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Protocol
@@ -21,6 +21,7 @@ from offerlog_application.ports.read_side import StreamReader
 from offerlog_application.ports.write_fence import WriteFence
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.identity import OfferKey, VisitorKey, name_offer
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_infrastructure.clock import SystemClock
@@ -35,9 +36,24 @@ from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.memory_log import MemoryLog
 from support.recount import rows, until
-from support.scenario import START, STREAM, BriefEvent, ended, event, facts_of, minute, native, parked
+from support.scenario import (
+    MAP_ID,
+    START,
+    STREAM,
+    BriefEvent,
+    ended,
+    event,
+    facts_of,
+    minute,
+    native,
+    offer_key,
+    parked,
+)
 
-OTHER = UUID(int=77)
+OFFER = offer_key(STREAM)
+OTHER = offer_key(UUID(int=0xC << 124 | 77), customer="visitor-2")
+"""A visitor-offer of another visitor, whose streams lie in another slice."""
+
 REFUSAL = Refusal("acme", START, Reason.MALFORMED, None, None, b"no signal")
 
 
@@ -66,19 +82,21 @@ class Case:
         self.catch_up = catch_up
 
     def append(
-        self, *briefs: BriefEvent, stream: UUID = STREAM, refusals: Sequence[Refusal] = ()
+        self, *briefs: BriefEvent, key: OfferKey = OFFER, refusals: Sequence[Refusal] = ()
     ) -> list[RecordedEvent[Event]]:
         """Continue a stream with these events; returns them."""
-        offer = self.log.load([stream])[stream]
-        events = [replace(one, originator_id=stream) for one in facts_of(offer, briefs, None)]
+        offer = self.log.load([key])[key.id]
+        events = [replace(one, originator_id=key.id) for one in facts_of(offer, briefs, None)]
         self.log.append(events, refusals, [fold(events, offer)], hurried=False, epoch=None)
         return events
 
-    def due(self, number: float, **more: object) -> set[tuple[UUID, str]]:
+    def due(self, number: float, **more: object) -> set[UUID]:
         """What is due where both moments are so many minutes from the start."""
         asked = {"deadline_before": minute(number), "parked_before": minute(number), "limit": 10} | more
         self.catch_up()
-        return set(self.deadlines.due(**asked))  # type: ignore[arg-type] # as the port names them
+        due = self.deadlines.due(**asked)  # type: ignore[arg-type] # as the port names them
+        assert all(key == name_offer("acme", key.visitor_digest, MAP_ID) for key in due)
+        return {key.id for key in due}
 
 
 def in_memory(_: pytest.FixtureRequest) -> Iterator[Case]:
@@ -128,10 +146,10 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 def test_an_unknown_stream_is_at_version_0(case: Case) -> None:
     """It is loaded like any other, and has no newest action."""
-    assert case.log.load([STREAM, OTHER]) == {STREAM: VisitorOffer(STREAM), OTHER: VisitorOffer(OTHER)}
+    assert case.log.load([OFFER, OTHER]) == {key.id: VisitorOffer(key.id) for key in (OFFER, OTHER)}
     assert case.log.load([]) == {}
-    assert case.log.newest_action(STREAM) is None
-    assert list(case.reader.events(STREAM)) == []
+    assert case.log.newest_action(OFFER) is None
+    assert list(case.reader.events(OFFER)) == []
 
 
 def test_what_is_appended_is_loaded(case: Case) -> None:
@@ -140,51 +158,101 @@ def test_what_is_appended_is_loaded(case: Case) -> None:
     first = case.append(event("offered"), parked("started", at=1), event("accepted", at=2))
     # when
     second = case.append(ended("started"), event("rejected", at=3, stage="form"))
-    elsewhere = case.append(event("offered", "b", 4), stream=OTHER)
+    elsewhere = case.append(event("offered", "b", 4), key=OTHER)
     # then
     expected = {
         STREAM: fold([*first, *second], VisitorOffer(STREAM)),
-        OTHER: fold(elsewhere, VisitorOffer(OTHER)),
+        OTHER.id: fold(elsewhere, VisitorOffer(OTHER.id)),
     }
-    assert case.log.load([STREAM, OTHER]) == expected
-    assert case.other.load([OTHER, STREAM]) == expected
-    assert list(case.reader.events(STREAM)) == [*first, *second]
+    assert case.log.load([OFFER, OTHER]) == expected
+    assert case.other.load([OTHER, OFFER]) == expected
+    assert list(case.reader.events(OFFER)) == [*first, *second]
+    assert list(case.reader.events(OTHER)) == elsewhere
 
 
 def test_positions_rise_and_refusals_alone_have_none(case: Case) -> None:
     """The position is that of the last event."""
     empty, briefs = VisitorOffer(STREAM), facts_of(VisitorOffer(STREAM), [event("offered")], None)
+    case.log.load([OFFER])  # once: more may follow what begins a stream
     first = case.log.append(briefs, [REFUSAL], [fold(briefs, empty)], hurried=False, epoch=None)
     assert case.log.append([], [REFUSAL], [], hurried=False, epoch=None) is None
-    more = facts_of(fold(briefs, empty), [event("accepted", at=1)], None)
-    second = case.other.append(more, [], [], hurried=False, epoch=None)
+    more = facts_of(fold(briefs, empty), [event("accepted", at=1), event("started", at=2)], None)
+    second = case.log.append(more[:1], [], [], hurried=False, epoch=None)
+    case.other.load([OFFER])
+    third = case.other.append(more[1:], [], [], hurried=False, epoch=None)
     assert first is not None
     assert second is not None
-    assert 0 < first < second
+    assert third is not None
+    assert 0 < first < second < third
     assert case.refused() == 2
 
 
 def test_a_version_that_is_taken_is_a_conflict_and_nothing_is_stored(case: Case) -> None:
     """Neither the other events of the group nor its refusals."""
     # given two writers that loaded the same stream
-    mine = facts_of(case.log.load([STREAM])[STREAM], [event("offered")], None)
-    theirs = facts_of(case.other.load([STREAM])[STREAM], [event("offered", "b")], None)
+    case.append(event("offered"), event("errored", at=1))
+    before = case.log.load([OFFER, OTHER])[STREAM]
+    mine = facts_of(before, [event("offered", "b", 2)], None)
+    theirs = facts_of(case.other.load([OFFER])[STREAM], [event("offered", "c", 2)], None)
     case.other.append(theirs, [], [], hurried=False, epoch=None)
     # when the slower one appends, another stream beside it
-    beside = [replace(one, originator_id=OTHER) for one in mine]
+    beside = [
+        replace(one, originator_id=OTHER.id)
+        for one in facts_of(VisitorOffer(OTHER.id), [event("offered")], None)
+    ]
     with pytest.raises(VersionConflictError) as raised:
         case.log.append([*beside, *mine], [REFUSAL], [], hurried=False, epoch=None)
     # then
-    assert raised.value.stream == STREAM
+    assert raised.value.streams == {STREAM}
     assert not raised.value.waiting
-    assert case.log.load([STREAM, OTHER])[STREAM] == fold(theirs, VisitorOffer(STREAM))
-    assert case.log.load([OTHER])[OTHER] == VisitorOffer(OTHER)
+    assert case.log.load([OFFER, OTHER])[STREAM] == fold(theirs, before)
+    assert case.log.load([OTHER])[OTHER.id] == VisitorOffer(OTHER.id)
     assert case.refused() == 0
+
+
+def test_a_visitor_who_is_new_to_two_writers_is_recorded_once(case: Case) -> None:
+    """The slower one may have to load again what it has of the visitor; then both are found."""
+    # given two writers that loaded different maps of one new visitor
+    digest, maps = UUID(int=0x9 << 124), (MAP_ID, UUID(int=3))
+    keys = [name_offer("acme", digest, one, VisitorKey("cookie", "new")) for one in maps]
+    drafts = []
+    for writer, key in zip((case.other, case.log), keys, strict=True):
+        drafted = facts_of(writer.load([key])[key.id], [event("offered")], None)
+        public = replace(drafted[0].event, action_map_id=key.action_map_id)
+        drafts.append([replace(drafted[0], originator_id=key.id, event=public)])
+    # when both append
+    case.other.append(drafts[0], [], [], hurried=False, epoch=None)
+    conflicts: list[tuple[Collection[UUID], bool]] = []
+    try:
+        case.log.append(drafts[1], [], [], hurried=False, epoch=None)
+    except VersionConflictError as conflict:
+        conflicts.append((conflict.streams, conflict.waiting))
+        case.log.load(keys[1:])
+        case.log.append(drafts[1], [], [], hurried=False, epoch=None)
+    # then
+    assert conflicts in ([], [(frozenset({keys[1].id}), False)])
+    assert [list(case.reader.events(key)) for key in keys] == drafts
+    offers = [fold(drafted, VisitorOffer(key.id)) for key, drafted in zip(keys, drafts, strict=True)]
+    assert case.log.load(keys) == {offer.id: offer for offer in offers}
+
+
+def test_a_new_visitor_has_a_name(case: Case) -> None:
+    """Known by the digest alone, nothing can be recorded of the visitor, and nothing is."""
+    nameless = OFFER._replace(visitor=None)
+    events = facts_of(case.log.load([nameless])[STREAM], [event("offered")], None)
+    with pytest.raises(ValueError, match="belongs to a visitor without a name"):
+        case.log.append(events, [REFUSAL], [], hurried=False, epoch=None)
+    assert list(case.reader.events(OFFER)) == []
+    assert case.refused() == 0
+    case.append(event("offered"))
+    assert case.log.load([nameless])[STREAM].version == 1
 
 
 def test_nobody_is_found_to_hold_a_stream_that_nobody_holds(case: Case) -> None:
     """And the stream can be appended to afterwards."""
-    assert case.log.find_held({STREAM: 1, OTHER: 1}, 1.0, urgent=False) == HeldStreams()
+    case.append(event("offered"), key=OTHER)
+    case.log.load([OFFER, OTHER])
+    assert case.log.find_held({OTHER.id: 2}, 1.0, urgent=False) == HeldStreams()
     assert len(case.append(event("offered"))) == 1
 
 
@@ -192,9 +260,9 @@ def test_the_newest_action_is_the_one_that_began_last(case: Case) -> None:
     """With all of its events, whatever came after it."""
     case.append(event("offered"), event("errored", at=1), event("offered", "b", 2), parked("started", "b", 3))
     events = case.append(event("accepted", "b", 4))
-    newest = case.log.newest_action(STREAM)
+    newest = case.log.newest_action(OFFER)
     assert newest is not None
-    assert newest == case.log.load([STREAM])[STREAM].newest
+    assert newest == case.log.load([OFFER])[STREAM].newest
     assert newest.events[-1] == events[0]
     assert newest.id == native("b")
 
@@ -209,9 +277,9 @@ def test_an_organization_has_one_secret_of_32_bytes(case: Case, name: str) -> No
 def test_an_unanswered_invitation_is_due_when_its_time_is_over(case: Case) -> None:
     """Counted from the later of its two clocks; an answered one, or one without a time-out, never is."""
     case.append(event("offered", recorded=5, timeout_seconds=60))
-    case.append(event("offered"), stream=OTHER)
+    case.append(event("offered"), key=OTHER)
     assert case.due(5.9) == set()
-    assert case.due(6) == {(STREAM, "acme")}
+    assert case.due(6) == {STREAM}
     case.append(event("accepted", at=7))
     assert case.due(60) == set()
 
@@ -220,18 +288,19 @@ def test_a_parked_signal_is_due_when_it_waited_long_enough(case: Case) -> None:
     """Until it ends, one way or the other."""
     case.append(parked("started", at=3))
     assert case.due(2.9) == set()
-    assert case.due(3) == {(STREAM, "acme")}
+    assert case.due(3) == {STREAM}
     case.append(ended("started"))
     assert case.due(60) == set()
 
 
 def test_what_is_due_has_a_limit_and_leaves_out_what_is_named(case: Case) -> None:
     """So that one that cannot be ended does not hide the others."""
-    streams = [UUID(int=100 + n) for n in range(4)]
-    for stream in streams:
-        case.append(event("offered", timeout_seconds=1), stream=stream)
+    keys = [offer_key(UUID(int=100 + n)) for n in range(4)]
+    for key in keys:
+        case.append(event("offered", timeout_seconds=1), key=key)
     assert len(case.due(1, limit=3)) == 3
-    assert case.due(1, besides=streams[:2]) == {(stream, "acme") for stream in streams[2:]}
+    assert case.due(1, besides=keys[:2]) == {key.id for key in keys[2:]}
+    assert case.due(1, besides=[key._replace(visitor=None) for key in keys[1:]]) == {keys[0].id}
     assert case.due(1 - timedelta(seconds=59.5) / timedelta(minutes=1)) == set()
 
 
@@ -239,7 +308,7 @@ def test_what_was_decided_before_a_fence_is_not_stored_after_it(case: Case) -> N
     """Neither events nor refusals; what is decided anew under the new epoch is."""
     # given a decision
     epoch, empty = case.log.epoch(), VisitorOffer(STREAM)
-    events = facts_of(case.log.load([STREAM])[STREAM], [event("offered")], None)
+    events = facts_of(case.log.load([OFFER])[STREAM], [event("offered")], None)
     # when somebody fences before it is stored
     assert case.fence.fence(10) == epoch + 1
     for stored in (events, []):
@@ -247,9 +316,9 @@ def test_what_was_decided_before_a_fence_is_not_stored_after_it(case: Case) -> N
             case.log.append(stored, [REFUSAL], [fold(events, empty)], hurried=False, epoch=epoch)
         assert raised.value.epoch == epoch + 1
     # then nothing is there until it is decided again
-    assert case.log.load([STREAM]) == {STREAM: empty}
+    assert case.log.load([OFFER]) == {STREAM: empty}
     assert case.refused() == 0
     assert case.log.epoch() == epoch + 1
     case.log.append(events, [REFUSAL], [], hurried=False, epoch=case.log.epoch())
-    assert case.log.load([STREAM]) == {STREAM: fold(events, empty)}
+    assert case.log.load([OFFER]) == {STREAM: fold(events, empty)}
     assert case.fence.finish(10) == epoch + 1

@@ -13,8 +13,8 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.slots import DAY_SLOTS
-from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.events import LifecycleEvent, is_lifecycle_event
+from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent
+from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
@@ -28,7 +28,8 @@ from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
 from support.memory_counts import MemoryCounts
 from support.recount import until
-from support.scenario import START, STREAM, BriefEvent, event, facts_of, uuid
+from support.scenario import START, STREAM, BriefEvent, event, facts_of, key_of, uuid
+from support.sealed import seal
 
 MAP_A, MAP_B, MAP_C, MAP_D = (ActionMapId(uuid(letter)) for letter in "mnop")
 DAY = 24 * 60
@@ -59,11 +60,12 @@ def in_memory(_: pytest.FixtureRequest) -> Iterator[Count]:
     """Counted in two pages, as a projector might take them."""
 
     def count(events: Sequence[RecordedEvent[Event]]) -> PerformanceSource:
-        streams: defaultdict[UUID, list[RecordedEvent[LifecycleEvent]]] = defaultdict(list)
-        for one in events:
-            if is_lifecycle_event(one):
+        streams: defaultdict[UUID, list[SealedEvent[LifecycleEvent]]] = defaultdict(list)
+        sealed = [seal(one, one.originator_id) for one in events]
+        for one in sealed:
+            if is_sealed_lifecycle_event(one):
                 streams[one.originator_id].append(one)
-        positioned = [Positioned(n, one) for n, one in enumerate(events, 1)]
+        positioned = [Positioned(n, one) for n, one in enumerate(sealed, 1)]
         half = len(positioned) // 2
         return MemoryCounts([Page(part, streams) for part in (positioned[:half], positioned[half:])])
 
@@ -82,6 +84,7 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Count]:
         def count(events: Sequence[RecordedEvent[Event]]) -> PerformanceSource:
             log = PostgresLog(application)
             for one in events:  # one by one, so that positions are those of the order given
+                log.load([key_of(one)])
                 log.append([one], [])
             projector.wake()
             until(lambda: reads.position() >= log.last())

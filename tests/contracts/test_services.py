@@ -100,8 +100,7 @@ def answers(service: Offerlog) -> dict[str, Any]:
         "maps": list(service.action_maps()),
         "suppressions": [list(service.suppressions(who, kind)) for kind, who in people],
         "of many": service.suppressions_of(people),
-        "of maps": [list(service.suppressed_visitors(one)) for one in maps],
-        "behind": list(service.suppressed_visitors(maps[0], behind=people[20])),
+        "of maps": [sorted(service.suppressed_visitors(one), key=repr) for one in maps],
         "parked": [(one.recorded_at, one.raw, one.raw_length) for one in service.parked()],
         "refusals": sorted(
             (one.recorded_at, str(one.reason), str(one.field), str(one.cause), one.raw, one.raw_length)
@@ -145,6 +144,22 @@ def test_the_same_signals_get_the_same_outcomes_and_answers(make: Open, clock: S
     )
     assert ended.never_reachable
     assert answers(memory) == answers(store)
+
+
+def test_a_list_of_suppressed_visitors_can_be_continued_anywhere(service: Offerlog) -> None:
+    """After each visitor in it come the others behind; its order is nothing that two stores share."""
+    # given
+    service.wait(service.record(journeys(70)).position or 0)
+    listed = list(service.suppressed_visitors(an_id("map", 0)))
+    visitors = [VisitorKey(one.customer_id_type, one.customer_id) for one in listed]
+    assert len(set(visitors)) > 10
+    # when
+    rests = [list(service.suppressed_visitors(an_id("map", 0), behind=visitor)) for visitor in visitors]
+    # then
+    assert rests == [listed[place:] for place in range(1, len(listed) + 1)]
+    with pytest.raises(ArgumentError, match="behind: the visitor is not known") as unknown:
+        list(service.suppressed_visitors(an_id("map", 0), behind=VisitorKey("cookie", "nobody")))
+    assert unknown.value.argument == "behind"
 
 
 def test_an_offer_is_made_once_and_then_explained(service: Offerlog) -> None:

@@ -15,7 +15,7 @@ from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.signals import Signal, to_native
 from offerlog_domain.visitor_offer import VisitorOffer, fold
-from support.scenario import CUSTOMER, ORGANIZATION, RAW, STREAM, minute, signal, uuid
+from support.scenario import MAP_ID, ORGANIZATION, RAW, STREAM, minute, signal, uuid
 
 UNHURRIED = hypothesis.settings(deadline=None)  # the machine is shared
 
@@ -83,7 +83,7 @@ def test_the_facts_of_a_decision_lead_to_its_visitor_offer(steps: Steps) -> None
     life = Life(SHORT).live(steps)
     events = [event for decision in life.decisions for event in decision.events]
     assert [event.originator_version for event in events] == list(range(1, len(events) + 1))
-    assert {event.private.customer_id for event in events} <= {CUSTOMER}
+    assert {event.event.action_map_id for event in events} <= {MAP_ID}
     assert fold(events, VisitorOffer(STREAM)) == life.offer
 
 

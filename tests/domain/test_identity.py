@@ -1,6 +1,6 @@
-"""Visitors, action maps and streams are values; their text is checked, and packed into bytes and back."""
+"""Visitors, action maps and visitor-offers are values; their text is checked."""
 
-import itertools
+import hmac
 from typing import cast
 from uuid import UUID
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from offerlog_domain import identity
 from offerlog_domain.identity import (
-    ActionMapId,
-    StreamKey,
+    OrganizationKey,
     VisitorKey,
+    name_offer,
     parse_action_map_id,
     parse_visitor_key,
 )
@@ -36,34 +36,63 @@ def test_a_visitor_is_the_same_after_a_way_through_bytes(id_type: str, customer_
     assert VisitorKey.decode(*packed) == visitor
 
 
-def test_every_part_of_the_identity_makes_another_stream() -> None:
-    """Secret, id type, id and map; text that runs together does not."""
-    kinds = (
-        ("cookie", "a"),
-        ("cooki", "ea"),
-        ("cookie", "a\0"),
-        ("c", "ookiea"),
-        ("é", "a"),
-        ("e", "\u0301a"),
-    )
-    streams = [
-        StreamKey(secret).stream(VisitorKey(kind, customer), ActionMapId(action_map))
+KINDS = (("cookie", "a"), ("cooki", "ea"), ("cookie", "a\0"), ("c", "ookiea"), ("é", "a"), ("e", "\u0301a"))
+"""Types and ids that give the same text, or nearly, one behind the other."""
+
+
+def test_every_part_of_the_identity_makes_another_digest() -> None:
+    """Secret, id type and id; text that runs together does not."""
+    digests = [
+        OrganizationKey("acme", secret).digest(VisitorKey(kind, customer))
         for secret in (SECRET, OTHER)
-        for kind, customer in kinds
-        for action_map in (MAP, MAP[:-1] + "3")
+        for kind, customer in KINDS
     ]
-    assert all(one != other for one, other in itertools.combinations(streams, 2))
-    assert {stream.version for stream in streams} == {8}
+    assert len(set(digests)) == len(digests)
 
 
-def test_the_same_identity_is_the_same_stream_for_ever() -> None:
-    """Streams written by one version of the program are found by the next."""
-    key = StreamKey(SECRET)
-    once = key.stream(VisitorKey("cookie", "visitor-1"), ActionMapId(MAP))
-    assert str(once) == "80802b10-9e07-851a-b86b-40a6b49f92ac"
-    assert key.stream(VisitorKey("cookie", "visitor-1"), ActionMapId(MAP)) == once
-    other = key.stream(VisitorKey("cookie", "visitor-2"), ActionMapId(MAP))
-    assert str(other) == "955534c4-582a-8042-a4c1-773c2cfde824"
+def test_a_digest_is_hmac_with_the_secret() -> None:
+    """The first half of HMAC-SHA-256 over the length of the type, the type and the id."""
+    for kind, customer in KINDS:
+        text = b"%d:%b%b" % (len(kind.encode()), kind.encode(), customer.encode())
+        expected = UUID(bytes=hmac.digest(SECRET, text, "sha256")[:16])
+        assert OrganizationKey("acme", SECRET).digest(VisitorKey(kind, customer)) == expected
+
+
+def test_the_same_identity_has_the_same_digest_for_ever() -> None:
+    """Visitors recorded by one version of the program are found by the next."""
+    key = OrganizationKey("acme", SECRET)
+    assert [str(key.digest(VisitorKey("cookie", name))) for name in ("visitor-1", "visitor-2")] == [
+        "389d6487-fead-6842-32cf-e23a91b6f097",
+        "7beda87e-4d12-1407-9fce-9f85676e5373",
+    ]
+
+
+def test_a_visitor_and_a_map_together_name_one_visitor_offer() -> None:
+    """Another visitor, map or organization has another name; its parts are in it."""
+    # given
+    visitors = [VisitorKey(*kind) for kind in KINDS]
+    maps = [UUID(MAP), UUID(int=3), UUID(int=2**127)]
+    keys = [OrganizationKey("acme", SECRET), OrganizationKey("other", OTHER)]
+    # when
+    offers = [key.offer(visitor, one) for key in keys for visitor in visitors for one in maps]
+    # then
+    assert len({offer.id for offer in offers}) == len(offers)
+    asked = [
+        (name, who, key.digest(who), one)
+        for name, key in zip(("acme", "other"), keys, strict=True)
+        for who in visitors
+        for one in maps
+    ]
+    named = [(one.organization, one.visitor, one.visitor_digest, one.action_map_id) for one in offers]
+    assert named == asked
+
+
+def test_a_visitor_offer_has_one_id_whether_or_not_the_visitor_is_known() -> None:
+    """By the digest alone, or with the identity."""
+    offer = OrganizationKey("acme", SECRET).offer(VisitorKey("cookie", "a"), UUID(MAP))
+    by_digest = name_offer("acme", offer.visitor_digest, offer.action_map_id)
+    assert by_digest.id == offer.id
+    assert (by_digest.visitor, offer.visitor) == (None, VisitorKey("cookie", "a"))
 
 
 def test_a_visitor_and_a_map_are_checked_as_the_fields_of_a_signal_are() -> None:
@@ -107,14 +136,14 @@ def test_a_uuid_has_one_text_whichever_way_it_goes(uuid: UUID) -> None:
     assert parse_uuid(format_uuid(uuid)) == uuid
 
 
-def test_a_key_remembers_which_stream_is_whose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Different visitors keep different streams, remembered or not; the oldest is forgotten first."""
+def test_a_key_remembers_which_visitor_offer_is_whose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Different visitors keep different names, remembered or not; the oldest is forgotten first."""
     # given
-    monkeypatch.setattr(identity, "_REMEMBERED_STREAMS", 2)
-    key, visitors = StreamKey(SECRET), [VisitorKey("cookie", name) for name in "abc"]
+    monkeypatch.setattr(identity, "_REMEMBERED_OFFERS", 2)
+    key, visitors = OrganizationKey("acme", SECRET), [VisitorKey("cookie", name) for name in "abc"]
     # when
-    first = [key.stream(visitor, ActionMapId(MAP)) for visitor in visitors]
-    again = [key.stream(visitor, ActionMapId(MAP)) for visitor in visitors]
+    first = [key.offer(visitor, UUID(MAP)) for visitor in visitors]
+    again = [key.offer(visitor, UUID(MAP)) for visitor in visitors]
     # then
     assert len(set(first)) == 3
     assert again == first

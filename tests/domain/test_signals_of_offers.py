@@ -1,10 +1,11 @@
 """The signal that an offer asked for in process stands for: checked like one that comes as JSON."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from offerlog_domain.identity import ActionMapId, StreamKey, VisitorKey
+from offerlog_domain.identity import OrganizationKey, VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_signals import build_offer_signal
 from offerlog_domain.signals import MalformedSignalError, Signal, to_native
@@ -55,8 +56,8 @@ def test_an_argument_at_fault_is_named_as_on_the_wire(change: dict[str, Any], ca
     assert str(caught.value) == cause
 
 
-def test_a_signal_belongs_to_the_stream_of_its_visitor_and_map() -> None:
-    """Found by the signal or by its parts."""
-    key = StreamKey(b"1" * 32)
-    found = key.stream_of(build_offer_signal(**ASKED))
-    assert found == key.stream(VisitorKey("email", "visitor-1"), ActionMapId(MAP))
+def test_a_signal_belongs_to_the_offer_of_its_visitor_and_map() -> None:
+    """Named by the signal or by its parts."""
+    key = OrganizationKey("acme", b"1" * 32)
+    found = key.offer_of(build_offer_signal(**ASKED))
+    assert found == key.offer(VisitorKey("email", "visitor-1"), UUID(MAP))

@@ -8,6 +8,7 @@ from uuid import UUID
 from offerlog_application.ports.event_log import HeldStreams
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.identity import OfferKey
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_infrastructure.memory import log as memory
@@ -19,7 +20,7 @@ class MemoryLog(memory.MemoryLog):
 
     Attributes:
         appends: How many events and refusals each append brought, also where it then failed.
-        loads: Which streams each load asked for.
+        loads: Which visitor-offers each load asked for.
         held: What `find_held` finds.
         looks: How many visitor-offers each `find_held` was asked about.
         before_append: Runs first in every append; may raise, or write as another writer would.
@@ -47,10 +48,10 @@ class MemoryLog(memory.MemoryLog):
         """Every stream, in order."""
         return self._streams
 
-    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
+    def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
         """Every visitor-offer asked for."""
-        self.loads.append(set(streams))
-        return super().load(streams)
+        self.loads.append({offer.id for offer in offers})
+        return super().load(offers)
 
     def append(
         self,
@@ -69,7 +70,7 @@ class MemoryLog(memory.MemoryLog):
         position = super().append(events, refusals, offers, hurried=hurried, epoch=epoch)
         known = {offer.id: offer for offer in offers}
         for stream in {event.originator_id for event in events} & known.keys():
-            assert known[stream] == fold(self.events(stream), VisitorOffer(stream))
+            assert known[stream] == fold(self._streams[stream], VisitorOffer(stream))
         return position
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
@@ -93,8 +94,8 @@ class MemoryLog(memory.MemoryLog):
         deadline_before: datetime,
         parked_before: datetime,
         limit: int,
-        besides: Collection[UUID] = (),
-    ) -> Sequence[tuple[UUID, str]]:
+        besides: Collection[OfferKey] = (),
+    ) -> Sequence[OfferKey]:
         """The visitor-offers of the port, without any lag."""
         return MemoryReads(self).due(
             deadline_before=deadline_before, parked_before=parked_before, limit=limit, besides=besides

@@ -7,7 +7,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import ActionMapId, VisitorKey
+from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import signal_from_document
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
@@ -36,11 +36,14 @@ def count_old_days(dsn: str, action_map: str) -> None:
 
 def record_with_any_date(offerlog: Offerlog, lines: Sequence[Mapping[str, object]]) -> int | None:
     """Append offers as versions did that took any date; the last position."""
-    log, events = PostgresLog(application_of(offerlog)), list[RecordedEvent[Event]]()
+    log = PostgresLog(application_of(offerlog))
+    offers, events = list[OfferKey](), list[RecordedEvent[Event]]()
     for line in lines:
         visitor = VisitorKey("cookie", str(line["customerId"]))
         action_map = ActionMapId(str(line["actionMapId"]))
-        stream = offerlog._service.stream(offerlog.organization, visitor, action_map)
+        offer = offerlog._service.name(offerlog.organization, visitor, action_map)
+        offers.append(offer)
         context = DecisionContext(offerlog.organization, datetime.now(UTC))
-        events += decide(VisitorOffer(stream), signal_from_document(line), bytes, context).events
+        events += decide(VisitorOffer(offer.id), signal_from_document(line), bytes, context).events
+    log.load(offers)
     return log.append(events, ())

@@ -3,11 +3,11 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
-from eventsourcing.persistence import StoredEvent
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
@@ -19,15 +19,18 @@ from offerlog_domain.events import (
     SignalParked,
     is_lifecycle_event,
 )
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.postgres.log.mapper import EventMapper
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.visitors import OpenStream
 
 TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}
 
 NOT_OF_PROJECTIONS: Final = {
-    "offerlog_events",
     "offerlog_tracking",
+    "visitors",
+    "key_encryption_keys",
     "organizations",
     "refusals",
     "refusal_counts",
@@ -48,7 +51,11 @@ def rows(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 def contents(dsn: str) -> dict[str, set[tuple[object, ...]]]:
     """Every row of every projection's tables."""
     tables = rows(dsn, "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", SCHEMA)
-    return {name: set(rows(dsn, f"TABLE {name}")) for (name,) in tables if name not in NOT_OF_PROJECTIONS}
+    return {
+        name: set(rows(dsn, f"TABLE {name}"))
+        for (name,) in tables
+        if name not in NOT_OF_PROJECTIONS and not name.startswith("offerlog_events")
+    }
 
 
 def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
@@ -60,18 +67,27 @@ def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 def events(dsn: str) -> list[RecordedEvent[Event]]:
-    """Everything in the log, in order of position."""
-    mapper = EventMapper()
+    """Everything in the log, opened, in order of position; each event is in its stream of the log."""
+    return [recorded for recorded, _ in _read_log(dsn)]
+
+
+def _read_log(dsn: str) -> list[tuple[RecordedEvent[Event], VisitorKey]]:
+    """Everything in the log, in order of position, each event with its visitor."""
     stored = rows(
         dsn,
-        "SELECT originator_id, originator_version, topic, state FROM offerlog_events"
+        "SELECT v.token, v.kek, v.wrapped_key, v.names, e.originator_id, originator_version, topic, state"
+        " FROM offerlog_events e LEFT JOIN visitors v"
+        " ON v.token = ('x' || left(replace(originator_id::text, '-', ''), 16))::bit(64)::bigint"
         " ORDER BY notification_id",
     )
-    read = [
-        mapper.to_domain_event(StoredEvent(stream, version, topic, bytes(state)))
-        for stream, version, topic, state in stored
-    ]
-    return [event for event in read if isinstance(event, RecordedEvent)]
+    found: list[tuple[RecordedEvent[Event], VisitorKey]] = []
+    with closing(OfferlogApplication(dsn, SCHEMA)) as application:
+        keys, open_event = application.visitor_keys, application.event_mapper.open_event
+        for token, kek, wrapped_key, names, stream, version, topic, state in stored:
+            visitor = keys.open_names(token, kek, wrapped_key, names)
+            opened = OpenStream(stream, keys.sealer(kek, wrapped_key))
+            found.append((open_event(stream, opened, version, topic, state), visitor))
+    return found
 
 
 def event_ids(dsn: str) -> Counter[str | None]:
@@ -82,9 +98,11 @@ def event_ids(dsn: str) -> Counter[str | None]:
 
 def recounted(dsn: str) -> dict[str, Any]:
     """What the views must show of this log, in the form of `shown`."""
+    log = _read_log(dsn)
+    visitors = {recorded.originator_id: visitor for recorded, visitor in log}
     streams: dict[UUID, list[RecordedEvent[LifecycleEvent]]] = defaultdict(list)
     parked: dict[tuple[UUID, UUID, str], bytes | None] = {}
-    for recorded in events(dsn):
+    for recorded, _ in log:
         stream, event, action = recorded.originator_id, recorded.event, recorded.private.action_id
         if is_lifecycle_event(recorded):
             streams[stream].append(recorded)
@@ -95,30 +113,37 @@ def recounted(dsn: str) -> dict[str, Any]:
             parked.pop((stream, action, event.parked_state.value), None)
         elif isinstance(event, OfferRefused):
             parked = {key: raw for key, raw in parked.items() if key[:2] != (stream, action)}
-    all_events = [(one, one.event, one.private) for events in streams.values() for one in events]
+    all_events = [(one, one.event) for events in streams.values() for one in events]
+    actions = {
+        stream: [*dict.fromkeys(one.private.action_id for one in events)]
+        for stream, events in streams.items()
+    }
     return {
         "offers": {
-            (
-                stream,
-                str(events[-1].private.action_id),
-                events[-1].event.state.value,
-                len({one.private.action_id for one in events}),
-                len(events),
-            )
+            (stream, events[-1].event.state.value, len(actions[stream]), len(events))
             for stream, events in streams.items()
         },
-        "actions": {(one.originator_id, str(p.action_id)): e.state.value for one, e, p in all_events},
+        "actions": {
+            (one.originator_id, actions[one.originator_id].index(one.private.action_id) + 1): e.state.value
+            for one, e in all_events
+        },
         "parked": Counter(parked.values()),
         "suppressions": Counter(
-            (p.customer_id, p.customer_id_type, str(e.action_map_id), e.state.value, e.occurred_at)
-            for _, e, p in all_events
+            (
+                *visitors[one.originator_id],
+                str(e.action_map_id),
+                e.state.value,
+                str(one.private.action_id),
+                e.occurred_at,
+            )
+            for one, e in all_events
             if e.state.value in TERMINAL
         ),
-        "actions counted": Counter((str(e.action_map_id), METRICS[e.state]) for _, e, _ in all_events),
+        "actions counted": Counter((str(e.action_map_id), METRICS[e.state]) for _, e in all_events),
         "visitors counted": Counter(
             (map_id, METRICS[state])
             for _, map_id, state in {
-                (one.originator_id, str(e.action_map_id), e.state) for one, e, _ in all_events
+                (one.originator_id, str(e.action_map_id), e.state) for one, e in all_events
             }
         ),
     }
@@ -132,19 +157,16 @@ def shown(service: Offerlog, dsn: str) -> dict[str, Any]:
         "offers": set(
             rows(
                 dsn,
-                "SELECT originator_id, action_id::text, state, actions, lifecycle_version"
-                " FROM current_offers",
+                "SELECT originator_id, state, actions, lifecycle_version FROM current_offers",
             )
         ),
         "actions": {
-            (stream, action): state
-            for stream, action, state in rows(
-                dsn, "SELECT originator_id, action_id::text, state FROM current_actions"
-            )
+            (stream, number): state
+            for stream, number, state in rows(dsn, "SELECT originator_id, number, state FROM current_actions")
         },
         "parked": Counter(kept.raw for kept in service.parked()),
         "suppressions": Counter(
-            (s.customer_id, s.customer_id_type, s.action_map_id, s.state, s.since)
+            (s.customer_id_type, s.customer_id, s.action_map_id, s.state, s.action_id, s.since)
             for (action_map,) in rows(dsn, "SELECT DISTINCT action_map_id::text FROM suppressions")
             for s in service.suppressed_visitors(action_map)
         ),

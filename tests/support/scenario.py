@@ -14,6 +14,7 @@ from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent
 from offerlog_domain.events import LIFECYCLE_EVENTS, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.identity import OfferKey, VisitorKey, name_offer
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import Blocker, Reason
@@ -28,6 +29,19 @@ MAP = str(MAP_ID)
 CUSTOMER = "visitor-1"
 RAW = b"the text as it came"
 RULES = Rules()
+
+
+def key_of(recorded: RecordedEvent[Event]) -> OfferKey:
+    """The name of the visitor-offer of an event, of which a test chose the id."""
+    event = recorded.event
+    digest = UUID(int=recorded.originator_id.int ^ event.action_map_id.int)
+    return name_offer(event.organization, digest, event.action_map_id, VisitorKey("cookie", CUSTOMER))
+
+
+def offer_key(offer_id: UUID, organization: str = ORGANIZATION, customer: str = CUSTOMER) -> OfferKey:
+    """The name of a visitor-offer of the scenario's map, of which a test chooses the id."""
+    digest = UUID(int=offer_id.int ^ MAP_ID.int)
+    return name_offer(organization, digest, MAP_ID, VisitorKey("cookie", customer))
 
 
 def minute(number: float) -> datetime:
@@ -211,8 +225,6 @@ def facts_of(
 def _fact(offer: VisitorOffer, brief: BriefEvent, recorded_at: datetime) -> RecordedEvent[Event]:
     fields = dict(brief.fields)
     private: dict[str, Any] = {
-        "customer_id": CUSTOMER,
-        "customer_id_type": "cookie",
         "session_id": native("s"),
         "action_id": native(brief.action),
     }

@@ -14,7 +14,7 @@ from offerlog_domain.outcomes import OutcomeKind
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.testing.clock import SettableClock
 from support.memory_log import MemoryLog
-from support.scenario import RAW, START, native_signal
+from support.scenario import RAW, START, native_signal, offer_key
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 Answers = PendingAnswer[list[OutcomeKind | None]]
@@ -47,7 +47,7 @@ def make_writer(log: MemoryLog, **options: Any) -> GroupCommitWriter:
 
 def case(stream: UUID, state: str = "offered", action: str = "a") -> Counted:
     """A signal to be judged in that stream."""
-    return Counted(stream, native_signal(state, action), SignalText(RAW))
+    return Counted(offer_key(stream), native_signal(state, action), SignalText(RAW))
 
 
 def kinds(decisions: Sequence[Decision], position: int | None) -> list[OutcomeKind | None]:
@@ -73,4 +73,5 @@ def held(writer: GroupCommitWriter, log: MemoryLog) -> Answers:
 def other_writer(log: MemoryLog, stream: UUID, state: str = "offered", action: str = "a") -> None:
     """Somebody else records something there."""
     context = DecisionContext("acme", START)
-    log.write(case(stream, state, action).decide(log.load([stream])[stream], context).events)
+    offer = log.load([offer_key(stream)])[stream]
+    log.write(case(stream, state, action).decide(offer, context).events)

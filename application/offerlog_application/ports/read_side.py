@@ -37,7 +37,11 @@ class ReadSide(Deadlines, Protocol):
     def suppressions_of_action_map(
         self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, sorted by visitor, after `behind` if given."""
+        """Stream the suppressions of an action map, sorted by token, after the visitor `behind` if given.
+
+        Raises:
+            ArgumentError: Nothing was ever recorded of the visitor `behind`.
+        """
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, in order of arrival."""

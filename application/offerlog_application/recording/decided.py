@@ -49,7 +49,7 @@ class DecidedGroup:
 
     @property
     def touched(self) -> Collection[OfferKey]:
-        """The visitor-offers of all commands, each once, with the visitor's identity where a command has it."""
+        """The visitor-offers of all commands, each once; with the visitor's identity if a command has it."""
         touched: dict[UUID, OfferKey] = {}
         for command in self.commands:
             offer = command.offer

@@ -8,15 +8,18 @@ from uuid import UUID
 
 from offerlog_application.ports.event_log import HeldStreams, StaleEpochError, VersionConflictError
 from offerlog_application.ports.write_fence import FENCE_SECONDS
-from offerlog_application.projections.current_state import ParkedKey, ParkedRow, current_state
+from offerlog_application.projections.current_state import ParkedPlace, ParkedRow, current_state
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_application.refusals.policy import RefusalPolicy
-from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.events import is_lifecycle_event
+from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent
+from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
+from offerlog_domain.identity import OfferKey, VisitorKey
 from offerlog_domain.outcomes import Refusal
+from offerlog_domain.stream_ids import make_stream_id
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
 from offerlog_infrastructure.memory.counts import MemoryCounts
+from offerlog_infrastructure.memory.visitors import MemoryVisitor, MemoryVisitors, close_private
 
 
 class MemoryLog:
@@ -24,26 +27,31 @@ class MemoryLog:
 
     Attributes:
         lock: Guards everything below.
-        events_in_order: Every event, by position.
-        offers: Every visitor-offer as it stands.
+        events_in_order: Every event, by position, as projections read it.
+        offers: Every visitor-offer as it stands, by the id of its name.
+        named: The names of all visitor-offers that were loaded, by id.
+        visitors: The visitors of whom an event was recorded.
         refusals: The refusal log; a refusal's number is its place in it, from 1.
         counts: Counts of the performance projection.
         suppressions: Rows of the suppression projection.
         parked: Signals that wait.
-        secrets: Keys for stream ids, by organization.
+        secrets: Secrets for digests of visitors, by organization.
     """
 
     def __init__(self, policy: RefusalPolicy) -> None:
         self.lock = threading.RLock()
         self.events_in_order: list[Positioned] = []
         self.offers: dict[UUID, VisitorOffer] = {}
+        self.named: dict[UUID, OfferKey] = {}
+        self.visitors = MemoryVisitors()
         self.refusals: dict[int, Refusal] = {}
         self.refusal_tallies: list[Refusal] = []
         self.counts = MemoryCounts(self.lock)
         self.suppressions: dict[SuppressionKey, SuppressionRow] = {}
-        self.parked: dict[ParkedKey, ParkedRow] = {}
+        self.parked: dict[ParkedPlace, ParkedRow] = {}
         self.secrets: dict[str, bytes] = {}
         self._streams: dict[UUID, list[RecordedEvent[Event]]] = {}
+        self._lifecycles: dict[UUID, list[SealedEvent[LifecycleEvent]]] = {}
         self._text_bytes: dict[tuple[str, date], int] = {}
         self._policy = policy
         self._epoch = 1
@@ -65,10 +73,13 @@ class MemoryLog:
         del seconds
         return self.epoch()
 
-    def load(self, streams: Collection[UUID]) -> Mapping[UUID, VisitorOffer]:
-        """Return every visitor-offer asked for; an unknown one is at version 0."""
+    def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
+        """Return every visitor-offer asked for, by id; an unknown one is at version 0."""
         with self.lock:
-            return {stream: self.offers.get(stream, VisitorOffer(stream)) for stream in streams}
+            for offer in offers:
+                if offer.visitor is not None or offer.id not in self.named:
+                    self.named[offer.id] = offer
+            return {offer.id: self.offers.get(offer.id, VisitorOffer(offer.id)) for offer in offers}
 
     def append(
         self,
@@ -91,13 +102,13 @@ class MemoryLog:
                 raise StaleEpochError(self._epoch)
             changed: dict[UUID, VisitorOffer] = {}
             for event in events:
-                stream = event.originator_id
-                offer = changed.get(stream) or self.offers.get(stream, VisitorOffer(stream))
+                offer_id = event.originator_id
+                offer = changed.get(offer_id) or self.offers.get(offer_id, VisitorOffer(offer_id))
                 if event.originator_version != offer.version + 1:
-                    raise VersionConflictError(stream, waiting=False)
-                changed[stream] = evolve(offer, event)
+                    raise VersionConflictError(offer_id, waiting=False)
+                changed[offer_id] = evolve(offer, event)
+            added = [Positioned(self.last() + place, self._seal(one)) for place, one in enumerate(events, 1)]
             self.offers |= changed
-            added = [Positioned(self.last() + place, event) for place, event in enumerate(events, 1)]
             self.events_in_order += added
             for event in events:
                 self._streams.setdefault(event.originator_id, []).append(event)
@@ -112,19 +123,26 @@ class MemoryLog:
         del versions, seconds, urgent
         return HeldStreams()
 
-    def newest_action(self, stream: UUID) -> Action | None:
+    def newest_action(self, offer: OfferKey) -> Action | None:
         """Return the action that began last, None where none has begun."""
-        return self.load([stream])[stream].newest
+        with self.lock:
+            return self.offers.get(offer.id, VisitorOffer(offer.id)).newest
 
-    def events(self, stream: UUID) -> Sequence[RecordedEvent[Event]]:
+    def events(self, offer: OfferKey) -> Sequence[RecordedEvent[Event]]:
         """Return the whole stream, in order."""
         with self.lock:
-            return tuple(self._streams.get(stream, ()))
+            return tuple(self._streams.get(offer.id, ()))
 
     def secret(self, organization: str) -> bytes:
-        """Return the organization's key for stream ids; 32 bytes, the same in every process."""
+        """Return the organization's secret for digests; 32 bytes, the same in every process."""
         with self.lock:
             return self.secrets.setdefault(organization, sha256(organization.encode()).digest())
+
+    def find_visitor(self, organization: str, key: VisitorKey) -> MemoryVisitor | None:
+        """Return a visitor by the identity; None if no event was recorded of such a one."""
+        with self.lock:
+            secret = self.secrets.get(organization)
+            return None if secret is None else self.visitors.find(organization, secret, key)
 
     def last(self) -> int:
         """Return the last position in the log; 0 where the log is empty."""
@@ -133,21 +151,23 @@ class MemoryLog:
     def close(self) -> None:
         """Nothing is held."""
 
+    def _seal(self, recorded: RecordedEvent[Event]) -> SealedEvent[Event]:
+        """Return the event as projections read it."""
+        offer, event = self.named[recorded.originator_id], recorded.event
+        visitor = self.visitors.make(offer, event.recorded_at)
+        stream = make_stream_id(visitor.token, event.action_map_id)
+        return SealedEvent(stream, recorded.originator_version, event, close_private(recorded.private))
+
     def _project(self, added: Sequence[Positioned]) -> None:
-        earlier = {
-            stream: [one for one in self._streams[stream] if is_lifecycle_event(one)]
-            for stream in streams_with_repeats(added)
-        }
-        page = Page(added, earlier)
+        for _, sealed in added:
+            if is_sealed_lifecycle_event(sealed):
+                self._lifecycles.setdefault(sealed.originator_id, []).append(sealed)
+        page = Page(added, {stream: self._lifecycles[stream] for stream in streams_with_repeats(added)})
         self.counts.apply(page)
         self.suppressions |= suppressions(page)
         change = current_state(page)
         over = set(change.over)
-        self.parked = {
-            key: row
-            for key, row in self.parked.items()
-            if key not in over and key[:2] not in change.refused_actions
-        }
+        self.parked = {place: row for place, row in self.parked.items() if place not in over}
         self.parked.update(change.parked)
 
     def _within_quota(self, refusal: Refusal) -> Refusal:

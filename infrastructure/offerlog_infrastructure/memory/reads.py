@@ -12,11 +12,14 @@ from offerlog_application.ports.read_models import (
     Suppression,
     TooManySuppressionsError,
 )
-from offerlog_application.projections.current_state import deadline_of
+from offerlog_application.projections.current_state import ParkedRow, deadline_of
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
-from offerlog_domain.identity import ActionMapId, VisitorKey
+from offerlog_domain.errors import ArgumentError
+from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey, name_offer
+from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.memory.log import MemoryLog
+from offerlog_infrastructure.memory.visitors import open_private
 
 PROJECTIONS = ("current_state", "performance", "suppression")
 
@@ -42,9 +45,12 @@ class MemoryReads:
         """
         found: dict[VisitorKey, list[Suppression]] = {visitor: [] for visitor in visitors}
         with self._log.lock:
-            for key, row in sorted(self._log.suppressions.items(), key=lambda one: one[0].action_map_id):
-                if key.organization == organization and key.visitor in found:
-                    found[key.visitor].append(_suppression(key, row))
+            known = {one: self._log.find_visitor(organization, one) for one in found}
+            tokens = {visitor.token: key for key, visitor in known.items() if visitor is not None}
+            for key, row in sorted(self._log.suppressions.items(), key=_action_map):
+                if key.visitor in tokens:
+                    visitor = tokens[key.visitor]
+                    found[visitor].append(_suppression(visitor, key, row))
         if sum(len(found[visitor]) for visitor in visitors) > MAX_SUPPRESSIONS:
             raise TooManySuppressionsError
         return found
@@ -52,14 +58,21 @@ class MemoryReads:
     def suppressions_of_action_map(
         self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, sorted by visitor, after `behind` if given."""
-        start = behind or ("", "")
+        """Stream the suppressions of an action map, sorted by token, after `behind` if given.
+
+        Raises:
+            ArgumentError: No event was recorded of the visitor `behind`.
+        """
+        start = None if behind is None else self._log.find_visitor(organization, behind)
+        if behind is not None and start is None:
+            raise ArgumentError("behind", "behind: the visitor is not known; begin the list anew")
         with self._log.lock:
-            rows = sorted(self._log.suppressions.items(), key=lambda one: one[0].visitor)
+            rows = sorted(self._log.suppressions.items())
+            visitors = {key.visitor: self._log.visitors.of_token(key.visitor).key for key, _ in rows}
         for key, row in rows:
-            where = key.organization, str(key.action_map_id)
-            if where == (organization, action_map_id) and key.visitor > start:
-                yield _suppression(key, row)
+            where = row.organization, format_uuid(key.action_map_id)
+            if where == (organization, action_map_id) and (start is None or key.visitor > start.token):
+                yield _suppression(visitors[key.visitor], key, row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, in order of arrival."""
@@ -67,8 +80,9 @@ class MemoryReads:
             rows = sorted(self._log.parked.values(), key=lambda row: row.position)
         for row in rows:
             if row.organization == organization:
-                length = len(row.raw) if row.raw_length is None else row.raw_length
-                yield KeptSignal(row.parked_at, None, None, None, row.raw, length)
+                raw = open_private(row.sealed).raw or b""
+                length = len(raw) if row.raw_length is None else row.raw_length
+                yield KeptSignal(row.parked_at, None, None, None, raw, length)
 
     def due(
         self,
@@ -76,15 +90,18 @@ class MemoryReads:
         deadline_before: datetime,
         parked_before: datetime,
         limit: int,
-        besides: Collection[UUID] = (),
-    ) -> Sequence[tuple[UUID, str]]:
-        """Return the streams on which the passing of time may have an effect."""
+        besides: Collection[OfferKey] = (),
+    ) -> Sequence[OfferKey]:
+        """Return the visitor-offers on which the passing of time may have an effect."""
+        excluded = {offer.id for offer in besides}
         with self._log.lock:
-            parked = {key[0] for key, row in self._log.parked.items() if row.parked_at <= parked_before}
+            waiting = {
+                self._name(row).id for row in self._log.parked.values() if row.parked_at <= parked_before
+            }
             due = [
-                (stream, self._log.events(stream)[0].event.organization)
-                for stream, offer in self._log.offers.items()
-                if stream not in besides and (stream in parked or _is_timed_out(offer, deadline_before))
+                self._log.named[offer_id]._replace(visitor=None)  # as in a store, which knows the digest
+                for offer_id, offer in self._log.offers.items()
+                if offer_id not in excluded and (offer_id in waiting or _is_timed_out(offer, deadline_before))
             ]
         return due[:limit]
 
@@ -102,6 +119,10 @@ class MemoryReads:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _name(self, row: ParkedRow) -> OfferKey:
+        visitor = self._log.visitors.of_token(row.visitor)
+        return name_offer(visitor.organization, visitor.digest, row.action_map_id)
 
     def names(self) -> Sequence[str]:
         """List all organizations, sorted."""
@@ -133,13 +154,17 @@ class MemoryReads:
             return {*action_maps} & {*self._log.counts.maps(organization)}
 
 
-def _suppression(key: SuppressionKey, row: SuppressionRow) -> Suppression:
+def _action_map(one: tuple[SuppressionKey, SuppressionRow]) -> UUID:
+    return one[0].action_map_id
+
+
+def _suppression(visitor: VisitorKey, key: SuppressionKey, row: SuppressionRow) -> Suppression:
     return Suppression(
-        key.visitor.id,
-        key.visitor.type,
-        str(key.action_map_id),
+        visitor.id,
+        visitor.type,
+        format_uuid(key.action_map_id),
         row.state.value,
-        str(row.action_id),
+        format_uuid(open_private(row.sealed).action_id),
         row.since,
     )
 

@@ -17,7 +17,7 @@ import pytest
 
 from offerlog_application.ports.keys import Role
 from offerlog_application.recording.batches import Batch
-from offerlog_domain.identity import StreamKey
+from offerlog_domain.identity import OrganizationKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.json_log import log_as_json
@@ -247,7 +247,7 @@ def test_threads_log_as_requests_do(
 )
 def test_a_signal_is_named_by_its_own_id_alone(signal: object, found: str | None) -> None:
     """In either wire form, and only where it is a UUID; no signal at all has none."""
-    batch = Batch([json.dumps(signal).encode(), b"{no"], StreamKey(bytes(32)))
+    batch = Batch([json.dumps(signal).encode(), b"{no"], OrganizationKey("acme", bytes(32)))
     assert [outcome.event_id for outcome in batch.receipt([], None).outcomes] == [found, None]
 
 

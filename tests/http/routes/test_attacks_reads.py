@@ -175,10 +175,10 @@ def crowd(dsn: str) -> None:
         steps = [("offered", "a"), ("rejected", "a"), ("offered", "b")]
         service.record([signal(state, action, None, **visitor) for state, action in steps])
         log = PostgresLog(application_of(service))
-        stream = service._service.stream(
+        key = service._service.name(
             "default", VisitorKey("cookie", visitor["customer_id"]), ActionMapId(CROWDED_MAP)
         )
-        offer = log.load([stream])[stream]
+        offer = log.load([key])[key.id]
         (refused,) = offer.refused_offers
         position = log.append(crowded(refused, OLD_REFUSED_OFFERS, offer), ())
         service.wait(position)

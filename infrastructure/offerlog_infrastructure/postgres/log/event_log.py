@@ -199,7 +199,7 @@ class PostgresLog:
         if not hurried:
             self._finder.release()  # no other writer is in the way any more
         drafts = self._draft(events)
-        rows, visitors = [row for row, _ in drafts], self._streams.new_visitors()
+        rows, visitors = [row for row, _ in drafts], self._streams.new_visitors() if drafts else ()
         try:
             if refusals and self._quota is not None:
                 refusals = self._apply_quota(refusals, self._quota)
@@ -224,6 +224,8 @@ class PostgresLog:
             if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
                 raise _to_refusals_locked(error) from error
             raise
+        if visitors:
+            self._streams.note_stored()
         last = {event.originator_id: row.state for row, event in drafts}
         for offer in offers:
             if offer.id in last:

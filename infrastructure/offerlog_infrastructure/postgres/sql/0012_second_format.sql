@@ -22,6 +22,30 @@ CREATE FUNCTION stream_id(token bigint, action_map_id uuid) RETURNS uuid LANGUAG
     )::uuid
 $$;
 
+-- Rights on tables that this file makes anew, of a reporting tool for instance; granted again at its end.
+CREATE TABLE carried_grants AS
+SELECT c.relname::text AS table_name, acl.privilege_type, acl.is_grantable,
+    CASE WHEN acl.grantee <> 0 THEN pg_get_userbyid(acl.grantee)::text END AS grantee
+FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS acl
+WHERE acl.grantee <> c.relowner AND c.oid = ANY (ARRAY[
+    'offerlog_events', 'current_offers', 'current_actions', 'parked_signals', 'suppressions'
+]::regclass[]);
+
+-- How far the events of the first format are rewritten (the package `conversion`). It goes with the last step.
+CREATE TABLE conversion (
+    step text NOT NULL DEFAULT 'rewriting' CHECK (step IN ('rewriting', 'projecting', 'comparing')),
+    -- the position of the first event of the last stream that is rewritten, and the number of events so far
+    reached bigint NOT NULL DEFAULT 0,
+    events bigint NOT NULL DEFAULT 0,
+    -- true if `first_counts` counts every event, so that the counts made anew must be the same
+    has_counts boolean NOT NULL
+);
+INSERT INTO conversion (has_counts)
+SELECT notification_id >= (SELECT coalesce(max(notification_id), 0) FROM offerlog_events)
+    AND NOT EXISTS (SELECT FROM dead_letters WHERE view = 'performance')
+FROM offerlog_tracking WHERE application_name = 'performance';
+CREATE TABLE first_counts AS SELECT * FROM performance_counts;
+
 ALTER TABLE offerlog_events RENAME TO first_events;
 ALTER INDEX offerlog_events_pkey RENAME TO first_events_pkey;
 ALTER INDEX offerlog_events_notification_id_idx RENAME TO first_events_notification_id_idx;
@@ -129,10 +153,17 @@ CREATE INDEX suppressions_by_action_map ON suppressions (organization, action_ma
 TRUNCATE performance_counts, performance_days, performance_repeats, action_map_names, projection_proofs, dead_letters;
 UPDATE offerlog_tracking SET notification_id = 0 WHERE application_name IN ('current_state', 'suppression', 'performance');
 
--- A new store has nothing to convert.
 DO $$
+DECLARE
+    one record;
 BEGIN
+    FOR one IN SELECT * FROM carried_grants LOOP
+        EXECUTE format('GRANT %s ON %I TO %s%s', one.privilege_type, one.table_name,
+            coalesce(quote_ident(one.grantee), 'PUBLIC'), CASE WHEN one.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+    DROP TABLE carried_grants;
+    -- A new store has nothing to convert.
     IF NOT EXISTS (SELECT FROM first_events) THEN
-        DROP TABLE first_events;
+        DROP TABLE first_events, first_counts, conversion;
     END IF;
 END $$;

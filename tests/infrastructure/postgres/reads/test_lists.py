@@ -132,10 +132,10 @@ def test_of_very_many_that_are_due_the_oldest_come_first(dsn: str) -> None:
         all_of_them = clock.now() + timedelta(hours=1)
         found = offerlog._reads.due(deadline_before=all_of_them, parked_before=all_of_them, limit=5)
         oldest = [
-            offerlog._service.stream("default", VisitorKey("cookie", customer), ActionMapId(MAP))
+            offerlog._service.name("default", VisitorKey("cookie", customer), ActionMapId(MAP))
             for customer in customers[:5]
         ]
-        assert {stream for stream, _ in found} == set(oldest)
+        assert {offer.id for offer in found} == {offer.id for offer in oldest}
 
 
 def test_slow_readers_keep_no_writer_waiting(offerlog: Offerlog) -> None:
