@@ -10,24 +10,23 @@ from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from support.command_line import COMMAND_ENTRY, CommandLine
 from support.preloaded import preloaded
 from support.processes import LimitedProcess
-from support.ready_stores import put_store
 
 REFUSED: Final = b'{"a": 1}\n'
 """A file with one signal, which is refused."""
 
 
 @pytest.fixture
-def keyring(cli_folder: Path) -> Path:
+def keyring(tmp_path: Path) -> Path:
     """The place of a keyring that is not there yet."""
-    return cli_folder / "config" / "keyring.json"
+    return tmp_path / "config" / "keyring.json"
 
 
 @pytest.fixture
-def command(cli_folder: Path, keyring: Path) -> CommandLine:
-    """The command over a store of its own, in which no signal was recorded."""
-    store = cli_folder / "keyring-store"
-    put_store(store)
-    return CommandLine(store, "acme", (("OFFERLOG_KEYRING", str(keyring)),))
+def command(dsn: str, keyring: Path, tmp_path: Path) -> CommandLine:
+    """The command over a database in which nothing was recorded, and which no keyring belongs to yet."""
+    return CommandLine(
+        tmp_path / "none", "acme", (("OFFERLOG_DATABASE_URL", dsn), ("OFFERLOG_KEYRING", str(keyring)))
+    )
 
 
 def made_line(keyring: Path) -> str:
@@ -46,7 +45,7 @@ def test_the_first_start_makes_the_keyring_and_says_so_once(command: CommandLine
     second = command("record", "-", given=REFUSED)
     # then
     assert made_line(keyring) in first.errors
-    assert first.errors.count("keyring") == 2  # the name of the file has it too
+    assert first.errors.count("made the keyring") == 1
     assert "keyring" not in second.errors
     assert keyring.read_bytes() == made
 
@@ -122,15 +121,15 @@ def test_a_keyring_that_others_may_read_is_an_error(command: CommandLine, keyrin
     command("report")
 
 
-def test_a_keyring_among_the_data_is_refused_before_anything_is_made(cli_folder: Path) -> None:
+def test_a_keyring_among_the_data_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     """Every copy of the data would hold the key."""
     # given
-    command = CommandLine(cli_folder / "new", "acme")
+    command = CommandLine(tmp_path / "new", "acme")
     # when
-    error = command.fails("sample", "--keyring", str(cli_folder / "new" / "keyring.json"), code=1)
+    error = command.fails("sample", "--keyring", str(tmp_path / "new" / "keyring.json"), code=1)
     # then
     assert "is in the data folder" in error
-    assert not (cli_folder / "new").exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_empty_name_is_no_file(command: CommandLine) -> None:
