@@ -5,12 +5,12 @@ import logging
 import secrets
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring, KeyMissingError, KeyringFileError, id_of
+from support.preloaded import preloaded_code
 from support.processes import LimitedProcess
 
 KEY = bytes(range(32))
@@ -64,7 +64,7 @@ PRINT_ID = (
 def test_processes_that_make_it_at_once_agree_on_one_key(path: Path) -> None:
     """The file of the first one stays."""
     # given
-    command = [sys.executable, "-c", PRINT_ID, str(path)]
+    command = [*preloaded_code(PRINT_ID), str(path)]
     # when
     started = [LimitedProcess(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     printed = {one.communicate(timeout=60)[0] for one in started}
