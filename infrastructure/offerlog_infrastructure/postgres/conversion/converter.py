@@ -141,7 +141,7 @@ class _Converter:
 
     def _rewrite(self) -> None:
         application, connection = self._application, self._connection
-        visitors = StreamVisitors(application.store_keys, application.visitor_keys)
+        visitors = StreamVisitors(application.keys, application.visitor_keys)
         Rewriter(connection, visitors).run(self._on_progress)
         with connection.cursor(row_factory=tuple_row) as cursor:
             with announced("the rewritten events to be compared with the old ones"):

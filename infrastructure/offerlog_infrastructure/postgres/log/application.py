@@ -9,6 +9,7 @@ from eventsourcing.persistence import InfrastructureFactory, Mapper, Programming
 from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
 from eventsourcing.utils import Environment, EnvType, strtobool
 
+from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_infrastructure.postgres.connections import (
     StoreConnection,
@@ -86,9 +87,12 @@ class OfferlogApplication(Application[UUID]):
         schema: The schema of the tables.
         env: Settings of the library.
         folder: The folder of the database, where it is on this machine and known.
+        keyring: Encrypts the keys of the store; None for a process that uses none of them.
 
     Attributes:
         dsn: The connection string, password included: do not log it.
+        keys: The keys of the store, shared by all that need them.
+        visitor_keys: The keys of its visitors, shared likewise.
         reading: A separate pool for reports and lists, so that a slow one never delays the writer.
         troubles: The number of failed calls of the store, by reason.
     """
@@ -102,7 +106,13 @@ class OfferlogApplication(Application[UUID]):
     }
 
     def __init__(
-        self, dsn: str, schema: str, env: EnvType | None = None, *, folder: Path | None = None
+        self,
+        dsn: str,
+        schema: str,
+        env: EnvType | None = None,
+        *,
+        folder: Path | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         self.dsn = dsn
         self._disk = LocalDisk(folder)
@@ -117,10 +127,10 @@ class OfferlogApplication(Application[UUID]):
             troubles=self.troubles,
             disk=self._disk,
         ).datastore
+        self.keys = StoreKeys(self.log.datastore, keyring)
+        self.visitor_keys = VisitorKeys(self.keys)
         for datastore in (self.log.datastore, self.reading):
             datastore.pool.open(wait=False)  # else its first call would open it, even after `close`
-        self.store_keys = StoreKeys(self.log.datastore)
-        self.visitor_keys = VisitorKeys(self.store_keys)
 
     def close(self) -> None:
         """Close both pools."""

@@ -317,7 +317,7 @@ class PostgresLog:
             StoreUnavailableError: The store cannot be reached.
             KeyringError: The keyring cannot decrypt it.
         """
-        return self._application.store_keys.secret(organization)
+        return self._application.keys.secret(organization)
 
 
 def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:

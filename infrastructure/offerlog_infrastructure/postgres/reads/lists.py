@@ -286,7 +286,7 @@ class PostgresReadSide:
         """Return the key of an organization; None if nothing was ever recorded for it."""
         key = self._organizations.get(organization)
         if key is None:
-            secret = self._application.store_keys.find_secret(organization)
+            secret = self._application.keys.find_secret(organization)
             if secret is not None:
                 key = self._organizations[organization] = OrganizationKey(organization, secret)
         return key
