@@ -1,5 +1,6 @@
 """The only place that wires: it opens services over the embedded store or your own server."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.ports.projections import Projector
+from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.refusals.policy import RefusalPolicy
@@ -18,7 +20,8 @@ from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.forking import guard_against_fork
 from offerlog_infrastructure.observability.waiting import announced
-from offerlog_infrastructure.postgres.errors import server_reached
+from offerlog_infrastructure.postgres.conversion import convert_first_format
+from offerlog_infrastructure.postgres.errors import server_reached, store_reached
 from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_kinds import PostgresEventKinds
@@ -56,6 +59,7 @@ class OpenStore:
         database_url: A PostgreSQL server to use instead of the embedded one.
         create: False to open an existing store only.
         library_settings: Settings of the eventsourcing library, by its names for them.
+        on_upgrade: Called with the progress while a store of offerlog 0.1 is upgraded; None to log it.
 
     Raises:
         StoreMissingError: There is no store, and `create` is false.
@@ -63,6 +67,7 @@ class OpenStore:
         ServerAddressError: `database_url` cannot be read.
         StoreUnavailableError: The server at `database_url` cannot be reached.
         SchemaTooNewError: The database was made by a newer offerlog.
+        ConversionError: A store of offerlog 0.1 cannot be upgraded, or differs afterwards.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class OpenStore:
         *,
         create: bool = True,
         library_settings: dict[str, str] | None = None,
+        on_upgrade: Callable[[RebuildProgress], None] | None = None,
     ) -> None:
         self._server: EmbeddedServer | None = None
         folder: Path | None = None
@@ -85,6 +91,8 @@ class OpenStore:
                 migrate(database_url, SCHEMA, create=create)
             self._application = OfferlogApplication(database_url, SCHEMA, library_settings, folder=folder)
             held.callback(self._application.close)
+            with store_reached(self._application.log.datastore):
+                convert_first_format(self._application, on_upgrade)
             self._resources = held.pop_all()
 
     def ports(self, clock: Clock, policy: RefusalPolicy) -> Store:
@@ -148,6 +156,7 @@ def open_offerlog(
     library_settings: dict[str, str] | None = None,
     trace: Trace = UNTRACED,
     refusal_policy: RefusalPolicy | None = None,
+    on_upgrade: Callable[[RebuildProgress], None] | None = None,
 ) -> Offerlog:
     """Open the service; close it, or use it as a context manager.
 
@@ -175,6 +184,8 @@ def open_offerlog(
         trace: Follows commits and the pages that projections apply.
         refusal_policy: What the refusal log keeps, and for how long. Default: that of the environment, else
             30 days, and 64 MiB of text a day for an organization.
+        on_upgrade: Called with the progress, several times a second, while a store of offerlog 0.1 is
+            upgraded. None to log it.
 
     Raises:
         ArgumentError: Both `data` and `database_url` are given.
@@ -187,6 +198,7 @@ def open_offerlog(
         ServerAddressError: `database_url` cannot be read; the message does not quote it.
         StoreUnavailableError: The server at `database_url` cannot be reached.
         SchemaTooNewError: The database was made by a newer offerlog.
+        ConversionError: A store of offerlog 0.1 cannot be upgraded, or its counts differ afterwards.
         ReplicaFolderError: The folder `replica` is not private, cannot be written, or is full.
         ReplicaStaleError: The local copy could not be made in five minutes.
     """
@@ -206,6 +218,7 @@ def open_offerlog(
                 database_url,
                 create=create,
                 library_settings=library_settings,
+                on_upgrade=on_upgrade,
             )
         )
         local = None

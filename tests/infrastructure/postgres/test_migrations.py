@@ -148,4 +148,4 @@ def test_a_user_who_may_make_no_schema_needs_only_to_be_given_one(empty: str) ->
 def test_positions_are_drawn_one_by_one_from_one_sequence(dsn: str) -> None:
     """A tailing reader relies on it: CACHE 1, and the column's own default."""
     sequence = "SELECT cache_size, increment_by FROM pg_sequences WHERE sequencename = %s"
-    assert rows(dsn, sequence, "offerlog_events_notification_id_seq") == [(1, 1)]
+    assert rows(dsn, sequence, "log_positions") == [(1, 1)]

@@ -8,9 +8,12 @@ and transactions that do not write events do not matter.
 """
 
 import time
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
+
+POSITIONS_SEQUENCE: Final = "log_positions"
+"""The sequence from which positions are drawn."""
 
 
 class SafeHorizon:
@@ -31,7 +34,7 @@ class SafeHorizon:
         self.position: int | None = None
         self.as_of: float | None = None
         self.table = f'"{schema}"."{table}"'
-        self._sequence = f'"{schema}"."{table}_notification_id_seq"'
+        self._sequence = f'"{schema}"."{POSITIONS_SEQUENCE}"'
         self._pending: tuple[float, int, frozenset[str]] | None = None
 
     def seconds_stuck(self) -> float:

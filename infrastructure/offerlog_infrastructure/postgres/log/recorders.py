@@ -45,7 +45,7 @@ from offerlog_infrastructure.postgres.log.copying import (
     visitors_statement,
     visitors_step,
 )
-from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
+from offerlog_infrastructure.postgres.log.horizon import POSITIONS_SEQUENCE, SafeHorizon
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.subscription import TimedSubscription
@@ -141,7 +141,7 @@ class LogRecorder(PostgresApplicationRecorder):
         self._copy_visitors = visitors_statement(sql.Identifier(schema, "visitors")).as_bytes(None)
         self._copy_refusals = refusals_statement(refusals).as_bytes(None)
         self._select_epoch = sql.SQL("SELECT epoch FROM {}").format(sql.Identifier(schema, "log_epoch"))
-        sequence = f'"{schema}"."{events_table_name}_notification_id_seq"'
+        sequence = f'"{schema}"."{POSITIONS_SEQUENCE}"'
         check = sql.Identifier(schema, "check_epoch").as_bytes(None)
         last_drawn = sql.SQL("currval({})").format(sql.Literal(sequence)).as_bytes(None)
         self._look_behind_events = b"SELECT " + last_drawn.replace(b"%", b"%%") + b", " + check + b"(%d)"

@@ -50,19 +50,21 @@ ALTER TABLE offerlog_events RENAME TO first_events;
 ALTER INDEX offerlog_events_pkey RENAME TO first_events_pkey;
 ALTER INDEX offerlog_events_notification_id_idx RENAME TO first_events_notification_id_idx;
 ALTER TABLE first_events ALTER COLUMN notification_id DROP DEFAULT;
--- A position is the number of the shard, which is 0 here, and 40 bits that the shard counts up.
+-- A position is the number of the shard, which is 0 here, and 40 bits that the shard counts up. The new name keeps older builds
+-- out that are still running: every append and every reader of theirs asks the sequence by its old name, and fails.
 ALTER SEQUENCE offerlog_events_notification_id_seq OWNED BY NONE MAXVALUE 1099511627775;
+ALTER SEQUENCE offerlog_events_notification_id_seq RENAME TO log_positions;
 
 -- Fixed-width columns stand in order of their alignment: no padding inside a row.
 CREATE TABLE offerlog_events (
-    notification_id bigint NOT NULL DEFAULT nextval('offerlog_events_notification_id_seq'),
+    notification_id bigint NOT NULL DEFAULT nextval('log_positions'),
     originator_version integer NOT NULL,
     originator_id uuid NOT NULL,
     topic text NOT NULL,
     state bytea NOT NULL,
     PRIMARY KEY (originator_id, originator_version)
 ) PARTITION BY RANGE (originator_id);
-ALTER SEQUENCE offerlog_events_notification_id_seq OWNED BY offerlog_events.notification_id;
+ALTER SEQUENCE log_positions OWNED BY offerlog_events.notification_id;
 
 -- A row that goes straight into a partition would draw its position before it locks the table, and readers that
 -- follow the log could pass it by (the safe horizon). The trigger fires for statements that name the partition alone.

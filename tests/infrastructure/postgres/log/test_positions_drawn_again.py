@@ -20,7 +20,7 @@ from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from support.recount import rows, until
 
-SEQUENCE = "offerlog.offerlog_events_notification_id_seq"
+SEQUENCE = "offerlog.log_positions"
 MAP = str(uuid.uuid4())
 GATE = 4711
 _GIVEN_UP = """

@@ -120,7 +120,7 @@ def counted(offerlog: Offerlog) -> int:
 def test_positions_given_up_at_the_end_of_the_log_keep_nobody_waiting(offerlog: Offerlog, dsn: str) -> None:
     """No live projection ever comes to where an append was rolled back, and none needs to."""
     offerlog.wait(offerlog.record(journeys(70)).position)
-    rows(dsn, "SELECT nextval('offerlog_events_notification_id_seq') FROM generate_series(1, 5)")
+    rows(dsn, "SELECT nextval('log_positions') FROM generate_series(1, 5)")
     before = contents(dsn)
     steps: list[RebuildProgress] = []
     offerlog.rebuild(on_progress=steps.append)

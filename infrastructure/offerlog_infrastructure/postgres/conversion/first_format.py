@@ -1,11 +1,7 @@
-"""Events as offerlog stored them at first (stored version 1): one short array, without private part.
+"""Events of stored version 1, as offerlog 0.1 stored them: one short array that names the visitor."""
 
-Only reading is left: `UPCASTERS` converts a stored state of version 1 into one of version 2.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,16 +9,16 @@ import msgspec
 
 from offerlog_domain.event_fields import Event, PrivateFields, SignalEvent
 from offerlog_domain.events import (
-    EVENTS,
     LifecycleEvent,
     OfferRefused,
     ParkingEnded,
     Rejected,
     SignalParked,
 )
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
 from offerlog_domain.outcomes import Reason
-from offerlog_infrastructure.postgres.log.event_encoding import encode_event
+from offerlog_infrastructure.postgres.conversion.unsealed_event import UnsealedEvent
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -66,19 +62,21 @@ class FirstEvent(msgspec.Struct, array_like=True, frozen=True):
 _decode: Final = msgspec.msgpack.Decoder(FirstEvent).decode
 
 
-def upcast_first(kind: type[Event], state: bytes) -> bytes:
-    """Convert a stored state of version 1 into one of version 2.
+def decode_first(kind: type[Event], state: bytes) -> UnsealedEvent:
+    """Decode a stored state of version 1.
 
     Raises:
         msgspec.MsgspecError: The bytes are not such an array.
         ValueError: A detail does not fit this kind of event.
+        TypeError: The number of details does not fit this kind of event.
+        OverflowError: A time is out of range.
     """
     stored = _decode(state)
     recorded = _EPOCH + stored.recorded * _MICROSECOND
     details = stored.details or ()
     blocking_action_id = UUID(bytes=details[1]) if issubclass(kind, OfferRefused) else None
     event = _build(kind, stored, recorded, details)
-    return encode_event(event, _private(stored, blocking_action_id))
+    return UnsealedEvent(event, _private(stored, blocking_action_id), _visitor(stored.who))
 
 
 def _build(kind: type[Event], stored: FirstEvent, recorded: datetime, details: tuple[Any, ...]) -> Event:
@@ -126,10 +124,7 @@ def _details_of(kind: type[Event], details: tuple[Any, ...]) -> Mapping[str, Any
 def _private(stored: FirstEvent, blocking_action_id: UUID | None) -> PrivateFields:
     who, ids = stored.who, stored.ids
     event_id = ids[2 * _UUID_BYTES :]
-    customer_id = who.customer_id
     return PrivateFields(
-        customer_id=str(UUID(bytes=customer_id)) if isinstance(customer_id, bytes) else str(customer_id),
-        customer_id_type=who.customer_id_type,
         session_id=UUID(bytes=who.session_id),
         action_id=UUID(bytes=ids[_UUID_BYTES : 2 * _UUID_BYTES]),
         event_id=UUID(bytes=event_id) if event_id else None,
@@ -140,7 +135,10 @@ def _private(stored: FirstEvent, blocking_action_id: UUID | None) -> PrivateFiel
     )
 
 
-UPCASTERS: Final[Mapping[tuple[str, int], Callable[[bytes], bytes]]] = {
-    (event.stored_name, 1): partial(upcast_first, event) for event in EVENTS
-}
-"""For every kind of event, the converter of its stored state from version 1 to version 2."""
+def _visitor(who: FirstVisitor) -> VisitorKey:
+    customer_id = who.customer_id
+    if isinstance(customer_id, bytes):
+        customer_id = str(UUID(bytes=customer_id))
+    if not isinstance(customer_id, str):
+        raise ValueError(f"a customer id is text, not {customer_id!r}")  # noqa: TRY004 - of stored bytes
+    return VisitorKey(who.customer_id_type, customer_id)
