@@ -21,7 +21,7 @@ from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres import errors as store_errors
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.log.held_streams import HeldKey, HeldStreamsFinder
 from offerlog_infrastructure.postgres.reads import lookups
 from support.internals import forget_keys
 from support.journeys import an_id, signal
@@ -204,11 +204,14 @@ def test_an_index_that_is_made_on_organizations_holds_up_only_new_ones(dsn: str,
 def test_a_locked_log_is_not_mistaken_for_a_writer_that_hangs(dsn: str, offerlog: Offerlog) -> None:
     """Where the table itself is locked, nothing is said of any visitor-offer."""
     offerlog.record([signal("offered", visitor=n) for n in range(3)])
-    streams = {one[0]: 2 for one in rows(dsn, "SELECT DISTINCT originator_id FROM offerlog_events")}
+    keys = [
+        HeldKey(stream, stream, 2)
+        for (stream,) in rows(dsn, "SELECT DISTINCT originator_id FROM offerlog_events")
+    ]
     with closing(OfferlogApplication(dsn, SCHEMA)) as application, locked(dsn, "offerlog_events", "SHARE"):
         finder = HeldStreamsFinder(application.connect)
         with (
             pytest.raises(StoreUnavailableError, match="the table offerlog_events is locked"),
             store_reached(application.reading),
         ):
-            finder.find(streams, 30, urgent=False)
+            finder.find(keys, 30, urgent=False)

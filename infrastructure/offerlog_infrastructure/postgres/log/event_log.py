@@ -213,17 +213,10 @@ class PostgresLog:
             if isinstance(error, StaleEpochError):
                 self._epoch, self._cache = error.epoch, OfferCache(_CACHED_EVENTS)
                 self._keys.forget()
-            if isinstance(error, RowConflictError):
-                is_visitor = isinstance(error, VisitorConflictError)
-                concerned = (
-                    self._streams.offers_of(visitors[error.row][1])
-                    if is_visitor
-                    else [drafts[error.row][1].originator_id]
-                )
-                raise VersionConflictError(*concerned, waiting=error.waiting) from error
-            if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
-                raise _to_refusals_locked(error) from error
-            raise
+            explained = self._explain(error, visitors, drafts)
+            if explained is None:
+                raise
+            raise explained from error
         if visitors:
             self._streams.note_stored()
         last = {event.originator_id: row.state for row, event in drafts}
@@ -231,6 +224,20 @@ class PostgresLog:
             if offer.id in last:
                 self._cache.put(offer, last[offer.id])
         return position
+
+    def _explain(
+        self, error: BaseException, visitors: Sequence[Sequence[Any]], drafts: Sequence[_Draft]
+    ) -> VersionConflictError | RefusalsLockedError | None:
+        """Return the error that names what an append wants and others have; None if there is no such error."""
+        if isinstance(error, VisitorConflictError):
+            return VersionConflictError(
+                *self._streams.offers_of(visitors[error.row][1]), waiting=error.waiting
+            )
+        if isinstance(error, RowConflictError):
+            return VersionConflictError(drafts[error.row][1].originator_id, waiting=error.waiting)
+        if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
+            return _to_refusals_locked(error)
+        return None
 
     def _draft(self, events: Sequence[RecordedEvent[Event]]) -> list[_Draft]:
         """Encode events as rows, in the order of streams that all writers keep.

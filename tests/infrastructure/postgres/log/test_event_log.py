@@ -1,6 +1,6 @@
 """What is appended is there whole or not at all, and a conflict says where it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -10,15 +10,17 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from offerlog_application.ports.event_log import StoreUnavailableError, VersionConflictError
+from offerlog_application.ports.event_log import HeldStreams, StoreUnavailableError, VersionConflictError
 from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent
 from offerlog_domain.events import Offered
+from offerlog_domain.identity import OfferKey, VisitorKey, name_offer
 from offerlog_domain.outcomes import Reason, Refusal
-from offerlog_domain.visitor_offer import fold
+from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.lost_commit import CommittedAppend
+from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
 from support.keyrings import run_keyring
 from support.recount import rows
@@ -26,21 +28,30 @@ from support.recount import rows
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
 
 
-def offered(stream: UUID, version: int = 1) -> RecordedEvent[Offered]:
-    """An invitation, as a version of a stream."""
-    private = PrivateFields(
-        customer_id="visitor", customer_id_type="cookie", session_id=uuid4(), action_id=uuid4()
-    )
+def offered(offer: OfferKey, version: int = 1) -> RecordedEvent[Offered]:
+    """An invitation, as a version of a visitor-offer."""
+    private = PrivateFields(session_id=uuid4(), action_id=uuid4())
     event = Offered(
         organization="acme",
-        action_map_id=uuid4(),
+        action_map_id=offer.action_map_id,
         recorded_at=AT,
         media_type="webchat",
         occurred_at=AT,
         action_number=version,
         offered_at=AT,
     )
-    return RecordedEvent(stream, version, event, private)
+    return RecordedEvent(offer.id, version, event, private)
+
+
+def an_offer(visitor: UUID | None = None) -> OfferKey:
+    """A visitor-offer of nobody in particular."""
+    return name_offer("acme", visitor or uuid4(), uuid4(), VisitorKey("cookie", "visitor"))
+
+
+def append(log: PostgresLog, *drafts: tuple[OfferKey, int], refusals: Sequence[Refusal] = ()) -> int | None:
+    """Append invitations as a writer does: load first."""
+    log.load(list({offer.id: offer for offer, _ in drafts}.values()))
+    return log.append([offered(*draft) for draft in drafts], refusals)
 
 
 def refusal(raw: bytes = b"no signal") -> Refusal:
@@ -71,8 +82,7 @@ def stored(dsn: str) -> tuple[int, int]:
 
 def test_events_and_refusals_are_appended_together(log: PostgresLog, dsn: str) -> None:
     """The position returned is that of the last event; without events there is none."""
-    streams = [uuid4() for _ in range(3)]
-    position = log.append([offered(stream) for stream in streams], [refusal(), refusal()])
+    position = append(log, *[(an_offer(), 1) for _ in range(3)], refusals=[refusal(), refusal()])
     assert stored(dsn) == (3, 2)
     assert rows(dsn, "SELECT max(notification_id) FROM offerlog_events") == [(position,)]
     assert log.append([], [refusal()]) is None
@@ -81,15 +91,18 @@ def test_events_and_refusals_are_appended_together(log: PostgresLog, dsn: str) -
 
 def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogApplication) -> None:
     """By whoever wrote it and by others, also what another one has added since."""
-    stream, unknown = uuid4(), uuid4()
-    events: list[RecordedEvent[Event]] = [offered(stream, version) for version in (1, 2, 3)]
+    offer, unknown = an_offer(), an_offer()
+    events: list[RecordedEvent[Event]] = [offered(offer, version) for version in (1, 2, 3)]
+    log.load([offer])
     log.append(events[:2], [])
-    assert log.load([stream])[stream] == fold(events[:2], log.load([unknown])[unknown]._replace(id=stream))
-    PostgresLog(application).append(events[2:], [])
+    assert log.load([offer])[offer.id] == fold(events[:2], VisitorOffer(offer.id))
+    other = PostgresLog(application)
+    other.load([offer])
+    other.append(events[2:], [])
     for reader in (log, PostgresLog(application)):
-        loaded = reader.load([stream, unknown])
-        assert {id_: offer.version for id_, offer in loaded.items()} == {stream: 3, unknown: 0}
-    assert PostgresStreamReader(application).events(stream) == events
+        loaded = reader.load([offer, unknown])
+        assert {id_: found.version for id_, found in loaded.items()} == {offer.id: 3, unknown.id: 0}
+    assert PostgresStreamReader(application).events(offer) == events
     assert PostgresStreamReader(application).events(unknown) == []
 
 
@@ -98,103 +111,173 @@ def test_a_long_stream_is_read_once_though_nothing_is_appended(
 ) -> None:
     """A crowded visitor-offer refuses signals without an event: each must not read all of it again."""
     # given a long stream that another process has written
-    stream = uuid4()
-    events: list[RecordedEvent[Event]] = [offered(stream, version) for version in range(1, 301)]
-    PostgresLog(application).append(events, [])
+    offer = an_offer()
+    append(PostgresLog(application), *[(offer, version) for version in range(1, 301)])
     read: list[int] = []
     newer = log._select_newer_events
 
-    def noted(offers: Any) -> Any:
-        found = newer(offers)
+    def noted(*asked: Any) -> Any:
+        found = newer(*asked)
         read.append(len(found))
         return found
 
     monkeypatch.setattr(log, "_select_newer_events", noted)
     # when it is loaded twice, and once more after it has grown
-    loaded = [log.load([stream])[stream] for _ in range(2)]
-    PostgresLog(application).append([offered(stream, 301)], [])
-    grown = log.load([stream])[stream]
+    loaded = [log.load([offer])[offer.id] for _ in range(2)]
+    append(PostgresLog(application), (offer, 301))
+    grown = log.load([offer])[offer.id]
     # then only what is new is read again, and the last event that is known
     assert read == [300, 1, 2]
     assert loaded[0] == loaded[1]
     assert grown.version == 301
 
 
-@pytest.mark.parametrize("loss", ["DELETE FROM offerlog_events WHERE originator_version > 1", "other"])
+@pytest.mark.parametrize("loss", ["end", "visitor", "another event in its place"])
 def test_what_the_store_has_lost_is_not_remembered(
     log: PostgresLog, application: OfferlogApplication, dsn: str, loss: str
 ) -> None:
     """After a fail-over to a copy that was behind, say: no version is left out, and none is made up."""
-    stream = uuid4()
-    events: list[RecordedEvent[Event]] = [offered(stream, version) for version in (1, 2, 3)]
-    begun = log.load([stream])[stream]
+    # given a visitor-offer that this process knows
+    offer = an_offer()
+    events: list[RecordedEvent[Event]] = [offered(offer, version) for version in (1, 2, 3)]
+    begun = log.load([offer])[offer.id]
     log.append(events, [], [fold(events, begun)])
-    if loss == "other":  # and somebody has written something else in its place
-        rows(dsn, "UPDATE offerlog_events SET state = (SELECT state FROM offerlog_events WHERE"
-             " originator_version = 2) WHERE originator_version = 3")  # fmt: skip
+    # when the store loses a part of it
+    if loss == "visitor":
+        rows(dsn, "DELETE FROM visitors")
+        rows(dsn, "DELETE FROM offerlog_events")
     else:
-        rows(dsn, loss)
-    assert log.load([stream])[stream] == fold(PostgresStreamReader(application).events(stream), begun)
+        rows(dsn, "DELETE FROM offerlog_events WHERE originator_version > 2")
+    if loss == "another event in its place":
+        append(PostgresLog(application), (offer, 3))
+    # then what is loaded is what the store has
+    assert log.load([offer])[offer.id] == fold(PostgresStreamReader(application).events(offer), begun)
+    # and the next event can be read by everybody
+    append(log, (offer, len(PostgresStreamReader(application).events(offer)) + 1))
+    assert PostgresLog(application).load([offer])[offer.id].version == log.load([offer])[offer.id].version
 
 
 def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
     application: OfferlogApplication, log: PostgresLog, dsn: str
 ) -> None:
     """What counts is whether it is there: the same event, or the same refusal."""
-    one, other = offered(uuid4()), offered(uuid4())
-    log.append([one], [refusal()])
-    row = application.event_mapper.row
+    append(log, (an_offer(), 1), refusals=[refusal()])
+    ((position, *stored_row),) = rows(
+        dsn, "SELECT notification_id, originator_version, originator_id, topic, state FROM offerlog_events"
+    )
+    there_row = EventRow(*stored_row)
     with application.log.datastore.cursor() as cursor:
         there = partial(application.log._lost_commit._find_stored, cursor)
-        position = rows(dsn, "SELECT max(notification_id) FROM offerlog_events")[0][0]
-        assert there([row(one)], []) == CommittedAppend(position)
-        assert not there([row(other)], [])
-        assert not there([row(one)._replace(state=b"another")], [])
+        assert there([there_row], []) == CommittedAppend(position)
+        assert not there([there_row._replace(originator_id=uuid4())], [])
+        assert not there([there_row._replace(state=b"another")], [])
         assert there([], [refusal()]) == CommittedAppend()
         assert not there([], [refusal(b"another")])
     # the server has not given out that number
-    assert application.log._lost_commit.find("99999999", [row(one)], []) is None
+    assert application.log._lost_commit.find("99999999", [there_row], []) is None
 
 
 @pytest.mark.parametrize("at_fault", [0, 1, 250, 1_499])
-def test_a_conflict_names_the_stream_and_stores_nothing(log: PostgresLog, dsn: str, at_fault: int) -> None:
+def test_a_conflict_names_the_visitor_offer_and_stores_nothing(
+    log: PostgresLog, application: OfferlogApplication, dsn: str, at_fault: int
+) -> None:
     """Wherever in the batch it is, the taken version is found and the rest is not kept."""
-    streams = [uuid4() for _ in range(1_500)]
-    log.append([offered(streams[at_fault])], [])
+    offers = [an_offer() for _ in range(1_500)]
+    append(log, *[(offer, 1) for offer in offers])
+    log.load(offers)
+    append(PostgresLog(application), (offers[at_fault], 2))
     with pytest.raises(VersionConflictError) as caught:
-        log.append([offered(stream) for stream in streams], [refusal()])
-    assert caught.value.stream == streams[at_fault]
+        log.append([offered(offer, 2) for offer in offers], [refusal()])
+    assert caught.value.streams == {offers[at_fault].id}
     assert not caught.value.waiting
-    assert stored(dsn) == (1, 0)
+    assert stored(dsn) == (1_501, 0)
 
 
-def test_a_version_in_another_ones_hands_is_a_conflict_too(
+def test_a_visitor_whom_another_writer_records_first_is_a_conflict_of_all_visitor_offers(
     log: PostgresLog, application: OfferlogApplication, dsn: str
 ) -> None:
+    """Two processes see a visitor for the first time: one makes token and key, the other decides again."""
+    # given two writers that know nothing of a visitor
+    visitor = uuid4()
+    offers = [an_offer(visitor), an_offer(), an_offer(visitor)]
+    log.load(offers)
+    append(PostgresLog(application), (offers[0], 1))
+    # when the second one appends
+    with pytest.raises(VersionConflictError) as caught:
+        log.append([offered(offer) for offer in offers], [])
+    # then nothing is stored, and the next try finds the visitor
+    assert caught.value.streams == {offers[0].id, offers[2].id}
+    assert not caught.value.waiting
+    assert stored(dsn) == (1, 0)
+    assert append(log, (offers[0], 2), (offers[1], 1), (offers[2], 1)) is not None
+    assert rows(dsn, "SELECT count(*) FROM visitors") == [(2,)]
+
+
+def test_a_version_in_another_ones_hands_is_a_conflict_too(log: PostgresLog, dsn: str) -> None:
     """While another transaction sits on the version, an append gives up after the lock timeout."""
-    streams = [uuid4() for _ in range(20)]
-    row = application.event_mapper.row(offered(streams[7]))
+    offers = [an_offer() for _ in range(20)]
+    append(log, *[(offer, 1) for offer in offers])
+    log.load(offers)
+    held = log._streams.open(offers[7].id, AT).id
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
         other.execute(
             "INSERT INTO offerlog_events (originator_version, originator_id, topic, state)"
-            " VALUES (%s, %s, %s, %s)",
-            row,
+            " VALUES (2, %s, 'x', '')",
+            (held,),
         )
         with pytest.raises(VersionConflictError) as caught:
-            log.append([offered(stream) for stream in streams], [refusal()])
-        assert caught.value.stream == streams[7]
+            log.append([offered(offer, 2) for offer in offers], [refusal()])
+        assert caught.value.streams == {offers[7].id}
         assert caught.value.waiting
         other.rollback()
-    assert stored(dsn) == (0, 0)
-    assert log.append([offered(stream) for stream in streams], [refusal()]) is not None
-    assert stored(dsn) == (20, 1)
+    assert stored(dsn) == (20, 0)
+    assert append(log, *[(offer, 2) for offer in offers], refusals=[refusal()]) is not None
+    assert stored(dsn) == (40, 1)
+
+
+def test_a_new_visitor_in_another_ones_hands_is_found_without_waiting(log: PostgresLog, dsn: str) -> None:
+    """A writer that hangs while it makes visitors: all of theirs are found at once, and no others."""
+    offers = [an_offer() for _ in range(30)]
+    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
+        for number, offer in enumerate(offers[::3]):
+            other.execute(
+                "INSERT INTO visitors (token, digest, kek, organization, wrapped_key, names)"
+                " VALUES (%s, %s, 1, 'acme', '', '')",
+                (number, offer.visitor_digest),
+            )
+        log.load(offers)
+        with pytest.raises(VersionConflictError) as caught:
+            log.append([offered(offer) for offer in offers], [])
+        assert caught.value.waiting
+        found = log.find_held({offer.id: 1 for offer in offers}, 30, urgent=True)
+        assert found == HeldStreams(frozenset(offer.id for offer in offers[::3]))
+        other.rollback()
+    log.close()
+    assert rows(dsn, "SELECT count(*) FROM visitors") == [(0,)]
+
+
+def test_rows_go_into_the_log_and_never_straight_into_a_partition(dsn: str) -> None:
+    """A row that bypasses the log's lock could be passed over by readers: INSERT and COPY are refused."""
+    values = "(originator_version, originator_id, topic, state) VALUES (1, %s, 'x', '')"
+    for digit in "0123456789abcdef":
+        stream = UUID(digit * 32)
+        with pytest.raises(psycopg.errors.WrongObjectType, match=f"not into its partition .*_{digit}"):
+            rows(dsn, f"INSERT INTO offerlog_events_{digit} {values}", stream)
+        rows(dsn, f"INSERT INTO offerlog_events {values}", stream)
+        assert rows(dsn, f"SELECT originator_id FROM offerlog_events_{digit}") == [(stream,)]  # noqa: S608
+    with (
+        psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other,
+        pytest.raises(psycopg.errors.WrongObjectType),
+        other.cursor().copy("COPY offerlog_events_5 (originator_id) FROM STDIN"),
+    ):
+        pass
 
 
 def test_a_refusal_that_cannot_be_stored_takes_the_events_with_it(log: PostgresLog, dsn: str) -> None:
     """One transaction: an event is never there without the refusals that belong to it."""
     rows(dsn, "ALTER TABLE refusals ADD CONSTRAINT never CHECK (octet_length(raw) < 10)")
     with pytest.raises(Exception, match="never"):
-        log.append([offered(uuid4())], [refusal(b"far too long for this table")])
+        append(log, (an_offer(), 1), refusals=[refusal(b"far too long for this table")])
     assert stored(dsn) == (0, 0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.log.held_streams import HeldKey, HeldStreamsFinder
 from support.journeys import signal
 from support.recount import event_ids, rows
 
@@ -132,12 +132,13 @@ def test_what_is_held_is_found_and_what_is_free_is_left_as_it_was(dsn: str, offe
         finder = HeldStreamsFinder(application.connect)
         hung.cursor().executemany(TAKE, [(stream, wanted[stream]) for stream in streams[::3]])
         # when they are looked at, then exactly the held ones are found
+        keys = [HeldKey(stream, stream, version) for stream, version in wanted.items()]
         for urgent in (False, True):
-            found = finder.find(wanted, 30, urgent=urgent)
+            found = finder.find(keys, 30, urgent=urgent)
             assert found.held == set(streams[::3])
             assert not found.unknown
         # and without time, nothing is said of any
-        assert finder.find(wanted, 0, urgent=False).unknown == set(streams)
+        assert finder.find(keys, 0, urgent=False).unknown == set(streams)
         finder.release()
     assert rows(dsn, "SELECT count(*) FROM offerlog_events") == before
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service:

@@ -16,7 +16,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.projections import projector
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 from support.journeys import journeys
-from support.recount import recounted, rows, shown
+from support.recount import recounted, rows, shown, streams_of
 
 MAP = str(uuid.uuid4())
 SPOIL = "UPDATE offerlog_events SET topic = 'vanished.7' WHERE topic = 'accepted.2' AND originator_id = %s"
@@ -46,11 +46,7 @@ def spoiled(dsn: str) -> Any:
     """A log in which one visitor's second event, of four, cannot be read; the projections see it only now."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         service.record([*life("broken"), *life("whole"), *journeys(21)])
-        ((stream,),) = rows(
-            dsn,
-            "SELECT DISTINCT originator_id FROM offerlog_events WHERE state LIKE %s",
-            b"%broken%",
-        )
+    (stream,) = streams_of(dsn, "broken")
     rows(dsn, SPOIL, stream)
     return stream
 
@@ -119,7 +115,7 @@ def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: 
 
     def choking(page: Page) -> Any:
         if any(
-            one.private.customer_id == "broken" and getattr(one.event, "state", None) is State.STARTED
+            one.originator_id in broken and getattr(one.event, "state", None) is State.STARTED
             for _, one in page.events
         ):
             raise ZeroDivisionError("on purpose")
@@ -128,9 +124,12 @@ def test_what_a_projection_chokes_on_is_found_among_many(dsn: str, monkeypatch: 
     faulty = tuple(
         replace(view, change=choking) if view.name == "performance" else view for view in PROJECTIONS
     )
+    with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
+        position = service.record([*life("broken"), *life("whole"), *journeys(70)[:9]]).position
+    broken = streams_of(dsn, "broken")
     monkeypatch.setattr(projector.PostgresProjector.__init__, "__defaults__", (faulty,))
     with open_offerlog(database_url=dsn, keep_deadlines=False) as offerlog:
-        offerlog.wait(offerlog.record([*life("broken"), *life("whole"), *journeys(70)[:9]]).position)
+        offerlog.wait(position)
         (letter,) = offerlog.dead_letters()
         assert (letter.projection, letter.version, letter.waiting) == ("performance", 3, 2)
         assert letter.error == "ZeroDivisionError: on purpose"
