@@ -1,6 +1,7 @@
-"""What each stored event costs: bytes of state, and all in with row and indexes, beside plain JSON."""
+"""What each stored event costs: bytes of state, and with rows, indexes and visitors, beside plain JSON."""
 
 import sys
+from contextlib import closing
 
 import msgspec
 import psycopg
@@ -9,14 +10,46 @@ from ground import database, say, server
 from ingest_bulk import record
 from traffic import day
 
-from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.postgres.log.mapper import EventMapper
+from offerlog_domain.event_fields import Event, PrivateFields
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
+from offerlog_infrastructure.keyring.file_keyring import FileKeyring
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.visitors import OpenStream
+from offerlog_infrastructure.settings import read_store_settings
 
 _SIZES = """
-    SELECT count(*), avg(octet_length(state)), pg_table_size('offerlog_events') / count(*),
-        pg_indexes_size('offerlog_events') / count(*), pg_total_relation_size('offerlog_events') / count(*)
-    FROM offerlog_events
+    WITH sizes AS (
+        SELECT sum(pg_table_size(relid)) AS rows, sum(pg_indexes_size(relid)) AS indexes
+        FROM pg_partition_tree('offerlog_events')
+    )
+    SELECT count(*), avg(octet_length(state)), avg(sizes.rows) / count(*), avg(sizes.indexes) / count(*),
+        pg_total_relation_size('visitors')::float8 / count(*),
+        (avg(sizes.rows + sizes.indexes) + pg_total_relation_size('visitors')) / count(*)
+    FROM offerlog_events, sizes
 """
+_SELECT_EVENTS = """
+    SELECT v.token, v.kek, v.wrapped_key, e.originator_id, e.originator_version, e.topic, e.state
+    FROM offerlog_events e JOIN visitors v
+        ON v.token = ('x' || left(replace(e.originator_id::text, '-', ''), 16))::bit(64)::bigint
+    LIMIT 5000
+"""
+_NAMES = ("events", "state, bytes", "rows, bytes", "indexes, bytes", "visitors, bytes", "all in, bytes")
+
+
+def opened(dsn: str) -> list[tuple[Event, PrivateFields]]:
+    """Some events of the log, with their private fields."""
+    found = []
+    keyring = FileKeyring(read_store_settings().keyring)
+    with (
+        psycopg.connect(dsn) as connection,
+        closing(OfferlogApplication(dsn, SCHEMA, keyring=keyring)) as application,
+    ):
+        for token, kek, wrapped_key, stream, version, topic, state in connection.execute(_SELECT_EVENTS):
+            del token
+            key = OpenStream(stream, application.visitor_keys.sealer(kek, bytes(wrapped_key)))
+            one = application.event_mapper.open_event(stream, key, version, topic, bytes(state))
+            found.append((one.event, one.private))
+    return found
 
 
 def main(visitors: int) -> None:
@@ -27,18 +60,10 @@ def main(visitors: int) -> None:
             record(service, day(visitors), 1)
         with psycopg.connect(ours) as connection:
             found = connection.execute(_SIZES).fetchone()
-            assert found is not None
-            read = EventMapper().event
-            rows = connection.execute(
-                "SELECT originator_id, originator_version, topic, state FROM offerlog_events LIMIT 5000"
-            ).fetchall()
-    events = [read(stream, version, topic, bytes(state)) for stream, version, topic, state in rows]
-    # JSON of the public fields, and the sealed ones as long as their ciphertext is, without nonce and tag
-    plain = sum(len(msgspec.json.encode(one.event)) + len(one.sealed) - SEAL_BYTES for one in events) / len(
-        events
-    )
-    names = ("events", "state, bytes", "row, bytes", "indexes, bytes", "all in, bytes")
-    figures = dict(zip(names, map(float, found), strict=True)) | {"state as plain JSON, bytes": plain}
+        assert found is not None
+        events = opened(ours)
+    plain = sum(len(msgspec.json.encode(one)) for one in events) / len(events)
+    figures = dict(zip(_NAMES, map(float, found), strict=True)) | {"state as plain JSON, bytes": plain}
     say("size", figures, {"state vs_json": figures["state, bytes"] / plain})
 
 

@@ -228,7 +228,7 @@ class PostgresLog:
     def _explain(
         self, error: BaseException, visitors: Sequence[Sequence[Any]], drafts: Sequence[_Draft]
     ) -> VersionConflictError | RefusalsLockedError | None:
-        """Return the error that names what an append wants and others have; None if there is no such error."""
+        """Return the error that names what an append wants and others have; None for any other error."""
         if isinstance(error, VisitorConflictError):
             return VersionConflictError(
                 *self._streams.offers_of(visitors[error.row][1]), waiting=error.waiting

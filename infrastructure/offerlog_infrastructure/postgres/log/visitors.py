@@ -5,6 +5,7 @@ See docs/decisions/0031.
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,7 @@ import msgspec
 
 from offerlog_domain.identity import OfferKey, VisitorKey
 from offerlog_domain.stream_ids import CHANCE_BITS, make_stream_id, make_token
+from offerlog_domain.uuids import UUID_LENGTH, unpack_uuid
 from offerlog_infrastructure.postgres.store_keys import StoreKeys
 from offerlog_infrastructure.sealing import Sealer
 
@@ -26,8 +28,11 @@ _KEY_BYTES: Final = 32
 _REMEMBERED_KEYS: Final = 20_000
 """Number of visitors' keys that are remembered; each takes about half a kilobyte."""
 
-_encode_names: Final = msgspec.msgpack.Encoder().encode
-_decode_names: Final = msgspec.msgpack.Decoder(tuple[str, str]).decode
+_USUAL_TYPE: Final = "cookie"
+"""The type of a browser's ids. It is left out of sealed names."""
+
+_encode: Final = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_decode: Final = msgspec.msgpack.Decoder().decode
 
 
 class OpenStream:
@@ -106,7 +111,7 @@ class VisitorKeys:
             KeyringError: The keyring cannot decrypt the key.
             UnsealError: The names were changed, or belong to another visitor.
         """
-        return VisitorKey(*_decode_names(self._find(kek, wrapped_key).open(names, _bind_names(token))))
+        return _unpack_names(self._find(kek, wrapped_key).open(names, _bind_names(token)))
 
     def make(self, offer: OfferKey, visitor: VisitorKey, first_seen: datetime) -> NewVisitor:
         """Make the visitor of an offer, with a token and a key of chance.
@@ -120,7 +125,7 @@ class VisitorKeys:
         key = secrets.token_bytes(_KEY_BYTES)
         kek, wrapped = self._keys.wrap(key)
         sealer = Sealer(key)
-        names = sealer.seal(_encode_names(visitor), _bind_names(token))
+        names = sealer.seal(_pack_names(visitor), _bind_names(token))
         row = (token, offer.visitor_digest, kek, offer.organization, wrapped, names)
         return NewVisitor(token, sealer, row)
 
@@ -130,6 +135,23 @@ class VisitorKeys:
 
     def _unwrap(self, kek: int, wrapped_key: bytes) -> Sealer:
         return Sealer(self._keys.unwrap(kek, wrapped_key))
+
+
+def _pack_names(visitor: VisitorKey) -> bytes:
+    """Encode an identity: the id, or the type and the id. An id that is a UUID takes 16 bytes."""
+    who: str | UUID = visitor.id
+    if len(visitor.id) == UUID_LENGTH:
+        with suppress(ValueError):
+            found = UUID(visitor.id)
+            if str(found) == visitor.id:  # byte for byte: not in capitals, not with other hyphens
+                who = found
+    return _encode(who if visitor.type == _USUAL_TYPE else (visitor.type, who))
+
+
+def _unpack_names(packed: bytes) -> VisitorKey:
+    names = _decode(packed)
+    kind, who = names if isinstance(names, list) else (_USUAL_TYPE, names)
+    return VisitorKey(kind, unpack_uuid(who) if isinstance(who, bytes) else who)
 
 
 def _bind_names(token: int) -> bytes:
