@@ -13,15 +13,22 @@ import psycopg
 from children import limited
 from ground import database, say, server, settle
 from ingest_one import CALLERS, rate
+from suppressed import fill
 from traffic import lifecycles
 
 from offerlog_infrastructure.composition import open_offerlog
 
 _FILL = """
     INSERT INTO offerlog_events (originator_version, originator_id, topic, state)
-    SELECT version, gen_random_uuid(), 'offered.2', %s
-    FROM generate_series(1, %s) AS n CROSS JOIN (VALUES (1)) AS v (version)
+    SELECT 1, (
+        encode(int8send(
+            n << 60 | (1700000000 + n / 100) << 28 | (n * 7919 & 4095) << 16 | 32768 | (n * 31 & 4095)
+        ), 'hex')
+        || '8' || substr(md5(n::text), 1, 15)
+    )::uuid, 'offered.2', %s
+    FROM generate_series(%s::bigint, %s::bigint) AS n
 """
+"""Streams as they come in time, a hundred a second, in all slices."""
 
 
 KINDS = ("behind a checkpoint", "ingest-one", "look-ups")
@@ -37,10 +44,9 @@ def main(sizes: list[int]) -> None:
         stored = 0
         for size in sizes:
             with psycopg.connect(ours, autocommit=True) as connection:
-                connection.execute(_FILL, (filler, size - stored))
-                connection.execute(lookup.FILL, (size // 4,))
-                connection.execute("VACUUM ANALYZE offerlog_events")
-                connection.execute("VACUUM ANALYZE suppressions")
+                connection.execute(_FILL, (filler, stored + 1, size))
+                fill(ours, size // 4, stored // 4)
+                connection.execute("VACUUM ANALYZE offerlog_events, suppressions, visitors")
                 connection.execute("CHECKPOINT")
             stored = size
             sent = list(lifecycles(24_000))

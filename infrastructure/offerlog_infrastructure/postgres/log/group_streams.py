@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from offerlog_domain.identity import OfferKey
-from offerlog_domain.stream_ids import make_stream_id
 from offerlog_infrastructure.postgres.log.held_streams import HeldKey
 from offerlog_infrastructure.postgres.log.visitors import NewVisitor, OpenStream, VisitorKeys
 
@@ -56,9 +55,7 @@ class GroupStreams:
                 if offer.visitor is None:
                     raise ValueError(f"visitor-offer {offer_id} belongs to a visitor without a name")
                 new = self._new[offer.visitor_digest] = self._keys.make(offer, offer.visitor, now)
-            stream = self._open[offer_id] = OpenStream(
-                make_stream_id(new.token, offer.action_map_id), new.sealer
-            )
+            stream = self._open[offer_id] = new.stream(offer.action_map_id)
         return stream
 
     def new_visitors(self) -> Sequence[Sequence[Any]]:

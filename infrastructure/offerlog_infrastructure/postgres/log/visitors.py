@@ -1,6 +1,6 @@
 """The visitors of a store: their tokens, and the keys that seal what identifies them.
 
-See docs/decisions/0031.
+See docs/decisions/0032.
 """
 
 import secrets
@@ -75,6 +75,10 @@ class NewVisitor(NamedTuple):
     token: int
     sealer: Sealer
     row: Sequence[Any]
+
+    def stream(self, action_map_id: UUID) -> OpenStream:
+        """Return the visitor's stream of an action map."""
+        return OpenStream(make_stream_id(self.token, action_map_id), self.sealer)
 
 
 class VisitorKeys:
