@@ -224,8 +224,7 @@ class PostgresLog:
             if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
                 raise _to_refusals_locked(error) from error
             raise
-        if visitors:
-            self._streams.note_stored()
+        self._streams.note_stored(visitors)
         last = {event.originator_id: row.state for row, event in drafts}
         for offer in offers:
             if offer.id in last:
