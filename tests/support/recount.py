@@ -24,6 +24,7 @@ from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
+from support.keyrings import run_keyring
 
 TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}
 
@@ -81,7 +82,7 @@ def _read_log(dsn: str) -> list[tuple[RecordedEvent[Event], VisitorKey]]:
         " ORDER BY notification_id",
     )
     found: list[tuple[RecordedEvent[Event], VisitorKey]] = []
-    with closing(OfferlogApplication(dsn, SCHEMA)) as application:
+    with closing(OfferlogApplication(dsn, SCHEMA, keyring=run_keyring())) as application:
         keys, open_event = application.visitor_keys, application.event_mapper.open_event
         for token, kek, wrapped_key, names, stream, version, topic, state in stored:
             visitor = keys.open_names(token, kek, wrapped_key, names)

@@ -1,4 +1,4 @@
-"""What the replica keeps of a visitor: the encrypted key, and a record for each suppressed action map.
+"""Values of the replica's file: a visitor's encrypted key, and a record for each suppressed action map.
 
 Nothing in it says who the visitor is. The action id of a suppression is sealed under the visitor's key, as it
 is in the store.
