@@ -27,7 +27,7 @@ class OfferlogError(Exception):
         |                                                offerlog_application.reading
         |- RebuildRunningError, TablesInUseError, RebuildWorkersError, ProjectionsDifferError,
         |  NotProjectedError                             offerlog_application.ports.rebuilds
-        |- UnreadableEventError, SchemaTooNewError, SchemaNotMadeError
+        |- UnreadableEventError, SchemaTooNewError, SchemaNotMadeError, ConversionError
         |                                                offerlog_infrastructure.postgres
         |- StoreMissingError, ServerAddressError, SettingsError, ForkedServiceError,
         |  ReplicaFolderError, UnsealError

@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     )
     from offerlog_infrastructure.embedded.server import EmbeddedServer
     from offerlog_infrastructure.forking import ForkedServiceError
+    from offerlog_infrastructure.postgres.conversion.errors import ConversionError
     from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
     from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError, SchemaTooNewError
     from offerlog_infrastructure.replica.store import ReplicaFolderError
@@ -116,6 +117,7 @@ __all__ = [
     "Cohort",
     "Commit",
     "ContendedError",
+    "ConversionError",
     "CountBy",
     "DeadLetter",
     "Eligibility",
@@ -292,6 +294,7 @@ _MODULES: Final = {
     ),
     "offerlog_infrastructure.embedded.server": ("EmbeddedServer",),
     "offerlog_infrastructure.forking": ("ForkedServiceError",),
+    "offerlog_infrastructure.postgres.conversion.errors": ("ConversionError",),
     "offerlog_infrastructure.postgres.log.mapper": ("UnreadableEventError",),
     "offerlog_infrastructure.postgres.migrations": ("SchemaNotMadeError", "SchemaTooNewError"),
     "offerlog_infrastructure.replica.store": ("ReplicaFolderError",),

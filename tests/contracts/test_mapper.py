@@ -22,6 +22,7 @@ from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.mapper import EventMapper, EventRow, UnreadableEventError
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.sealing import Sealer
+from support.keyrings import run_keyring
 
 STORED_NAMES = [
     "offered.2", "accepted.2", "started.2", "rejected.2", "ignored.2", "errored.2", "timedout.2",
@@ -191,7 +192,7 @@ def test_a_state_is_stored_by_its_wire_spelling() -> None:
 @pytest.fixture
 def application(dsn: str) -> Iterator[OfferlogApplication]:
     """The application over an empty log."""
-    with closing(OfferlogApplication(dsn, SCHEMA)) as application:
+    with closing(OfferlogApplication(dsn, SCHEMA, keyring=run_keyring())) as application:
         yield application
 
 

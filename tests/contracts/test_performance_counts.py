@@ -26,6 +26,7 @@ from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
+from support.keyrings import run_keyring
 from support.memory_counts import MemoryCounts
 from support.recount import until
 from support.scenario import START, STREAM, BriefEvent, event, facts_of, key_of, uuid
@@ -76,7 +77,7 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Count]:
     """Counted by the projector, from the log."""
     dsn = request.getfixturevalue("dsn")
     with (
-        closing(OfferlogApplication(dsn, SCHEMA)) as application,
+        closing(OfferlogApplication(dsn, SCHEMA, keyring=run_keyring())) as application,
         closing(PostgresProjector(application)) as projector,
         closing(PostgresReadSide(application, SystemClock())) as reads,
     ):

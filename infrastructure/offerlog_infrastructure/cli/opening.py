@@ -3,7 +3,7 @@
 import difflib
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -66,7 +66,6 @@ def open_service(
     from offerlog_application.ports.tracing import UNTRACED  # noqa: PLC0415 - see below
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.
-    from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - see above
     from offerlog_infrastructure.server_address import ServerAddressError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.settings import Settings, read_settings  # noqa: PLC0415 - see above
     from offerlog_infrastructure.store_missing import StoreMissingError  # noqa: PLC0415 - see above
@@ -87,11 +86,11 @@ def open_service(
     }
     try:
         try:
-            service = open_offerlog(**asked, create=False)
+            service = _open(asked, create=False)
         except StoreMissingError as missing:
             if access is not Access.WRITE:
                 raise
-            service = open_offerlog(**asked)
+            service = _open(asked, create=True)
             _log.warning("made a new store at %s", missing.where)
     except ServerAddressError as error:
         raise usage(f"the environment variable OFFERLOG_DATABASE_URL: {error}") from None
@@ -105,6 +104,18 @@ def open_service(
         service.close()
         raise
     return service
+
+
+def _open(asked: Mapping[str, Any], *, create: bool) -> "Offerlog":
+    """Open the service. On a terminal, a bar shows the upgrade of an older store; elsewhere it is logged."""
+    from offerlog_infrastructure.composition import open_offerlog  # noqa: PLC0415 - as in `open_service`
+
+    if not sys.stderr.isatty():
+        return open_offerlog(**asked, create=create)
+    from offerlog_infrastructure.cli.event_bar import event_bar  # noqa: PLC0415 - as in `open_service`
+
+    with event_bar("upgrading the store") as on_upgrade:
+        return open_offerlog(**asked, create=create, on_upgrade=on_upgrade)
 
 
 def _check_organization(service: "Offerlog", access: Access) -> None:

@@ -1,14 +1,13 @@
 """The commands projections: their position, their verification, and rebuilds."""
 
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from offerlog_application.ports.rebuilds import ProjectionsDifferError, RebuildProgress
+from offerlog_application.ports.rebuilds import ProjectionsDifferError
+from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
@@ -192,22 +191,5 @@ def _known(service: "Offerlog", name: str | None) -> None:
 
 def _rebuild(service: "Offerlog", name: str | None, *, swap: bool, accept_difference: bool) -> None:
     """Rebuild with a progress bar on a terminal."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:,.0f} events/s"),
-        TimeRemainingColumn(),
-        console=console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task(name or "all projections", total=None, rate=0.0)
-        began, before = time.monotonic(), -1
-
-        def on_progress(step: RebuildProgress) -> None:
-            nonlocal before
-            before = step.events if before < 0 else before
-            rate = (step.events - before) / max(time.monotonic() - began, 0.1)
-            bar.update(task, description=step.stage, total=step.total, completed=step.events, rate=rate)
-
+    with event_bar(name or "all projections") as on_progress:
         service.rebuild(name, on_progress=on_progress, accept_difference=accept_difference, swap=swap)

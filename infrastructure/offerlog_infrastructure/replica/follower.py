@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -14,21 +14,26 @@ import lmdb
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.ports.read_models import Lookup, ReplicaStaleError
+from offerlog_application.ports.read_models import Lookup, ReplicaStaleError, Suppression
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
-from offerlog_domain.identity import VisitorKey
+from offerlog_domain.identity import OrganizationKey, VisitorKey
+from offerlog_domain.uuids import format_uuid, unpack_uuid
 from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, PositionedRow
+from offerlog_infrastructure.replica.records import SuppressedVisitor, VisitorHead, pack_record
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
 
 _PAGE: Final = 5_000
 _LOOK_SECONDS: Final = 0.02
 _AGAIN_SECONDS: Final = 0.5
+_EPOCH_SECONDS: Final = 1.0
+"""Seconds between two looks at the epoch of the log, with which the visitors may have changed."""
 
 _ANSWER_SECONDS: Final = 30.0
 """Seconds to wait for an answer before the connection counts as lost."""
@@ -42,9 +47,14 @@ _LAST_EVENT: LiteralString = """
     FROM offerlog_events WHERE notification_id <= %s
     ORDER BY notification_id DESC LIMIT 1
 """
+_SELECT_EPOCH: LiteralString = "SELECT epoch FROM log_epoch"
+_SELECT_VISITORS: LiteralString = """
+    SELECT token, digest, kek, wrapped_key FROM visitors WHERE token = ANY(%s::text::bigint[])
+"""
 _SUPPRESSED: LiteralString = """
-    SELECT organization, customer_id_type, customer_id, action_map_id, state, action_id, since
-    FROM suppressions
+    SELECT v.digest, v.token, v.kek, v.wrapped_key, s.action_map_id,
+        s.organization, s.state, s.since, s.version, s.sealed
+    FROM suppressions s JOIN visitors v ON v.token = s.visitor
 """
 
 _log = logging.getLogger(__name__)
@@ -67,6 +77,7 @@ class SuppressionReplica:
         self._application = application
         self._store = ReplicaStore.open(folder)
         self._max_age = max_age.total_seconds()
+        self._organizations: dict[str, OrganizationKey] = {}
         self._fresh: float | None = None
         self._stopped = threading.Event()
         self.error: Exception | None = None
@@ -79,15 +90,35 @@ class SuppressionReplica:
 
         Raises:
             ReplicaStaleError: The copy is older than `max_age`, or is not made yet.
+            KeyringError: The keyring cannot decrypt the visitor's key.
+            UnsealError: The file was changed.
         """
         cleared, fresh, position = self._store.cleared, self._fresh, self._store.position
         age = None if fresh is None else time.monotonic() - fresh
         if age is None or age > self._max_age or position is None:
             raise ReplicaStaleError(age, self._max_age, self.error)
-        found = self._store.look_up(organization, visitor)
+        key = self._organizations.get(organization)  # an unknown one has no suppressions
+        found = None if key is None else self._store.look_up(key.digest(visitor))
         if self._store.cleared != cleared:
             raise ReplicaStaleError(None, self._max_age, self.error)
-        return Lookup(position, age, found)
+        return Lookup(position, age, () if found is None else self._open(visitor, found))
+
+    def _open(self, visitor: VisitorKey, found: SuppressedVisitor) -> tuple[Suppression, ...]:
+        sealer = self._application.visitor_keys.sealer(found.kek, found.wrapped_key)
+        opened: list[Suppression] = []
+        for action_map, state, since, place, sealed in found.records:
+            action_id = decode_private(sealer.open(sealed, place)).action_id
+            opened.append(
+                Suppression(
+                    visitor.id,
+                    visitor.type,
+                    unpack_uuid(action_map),
+                    state.value,
+                    format_uuid(action_id),
+                    since,
+                )
+            )
+        return tuple(opened)
 
     def await_fresh(self, timeout: float) -> None:
         """Wait until the copy is fresh enough for look-ups, at most `timeout` seconds.
@@ -138,8 +169,12 @@ class SuppressionReplica:
             if position is not None and self._store.last() != _last_event(cursor, position):
                 self._fresh = None
                 self._store.clear()
+            next_look = 0.0
             with connection.cursor() as looking:
                 while not self._stopped.is_set():
+                    if self._store.position is not None and time.monotonic() >= next_look:
+                        self._follow_epoch(cursor)
+                        next_look = time.monotonic() + _EPOCH_SECONDS
                     safe = horizon.advance(looking)
                     if safe is not None:
                         self._catch_up(cursor, safe, source)
@@ -160,22 +195,47 @@ class SuppressionReplica:
             read = self._application.event_mapper.event
             events = [Positioned(place, read(*stored)) for place, *stored in rows]
             position = rows[-1][0]
-            self._put(suppressions(Page(events)), position, source, _mark(rows[-1]))
+            self._apply(cursor, suppressions(Page(events)), position, source, _mark(rows[-1]))
 
-    def _put(
+    def _apply(
         self,
+        cursor: Cursor[Any],
         added: Mapping[SuppressionKey, SuppressionRow],
         position: int,
         source: bytes,
-        last: bytes | None,
+        last: bytes,
     ) -> None:
-        if any(key.organization not in self._store.secrets for key in added):
+        if any(row.organization not in self._organizations for row in added.values()):
             self._learn_secrets()
-        self._store.put(added, position, source, last)
+        visitors = _select_visitors(cursor, {key.visitor for key in added}) if added else {}
+        self._store.put(
+            # A visitor who is not in the store any more has no suppressions.
+            (
+                (*visitors[key.visitor], pack_record(key.visitor, key.action_map_id, row))
+                for key, row in added.items()
+                if key.visitor in visitors
+            ),
+            position,
+            source,
+            last,
+        )
 
     def _learn_secrets(self) -> None:
         """Read new organizations' secrets. A secret is stored before the first event of its organization."""
-        self._store.secrets = self._application.keys.secrets()
+        for organization, secret in self._application.keys.secrets().items():
+            if organization not in self._organizations:
+                self._organizations[organization] = OrganizationKey(organization, secret)
+
+    def _follow_epoch(self, cursor: Cursor[Any]) -> None:
+        """Read the visitors again if the epoch has changed: one may have been erased, or have another key."""
+        epoch = _select_epoch(cursor)
+        if epoch == self._store.epoch():
+            return
+        self._application.visitor_keys.forget()
+        for tokens in self._store.tokens(_PAGE):
+            stored = _select_visitors(cursor, tokens.values())
+            self._store.replace_visitors(tokens, {token: head for token, (_, head) in stored.items()})
+        self._store.put_epoch(epoch)
 
     def _copy(self, cursor: Cursor[Any], source: bytes) -> int:
         """Copy the projection, and return its position."""
@@ -191,10 +251,13 @@ class SuppressionReplica:
                     "the suppression projection has dead letters, so it may lack what must not be offered"
                 )
             position = int(found[0])
+            epoch = _select_epoch(cursor)
             for chunk in _chunks(connection):
-                self._put(chunk, 0, source, b"")
+                self._store.put(chunk, 0, source, b"")
             last = _last_event(cursor, position)
-        self._store.put({}, position, source, last)
+        self._store.put_epoch(epoch)
+        self._learn_secrets()  # those of the organizations that were copied
+        self._store.put((), position, source, last)
         return position
 
 
@@ -210,14 +273,28 @@ def _mark(row: PositionedRow) -> bytes:
     return blake2b(head + state, digest_size=20).digest()
 
 
-def _chunks(connection: Connection[Any]) -> Iterator[dict[SuppressionKey, SuppressionRow]]:
+def _chunks(connection: Connection[Any]) -> Iterator[Iterable[tuple[UUID, VisitorHead, bytes]]]:
     with connection.cursor(name="copy", binary=True, row_factory=tuple_row) as cursor:
         cursor.execute(_SUPPRESSED)
         while rows := cursor.fetchmany(_PAGE):
-            yield {_key(*row[:4]): SuppressionRow(*row[4:]) for row in rows}
+            yield [
+                (
+                    digest,
+                    VisitorHead(token, kek, key),
+                    pack_record(token, action_map_id, SuppressionRow(*row)),
+                )
+                for digest, token, kek, key, action_map_id, *row in rows
+            ]
 
 
-def _key(
-    organization: str, customer_id_type: bytes, customer_id: bytes, action_map_id: UUID
-) -> SuppressionKey:
-    return SuppressionKey(organization, VisitorKey.decode(customer_id_type, customer_id), action_map_id)
+def _select_epoch(cursor: Cursor[Any]) -> int:
+    ((epoch,),) = cursor.execute(_SELECT_EPOCH, prepare=True).fetchall()
+    return int(epoch)
+
+
+def _select_visitors(cursor: Cursor[Any], tokens: Collection[int]) -> Mapping[int, tuple[UUID, VisitorHead]]:
+    """Select the digests and keys of visitors, by token."""
+    # As text: the driver takes arrays apart in Python.
+    asked = f"{{{','.join(map(str, tokens))}}}"
+    rows = cursor.execute(_SELECT_VISITORS, (asked,), prepare=True).fetchall()
+    return {token: (digest, VisitorHead(token, kek, key)) for token, digest, kek, key in rows}

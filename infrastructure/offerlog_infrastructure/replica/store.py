@@ -1,48 +1,47 @@
-"""The replica's file: a short record for each suppressed visitor and map, under a digest of the visitor.
+"""The replica's file: a short record for each suppressed visitor and map, under the digest of the visitor.
 
-The file does not hold customer ids. Its keys are digests with the organization's secret, which is not in the
-file. So nobody who has the file can test customer ids against it.
+Nothing in the file says who a visitor is, or which action it was. Its keys are digests with the
+organization's secret, which is not in the file. So nobody who has the file can test customer ids against it.
+Action ids are sealed, and the keyring that opens them is not in the file.
 """
 
 import fcntl
 import os
 import shutil
 import stat
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Self
+from uuid import UUID
 
 import lmdb
 
-from offerlog_application.ports.read_models import Suppression
-from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.identity import VisitorKey
-from offerlog_domain.lifecycle import State
-from offerlog_domain.uuids import unpack_uuid
 from offerlog_infrastructure.disk_space import full_disk_hint
+from offerlog_infrastructure.replica.records import (
+    SuppressedVisitor,
+    VisitorHead,
+    add_record,
+    head_of,
+    replace_head,
+    unpack,
+)
 
 _MAP_BYTES: Final = 1 << 36
 """The largest size of the file; on the disk it takes only what it holds."""
 
-_RECORD: Final = struct.Struct(">16s16sqB")
-"""A record: action map, action, microseconds since 1970, and the state's number."""
-
-_STATES: Final = tuple(State)
-_NUMBER: Final = {state.value: number for number, state in enumerate(_STATES)}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
 _POSITION: Final = b"position"
 _SOURCE: Final = b"source"
 _LAST: Final = b"last"
+_EPOCH: Final = b"epoch"
 _FORMAT: Final = b"format"
-_THIS_FORMAT: Final = b"2"
-"""A file of another format is made anew from the log. The first format had digests without a key."""
+_THIS_FORMAT: Final = b"3"
+"""A file of another format is made anew from the log. The first format had digests without a key, the second
+one action ids in clear."""
+
+_DIGEST_BYTES: Final = 16
+"""Bytes of a key that is a digest. The keys in words are shorter."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Holds another id after each start of the machine; without it, a crash of the machine is not noticed."""
@@ -66,8 +65,6 @@ class ReplicaStore:
     """The file of one process. Reading methods are thread-safe; writing methods are for one thread.
 
     Attributes:
-        secrets: Each organization's secret, the key of its visitors' digests. An organization must be in it
-            before its suppressions are written.
         folder: The folder of the file.
         position: The position of the log up to which the file is complete; None if it is empty.
         cleared: How often the file was emptied. A read during which this changes is not valid.
@@ -77,7 +74,6 @@ class ReplicaStore:
         self.folder = folder
         self._lock = lock
         self.cleared = 0
-        self.secrets: dict[str, bytes] = {}
         self._env = lmdb.open(str(folder), map_size=_MAP_BYTES, sync=False, max_readers=512, mode=0o600)
         self._db = self._env.open_db(None)
         with self._env.begin(write=True) as transaction:
@@ -155,27 +151,33 @@ class ReplicaStore:
             found: bytes | None = transaction.get(_LAST)
             return found
 
+    def epoch(self) -> int | None:
+        """The epoch of the log at which the visitors were read; None if the file is empty."""
+        with self._env.begin() as transaction:
+            found: bytes | None = transaction.get(_EPOCH)
+            return None if found is None else int(found)
+
     def put(
         self,
-        added: Mapping[SuppressionKey, SuppressionRow],
+        added: Iterable[tuple[UUID, VisitorHead, bytes]],
         position: int,
         source: bytes,
         last: bytes | None = None,
     ) -> None:
-        """Add suppressions and move the position in one transaction; `last` is None without a new event."""
+        """Add suppressions and move the position in one transaction.
+
+        Args:
+            added: Digest of the visitor, the visitor, and the record.
+            position: The file is complete up to this position.
+            source: The identity of the log.
+            last: The mark of the last event applied; None without a new event.
+        """
         with self._env.begin(write=True) as transaction:
-            for key, row in added.items():
-                secret = self.secrets[key.organization]
-                digest = _digest(secret, key.organization, key.visitor)
-                record = _RECORD.pack(
-                    key.action_map_id.bytes,
-                    row.action_id.bytes,
-                    (row.since - _EPOCH) // _MICROSECOND,
-                    _NUMBER[row.state],
-                )
-                known = transaction.get(digest, b"")
-                if record not in _records(known):
-                    transaction.put(digest, known + record)
+            for digest, head, record in added:
+                known = transaction.get(digest.bytes)
+                value = add_record(known, head, record)
+                if value != known:
+                    transaction.put(digest.bytes, value)
             transaction.put(_POSITION, b"%d" % position)
             transaction.put(_SOURCE, source)
             transaction.put(_FORMAT, _THIS_FORMAT)
@@ -183,26 +185,54 @@ class ReplicaStore:
                 transaction.put(_LAST, last)
         self.position = position
 
-    def look_up(self, organization: str, visitor: VisitorKey) -> tuple[Suppression, ...]:
-        """List the maps that must not offer to this visitor, sorted by map."""
-        secret = self.secrets.get(organization)
-        if secret is None:
-            return ()
+    def put_epoch(self, epoch: int) -> None:
+        """Note that the visitors of the file are those of the store at this epoch."""
+        with self._env.begin(write=True) as transaction:
+            transaction.put(_EPOCH, b"%d" % epoch)
+
+    def tokens(self, most: int) -> Iterator[Mapping[bytes, int]]:
+        """Return the tokens of all visitors by digest, in parts of at most so many."""
+        after = b""
+        while part := self._tokens_after(after, most):
+            yield part
+            after = max(part) + b"\0"
+
+    def _tokens_after(self, after: bytes, most: int) -> Mapping[bytes, int]:
+        found: dict[bytes, int] = {}
+        with self._env.begin() as transaction, transaction.cursor() as cursor:
+            if not cursor.set_range(after):
+                return found
+            for digest, value in cursor:
+                if len(digest) == _DIGEST_BYTES:
+                    found[digest] = head_of(value).token
+                    if len(found) == most:
+                        break
+        return found
+
+    def replace_visitors(self, digests: Collection[bytes], stored: Mapping[int, VisitorHead]) -> None:
+        """Give visitors the keys that the store has for them now, and remove those that it does not have.
+
+        Args:
+            digests: The visitors.
+            stored: What the store says, by token.
+        """
+        with self._env.begin(write=True) as transaction:
+            for digest in digests:
+                value = transaction.get(digest)
+                if value is None:
+                    continue
+                known = head_of(value)
+                head = stored.get(known.token)
+                if head is None:
+                    transaction.delete(digest)
+                elif head != known:
+                    transaction.put(digest, replace_head(value, head))
+
+    def look_up(self, digest: UUID) -> SuppressedVisitor | None:
+        """Return a visitor by the digest; None if nothing is suppressed for such a one."""
         with self._env.begin() as transaction:
-            found = transaction.get(_digest(secret, organization, visitor))
-        if found is None:
-            return ()
-        return tuple(
-            Suppression(
-                visitor.id,
-                visitor.type,
-                unpack_uuid(action_map),
-                _STATES[state].value,
-                unpack_uuid(action),
-                _EPOCH + since * _MICROSECOND,
-            )
-            for action_map, action, since, state in sorted(_RECORD.iter_unpack(found))
-        )
+            found = transaction.get(digest.bytes)
+        return None if found is None else unpack(found)
 
     def close(self) -> None:
         """Close the file; the next process reuses it and catches up with the log."""
@@ -242,14 +272,3 @@ def _check_private(folder: Path, forbidden: int) -> None:
 
 def _words(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _digest(secret: bytes, organization: str, visitor: VisitorKey) -> bytes:
-    """Return the key of a visitor: 20 bytes, so it never equals a key in words."""
-    where, (id_type, customer_id) = organization.encode(), visitor.encode()
-    parts = b"%d:%d:%b%b%b" % (len(where), len(id_type), where, id_type, customer_id)
-    return blake2b(parts, digest_size=20, key=secret).digest()
-
-
-def _records(value: bytes) -> Iterable[bytes]:
-    return [value[start : start + _RECORD.size] for start in range(0, len(value), _RECORD.size)]

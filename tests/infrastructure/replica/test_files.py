@@ -64,14 +64,17 @@ def test_a_thief_cannot_try_out_customer_ids(dsn: str, folder: Path) -> None:
     assert secret not in stored
 
 
-def test_an_old_file_with_plain_digests_is_made_anew(dsn: str, folder: Path) -> None:
-    """It is emptied and copied from the log: the answers are right, and nothing of it is left."""
+@pytest.mark.parametrize("old", [None, b"2"])
+def test_an_old_file_is_made_anew(dsn: str, folder: Path, old: bytes | None) -> None:
+    """With plain digests, or action ids in clear: it is copied from the log, and nothing of it is left."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as service:
         rejected(service, "v1")
         until(lambda: bool(service.local_suppressions("v1").suppressions))
     data = folder / "suppressions-0"
     with lmdb.open(str(data)) as file, file.begin(write=True) as transaction:
         transaction.delete(b"format")
+        if old is not None:
+            transaction.put(b"format", old)
         transaction.put(unkeyed("default", "someone else"), b"x" * 41)
     (data / "data.mdb").chmod(0o644)
     with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as service:

@@ -11,15 +11,17 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_application.ports.read_models import ReplicaStaleError, Suppression
+from offerlog_application.ports.read_models import ReplicaStaleError
 from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.replica.records import SuppressedVisitor
 from offerlog_infrastructure.replica.store import ReplicaStore
 from support.internals import replica_store_of
 from support.journeys import journeys
@@ -80,16 +82,6 @@ def test_it_answers_as_the_projection_does(local: Offerlog) -> None:
     assert 0 <= local.local_suppressions("visitor-1").age < 5
 
 
-def test_no_customer_id_is_in_the_file(local: Offerlog, folder: Path) -> None:
-    """Keys are digests."""
-    name = "a name that is easy to find"
-    position = local.record(life(name, "offered", "rejected")).position
-    until(lambda: local.local_suppressions(name).position >= (position or 0))
-    assert len(local.local_suppressions(name).suppressions) == 1
-    for file in folder.rglob("*"):
-        assert not file.is_file() or name.encode() not in file.read_bytes()
-
-
 def test_it_goes_on_from_where_it_was(local: Offerlog, dsn: str, folder: Path) -> None:
     """A file that an ended process left is caught up with the log, not copied again."""
     local.close()
@@ -137,9 +129,9 @@ def test_what_is_read_while_it_is_emptied_is_no_answer(
     store = replica_store_of(local)
     look_up = store.look_up
 
-    def emptied(organization: str, visitor: VisitorKey) -> tuple[Suppression, ...]:
+    def emptied(digest: UUID) -> SuppressedVisitor | None:
         store.clear()
-        return look_up(organization, visitor)
+        return look_up(digest)
 
     assert local.local_suppressions("visitor-1").suppressions
     monkeypatch.setattr(store, "look_up", emptied)
@@ -150,7 +142,7 @@ def test_what_is_read_while_it_is_emptied_is_no_answer(
 def test_after_a_crash_of_the_machine_it_is_made_anew(folder: Path) -> None:
     """What had reached the disk by then nobody knows, so none of it is believed."""
     first = ReplicaStore.open(folder)
-    first.put({}, 7, b"a log", b"")
+    first.put((), 7, b"a log", b"")
     first.close()
     again = ReplicaStore.open(folder)
     assert again.position == 7

@@ -217,8 +217,7 @@ class PostgresLog:
             if explained is None:
                 raise
             raise explained from error
-        if visitors:
-            self._streams.note_stored()
+        self._streams.note_stored(visitors)
         last = {event.originator_id: row.state for row, event in drafts}
         for offer in offers:
             if offer.id in last:

@@ -62,9 +62,10 @@ class GroupStreams:
         """Return the rows of the visitors that were made, in the order in which all writers insert them."""
         return [self._new[digest].row for digest in sorted(self._new, key=_number)]
 
-    def note_stored(self) -> None:
-        """Note that the store has the visitors that were made: a later append does not insert them again."""
-        self._new.clear()
+    def note_stored(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Note that the store has these rows of new visitors: a later append does not insert them again."""
+        for _, digest, *_ in rows:
+            del self._new[digest]
 
     def offers_of(self, visitor_digest: UUID) -> Collection[UUID]:
         """Return the visitor-offers of the group that belong to a visitor."""

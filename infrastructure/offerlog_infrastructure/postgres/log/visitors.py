@@ -63,6 +63,11 @@ class OpenStream:
         return self.sealer.open(sealed, self._head + version.to_bytes(4, "big") + name)
 
 
+def place_in_stream(stream: UUID, version: int, name: bytes) -> bytes:
+    """Return that to which the private fields of the event of a stored name at a place are bound."""
+    return stream.bytes + version.to_bytes(4, "big") + name
+
+
 class NewVisitor(NamedTuple):
     """A visitor who is not stored yet.
 

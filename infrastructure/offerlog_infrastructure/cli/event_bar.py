@@ -1,0 +1,49 @@
+"""The progress bar of work on many events: rebuilds, and the upgrade of an older store."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_infrastructure.cli.output import console
+
+
+@contextmanager
+def event_bar(title: str) -> Iterator[Callable[[RebuildProgress], None]]:
+    """Show a bar on a terminal, from the first call on; show nothing elsewhere.
+
+    Args:
+        title: Stands before the bar until a stage is known.
+
+    Yields:
+        Function that takes in the progress.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:,.0f} events/s"),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    task = bar.add_task(title, total=None, rate=0.0)
+    began, first, last = 0.0, 0, -1
+
+    def on_progress(step: RebuildProgress) -> None:
+        nonlocal began, first, last
+        if last < 0:
+            bar.start()
+        if last < 0 or step.events < last:  # the first stage, or one that counts anew
+            began, first = time.monotonic(), step.events
+        last = step.events
+        rate = (step.events - first) / max(time.monotonic() - began, 0.1)
+        bar.update(task, description=step.stage, total=step.total, completed=step.events, rate=rate)
+
+    try:
+        yield on_progress
+    finally:
+        bar.stop()
