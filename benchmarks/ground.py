@@ -30,6 +30,7 @@ def server() -> Iterator[str]:
     """A durable PostgreSQL (fsync and synchronous_commit on) that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="offerlog-bench-"))
     folder.chmod(0o755)
+    os.environ["OFFERLOG_KEYRING"] = str(folder / "keyring.json")  # not the user's own; children inherit it
     try:
         EmbeddedServer.acquire(folder / "store").close()
         _allow(folder / "store")

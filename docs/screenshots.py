@@ -32,9 +32,12 @@ SMALL: Final[ViewportSize] = {"width": 1200, "height": 1000}
 
 def prepare(data: Path) -> tuple[str, Suppression]:
     """Record the sample, and return a reporter's key and a visitor who had a chat."""
-    command = [COMMAND, "sample", "--data", str(data), "--yes"]
+    keyring = data.with_name("keyring.json")
+    command = [COMMAND, "sample", "--data", str(data), "--keyring", str(keyring), "--yes"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)  # noqa: S603 - our own program
-    with open_offerlog(data=data, organization=ORGANIZATION, keep_deadlines=False) as service:
+    with open_offerlog(
+        data=data, keyring=keyring, organization=ORGANIZATION, keep_deadlines=False
+    ) as service:
         _, key = service.keys.create(ORGANIZATION, Role.REPORTER, "pictures")
         action_map, _ = next(iter(service.action_maps()))
         engaged = (one for one in service.suppressed_visitors(action_map) if one.state == "engaged")
@@ -99,7 +102,7 @@ def main() -> None:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [COMMAND, "serve", "--data", str(folder / "store"), "--port", str(port)]
-        command += ["--organization", ORGANIZATION]
+        command += ["--keyring", str(folder / "keyring.json"), "--organization", ORGANIZATION]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:  # noqa: S603 - as above
             limit = threading.Timer(SECONDS, service.kill)
             limit.start()

@@ -10,6 +10,7 @@ pytest.register_assert_rewrite("support")  # before any import from there
 pytest_plugins = [
     "support.time_limits",
     "support.databases",
+    "support.keyrings",
     "support.file_order",
     "support.process_costs",
 ]
@@ -21,6 +22,7 @@ def pytest_configure() -> None:
     """Name the run's folder once; worker processes inherit the name."""
     if FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="offerlog-tests-")
+    os.environ["OFFERLOG_KEYRING"] = f"{os.environ[FOLDER]}/keyring.json"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

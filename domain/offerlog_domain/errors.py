@@ -19,6 +19,7 @@ class OfferlogError(Exception):
         |                                                offerlog_application.ports.event_log
         |- FenceTimeoutError                             offerlog_application.ports.write_fence
         |- NotAnOriginError, UnknownKeyError             offerlog_application.ports.keys
+        |- KeyringError                                  offerlog_application.ports.keyring
         |- UnknownProjectionError                        offerlog_application.ports.projections
         |- OverloadedError, ContendedError               offerlog_application.recording
         |- CalendarError, ReportTooLargeError, TooManySuppressionsError, ReadTimeoutError,

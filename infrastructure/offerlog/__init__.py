@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
     from offerlog_application.ports.clock import Clock
     from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+    from offerlog_application.ports.keyring import Keyring, KeyringError, WrappedKey
     from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError
     from offerlog_application.ports.organizations import OrganizationNameError
     from offerlog_application.ports.performance_counts import ReportQuery
@@ -131,6 +132,8 @@ __all__ = [
     "HistoryEvent",
     "KeptSignal",
     "Key",
+    "Keyring",
+    "KeyringError",
     "Lifecycle",
     "Lookup",
     "MalformedSignalError",
@@ -199,6 +202,7 @@ __all__ = [
     "UnsealError",
     "UntrackedState",
     "VisitorKey",
+    "WrappedKey",
     "WriterFailedError",
     "WriterHealth",
     "find_binaries",
@@ -212,6 +216,7 @@ _MODULES: Final = {
     "offerlog_application.offerlog": ("Offerlog",),
     "offerlog_application.ports.clock": ("Clock",),
     "offerlog_application.ports.event_log": ("ClosedError", "OutcomeUnknownError", "StoreUnavailableError"),
+    "offerlog_application.ports.keyring": ("Keyring", "KeyringError", "WrappedKey"),
     "offerlog_application.ports.keys": ("Key", "NotAnOriginError", "Role", "UnknownKeyError"),
     "offerlog_application.ports.organizations": ("OrganizationNameError",),
     "offerlog_application.ports.performance_counts": ("ReportQuery",),

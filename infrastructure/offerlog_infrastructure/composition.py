@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.store import Store
@@ -17,6 +18,7 @@ from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.forking import guard_against_fork
+from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.errors import server_reached
 from offerlog_infrastructure.postgres.keys import PostgresKeys
@@ -56,9 +58,11 @@ class OpenStore:
         database_url: A PostgreSQL server to use instead of the embedded one.
         create: False to open an existing store only.
         library_settings: Settings of the eventsourcing library, by its names for them.
+        keyring: Encrypts the keys of the store.
 
     Raises:
         StoreMissingError: There is no store, and `create` is false.
+        KeyringError: The keyring cannot be used, or does not hold a key of this store.
         EmbeddedError: The embedded server cannot be started or reached.
         ServerAddressError: `database_url` cannot be read.
         StoreUnavailableError: The server at `database_url` cannot be reached.
@@ -70,6 +74,7 @@ class OpenStore:
         data: Path | None,
         database_url: str | None = None,
         *,
+        keyring: Keyring,
         create: bool = True,
         library_settings: dict[str, str] | None = None,
     ) -> None:
@@ -78,12 +83,16 @@ class OpenStore:
         with ExitStack() as held:
             if database_url is None:
                 folder = default_data_dir() if data is None else data
+                if isinstance(keyring, FileKeyring):
+                    keyring.check_outside(folder)
                 self._server = held.enter_context(EmbeddedServer.acquire(folder, create=create))
                 database_url = self._server.dsn
             check_address(database_url)
             with server_reached():
-                migrate(database_url, SCHEMA, create=create)
-            self._application = OfferlogApplication(database_url, SCHEMA, library_settings, folder=folder)
+                migrate(database_url, SCHEMA, create=create, keyring=keyring)
+            self._application = OfferlogApplication(
+                database_url, SCHEMA, library_settings, folder=folder, keyring=keyring
+            )
             held.callback(self._application.close)
             self._resources = held.pop_all()
 
@@ -104,7 +113,7 @@ class OpenStore:
             rebuilds=PostgresRebuilds(application),
             kinds=PostgresEventKinds(application),
             keys=PostgresKeys(application),
-            organizations=PostgresOrganizations(application, log),
+            organizations=PostgresOrganizations(application),
             changes=PostgresChanges(application),
             troubles=application.troubles,
         )
@@ -137,6 +146,7 @@ def open_offerlog(
     *,
     data: Path | str | None = None,
     database_url: str | None = None,
+    keyring: Path | str | Keyring | None = None,
     create: bool = True,
     organization: str | None = None,
     rules: Rules | None = None,
@@ -159,6 +169,9 @@ def open_offerlog(
         data: The embedded store's folder. Default: `OFFERLOG_DATA`, else the platform's place for it.
         database_url: A PostgreSQL server (15 or newer) to use instead of the embedded one. Default:
             `OFFERLOG_DATABASE_URL`.
+        keyring: The file with the key that encrypts the keys of the store, outside the data folder. It is
+            made at the first start; without it nobody can read the store any more. Or your own `Keyring`.
+            Default: `OFFERLOG_KEYRING`, else the platform's place for settings.
         create: Whether to make a store where there is none. False opens an existing store only: no folder,
             database, schema or table is made, and `StoreMissingError` says that there is none (its
             `where` names the place). A store of an older offerlog is still brought up to date.
@@ -181,6 +194,7 @@ def open_offerlog(
         SettingsError: An environment variable has a value that it cannot have.
         OrganizationNameError: The organization's name is not valid.
         StoreMissingError: There is no store, and `create` is false.
+        KeyringError: The keyring cannot be used, or does not hold a key of this store.
         ForeignFolderError: There is no store, and the folder holds other files (an `EmbeddedError`).
         FolderNotPrivateError: Others can write to the folder (an `EmbeddedError`).
         EmbeddedError: The embedded server cannot be started or reached; the message says why.
@@ -199,11 +213,14 @@ def open_offerlog(
     organization = settings.organization if organization is None else organization
     policy = settings.refusal_policy if refusal_policy is None else refusal_policy
     check_organization(organization)
+    if keyring is None or isinstance(keyring, Path | str):
+        keyring = FileKeyring(settings.keyring if keyring is None else Path(keyring))
     with ExitStack() as held:
         store = held.enter_context(
             OpenStore(
                 Path(data) if data is not None else None,
                 database_url,
+                keyring=keyring,
                 create=create,
                 library_settings=library_settings,
             )

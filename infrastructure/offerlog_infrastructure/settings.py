@@ -96,6 +96,8 @@ class StoreSettings(BaseSettings):
         database_password_file: A file with that password instead (`OFFERLOG_DATABASE_PASSWORD_FILE`).
         database_url: A PostgreSQL server to use instead of the embedded one (`OFFERLOG_DATABASE_URL`); with
             the password, if one of the two above gives it.
+        keyring: The file with the keys that encrypt the keys of the store (`OFFERLOG_KEYRING`); None for the
+            platform's place for settings.
         organization: Whose data commands work on (`OFFERLOG_ORGANIZATION`).
         open_action_ttl: How long a silent open action blocks another (`OFFERLOG_OPEN_ACTION_TTL`, seconds).
         parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
@@ -115,6 +117,7 @@ class StoreSettings(BaseSettings):
     database_password: SecretStr | None = None
     database_password_file: Path | None = None
     database_url: str | None = Field(default=None, validate_default=True)  # behind what its validator reads
+    keyring: Path | None = None
     organization: str = "default"
     open_action_ttl: _Period = Rules().open_action_ttl
     parking_time: _Period = Rules().parking_time

@@ -104,12 +104,24 @@ def test_the_health_check_asks_whether_the_process_lives(dockerfile: str, status
 
 
 def test_compose_gives_the_service_no_more_than_it_needs(compose: Any) -> None:
-    """No capability, nothing to write to but /data and /tmp, no way to new privileges."""
+    """No capability, nothing to write to but volumes and /tmp, no way to new privileges."""
     service = compose["services"]["offerlog"]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+def test_the_keyring_is_on_a_volume_of_its_own(dockerfile: str, compose: Any) -> None:
+    """A copy of the data must not hold the key, and a new container must find it."""
+    # given
+    file = Path(re.search(r"OFFERLOG_KEYRING=(\S+)", dockerfile)[1])  # type: ignore[index] # it is there
+    volumes = re.search(r"^VOLUME (.+)$", dockerfile, re.MULTILINE)[1].split()  # type: ignore[index] # as above
+    # then
+    assert str(file.parent) in volumes
+    assert re.search(r"OFFERLOG_DATA=(\S+)", dockerfile)[1] in {*volumes} - {str(file.parent)}  # type: ignore[index] # as above
+    mounted = dict(one.split(":")[::-1] for one in compose["services"]["offerlog"]["volumes"])
+    assert mounted[str(file.parent)] in compose["volumes"]
 
 
 def test_compose_puts_the_password_into_no_address(compose: Any) -> None:

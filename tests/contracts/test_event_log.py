@@ -33,6 +33,7 @@ from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
+from support.keyrings import run_keyring
 from support.memory_log import MemoryLog
 from support.recount import rows, until
 from support.scenario import START, STREAM, BriefEvent, ended, event, facts_of, minute, native, parked
@@ -98,8 +99,8 @@ def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Case]:
     """Two writers, with pools of their own, on one database."""
     dsn = request.getfixturevalue("dsn")
     with (
-        closing(OfferlogApplication(dsn, SCHEMA)) as application,
-        closing(OfferlogApplication(dsn, SCHEMA)) as other,
+        closing(OfferlogApplication(dsn, SCHEMA, keyring=run_keyring())) as application,
+        closing(OfferlogApplication(dsn, SCHEMA, keyring=run_keyring())) as other,
         closing(PostgresProjector(application)) as projector,
     ):
         log = PostgresLog(application)

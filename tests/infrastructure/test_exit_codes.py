@@ -12,6 +12,7 @@ from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of, codes_by_class
 from offerlog_infrastructure.embedded.errors import FolderUnusableError, LockTimeoutError
+from offerlog_infrastructure.keyring.file_keyring import KeyMissingError
 from offerlog_infrastructure.settings import SettingsError
 
 
@@ -38,6 +39,7 @@ def test_a_subclass_ends_with_the_code_of_its_nearest_class() -> None:
         (StoreUnavailableError("it is locked", StoreTrouble.LOCKED), ExitCode.BUSY),
         (StoreUnavailableError("it is away", StoreTrouble.UNREACHABLE), ExitCode.FAILED),
         (SettingsError("OFFERLOG_READY_LAG", "a number is needed"), ExitCode.USAGE),
+        (KeyMissingError(Path("keyring.json"), "0a1b", is_there=False), ExitCode.FAILED),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ExitCode.FAILED),
         (ZeroDivisionError(), ExitCode.FAILED),
     ],

@@ -16,7 +16,7 @@ WRONG = {
 """Values that are refused, where a word is not."""
 
 ANY_TEXT = {
-    "data", "database_url", "organization", "admin_key_file",
+    "data", "database_url", "keyring", "organization", "admin_key_file",
     "otel_endpoint", "otel_traces_exporter", "otel_sdk_disabled",
 }  # fmt: skip
 """Fields that refuse no text: what it names is looked at later."""

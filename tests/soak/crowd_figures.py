@@ -113,7 +113,9 @@ def main(words: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="offerlog-crowd-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with open_offerlog(data=folder / "store", keep_deadlines=False, project=False) as service:
+        with open_offerlog(
+            data=folder / "store", keyring=folder / "keyring.json", keep_deadlines=False, project=False
+        ) as service:
             keys = [
                 service.keys.create(f"crowd-{n % _ORGANIZATIONS}", Role.ADMIN, "crowd", ())[1]
                 for n in range(_ORGANIZATIONS * _KEYS_EACH)
@@ -130,7 +132,8 @@ def _measure(asked: argparse.Namespace, folder: Path, keys: Sequence[str], probi
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
     command = [str(Path(sys.executable).with_name("offerlog")), "serve", "--port", "0"]
-    environment = {**os.environ, "OFFERLOG_DATA": str(folder / "store"), "NO_COLOR": "1"}
+    places = {"OFFERLOG_DATA": str(folder / "store"), "OFFERLOG_KEYRING": str(folder / "keyring.json")}
+    environment = {**os.environ, **places, "NO_COLOR": "1"}
     log = folder / "service.log"
     with (
         log.open("wb") as written,

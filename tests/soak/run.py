@@ -90,7 +90,9 @@ class Soak:
         programs = system.environment.get("PG_BINDIR")  # a fault may have put its own there
         with EmbeddedServer.acquire(system.data, Path(programs) if programs else None) as server:
             system.dsn = server.dsn
-            with open_offerlog(database_url=server.dsn, keep_deadlines=False) as service:
+            with open_offerlog(
+                database_url=server.dsn, keyring=system.keyring, keep_deadlines=False
+            ) as service:
                 for role, texts in self.keys.items():
                     for organization in ORGANIZATIONS:
                         texts[organization] = service.keys.create(organization, role, "soak", ())[1]
@@ -156,7 +158,10 @@ class Soak:
         while True:
             try:
                 with open_offerlog(
-                    database_url=self.system.dsn, keep_deadlines=False, project=False
+                    database_url=self.system.dsn,
+                    keyring=self.system.keyring,
+                    keep_deadlines=False,
+                    project=False,
                 ) as service:
                     service.catch_up()
                     if not self.system.sql(_DUE, self.rules["DEADLINE_GRACE"], self.rules["PARKING_TIME"]):

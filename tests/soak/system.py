@@ -31,6 +31,7 @@ class System:
     Attributes:
         folder: Everything of the run.
         data: The embedded store's folder in it.
+        keyring: The file with the key of the store.
         environment: What every process of the system is started with.
         history: The nemesis's and the fleet's history.
         fleet: The processes.
@@ -47,7 +48,9 @@ class System:
         self.fleet = Fleet(self.history, seconds)
         plain = {name: value for name, value in os.environ.items() if not name.startswith("OFFERLOG_")}
         tests = str(Path(__file__).parents[1])
-        self.environment = {**plain, "OFFERLOG_DATA": str(self.data), "PYTHONPATH": tests, "NO_COLOR": "1"}
+        self.keyring = folder / "private" / "keyring.json"
+        places = {"OFFERLOG_DATA": str(self.data), "OFFERLOG_KEYRING": str(self.keyring)}
+        self.environment = {**plain, **places, "PYTHONPATH": tests, "NO_COLOR": "1"}
         self.dsn = ""
         self.proxy: Proxy | None = None
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from support.keyrings import keyring_variable
 from support.preloaded import preloaded
 from support.processes import LimitedProcess
 
@@ -107,6 +108,7 @@ class CommandLine:
         """What its processes see."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("OFFERLOG_")}
         ours = {"OFFERLOG_DATA": str(self.data), "OFFERLOG_ORGANIZATION": self.organization}
+        ours |= keyring_variable()
         return {**plain, **ours, **dict(self.settings)}
 
     def with_settings(self, **settings: str) -> "CommandLine":

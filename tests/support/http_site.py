@@ -26,6 +26,7 @@ from offerlog_infrastructure.composition import OpenStore, open_offerlog
 from offerlog_infrastructure.http.app import create_app
 from offerlog_infrastructure.http.server.server import listen, run
 from offerlog_infrastructure.settings import Settings
+from support.keyrings import run_keyring
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class SharedService:
 def served_module(module_dsn: str) -> Iterator[SharedService]:
     """The service that the tests of a module share."""
     with (
-        OpenStore(None, module_dsn) as store,
+        OpenStore(None, module_dsn, keyring=run_keyring()) as store,
         open_on(store, "default", store.projector()) as service,
         serving(service) as site,
     ):

@@ -7,7 +7,14 @@ import typer
 
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
+from offerlog_infrastructure.cli.options import (
+    ActionMap,
+    Customer,
+    CustomerType,
+    Data,
+    KeyringFile,
+    Organization,
+)
 from offerlog_infrastructure.cli.output import print_json, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import (
@@ -34,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 def suppressions(
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
     customer: Annotated[
         str | None, typer.Option(metavar="ID", help="List the maps that must not offer to this visitor.")
@@ -54,7 +62,7 @@ def suppressions(
         from offerlog_domain.identity import parse_visitor_key  # noqa: PLC0415 - --help need not wait for it
 
         parse_visitor_key(customer_id=customer, customer_id_type=customer_type)
-    with open_service(data, organization) as service:
+    with open_service(data, keyring, organization) as service:
         service.catch_up()
         if customer is not None:
             for one in service.suppressions(customer, customer_type):
@@ -70,10 +78,11 @@ def eligibility(
     action_map: ActionMap,
     customer_type: CustomerType = "cookie",
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Show whether a map may offer to a visitor now, and why not; nothing is recorded."""
-    with open_service(data, organization) as service:
+    with open_service(data, keyring, organization) as service:
         found = service.check_eligibility(
             customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
         )
@@ -94,6 +103,7 @@ def offer(
     ] = None,
     customer_type: CustomerType = "cookie",
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Ask whether to offer, and record the offer if so, in one step.
@@ -101,7 +111,7 @@ def offer(
     If several callers ask at the same moment, one of them gets the offer.
     A blocked caller gets the reason.
     """
-    with open_service(data, organization, Access.WRITE) as service:
+    with open_service(data, keyring, organization, Access.WRITE) as service:
         decision = service.offer(
             customer_id=customer,
             customer_id_type=customer_type,

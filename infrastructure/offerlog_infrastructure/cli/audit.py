@@ -12,7 +12,14 @@ from rich.text import Text
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import open_service
-from offerlog_infrastructure.cli.options import ActionMap, Customer, CustomerType, Data, Organization
+from offerlog_infrastructure.cli.options import (
+    ActionMap,
+    Customer,
+    CustomerType,
+    Data,
+    KeyringFile,
+    Organization,
+)
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import (
@@ -52,13 +59,14 @@ def history(
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Show one visitor-offer from the log: now, at a version, or as it was at a time."""
     if version is not None and as_of is not None:
         raise usage("give --version or --as-of, not both")
     moment = _moment(as_of, "--as-of") if as_of is not None else None
-    with open_service(data, organization) as service:
+    with open_service(data, keyring, organization) as service:
         found = service.history(
             customer_id=customer,
             customer_id_type=customer_type,
@@ -108,9 +116,9 @@ def _shown(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
-def parked(data: Data = None, organization: Organization = None) -> None:
+def parked(data: Data = None, keyring: KeyringFile = None, organization: Organization = None) -> None:
     """List the signals that wait for their action, in order of arrival; one JSON object a line."""
-    with open_service(data, organization) as service:
+    with open_service(data, keyring, organization) as service:
         service.catch_up()
         _print_kept(service.parked())
 
@@ -140,6 +148,7 @@ def refusals(
     ] = False,
     form: Annotated[Form, typer.Option("--format", help="Output format of the counts.")] = Form.TABLE,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """List the refused signals with their text, oldest first; one JSON object a line."""
@@ -151,7 +160,7 @@ def refusals(
         raise usage("--count shows every reason: leave --reason out")
     if prune and (count or reason or start or end):
         raise usage("--prune goes by the age of refusals alone: leave the other options out")
-    with open_service(data, organization) as service:
+    with open_service(data, keyring, organization) as service:
         if prune:
             pruned = service.prune_refusals()
             with telling("the refusals are deleted"):

@@ -60,6 +60,9 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 def _offerlog(
     context: typer.Context,
     data: Annotated[str | None, typer.Option(metavar="DIR", help="Same as --data of each command.")] = None,
+    keyring: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Same as --keyring of each command.")
+    ] = None,
     organization: Annotated[
         str | None, typer.Option(metavar="NAME", help="Same as --organization of each command.")
     ] = None,
@@ -72,7 +75,8 @@ def _offerlog(
     ] = False,
 ) -> None:
     del show_version  # its callback has printed it
-    hand_down(context, {"data": data, "organization": organization, "customer_type": customer_type})
+    given = {"data": data, "keyring": keyring, "organization": organization, "customer_type": customer_type}
+    hand_down(context, given)
 
 
 def run() -> NoReturn:

@@ -1,4 +1,4 @@
-"""Base classes of all commands: three options before or after a command's name, and the help of flags."""
+"""Base classes of all commands: four options before or after a command's name, and the help of flags."""
 
 import os
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from offerlog_infrastructure.cli.output import usage
 
-_FILES: Final = frozenset({"data", "files", "outcomes"})
+_FILES: Final = frozenset({"data", "keyring", "files", "outcomes"})
 """Parameters that name files, which may have any bytes."""
 
 
@@ -22,7 +22,7 @@ class OfferlogGroup(TyperGroup):
 
 
 class OfferlogCommand(TyperCommand):
-    """A command that also accepts `--data`, `--organization` and `--customer-type`, hidden.
+    """A command that also accepts `--data`, `--keyring`, `--organization` and `--customer-type`, hidden.
 
     It ignores those that it does not need, so a script can give the same options to every command.
     """
@@ -76,6 +76,7 @@ def _typeless_flags(params: list[Any]) -> list[Any]:
 
 def _unused(
     data: Annotated[str, typer.Option("--data", hidden=True, expose_value=False)] = "",
+    keyring: Annotated[str, typer.Option("--keyring", hidden=True, expose_value=False)] = "",
     organization: Annotated[str, typer.Option("--organization", hidden=True, expose_value=False)] = "",
     customer_type: Annotated[str, typer.Option("--customer-type", hidden=True, expose_value=False)] = "",
 ) -> None:
@@ -91,11 +92,13 @@ def _unused_options() -> list[Any]:
 def between(
     context: typer.Context,
     data: Annotated[str | None, typer.Option("--data", hidden=True)] = None,
+    keyring: Annotated[str | None, typer.Option("--keyring", hidden=True)] = None,
     organization: Annotated[str | None, typer.Option("--organization", hidden=True)] = None,
     customer_type: Annotated[str | None, typer.Option("--customer-type", hidden=True)] = None,
 ) -> None:
     """Take the options between a group's name and the command's name."""
-    hand_down(context, {"data": data, "organization": organization, "customer_type": customer_type})
+    given = {"data": data, "keyring": keyring, "organization": organization, "customer_type": customer_type}
+    hand_down(context, given)
 
 
 def hand_down(context: typer.Context, given: dict[str, str | None]) -> None:

@@ -15,7 +15,8 @@ def called_as() -> str:
     return shlex.quote(str(command.relative_to(here) if command.is_relative_to(here) else command))
 
 
-def with_options(data: Path | None, organization: str | None) -> str:
+def with_options(data: Path | None, keyring: Path | None, organization: str | None) -> str:
     """Return the options for the same store and organization, with a leading space; may be empty."""
     options = f" --data {shlex.quote(str(data))}" if data else ""
+    options += f" --keyring {shlex.quote(str(keyring))}" if keyring else ""
     return options + (f" --organization {shlex.quote(organization)}" if organization else "")

@@ -40,6 +40,7 @@ class Access(Enum):
 
 def open_service(
     data: Path | None,
+    keyring: Path | None,
     organization: str | None,
     access: Access = Access.READ,
     *,
@@ -50,6 +51,7 @@ def open_service(
 
     Args:
         data: The value of `--data`, if it was given.
+        keyring: The value of `--keyring`, if it was given.
         organization: The value of `--organization`, if it was given.
         access: What the command needs.
         project: True if this process may run the projections.
@@ -58,6 +60,7 @@ def open_service(
     Raises:
         typer.BadParameter: The organization is unknown, or an address or name is not valid.
         StoreMissingError: There is no store, and the command does not make one.
+        KeyringError: The keyring cannot be used, or does not hold a key of the store.
     """
     from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - see below
     from offerlog_application.ports.tracing import UNTRACED  # noqa: PLC0415 - see below
@@ -74,6 +77,7 @@ def open_service(
     asked: dict[str, Any] = {
         "data": None if database_url else data or settings.data,
         "database_url": database_url,
+        "keyring": keyring or settings.keyring,
         "organization": organization or settings.organization,
         "rules": settings.rules,
         "refusal_policy": settings.refusal_policy,

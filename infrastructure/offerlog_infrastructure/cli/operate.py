@@ -8,7 +8,7 @@ from rich.text import Text
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, Organization
+from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.escaping import spell_out
@@ -28,12 +28,12 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(events, name="events")
 
 
-def expire(data: Data = None, organization: Organization = None) -> None:
+def expire(data: Data = None, keyring: KeyringFile = None, organization: Organization = None) -> None:
     """Record the time-outs that are due, and end the parking that is over, in all organizations.
 
     A running service does this by itself.
     """
-    with open_service(data, organization, Access.MAINTAIN) as service:
+    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
         ended = service.expire()
     with telling("what was due is recorded"):
         print_json({"timedout": ended.timedout, "never_reachable": ended.never_reachable})
@@ -42,6 +42,7 @@ def expire(data: Data = None, organization: Organization = None) -> None:
 def check(
     form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """List the kinds of events in the log, and whether this build can read them.
@@ -49,7 +50,7 @@ def check(
     Run it with a new build before that build goes into service. It reads a
     sample of each kind. Exit code 3 if an event cannot be read.
     """
-    with open_service(data, organization, Access.MAINTAIN, project=False) as service:
+    with open_service(data, keyring, organization, Access.MAINTAIN, project=False) as service:
         kinds = service.stored_kinds()
     out = console()
     rows = table(

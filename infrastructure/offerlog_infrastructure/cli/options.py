@@ -15,6 +15,13 @@ def _folder(name: str) -> Path:
     return Path(name)
 
 
+def _file(name: str) -> Path:
+    """Read a file's name; not an empty one, as an unset variable must not mean the usual file."""
+    if not name:
+        raise usage("an empty name is no file; leave it out for the usual one")
+    return Path(name)
+
+
 def organization_name(name: str) -> str:
     """Read an organization's name; not an empty one, as an unset variable must not mean `default`."""
     if not name:
@@ -29,6 +36,16 @@ Data = Annotated[
         parser=_folder,
         metavar="DIR",
         help="The embedded store's folder. [dim]Default: $OFFERLOG_DATA, else your data folder[/]",
+        show_default=False,
+    ),
+]
+KeyringFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--keyring",
+        parser=_file,
+        metavar="FILE",
+        help="The file with the store's key. [dim]Default: $OFFERLOG_KEYRING, else in your settings[/]",
         show_default=False,
     ),
 ]

@@ -12,7 +12,7 @@ from offerlog_application.ports.rebuilds import ProjectionsDifferError, RebuildP
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, Organization
+from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import describe_progress, describe_proof, format_time
@@ -48,10 +48,11 @@ def add_to(app: typer.Typer) -> None:
 def status(
     form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Show each projection's position in the log, and its lag in events and seconds."""
-    with open_service(data, organization, Access.MAINTAIN, project=False) as service:
+    with open_service(data, keyring, organization, Access.MAINTAIN, project=False) as service:
         found = service.projections()
     out = console()
     rows = table(out, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
@@ -71,6 +72,7 @@ def verify(
     ] = False,
     form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Verify against the log that no event was skipped or applied twice.
@@ -78,7 +80,7 @@ def verify(
     Reads the whole log. Exit code 3 if they differ, with the first
     difference; 4 if another rebuild or verification is at work.
     """
-    with open_service(data, organization, Access.MAINTAIN) as service:
+    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
         _known(service, name)
         service.catch_up()
         proofs = service.verify(name)
@@ -115,6 +117,7 @@ def rebuild(
         bool, typer.Option("--accept-difference", help="Swap even if old and new differ.")
     ] = False,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Build a projection anew beside the live one, compare both, and swap.
@@ -124,7 +127,7 @@ def rebuild(
     call resumes an interrupted rebuild. Exit code 3 if the two differ, 4 if
     another rebuild or verification is at work.
     """
-    with open_service(data, organization, Access.MAINTAIN) as service:
+    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
         _known(service, name)
         try:
             _rebuild(service, name, swap=True, accept_difference=accept_difference)
@@ -145,6 +148,7 @@ def dead_letters(
     ] = False,
     form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """List the dead letters: visitor-offers with an event that failed, of all organizations.
@@ -152,7 +156,7 @@ def dead_letters(
     A bad event stops only its own visitor-offer: its later events wait in
     order, and reports say how many events are missing.
     """
-    with open_service(data, organization, Access.MAINTAIN) as service:
+    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
         service.catch_up()
         lifted = service.retry_dead_letters() if retry else None
         found = service.dead_letters()

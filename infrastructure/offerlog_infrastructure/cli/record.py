@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, Organization
+from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
 from offerlog_infrastructure.cli.output import console, json_line, table, usage
 from offerlog_infrastructure.cli.streams import OutputLostError, check_output, drop_output, telling
 from offerlog_infrastructure.presentation.documents import describe_outcome
@@ -46,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
 def record(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="NDJSON files, also .gz; - is stdin.")],
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
     outcomes: Annotated[
         Path | None,
@@ -69,7 +70,7 @@ def record(
     to_stderr = outcomes == STDIN
     with ExitStack() as held:
         opened = _checked(files, held)
-        service = held.enter_context(open_service(data, organization, Access.WRITE))
+        service = held.enter_context(open_service(data, keyring, organization, Access.WRITE))
         written: TextIO | None = sys.stdout if to_stderr else None
         if outcomes is not None and not to_stderr:
             written = held.enter_context(_opened(outcomes))

@@ -12,7 +12,7 @@ from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import open_service
-from offerlog_infrastructure.cli.options import Data, Organization
+from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
 from offerlog_infrastructure.cli.output import console, fits, print_csv, print_json, table, usage
 from offerlog_infrastructure.presentation.documents import describe_report, tabulate_report
 from offerlog_infrastructure.presentation.escaping import spell_out
@@ -42,6 +42,7 @@ def add_to(app: typer.Typer) -> None:
 
 def report(
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
     start: Annotated[
         str | None,
@@ -101,7 +102,7 @@ def report(
     from offerlog_application.ports.performance_counts import ReportQuery  # noqa: PLC0415 - --help need not wait for it
     from offerlog_application.reading.performance_report import DEFAULT_LIMITS, UNLIMITED, ReportTooLargeError  # noqa: PLC0415 - --help need not wait for it
 
-    with open_service(data, organization) as service:
+    with open_service(data, keyring, organization) as service:
         service.catch_up()
         query = ReportQuery(
             organization=service.organization,

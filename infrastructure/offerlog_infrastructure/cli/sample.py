@@ -16,7 +16,7 @@ from offerlog_domain.outcomes import OutcomeKind
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.invocation import called_as, with_options
 from offerlog_infrastructure.cli.opening import Access, listed, open_service
-from offerlog_infrastructure.cli.options import Data, organization_name
+from offerlog_infrastructure.cli.options import Data, KeyringFile, organization_name
 from offerlog_infrastructure.cli.output import console, table, usage
 from offerlog_infrastructure.cli.record import Tally, record_files, show_outcomes
 from offerlog_infrastructure.cli.report import show_report
@@ -51,6 +51,7 @@ def add_to(app: typer.Typer) -> None:
 
 def sample(
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +77,10 @@ def sample(
     out = console()
     shipped = resources.files("offerlog_infrastructure") / "sample" / "day.ndjson.gz"
     organization = organization or SAMPLE
-    with open_service(data, organization, Access.WRITE) as service, resources.as_file(shipped) as file:
+    with (
+        open_service(data, keyring, organization, Access.WRITE) as service,
+        resources.as_file(shipped) as file,
+    ):
         if not yes:
             _ask(service)
         out.print(f"Recording a simulated day, with its disorder and repeats ({file.name}) ...")
@@ -106,7 +110,7 @@ def sample(
         out.print(rows)
         _space(out)
     if example is not None:
-        _show_commands(out, example, with_options(data, organization))
+        _show_commands(out, example, with_options(data, keyring, organization))
 
 
 def _ask(service: "Offerlog") -> None:

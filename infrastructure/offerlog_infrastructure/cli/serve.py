@@ -14,7 +14,7 @@ from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGrou
 from offerlog_infrastructure.cli.first_key import make_first_key, usual_file, write_first_key
 from offerlog_infrastructure.cli.invocation import called_as, with_options
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, Organization
+from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
 from offerlog_infrastructure.cli.output import console, print_json, usage
 from offerlog_infrastructure.cli.streams import check_output, drop_output, telling
 from offerlog_infrastructure.cli.trial import Trial
@@ -83,6 +83,7 @@ def serve(
         ),
     ] = None,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Serve HTTP until Ctrl-C: the API, the projections and the deadlines in one process.
@@ -106,7 +107,7 @@ def serve(
     with ExitStack() as held:
         if tracing is not None:
             held.callback(tracing.close)
-        service = held.enter_context(open_service(data, organization, Access.WRITE, trace=tracing))
+        service = held.enter_context(open_service(data, keyring, organization, Access.WRITE, trace=tracing))
         service.keep_deadlines()
         service.organizations.register(service.organization)
         has_keys = _has_keys(service, settings, data)
@@ -125,7 +126,7 @@ def serve(
             if metrics is not None:
                 _announce(f"Metrics at http://{shown}:{metrics.getsockname()[1]}/metrics")
             if has_keys and not check:
-                _say_how_to_log_in(service.organization, with_options(data, organization))
+                _say_how_to_log_in(service.organization, with_options(data, keyring, organization))
             if stop_when is not None:
                 threading.Thread(target=trial.run, args=(stop_when,), daemon=True).start()
 
@@ -247,6 +248,7 @@ def create(
         bool, typer.Option("--any-origin", help="Allow every web origin, for a widget key.")
     ] = False,
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Make a key and print it once; only a digest is stored."""
@@ -258,7 +260,7 @@ def create(
             " browsers may use it, or --any-origin"
         )
     check_output()
-    with open_service(data, organization, Access.ADD, project=False) as service:
+    with open_service(data, keyring, organization, Access.ADD, project=False) as service:
         service.organizations.register(service.organization)
         service.keys.create(service.organization, role, name, origin or (), hand_over=_print_key)
 
@@ -269,9 +271,9 @@ def _print_key(key: Key, text: str) -> None:
         print_json(_document(key) | {"key": text})
 
 
-def list_(data: Data = None, organization: Organization = None) -> None:
+def list_(data: Data = None, keyring: KeyringFile = None, organization: Organization = None) -> None:
     """List the organization's keys, revoked ones too; one JSON object a line."""
-    with open_service(data, organization, project=False) as service:
+    with open_service(data, keyring, organization, project=False) as service:
         for key in service.keys.all(service.organization):
             print_json(_document(key))
 
@@ -279,10 +281,11 @@ def list_(data: Data = None, organization: Organization = None) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `list` shows it.")],
     data: Data = None,
+    keyring: KeyringFile = None,
     organization: Organization = None,
 ) -> None:
     """Revoke a key; running services refuse it within seconds."""
-    with open_service(data, organization, project=False) as service:
+    with open_service(data, keyring, organization, project=False) as service:
         try:
             revoked = service.keys.revoke(service.organization, key_id)
         except UnknownKeyError:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.read_models import TooManySuppressionsError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.reading.instants import CalendarError
@@ -48,6 +49,7 @@ SLUGS = {
     "store-read-only": 503,
     "store-restarting": 503,
     "store-failed": 503,
+    "keyring-failed": 503,
     "store-disk-full": 507,
 }
 """Kinds of problems, each with its status."""
@@ -178,6 +180,11 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
     OverloadedError: _of_overload,
     ReadTimeoutError: lambda error: ProblemError("read-timeout", str(error), headers={"Retry-After": "10"}),
     StoreUnavailableError: of_store,
+    KeyringError: lambda _: ProblemError(
+        "keyring-failed",
+        "the service cannot use the keys of the store; its log says why",
+        headers={"Retry-After": _RETRY_AFTER},
+    ),
     ContendedError: lambda error: ProblemError(
         "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),

@@ -7,9 +7,11 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.keyring import Keyring
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.connections import open_unlimited
+from offerlog_infrastructure.postgres.store_keys import adopt_keyring
 from offerlog_infrastructure.store_missing import StoreMissingError
 
 _LOCK_KEY: Final = 0x6F66_6665_726C_6F67
@@ -51,16 +53,19 @@ def migrations() -> dict[int, str]:
     }
 
 
-def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
+def migrate(dsn: str, schema: str, *, create: bool = True, keyring: Keyring | None = None) -> None:
     """Bring the schema up to date with this build; several processes may do so at once.
 
     Args:
         dsn: The connection string.
         schema: The schema's name.
         create: False to update an existing store only.
+        keyring: Must hold the keys of the store. It encrypts the secrets that an older offerlog stored as
+            they are. None to leave both out.
 
     Raises:
         StoreMissingError: The database has no store, and `create` is false.
+        KeyringError: The keyring cannot be used, or does not hold a key of this store; nothing was changed.
         SchemaTooNewError: The database was made by a newer build.
         SchemaNotMadeError: The user may not make the schema.
     """
@@ -88,6 +93,8 @@ def migrate(dsn: str, schema: str, *, create: bool = True) -> None:
         for number in sorted(known.keys() - done):
             cursor.execute(known[number].encode())
             cursor.execute("INSERT INTO migrations (number) VALUES (%s)", (number,))
+        if keyring is not None:
+            adopt_keyring(cursor, keyring)
 
 
 def _check_store(cursor: psycopg.Cursor[Any], schema: str) -> None:

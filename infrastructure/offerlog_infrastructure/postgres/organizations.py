@@ -5,7 +5,6 @@ from typing import LiteralString
 
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 
 _KNOWN_ORGANIZATIONS: LiteralString = """
     SELECT organization FROM organizations UNION SELECT organization FROM api_keys
@@ -29,9 +28,9 @@ class PostgresOrganizations:
     started for it.
     """
 
-    def __init__(self, application: OfferlogApplication, log: PostgresLog) -> None:
+    def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.log.datastore
-        self._log = log
+        self._keys = application.keys
 
     def names(self) -> Sequence[str]:
         """List all organizations, sorted.
@@ -57,8 +56,9 @@ class PostgresOrganizations:
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot encrypt the organization's secret.
         """
-        self._log.secret(organization)
+        self._keys.secret(organization)
 
     def _select_again(self, statement: LiteralString) -> Sequence[str]:
         return ask_again(lambda: self._select_names(statement))

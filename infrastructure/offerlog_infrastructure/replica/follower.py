@@ -42,7 +42,6 @@ _LAST_EVENT: LiteralString = """
     FROM offerlog_events WHERE notification_id <= %s
     ORDER BY notification_id DESC LIMIT 1
 """
-_SECRETS: LiteralString = "SELECT organization, secret FROM organizations"
 _SUPPRESSED: LiteralString = """
     SELECT organization, customer_id_type, customer_id, action_map_id, state, action_id, since
     FROM suppressions
@@ -131,7 +130,7 @@ class SuppressionReplica:
 
     def _follow(self, connection: Connection[DictRow]) -> None:
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            self._learn_secrets(cursor)
+            self._learn_secrets()
             source = str((cursor.execute(_SOURCE).fetchone() or ("",))[0]).encode()
             log = self._application.log
             horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
@@ -161,23 +160,22 @@ class SuppressionReplica:
             read = self._application.event_mapper.event
             events = [Positioned(place, read(*stored)) for place, *stored in rows]
             position = rows[-1][0]
-            self._put(cursor, suppressions(Page(events)), position, source, _mark(rows[-1]))
+            self._put(suppressions(Page(events)), position, source, _mark(rows[-1]))
 
     def _put(
         self,
-        cursor: Cursor[Any],
         added: Mapping[SuppressionKey, SuppressionRow],
         position: int,
         source: bytes,
         last: bytes | None,
     ) -> None:
         if any(key.organization not in self._store.secrets for key in added):
-            self._learn_secrets(cursor)
+            self._learn_secrets()
         self._store.put(added, position, source, last)
 
-    def _learn_secrets(self, cursor: Cursor[Any]) -> None:
+    def _learn_secrets(self) -> None:
         """Read new organizations' secrets. A secret is stored before the first event of its organization."""
-        self._store.secrets = dict(cursor.execute(_SECRETS).fetchall())
+        self._store.secrets = self._application.keys.secrets()
 
     def _copy(self, cursor: Cursor[Any], source: bytes) -> int:
         """Copy the projection, and return its position."""
@@ -194,7 +192,7 @@ class SuppressionReplica:
                 )
             position = int(found[0])
             for chunk in _chunks(connection):
-                self._put(cursor, chunk, 0, source, b"")
+                self._put(chunk, 0, source, b"")
             last = _last_event(cursor, position)
         self._store.put({}, position, source, last)
         return position

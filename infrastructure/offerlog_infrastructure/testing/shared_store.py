@@ -13,6 +13,7 @@ from offerlog_domain.context import Rules
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.composition import OpenStore
 from offerlog_infrastructure.forking import ForkedServiceError, guard_against_fork
+from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from offerlog_infrastructure.observability.waiting import announced
 
 
@@ -22,7 +23,8 @@ class SharedStore:
     A service costs one thread and some objects: it shares the connections and the projector of the store.
 
     Args:
-        data: The store's folder. Processes that name the same folder share one server.
+        data: The store's folder. Processes that name the same folder share one server. The keyring is made
+            beside the folder.
 
     Attributes:
         data: That folder.
@@ -32,7 +34,8 @@ class SharedStore:
         self.data = data
         self._opened_in = os.getpid()
         with ExitStack() as held:
-            self._store = held.enter_context(OpenStore(data))
+            keyring = FileKeyring(data.with_name(f"{data.name}.keyring.json"))
+            self._store = held.enter_context(OpenStore(data, keyring=keyring))
             self._projector = _SharedProjector(self._store.projector())
             held.callback(self._projector.stop)
             self._resources = held.pop_all()

@@ -23,6 +23,7 @@ from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.json_log import log_as_json
 from support.command_line import COMMAND_ENTRY
 from support.http_site import Site
+from support.keyrings import keyring_variable
 from support.preloaded import preloaded
 from support.processes import LimitedProcess, finish
 
@@ -256,7 +257,12 @@ def test_no_line_of_the_whole_service_names_a_visitor_or_a_key(dsn: str, tmp_pat
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
         keys = [service.keys.create("default", role, "")[1] for role in (Role.ADMIN, Role.WIDGET)]
     command = [*preloaded(COMMAND_ENTRY), "serve", "--port", "0"]
-    variables = {"OFFERLOG_DATABASE_URL": dsn, "OFFERLOG_LOG_LEVEL": "Debug", "PATH": ""}
+    variables = {
+        "OFFERLOG_DATABASE_URL": dsn,
+        "OFFERLOG_LOG_LEVEL": "Debug",
+        "PATH": "",
+        **keyring_variable(),
+    }
     log = tmp_path / "log"
     with (
         log.open("w") as file,

@@ -20,6 +20,7 @@ from offerlog_infrastructure.http.middleware.traced_requests import TracedReques
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.observability.tracing import Tracing
 from support.http_site import Site, served
+from support.keyrings import keyring_variable
 from support.preloaded import preloaded_code
 from support.processes import finish
 
@@ -206,7 +207,7 @@ def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **v
         f"try:\n    main()\nexcept SystemExit as ended:\n    assert not ended.code\n{after}\n"
     )
     first_key = {"OFFERLOG_ADMIN_KEY_FILE": str(tmp_path / "key")}  # else a line in the log asks for one
-    environment = {"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **first_key, **variables}
+    environment = {"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **keyring_variable(), **first_key, **variables}
     command = [sys.executable, str(script)] if before else preloaded_code(script.read_text())
     ran = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr

@@ -14,6 +14,7 @@ from offerlog_application.ports.keys import Role, UnknownKeyError
 from offerlog_infrastructure.composition import open_offerlog
 from support.command_line import COMMAND_ENTRY
 from support.http_site import Site
+from support.keyrings import keyring_variable
 from support.preloaded import preloaded
 from support.processes import LimitedProcess
 from support.recount import rows, until
@@ -188,7 +189,8 @@ def test_told_to_stop_under_load_it_loses_nothing_acknowledged(dsn: str, tmp_pat
     command = [*preloaded(COMMAND_ENTRY), "serve", "--port", "0"]
     log = (tmp_path / "log").open("w")
     with log, LimitedProcess(
-        command, env={"OFFERLOG_DATABASE_URL": dsn, "PATH": ""}, stdout=subprocess.PIPE, stderr=log, text=True
+        command, env={"OFFERLOG_DATABASE_URL": dsn, "PATH": "", **keyring_variable()},
+        stdout=subprocess.PIPE, stderr=log, text=True,
     ) as serving:  # fmt: skip
         assert serving.stdout is not None
         url = serving.stdout.readline().split()[2]

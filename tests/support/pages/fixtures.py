@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import OpenStore
 from support.http_site import open_on
+from support.keyrings import run_keyring
 from support.pages.gateway import Gateway
 from support.pages.served import Served
 from support.pages.shop import Shop
@@ -47,7 +48,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def served_store(module_dsn: str) -> Iterator[tuple[Served, OpenStore]]:
     """The service that the tests of a module share, and its store, open in this process."""
-    with OpenStore(None, module_dsn) as store:
+    with OpenStore(None, module_dsn, keyring=run_keyring()) as store:
         served = Served(module_dsn)
         served.start()
         try:

@@ -9,6 +9,7 @@ from eventsourcing.persistence import InfrastructureFactory, Mapper, Programming
 from eventsourcing.postgres import PostgresFactory, PostgresTrackingRecorder
 from eventsourcing.utils import Environment, EnvType, strtobool
 
+from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_infrastructure.postgres.connections import (
     StoreConnection,
@@ -19,6 +20,7 @@ from offerlog_infrastructure.postgres.connections import (
 from offerlog_infrastructure.postgres.local_disk import LocalDisk
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.recorders import LogRecorder, PositionRecorder, StreamRecorder
+from offerlog_infrastructure.postgres.store_keys import StoreKeys
 
 _LOCK_TIMEOUT = "100ms"
 """Wait of an append for a writer that holds the next version of the same visitor-offer. It is short, as the
@@ -84,9 +86,11 @@ class OfferlogApplication(Application[UUID]):
         schema: The schema of the tables.
         env: Settings of the library.
         folder: The folder of the database, where it is on this machine and known.
+        keyring: Encrypts the keys of the store; None for a process that uses none of them.
 
     Attributes:
         dsn: The connection string, password included: do not log it.
+        keys: The keys of the store, shared by all that need them.
         reading: A separate pool for reports and lists, so that a slow one never delays the writer.
         troubles: The number of failed calls of the store, by reason.
     """
@@ -100,7 +104,13 @@ class OfferlogApplication(Application[UUID]):
     }
 
     def __init__(
-        self, dsn: str, schema: str, env: EnvType | None = None, *, folder: Path | None = None
+        self,
+        dsn: str,
+        schema: str,
+        env: EnvType | None = None,
+        *,
+        folder: Path | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         self.dsn = dsn
         self._disk = LocalDisk(folder)
@@ -115,6 +125,7 @@ class OfferlogApplication(Application[UUID]):
             troubles=self.troubles,
             disk=self._disk,
         ).datastore
+        self.keys = StoreKeys(self.log.datastore, keyring)
         for datastore in (self.log.datastore, self.reading):
             datastore.pool.open(wait=False)  # else its first call would open it, even after `close`
 

@@ -1,6 +1,5 @@
 """The log behind the application's ports. One query loads a whole group; one COPY appends it."""
 
-import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, LiteralString
 from uuid import UUID
@@ -54,11 +53,6 @@ _EVENTS_WORTH_CACHING: Final = 100
 """A load that reads at least so many events of one visitor-offer is cached, even if it appends no event. A
 crowded visitor-offer refuses signals without appending any, and would be read again each time."""
 
-_INSERT_ORGANIZATION: LiteralString = """
-    INSERT INTO organizations (organization, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING
-"""
-_SELECT_ORGANIZATION: Final[LiteralString] = "SELECT secret FROM organizations WHERE organization = %s"
-
 
 class PostgresLog:
     """The application's `EventLog` and `Streams`. One writer alone may call the methods of `EventLog`.
@@ -78,7 +72,6 @@ class PostgresLog:
         self._mapper = application.event_mapper
         self._cache = OfferCache(_CACHED_EVENTS)
         self._finder = HeldStreamsFinder(application.connect)
-        self._secrets: dict[str, bytes] = {}
         self._gate = LockGate()
         self._epoch: int | None = None
 
@@ -253,36 +246,9 @@ class PostgresLog:
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt it.
         """
-        known = self._secrets.get(organization)
-        if known is not None:
-            return known
-        # Without a lock: several threads may find or insert the same key.
-        with self._gate.passing(_SELECT_ORGANIZATION):
-            secret = ask_again(lambda: self._select_secret(organization))
-        if secret is None:
-            with self._gate.passing(_INSERT_ORGANIZATION):
-                secret = ask_again(lambda: self._insert_secret(organization))
-        self._secrets[organization] = secret
-        return secret
-
-    def _select_secret(self, organization: str) -> bytes | None:
-        with (
-            store_reached(self._application.log.datastore),
-            self._application.log.datastore.cursor() as cursor,
-        ):
-            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
-            return None if row is None else bytes(row["secret"])
-
-    def _insert_secret(self, organization: str) -> bytes:
-        with (
-            store_reached(self._application.log.datastore),
-            self._application.log.datastore.cursor() as cursor,
-        ):
-            cursor.execute(_INSERT_ORGANIZATION, (organization, secrets.token_bytes(32)))
-            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
-            assert row is not None  # noqa: S101 - the INSERT before has made it
-            return bytes(row["secret"])
+        return self._application.keys.secret(organization)
 
 
 def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:

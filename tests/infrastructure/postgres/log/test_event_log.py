@@ -20,6 +20,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.lost_commit import CommittedAppend
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
+from support.keyrings import run_keyring
 from support.recount import rows
 
 AT = datetime(2025, 3, 10, 10, tzinfo=UTC)
@@ -50,7 +51,7 @@ def refusal(raw: bytes = b"no signal") -> Refusal:
 @pytest.fixture
 def application(dsn: str) -> Iterator[OfferlogApplication]:
     """The application over an empty log."""
-    with closing(OfferlogApplication(dsn, SCHEMA)) as application:
+    with closing(OfferlogApplication(dsn, SCHEMA, keyring=run_keyring())) as application:
         yield application
 
 

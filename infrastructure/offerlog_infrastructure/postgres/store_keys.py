@@ -1,0 +1,198 @@
+"""The keys of a store: encrypted under a keyring that stands outside it."""
+
+import secrets
+from typing import Any, Final, LiteralString
+
+from eventsourcing.postgres import PostgresDatastore
+from psycopg import Cursor
+
+from offerlog_application.ports.keyring import Keyring, KeyringError, WrappedKey
+from offerlog_infrastructure.postgres.errors import ask_again, store_reached
+from offerlog_infrastructure.postgres.lock_gate import LockGate
+
+_SECRET_BYTES: Final = 32
+
+_SELECT_KEY_IDS: LiteralString = "SELECT id FROM key_encryption_keys ORDER BY number"
+_SELECT_KEYS: LiteralString = "SELECT number, id FROM key_encryption_keys"
+_INSERT_KEY: LiteralString = "INSERT INTO key_encryption_keys (id) VALUES (%s) ON CONFLICT DO NOTHING"
+
+_SELECT_CLEAR: LiteralString = "SELECT organization, wrapped_secret FROM organizations WHERE kek IS NULL"
+_UPDATE_ORGANIZATION: LiteralString = """
+    UPDATE organizations
+    SET wrapped_secret = %s, kek = (SELECT number FROM key_encryption_keys WHERE id = %s)
+    WHERE organization = %s
+"""
+_REWRITE_TABLE: LiteralString = """
+    ALTER TABLE organizations ALTER COLUMN wrapped_secret TYPE bytea USING wrapped_secret || ''::bytea
+"""
+"""Copies the visible rows into a new file. In the old one, the former rows stand until the next vacuum."""
+
+_SELECT_ORGANIZATION: LiteralString = "SELECT kek, wrapped_secret FROM organizations WHERE organization = %s"
+_SELECT_ORGANIZATIONS: LiteralString = "SELECT organization, kek, wrapped_secret FROM organizations"
+_INSERT_ORGANIZATION: LiteralString = """
+    INSERT INTO organizations (organization, kek, wrapped_secret) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
+"""
+
+
+def adopt_keyring(cursor: Cursor[tuple[Any, ...]], keyring: Keyring) -> None:
+    """Check that a keyring fits a store; give a new store its key, and encrypt what an older one did not.
+
+    Args:
+        cursor: In a transaction that holds the lock of migrations, so that one process at a time does so.
+        keyring: The keyring of the process.
+
+    Raises:
+        KeyringError: The keyring cannot be used, or does not hold a key of this store.
+    """
+    known = [kek_id for (kek_id,) in cursor.execute(_SELECT_KEY_IDS).fetchall()]
+    for kek_id in known:
+        keyring.check_holds(kek_id)
+    if keyring.kek_id not in known:
+        cursor.execute(_INSERT_KEY, (keyring.kek_id,))
+    clear = cursor.execute(_SELECT_CLEAR).fetchall()
+    for organization, secret in clear:
+        kek_id, data = keyring.wrap(bytes(secret))
+        cursor.execute(_UPDATE_ORGANIZATION, (data, kek_id, organization))
+    if clear:
+        cursor.execute(_REWRITE_TABLE)
+
+
+class StoreKeys:
+    """The secrets of the organizations, and the encryption of other keys of the store; thread-safe.
+
+    A key is kept as the number of the key that encrypts it, and the encrypted bytes.
+
+    Args:
+        datastore: The pool to ask with.
+        keyring: Encrypts the keys; None for a process that opens nothing: every key is an error then.
+    """
+
+    def __init__(self, datastore: PostgresDatastore, keyring: Keyring | None) -> None:
+        self._datastore = datastore
+        self._keyring: Keyring = _NoKeyring() if keyring is None else keyring
+        self._ids: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._secrets: dict[str, bytes] = {}
+        self._gate = LockGate()
+
+    def secret(self, organization: str) -> bytes:
+        """Return the organization's key for stream ids, 32 bytes; make it at first use.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt it.
+        """
+        known = self._secrets.get(organization)
+        if known is not None:
+            return known
+        # Without a lock: several threads may find or insert the same key.
+        with self._gate.passing(_SELECT_ORGANIZATION):
+            found = ask_again(lambda: self._select_secret(organization))
+        if found is None:
+            number, wrapped = self.wrap(secrets.token_bytes(_SECRET_BYTES))
+            with self._gate.passing(_INSERT_ORGANIZATION):
+                found = ask_again(lambda: self._insert_secret(organization, number, wrapped))
+        secret = self._secrets[organization] = self.unwrap(*found)
+        return secret
+
+    def secrets(self) -> dict[str, bytes]:
+        """Return the secret of each organization that has one.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt one.
+        """
+        for organization, kek, data in ask_again(self._select_secrets):
+            if organization not in self._secrets:
+                self._secrets[organization] = self.unwrap(kek, data)
+        return dict(self._secrets)
+
+    def wrap(self, key: bytes) -> tuple[int, bytes]:
+        """Encrypt a key; returns the number of the newest key of the keyring, and the encrypted bytes.
+
+        Args:
+            key: 16 bytes or more, a multiple of 8.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot be used.
+        """
+        kek_id, data = self._keyring.wrap(key)
+        number = self._numbers.get(kek_id)
+        return (ask_again(lambda: self._find_number(kek_id)) if number is None else number), data
+
+    def unwrap(self, kek: int, data: bytes) -> bytes:
+        """Decrypt a key.
+
+        Args:
+            kek: The number that `wrap` returned; a former key of the keyring has its number still.
+            data: The encrypted bytes.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring does not hold the key of that number, or the bytes were changed.
+        """
+        kek_id = self._ids.get(kek)
+        return self._keyring.unwrap(ask_again(lambda: self._find_id(kek)) if kek_id is None else kek_id, data)
+
+    def _find_number(self, kek_id: str) -> int:
+        """Return the number of a key; it gets one if this store has not used it yet."""
+        self._read_keys()
+        if kek_id not in self._numbers:
+            with store_reached(self._datastore), self._datastore.cursor() as cursor:
+                cursor.execute(_INSERT_KEY, (kek_id,))
+            self._read_keys()
+        return self._numbers[kek_id]
+
+    def _find_id(self, kek: int) -> str:
+        self._read_keys()
+        if kek not in self._ids:
+            raise KeyringError(f"this store has no key with the number {kek} in key_encryption_keys")
+        return self._ids[kek]
+
+    def _read_keys(self) -> None:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            for row in cursor.execute(_SELECT_KEYS).fetchall():
+                self._ids[row["number"]] = row["id"]
+                self._numbers[row["id"]] = row["number"]
+
+    def _select_secret(self, organization: str) -> tuple[int, bytes] | None:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
+            return None if row is None else (row["kek"], bytes(row["wrapped_secret"]))
+
+    def _select_secrets(self) -> list[tuple[str, int, bytes]]:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            rows = cursor.execute(_SELECT_ORGANIZATIONS).fetchall()
+            return [(row["organization"], row["kek"], bytes(row["wrapped_secret"])) for row in rows]
+
+    def _insert_secret(self, organization: str, kek: int, wrapped: bytes) -> tuple[int, bytes]:
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            cursor.execute(_INSERT_ORGANIZATION, (organization, kek, wrapped))
+            row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
+            assert row is not None  # noqa: S101 - the INSERT before has made it
+            return row["kek"], bytes(row["wrapped_secret"])
+
+
+class _NoKeyring:
+    """The keyring of a process that opens nothing: every use is an error."""
+
+    @property
+    def kek_id(self) -> str:
+        raise self._error()
+
+    def check_holds(self, kek_id: str) -> None:
+        del kek_id
+        raise self._error()
+
+    def wrap(self, key: bytes) -> WrappedKey:
+        del key
+        raise self._error()
+
+    def unwrap(self, kek_id: str, data: bytes) -> bytes:
+        del kek_id, data
+        raise self._error()
+
+    @staticmethod
+    def _error() -> KeyringError:
+        return KeyringError("the store was opened without a keyring, so its keys cannot be used")
