@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import convert
 
 from offerlog_domain.event_fields import Event, PrivateFields, SignalEvent
 from offerlog_domain.events import (
@@ -18,6 +19,7 @@ from offerlog_domain.events import (
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import WEBCHAT, Stage, State
 from offerlog_domain.outcomes import Reason
+from offerlog_domain.uuids import format_uuid
 from offerlog_infrastructure.postgres.conversion.unsealed_event import UnsealedEvent
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,7 +76,7 @@ def decode_first(kind: type[Event], state: bytes) -> UnsealedEvent:
     stored = _decode(state)
     recorded = _EPOCH + stored.recorded * _MICROSECOND
     details = stored.details or ()
-    blocking_action_id = UUID(bytes=details[1]) if issubclass(kind, OfferRefused) else None
+    blocking_action_id = convert(details[1], UUID) if issubclass(kind, OfferRefused) else None
     event = _build(kind, stored, recorded, details)
     return UnsealedEvent(event, _private(stored, blocking_action_id), _visitor(stored.who))
 
@@ -82,7 +84,7 @@ def decode_first(kind: type[Event], state: bytes) -> UnsealedEvent:
 def _build(kind: type[Event], stored: FirstEvent, recorded: datetime, details: tuple[Any, ...]) -> Event:
     common: dict[str, Any] = {
         "organization": stored.organization,
-        "action_map_id": UUID(bytes=stored.ids[:_UUID_BYTES]),
+        "action_map_id": convert(stored.ids[:_UUID_BYTES], UUID),
         "recorded_at": recorded,
     }
     if issubclass(kind, SignalEvent):
@@ -125,9 +127,9 @@ def _private(stored: FirstEvent, blocking_action_id: UUID | None) -> PrivateFiel
     who, ids = stored.who, stored.ids
     event_id = ids[2 * _UUID_BYTES :]
     return PrivateFields(
-        session_id=UUID(bytes=who.session_id),
-        action_id=UUID(bytes=ids[_UUID_BYTES : 2 * _UUID_BYTES]),
-        event_id=UUID(bytes=event_id) if event_id else None,
+        session_id=convert(who.session_id, UUID),
+        action_id=convert(ids[_UUID_BYTES : 2 * _UUID_BYTES], UUID),
+        event_id=convert(event_id, UUID) if event_id else None,
         error_code=stored.error_code,
         error_message=stored.error_message,
         blocking_action_id=blocking_action_id,
@@ -138,7 +140,7 @@ def _private(stored: FirstEvent, blocking_action_id: UUID | None) -> PrivateFiel
 def _visitor(who: FirstVisitor) -> VisitorKey:
     customer_id = who.customer_id
     if isinstance(customer_id, bytes):
-        customer_id = str(UUID(bytes=customer_id))
+        customer_id = format_uuid(convert(customer_id, UUID))
     if not isinstance(customer_id, str):
         raise ValueError(f"a customer id is text, not {customer_id!r}")  # noqa: TRY004 - of stored bytes
     return VisitorKey(who.customer_id_type, customer_id)

@@ -34,6 +34,9 @@ _SELECT_EVENTS: LiteralString = f"""
 """
 _SELECT_BOOKMARK: LiteralString = "SELECT reached, events FROM conversion FOR UPDATE"
 _UPDATE_BOOKMARK: LiteralString = "UPDATE conversion SET reached = %s, events = events + %s"
+_USE_INDEXES: Final = b"SET LOCAL enable_seqscan = off"
+"""The tables that fill up have no statistics yet, and PostgreSQL would read all of them for each page."""
+
 _COPY: LiteralString = """
     COPY offerlog_events (notification_id, originator_version, originator_id, topic, state)
     FROM STDIN (FORMAT BINARY)
@@ -67,6 +70,7 @@ class Rewriter:
             (total,) = _one(cursor.execute("SELECT count(*) FROM first_events"))
             while True:
                 with self._connection.transaction():
+                    cursor.execute(_USE_INDEXES)
                     reached, events = _one(cursor.execute(_SELECT_BOOKMARK))
                     on_progress(RebuildProgress("rewriting", events, total))
                     if not self._rewrite_page(cursor, reached):
