@@ -6,6 +6,7 @@
 import sys
 from pathlib import Path
 
+import field_roads
 import rooms
 from msgspec.structs import fields
 
@@ -80,7 +81,8 @@ def events_page() -> str:
         "",
         "## Private fields",
         "",
-        "What identifies a person or a visit is stored apart from the public fields, in one part:",
+        "What identifies a person or a visit is stored apart from the public fields, in one part that is",
+        "sealed under the visitor's key. The visitor's id is not in any event:",
         "",
         *_fields(PrivateFields, set()),
     ]
@@ -90,11 +92,22 @@ def events_page() -> str:
     lines += ["", "Every event made from a signal also:", "", *_fields(report, shown)]
     shown |= {field.name for field in fields(report)}
     lines += ["", "Every lifecycle event also:", "", *_fields(LifecycleEvent, shown)]
-    shown |= {field.name for field in fields(LifecycleEvent)}
+    of_lifecycle = shown | {field.name for field in fields(LifecycleEvent)}
     for event in EVENTS:
-        own = _fields(event, shown)
+        own = _fields(event, of_lifecycle if issubclass(event, LifecycleEvent) else shown)
         if own:
             lines += ["", f"`{event.stored_name}` also:", "", *own]
+    lines += [
+        "",
+        "## The roads of each field",
+        "",
+        "The places that a field reaches beside the log. Projections read public fields. They copy the",
+        "sealed part as it is, and an answer that shows a field of it opens it. Answers: a history; look-ups and",
+        "lists of suppressions; the list of parked signals; a performance report; the names of action maps.",
+        "Decisions read whole events, also the fields without a road.",
+        "",
+        *field_roads.road_lines(),
+    ]
     return "\n".join([*lines, ""])
 
 

@@ -30,7 +30,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class VisitorHead(NamedTuple):
-    """What the store's table `visitors` says of a visitor.
+    """The row of a visitor in the store, without the names.
 
     Attributes:
         token: Stands for the visitor in the log.
