@@ -34,6 +34,7 @@ NOT_OF_PROJECTIONS: Final = {
     "key_encryption_keys",
     "organizations",
     "refusals",
+    "refusals_in_clear",
     "refusal_counts",
     "refusal_tallies",
     "migrations",

@@ -32,6 +32,7 @@ from offerlog_infrastructure.postgres.log.copying import (
 from offerlog_infrastructure.postgres.log.group_streams import GroupStreams
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
@@ -93,6 +94,7 @@ class PostgresLog:
         self._finder = HeldStreamsFinder(application.connect)
         self._keys = application.visitor_keys
         self._streams = GroupStreams((), self._keys)
+        self._texts = RefusedTexts(application.keys)
         self._gate = LockGate()
         self._epoch: int | None = None
 
@@ -203,9 +205,10 @@ class PostgresLog:
         try:
             if refusals and self._quota is not None:
                 refusals = self._apply_quota(refusals, self._quota)
+            sealed = self._texts.to_rows(refusals)
             with store_reached(self._application.log.datastore):
                 position = self._application.log.append(
-                    rows, refusals, visitors, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
+                    rows, sealed, visitors, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
                 )
         except BaseException as error:
             if self._quota is not None:

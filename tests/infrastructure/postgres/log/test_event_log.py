@@ -22,6 +22,7 @@ from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.lost_commit import CommittedAppend
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 from support.keyrings import run_keyring
 from support.recount import rows
 
@@ -161,7 +162,9 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
     application: OfferlogApplication, log: PostgresLog, dsn: str
 ) -> None:
     """What counts is whether it is there: the same event, or the same refusal."""
-    append(log, (an_offer(), 1), refusals=[refusal()])
+    append(log, (an_offer(), 1))
+    kept, another = RefusedTexts(application.keys).to_rows([refusal(), refusal(b"another")])
+    application.log.append([], [kept], epoch=log.epoch())
     ((position, *stored_row),) = rows(
         dsn, "SELECT notification_id, originator_version, originator_id, topic, state FROM offerlog_events"
     )
@@ -171,8 +174,8 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
         assert there([there_row], []) == CommittedAppend(position)
         assert not there([there_row._replace(originator_id=uuid4())], [])
         assert not there([there_row._replace(state=b"another")], [])
-        assert there([], [refusal()]) == CommittedAppend()
-        assert not there([], [refusal(b"another")])
+        assert there([], [kept]) == CommittedAppend()
+        assert not there([], [another])
     # the server has not given out that number
     assert application.log._lost_commit.find("99999999", [there_row], []) is None
 
@@ -275,7 +278,7 @@ def test_rows_go_into_the_log_and_never_straight_into_a_partition(dsn: str) -> N
 
 def test_a_refusal_that_cannot_be_stored_takes_the_events_with_it(log: PostgresLog, dsn: str) -> None:
     """One transaction: an event is never there without the refusals that belong to it."""
-    rows(dsn, "ALTER TABLE refusals ADD CONSTRAINT never CHECK (octet_length(raw) < 10)")
+    rows(dsn, "ALTER TABLE refusals ADD CONSTRAINT never CHECK (octet_length(sealed_text) < 48)")
     with pytest.raises(Exception, match="never"):
         append(log, (an_offer(), 1), refusals=[refusal(b"far too long for this table")])
     assert stored(dsn) == (0, 0)
