@@ -49,6 +49,7 @@ class Goal(NamedTuple):
 GOALS = (
     Goal("ingest-one", "beside the plain library, 8 threads; neither keeps projections", "vs_stock", 28, 40),
     Goal("ingest-bulk", "beside the COPY limit, one process", "vs_copy", 0.22, 0.3),
+    Goal("writers", "beside the COPY limit, three processes", "vs_copy, 3 writers", 0.36, 0.5),
     Goal("replay", "beside the plain library, a runner a projection", "vs_stock", 160, 250),
     Goal("lookup", "through the service, beside a prepared SELECT", "vs_select", 0.8, 1),
     Goal("lookup", "through the local replica", "vs_select, replica", 0.8, 100),
@@ -70,7 +71,7 @@ GOALS = (
         1,
     ),
     Goal("hot-offer", "100,000 parked signals, last quarter beside first", "parked, last vs first", 0.8, 1),
-    Goal("size", "an event, everything counted", "all in, bytes", 380, 330, "bytes", least=False),
+    Goal("size", "an event, visitors and keys included", "all in, bytes", 380, 330, "bytes", least=False),
     Goal("http", "single posts, beside a bare endpoint", "vs_bare", 1.0, 1.4),
     Goal("http", "look-ups, beside a thread and a statement for each", "look-ups, vs_thread_each", 5, 10),
     Goal("http", "NDJSON, beside ingest-bulk", "vs_bulk", 0.5, None),

@@ -1,4 +1,4 @@
-"""1, 2 and 4 processes recording into one log at once, 1,000 signals a call."""
+"""1 to 4 processes recording into one log at once, 1,000 signals a call, beside the binary-COPY limit."""
 
 import os
 import sys
@@ -7,10 +7,13 @@ from contextlib import ExitStack
 
 from children import DSN, SECONDS, child, end_with_parent, limited
 from ground import database, say, server, settle
-from ingest_bulk import record
+from ingest_bulk import CALL, record
+from peers import copy_rate, stored_rows
 from traffic import day
 
 from offerlog_infrastructure.composition import open_offerlog
+
+COUNTS = (1, 2, 3, 4)
 
 
 def work(dsn: str, seed: int, visitors: int) -> None:
@@ -32,7 +35,7 @@ def main(visitors: int) -> None:
     """Measure and print."""
     figures: dict[str, float] = {}
     with server() as dsn:
-        for count in (1, 2, 4):
+        for count in COUNTS:
             ours = database(dsn)
             command = (sys.executable, __file__)
             with ExitStack() as running:
@@ -51,8 +54,10 @@ def main(visitors: int) -> None:
                     process.stdin.flush()
                 signals = sum(int(process.stdout.readline()) for process in started if process.stdout)
                 figures[f"signals/s, {count} writers"] = signals / (time.perf_counter() - began)
+        limit = figures["COPY limit, rows/s"] = copy_rate(database(dsn), stored_rows(ours), CALL)
     one = figures["signals/s, 1 writers"]
-    say("writers", figures, {f"{n} writers": figures[f"signals/s, {n} writers"] / one for n in (2, 4)})
+    ratios = {f"{n} writers": figures[f"signals/s, {n} writers"] / one for n in COUNTS[1:]}
+    say("writers", figures, ratios | {"vs_copy, 3 writers": figures["signals/s, 3 writers"] / limit})
 
 
 if __name__ == "__main__":

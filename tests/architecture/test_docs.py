@@ -112,7 +112,10 @@ def test_the_walk_of_a_signal_names_what_is_there() -> None:
 def test_the_store_has_the_tables_that_are_told_of(dsn: str) -> None:
     """No more and no less."""
     names = set(re.findall(r"`(\w+)`", text("docs/architecture.md").split("## What is in the store")[1]))
-    tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'offerlog'"
+    tables = """
+        SELECT relname::text FROM pg_class
+        WHERE relnamespace = 'offerlog'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    """
     with psycopg.connect(dsn) as connection:
         assert names == {name for (name,) in connection.execute(tables)} - {"migrations"}
 
