@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from offerlog_domain.event_fields import Event, PrivateFields
-from offerlog_domain.events import EVENTS, LifecycleEvent, Offered, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.events import (
+    EVENTS,
+    LifecycleEvent,
+    Offered,
+    OfferRefused,
+    ParkingEnded,
+    Rejected,
+    SignalParked,
+)
 from offerlog_domain.lifecycle import WEBCHAT
 
 TABLES: Final = (
@@ -53,7 +61,6 @@ _LIFECYCLE: Final[_Roads] = {
     "occurred_at": (f"current_offers current_actions {_COUNTED} action_map_names", "history report"),
     "offered_at": (f"current_actions {_COUNTED}", "history report"),
     "action_number": ("current_offers current_actions", "history"),
-    "rejected_stage": ("current_offers current_actions", "history"),
     "action_map_name": ("action_map_names", "history names"),
     "parked_version": ("parked_signals", "parked"),
     "recorded_at": ("", "history"),
@@ -66,8 +73,12 @@ _LIFECYCLE: Final[_Roads] = {
     "event_id": ("", "history"),
     "error_code": ("", "history"),
     "error_message": ("", "history"),
+    "blocking_action_id": ("", ""),
+    "raw": ("", ""),
 }
 """Roads of every lifecycle event."""
+
+_REJECTED: Final[_Roads] = {"rejected_stage": ("current_offers current_actions", "history")}
 
 _OFFERED: Final[_Roads] = dict.fromkeys(("recorded_at", "timeout_seconds"), ("current_offers", ""))
 """More roads of an `Offered`: they make the deadline."""
@@ -81,18 +92,44 @@ _TERMINAL: Final[_Roads] = {
 }
 """More roads of an event with a terminal state."""
 
-_REFUSED: Final[_Roads] = {"parked_versions": ("parked_signals", "parked")}
+_OF_SIGNALS: Final = (
+    "organization", "action_map_id", "recorded_at", "media_type", "occurred_at", "dated",
+    "action_map_version", "action_map_name", "timeout_seconds", *PRIVATE,
+)  # fmt: skip
+_LOG_ALONE: Final = ("", "")
+"""The road of a field that decisions alone read."""
+
+_REFUSED: Final[_Roads] = {
+    **dict.fromkeys((*_OF_SIGNALS, "reason", "blocking_state", "blocking_since"), _LOG_ALONE),
+    "parked_versions": ("parked_signals", "parked"),
+}
 _PARKED: Final[_Roads] = {
-    **dict.fromkeys(PRIVATE, ("parked_signals", "")),
-    "action_map_id": ("parked_signals", ""),
+    **dict.fromkeys((*_OF_SIGNALS, "parked_state"), _LOG_ALONE),
+    **dict.fromkeys((*PRIVATE, "action_map_id"), ("parked_signals", "")),
     **dict.fromkeys(("organization", "recorded_at", "raw_length", "raw"), ("parked_signals", "parked")),
 }
-_ENDED: Final[_Roads] = {"parked_version": ("parked_signals", "parked")}
+_ENDED: Final[_Roads] = {
+    **dict.fromkeys(("organization", "action_map_id", "recorded_at", "parked_state", *PRIVATE), _LOG_ALONE),
+    "parked_version": ("parked_signals", "parked"),
+}
+
+_OWN: Final[Mapping[type[Event], _Roads]] = {
+    Offered: _OFFERED,
+    Rejected: _REJECTED,
+    OfferRefused: _REFUSED,
+    SignalParked: _PARKED,
+    ParkingEnded: _ENDED,
+}
 
 
 def list_fields(kind: type[Event]) -> Sequence[str]:
     """Return the public and the private fields of a kind of event."""
     return (*kind.__struct_fields__, *PRIVATE)
+
+
+def list_declared(kind: type[Event]) -> set[str]:
+    """Return the fields of a kind of event for which roads are declared, or none beside the log."""
+    return {field for roads in _declared(kind) for field in roads}
 
 
 def find_road(kind: type[Event], field: str) -> Road:
@@ -107,9 +144,7 @@ def _declared(kind: type[Event]) -> Iterator[_Roads]:
         yield _LIFECYCLE
         if kind.state in WEBCHAT.terminal:
             yield _TERMINAL
-    yield {Offered: _OFFERED, OfferRefused: _REFUSED, SignalParked: _PARKED, ParkingEnded: _ENDED}.get(
-        kind, {}
-    )
+    yield _OWN.get(kind, {})
 
 
 def road_lines() -> list[str]:

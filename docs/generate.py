@@ -102,9 +102,9 @@ def events_page() -> str:
         "## The roads of each field",
         "",
         "The places that a field reaches beside the log. Projections read public fields. They copy the",
-        "sealed part as it is, and an answer that shows a field of it opens it. Answers: a history; look-ups",
-        "and lists of suppressions; the list of parked signals; a performance report; the names of maps.",
-        "Decisions read whole events, also the fields without a road.",
+        "sealed part as it is, and an answer that shows a field of it opens it. Answers: a history;",
+        "look-ups and lists of suppressions; the list of parked signals; a performance report; the names of",
+        "action maps. Decisions read whole events, also the fields without a road.",
         "",
         *field_roads.road_lines(),
     ]

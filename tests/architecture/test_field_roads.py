@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
-from field_roads import ANSWERS, TABLES, Road, find_road, list_fields
+from field_roads import ANSWERS, TABLES, Road, find_road, list_declared, list_fields
 from msgspec import structs
 
 from offerlog_application.ports.performance_counts import ReportQuery
@@ -177,6 +177,7 @@ def test_every_field_has_the_roads_that_are_declared(kind: type[Event]) -> None:
             frozenset(_differences(answers(events), answers(changed))),
         )
     # then
+    assert list_declared(kind) == {*list_fields(kind)}
     assert found == {field: find_road(kind, field) for field in list_fields(kind)}
 
 
