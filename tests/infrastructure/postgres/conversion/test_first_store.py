@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from offerlog_domain.event_fields import Event, SignalEvent
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.identity import VisitorKey
 from offerlog_domain.lifecycle import State
+from offerlog_domain.stream_ids import token_of
 from support.command_line import CommandLine
 from support.databases import Databases
 from support.first_store import (
@@ -90,6 +92,12 @@ def test_positions_versions_and_all_fields_are_what_they_were(upgraded: Upgraded
     assert all(len(now) == 1 for now in streams.values())
     assert len(set.union(*streams.values())) == len(streams)
     assert rows(upgraded.dsn, "SELECT last_value FROM log_positions") == upgraded.drawn_before
+    first_seen: dict[tuple[str, VisitorKey], int] = {}
+    for stream, now in after.values():
+        seconds = first_seen.setdefault(
+            (now.event.organization, now.visitor), int(now.event.recorded_at.timestamp())
+        )
+        assert token_of(stream) >> 28 & 0xFFFF_FFFF == seconds
 
 
 def without_places(event: Event) -> Event:
