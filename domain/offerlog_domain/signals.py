@@ -60,7 +60,7 @@ class MalformedSignalError(OfferlogError, ValueError):
 
     Attributes:
         field: The wire name of the field at fault; None where the whole text is at fault.
-        cause: The reason, as a sentence for people.
+        cause: The reason, as a sentence for people. It never quotes the signal: it is stored unsealed.
         event_id: The signal's own id, in lower case, where the document holds one; None otherwise.
     """
 
@@ -83,9 +83,9 @@ class UntrackedEventError(OfferlogError, ValueError):
 
     event_id: str | None = None
 
-    def __init__(self, event_type: str) -> None:
+    def __init__(self) -> None:
         self.field = "eventType"
-        self.cause = f"{event_type[:100]!r} is not a web action event, and only those are tracked"
+        self.cause = "this is not a web action event, and only those are tracked"
         super().__init__(f"{self.field}: {self.cause}")
 
 
@@ -127,7 +127,7 @@ def parse_instant(text: str) -> datetime:
             moment = moment - offset if sign == "+" else moment + offset
         return moment + timedelta(seconds=1) if leap else moment
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"no such time: {error}") from None
+        raise ValueError("no such time") from error  # Python's own words may quote it
 
 
 def _state(value: object) -> State | UntrackedState:

@@ -142,7 +142,7 @@ def _check_kind(document: Mapping[str, object], event_type: object) -> None:
         if isinstance(document.get(field), Mapping | list):
             raise MalformedSignalError(field, cause)
     if isinstance(event_type, str) and event_type:
-        raise UntrackedEventError(event_type)
+        raise UntrackedEventError
 
 
 def _flatten(document: Mapping[str, object]) -> dict[str, object]:

@@ -36,6 +36,7 @@ from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
+from offerlog_infrastructure.postgres.refusals.clear_texts import seal_clear_texts
 from offerlog_infrastructure.postgres.refusals.counts import PostgresRefusalCounter
 from offerlog_infrastructure.postgres.refusals.refusal_log import PostgresRefusalLog
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
@@ -94,6 +95,7 @@ class OpenStore:
                 database_url, SCHEMA, library_settings, folder=folder, keyring=keyring
             )
             held.callback(self._application.close)
+            seal_clear_texts(self._application)
             self._resources = held.pop_all()
 
     def ports(self, clock: Clock, policy: RefusalPolicy) -> Store:

@@ -33,10 +33,14 @@ if hasattr(os, "register_at_fork"):
 
 
 class UnsealError(OfferlogError):
-    """A sealed text cannot be opened: it was changed or moved, or was sealed with another key."""
+    """A sealed text cannot be opened: it was changed or moved, or was sealed with another key.
 
-    def __init__(self) -> None:
-        super().__init__("a sealed text cannot be opened: it was changed or moved, or has another key")
+    Args:
+        what: Names the text in the message.
+    """
+
+    def __init__(self, what: str = "a sealed text") -> None:
+        super().__init__(f"{what} cannot be opened: it was changed or moved, or has another key")
 
 
 class Sealer:

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, UntrackedEventError
+from offerlog_domain.signals import (
+    MAX_LINE_BYTES,
+    WIRE_NAMES,
+    MalformedSignalError,
+    UntrackedEventError,
+)
 from offerlog_domain.wire import nesting, read_signal, signal_from_document
 from support.wire import ID, REQUIRED, STORED
 
@@ -56,12 +61,59 @@ def test_a_line_that_is_too_long_is_told_how_long_it_may_be() -> None:
     assert str(raised.value) == "longer than 64 KiB"
 
 
-def test_another_event_is_quoted_in_part() -> None:
-    """A hundred characters of its type are enough to know it by."""
+def test_another_event_is_told_so() -> None:
+    """Without its type, which may be anything: a cause is stored as it is."""
     with pytest.raises(UntrackedEventError) as raised:
         signal_from_document({"eventType": "x" * 101})
-    cause = f"'{'x' * 100}' is not a web action event, and only those are tracked"
+    cause = "this is not a web action event, and only those are tracked"
     assert (raised.value.cause, str(raised.value)) == (cause, f"eventType: {cause}")
+
+
+DIGITS = "4711471147114711"
+"""Stands in every value below, as text, as a number or as a name."""
+
+VALUES: list[Any] = [
+    *(DIGITS, f"{DIGITS}-01-01T00:00:00Z", f"2026-02-30T00:00:00.{DIGITS}Z", DIGITS * 300, f"\ud800{DIGITS}"),
+    *(int(DIGITS), -int(DIGITS), int(DIGITS * 9), float(DIGITS), f"0.{DIGITS}"),
+    *([DIGITS], [int(DIGITS)], {DIGITS: DIGITS}, {"id": DIGITS, "state": [DIGITS]}),
+]
+
+
+def cause_of(text: bytes) -> str:
+    """Field and cause of the refusal of a text; empty where it is a signal."""
+    try:
+        read_signal(text)
+    except (MalformedSignalError, UntrackedEventError) as error:
+        return f"{error.field} {error.cause}"
+    return ""
+
+
+@pytest.mark.parametrize("document", [REQUIRED, STORED], ids=["browser", "stored"])
+def test_no_cause_quotes_a_value_of_the_signal(document: dict[str, Any]) -> None:
+    """A cause is stored as it is, and texts are sealed."""
+    # given
+    names = [*WIRE_NAMES.values(), *document, "eventType", "eventBody", "entities", DIGITS]
+    texts = [json.dumps(document | {name: value}).encode() for name in names for value in VALUES]
+    texts += [json.dumps({"actionId": None, name: value}).encode() for name in names for value in VALUES]
+    # when
+    causes = [cause_of(text) for text in texts]
+    # then
+    assert sum(cause != "" for cause in causes) > 200
+    assert not [cause for cause in causes if DIGITS[:8] in cause]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"4711471147114711", b'"4711471147114711"', b"[4711471147114711]", b"x4711471147114711",
+        b'{"a": 4711471147114711x}', b'{"a": "\\x4711471147114711"}', b'{"a": "4711471147114711\x01"}',
+        b'{"a": "4711471147114711', b'{"4711471147114711" 1}', b"\xff4711471147114711", b"{4711471147114711}",
+    ],
+)  # fmt: skip
+def test_no_cause_quotes_a_text_that_is_not_json(text: bytes) -> None:
+    """Only the place of the fault is told."""
+    assert cause_of(text) != ""
+    assert DIGITS[:8] not in cause_of(text)
 
 
 def test_nesting_is_counted_bracket_by_bracket() -> None:

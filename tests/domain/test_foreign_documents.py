@@ -33,7 +33,7 @@ def test_another_event_of_the_vendor_is_not_tracked(kind: str) -> None:
     with pytest.raises(UntrackedEventError) as refused:
         read_signal(json.dumps(document).encode())
     assert refused.value.field == "eventType"
-    assert kind in refused.value.cause
+    assert "not a web action event" in refused.value.cause
 
 
 @pytest.mark.parametrize("field", WRAPPED)

@@ -5,10 +5,15 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from offerlog_infrastructure.composition import SCHEMA
+from offerlog_infrastructure.keyring.file_keyring import FileKeyring
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 from soak import fold
 from soak.evidence import Evidence, Figures, Suppressed, attempts_of
 from soak.history import ENDED, VIOLATION, read
@@ -24,7 +29,7 @@ _ROUNDS: Final = 5
 _VERIFY_SECONDS: Final = 600.0
 
 _LAST: Final = "SELECT max(notification_id) FROM offerlog_events"
-_REFUSALS: Final = "SELECT organization, reason, raw FROM refusals"
+_REFUSALS: Final = "SELECT organization, recorded_at, reason, sealed_text FROM refusals"
 _OFFERS: Final = (
     "SELECT originator_id::text, action_id::text, state, actions, lifecycle_version FROM current_offers"
 )
@@ -83,10 +88,7 @@ class Gathering:
             for one in entries
             if one["kind"] == ENDED and not one["expected"]
         ]
-        found.refusals = [
-            (organization, reason, bytes(raw).decode())
-            for organization, reason, raw in self._system.sql(_REFUSALS, seconds=300)
-        ]
+        found.refusals = self._refusals()
         found.current = {(*row,) for row in self._system.sql(_OFFERS, seconds=300)}
         found.waiting = {(*row,) for row in self._system.sql(_PARKED, seconds=300)}
         found.suppressed = Counter(
@@ -100,6 +102,16 @@ class Gathering:
         run = self._system.command("projections", "verify", "--contents", seconds=_VERIFY_SECONDS)
         found.verified = run.returncode, (run.stdout + run.stderr)[-2_000:]
         return found
+
+    def _refusals(self) -> list[tuple[str, str, str]]:
+        """Return organization, reason and text of all refusals; a text that does not open ends the soak."""
+        keyring = FileKeyring(self._system.keyring)
+        with closing(OfferlogApplication(self._system.dsn, SCHEMA, keyring=keyring)) as application:
+            texts = RefusedTexts(application.keys)
+            return [
+                (organization, reason, texts.open(organization, at, reason, bytes(sealed)).decode())
+                for organization, at, reason, sealed in self._system.sql(_REFUSALS, seconds=300)
+            ]
 
     def _replica(self, log: list[Logged]) -> Counter[Suppressed]:
         visitors = sorted({(one.pair.organization, one.pair.customer_type, one.pair.customer) for one in log})

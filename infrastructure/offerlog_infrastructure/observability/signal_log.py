@@ -28,7 +28,7 @@ def log_outcomes(outcomes: Sequence[Outcome]) -> None:
 
 
 def _fields(outcome: Outcome) -> dict[str, str | None]:
-    """Return what may be logged of a signal. The cause may not: it quotes the signal."""
+    """Return what may be logged of a signal. The cause is for the sender, who knows the signal."""
     return {
         "event_id": outcome.event_id,
         "action_id": outcome.action_id,

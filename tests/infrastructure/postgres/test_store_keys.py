@@ -8,7 +8,6 @@ from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from offerlog_application.ports.keyring import KeyringError
@@ -20,7 +19,7 @@ from offerlog_infrastructure.postgres.store_keys import StoreKeys
 from support.internals import application_of
 from support.keyrings import run_keyring
 from support.recount import rows
-from support.superuser import superuser
+from support.relation_files import relation_files
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(32, 64))
 CLEAR = [(f"shop-{n}", sha256(b"%d" % n).digest()) for n in range(3)]
@@ -29,7 +28,7 @@ UNWRAP = """
     ALTER TABLE organizations DROP COLUMN kek;
     ALTER TABLE organizations RENAME COLUMN wrapped_secret TO secret;
     ALTER TABLE organizations ADD CONSTRAINT organizations_secret_check CHECK (octet_length(secret) = 32);
-    DELETE FROM migrations WHERE number >= 10
+    DELETE FROM migrations WHERE number = 10
 """
 
 
@@ -54,21 +53,6 @@ def put_keys(file: Path, *keys: bytes) -> None:
     known = {id_of(key): base64.b64encode(key).decode() for key in keys}
     file.write_text(json.dumps({"current": id_of(keys[-1]), "keys": known}))
     file.chmod(0o600)
-
-
-def files_of(dsn: str, table: str) -> list[bytes]:
-    """The bytes of every file of a table and its indexes, as they stand on the disk."""
-    rows(superuser(dsn), "CHECKPOINT")
-    paths = """
-        SELECT pg_relation_filepath(oid) FROM pg_class WHERE oid = %(table)s::regclass
-            OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = %(table)s::regclass)
-    """
-    with psycopg.connect(superuser(dsn), options=f"-c search_path={SCHEMA}") as connection:
-        found = connection.execute(paths, {"table": table}).fetchall()
-        return [
-            bytes((connection.execute("SELECT pg_read_binary_file(%s)", path).fetchone() or (b"",))[0])
-            for path in found
-        ]
 
 
 def test_a_key_is_decrypted_by_every_process_that_has_the_keyring(
@@ -151,11 +135,11 @@ def test_secrets_of_an_older_store_are_encrypted_by_the_first_opening(older: str
 def test_no_file_of_the_table_holds_a_secret_as_it_was(older: str) -> None:
     """Neither a row nor what an update leaves of one."""
     # given
-    assert all(any(secret in text for text in files_of(older, "organizations")) for _, secret in CLEAR)
+    assert all(any(secret in text for text in relation_files(older, "organizations")) for _, secret in CLEAR)
     # when
     migrate(older, SCHEMA, keyring=run_keyring())
     # then
-    assert not any(secret in text for text in files_of(older, "organizations") for _, secret in CLEAR)
+    assert not any(secret in text for text in relation_files(older, "organizations") for _, secret in CLEAR)
 
 
 def test_a_store_with_another_keyring_is_not_opened_nor_changed(older: str, tmp_path: Path) -> None:

@@ -26,8 +26,7 @@ from offerlog_infrastructure.postgres.reads import lookups
 from support.internals import forget_keys
 from support.journeys import an_id, signal
 from support.recount import event_ids, rows, until
-
-REFUSED = "SELECT convert_from(raw, 'UTF8') FROM refusals ORDER BY id"
+from support.refused_texts import refused_texts
 
 
 @contextmanager
@@ -119,7 +118,7 @@ def test_a_lock_on_the_refusal_log_holds_up_only_what_is_refused(
     # and what waited is complete when it is over
     assert [one.kind for one in mixed.result(timeout=30).outcomes] == ["refused", "recorded"]
     assert behind.result(timeout=30).outcomes[0].kind == "recorded"
-    assert rows(dsn, REFUSED) == [("no signal",)]
+    assert refused_texts(dsn) == ["no signal"]
     assert set(event_ids(dsn).values()) == {1}
 
 
@@ -133,7 +132,7 @@ def test_a_lock_on_the_refusal_log_that_does_not_end_is_said(
         with pytest.raises(StoreUnavailableError, match="the table refusals is locked"):
             refused.result(timeout=30)
         assert offerlog.record([signal("offered")]).outcomes[0].kind == "recorded"
-    assert rows(dsn, REFUSED) == []
+    assert refused_texts(dsn) == []
 
 
 def test_look_ups_wait_for_a_lock_together_and_not_one_after_the_other(

@@ -10,9 +10,9 @@ from eventsourcing.persistence import IntegrityError
 from psycopg import Cursor, sql
 
 from offerlog_application.ports.event_log import VersionConflictError
-from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep
 from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusalRow
 
 REFUSAL_TABLES: Final = frozenset({"refusals", "refusal_tallies", "refusal_counts"})
 """The tables of the refusal log; they hold no events."""
@@ -42,7 +42,7 @@ def events_statement(table: sql.Composable) -> sql.Composed:
 def refusals_statement(table: sql.Composable) -> sql.Composed:
     """Return the statement that copies refusals into the refusal log."""
     return sql.SQL(
-        "COPY {} (organization, recorded_at, reason, field, cause, raw, raw_length)"
+        "COPY {} (organization, recorded_at, reason, field, cause, sealed_text, raw_length)"
         " FROM STDIN (FORMAT BINARY)"
     ).format(table)
 
@@ -83,10 +83,7 @@ def events_step(table: str, statement: bytes, rows: Sequence[EventRow]) -> Appen
     return AppendStep(statement, table, rows, _EVENT_TYPES)
 
 
-def refusals_step(table: str, statement: bytes, refusals: Sequence[Refusal]) -> AppendStep:
+def refusals_step(table: str, statement: bytes, refusals: Sequence[RefusalRow]) -> AppendStep:
     """Return the step of an append that copies refusals."""
-    rows = [
-        (r.organization, r.recorded_at, r.reason.value, r.field, r.cause, r.raw, r.raw_length)
-        for r in refusals
-    ]
+    rows = [refusal[: len(_REFUSAL_TYPES)] for refusal in refusals]
     return AppendStep(statement, table, rows, _REFUSAL_TYPES)

@@ -25,6 +25,7 @@ from offerlog_infrastructure.postgres.log.cache import OfferCache
 from offerlog_infrastructure.postgres.log.copying import REFUSAL_TABLES
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
@@ -72,6 +73,7 @@ class PostgresLog:
         self._mapper = application.event_mapper
         self._cache = OfferCache(_CACHED_EVENTS)
         self._finder = HeldStreamsFinder(application.connect)
+        self._texts = RefusedTexts(application.keys)
         self._gate = LockGate()
         self._epoch: int | None = None
 
@@ -161,9 +163,10 @@ class PostgresLog:
         try:
             if refusals and self._quota is not None:
                 refusals = self._apply_quota(refusals, self._quota)
+            sealed = self._texts.to_rows(refusals)
             with store_reached(self._application.log.datastore):
                 position = self._application.log.append(
-                    rows, refusals, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
+                    rows, sealed, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
                 )
         except BaseException as error:
             if self._quota is not None:

@@ -15,9 +15,9 @@ from psycopg.rows import DictRow
 
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
-from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusalRow
 
 _SECONDS: Final = 60.0
 """Time limit for an answer."""
@@ -54,7 +54,7 @@ class LostCommit:
         self._refusals = refusals
 
     def find(
-        self, xid: str, events: Sequence[EventRow], refusals: Sequence[Refusal]
+        self, xid: str, events: Sequence[EventRow], refusals: Sequence[RefusalRow]
     ) -> CommittedAppend | None:
         """Find a transaction that was committed; None if it was not. Ask until there is an answer.
 
@@ -85,7 +85,7 @@ class LostCommit:
             time.sleep(0.05)
 
     def _find_stored(
-        self, cursor: Cursor[DictRow], events: Sequence[EventRow], refusals: Sequence[Refusal]
+        self, cursor: Cursor[DictRow], events: Sequence[EventRow], refusals: Sequence[RefusalRow]
     ) -> CommittedAppend | None:
         """Look for the rows: after a crash, another transaction may have got the number."""
         if events:
@@ -97,9 +97,10 @@ class LostCommit:
             if row is None or bytes(row["state"]) != last.state:
                 return None
             return CommittedAppend(row["notification_id"])
-        first = refusals[0]
+        # A sealed text is unlike any other, also where the same signal was refused twice.
+        one = next((refusal for refusal in refusals if refusal.sealed_text), refusals[0])
         statement = sql.SQL(
-            "SELECT FROM {} WHERE organization = %s AND recorded_at = %s AND raw = %s LIMIT 1"
+            "SELECT FROM {} WHERE organization = %s AND recorded_at = %s AND sealed_text = %s LIMIT 1"
         ).format(self._refusals)
-        asked = (first.organization, first.recorded_at, first.raw)
+        asked = (one.organization, one.recorded_at, one.sealed_text)
         return CommittedAppend() if cursor.execute(statement, asked).fetchone() is not None else None

@@ -29,7 +29,6 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow
 
 from offerlog_application.ports.event_log import StaleEpochError
-from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import TableLockedError
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep, AppendTransaction
@@ -45,6 +44,7 @@ from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.log.lost_commit import LostCommit
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.subscription import TimedSubscription
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusalRow
 from offerlog_infrastructure.postgres.refusals.tallies import tallies_statement
 
 _SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
@@ -152,7 +152,7 @@ class LogRecorder(PostgresApplicationRecorder):
     def append(
         self,
         events: Sequence[EventRow],
-        refusals: Sequence[Refusal] = (),
+        refusals: Sequence[RefusalRow] = (),
         *,
         epoch: int,
         hurried: bool = False,
@@ -202,7 +202,7 @@ class LogRecorder(PostgresApplicationRecorder):
         self,
         connection: Connection[DictRow],
         events: Sequence[EventRow],
-        refusals: Sequence[Refusal],
+        refusals: Sequence[RefusalRow],
         epoch: int,
         *,
         hurried: bool,

@@ -11,15 +11,16 @@ from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
+from offerlog_infrastructure.sealing import SEAL_BYTES, UnsealError
 
 _PAGE: Final = 250
 """Rows per page; with the longest texts they take a megabyte."""
 
 _COLUMNS: LiteralString = """
-    id, recorded_at, reason, field, cause, substring(raw FOR 4096) AS raw,
-    coalesce(raw_length, octet_length(raw)) AS raw_length
+    id, recorded_at, reason, field, cause, sealed_text,
+    coalesce(raw_length, greatest(octet_length(sealed_text) - %(seal_bytes)s, 0)) AS raw_length
 """
-"""New texts are cut before they are stored; texts of older stores are cut here."""
 _WHERE_REASON: LiteralString = " AND reason = %(reason)s"
 _OLDEST_FIRST: LiteralString = """
     AND (recorded_at, id) > (%(recorded_at)s, %(id)s) AND recorded_at < %(until)s
@@ -71,6 +72,7 @@ class PostgresRefusalLog:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
+        self._texts = RefusedTexts(application.keys)
 
     def refusals(
         self,
@@ -95,6 +97,7 @@ class PostgresRefusalLog:
         Raises:
             ReadTimeoutError: A page took longer than it may.
             StoreUnavailableError: The store cannot be reached.
+            UnsealError: A text was changed or moved.
         """
         first, end = since or _BEGINNING, until or _END
         where = {
@@ -102,12 +105,13 @@ class PostgresRefusalLog:
             "reason": reason.value if reason else None,
             "since": first,
             "until": end,
+            "seal_bytes": SEAL_BYTES,
         }
         at, number = behind or ((first, 0) if order is Order.OLDEST else (end, 0))
         statement = _STATEMENTS[order, reason is not None]
         places = {"recorded_at": at, "id": number}
         for row in stream_rows(self._datastore, statement, where, places, page=_PAGE):
-            yield _to_kept_signal(row)
+            yield self._to_kept_signal(organization, row)
 
     def prune(self, before: datetime, limit: int = _PRUNED_AT_ONCE) -> int:
         """Delete refusals that were recorded before an instant, the oldest of each organization first.
@@ -123,15 +127,18 @@ class PostgresRefusalLog:
         with store_reached(self._datastore), self._datastore.transaction(commit=True) as cursor:
             return cursor.execute(_DELETE_OLD, {"before": before, "limit": limit}).rowcount
 
-
-def _to_kept_signal(row: DictRow) -> KeptSignal:
-    raw = bytes(row["raw"])
-    return KeptSignal(
-        row["recorded_at"],
-        Reason(row["reason"]),
-        row["field"],
-        row["cause"],
-        raw,
-        row["raw_length"],
-        row["id"],
-    )
+    def _to_kept_signal(self, organization: str, row: DictRow) -> KeptSignal:
+        sealed_text = bytes(row["sealed_text"])
+        try:
+            text = self._texts.open(organization, row["recorded_at"], row["reason"], sealed_text)
+        except UnsealError:
+            raise UnsealError(f"the text of refusal {row['id']} of organization {organization!r}") from None
+        return KeptSignal(
+            row["recorded_at"],
+            Reason(row["reason"]),
+            row["field"],
+            row["cause"],
+            text,
+            row["raw_length"],
+            row["id"],
+        )

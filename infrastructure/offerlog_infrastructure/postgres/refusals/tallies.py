@@ -10,7 +10,7 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 
 from offerlog_application.projections.slots import SLOT_SECONDS
-from offerlog_domain.outcomes import Refusal
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusalRow
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SLOT: Final = timedelta(seconds=SLOT_SECONDS)
@@ -21,14 +21,14 @@ _INSERT_TALLIES: LiteralString = """
 """
 
 
-def tallies_statement(table: sql.Composable, refusals: Sequence[Refusal]) -> sql.Composed:
+def tallies_statement(table: sql.Composable, refusals: Sequence[RefusalRow]) -> sql.Composed:
     """Return the statement that appends the tallies of refusals; the same transaction stores the refusals."""
     tallies: dict[tuple[str, int, str], list[int]] = {}
     for refusal in refusals:
-        key = refusal.organization, slot_of(refusal.recorded_at), refusal.reason.value
+        key = refusal.organization, slot_of(refusal.recorded_at), refusal.reason
         tally = tallies.setdefault(key, [0, 0])
         tally[0] += 1
-        tally[1] += len(refusal.raw)
+        tally[1] += refusal.text_bytes
     columns: list[list[Any]] = [[], [], [], [], []]
     for (organization, slot, reason), (count, text_bytes) in tallies.items():
         for column, value in zip(columns, (organization, slot, reason, count, text_bytes), strict=True):

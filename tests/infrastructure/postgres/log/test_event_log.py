@@ -20,6 +20,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.lost_commit import CommittedAppend
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
+from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 from support.keyrings import run_keyring
 from support.recount import rows
 
@@ -142,7 +143,9 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
 ) -> None:
     """What counts is whether it is there: the same event, or the same refusal."""
     one, other = offered(uuid4()), offered(uuid4())
-    log.append([one], [refusal()])
+    texts = RefusedTexts(application.keys)
+    kept, another = texts.to_rows([refusal(), refusal(b"another")])
+    application.log.append([application.event_mapper.row(one)], [kept], epoch=log.epoch())
     row = application.event_mapper.row
     with application.log.datastore.cursor() as cursor:
         there = partial(application.log._lost_commit._find_stored, cursor)
@@ -150,8 +153,8 @@ def test_a_number_that_another_transaction_got_is_no_proof_of_a_commit(
         assert there([row(one)], []) == CommittedAppend(position)
         assert not there([row(other)], [])
         assert not there([row(one)._replace(state=b"another")], [])
-        assert there([], [refusal()]) == CommittedAppend()
-        assert not there([], [refusal(b"another")])
+        assert there([], [kept]) == CommittedAppend()
+        assert not there([], [another])
     # the server has not given out that number
     assert application.log._lost_commit.find("99999999", [row(one)], []) is None
 
@@ -192,7 +195,7 @@ def test_a_version_in_another_ones_hands_is_a_conflict_too(
 
 def test_a_refusal_that_cannot_be_stored_takes_the_events_with_it(log: PostgresLog, dsn: str) -> None:
     """One transaction: an event is never there without the refusals that belong to it."""
-    rows(dsn, "ALTER TABLE refusals ADD CONSTRAINT never CHECK (octet_length(raw) < 10)")
+    rows(dsn, "ALTER TABLE refusals ADD CONSTRAINT never CHECK (octet_length(sealed_text) < 48)")
     with pytest.raises(Exception, match="never"):
         log.append([offered(uuid4())], [refusal(b"far too long for this table")])
     assert stored(dsn) == (0, 0)

@@ -26,6 +26,7 @@ from support.journeys import signal
 from support.processes import finish
 from support.proxy import connected_to
 from support.recount import event_ids, rows
+from support.refused_texts import refused_texts
 
 SLOW_COMMIT = """
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
@@ -176,10 +177,7 @@ def test_the_outcome_is_true_whatever_happens_to_the_commit(proxy: Proxy, dsn: s
     assert proxy.cut == 2
     assert set(event_ids(dsn).values()) == {1}
     assert len(event_ids(dsn)) == 5
-    assert sorted(rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals")) == [
-        ("no signal 0",),
-        ("no signal 1",),
-    ]
+    assert sorted(refused_texts(dsn)) == ["no signal 0", "no signal 1"]
 
 
 def test_a_commit_that_takes_its_time_is_waited_for(proxy: Proxy, dsn: str) -> None:
@@ -224,10 +222,7 @@ def test_refusals_alone_are_written_once(proxy: Proxy, dsn: str, cut: Cut) -> No
         receipt = service.submit(["second"]).result(timeout=30)
         assert [o.kind.value for o in receipt.outcomes] == ["refused"]
     assert proxy.cut == 1
-    assert rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals ORDER BY id") == [
-        ("first",),
-        ("second",),
-    ]
+    assert refused_texts(dsn) == ["first", "second"]
 
 
 def test_a_server_that_was_restarted_is_reached_again(dsn: str, offerlog: Offerlog) -> None:
@@ -269,7 +264,7 @@ def test_whatever_is_terminated_what_is_acknowledged_is_there_once(dsn: str, off
         over.set()
         finish(terminator)
     told = event_ids(dsn)
-    refused = [text for (text,) in rows(dsn, "SELECT convert_from(raw, 'UTF8') FROM refusals")]
+    refused = refused_texts(dsn)
     for n, error in enumerate(errors):
         assert error is None or isinstance(error, StoreUnavailableError)
         times = 1 if error is None else 0

@@ -1,0 +1,111 @@
+"""The texts of refused signals, sealed under a key of their organization."""
+
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from offerlog_domain.outcomes import Refusal
+from offerlog_infrastructure.postgres.store_keys import StoreKeys
+from offerlog_infrastructure.sealing import Sealer
+
+_LABEL: Final = b"offerlog: texts of refused signals"
+"""Derives the key from the organization's secret. What stream ids are derived from begins with a digit."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class RefusalRow(NamedTuple):
+    """A refusal as it is stored; the last field is for the tallies alone.
+
+    Attributes:
+        organization: The tenant.
+        recorded_at: When it was refused.
+        reason: The reason code.
+        field: The wire name of the field at fault.
+        cause: What is wrong with it.
+        sealed_text: The text, sealed; empty where no text is kept.
+        raw_length: Bytes of the text that came, where not all of it is kept.
+        text_bytes: Bytes of the text that is kept, before it was sealed.
+    """
+
+    organization: str
+    recorded_at: datetime
+    reason: str
+    field: str | None
+    cause: str | None
+    sealed_text: bytes
+    raw_length: int | None
+    text_bytes: int
+
+
+class RefusedTexts:
+    """Seals and opens the texts of refused signals; thread-safe.
+
+    A text is bound to its organization, time and reason, so that it cannot be moved to another row unnoticed.
+
+    Args:
+        keys: The secrets of the organizations.
+    """
+
+    def __init__(self, keys: StoreKeys) -> None:
+        self._keys = keys
+        self._sealers: dict[str, Sealer] = {}
+
+    def to_rows(self, refusals: Sequence[Refusal]) -> list[RefusalRow]:
+        """Return the rows of refusals, with their texts sealed.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt an organization's secret.
+        """
+        return [
+            RefusalRow(
+                one.organization,
+                one.recorded_at,
+                one.reason.value,
+                one.field,
+                one.cause,
+                self.seal(one.organization, one.recorded_at, one.reason.value, one.raw),
+                one.raw_length,
+                len(one.raw),
+            )
+            for one in refusals
+        ]
+
+    def seal(self, organization: str, recorded_at: datetime, reason: str, text: bytes) -> bytes:
+        """Seal one text; nothing stays nothing.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt the organization's secret.
+        """
+        if not text:
+            return b""
+        return self._sealer(organization).seal(text, _place_of(organization, recorded_at, reason))
+
+    def open(self, organization: str, recorded_at: datetime, reason: str, sealed_text: bytes) -> bytes:
+        """Open one text.
+
+        Raises:
+            UnsealError: It was changed or moved.
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt the organization's secret.
+        """
+        if not sealed_text:
+            return b""
+        return self._sealer(organization).open(sealed_text, _place_of(organization, recorded_at, reason))
+
+    def _sealer(self, organization: str) -> Sealer:
+        known = self._sealers.get(organization)
+        if known is None:
+            key = hmac.digest(self._keys.secret(organization), _LABEL, "sha256")
+            known = self._sealers[organization] = Sealer(key)
+        return known
+
+
+def _place_of(organization: str, recorded_at: datetime, reason: str) -> bytes:
+    """Describe the row of a refusal. Neither a reason nor an organization holds a space."""
+    microseconds = (recorded_at - _EPOCH) // _MICROSECOND
+    return b"%d %b %b" % (microseconds, reason.encode(), organization.encode())
