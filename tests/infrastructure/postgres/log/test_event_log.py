@@ -267,7 +267,7 @@ def test_rows_go_into_the_log_and_never_straight_into_a_partition(dsn: str) -> N
         with pytest.raises(psycopg.errors.WrongObjectType, match=f"not into its partition .*_{digit}"):
             rows(dsn, f"INSERT INTO offerlog_events_{digit} {values}", stream)
         rows(dsn, f"INSERT INTO offerlog_events {values}", stream)
-        assert rows(dsn, f"SELECT originator_id FROM offerlog_events_{digit}") == [(stream,)]  # noqa: S608
+        assert rows(dsn, f"SELECT originator_id FROM offerlog_events_{digit}") == [(stream,)]  # noqa: S608 - a digit
     with (
         psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other,
         pytest.raises(psycopg.errors.WrongObjectType),
