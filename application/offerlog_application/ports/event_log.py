@@ -18,11 +18,13 @@ class VersionConflictError(OfferlogError):
 
     Attributes:
         streams: The visitor-offers concerned: one, or all of a visitor whom another writer records first.
+            None if the whole store may have changed, as another server answers by now.
         waiting: True while the other writer may still commit or roll back; False if it has committed.
     """
 
     def __init__(self, *streams: UUID, waiting: bool) -> None:
-        super().__init__(f"another writer is at visitor-offer {' and '.join(map(str, streams))}")
+        names = " and ".join(map(str, streams))
+        super().__init__(f"another writer is at visitor-offer {names}" if names else "another server answers")
         self.streams = frozenset(streams)
         self.waiting = waiting
 

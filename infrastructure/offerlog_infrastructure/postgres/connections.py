@@ -9,6 +9,7 @@ import math
 import select
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 import psycopg
@@ -139,6 +140,16 @@ class StoreConnection(Connection[DictRow]):
             self.execute(_SET_DATES_AND_ZONE + limit)
         self.answer_within = None
         self.opened = time.monotonic()
+
+    @cached_property
+    def server(self) -> str:
+        """The server behind the connection: the moment of its start. A copy that takes over has another.
+
+        The first use asks the server.
+        """
+        row = self.execute("SELECT pg_postmaster_start_time()::text AS started").fetchone()
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        return str(row["started"])
 
     def is_alive(self) -> bool:
         """Return whether the connection is alive, as far as can be told.

@@ -34,6 +34,10 @@ class RowConflictError(IntegrityError):
         self.waiting = waiting
 
 
+class StaleLoadError(IntegrityError):
+    """The append would go to another server than the load: perhaps to a copy that is behind."""
+
+
 class VisitorConflictError(RowConflictError):
     """Another writer makes or has made a visitor whom this append would make."""
 

@@ -20,6 +20,7 @@ from offerlog_domain.identity import OfferKey
 from offerlog_domain.lifecycle import LONGEST_ACTION
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
+from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -27,6 +28,7 @@ from offerlog_infrastructure.postgres.log.cache import OfferCache
 from offerlog_infrastructure.postgres.log.copying import (
     REFUSAL_TABLES,
     RowConflictError,
+    StaleLoadError,
     VisitorConflictError,
 )
 from offerlog_infrastructure.postgres.log.group_streams import GroupStreams
@@ -97,6 +99,7 @@ class PostgresLog:
         self._texts = RefusedTexts(application.keys)
         self._gate = LockGate()
         self._epoch: int | None = None
+        self._loaded_from: str | None = None
 
     def epoch(self) -> int:
         """Return the epoch that was read last; from the store at first.
@@ -173,6 +176,8 @@ class PostgresLog:
             store_reached(self._application.log.datastore),
             self._application.log.datastore.get_connection() as connection,
         ):
+            assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
+            self._loaded_from = connection.server
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             return cursor.execute(
                 _SELECT_NEWER_EVENTS,
@@ -208,7 +213,12 @@ class PostgresLog:
             sealed = self._texts.to_rows(refusals)
             with store_reached(self._application.log.datastore):
                 position = self._application.log.append(
-                    rows, sealed, visitors, hurried=hurried, epoch=self.epoch() if epoch is None else epoch
+                    rows,
+                    sealed,
+                    visitors,
+                    hurried=hurried,
+                    epoch=self.epoch() if epoch is None else epoch,
+                    loaded_from=self._loaded_from if rows else None,
                 )
         except BaseException as error:
             if self._quota is not None:
@@ -237,6 +247,8 @@ class PostgresLog:
             )
         if isinstance(error, RowConflictError):
             return VersionConflictError(drafts[error.row][1].originator_id, waiting=error.waiting)
+        if isinstance(error, StaleLoadError):
+            return VersionConflictError(waiting=False)
         if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
             return _to_refusals_locked(error)
         return None

@@ -34,6 +34,7 @@ from offerlog_infrastructure.postgres.errors import TableLockedError
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep, AppendTransaction
 from offerlog_infrastructure.postgres.log.copying import (
     RowConflictError,
+    StaleLoadError,
     VisitorConflictError,
     copy_events,
     events_statement,
@@ -165,6 +166,7 @@ class LogRecorder(PostgresApplicationRecorder):
         *,
         epoch: int,
         hurried: bool = False,
+        loaded_from: str | None = None,
     ) -> int | None:
         """Append visitors, events and refusals as one; returns the last position, None without events.
 
@@ -177,8 +179,10 @@ class LogRecorder(PostgresApplicationRecorder):
             visitors: Rows of visitors who are new with these events, in order of their digests.
             epoch: The epoch under which all of it was decided.
             hurried: Whether to wait for another writer for a moment only.
+            loaded_from: The server from which the events were loaded on which this builds; None for any.
 
         Raises:
+            StaleLoadError: Another server answers; nothing was stored.
             StaleEpochError: The epoch is another one; nothing was stored.
             RowConflictError: Another writer has a version, or is about to; nothing was stored.
             VisitorConflictError: Another writer has a new visitor, or is about to; nothing was stored.
@@ -186,6 +190,9 @@ class LogRecorder(PostgresApplicationRecorder):
             OutcomeUnknownError: The commit was sent, and the server has not answered for a minute.
         """
         with self.datastore.get_connection() as connection:
+            assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
+            if loaded_from is not None and connection.server != loaded_from:
+                raise StaleLoadError
             transaction = AppendTransaction(
                 connection, self._make_steps(connection, events, refusals, visitors, epoch, hurried=hurried)
             )
