@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         StoredKind,
         Suppression,
         TooManySuppressionsError,
+        UnknownVisitorError,
     )
     from offerlog_application.ports.rebuilds import (
         EndedWorker,
@@ -200,6 +201,7 @@ __all__ = [
     "Transition",
     "UnknownKeyError",
     "UnknownProjectionError",
+    "UnknownVisitorError",
     "UnreadableEventError",
     "UnsealError",
     "UntrackedState",
@@ -239,6 +241,7 @@ _MODULES: Final = {
         "StoredKind",
         "Suppression",
         "TooManySuppressionsError",
+        "UnknownVisitorError",
     ),
     "offerlog_application.ports.rebuilds": (
         "EndedWorker",

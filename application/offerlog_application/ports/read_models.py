@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from offerlog_domain.errors import OfferlogError
+from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.outcomes import Reason
 
 
@@ -66,6 +66,13 @@ class TooManySuppressionsError(OfferlogError):
             f"they have more than {MAX_SUPPRESSIONS:,} suppressions together: ask for fewer at a time"
         )
         super().__init__(self.cause)
+
+
+class UnknownVisitorError(ArgumentError):
+    """A list cannot be continued behind a visitor of whom no event was recorded."""
+
+    def __init__(self) -> None:
+        super().__init__("behind", "the visitor behind whom the list shall go on is not known: begin it anew")
 
 
 class ReplicaStaleError(OfferlogError):

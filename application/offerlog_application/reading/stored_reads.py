@@ -76,8 +76,11 @@ class StoredReads(OrganizationScope):
     ) -> Generator[Suppression]:
         """Stream the suppressions of an action map, from the projection, after the visitor `behind` if given.
 
+        They come in the order in which the visitors came, slice by slice.
+
         Raises:
             MalformedSignalError: The id is not an action map's.
+            UnknownVisitorError: Nothing was recorded of the visitor `behind`; raised by the first step.
         """
         return self._reads.suppressions_of_action_map(
             self._of(organization), parse_action_map_id(action_map_id), behind

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
 from offerlog_application.ports.keyring import KeyringError
-from offerlog_application.ports.read_models import TooManySuppressionsError
+from offerlog_application.ports.read_models import TooManySuppressionsError, UnknownVisitorError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.reading.instants import CalendarError
 from offerlog_application.reading.performance_report import ReportTooLargeError
@@ -176,6 +176,7 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
     MalformedSignalError: _of_field,
     ReportTooLargeError: _of_field,
     TooManySuppressionsError: _of_field,
+    UnknownVisitorError: lambda error: malformed("cursor", str(error)),
     CalendarError: _of_calendar,
     OverloadedError: _of_overload,
     ReadTimeoutError: lambda error: ProblemError("read-timeout", str(error), headers={"Retry-After": "10"}),

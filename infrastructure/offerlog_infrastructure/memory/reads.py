@@ -11,10 +11,10 @@ from offerlog_application.ports.read_models import (
     ProjectionStatus,
     Suppression,
     TooManySuppressionsError,
+    UnknownVisitorError,
 )
 from offerlog_application.projections.current_state import ParkedRow, deadline_of
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
-from offerlog_domain.errors import ArgumentError
 from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey, name_offer
 from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
@@ -61,11 +61,11 @@ class MemoryReads:
         """Stream the suppressions of an action map, sorted by token, after `behind` if given.
 
         Raises:
-            ArgumentError: No event was recorded of the visitor `behind`.
+            UnknownVisitorError: No event was recorded of the visitor `behind`.
         """
         start = None if behind is None else self._log.find_visitor(organization, behind)
         if behind is not None and start is None:
-            raise ArgumentError("behind", "behind: the visitor is not known; begin the list anew")
+            raise UnknownVisitorError
         with self._log.lock:
             rows = sorted(self._log.suppressions.items())
             visitors = {key.visitor: self._log.visitors.of_token(key.visitor).key for key, _ in rows}

@@ -1,5 +1,6 @@
 """Every route with a key that may use it, and what each says when it cannot answer."""
 
+import base64
 import gzip
 import json
 import uuid
@@ -190,6 +191,13 @@ def test_pages_by_cursor_are_the_whole_list(site: Site, admin: httpx.Client) -> 
         assert len(paged) == 25
         assert [one | json.loads(line) for one, line in zip(paged, streamed, strict=True)] == paged
         assert problem(admin.get(path, params={"cursor": "nonsense"}))[2] == "cursor"
+    # a cursor behind a visitor of whom nothing was recorded says so
+    stranger = base64.urlsafe_b64encode(b'["cookie","nobody"]').decode()
+    for accept in ("application/json", "application/x-ndjson"):
+        answer = admin.get(
+            f"/v1/action-maps/{MAP}/suppressions", params={"cursor": stranger}, headers={"Accept": accept}
+        )
+        assert problem(answer)[::2] == (400, "cursor"), accept
 
 
 def test_a_report_as_json_and_csv_with_an_etag(own_site: Site, own_admin: httpx.Client) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from offerlog_infrastructure.http.responses import pages
+from offerlog_infrastructure.postgres.reads import lists
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
 from offerlog_infrastructure.postgres.refusals import refusal_log
 from support.http_site import Site
@@ -119,27 +120,40 @@ def test_a_long_history_comes_in_pages(
     assert admin.get(path, params=asked | {"cursor": "x"}).json()["field"] == "cursor"
 
 
-def test_a_batch_of_visitors_with_very_many_suppressions_is_refused(admin: httpx.Client, dsn: str) -> None:
+def test_a_batch_of_visitors_with_very_many_suppressions_is_refused(
+    site: Site, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All of them together, one named twice counted twice: what is asked for decides how much is answered."""
-    suppress = """
-        INSERT INTO suppressions
-        SELECT 'default', 'cookie', convert_to(visitor, 'UTF8'), gen_random_uuid(), 'rejected',
-            gen_random_uuid(), now()
-        FROM unnest(ARRAY['one', 'other']) AS visitor, generate_series(1, 4000)
-    """
-    rows(dsn, suppress)
+    # given two visitors with 40 suppressions each, where a batch may have 100
+    monkeypatch.setattr(lists, "MAX_SUPPRESSIONS", 100)
+    signals = [
+        {
+            "actionId": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{visitor} {number}")),
+            "actionState": state,
+            "actionMapId": str(uuid.UUID(int=number)),
+            "customerId": visitor,
+            "sessionId": str(uuid.UUID(int=1)),
+        }
+        for visitor in ("one", "other")
+        for number in range(40)
+        for state in ("offered", "rejected")
+    ]
+    site.service.wait(site.service.record(signals).position)
+    # when batches name them
     one, other = {"customerId": "one"}, {"customerId": "other"}
     answers = [
         admin.post("/v1/suppressions:batch", json={"visitors": visitors})
         for visitors in ([one, other], [one, one], [one, one, other], [one] * 1_000)
     ]
+    # then those that would have more are refused, and a single visitor never is
     assert [answer.status_code for answer in answers] == [200, 200, 400, 400]
-    assert [len(each["suppressions"]) for each in answers[0].json()["visitors"]] == [4_000, 4_000]
+    assert [len(each["suppressions"]) for each in answers[0].json()["visitors"]] == [40, 40]
     assert (answers[3].json()["field"], answers[3].json()["type"]) == (
         "visitors",
         "/problems/malformed-request",
     )
-    assert len(admin.get("/v1/visitors/one/suppressions").json()["suppressions"]) == 4_000
+    monkeypatch.setattr(lists, "MAX_SUPPRESSIONS", 10)
+    assert len(admin.get("/v1/visitors/one/suppressions").json()["suppressions"]) == 40
 
 
 def test_a_revoked_key_ends_its_lists(site: Site, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,7 @@ def test_look_ups_wait_for_a_lock_together_and_not_one_after_the_other(
 ) -> None:
     """The first ones wait for as long as readers do; those behind them are told the reason at once."""
     monkeypatch.setattr(lookups, "READERS_LOCK_TIMEOUT", "1s")
+    offerlog.record([signal("offered")])  # else the organization is not known, and no table is asked
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(offerlog.suppressions, ["somebody"] * 2))
         with locked(dsn, "suppressions"):

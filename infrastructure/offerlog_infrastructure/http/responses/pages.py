@@ -111,10 +111,12 @@ def accepts_lines(request: Request) -> bool:
     return "application/x-ndjson" in request.headers.get("accept", "")
 
 
-def stream_response(
+async def stream_response(
     request: Request, rows: Generator[T], describe: Callable[[T], Mapping[str, Any]]
 ) -> StreamingResponse:
     """Answer with all rows, one on each line; a piece is made when the piece before it has been sent.
+
+    The first piece is made before the response begins. So a list that cannot be begun is answered as a problem.
 
     Once the caller's key has been revoked or its session has ended, the connection is closed without an end
     of the body: a list that is cut must not look complete.
@@ -130,11 +132,13 @@ def stream_response(
                 break
         return b"".join(lines)
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def pieces(piece: bytes) -> AsyncIterator[bytes]:
         with closing(rows):
-            while piece := await run_report(request, encode_piece):
+            while piece:
                 if not await is_still_allowed(request):
                     raise ProblemError("unauthorized", "the key has been revoked while the list was read")
                 yield piece
+                piece = await run_report(request, encode_piece)
 
-    return StreamingResponse(pieces(), media_type="application/x-ndjson")
+    first = await run_report(request, encode_piece)
+    return StreamingResponse(pieces(first), media_type="application/x-ndjson")

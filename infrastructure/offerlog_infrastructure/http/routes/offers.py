@@ -136,14 +136,14 @@ async def suppressions_of_action_map(
     cursor: Annotated[str | None, cursor_of_page("suppressions")] = None,
     limit: Limit = 1_000,
 ) -> Response:
-    """A page, sorted by visitor; as NDJSON, the whole list."""
+    """A page, in the order in which the visitors came, slice by slice; as NDJSON, the whole list."""
     found = state_of(request).service.suppressed_visitors(
         action_map_id,
         organization=key.organization,
         behind=decode_cursor(cursor, VisitorKey) if cursor else None,
     )
     if accepts_lines(request):
-        return stream_response(request, found, describe_suppression)
+        return await stream_response(request, found, describe_suppression)
     return await page_response(
         request,
         found,

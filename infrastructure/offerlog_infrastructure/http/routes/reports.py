@@ -250,7 +250,7 @@ async def refusals(
         behind=behind,
     )
     if accepts_lines(request):
-        return stream_response(request, found, describe_kept_signal)
+        return await stream_response(request, found, describe_kept_signal)
 
     return await page_response(
         request, found, describe_refusal, limit, lambda last: [last["recorded_at"], last["number"]]

@@ -16,8 +16,8 @@ from offerlog_application.ports.read_models import (
     ProjectionStatus,
     Suppression,
     TooManySuppressionsError,
+    UnknownVisitorError,
 )
-from offerlog_domain.errors import ArgumentError
 from offerlog_domain.events import SignalParked
 from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey, name_offer
 from offerlog_domain.outcomes import KEPT_TEXT_BYTES
@@ -193,13 +193,13 @@ class PostgresReadSide:
         """Return a visitor's token.
 
         Raises:
-            ArgumentError: The store does not know the visitor.
+            UnknownVisitorError: The store does not know the visitor.
             StoreUnavailableError: The store cannot be reached.
         """
         key = self._organization(organization)
         found = [] if key is None else self._lookups.rows(_SELECT_TOKEN, (key.digest(visitor),))
         if not found:
-            raise ArgumentError("behind", "behind: the visitor is not known; begin the list anew")
+            raise UnknownVisitorError
         return int(found[0][0])
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
