@@ -116,7 +116,7 @@ async def stream_response(
 ) -> StreamingResponse:
     """Answer with all rows, one on each line; a piece is made when the piece before it has been sent.
 
-    The first piece is made before the response begins, so a list that cannot be begun is answered as a problem.
+    The first piece is made before the response begins: a list that cannot be begun is answered as a problem.
 
     Once the caller's key has been revoked or its session has ended, the connection is closed without an end
     of the body: a list that is cut must not look complete.
