@@ -7,12 +7,13 @@ PostgreSQL 15 holds the store, without owners and rights.
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from offerlog_domain.event_fields import Event, PrivateFields
@@ -25,6 +26,8 @@ from support.keyrings import run_keyring
 from support.recount import rows
 
 _CONTRACTS: Final = Path(__file__).parents[1] / "contracts"
+
+_encode: Final = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 
 _SELECT_OLD: Final = (
     "SELECT notification_id, originator_id, originator_version, topic, state FROM {} ORDER BY notification_id"
@@ -96,12 +99,18 @@ def _open_all(
         yield (position, version), (stream, OpenedEvent(opened.event, opened.private, visitor))
 
 
-def change_states(dsn: str, change: Callable[[str, bytes], tuple[str, bytes]], organization: str) -> None:
-    """Change name and state of each stored event of an organization in a store of 0.1."""
+def store_in_version_2(dsn: str, organization: str) -> None:
+    """Store the events of an organization as builds between 0.1 and the second format did.
+
+    They stored version 2, with a private part in clear that begins with the visitor.
+    """
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as connection:
         for position, _, _, topic, state in connection.execute(_SELECT_NEW.encode()).fetchall():
-            if decode_stored(topic, state).event.organization == organization:
+            event, private, visitor = decode_stored(topic, state)
+            if event.organization == organization:
+                fields = [getattr(private, name) for name in PrivateFields.__struct_fields__]
+                state_2 = _encode((event, _encode([visitor.id, visitor.type, *fields])))
                 connection.execute(
                     "UPDATE offerlog_events SET topic = %s, state = %s WHERE notification_id = %s",
-                    (*change(topic, state), position),
+                    (topic.replace(".1", ".2"), state_2, position),
                 )

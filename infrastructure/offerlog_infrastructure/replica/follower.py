@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, LiteralString
@@ -26,7 +27,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, PositionedRow
-from offerlog_infrastructure.replica.records import SuppressedVisitor, VisitorHead, pack_record
+from offerlog_infrastructure.replica.records import VisitorHead, pack_record, unpack
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
 
 _PAGE: Final = 5_000
@@ -34,6 +35,9 @@ _LOOK_SECONDS: Final = 0.02
 _AGAIN_SECONDS: Final = 0.5
 _EPOCH_SECONDS: Final = 1.0
 """Seconds between two looks at the epoch of the log, with which the visitors may have changed."""
+
+_REMEMBERED_ANSWERS: Final = 5_000
+"""Number of visitors whose opened suppressions are remembered; each takes about a kilobyte."""
 
 _ANSWER_SECONDS: Final = 30.0
 """Seconds to wait for an answer before the connection counts as lost."""
@@ -78,6 +82,7 @@ class SuppressionReplica:
         self._store = ReplicaStore.open(folder)
         self._max_age = max_age.total_seconds()
         self._organizations: dict[str, OrganizationKey] = {}
+        self._opened = lru_cache(_REMEMBERED_ANSWERS)(self._open)
         self._fresh: float | None = None
         self._stopped = threading.Event()
         self.error: Exception | None = None
@@ -101,9 +106,10 @@ class SuppressionReplica:
         found = None if key is None else self._store.look_up(key.digest(visitor))
         if self._store.cleared != cleared:
             raise ReplicaStaleError(None, self._max_age, self.error)
-        return Lookup(position, age, () if found is None else self._open(visitor, found))
+        return Lookup(position, age, () if found is None else self._opened(visitor, found))
 
-    def _open(self, visitor: VisitorKey, found: SuppressedVisitor) -> tuple[Suppression, ...]:
+    def _open(self, visitor: VisitorKey, value: bytes) -> tuple[Suppression, ...]:
+        found = unpack(value)
         sealer = self._application.visitor_keys.sealer(found.kek, found.wrapped_key)
         opened: list[Suppression] = []
         for action_map, state, since, place, sealed in found.records:
@@ -232,6 +238,7 @@ class SuppressionReplica:
         if epoch == self._store.epoch():
             return
         self._application.visitor_keys.forget()
+        self._opened.cache_clear()
         for tokens in self._store.tokens(_PAGE):
             stored = _select_visitors(cursor, tokens.values())
             self._store.replace_visitors(tokens, {token: head for token, (_, head) in stored.items()})

@@ -19,14 +19,7 @@ import lmdb
 
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.disk_space import full_disk_hint
-from offerlog_infrastructure.replica.records import (
-    SuppressedVisitor,
-    VisitorHead,
-    add_record,
-    head_of,
-    replace_head,
-    unpack,
-)
+from offerlog_infrastructure.replica.records import VisitorHead, add_record, head_of, replace_head
 
 _MAP_BYTES: Final = 1 << 36
 """The largest size of the file; on the disk it takes only what it holds."""
@@ -228,11 +221,11 @@ class ReplicaStore:
                 elif head != known:
                     transaction.put(digest, replace_head(value, head))
 
-    def look_up(self, digest: UUID) -> SuppressedVisitor | None:
-        """Return a visitor by the digest; None if nothing is suppressed for such a one."""
+    def look_up(self, digest: UUID) -> bytes | None:
+        """Return the value of a visitor by the digest; None if nothing is suppressed for such a one."""
         with self._env.begin() as transaction:
-            found = transaction.get(digest.bytes)
-        return None if found is None else unpack(found)
+            found: bytes | None = transaction.get(digest.bytes)
+            return found
 
     def close(self) -> None:
         """Close the file; the next process reuses it and catches up with the log."""

@@ -21,7 +21,6 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.read_models import ReplicaStaleError
 from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.replica.records import SuppressedVisitor
 from offerlog_infrastructure.replica.store import ReplicaStore
 from support.internals import replica_store_of
 from support.journeys import journeys
@@ -129,7 +128,7 @@ def test_what_is_read_while_it_is_emptied_is_no_answer(
     store = replica_store_of(local)
     look_up = store.look_up
 
-    def emptied(digest: UUID) -> SuppressedVisitor | None:
+    def emptied(digest: UUID) -> bytes | None:
         store.clear()
         return look_up(digest)
 

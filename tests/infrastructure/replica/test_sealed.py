@@ -11,6 +11,7 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_domain.identity import OrganizationKey, VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.replica.records import unpack
 from offerlog_infrastructure.sealing import UnsealError
 from support.internals import application_of, replica_store_of
 from support.recount import rows, until
@@ -168,9 +169,10 @@ def test_a_key_that_was_wrapped_again_is_taken_over(local: Offerlog) -> None:
     assert found.action_id == ids["actionId"]
 
 
-def _kept(service: Offerlog, digest: uuid.UUID) -> tuple[int, bytes] | None:
-    found = replica_store_of(service).look_up(digest)
-    return None if found is None else (found.kek, found.wrapped_key)
+def _kept(service: Offerlog, digest: uuid.UUID) -> tuple[int, bytes]:
+    value = replica_store_of(service).look_up(digest)
+    assert value is not None
+    return unpack(value)[:2]
 
 
 def test_a_changed_file_is_an_error_and_no_answer(local: Offerlog) -> None:
@@ -179,12 +181,10 @@ def test_a_changed_file_is_an_error_and_no_answer(local: Offerlog) -> None:
     for action_map in MAPS:
         turn_down(local, "visitor", action_map)
     store, digest = replica_store_of(local), digest_of(local, "visitor")
-    found = store.look_up(digest)
-    assert found is not None
-    first, second = (record.sealed for record in found.records)
+    value = store.look_up(digest)
+    assert value is not None
+    first, second = (record.sealed for record in unpack(value).records)
     with store._env.begin(write=True) as transaction:
-        value = transaction.get(digest.bytes)
-        assert value is not None
         changed = value.replace(first, b"?" * len(first)).replace(second, first)
         transaction.put(digest.bytes, changed.replace(b"?" * len(first), second))
     # when, then

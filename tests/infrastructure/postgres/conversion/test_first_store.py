@@ -1,10 +1,13 @@
-"""A store that offerlog 0.1 made opens, and gives the answers that 0.1 gave."""
+"""A store that offerlog 0.1 made opens, and gives the answers that 0.1 gave.
+
+The events of one of its organizations are stored as later builds did, before there was the second format.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -25,12 +28,26 @@ from support.first_store import (
     new_events,
     old_events,
     restore_first_store,
+    store_in_version_2,
 )
 from support.recount import rows
+from support.superuser import superuser
 
 ANSWERS = first_answers()
 VISITOR = "Ünïcode-訪問者-🙂"
 
+READER = f"reader_{uuid4().hex[:8]}"
+GRANTS = [
+    f"GRANT SELECT ON offerlog_events, suppressions, performance_counts TO {READER}",
+    f"GRANT SELECT ON current_offers TO {READER} WITH GRANT OPTION",
+    "GRANT SELECT ON parked_signals TO PUBLIC",
+]
+"""Rights that an operator gave on tables of 0.1."""
+
+SELECT_GRANTS = """
+    SELECT table_name::text, grantee::text, is_grantable::text FROM information_schema.role_table_grants
+    WHERE table_schema = 'offerlog' AND grantee IN (%s, 'PUBLIC') ORDER BY 1
+"""
 SELECT_BYTES = """
     SELECT state FROM offerlog_events UNION ALL SELECT names FROM visitors
     UNION ALL SELECT sealed FROM suppressions UNION ALL SELECT sealed FROM parked_signals
@@ -55,9 +72,15 @@ def upgraded(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     dsn = databases.make()
     restore_first_store(dsn)
     before = dict(old_events(dsn))
+    store_in_version_2(dsn, "Second.org")
+    rows(superuser(dsn), f"CREATE ROLE {READER}")
+    for grant in GRANTS:
+        rows(dsn, grant)
     drawn = rows(dsn, "SELECT last_value FROM offerlog_events_notification_id_seq")
     screen = command(dsn, tmp_path_factory.mktemp("none"), "acme").on_a_terminal("projections", "status")
     yield Upgraded(dsn, before, drawn, screen)
+    rows(superuser(dsn), f"DROP OWNED BY {READER}")
+    rows(superuser(dsn), f"DROP ROLE {READER}")
     databases.drop([dsn])
 
 
@@ -184,3 +207,14 @@ def test_a_process_of_0_1_that_still_runs_writes_and_reads_nothing(upgraded: Upg
     """Each of its appends, and each look of its readers, asks the sequence by its old name."""
     with pytest.raises(psycopg.errors.UndefinedTable):
         rows(upgraded.dsn, "SELECT currval('offerlog_events_notification_id_seq')")
+
+
+def test_rights_on_tables_survive(upgraded: Upgraded) -> None:
+    """A reporting tool may read afterwards what it could read before."""
+    assert rows(superuser(upgraded.dsn), SELECT_GRANTS, READER) == [
+        ("current_offers", READER, "YES"),
+        ("offerlog_events", READER, "NO"),
+        ("parked_signals", "PUBLIC", "NO"),
+        ("performance_counts", READER, "NO"),
+        ("suppressions", READER, "NO"),
+    ]

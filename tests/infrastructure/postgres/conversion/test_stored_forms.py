@@ -1,4 +1,4 @@
-"""Events that builds between 0.1 and the second format stored: version 2, its private part in clear."""
+"""Version 2 with a private part in clear, and the places of parked signals, which version 1 did not state."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,47 +8,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from offerlog_domain.event_fields import Event, PrivateFields
-from offerlog_domain.events import EVENTS, Accepted, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.event_fields import Event
+from offerlog_domain.events import Accepted, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Reason
-from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.conversion.parked_places import ParkedPlaces
 from offerlog_infrastructure.postgres.conversion.stored_forms import UNREADABLE, decode_stored
-from support.first_store import OpenedEvent, change_states, new_events, old_events, restore_first_store
 
 encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-
-
-def unsealed(one: OpenedEvent) -> bytes:
-    """The state that these builds stored: the visitor is the beginning of the private part."""
-    private = [getattr(one.private, name) for name in PrivateFields.__struct_fields__]
-    return encode((one.event, encode([one.visitor.id, one.visitor.type, *private])))
-
-
-def in_version_2(topic: str, state: bytes) -> tuple[str, bytes]:
-    """An event of version 1 as these builds would have stored it."""
-    return topic.replace(".1", ".2"), unsealed(OpenedEvent(*decode_stored(topic, state)))
-
-
-def test_a_store_with_events_of_both_versions_opens_with_every_field(dsn: str) -> None:
-    """One organization's events are of version 2, the other's of version 1."""
-    # given
-    restore_first_store(dsn)
-    before = old_events(dsn)
-    change_states(dsn, in_version_2, "Second.org")
-    # when
-    with open_offerlog(database_url=dsn, create=False, keep_deadlines=False, project=False) as service:
-        # then
-        assert [(one.events, one.differences) for one in service.verify()] == [(len(before), ())] * 3
-    after = new_events(dsn)
-    assert after.keys() == before.keys()
-    for place, (_, then) in before.items():
-        _, now = after[place]
-        assert (now.private, now.visitor) == (then.private, then.visitor)
-        assert now.event.recorded_at == then.event.recorded_at
-    kinds = {type(one.event) for _, one in after.values() if one.event.organization == "Second.org"}
-    assert kinds == set(EVENTS)
 
 
 @pytest.mark.parametrize("state", [b"", b"\x91", encode(([], b"")), encode(([1], encode(["x"])))], ids=repr)
