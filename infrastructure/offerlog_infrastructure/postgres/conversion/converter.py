@@ -3,6 +3,7 @@
 1. `rewriting`: streams in pages, see `rewriting`. Then all old events are compared with the new ones.
 2. `projecting`: the rebuild makes all projections.
 3. `comparing`: new performance counts are compared with those of before. Then the old tables go.
+4. `cleaning`: PostgreSQL's statistics are rewritten. They hold samples of columns that are gone, in clear.
 """
 
 import logging
@@ -34,6 +35,7 @@ _LOCK_KEY: Final = 0x636F_6E76_6572_7431
 """The advisory lock of conversions ("convert1" in ASCII)."""
 
 _LOOK_SECONDS: Final = 0.1
+_CLEANING_SECONDS: Final = 10
 
 _SELECT_STEP: LiteralString = "SELECT step, has_counts FROM conversion"
 _MOVE_LIVE_PROJECTIONS: LiteralString = """
@@ -129,7 +131,9 @@ class _Converter:
         if step == "projecting":
             rebuild(self._application, PROJECTIONS, on_progress=self._on_progress, accept_difference=True)
             connection.execute("UPDATE conversion SET step = 'comparing'")
-        differences = self._compare(has_counts=has_counts)
+            step = "comparing"
+        differences = self._compare(has_counts=has_counts) if step == "comparing" else None
+        self._clean()
         _log.warning("the store is upgraded, in %.0f seconds", time.monotonic() - began)
         return differences
 
@@ -162,9 +166,25 @@ class _Converter:
         try:
             with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
                 differences = check_counts(cursor) if has_counts else None
-                cursor.execute("DROP TABLE first_events, conversion")
+                cursor.execute("DROP TABLE first_events")
+                cursor.execute("UPDATE conversion SET step = 'cleaning'")
                 if differences is None:
                     cursor.execute("DROP TABLE first_counts")
         except psycopg.errors.DependentObjectsStillExist as error:
             raise FirstEventsInUseError(error.diag.message_detail or str(error)) from error
         return differences
+
+    def _clean(self) -> None:
+        """Rewrite the statistics into a new file. The server skips it for a user who may not do so."""
+        connection = self._connection
+        connection.execute(f"SET lock_timeout = '{_CLEANING_SECONDS}s'".encode())
+        try:
+            with announced("PostgreSQL's statistics to be rewritten"):
+                connection.execute("VACUUM FULL pg_statistic")
+        except psycopg.errors.LockNotAvailable:
+            _log.warning(
+                "PostgreSQL's statistics are in use, so samples of old columns stay in clear for now:"
+                " run VACUUM FULL pg_statistic later"
+            )
+        connection.execute("SET lock_timeout = 0")
+        connection.execute("DROP TABLE conversion")

@@ -33,7 +33,7 @@ WHERE acl.grantee <> c.relowner AND c.oid = ANY (ARRAY[
 
 -- How far the events of the first format are rewritten (the package `conversion`). It goes with the last step.
 CREATE TABLE conversion (
-    step text NOT NULL DEFAULT 'rewriting' CHECK (step IN ('rewriting', 'projecting', 'comparing')),
+    step text NOT NULL DEFAULT 'rewriting' CHECK (step IN ('rewriting', 'projecting', 'comparing', 'cleaning')),
     -- the position of the first event of the last stream that is rewritten, and the number of events so far
     reached bigint NOT NULL DEFAULT 0,
     events bigint NOT NULL DEFAULT 0,

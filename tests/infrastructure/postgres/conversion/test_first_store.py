@@ -31,6 +31,7 @@ from support.first_store import (
     store_in_version_2,
 )
 from support.recount import rows
+from support.relation_files import relation_files
 from support.superuser import superuser
 
 ANSWERS = first_answers()
@@ -73,6 +74,8 @@ def upgraded(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     restore_first_store(dsn)
     before = dict(old_events(dsn))
     store_in_version_2(dsn, "Second.org")
+    rows(dsn, "ANALYZE")
+    assert stands_in_statistics(dsn)
     rows(superuser(dsn), f"CREATE ROLE {READER}")
     for grant in GRANTS:
         rows(dsn, grant)
@@ -82,6 +85,11 @@ def upgraded(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     rows(superuser(dsn), f"DROP OWNED BY {READER}")
     rows(superuser(dsn), f"DROP ROLE {READER}")
     databases.drop([dsn])
+
+
+def stands_in_statistics(dsn: str) -> bool:
+    """Whether the visitor stands in clear in the files of PostgreSQL's statistics."""
+    return any(VISITOR.encode() in file for file in relation_files(dsn, "pg_catalog.pg_statistic"))
 
 
 def command(dsn: str, folder: Path, organization: str) -> CommandLine:
@@ -179,6 +187,7 @@ def test_nothing_of_the_old_tables_is_left_and_no_name_stands_in_clear(upgraded:
     stored = b"".join(bytes(part) for (part,) in rows(upgraded.dsn, SELECT_BYTES))
     assert len(stored) > 50_000
     assert not [text for text in texts if text in stored]
+    assert not stands_in_statistics(upgraded.dsn)
 
 
 def leftovers(dsn: str) -> list[tuple[object, ...]]:

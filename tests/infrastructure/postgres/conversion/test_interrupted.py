@@ -36,12 +36,14 @@ def stop(*_):
 def on_upgrade(step):
     if (step.stage, step.events > 100) == (moment, True):
         stop()
-if hasattr(converter, moment):
+if moment == "cleaning":
+    converter._Converter._clean = stop
+elif hasattr(converter, moment):
     setattr(converter, moment, stop)
 with open_offerlog(database_url=dsn, keep_deadlines=False, project=False, on_upgrade=on_upgrade):
     print("upgraded", flush=True)
 """
-MOMENTS = ["rewriting", "check_rewritten_events", "loading", "proving", "check_counts"]
+MOMENTS = ["rewriting", "check_rewritten_events", "loading", "proving", "check_counts", "cleaning"]
 """Stages of the progress, and functions of the converter: one in each step of an upgrade."""
 
 DAMAGES = [
@@ -81,7 +83,7 @@ def opened(dsn: str) -> Offerlog:
 
 
 def test_an_upgrade_that_is_killed_in_each_of_its_steps_goes_on_from_there(first_store: str) -> None:
-    """Five kills, one store: no page is done twice, and nothing is lost."""
+    """Six kills, one store: no page is done twice, and nothing is lost."""
     # given
     before, counts = old_events(first_store), rows(first_store, SELECT_COUNTS)
     for moment in MOMENTS:
