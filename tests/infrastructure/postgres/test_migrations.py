@@ -129,7 +129,10 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 
 
 def test_a_user_who_may_make_no_schema_needs_only_to_be_given_one(empty: str) -> None:
-    """The message names the statement that the database's owner has to run; after it, all goes well."""
+    """The message names the statement that the database's owner has to run; after it, all goes well.
+
+    A rebuild needs a schema of its own, which then stays.
+    """
     name = f"locked_down_{uuid.uuid4().hex[:8]}"
     rows(superuser(empty), f"CREATE ROLE {name} LOGIN PASSWORD 'known'")
     theirs = make_conninfo(empty, user=name, password="known")  # noqa: S106 - of a throw-away server
@@ -141,6 +144,11 @@ def test_a_user_who_may_make_no_schema_needs_only_to_be_given_one(empty: str) ->
         rows(superuser(empty), statement)
         with open_offerlog(database_url=theirs) as offerlog:
             assert offerlog.record([b"no signal"]).outcomes
+            with pytest.raises(SchemaNotMadeError, match=f"{SCHEMA}_rebuild") as caught:
+                offerlog.rebuild()
+            rows(superuser(empty), str(caught.value).partition("run ")[2])
+            for _ in range(2):
+                offerlog.rebuild()
     finally:
         rows(superuser(empty), f"DROP OWNED BY {name} CASCADE")
         rows(superuser(empty), f"DROP ROLE {name}")

@@ -37,6 +37,8 @@ _CREATE_BOOKKEEPING: LiteralString = """
     );
 """
 
+_SELECT_MAY_CREATE: LiteralString = "SELECT has_database_privilege(current_database(), 'CREATE')"
+
 _SELECT_GRANTS: LiteralString = """
     SELECT acl.privilege_type, CASE WHEN acl.grantee <> 0 THEN pg_get_userbyid(acl.grantee) END,
         acl.is_grantable
@@ -89,10 +91,11 @@ class StagingSchema:
         """
         with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
             self.close(cursor)
-            try:
-                cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.name)))
-            except psycopg.errors.InsufficientPrivilege as error:
-                raise SchemaNotMadeError(self.name, connection.info.user) from error
+            if cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (self.name,)).fetchone() is None:
+                try:
+                    cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.name)))
+                except psycopg.errors.InsufficientPrivilege as error:
+                    raise SchemaNotMadeError(self.name, connection.info.user) from error
             cursor.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(self.name)))
             cursor.execute(_CREATE_BOOKKEEPING)
             cursor.execute("INSERT INTO plan VALUES (%s, %s)", (fingerprint_code(projections), goal))
@@ -113,8 +116,13 @@ class StagingSchema:
             )
 
     def close(self, cursor: Cursor[Any]) -> None:
-        """Drop the schema and all that is in it."""
-        cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.name)))
+        """Drop all that is in the schema, and the schema too if the user may make it again."""
+        if cursor.execute(_SELECT_MAY_CREATE).fetchone() == (True,):
+            cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.name)))
+            return
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (self.name,))
+        for (table,) in cursor.fetchall():
+            cursor.execute(sql.SQL("DROP TABLE {}").format(self._staged(table)))
 
     def index(self, cursor: Cursor[Any], projection: Projection) -> None:
         """Create the keys and indexes of the live tables on the copies."""
