@@ -20,7 +20,7 @@ from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow
 
 _STREAMS_A_PAGE: Final = 2_000
-"""Number of streams of a page: a fifth of a second of work, which is lost if the process is killed."""
+"""Number of streams of a page: half a second of work, which is lost if the process is killed."""
 
 _SELECT_STREAMS: LiteralString = """
     SELECT notification_id, originator_id FROM first_events
