@@ -8,7 +8,8 @@ class OfferlogError(Exception):
 
         OfferlogError
         |- ArgumentError                                 offerlog_domain.errors
-        |  `- ArgumentTypeError
+        |  |- ArgumentTypeError
+        |  `- UnknownVisitorError                        offerlog_application.ports.read_models
         |- MalformedSignalError, UntrackedEventError     offerlog_domain.signals
         |- OrganizationNameError                         offerlog_application.ports.organizations
         |- StoreUnavailableError                         offerlog_application.ports.event_log

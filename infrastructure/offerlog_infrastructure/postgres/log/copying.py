@@ -8,6 +8,7 @@ import psycopg
 from eventsourcing.persistence import IntegrityError
 from psycopg import Cursor, sql
 
+from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.visitors import VISITOR_COLUMNS, VISITOR_TYPES
@@ -20,7 +21,7 @@ _LINE_NUMBER: Final = re.compile(r"COPY \w+\D+(\d+)")
 """Finds the number of the row at fault in an error's context, whatever language the server speaks."""
 
 
-class RowConflictError(IntegrityError):
+class RowConflictError(OfferlogError, IntegrityError):
     """Another writer holds or has taken a row that this append needs.
 
     Attributes:
@@ -34,7 +35,7 @@ class RowConflictError(IntegrityError):
         self.waiting = waiting
 
 
-class StaleLoadError(IntegrityError):
+class StaleLoadError(OfferlogError, IntegrityError):
     """The append would go to another server than the load: perhaps to a copy that is behind."""
 
 
