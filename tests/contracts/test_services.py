@@ -30,6 +30,7 @@ from offerlog import (
     State,
     UnknownKeyError,
     UnknownProjectionError,
+    UnknownVisitorError,
     VisitorKey,
     open_offerlog,
 )
@@ -157,7 +158,7 @@ def test_a_list_of_suppressed_visitors_can_be_continued_anywhere(service: Offerl
     rests = [list(service.suppressed_visitors(an_id("map", 0), behind=visitor)) for visitor in visitors]
     # then
     assert rests == [listed[place:] for place in range(1, len(listed) + 1)]
-    with pytest.raises(ArgumentError, match="behind: the visitor is not known") as unknown:
+    with pytest.raises(UnknownVisitorError, match="is not known: begin it anew") as unknown:
         list(service.suppressed_visitors(an_id("map", 0), behind=VisitorKey("cookie", "nobody")))
     assert unknown.value.argument == "behind"
 

@@ -40,7 +40,7 @@ class ReadSide(Deadlines, Protocol):
         """Stream the suppressions of an action map, sorted by token, after the visitor `behind` if given.
 
         Raises:
-            ArgumentError: Nothing was ever recorded of the visitor `behind`.
+            UnknownVisitorError: No event was recorded of the visitor `behind`.
         """
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
