@@ -176,7 +176,7 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
     MalformedSignalError: _of_field,
     ReportTooLargeError: _of_field,
     TooManySuppressionsError: _of_field,
-    UnknownVisitorError: lambda error: malformed("cursor", str(error)),
+    UnknownVisitorError: lambda error: ProblemError("not-found", str(error), field="cursor"),
     CalendarError: _of_calendar,
     OverloadedError: _of_overload,
     ReadTimeoutError: lambda error: ProblemError("read-timeout", str(error), headers={"Retry-After": "10"}),

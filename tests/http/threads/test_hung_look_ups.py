@@ -19,7 +19,7 @@ pytest_plugins = ("support.http_site",)
 PATH = "/v1/visitors/v{}/suppressions"
 LOOKED_UP = """
     SELECT pid FROM pg_stat_activity
-    WHERE datname = current_database() AND state = 'idle' AND query LIKE '%FROM suppressions%'
+    WHERE datname = current_database() AND state = 'idle' AND query LIKE '%JOIN suppressions%'
 """
 
 
@@ -35,6 +35,7 @@ def stopped(process: int) -> Iterator[None]:
 
 def test_a_look_up_whose_connection_hangs_holds_no_other(site: Site, dsn: str) -> None:
     """Those behind it are answered over other connections, at once; it is answered when its own goes on."""
+    site.service.record([b"{}"])  # else the organization is not known, and no table is asked
     with site.client() as client, site.client() as others, ThreadPoolExecutor(1) as pool:
         # given the process of PostgreSQL that answers look-ups, stopped
         assert client.get(PATH.format(0)).status_code == 200
@@ -57,6 +58,7 @@ def test_look_ups_of_a_locked_table_fail_with_the_reason_and_recover(
 ) -> None:
     """All that were gathered; and once the lock is gone, the next ones are answered."""
     monkeypatch.setattr("offerlog_infrastructure.postgres.reads.lookups.READERS_LOCK_TIMEOUT", "300ms")
+    site.service.record([b"{}"])
     with site.client() as client, psycopg.connect(dsn) as connection, ThreadPoolExecutor(12) as pool:
         # given somebody who holds the table
         connection.execute(f"LOCK TABLE {SCHEMA}.suppressions IN ACCESS EXCLUSIVE MODE".encode())
