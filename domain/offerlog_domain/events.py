@@ -161,7 +161,7 @@ class ParkingEnded(Event, frozen=True, kw_only=True):
 
     Attributes:
         parked_state: The state that the parked signal reports.
-        parked_version: Place in the stream of the parked signal; None in an event of the first format.
+        parked_version: Place in the stream of the parked signal.
     """
 
     stored_name: ClassVar[str] = "parking-ended"

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
 from offerlog_application.ports.keyring import KeyringError
-from offerlog_infrastructure.http.problems import SLUGS, describe_problem, problem_of
+from offerlog_infrastructure.http.problems import SLUGS, describe_problem, handle, problem_of
 from offerlog_infrastructure.keyring.file_keyring import KeyringFileError
 
 
@@ -18,3 +22,22 @@ def test_a_keyring_that_cannot_be_used_has_a_problem_of_its_own() -> None:
         assert problem.headers is not None
         assert "Retry-After" in problem.headers
         assert "/etc" not in problem.detail
+
+
+def test_the_log_says_why_the_keys_cannot_be_used(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator learns what the answer does not say."""
+    # given a request of a service whose keyring was damaged
+    app = FastAPI()
+    handle(app)
+
+    @app.get("/")
+    def fail() -> None:
+        raise KeyringFileError(Path("/etc/offerlog/keyring.json"), "is damaged")
+
+    # when it is made
+    with TestClient(app) as client:
+        answer = client.get("/")
+    # then
+    assert answer.status_code == 503
+    assert "the keyring /etc/offerlog/keyring.json is damaged" in caplog.text
+    assert "/etc" not in answer.text

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details, each with a stable relative `type`."""
 
+import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, NotRequired, TypedDict
@@ -22,6 +23,7 @@ from offerlog_application.recording.writer_errors import ContendedError
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse
+from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -53,6 +55,10 @@ SLUGS = {
     "store-disk-full": 507,
 }
 """Kinds of problems, each with its status."""
+
+_keyring_trouble: Final = RepeatedTrouble(
+    logging.getLogger(__name__), "requests fail, since the keys of the store cannot be used"
+)
 
 _SLUG_OF = {status: slug for slug, status in reversed(SLUGS.items())}
 
@@ -215,6 +221,8 @@ def answer_error(request: Request, error: Exception) -> EscapedJSONResponse:
     if not any(kind in _BUILDERS for kind in type(error).__mro__):
         raise error
     problem = problem_of(error)
+    if isinstance(error, KeyringError):
+        _keyring_trouble.note(error)  # the answer does not say why: it is for everybody
     if isinstance(error, MalformedSignalError) and request.method != "POST":  # the fault is in a parameter
         problem.field = _PARAMETER_OF.get(problem.field or "", problem.field)
     return answer(problem)

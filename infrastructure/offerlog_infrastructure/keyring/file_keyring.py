@@ -195,8 +195,10 @@ def _read(path: Path) -> tuple[str, Mapping[str, bytes]] | None:
         document = json.loads(text)
         keys = {str(name): base64.b64decode(key, validate=True) for name, key in document["keys"].items()}
         current = str(document["current"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise KeyringFileError(path, "is damaged: it does not hold keys; put a copy of it there") from error
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # Without its cause, which holds the whole text: collectors of errors would send the keys away.
+        del text
+        raise KeyringFileError(path, "is damaged: it does not hold keys; put a copy of it there") from None
     if current not in keys or any(len(key) != _KEY_BYTES or id_of(key) != name for name, key in keys.items()):
         raise KeyringFileError(path, "is damaged: a key does not fit its id; put a copy of it there")
     return current, keys

@@ -75,6 +75,10 @@ class StoreKeys:
         self._secrets: dict[str, bytes] = {}
         self._gate = LockGate()
 
+    def forget(self) -> None:
+        """Forget what was read from the store: another server may answer by now, which lacks a part of it."""
+        self._ids, self._numbers, self._secrets = {}, {}, {}
+
     def secret(self, organization: str) -> bytes:
         """Return the organization's secret, 32 bytes; make it at first use.
 

@@ -16,7 +16,7 @@ from offerlog_domain.lifecycle import State
 from offerlog_domain.stream_ids import make_stream_id
 from offerlog_infrastructure.postgres.log.visitors import place_in_stream
 
-_HEAD: Final = struct.Struct(">qhB")
+_HEAD: Final = struct.Struct(">qhH")
 """The head of a value: token, number of the key that encrypts the visitor's, and bytes of the latter."""
 
 _RECORD: Final = struct.Struct(">16sqBBH")

@@ -142,5 +142,5 @@ def _visitor(who: FirstVisitor) -> VisitorKey:
     if isinstance(customer_id, bytes):
         customer_id = format_uuid(convert(customer_id, UUID))
     if not isinstance(customer_id, str):
-        raise ValueError(f"a customer id is text, not {customer_id!r}")  # noqa: TRY004 - of stored bytes
+        raise ValueError(f"a customer id is text, not a {type(customer_id).__name__}")  # noqa: TRY004 - of stored bytes
     return VisitorKey(who.customer_id_type, customer_id)

@@ -117,6 +117,7 @@ class PostgresLog:
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
+            VersionConflictError: Another server has taken over meanwhile; load again.
             UnreadableEventError: A stored event is unknown to this build.
         """
         self._streams = GroupStreams(offers, self._keys)
@@ -126,8 +127,11 @@ class PostgresLog:
         confirmed = self._fold_newer_events(offers, loaded, known, states)
         lost = [offer for offer in offers if known[offer.id][0].version and offer.id not in confirmed]
         if lost:  # the store does not have the cached events: read these streams from their beginning
+            server = self._loaded_from
             loaded |= {offer.id: VisitorOffer(offer.id) for offer in lost}
             self._fold_newer_events(lost, loaded, {}, states)
+            if self._loaded_from != server:  # what the first query confirmed may be missing there
+                raise VersionConflictError(waiting=False)
         reread = {offer.id for offer in lost}
         for offer_id, state in states.items():
             added = loaded[offer_id].version - known[offer_id][0].version
@@ -224,8 +228,11 @@ class PostgresLog:
             if self._quota is not None:
                 self._quota.forget()
             if isinstance(error, StaleEpochError):
-                self._epoch, self._cache = error.epoch, OfferCache(_CACHED_EVENTS)
+                self._epoch = error.epoch
+            if isinstance(error, StaleEpochError | StaleLoadError):
+                self._cache = OfferCache(_CACHED_EVENTS)
                 self._keys.forget()
+                self._application.keys.forget()
             explained = self._explain(error, visitors, drafts)
             if explained is None:
                 raise

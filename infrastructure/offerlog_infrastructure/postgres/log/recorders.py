@@ -228,10 +228,10 @@ class LogRecorder(PostgresApplicationRecorder):
     ) -> list[AppendStep]:
         """Return the statements of an append. The look at the epoch comes last, and selects the position."""
         steps = [AppendStep(_SET_SHORT_LOCK_TIMEOUT)] if hurried else []
-        if visitors:
-            steps.append(visitors_step("visitors", self._copy_visitors, visitors))
         if events:
             steps.append(events_step(self.events_table_name, self._copy_events, events))
+        if visitors:  # behind the events, whose lock shows every writer, also one that hangs here
+            steps.append(visitors_step("visitors", self._copy_visitors, visitors))
         if refusals:
             steps.append(refusals_step("refusals", self._copy_refusals, refusals))
             tallies = tallies_statement(self._tallies, refusals).as_bytes(connection)

@@ -3,7 +3,7 @@
 See docs/decisions/0032.
 """
 
-import secrets
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -27,6 +27,15 @@ VISITOR_TYPES: Final = ("int8", "uuid", "int2", "text", "bytea", "bytea")
 _KEY_BYTES: Final = 32
 _REMEMBERED_KEYS: Final = 20_000
 """Number of visitors' keys that are remembered; each takes about half a kilobyte."""
+
+_CHANCE_BYTES: Final = CHANCE_BITS // 8
+
+_POOL_BYTES: Final = 8_192
+"""Random bytes that are drawn at a time. A draw is a system call, which releases the interpreter's lock."""
+
+_pool: Final[list[bytes]] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.clear)  # else both processes would make the same keys
 
 _USUAL_TYPE: Final = "cookie"
 """The type of a browser's ids. It is left out of sealed names."""
@@ -52,7 +61,7 @@ class OpenStream:
 
     def seal(self, private: bytes, version: int, name: bytes) -> bytes:
         """Seal the private fields of the event of a stored name at a place of the stream."""
-        return self.sealer.seal(private, self._head + version.to_bytes(4, "big") + name)
+        return self.sealer.seal(private, _place(self._head, version, name))
 
     def open(self, sealed: bytes, version: int, name: bytes) -> bytes:
         """Open the private fields of the event of a stored name at a place of the stream.
@@ -60,12 +69,16 @@ class OpenStream:
         Raises:
             UnsealError: They were changed, or belong to another place.
         """
-        return self.sealer.open(sealed, self._head + version.to_bytes(4, "big") + name)
+        return self.sealer.open(sealed, _place(self._head, version, name))
 
 
 def place_in_stream(stream: UUID, version: int, name: bytes) -> bytes:
     """Return that to which the private fields of the event of a stored name at a place are bound."""
-    return stream.bytes + version.to_bytes(4, "big") + name
+    return _place(stream.bytes, version, name)
+
+
+def _place(stream: bytes, version: int, name: bytes) -> bytes:
+    return stream + version.to_bytes(4, "big") + name
 
 
 class NewVisitor(NamedTuple):
@@ -130,8 +143,8 @@ class VisitorKeys:
             visitor: The visitor's identity.
             first_seen: The time at which the first event of the visitor is recorded.
         """
-        token = make_token(offer.visitor_digest, first_seen, secrets.randbits(CHANCE_BITS))
-        key = secrets.token_bytes(_KEY_BYTES)
+        token = make_token(offer.visitor_digest, first_seen, int.from_bytes(_draw(_CHANCE_BYTES), "big"))
+        key = _draw(_KEY_BYTES)
         kek, wrapped = self._keys.wrap(key)
         sealer = Sealer(key)
         names = sealer.seal(_pack_names(visitor), _bind_names(token))
@@ -144,6 +157,18 @@ class VisitorKeys:
 
     def _unwrap(self, kek: int, wrapped_key: bytes) -> Sealer:
         return Sealer(self._keys.unwrap(kek, wrapped_key))
+
+
+def _draw(size: int) -> bytes:
+    """Return random bytes that nobody gets again."""
+    try:
+        drawn = _pool.pop()
+    except IndexError:
+        drawn = b""
+    if len(drawn) < size:
+        drawn = os.urandom(_POOL_BYTES)
+    _pool.append(drawn[size:])
+    return drawn[:size]
 
 
 def _pack_names(visitor: VisitorKey) -> bytes:

@@ -26,8 +26,10 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
+from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.lookups import Lookups
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
+from offerlog_infrastructure.sealing import UnsealError
 
 _PAGE: Final = 2_000
 """Suppressions per page of a streamed list."""
@@ -51,7 +53,7 @@ _SELECT_BY_VISITORS: LiteralString = f"""
 _SELECT_BY_ACTION_MAP: LiteralString = f"""
     SELECT s.visitor, v.names, {_SUPPRESSED} FROM suppressions s JOIN visitors v ON v.token = s.visitor
     WHERE s.organization = %(organization)s AND s.action_map_id = %(action_map_id)s
-      AND s.visitor > %(visitor)s
+      AND s.visitor > %(visitor)s AND v.token > %(visitor)s -- the latter for a merge join
     ORDER BY s.visitor LIMIT %(limit)s
 """
 _SELECT_TOKEN: LiteralString = "SELECT token FROM visitors WHERE digest = %s"  # noqa: S105 - no password
@@ -209,7 +211,7 @@ class PostgresReadSide:
             stream = self._keys.open_stream(
                 row["token"], row["kek"], bytes(row["wrapped_key"]), row["action_map_id"]
             )
-            raw = decode_private(stream.open(bytes(row["sealed"]), row["version"], _PARKED_NAME)).raw or b""
+            raw = decode_private(_open(stream, bytes(row["sealed"]), row["version"], _PARKED_NAME)).raw or b""
             length = row["raw_length"] or len(raw)
             yield KeptSignal(row["parked_at"], None, None, None, raw[:KEPT_TEXT_BYTES], length)
 
@@ -272,7 +274,7 @@ class PostgresReadSide:
         """Open a row of `_SUPPRESSED`."""
         token, kek, wrapped_key, action_map_id, state, since, version, sealed = row
         stream = self._keys.open_stream(token, kek, bytes(wrapped_key), action_map_id)
-        private = decode_private(stream.open(bytes(sealed), version, state.encode()))
+        private = decode_private(_open(stream, bytes(sealed), version, state.encode()))
         return Suppression(
             visitor.id,
             visitor.type,
@@ -290,3 +292,15 @@ class PostgresReadSide:
             if secret is not None:
                 key = self._organizations[organization] = OrganizationKey(organization, secret)
         return key
+
+
+def _open(stream: OpenStream, sealed: bytes, version: int, name: bytes) -> bytes:
+    """Open the private fields that a projection keeps.
+
+    Raises:
+        UnsealError: They were changed or moved; the error names the event.
+    """
+    try:
+        return stream.open(sealed, version, name)
+    except UnsealError:
+        raise UnsealError(f"the private part of event {version} of stream {stream.id}") from None

@@ -31,11 +31,11 @@ _UPDATE_PAGE: LiteralString = """
 """
 _UPDATE_REST: LiteralString = "UPDATE refusals_in_clear SET after = %s"
 
-# A default that differs from row to row has the table, and its TOAST, written into new files from the visible
-# rows alone. VACUUM FULL would keep former rows that some old transaction may still see.
+# A column that is computed anew has the table, and its TOAST, written into new files from the visible rows
+# alone. Its statistics, which hold samples, are dropped. VACUUM FULL would keep former rows that some old
+# transaction may still see.
 _REWRITE_TABLE: LiteralString = """
-    ALTER TABLE refusals ADD COLUMN written_anew double precision DEFAULT random();
-    ALTER TABLE refusals DROP COLUMN written_anew;
+    ALTER TABLE refusals ALTER COLUMN sealed_text TYPE bytea USING sealed_text || ''::bytea;
     DELETE FROM refusals_in_clear
 """
 

@@ -10,7 +10,7 @@ from offerlog_infrastructure.postgres.store_keys import StoreKeys
 from offerlog_infrastructure.sealing import Sealer
 
 _LABEL: Final = b"offerlog: texts of refused signals"
-"""Derives the key from the organization's secret. What stream ids are derived from begins with a digit."""
+"""Derives the key from the organization's secret. Digests are made of texts that begin with a digit."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

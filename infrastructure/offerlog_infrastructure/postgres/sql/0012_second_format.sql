@@ -31,6 +31,9 @@ WHERE acl.grantee <> c.relowner AND c.oid = ANY (ARRAY[
     'offerlog_events', 'current_offers', 'current_actions', 'parked_signals', 'suppressions'
 ]::regclass[]);
 
+-- Processes of an older offerlog may be at work: what they commit from here on would be missing below.
+LOCK TABLE offerlog_events, offerlog_tracking, performance_counts IN ACCESS EXCLUSIVE MODE;
+
 -- How far the events of the first format are rewritten (the package `conversion`). It goes with the last step.
 CREATE TABLE conversion (
     step text NOT NULL DEFAULT 'rewriting' CHECK (step IN ('rewriting', 'projecting', 'comparing', 'cleaning')),

@@ -131,7 +131,7 @@ class SuppressionsOfMany(Freshness):
 
 
 class SuppressionPage(TypedDict):
-    """Page of an action map's suppressions, sorted by visitor.
+    """Page of an action map's suppressions, in the order in which the visitors came.
 
     Attributes:
         items: The suppressions.

@@ -15,6 +15,7 @@ from support.journeys import journeys
 from support.recount import recounted, shown, until
 
 COPY_EVENTS = "COPY offerlog_events (originator_version, originator_id, topic, state) FROM STDIN"
+COPY_VISITORS = "COPY visitors (token, digest, kek, organization, wrapped_key, names) FROM STDIN"
 COPY_STAGE = "COPY stage FROM STDIN"
 WRITTEN = "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables ORDER BY relid"
 LOCKED = "SELECT application_name, xmax::text FROM offerlog.offerlog_tracking ORDER BY 1"
@@ -74,11 +75,21 @@ def test_an_owner_of_the_views_that_stands_still_is_taken_over(dsn: str) -> None
         assert shown(service, dsn) == recounted(dsn)
 
 
-def test_a_writer_that_stands_still_in_its_copy_holds_readers_up_for_seconds(dsn: str) -> None:
+@pytest.mark.parametrize("copy", [COPY_EVENTS, COPY_VISITORS])
+def test_a_writer_that_stands_still_in_its_copy_holds_readers_up_for_seconds(dsn: str, copy: str) -> None:
     """Its session is ended, and what others have recorded shows."""
+
+    def begin(session: Session) -> None:
+        """Do what an append does before it copies new visitors: it copies their events."""
+        if copy == COPY_VISITORS:
+            session.execute(
+                "INSERT INTO offerlog_events (originator_version, originator_id, topic, state)"
+                " VALUES (1, gen_random_uuid(), 'x', '')"
+            )
+
     with (
         open_offerlog(database_url=dsn, keep_deadlines=False) as service,
-        standing_still(dsn, lambda _: None, COPY_EVENTS),
+        standing_still(dsn, begin, copy),
     ):
         service.wait(service.record(journeys(40)).position, timeout=20)
         assert shown(service, dsn) == recounted(dsn)
