@@ -1,10 +1,11 @@
 """The problem of an error that no request can bring about."""
 
+import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_infrastructure.http.problems import SLUGS, describe_problem, handle, problem_of
@@ -35,8 +36,11 @@ def test_the_log_says_why_the_keys_cannot_be_used(caplog: pytest.LogCaptureFixtu
         raise KeyringFileError(Path("/etc/offerlog/keyring.json"), "is damaged")
 
     # when it is made
-    with TestClient(app) as client:
-        answer = client.get("/")
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(ask())
     # then
     assert answer.status_code == 503
     assert "the keyring /etc/offerlog/keyring.json is damaged" in caplog.text
