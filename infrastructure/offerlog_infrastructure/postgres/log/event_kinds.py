@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from typing import LiteralString
+from uuid import UUID
 
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.read_models import StoredKind
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
+from offerlog_infrastructure.postgres.log.visitors import OpenStream
 
 # Of each kind: its first and last event, and one event from each hundredth of the log's positions.
 _SELECT_KINDS_AND_SAMPLES: LiteralString = """
@@ -23,10 +26,18 @@ _SELECT_KINDS_AND_SAMPLES: LiteralString = """
         GROUP BY topic, notification_id / width
         UNION SELECT topic, last FROM kinds
     )
-    SELECT k.topic, k.events, k.first, k.last, e.originator_id, e.originator_version, e.state
+    SELECT k.topic, k.events, k.first, k.last, e.originator_id, e.originator_version, e.state,
+        v.kek, v.wrapped_key
     FROM kinds k JOIN sampled s USING (topic) JOIN offerlog_events e ON e.notification_id = s.position
+    -- the token is the first half of the id
+    LEFT JOIN visitors v
+        ON v.token = ('x' || left(replace(e.originator_id::text, '-', ''), 16))::bit(64)::bigint
     ORDER BY k.topic, s.position
 """
+
+
+_StoredEvent = tuple[UUID, int, bytes]
+"""Stream, place in it, and state."""
 
 
 class PostgresEventKinds:
@@ -36,7 +47,7 @@ class PostgresEventKinds:
         self._application = application
 
     def stored_kinds(self) -> Sequence[StoredKind]:
-        """List every kind of event in the log, with a sample of about a hundred events of each read."""
+        """List every kind of event in the log. Of each, about a hundred events are read and opened."""
         with (
             store_reached(self._application.reading),
             self._application.reading.get_connection() as connection,
@@ -48,13 +59,24 @@ class PostgresEventKinds:
                 .fetchall()
             )
         found: dict[str, StoredKind] = {}
-        for topic, events, first, last, stream, version, state in rows:
+        for topic, events, first, last, stream, version, state, kek, wrapped_key in rows:
             before = found.get(topic)
             error = before.error if before else None
-            try:
-                self._application.event_mapper.event(stream, version, topic, state)
-            except UnreadableEventError as unreadable:
-                error = error or str(unreadable)
+            error = error or self._find_fault(topic, (stream, version, state), kek, wrapped_key)
             sampled = (before.sampled if before else 0) + 1
             found[topic] = StoredKind(topic, events, first, last, sampled, error)
         return list(found.values())
+
+    def _find_fault(self, topic: str, event: _StoredEvent, kek: int | None, wrapped_key: bytes) -> str | None:
+        """Say why an event cannot be read or opened; None if it can."""
+        stream, version, state = event
+        mapper = self._application.event_mapper
+        try:
+            if kek is None:
+                mapper.event(stream, version, topic, state)
+                return f"stored event {topic} ({stream}, version {version}): its visitor is not in the store"
+            opened = OpenStream(stream, self._application.visitor_keys.sealer(kek, wrapped_key))
+            mapper.open_event(stream, opened, version, topic, state)
+        except (UnreadableEventError, KeyringError) as fault:
+            return str(fault)
+        return None
