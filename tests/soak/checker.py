@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Final
 
-from soak import fold
+from soak import fold, identities, shown
 from soak.evidence import Evidence, Figures, Violation
 from soak.outcomes import Ledger, acknowledged, declined, doubled, offers, refusals, unsent
 
@@ -63,15 +63,16 @@ def _tail(evidence: Evidence) -> Iterator[Violation]:
 def _projections(evidence: Evidence) -> Iterator[Violation]:
     """Current state, parked signals and suppression lists are the brute-force fold of the log."""
     pairs: tuple[tuple[str, Any, Any], ...] = (
-        ("current state", evidence.current, fold.current(evidence.log)),
-        ("parked signals", evidence.waiting, fold.waiting(evidence.log)),
+        ("current state", evidence.current, shown.current_offers(evidence.log)),
+        ("current actions", evidence.actions, shown.current_actions(evidence.log)),
+        ("parked signals", evidence.waiting, shown.waiting(evidence.log)),
         ("suppression list", evidence.suppressed, fold.suppressed(evidence.log)),
         ("local replica", evidence.replica, fold.suppressed(evidence.log)),
     )
-    for name, shown, right in pairs:
-        if shown is not None and shown != right:
-            yield from _each(name, "not shown", right - shown, "lost")
-            yield from _each(name, "shown wrongly", shown - right, "contradicted")
+    for name, found, right in pairs:
+        if found is not None and found != right:
+            yield from _each(name, "not shown", right - found, "lost")
+            yield from _each(name, "shown wrongly", found - right, "contradicted")
 
 
 def _reports(evidence: Evidence) -> Iterator[Violation]:
@@ -85,9 +86,9 @@ def _reports(evidence: Evidence) -> Iterator[Violation]:
         yield from _figures(f"stream of changes of {organization}", streamed_figures, expected)
 
 
-def _figures(name: str, shown: Figures, right: Figures) -> Iterator[Violation]:
-    for action_map in sorted({*shown, *right}):
-        counted, expected = +shown.get(action_map, Counter()), +right.get(action_map, Counter())
+def _figures(name: str, found: Figures, right: Figures) -> Iterator[Violation]:
+    for action_map in sorted({*found, *right}):
+        counted, expected = +found.get(action_map, Counter()), +right.get(action_map, Counter())
         if counted != expected:
             kind = "lost" if expected - counted else "doubled"
             yield Violation(name, kind, f"{action_map}: {dict(counted)} instead of {dict(expected)}")
@@ -122,6 +123,10 @@ _OF_HISTORIES: Final[tuple[Callable[[Ledger], Iterator[Violation]], ...]] = (
     unsent,
 )
 _OF_THE_LOG: Final[tuple[Callable[[Evidence], Iterator[Violation]], ...]] = (
+    identities.unopened,
+    identities.visitors,
+    identities.stream_ids,
+    identities.nonces,
     _versions,
     _positions,
     _tail,

@@ -9,16 +9,8 @@ from typing import Any, NamedTuple
 
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
 from soak.log_copy import Logged, Pair
-
-
-class Suppressed(NamedTuple):
-    """One line of a suppression list."""
-
-    pair: Pair
-    state: str
-    action: str
-    since: datetime
-
+from soak.shown import CurrentAction, CurrentOffer, Suppressed, Waiting
+from soak.visitor_copies import Visitor
 
 Figures = dict[str, Counter[str]]
 """Counts by action map and metric (the state it counts)."""
@@ -63,10 +55,12 @@ class Evidence:
     Attributes:
         attempts: All requests of all clients.
         log: In order of position.
+        unopened: What could not be opened with the visitors' keys, in words.
+        visitors: The rows of the visitors.
         refusals: The refusal log: organization, reason, text.
         tailed: What a reader was shown that tailed the log: position, stream, version, in order.
-        current: The projection of current states: stream, newest action, state, actions, lifecycle events.
-        waiting: The projection of parked signals: stream, action, state.
+        current: The projection of current states, by visitor-offer; `actions`: by action.
+        waiting: The projection of parked signals.
         suppressed: The suppression lists.
         replica: What the local replica answered.
         reports: Figures by organization, `count_by`, `cohort` and hour (None: in total).
@@ -77,10 +71,13 @@ class Evidence:
 
     attempts: list[Attempt]
     log: list[Logged]
+    unopened: list[str] = field(default_factory=list)
+    visitors: list[Visitor] | None = None
     refusals: list[tuple[str, str, str]] | None = None
     tailed: list[tuple[int, str, int]] | None = None
-    current: set[tuple[str, str, str, int, int]] | None = None
-    waiting: set[tuple[str, str, str]] | None = None
+    current: set[CurrentOffer] | None = None
+    actions: set[CurrentAction] | None = None
+    waiting: set[Waiting] | None = None
     suppressed: Counter[Suppressed] | None = None
     replica: Counter[Suppressed] | None = None
     reports: dict[tuple[str, str, str, str | None], Figures] | None = None
@@ -123,6 +120,7 @@ class SentSignal(NamedTuple):
     state: str
     event_id: str | None
     at: datetime | None
+    error: tuple[str | None, str | None] = (None, None)
 
 
 def told_by(organization: str, text: str) -> SentSignal | None:
@@ -137,6 +135,7 @@ def told_by(organization: str, text: str) -> SentSignal | None:
             wire["actionState"],
             wire.get("eventId"),
             datetime.fromisoformat(at) if at else None,
+            (wire.get("errorCode"), wire.get("errorMessage")),
         )
     except KeyError:
         return None

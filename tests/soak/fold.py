@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from soak.evidence import Evidence, Figures, Suppressed, Violation
+from soak.evidence import Evidence, Figures, Violation
 from soak.log_copy import Logged, Pair
+from soak.shown import Suppressed
 from support.model import LEGAL, TERMINAL, Model, reachable
 
 
@@ -48,13 +49,19 @@ class _Replay:
     def __init__(self, oracle: Oracle) -> None:
         self._oracle = oracle
         self._history: dict[str, Any] = {"events": []}
-        self._parked: set[tuple[str, str]] = set()
+        self._parked: dict[tuple[str, str], int] = {}
+        self._offers: dict[str, Logged] = {}
 
     def take(self, event: Logged) -> str | None:
         """Take the next event in."""
         if event.is_lifecycle:
-            wrong = self._offered(event) if event.kind == "offered" else self._moved(event)
-            self._parked.discard((event.action, event.state))
+            if event.kind == "offered":
+                wrong = self._offered(event)
+                self._offers.setdefault(event.action, event)
+            else:
+                wrong = self._moved(event)
+            wrong = wrong or self._numbered(event) or self._ends(event, (event.action, event.state))
+            self._parked.pop((event.action, event.state), None)
             self._history["events"].append(_for_the_oracle(event))
             return wrong
         return {
@@ -86,9 +93,20 @@ class _Replay:
             return f"rejected at the stage {event.stage} behind {mine[-1]}"
         return None
 
+    def _numbered(self, event: Logged) -> str | None:
+        """The action's number is its place among the offers, and the time of its offer is the offer's."""
+        right = list(self._offers).index(event.action) + 1, self._offers[event.action].occurred
+        written = event.number, event.offered_at
+        return None if written == right else f"number and time of the offer are {written} instead of {right}"
+
+    def _ends(self, event: Logged, *parked: tuple[str, str]) -> str | None:
+        """An event names the places of the signals that do not wait any more."""
+        right = {self._parked[one] for one in parked if one in self._parked}
+        return None if set(event.ended) == right else f"it ends the parked {event.ended} instead of {right}"
+
     def _waits(self, event: Logged) -> str | None:
         mine = self._states(event)
-        self._parked.add((event.action, event.state))
+        self._parked[event.action, event.state] = event.version
         if not mine:
             return "an offer waits for nothing" if event.state == "offered" else None
         if event.state in LEGAL.get(mine[-1], ()) or event.state not in reachable(mine[-1]):
@@ -96,17 +114,21 @@ class _Replay:
         return None
 
     def _refused(self, event: Logged) -> str | None:
-        self._parked = {one for one in self._parked if one[0] != event.action}
+        ended = [one for one in self._parked if one[0] == event.action]
+        wrong = self._ends(event, *ended)
+        for one in ended:
+            del self._parked[one]
         by = self._blocker(event)
         if by is None or (by[0], (by[2], by[1])) != (event.reason, event.blocked_by):
             return f"refused as {event.reason} by {event.blocked_by}, but there stands {by}"
-        return None
+        return wrong
 
     def _ended(self, event: Logged) -> str | None:
         if (event.action, event.state) not in self._parked:
             return "nothing of it was parked"
-        self._parked.discard((event.action, event.state))
-        return None
+        wrong = self._ends(event, (event.action, event.state))
+        del self._parked[event.action, event.state]
+        return wrong
 
 
 def _for_the_oracle(event: Logged) -> dict[str, Any]:
@@ -117,29 +139,6 @@ def _for_the_oracle(event: Logged) -> dict[str, Any]:
         "recorded": event.recorded,
         "timeout": event.timeout,
     }
-
-
-def current(log: Iterable[Logged]) -> set[tuple[str, str, str, int, int]]:
-    """Return what the projection of current states must hold."""
-    return {
-        (stream, seen[-1].action, seen[-1].state, len({one.action for one in seen}), len(seen))
-        for stream, events in streams(log).items()
-        if (seen := [one for one in events if one.is_lifecycle])
-    }
-
-
-def waiting(log: Iterable[Logged]) -> set[tuple[str, str, str]]:
-    """Return which parked signals must wait still: stream, action, state."""
-    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for event in log:
-        states = found[event.stream, event.action]
-        if event.kind == "signal-parked":
-            states.add(event.state)
-        elif event.kind == "offer-refused":
-            states.clear()
-        else:
-            states.discard(event.state)
-    return {(*where, state) for where, states in found.items() for state in states}
 
 
 def suppressed(log: Iterable[Logged]) -> Counter[Suppressed]:

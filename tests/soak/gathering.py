@@ -5,22 +5,20 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from offerlog_infrastructure.composition import SCHEMA
-from offerlog_infrastructure.keyring.file_keyring import FileKeyring
-from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
-from soak import fold
-from soak.evidence import Evidence, Figures, Suppressed, attempts_of
+from soak import fold, shown
+from soak.evidence import Evidence, Figures, attempts_of
 from soak.history import ENDED, VIOLATION, read
+from soak.key_copies import SELECT_KEYS, SELECT_SECRETS, KeyCopies, UnopenedError
 from soak.listener import Listener, counted
 from soak.log_copy import READ, Logged, Pair, decoded
+from soak.shown import CurrentAction, CurrentOffer, Suppressed, Waiting
 from soak.system import System
 from soak.traffic import ORGANIZATIONS
+from soak.visitor_copies import SELECT_VISITORS, VisitorCopies
 
 _ANSWER_SECONDS: Final = 120.0
 """Time limit for the tail; the replica gets a second more for each 1,000 visitors, the streams half of it."""
@@ -30,14 +28,6 @@ _VERIFY_SECONDS: Final = 600.0
 
 _LAST: Final = "SELECT max(notification_id) FROM offerlog_events"
 _REFUSALS: Final = "SELECT organization, recorded_at, reason, sealed_text FROM refusals"
-_OFFERS: Final = (
-    "SELECT originator_id::text, action_id::text, state, actions, lifecycle_version FROM current_offers"
-)
-_PARKED: Final = "SELECT originator_id::text, action_id::text, state FROM parked_signals"
-_SUPPRESSIONS: Final = """
-    SELECT organization, customer_id_type, customer_id, action_map_id::text, state, action_id::text, since
-    FROM suppressions
-"""
 
 
 class Gathering:
@@ -78,23 +68,24 @@ class Gathering:
         raise TimeoutError(f"events are still being recorded: position {before:,}, then {after:,}")
 
     def _once(self) -> Evidence:
-        log = decoded(self._system.sql(READ, seconds=300))
-        right = fold.figures(log)
+        keys = KeyCopies(self._system.keyring, self._rows(SELECT_KEYS), self._rows(SELECT_SECRETS))
+        events = self._rows(READ)
+        visitors = VisitorCopies(self._rows(SELECT_VISITORS), keys)  # read last: it has those of all events
+        copy = decoded(events, visitors)
+        log, right = copy.log, fold.figures(copy.log)
         entries = list(read(self._system.folder / "history"))
-        found = Evidence(attempts_of(entries), log)
+        found = Evidence(attempts_of(entries), log, visitors.unopened + copy.unopened)
+        found.visitors = list(visitors.visitors.values())
         found.seen = [(one["check"], one["what"]) for one in entries if one["kind"] == VIOLATION]
         found.seen += [
             ("processes", f"{one['process']} ended by itself with code {one['code']}")
             for one in entries
             if one["kind"] == ENDED and not one["expected"]
         ]
-        found.refusals = self._refusals()
-        found.current = {(*row,) for row in self._system.sql(_OFFERS, seconds=300)}
-        found.waiting = {(*row,) for row in self._system.sql(_PARKED, seconds=300)}
-        found.suppressed = Counter(
-            _suppressed([organization, _text(kind), _text(customer), *rest])
-            for organization, kind, customer, *rest in self._system.sql(_SUPPRESSIONS, seconds=300)
-        )
+        found.refusals = self._refusals(keys, found.unopened)
+        found.current = {CurrentOffer(*row) for row in self._rows(shown.SELECT_OFFERS)}
+        found.actions = {CurrentAction(*row) for row in self._rows(shown.SELECT_ACTIONS)}
+        found.waiting, found.suppressed = self._sealed_rows(visitors, found.unopened)
         found.replica = self._replica(log)
         found.tailed = self._tailed(len(log))
         found.reports = self._reports()
@@ -103,15 +94,36 @@ class Gathering:
         found.verified = run.returncode, (run.stdout + run.stderr)[-2_000:]
         return found
 
-    def _refusals(self) -> list[tuple[str, str, str]]:
-        """Return organization, reason and text of all refusals; a text that does not open ends the soak."""
-        keyring = FileKeyring(self._system.keyring)
-        with closing(OfferlogApplication(self._system.dsn, SCHEMA, keyring=keyring)) as application:
-            texts = RefusedTexts(application.keys)
-            return [
-                (organization, reason, texts.open(organization, at, reason, bytes(sealed)).decode())
-                for organization, at, reason, sealed in self._system.sql(_REFUSALS, seconds=300)
-            ]
+    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._system.sql(statement, seconds=300)
+
+    def _refusals(self, keys: KeyCopies, unopened: list[str]) -> list[tuple[str, str, str]]:
+        """Return organization, reason and text of all refusals."""
+        found: list[tuple[str, str, str]] = []
+        for organization, at, reason, sealed in self._rows(_REFUSALS):
+            try:
+                found.append((organization, reason, keys.open_text(organization, at, reason, sealed)))
+            except UnopenedError as error:
+                unopened.append(f"the text of a refusal ({reason}) of {organization} at {at}: {error}")
+        return found
+
+    def _sealed_rows(
+        self, visitors: VisitorCopies, unopened: list[str]
+    ) -> tuple[set[Waiting], Counter[Suppressed]]:
+        """Open the rows of projections that keep sealed parts: parked signals, and suppressions."""
+        waiting: set[Waiting] = set()
+        suppressed: Counter[Suppressed] = Counter()
+        for row in self._rows(shown.SELECT_PARKED):
+            try:
+                waiting.add(shown.open_waiting(row, visitors))
+            except UnopenedError as error:
+                unopened.append(f"a parked signal of {row[0]} version {row[1]}: {error}")
+        for row in self._rows(shown.SELECT_SUPPRESSIONS):
+            try:
+                suppressed[shown.open_suppressed(row, visitors)] += 1
+            except UnopenedError as error:
+                unopened.append(f"a suppression of the visitor {row[0]} and the map {row[2]}: {error}")
+        return waiting, suppressed
 
     def _replica(self, log: list[Logged]) -> Counter[Suppressed]:
         visitors = sorted({(one.pair.organization, one.pair.customer_type, one.pair.customer) for one in log})
@@ -172,10 +184,6 @@ class Gathering:
         if answer.status != http.client.OK:
             raise RuntimeError(f"{path}: {answer.status} {text.decode()}")
         return json.loads(text)
-
-
-def _text(value: bytes | memoryview) -> str:
-    return bytes(value).decode()
 
 
 def _suppressed(row: list[Any]) -> Suppressed:

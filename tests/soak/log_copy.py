@@ -1,11 +1,14 @@
-"""A copy of the log, read and decoded without the product's code (`docs/events.md` says what events hold)."""
+"""A copy of the log, decoded and opened without the product's code (see docs/events.md)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+
+from soak.key_copies import NONCE_BYTES, UnopenedError
+from soak.visitor_copies import VisitorCopies, token_of
 
 BOOKKEEPING: Final = ("offer-refused", "signal-parked", "parking-ended")
 
@@ -32,8 +35,13 @@ class Logged:
         kind: A lifecycle state, or one of `BOOKKEEPING`.
         state: The state it tells of: the kind itself, or the one that was parked or refused (`offered`).
         dated: Whether the sender said when.
+        number: Of a lifecycle event: the number of its action; `offered_at`: when that was offered.
         reason: Of an offer refused.
         blocked_by: The action and state that stood against it.
+        ended: The versions of the parked signals that it ends.
+        error: The error code and the error message.
+        raw: Of a parked signal: the text that came; `raw_length`: how long it was, where it is cut.
+        nonce: Of the sealed part.
     """
 
     position: int
@@ -50,61 +58,95 @@ class Logged:
     dated: bool = True
     timeout: int | None = None
     stage: str | None = None
+    number: int | None = None
+    offered_at: datetime | None = None
     reason: str | None = None
-    blocked_by: tuple[str, str] | None = None
+    blocked_by: tuple[str | None, str] | None = None
+    ended: tuple[int, ...] = ()
+    error: tuple[str | None, str | None] = (None, None)
+    raw: str | None = None
+    raw_length: int | None = None
+    nonce: bytes = b""
 
     @property
     def is_lifecycle(self) -> bool:
         """Whether people see it and reports count it."""
         return self.kind not in BOOKKEEPING
 
+    @property
+    def token(self) -> int:
+        """The visitor's token, as the stream's id has it."""
+        return token_of(UUID(self.stream))
 
-def decode(position: int, stream: UUID, version: int, topic: str, stored: bytes) -> Logged:
-    """Read one row of the log."""
-    public, part = msgspec.msgpack.decode(stored)
-    organization, action_map, recorded, *rest = public
-    customer, customer_type, session, action, event_id, *_, blocker, _ = msgspec.msgpack.decode(part)
+
+@dataclass
+class LogCopy:
+    """The events that open, and in words those that do not."""
+
+    log: list[Logged] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
+
+
+def decode(row: tuple[Any, ...], visitors: VisitorCopies) -> Logged:
+    """Read one row of the log.
+
+    Raises:
+        UnopenedError: The visitor is not there, or the private fields do not open.
+    """
+    position, stream, version, topic, stored = row
     kind, _, written = topic.rpartition(".")
     assert written == "2", topic
-    occurred, dated, timeout = recorded, True, None
-    state, stage, reason, blocked_by = kind, None, None, None
+    public, sealed = msgspec.msgpack.decode(stored)
+    organization, action_map, recorded, *rest = public
+    visitor = visitors.of(token_of(stream))
+    session, action, event_id, code, message, blocker, raw = visitors.open(stream, version, kind, sealed)
+    if visitor.organization != organization:
+        raise UnopenedError(f"it is of {organization}, and its visitor of {visitor.organization}")
+    more: dict[str, Any] = {"occurred": recorded, "state": kind}
     if kind == "parking-ended":
-        state = rest[0]
+        more |= {"state": rest[0], "ended": _places(rest[1])}
     else:
         _, occurred, dated, _, _, timeout, *own = rest
+        more |= {"occurred": occurred, "dated": dated, "timeout": timeout}
         if kind == "offer-refused":
-            state, reason, blocked_by = "offered", own[0], (_uuid(blocker), own[1])
+            more |= {"state": "offered", "reason": own[0], "blocked_by": (_uuid(blocker), own[1])}
+            more["ended"] = tuple(own[3])
         elif kind == "signal-parked":
-            state = own[0]
-        elif kind == "rejected":
-            stage = own[3]
+            more |= {"state": own[0], "raw": raw.decode(), "raw_length": own[1]}
+        else:
+            more |= {"number": own[0], "offered_at": own[1], "ended": _places(own[2])}
+            more["stage"] = own[3] if kind == "rejected" else None
     return Logged(
         position=position,
         stream=str(stream),
         version=version,
         kind=kind,
-        pair=Pair(organization, customer_type, customer, _uuid(action_map)),
-        session=_uuid(session),
-        action=_uuid(action),
+        pair=Pair(organization, visitor.kind, visitor.who, str(_uuid(action_map))),
+        session=str(_uuid(session)),
+        action=str(_uuid(action)),
         recorded=recorded,
-        occurred=occurred,
-        state=state,
-        event_id=_uuid(event_id) if event_id else None,
-        dated=dated,
-        timeout=timeout,
-        stage=stage,
-        reason=reason,
-        blocked_by=blocked_by,
+        event_id=_uuid(event_id),
+        error=(code, message),
+        nonce=sealed[:NONCE_BYTES],
+        **more,
     )
 
 
-def decoded(rows: list[tuple[Any, ...]]) -> list[Logged]:
+def decoded(rows: list[tuple[Any, ...]], visitors: VisitorCopies) -> LogCopy:
     """Read all rows of `READ`."""
-    return [
-        decode(position, stream, version, topic, bytes(state))
-        for position, stream, version, topic, state in rows
-    ]
+    found = LogCopy()
+    for row in rows:
+        try:
+            found.log.append(decode(row, visitors))
+        except UnopenedError as error:
+            position, stream, version, topic, _ = row
+            found.unopened.append(f"{topic} at position {position}, {stream} version {version}: {error}")
+    return found
 
 
-def _uuid(stored: bytes) -> str:
-    return str(UUID(bytes=bytes(stored)))
+def _uuid(stored: bytes | None) -> str | None:
+    return None if stored is None else str(UUID(bytes=stored))
+
+
+def _places(version: int | None) -> tuple[int, ...]:
+    return () if version is None else (version,)

@@ -192,10 +192,10 @@ def _before(attempt: Attempt, by_request: Mapping[str, Attempt]) -> list[Attempt
 
 def unsent(ledger: Ledger) -> Iterator[Violation]:
     """Nothing is in the log that nobody sent."""
-    sent: defaultdict[Key, list[SentSignal]] = defaultdict(list)
-    for _, _, one_sent, _ in ledger.signals():
+    sent: defaultdict[Key, list[tuple[SentSignal, str]]] = defaultdict(list)
+    for _, text, one_sent, _ in ledger.signals():
         if one_sent is not None:
-            sent[one_sent.pair, one_sent.action, one_sent.state].append(one_sent)
+            sent[one_sent.pair, one_sent.action, one_sent.state].append((one_sent, text))
     asked: dict[tuple[Pair, str], set[str]] = defaultdict(set)
     unnamed: dict[Pair, set[str]] = defaultdict(set)
     for attempt in ledger.evidence.attempts:
@@ -212,14 +212,16 @@ def unsent(ledger: Ledger) -> Iterator[Violation]:
         key = event.pair, event.action, event.state
         is_asked = event.state == "offered" and event.event_id is None and not event.dated
         is_asked = is_asked and event.session in asked[event.pair, event.action] | unnamed[event.pair]
-        if not is_asked and not any(_is_same(one_sent, event) for one_sent in sent.get(key, ())):
+        if not is_asked and not any(_is_same(*one, event) for one in sent.get(key, ())):
             what = f"{event.kind} at position {event.position}, event id {event.event_id}: nobody sent it"
             yield Violation("unsent events", "contradicted", what)
 
 
-def _is_same(one_sent: SentSignal, event: Logged) -> bool:
+def _is_same(one_sent: SentSignal, text: str, event: Logged) -> bool:
     is_same_time = one_sent.at == event.occurred if event.dated else one_sent.at is None
-    return (one_sent.event_id, one_sent.session) == (event.event_id, event.session) and is_same_time
+    told = one_sent.event_id, one_sent.session, one_sent.error
+    is_same_text = event.raw is None or event.raw == text
+    return told == (event.event_id, event.session, event.error) and is_same_time and is_same_text
 
 
 def _is_by_the_service(ledger: Ledger, event: Logged) -> bool:

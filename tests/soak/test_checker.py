@@ -10,17 +10,22 @@ from uuid import UUID
 
 import pytest
 
-from soak import fold
+from soak import fold, shown
 from soak.checker import check
 from soak.evidence import Evidence, SentSignal, attempts_of, told_by
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
 from soak.log_copy import Logged
 from soak.traffic import MAPS
+from soak.visitor_copies import Visitor, stream_of
 
 Found = TypeVar("Found")
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-STREAMS = {"anna": str(UUID(int=1)), "bert": str(UUID(int=2))}
+FIRST_RECORDED = {"anna": NOON + timedelta(minutes=101), "bert": NOON + timedelta(minutes=103)}
+TOKENS = {
+    who: int(at.timestamp()) << 28 | 0x8000 | len(who) + ord(who[0]) for who, at in FIRST_RECORDED.items()
+}
+STREAMS = {who: str(stream_of(token, MAPS[0])) for who, token in TOKENS.items()}
 FIRST, SECOND = str(UUID(int=11)), str(UUID(int=12))
 BLOCKED = str(UUID(int=13))
 
@@ -60,8 +65,19 @@ def logged(position: int, version: int, text: str, kind: str | None = None) -> L
         sent_signal.event_id,
         stage="invitation" if sent_signal.state == "rejected" else None,
         reason="terminal_state" if kind == "offer-refused" else None,
+        number=1 if kind is None else None,
+        offered_at=NOON if kind is None else None,
         blocked_by=(FIRST, "rejected") if kind == "offer-refused" else None,
+        ended=(2,) if kind is None and sent_signal.state == "started" else (),
+        raw=text if kind == "signal-parked" else None,
+        nonce=position.to_bytes(12, "big"),
     )
+
+
+def visitor(who: str) -> Visitor:
+    """The row of a visitor."""
+    digest = UUID(int=ord(who[0]))
+    return Visitor(TOKENS[who], "alpha", "cookie", who, digest, digest, who.encode())
 
 
 OFFERED, REJECTED = report("offered"), report("rejected", minute=1)
@@ -105,6 +121,7 @@ def clean() -> Evidence:
     show(evidence)
     evidence.refusals = [("alpha", "terminal_state", AGAIN)]
     evidence.verified = 0, "they are the same"
+    evidence.visitors = [visitor("anna"), visitor("bert")]
     assert check(evidence) == []
     return evidence
 
@@ -113,7 +130,8 @@ def show(evidence: Evidence) -> None:
     """Let all readers show what the log holds."""
     log = evidence.log
     evidence.tailed = [(one.position, one.stream, one.version) for one in log]
-    evidence.current, evidence.waiting = fold.current(log), fold.waiting(log)
+    evidence.current, evidence.actions = shown.current_offers(log), shown.current_actions(log)
+    evidence.waiting = shown.waiting(log)
     evidence.suppressed, evidence.replica = fold.suppressed(log), fold.suppressed(log)
     evidence.reports = deepcopy(fold.figures(log))
     evidence.streamed = {"alpha": deepcopy(evidence.reports["alpha", "actions", "event", None])}
@@ -141,7 +159,7 @@ def test_an_acknowledged_event_that_the_log_lacks_is_lost(clean: Evidence) -> No
 def test_an_event_that_is_in_the_log_twice_is_doubled(clean: Evidence) -> None:
     """Under another version, as two writers would do who both thought that they were first."""
     # when
-    clean.log.append(replace(clean.log[6], position=9, version=5))
+    clean.log.append(replace(clean.log[6], position=9, version=5, ended=(), nonce=b"another"))
     show(clean)
     # then
     assert kinds(clean) == {("doubled events", "doubled"), ("order of the log", "contradicted")}

@@ -10,7 +10,18 @@ from psycopg import sql
 from soak.faults import CannotInjectError, fault
 from soak.system import SCHEMA, System
 
-_TABLES: Final = ("offerlog_events", "refusals", "suppressions", "current_offers", "offerlog_tracking")
+_TABLES: Final = (
+    "offerlog_events",
+    "offerlog_events_7",  # a partition: the other slices go on
+    "visitors",
+    "organizations",
+    "log_epoch",
+    "refusals",
+    "suppressions",
+    "current_offers",
+    "parked_signals",
+    "offerlog_tracking",
+)
 _WAIT: Final = f"-c search_path={SCHEMA} -c lock_timeout=4s -c statement_timeout=60s"
 
 
