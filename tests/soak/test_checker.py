@@ -5,7 +5,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -248,6 +248,11 @@ def known(found: Found | None) -> Found:
     return found
 
 
+def change(evidence: Evidence, at: int, **fields: Any) -> None:
+    """Give an event other fields."""
+    evidence.log[at] = replace(evidence.log[at], **fields)
+
+
 DOCTORED: dict[str, tuple[Callable[[Evidence], object], tuple[str, str]]] = {
     "a refusal is lost": (
         lambda e: known(e.refusals).clear(),
@@ -269,9 +274,39 @@ DOCTORED: dict[str, tuple[Callable[[Evidence], object], tuple[str, str]]] = {
     "a suppression is not shown": (lambda e: known(e.suppressed).clear(), ("suppression list", "lost")),
     "the replica lacks a suppression": (lambda e: known(e.replica).clear(), ("local replica", "lost")),
     "the current state is an old one": (lambda e: known(e.current).pop(), ("current state", "lost")),
+    "an action has an old state": (lambda e: known(e.actions).pop(), ("current actions", "lost")),
     "a signal waits that does not": (
-        lambda e: known(e.waiting).add((STREAMS["bert"], BLOCKED, "started")),
+        lambda e: known(e.waiting).update(shown.waiting(e.log[3:4])),
         ("parked signals", "contradicted"),
+    ),
+    "a sealed part does not open": (
+        lambda e: e.unopened.append("offered.2 at position 1"),
+        ("sealed parts", "lost"),
+    ),
+    "a nonce is used twice": (
+        lambda e: change(e, 1, nonce=e.log[0].nonce),
+        ("sealed parts", "contradicted"),
+    ),
+    "a visitor is missing": (lambda e: known(e.visitors).pop(), ("visitors", "lost")),
+    "a visitor has two rows": (
+        lambda e: known(e.visitors).append(replace(known(e.visitors)[0], nonce=b"another")),
+        ("visitors", "doubled"),
+    ),
+    "a visitor without events": (
+        lambda e: known(e.visitors).append(replace(visitor("anna"), token=0x8001, who="carl", nonce=b"")),
+        ("visitors", "contradicted"),
+    ),
+    "a visitor has the digest of another": (
+        lambda e: known(e.visitors).append(replace(known(e.visitors).pop(), digest=UUID(int=9))),
+        ("visitors", "contradicted"),
+    ),
+    "an event names no parked signal that it ends": (
+        lambda e: change(e, 6, ended=()),
+        ("order of the log", "contradicted"),
+    ),
+    "an action has another number": (
+        lambda e: change(e, 6, number=2),
+        ("order of the log", "contradicted"),
     ),
     "a report counts twice": (
         lambda e: known(e.reports)["alpha", "actions", "event", None][MAPS[0]].update(["offered"]),
@@ -314,3 +349,24 @@ def test_an_empty_report_is_no_report(clean: Evidence) -> None:
     # then
     assert {kind for _, kind in kinds(clean)} == {"lost"}
     assert len(kinds(clean)) == 9
+
+
+def test_a_stream_that_is_not_its_visitors_is_found(clean: Evidence) -> None:
+    """The id has the token, but the hash of another action map."""
+    # given
+    wrong = str(stream_of(TOKENS["anna"], MAPS[1]))
+    # when
+    clean.log = [replace(one, stream=wrong) if one.pair.customer == "anna" else one for one in clean.log]
+    show(clean)
+    # then
+    assert kinds(clean) == {("stream ids", "contradicted")}
+
+
+def test_a_token_of_another_second_is_found(clean: Evidence) -> None:
+    """It is that of the visitor's first event."""
+    # given
+    clean.log[2] = replace(clean.log[2], recorded=clean.log[2].recorded - timedelta(seconds=1))
+    # when
+    show(clean)
+    # then
+    assert kinds(clean) == {("visitors", "contradicted")}
