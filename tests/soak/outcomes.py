@@ -219,9 +219,9 @@ def unsent(ledger: Ledger) -> Iterator[Violation]:
 
 def _is_same(one_sent: SentSignal, text: str, event: Logged) -> bool:
     is_same_time = one_sent.at == event.occurred if event.dated else one_sent.at is None
-    told = one_sent.event_id, one_sent.session, one_sent.error
+    reported = one_sent.event_id, one_sent.session, one_sent.error
     is_same_text = event.raw is None or event.raw == text
-    return told == (event.event_id, event.session, event.error) and is_same_time and is_same_text
+    return reported == (event.event_id, event.session, event.error) and is_same_time and is_same_text
 
 
 def _is_by_the_service(ledger: Ledger, event: Logged) -> bool:

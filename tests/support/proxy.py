@@ -105,8 +105,9 @@ class Proxy:
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # also an end by a reset, as of a server that crashes, is passed on
             while data := source.recv(65536):
                 if self._passing.is_set():
                     sink.sendall(data)
+        with suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
