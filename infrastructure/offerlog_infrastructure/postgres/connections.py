@@ -6,9 +6,13 @@ with an empty query. The other machine vanishes: no answer ever comes, so every 
 """
 
 import math
+import os
 import select
+import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
@@ -35,6 +39,9 @@ _PING_SECONDS: Final = 5.0
 
 _FRESH_SECONDS: Final = 1.0
 """A connection that was used this recently is not tested."""
+
+_END_SECONDS: Final = 5.0
+"""Seconds that a thread which was asked to end may still wait for an answer."""
 
 _AWAY_SECONDS: Final = 5.0
 """Seconds for which a caller waits for an unreachable server; for a busy pool it waits longer."""
@@ -112,6 +119,10 @@ class StoreConnection(Connection[DictRow]):
     used: float = 0.0
     opened: float = math.inf
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._ending = threading.Lock()
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait as the driver does, for at most `answer_within` unless another limit is given.
 
@@ -124,10 +135,24 @@ class StoreConnection(Connection[DictRow]):
             try:
                 return super().wait(gen, interval, self.answer_within)
             except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the driver has no public name for it
-                self.pgconn.finish()
+                self.close()
                 raise psycopg.OperationalError(
                     f"the server has not answered within {self.answer_within:.0f} seconds"
                 ) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._ending:  # its socket's number is free then, and may be another socket's at once
+            super().close()
+
+    def cut(self) -> None:
+        """End the connection under another thread that waits in it; that thread gets an OperationalError."""
+        with (
+            self._ending,
+            suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(self.pgconn.socket)) as end,
+        ):
+            end.shutdown(socket.SHUT_RDWR)
 
     def prepare(self, idle_in_transaction_seconds: float) -> None:
         """Apply the settings that options cannot; the connection is then in auto-commit mode."""
@@ -175,6 +200,21 @@ class StoreConnection(Connection[DictRow]):
         except psycopg.Error:
             return False
         return True
+
+
+def await_end(thread: threading.Thread, connection: Callable[[], StoreConnection | None]) -> None:
+    """Wait until a thread has ended that was asked to; if it waits for an answer, cut its connection.
+
+    Args:
+        thread: The thread. Nothing is lost if its transaction is rolled back.
+        connection: Returns the connection that it uses now, if any.
+    """
+    thread.join(_END_SECONDS)
+    while thread.is_alive():
+        used = connection()
+        if used is not None:
+            used.cut()
+        thread.join(_RETRY_SECONDS)
 
 
 class StorePool(ConnectionPool[StoreConnection]):

@@ -23,6 +23,7 @@ from offerlog_domain.uuids import format_uuid, unpack_uuid
 from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.connections import StoreConnection, await_end
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
@@ -85,6 +86,7 @@ class SuppressionReplica:
         self._opened = lru_cache(_REMEMBERED_ANSWERS)(self._open)
         self._fresh: float | None = None
         self._stopped = threading.Event()
+        self._connection: StoreConnection | None = None
         self.error: Exception | None = None
         self._trouble = RepeatedTrouble(_log, "the local suppression list stands still and will try again")
         self._thread = threading.Thread(target=self._run, name="offerlog-replica", daemon=True)
@@ -147,15 +149,18 @@ class SuppressionReplica:
     def close(self) -> None:
         """Stop the thread and close the file."""
         self._stopped.set()
-        self._thread.join()
+        await_end(self._thread, lambda: self._connection)
         self._store.close()
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
                 with self._application.connect(answer_within=_ANSWER_SECONDS) as connection:
+                    self._connection = connection
                     self._follow(connection)
             except Exception as raised:  # noqa: BLE001 - the thread tries again; look-ups see the age
+                if self._stopped.is_set():  # it was cut
+                    return
                 error: Exception = raised
                 if isinstance(raised, lmdb.Error):  # its message names no file
                     error = ReplicaFolderError(

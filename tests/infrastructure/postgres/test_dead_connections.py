@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -163,6 +164,24 @@ def test_a_way_that_swallows_everything_ends_every_call(
         proxy.pass_on()
         service.freshness()
         service.projections()
+
+
+def test_a_service_is_closed_though_no_answer_comes_any_more(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The projector and the replica would wait for their answers: for two minutes, and for half of one."""
+    # given
+    monkeypatch.setattr(connections, "_END_SECONDS", 0.5)
+    service = open_offerlog(database_url=proxy.dsn, keep_deadlines=False, replica=tmp_path / "replica")
+    service.wait(service.record([a_signal()]).position)
+    proxy.swallow()
+    time.sleep(0.2)  # both have asked something by now
+    # when
+    began = time.monotonic()
+    service.close()
+    # then
+    assert time.monotonic() - began < 6, "the server ends the projector's session after ten seconds"
+    proxy.pass_on()
 
 
 def test_every_connection_has_its_time_limits_on_both_sides(proxy: Proxy) -> None:

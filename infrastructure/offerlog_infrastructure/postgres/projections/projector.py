@@ -16,6 +16,7 @@ from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.ports.tracing import UNTRACED, ProjectedPage, Trace
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.postgres.connections import StoreConnection, await_end
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
@@ -79,6 +80,7 @@ class PostgresProjector:
         self._wake_up = threading.Event()
         self._stopping = threading.Event()
         self._progress = threading.Condition()
+        self._connection: StoreConnection | None = None
         self.error: Exception | None = None
         self._trouble = RepeatedTrouble(_log, "the projector stopped and will try again")
         self._thread = threading.Thread(target=self._run, name="offerlog-projector", daemon=True)
@@ -94,10 +96,13 @@ class PostgresProjector:
             self._progress.wait(timeout)
 
     def close(self) -> None:
-        """Stop after the current page and release the projections for other processes."""
+        """Stop after the current page and release the projections for other processes.
+
+        A page that lasts for more than five seconds is rolled back.
+        """
         self._stopping.set()
         self._wake_up.set()
-        self._thread.join()
+        await_end(self._thread, lambda: self._connection)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -106,8 +111,11 @@ class PostgresProjector:
                     store_reached(self._application.reading),
                     self._application.connect(answer_within=_ANSWER_SECONDS) as connection,
                 ):
+                    self._connection = connection
                     self._keep_up(connection)
             except Exception as error:  # noqa: BLE001 - no error of a page ends the projector
+                if self._stopping.is_set():  # it was cut
+                    return
                 self.error = error
                 self._trouble.note(error)
                 self._stopping.wait(_STAND_BY_SECONDS)
