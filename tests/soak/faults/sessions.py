@@ -14,11 +14,15 @@ _SOME: Final = """
     ORDER BY md5(pid::text || %s) LIMIT 3
 """
 _WORKING: Final = """
-    SELECT pid, query FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
-        AND {} AND pg_terminate_backend(pid)
-    LIMIT 1
+    WITH working AS MATERIALIZED (
+        SELECT pid, query FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND {}
+        LIMIT 1
+    )
+    SELECT pid, query FROM working WHERE pg_terminate_backend(pid)
 """
+"""MATERIALIZED: in one WHERE, the server may end sessions before it looks at the other conditions."""
+
 _COPY: Final = "pid IN (SELECT pid FROM pg_stat_progress_copy)"
 _COMMIT: Final = "right(query, 6) = 'COMMIT' AND lower(wait_event) IN ('walsync', 'walwrite')"
 """An append is one message, which ends with COMMIT: it is there when its log is written."""
