@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import psycopg
 import pytest
 
 from offerlog_application.ports.keys import Role
+from offerlog_application.ports.read_models import KeptSignal
 from offerlog_application.recording.batches import Batch
 from offerlog_domain.identity import OrganizationKey
+from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.responses import pages
 from offerlog_infrastructure.observability.json_log import log_as_json
 from support.command_line import COMMAND_ENTRY
 from support.http_site import Site
@@ -183,9 +187,11 @@ def test_an_answer_that_breaks_off_is_told(
 ) -> None:
     """Its status was sent by then, so the line's level says that it failed."""
 
-    def breaking_off(**_: object) -> Iterator[None]:
-        yield from ()
+    def breaking_off(**_: object) -> Iterator[KeptSignal]:
+        yield KeptSignal(datetime.now(UTC), Reason.MALFORMED, None, None, b"x", 1)
         raise LookupError
+
+    monkeypatch.setattr(pages, "_PIECE_BYTES", 1)  # the first row is sent before the second one is read
 
     monkeypatch.setattr(own_site.service, "refusals", breaking_off)
     lines = journal("info")

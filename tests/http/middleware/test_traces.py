@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from offerlog_application.ports.read_models import KeptSignal
+from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.http.middleware.traced_requests import TracedRequests
 from offerlog_infrastructure.http.openapi import examples
+from offerlog_infrastructure.http.responses import pages
 from offerlog_infrastructure.observability.tracing import Tracing
 from support.http_site import Site, served
 from support.keyrings import keyring_variable
@@ -130,9 +134,11 @@ def test_spans_name_nobody(
     def broken(**_: object) -> None:
         raise LookupError(WHO)
 
-    def breaking_off(**_: object) -> Iterator[None]:
-        yield from ()
+    def breaking_off(**_: object) -> Iterator[KeptSignal]:
+        yield KeptSignal(datetime.now(UTC), Reason.MALFORMED, None, None, b"x", 1)
         raise LookupError(WHO)
+
+    monkeypatch.setattr(pages, "_PIECE_BYTES", 1)  # the first row is sent before the second one is read
 
     monkeypatch.setattr(traced.service, "history", broken)
     monkeypatch.setattr(traced.service, "refusals", breaking_off)
