@@ -90,16 +90,21 @@ _SET_CLIENT_CHECK: Final = b"SET client_connection_check_interval TO '5s'"
 """Ends a statement when its client has gone. Not every operating system supports it."""
 
 
-def connection_arguments(dsn: str, schema: str, lock_timeout: str = "0") -> dict[str, Any]:
+def connection_arguments(
+    dsn: str, schema: str, lock_timeout: str = "0", *, generic_plans: bool = False
+) -> dict[str, Any]:
     """Return the arguments of `StoreConnection.connect`.
 
     Args:
         dsn: The server's address; its time-outs and keepalives override the defaults.
         schema: The search path of statements.
         lock_timeout: How long a statement waits for a lock, as PostgreSQL writes it; "0" is for ever.
+        generic_plans: Whether prepared statements keep one plan. For a statement on 16 partitions, a plan for
+            each execution takes more time than most executions do.
     """
     parts: dict[str, Any] = {**_LIBPQ, **conninfo.conninfo_to_dict(dsn)}
     settings = {"search_path": schema, "lock_timeout": lock_timeout, **_SESSION}
+    settings["plan_cache_mode"] = "force_generic_plan" if generic_plans else "auto"
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     parts["options"] = f"{parts.get('options') or ''} {options}".strip()
     parts["client_encoding"] = "UTF8"

@@ -61,13 +61,14 @@ class LogFactory(PostgresFactory):
         *,
         troubles: TroubleCounts,
         disk: LocalDisk,
+        generic_plans: bool = False,
     ) -> None:
         super().__init__(env)
         datastore = self.datastore
         library_pool = datastore.pool  # the library's own; never opened, read for its settings
         idle_in_transaction = datastore.idle_in_transaction_session_timeout
         pool = StorePool(
-            connection_arguments(dsn, datastore.schema, lock_timeout),
+            connection_arguments(dsn, datastore.schema, lock_timeout, generic_plans=generic_plans),
             least=library_pool.min_size,
             most=library_pool.max_size,
             patience=library_pool.timeout,
@@ -162,7 +163,13 @@ class OfferlogApplication(Application[UUID]):
     def construct_factory(self, env: Environment) -> InfrastructureFactory[PostgresTrackingRecorder]:  # type: ignore[override] # the library narrows it so
         """Return the factory of our recorders."""
         return LogFactory(
-            env, self.dsn, _LOCK_TIMEOUT, _WRITERS_ANSWER_SECONDS, troubles=self.troubles, disk=self._disk
+            env,
+            self.dsn,
+            _LOCK_TIMEOUT,
+            _WRITERS_ANSWER_SECONDS,
+            troubles=self.troubles,
+            disk=self._disk,
+            generic_plans=True,
         )
 
     def construct_mapper(self) -> Mapper[UUID]:
@@ -181,7 +188,7 @@ class OfferlogApplication(Application[UUID]):
             OperationalError: The server cannot be reached.
         """
         schema = self.log.datastore.schema
-        arguments = connection_arguments(self.dsn, schema, _LOCK_TIMEOUT)
+        arguments = connection_arguments(self.dsn, schema, _LOCK_TIMEOUT, generic_plans=True)
         connection = open_connection(arguments, float(_IDLE_IN_TRANSACTION_SECONDS))
         connection.answer_within = answer_within
         return connection
