@@ -27,8 +27,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from support.http_site import Site, served
 
 TOLERABLE: Final = 0.2
-"""Seconds for which one caller may keep all others waiting. Twice what is seen on an idle machine: a thread
-that holds the interpreter's lock may itself wait for a processor, beside the other tests."""
+"""Seconds for which one caller may keep all others waiting. It leaves room: a thread that holds the
+interpreter's lock may itself wait for a processor, beside the other tests."""
 
 _BEAT: Final = 0.002
 
