@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ _PAIRS = "visitor, since, version, action_map_id, organization, state, sealed"
 _PAIR_TYPES = ("int8", "timestamptz", "int4", "uuid", "text", "text", "bytea")
 _MAPS = [UUID(int=number + 1) for number in range(100)]
 _PAGE = 50_000
+_NEW_VISITORS_A_SECOND = 10  # so that no two of them draw the same token
 
 
 def fill(dsn: str, pairs: int, behind: int = 0) -> None:
@@ -54,7 +55,8 @@ def _make(keys: VisitorKeys, key: OrganizationKey, numbers: range) -> Iterator[t
         visitor = VisitorKey("cookie", f"visitor-{number}")
         digest = key.digest(visitor)
         maps = (_MAPS[number % 100], _MAPS[(number + 1) % 100])
-        new = keys.make(name_offer(_ORGANIZATION, digest, maps[0], visitor), visitor, now)
+        first_seen = now - timedelta(seconds=number // _NEW_VISITORS_A_SECOND)
+        new = keys.make(name_offer(_ORGANIZATION, digest, maps[0], visitor), visitor, first_seen)
         found = []
         for action_map in maps:
             private = PrivateFields(session_id=UUID(int=number), action_id=UUID(int=number), event_id=digest)
