@@ -1,4 +1,4 @@
-"""What each stored event costs: bytes of state, and with rows, indexes and visitors, beside plain JSON."""
+"""Bytes that a stored event takes: its state, its row with indexes, its share of the visitors; beside plain JSON."""
 
 import sys
 from contextlib import closing

@@ -5,13 +5,13 @@ so one key may seal 2^32 texts. A nonce is never derived from the place of a tex
 again seals another text for the same place.
 """
 
-import os
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from offerlog_domain.errors import ArgumentError, OfferlogError
+from offerlog_infrastructure.random_pieces import RandomPieces
 
 KEY_BYTES: Final = 32
 """Bytes of a sealer's key."""
@@ -22,14 +22,8 @@ _TAG_BYTES: Final = 16
 SEAL_BYTES: Final = _NONCE_BYTES + _TAG_BYTES
 """Bytes by which a sealed text is longer than its text."""
 
-_DRAWN: Final = 1_024
-"""Nonces that are drawn at a time: 12 KiB. A draw is a system call, which releases the interpreter's lock."""
-
-_nonces: Final[list[bytes]] = []
-"""Nonces of this process that no text has yet; shared by all sealers."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_nonces.clear)  # else both processes would use the same ones
+_nonces: Final = RandomPieces(_NONCE_BYTES)
+"""Nonces of this process, shared by all sealers."""
 
 
 class UnsealError(OfferlogError):
@@ -67,10 +61,7 @@ class Sealer:
             text: What to seal; it may be empty.
             bound_to: Describes the place of the text. It is not kept: `open` needs the same value.
         """
-        try:
-            nonce = _nonces.pop()
-        except IndexError:
-            nonce = _draw_nonces()
+        nonce = _nonces.take()
         return nonce + self._cipher.encrypt(nonce, text, bound_to)
 
     def open(self, sealed: bytes, bound_to: bytes) -> bytes:
@@ -89,12 +80,3 @@ class Sealer:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
         except InvalidTag:
             raise UnsealError from None
-
-
-def _draw_nonces() -> bytes:
-    """Return a fresh nonce, and keep some more for the next texts."""
-    drawn = os.urandom(_DRAWN * _NONCE_BYTES)
-    nonces = [drawn[at : at + _NONCE_BYTES] for at in range(0, len(drawn), _NONCE_BYTES)]
-    nonce = nonces.pop()
-    _nonces.extend(nonces)
-    return nonce

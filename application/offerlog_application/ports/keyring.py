@@ -24,7 +24,7 @@ class WrappedKey(NamedTuple):
 class Keyring(Protocol):
     """Encrypts and decrypts the keys that a store keeps; thread-safe.
 
-    A keyring holds one key or more, each with an id of its own. It may stand in a file, or come from a
+    A keyring holds one key or more, each with an id. It may stand in a file, or come from a
     service for keys. `unwrap` is called for each visitor, so it must not ask another machine each time.
     """
 

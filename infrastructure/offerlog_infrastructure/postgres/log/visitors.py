@@ -3,7 +3,6 @@
 See docs/decisions/0032.
 """
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -17,6 +16,7 @@ from offerlog_domain.identity import OfferKey, VisitorKey
 from offerlog_domain.stream_ids import CHANCE_BITS, make_stream_id, make_token
 from offerlog_domain.uuids import UUID_LENGTH, unpack_uuid
 from offerlog_infrastructure.postgres.store_keys import StoreKeys
+from offerlog_infrastructure.random_pieces import RandomPieces
 from offerlog_infrastructure.sealing import Sealer
 
 VISITOR_COLUMNS: Final = "token, digest, kek, organization, wrapped_key, names"
@@ -30,12 +30,8 @@ _REMEMBERED_KEYS: Final = 20_000
 
 _CHANCE_BYTES: Final = CHANCE_BITS // 8
 
-_POOL_BYTES: Final = 8_192
-"""Random bytes that are drawn at a time. A draw is a system call, which releases the interpreter's lock."""
-
-_pool: Final[list[bytes]] = []
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.clear)  # else both processes would make the same keys
+_keys: Final = RandomPieces(_KEY_BYTES)
+_chances: Final = RandomPieces(_CHANCE_BYTES)
 
 _USUAL_TYPE: Final = "cookie"
 """The type of a browser's ids. It is left out of sealed names."""
@@ -143,8 +139,8 @@ class VisitorKeys:
             visitor: The visitor's identity.
             first_seen: The time at which the first event of the visitor is recorded.
         """
-        token = make_token(offer.visitor_digest, first_seen, int.from_bytes(_draw(_CHANCE_BYTES), "big"))
-        key = _draw(_KEY_BYTES)
+        token = make_token(offer.visitor_digest, first_seen, int.from_bytes(_chances.take(), "big"))
+        key = _keys.take()
         kek, wrapped = self._keys.wrap(key)
         sealer = Sealer(key)
         names = sealer.seal(_pack_names(visitor), _bind_names(token))
@@ -157,18 +153,6 @@ class VisitorKeys:
 
     def _unwrap(self, kek: int, wrapped_key: bytes) -> Sealer:
         return Sealer(self._keys.unwrap(kek, wrapped_key))
-
-
-def _draw(size: int) -> bytes:
-    """Return random bytes that nobody gets again."""
-    try:
-        drawn = _pool.pop()
-    except IndexError:
-        drawn = b""
-    if len(drawn) < size:
-        drawn = os.urandom(_POOL_BYTES)
-    _pool.append(drawn[size:])
-    return drawn[:size]
 
 
 def _pack_names(visitor: VisitorKey) -> bytes:
