@@ -1,4 +1,4 @@
-"""Bytes that a stored event takes: its state, its row with indexes, its share of the visitors; beside plain JSON."""
+"""Bytes that a stored event takes: its state, its row with indexes, its share of visitors; beside JSON."""
 
 import sys
 from contextlib import closing
