@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Set, as in many containers, it would have every process compile all modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run browser wrk test test-postgres fuzz-signals examples coverage mutants lint soak soak-readers soak-fence bench bench-full docs lock clean
+.PHONY: help setup run example browser typescript wrk test test-postgres fuzz-signals examples coverage mutants lint soak soak-readers soak-fence soak-erase bench bench-full docs lock clean
 
 help: ## List every target with its meaning
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
@@ -18,7 +18,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "offerlog needs Python 3.11 or newer: make setup PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing what requirements-dev.lock names ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -27,6 +27,9 @@ run: setup ## Record a day of sample traffic in the embedded store, show what be
 	@trap : INT; \
 	  if [ -t 1 ] && [ "$$CI" != true ]; then $(BIN)/offerlog serve --organization sample; \
 	  else $(BIN)/offerlog serve --check --organization sample; fi
+
+example: setup ## Run a small shop with a new store, or with the one in DATA; it prints its address
+	@trap : INT; $(if $(DATA),OFFERLOG_DATA='$(DATA)') PYTHONPATH=clients/python $(BIN)/python examples/shop/run.py
 
 lint: setup ## Style, types and layers
 	$(BIN)/ruff check .
@@ -38,10 +41,14 @@ browser: ## Install Debian's Chromium, for the tests of the browser module and t
 	@tools/install chromium chromium "make test, for its tests in a browser,"
 	@tools/install chromium-headless-shell chromium-headless-shell "a faster make test" || true
 
-wrk: ## Install Debian's wrk, for the bench http-service, which is left out without it
-	@tools/install wrk wrk "the bench http_service" || true
+typescript: ## Install the TypeScript compiler by npm, for the test of the client, which is left out without it
+	@test -x clients/typescript/node_modules/.bin/tsc || ! command -v npm >/dev/null \
+	  || npm install --prefix clients/typescript --silent
 
-test: setup browser ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
+wrk: ## Install Debian's wrk, for the benches http-service and workers, left out without it
+	@tools/install wrk wrk "the benches http_service and workers" || true
+
+test: setup browser typescript ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	@$(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
 	  $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -q; tests=$$?; \
 	  wait $$lint; lint=$$?; cat $(VENV)/lint.log; \
@@ -59,7 +66,7 @@ fuzz-signals: setup ## TEXTS (200,000) nearly right signals, by a SEED, read by 
 	  $(BIN)/pytest -q -s tests/domain/test_fast_reading.py -k mutated
 
 examples: setup ## The tests beside a model and beside the OpenAPI document, with many more examples
-	OFFERLOG_EXAMPLES=100 OFFERLOG_CONTRACT='-n 30' $(BIN)/pytest -q \
+	OFFERLOG_EXAMPLES=100 OFFERLOG_CONTRACT='--phases=examples,coverage,fuzzing,stateful -n 30' $(BIN)/pytest -q \
 	  tests/acceptance/test_model.py tests/http/openapi/test_contract.py
 
 COVERED = tests/domain tests/application tests/contracts tests/infrastructure tests/acceptance tests/http
@@ -67,7 +74,7 @@ coverage: setup ## The share of the code that the tests run; fails below the fig
 	@mkdir -p .coverage
 	$(BIN)/pytest -n 2 --dist loadfile -q --cov --cov-report=term:skip-covered $(COVERED)
 
-# mutmut wants the sources in src/, so it works on a copy; it switches every change on in a process of its own.
+# mutmut wants the sources in src/, so it works on a copy; it starts a new process for every change.
 MUTANTS := .mutants
 MUTANT_SECONDS ?= 2400
 WITHIN = $(abspath $(BIN))/python -c 'import subprocess, sys; sys.exit(subprocess.call(sys.argv[2:], timeout=int(sys.argv[1])))'
@@ -80,6 +87,7 @@ mutants: setup ## Changes of the domain, one at a time, that its tests do not no
 	  && $(abspath $(BIN))/python -c '$(SCORE)'
 
 SECONDS ?= 300
+ERASURES ?= 10000
 SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)') \
   $(if $(RESULT),--result '$(abspath $(RESULT))') $(if $(KEEP),--keep)
 soak: setup ## Processes, clients and faults for SECONDS (300), by a SEED, ONLY some faults; then a checker
@@ -91,13 +99,16 @@ soak-readers: setup ## Many writers, some failing, and readers that must miss no
 soak-fence: setup ## Many writers that dawdle, and fences after which no older event may appear, for SECONDS (300)
 	OFFERLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/infrastructure/postgres/log/test_fence.py -k no_event_appears
 
+soak-erase: setup ## One process erases a visitor ERASURES times (10000) while another records that visitor
+	OFFERLOG_SOAK_ERASURES=$(ERASURES) $(BIN)/pytest -q -s tests/infrastructure/postgres/erasure/test_race.py
+
 bench: setup wrk ## All benches at up to 1 million events, a few minutes, a table at the end
 	$(BIN)/python benchmarks/everything.py
 
 bench-full: setup wrk ## As bench, up to 10 million events; keeps the results in docs/performance.md
 	$(BIN)/python benchmarks/everything.py --full --keep
 
-bench-http-service: wrk
+bench-http-service bench-workers: wrk
 
 bench-%: setup ## One bench, by the name of its file in benchmarks/, with - for _
 	$(BIN)/python benchmarks/$(subst -,_,$*).py
@@ -109,9 +120,10 @@ docs: setup ## Write the generated pages of docs/ anew from the code
 COMPILE = $(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet --python-version 3.11
 lock: setup ## Resolve the three locks anew: to develop; to run, a part of that; to build the wheel, another
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) --group dev --extra otel pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --group dev --extra otel --extra parquet pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --constraint requirements-dev.lock --extra otel pyproject.toml -o requirements.lock
 	$(COMPILE) --constraint requirements-dev.lock --group build -o requirements-build.lock
 
 clean: ## Remove what these targets made
+	rm -rf clients/typescript/dist clients/typescript/node_modules
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage $(MUTANTS)

@@ -16,18 +16,25 @@ BENCHES = (
     "growth",
     "hot_offer",
     "size",
+    "audit",
     "replay",
     "lookup",
     "report",
     "http_service",
     "http_latency",
+    "workers",
+    "record_processes",
+    "export",
+    "erase",
 )
 
-FULL = {"growth": ["--full"], "report": ["10000000"]}
-"""What takes the benches whose answer depends on it to 10 million events."""
+FULL = {"growth": ["--full"], "audit": ["--full"], "report": ["10000000"]}
+"""The arguments of a full run, for benches whose answer depends on the size of the log."""
+SHORT = {"export": ["--small"], "erase": ["--small"]}
+"""The arguments that keep benches short in any other run."""
 FULL_SECONDS = 4 * 3600.0
 """Time limit of each bench of a full run."""
-NEEDS = {"http_service": "wrk"}
+NEEDS = {"http_service": "wrk", "workers": "wrk"}
 """The program that a bench cannot do without."""
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -44,7 +51,9 @@ def main(arguments: list[str]) -> int:
     for bench in BENCHES:
         if bench in left_out:
             continue
-        printed, error = run(bench, FULL.get(bench, []) if full else [], FULL_SECONDS if full else SECONDS)
+        printed, error = run(
+            bench, (FULL if full else SHORT).get(bench, []), FULL_SECONDS if full else SECONDS
+        )
         sys.stdout.write(printed)
         sys.stdout.flush()
         lines += printed.splitlines()

@@ -1,4 +1,4 @@
-"""What every benchmark stands on: a server of its own, databases to throw away, and how results are said."""
+"""The base of every benchmark: a database server, databases to throw away, and the print of results."""
 
 import gc
 import json

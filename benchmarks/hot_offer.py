@@ -1,7 +1,7 @@
 """One visitor-offer with 10,000 actions, and 100,000 parked signals of one tenant: does a signal cost more?
 
 The first and the last quarter of each are compared in one run. The limit is the same work spread over
-visitor-offers of their own, where nothing is crowded.
+many visitor-offers, where nothing is crowded.
 """
 
 import json

@@ -91,7 +91,7 @@ def rate(service: Offerlog, sent: list[list[bytes]], callers: int) -> float:
 
 @contextmanager
 def projector(dsn: str) -> Iterator[None]:
-    """A process of its own that feeds the projections."""
+    """A separate process that feeds the projections."""
     feeding = (
         "import os, sys; from offerlog_infrastructure.composition import open_offerlog\n"
         f"with open_offerlog(database_url=os.environ[{DSN!r}], keep_deadlines=False): sys.stdin.read()"

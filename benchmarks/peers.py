@@ -32,7 +32,7 @@ class StockOffer(Aggregate):
 
 
 def stock_environment(dsn: str) -> dict[str, str]:
-    """The library's settings for its own tables, in a schema of their own."""
+    """The library's settings: its tables lie in a separate schema."""
     parts = conninfo_to_dict(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS stock")
@@ -50,7 +50,7 @@ def stock_environment(dsn: str) -> dict[str, str]:
 
 
 def stock_rate(dsn: str, lifecycles: list[tuple[str, ...]], threads: int, seconds: float) -> float:
-    """Events a second that the plain library records, each in a durable transaction of its own."""
+    """Events a second that the plain library records, each in one durable transaction."""
     app: Application[UUID] = Application(stock_environment(dsn))
     done = 0
     lock = threading.Lock()

@@ -53,14 +53,14 @@ _READ = """
 _COLUMNS = ", ".join(state.value for state in METRICS)
 _DAY_SUMS = ", ".join(f"sum({state.value})" for state in METRICS)
 _COUNT = f"""
-    INSERT INTO performance_counts (organization, cohort, action_map_id, slot, {_COLUMNS})
-    SELECT 'default', cohort, action_map_id, floor(extract(epoch FROM occurred_at) / 900), {_SUMS}
+    INSERT INTO performance_counts (organization, cohort, action_map_id, slot, media_type, {_COLUMNS})
+    SELECT 'default', cohort, action_map_id, floor(extract(epoch FROM occurred_at) / 900), 'webchat', {_SUMS}
     FROM plain, (VALUES ('event'), ('offered')) AS cohorts (cohort) GROUP BY 1, 2, 3, 4
 """
 _DAYS = f"""
-    INSERT INTO performance_days (organization, cohort, action_map_id, day, {_COLUMNS})
-    SELECT organization, cohort, action_map_id, floor(slot / 96.0), {_DAY_SUMS}
-    FROM performance_counts GROUP BY 1, 2, 3, 4
+    INSERT INTO performance_days (organization, cohort, action_map_id, day, media_type, {_COLUMNS})
+    SELECT organization, cohort, action_map_id, floor(slot / 96.0), media_type, {_DAY_SUMS}
+    FROM performance_counts GROUP BY 1, 2, 3, 4, 5
 """
 _PLAIN = f"""
     SELECT action_map_id, {{bucket}} AS bucket, {_SUMS} FROM {{source}} AS events

@@ -25,7 +25,7 @@ def day(visitors: int, seed: int = 7) -> list[bytes]:
 
 
 def lifecycles(count: int) -> Iterator[list[bytes]]:
-    """Whole lifecycles, each of a visitor of its own, one JSON text a signal."""
+    """Whole lifecycles, each of another visitor, one JSON text a signal."""
     started = datetime.now(UTC) - timedelta(hours=1)
     for n in range(count):
         action, visitor, session = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()

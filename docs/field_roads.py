@@ -10,14 +10,26 @@ from typing import Final, NamedTuple
 from offerlog_domain.event_fields import Event, PrivateFields
 from offerlog_domain.events import (
     EVENTS,
+    Accepted,
+    EventBeforeOffer,
     LifecycleEvent,
     Offered,
     OfferRefused,
     ParkingEnded,
     Rejected,
     SignalParked,
+    Started,
 )
 from offerlog_domain.lifecycle import WEBCHAT
+from offerlog_domain.service_events import (
+    ActionMapPolicySet,
+    ErasureReceipt,
+    KeyRotated,
+    OrganizationDeleted,
+    ReportIssued,
+    ServiceEvent,
+    VisitorErased,
+)
 
 TABLES: Final = (
     "current_offers",
@@ -27,8 +39,20 @@ TABLES: Final = (
     "performance_counts",
     "performance_repeats",
     "action_map_names",
+    "form_rejections",
+    "blocked_offers",
 )
 """The tables of the projections. The counts of whole days are sums of `performance_counts`."""
+
+SERVICE_ROADS: Final[Mapping[type[ServiceEvent], Sequence[str]]] = {
+    VisitorErased: ("current_offers", "current_actions", "parked_signals", "suppressions"),
+    ErasureReceipt: (),
+    ReportIssued: (),
+    KeyRotated: (),
+    OrganizationDeleted: (),
+    ActionMapPolicySet: (),
+}
+"""The tables that lose rows by an event of no visitor-offer. No projection stores one of its fields."""
 
 ANSWERS: Final = ("history", "suppressions", "parked", "report", "names")
 """The answers: a history, look-ups and lists of suppressions, the list of parked signals, a performance
@@ -56,17 +80,17 @@ _Roads = Mapping[str, tuple[str, str]]
 _COUNTED: Final = "performance_counts performance_repeats"
 
 _LIFECYCLE: Final[_Roads] = {
-    "organization": (f"current_offers {_COUNTED} action_map_names", "report names"),
-    "action_map_id": (f"current_offers {_COUNTED} action_map_names", "report names"),
+    "organization": (f"current_offers current_actions {_COUNTED} action_map_names", "report names"),
+    "action_map_id": (f"current_offers current_actions {_COUNTED} action_map_names", "report names"),
     "occurred_at": (f"current_offers current_actions {_COUNTED} action_map_names", "history report"),
     "offered_at": (f"current_actions {_COUNTED}", "history report"),
     "action_number": ("current_offers current_actions", "history"),
     "action_map_name": ("action_map_names", "history names"),
     "parked_version": ("parked_signals", "parked"),
     "recorded_at": ("", "history"),
-    "media_type": ("", "history"),
+    "media_type": (f"current_actions {_COUNTED}", "history"),
     "dated": ("", "history"),
-    "action_map_version": ("", "history"),
+    "action_map_version": (f"current_actions {_COUNTED}", "history"),
     "timeout_seconds": ("", "history"),
     "session_id": ("", "history"),
     "action_id": ("", "history"),
@@ -78,7 +102,19 @@ _LIFECYCLE: Final[_Roads] = {
 }
 """Roads of every lifecycle event."""
 
-_REJECTED: Final[_Roads] = {"rejected_stage": ("current_offers current_actions", "history")}
+_BEFORE_OFFER: Final[_Roads] = {
+    name: (" ".join(table for table in tables.split() if not table.startswith("current_")), answers)
+    for name, (tables, answers) in _LIFECYCLE.items()
+}
+"""Roads of an event before an offer: it is counted, and current state passes over it."""
+
+_REJECTED: Final[_Roads] = {
+    "rejected_stage": ("current_offers current_actions form_rejections", "history"),
+    **dict.fromkeys(("organization", "action_map_id", "offered_at", "media_type"), ("form_rejections", "")),
+}
+
+_OPEN: Final[_Roads] = {"recorded_at": ("current_offers", "")}
+"""More roads of an event after which the action is open: its silence counts from it."""
 
 _OFFERED: Final[_Roads] = dict.fromkeys(("recorded_at", "timeout_seconds"), ("current_offers", ""))
 """More roads of an `Offered`: they make the deadline."""
@@ -101,6 +137,7 @@ _LOG_ALONE: Final = ("", "")
 
 _REFUSED: Final[_Roads] = {
     **dict.fromkeys((*_OF_SIGNALS, "reason", "blocking_state", "blocking_since"), _LOG_ALONE),
+    **dict.fromkeys(("organization", "action_map_id", "occurred_at", "reason"), ("blocked_offers", "")),
     "parked_versions": ("parked_signals", "parked"),
 }
 _PARKED: Final[_Roads] = {
@@ -115,6 +152,8 @@ _ENDED: Final[_Roads] = {
 
 _OWN: Final[Mapping[type[Event], _Roads]] = {
     Offered: _OFFERED,
+    Accepted: _OPEN,
+    Started: _OPEN,
     Rejected: _REJECTED,
     OfferRefused: _REFUSED,
     SignalParked: _PARKED,
@@ -140,7 +179,9 @@ def find_road(kind: type[Event], field: str) -> Road:
 
 
 def _declared(kind: type[Event]) -> Iterator[_Roads]:
-    if issubclass(kind, LifecycleEvent):
+    if issubclass(kind, EventBeforeOffer):
+        yield _BEFORE_OFFER
+    elif issubclass(kind, LifecycleEvent):
         yield _LIFECYCLE
         if kind.state in WEBCHAT.terminal:
             yield _TERMINAL

@@ -1,33 +1,78 @@
-"""Writes what docs/ has from the code: the lifecycle, the events catalogue, the picture of the rooms.
+"""Writes what docs/ has from the code: the lifecycle, the events, the rooms, settings and checks.
+
+It writes the npm package of the browser module and the types of the HTTP clients, too (clients).
 
 `make docs` runs it; a test holds the committed pages to what it would write today.
 """
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
+import client_modules
+import client_types
 import field_roads
 import rooms
 from msgspec.structs import fields
 
+from offerlog_application.status.checks import CHECKS
 from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent
 from offerlog_domain.events import EVENTS, LifecycleEvent
-from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State
+from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, State
 from offerlog_domain.metrics import METRICS, MetricSet
+from offerlog_domain.service_events import SERVICE_EVENTS
+from offerlog_infrastructure.cli.settings_list import NOT_SET
+from offerlog_infrastructure.http.asyncapi.document import build_document
+from offerlog_infrastructure.http.responses.browser_module import read_module
+from offerlog_infrastructure.settings import Settings, StoreSettings
+from offerlog_infrastructure.settings_file import VARIABLE
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Made from the code by docs/generate.py (`make docs`); do not edit. -->\n"
 
 
-def lifecycle_page(lifecycle: Lifecycle) -> str:
-    """The lifecycle of one action: diagram, table, and what each state means for the offer."""
+def lifecycle_page() -> str:
+    """The lifecycle of one action, by media type: diagram, table, and what each state means for the offer."""
     lines = [
         NOTICE,
-        "# The life of a web chat offer",
+        "# The life of an offer",
         "",
-        "One *action* is one invitation made to one visitor. These steps are legal, and nothing else is;",
-        "the end of the conversation is not tracked. The code reads the same table",
+        "One *action* is one invitation made to one visitor. It follows the table of its media type, which",
+        "its offer names (`actionMediaType`). The steps of the table are legal, and nothing else is; the end",
+        "of a conversation is not tracked. The code reads the same tables",
         "(`domain/offerlog_domain/lifecycle.py`).",
+        "",
+        "An action stays of the media type that it was offered as, also where its action map gets another",
+        "one: a signal of another media type is refused as `not_legal`.",
+        "",
+        "*Final*: nothing follows in this action. *Terminal*: this offer is not made to this visitor again,",
+        "unless a policy of the map says after which time ([cool-down](glossary.md#states)). A final state",
+        "that is not terminal lets the map offer again, as a new action. An action that is not final is",
+        "*open*, and blocks another one until it has been silent for 30 minutes (a setting).",
+    ]
+    for group in _tables():
+        lines += ["", *_lifecycle_lines(group)]
+    return "\n".join([*lines, ""])
+
+
+def _tables() -> Sequence[Sequence[Lifecycle]]:
+    """The lifecycles, those with the same steps and the same terminal states together."""
+    groups: dict[object, list[Lifecycle]] = {}
+    for lifecycle in LIFECYCLES.values():
+        groups.setdefault((lifecycle.transitions, lifecycle.terminal), []).append(lifecycle)
+    return list(groups.values())
+
+
+def _lifecycle_lines(group: Sequence[Lifecycle]) -> list[str]:
+    lifecycle = group[0]
+    media_types = " and ".join(f"`{one.media_type}`" for one in group)
+    return [
+        f"## {' and '.join(f'{one.title}s' for one in group).capitalize()}",
+        "",
+        f"Media type: {media_types}.",
         "",
         "```mermaid",
         "stateDiagram-v2",
@@ -42,10 +87,6 @@ def lifecycle_page(lifecycle: Lifecycle) -> str:
             for step in lifecycle.transitions
         ),
         "",
-        "*Final*: nothing follows in this action. *Terminal*: this offer is never made to this visitor",
-        "again. A final state that is not terminal lets the map offer again, as a new action. An action that",
-        "is not final is *open*, and blocks another one until it has been silent for 30 minutes (a setting).",
-        "",
         "| state | final | terminal | metric | in the report view |",
         "|---|---|---|---|---|",
         *(
@@ -53,9 +94,7 @@ def lifecycle_page(lifecycle: Lifecycle) -> str:
             f"| `{METRICS[state]}` | {_yes(state in MetricSet.REPORT.states)} |"
             for state in lifecycle.states
         ),
-        "",
     ]
-    return "\n".join(lines)
 
 
 def events_page() -> str:
@@ -99,6 +138,27 @@ def events_page() -> str:
             lines += ["", f"`{event.stored_name}` also:", "", *own]
     lines += [
         "",
+        "## Events that belong to no visitor-offer",
+        "",
+        "What the service itself did stands in the same log, in separate streams: what became of a visitor",
+        "in the visitor's own stream, everything else in the organization's. The ids of these streams are",
+        "made with the nil UUID in place of an action map, and the token of an organization has the second",
+        "0 ([decision 36](decisions/0036-erasing-a-visitor.md)). All fields are public; the sealed part is",
+        "empty. Projections pass over these events, except for those with tables below: they remove the",
+        "visitor's rows from them. No answer shows these events.",
+        "",
+        "| stored as | meaning | tables of projections |",
+        "|---|---|---|",
+    ]
+    for event in SERVICE_EVENTS:
+        tables = ", ".join(f"`{table}`" for table in field_roads.SERVICE_ROADS[event])
+        lines.append(f"| `{event.stored_name}.{event.stored_version}` | {_first_line(event)} | {tables} |")
+    for event in SERVICE_EVENTS:
+        own = _fields(event, {field.name for field in fields(Event)})
+        if own:
+            lines += ["", f"`{event.stored_name}` has:", "", *own]
+    lines += [
+        "",
         "## The roads of each field",
         "",
         "The places that a field reaches beside the log. Projections read public fields. They copy the",
@@ -123,13 +183,17 @@ def _fields(
 
 
 def _attributes(doc: str) -> dict[str, str]:
+    """The meaning of each attribute in a docstring; a meaning may go on in deeper lines."""
     _, _, listed = doc.partition("Attributes:\n")
     meanings: dict[str, str] = {}
+    margin = len(listed) - len(listed.lstrip())
     for line in listed.splitlines():
         name, colon, meaning = line.strip().partition(": ")
-        if colon:
-            meanings[name] = meaning.rstrip(".")
-    return meanings
+        if colon and len(line) - len(line.lstrip()) == margin:
+            meanings[name] = meaning
+        elif line.strip() and meanings:
+            meanings[[*meanings][-1]] += f" {line.strip()}"
+    return {name: meaning.rstrip(".") for name, meaning in meanings.items()}
 
 
 def _type(annotation: object) -> str:
@@ -147,18 +211,118 @@ def _yes(value: bool) -> str:  # noqa: FBT001 - a cell of a table
 
 def architecture_page() -> str:
     """The page on the architecture, as it stands, with its picture and its table of rooms made anew."""
-    page = (HERE / "architecture.md").read_text(encoding="utf-8")
-    for name, lines in (("picture", ["```mermaid", *rooms.picture(), "```"]), ("rooms", rooms.table())):
-        begin, end = f"<!-- {name}: made by docs/generate.py -->\n", f"<!-- end of {name} -->"
+    regions = {"picture": ["```mermaid", *rooms.picture(), "```"], "rooms": rooms.table()}
+    return _with_regions("architecture.md", regions)
+
+
+def command_line_page() -> str:
+    """The page on the command line, as it stands, with its table of settings made anew."""
+    return _with_regions("command-line.md", {"settings": settings_table()})
+
+
+def operations_page() -> str:
+    """The page on operations, as it stands, with its table of what to alert on made anew."""
+    rows = [f"| `{one.name}` | {one.what} | {one.where} |" for one in CHECKS]
+    table = ["| check | alert on | where it shows |", "|---|---|---|", *rows]
+    return _with_regions("operations.md", {"checks": table})
+
+
+def settings_table() -> list[str]:
+    """The lines of a table: each setting with its variable, its meaning and its default."""
+    meanings = {
+        name: meaning
+        for kind in (StoreSettings, Settings)
+        for name, meaning in _attributes(kind.__doc__ or "").items()
+    }
+    lines = ["| variable | meaning | default |", "|---|---|---|", *_OTHER_VARIABLES[:1]]
+    for name in Settings.model_fields:
+        if name == "postgres_enable_db_functions":  # it must not be used
+            continue
+        variables = "` or `".join(Settings.variables_of(name))
+        lines.append(f"| `{variables}` | {meanings[name]} | {_default(name)} |")
+    return [*lines, *_OTHER_VARIABLES[1:]]
+
+
+_OTHER_VARIABLES = (
+    (
+        f"| `{VARIABLE}` | the [settings file](#the-settings-file); as `--config` | `offerlog/config.toml` in"
+        " `$XDG_CONFIG_HOME`, else in `/etc` for root, else in the platform's place for a user's settings |"
+    ),
+    "| `OFFERLOG_DEBUG` | any value: an unexpected error shows its traceback | not set |",
+    "| `PG_BINDIR` | the `bin` folder of the PostgreSQL that the embedded store runs | the package's |",
+)
+"""Variables that are read elsewhere, as rows of the table of settings."""
+
+
+def _default(name: str) -> str:
+    value = Settings.model_fields[name].default
+    if value is None:
+        return NOT_SET.get(name, "none")
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return f"`{value:.0f}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _with_regions(name: str, regions: Mapping[str, Sequence[str]]) -> str:
+    """A page as it stands, with the lines between its markers made anew."""
+    page = (HERE / name).read_text(encoding="utf-8")
+    for region, lines in regions.items():
+        begin, end = f"<!-- {region}: made by docs/generate.py -->\n", f"<!-- end of {region} -->"
         before, _, rest = page.partition(begin)
         page = f"{before}{begin}{chr(10).join(lines)}\n{end}{rest.partition(end)[2]}"
     return page
 
 
+def browser_page() -> str:
+    """The page about the browser module, with the address and the digest of this version."""
+    module = read_module()
+    page = (HERE / "browser.md").read_text(encoding="utf-8")
+    before, start, rest = page.partition("<!-- version: made by docs/generate.py -->\n")
+    _, end, after = rest.partition("<!-- end of version -->\n")
+    address = f"https://offers.example.com/static/{module.file_name}"
+    table = f"""```html
+<script type="importmap">
+  {{
+    "imports": {{ "offerlog": "{address}" }},
+    "integrity": {{ "{address}": "{module.integrity}" }}
+  }}
+</script>
+```
+"""
+    return before + start + table + end + after
+
+
+def module_file() -> str:
+    """The browser module as the service sends it."""
+    return read_module().content.decode()
+
+
+def npm_package(name: str) -> str:
+    """The description of an npm package, with the version of the project."""
+    file = HERE.parent / "clients" / name / "package.json"
+    package = json.loads(file.read_text(encoding="utf-8")) | {"version": version("offerlog")}
+    return json.dumps(package, indent=2) + "\n"
+
+
+def asyncapi_document() -> str:
+    """The contract of the events, as the service shows it."""
+    return json.dumps(build_document(), indent=1) + "\n"
+
+
 PAGES = {
-    "lifecycle.md": lambda: lifecycle_page(WEBCHAT),
+    "asyncapi.json": asyncapi_document,
+    "browser.md": browser_page,
+    "../clients/browser/offerlog.js": module_file,
+    "../clients/browser/package.json": lambda: npm_package("browser"),
+    "../clients/typescript/package.json": lambda: npm_package("typescript"),
+    "../clients/python/offerlog_client/answers.py": client_types.python_types,
+    "../clients/python/offerlog_client/client.py": client_modules.threaded_client,
+    "../clients/typescript/src/answers.ts": client_types.typescript_types,
+    "lifecycle.md": lifecycle_page,
     "events.md": events_page,
     "architecture.md": architecture_page,
+    "command-line.md": command_line_page,
+    "operations.md": operations_page,
 }
 """Every generated page and what makes it."""
 

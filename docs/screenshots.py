@@ -1,4 +1,4 @@
-"""Takes the pictures of the dashboard in docs/images anew, with the sample in a store of its own.
+"""Takes the pictures of the dashboard in docs/images anew, with the sample in a new store.
 
 Run it after a change of the dashboard's look or labels: `.venv/bin/python docs/screenshots.py`. It needs
 Debian's chromium, as the tests of the dashboard do.
@@ -26,8 +26,8 @@ ORGANIZATION: Final = "sample"
 SECONDS = 300.0
 """Time limit of the service."""
 
-LARGE: Final[ViewportSize] = {"width": 1200, "height": 1565}
-SMALL: Final[ViewportSize] = {"width": 1200, "height": 1000}
+LARGE: Final[ViewportSize] = {"width": 1280, "height": 1640}
+SMALL: Final[ViewportSize] = {"width": 1280, "height": 1000}
 
 
 def prepare(data: Path) -> tuple[str, Suppression]:
@@ -59,9 +59,9 @@ def await_ready(url: str) -> None:
 
 
 def show_report(page: Page, url: str) -> None:
-    """Show the report of the sample, hour by hour."""
-    page.goto(f"{url}/?zone=Europe%2FBerlin&by=hour")
-    page.locator("#rows tbody tr").first.wait_for()
+    """Show the newest day of the sample, as the dashboard opens."""
+    page.goto(f"{url}/?zone=Europe%2FBerlin")
+    page.locator("#rows .rows tr").first.wait_for()
     page.locator("#course canvas").wait_for()
     page.wait_for_timeout(500)  # the chart draws itself
 
@@ -84,10 +84,10 @@ def take(url: str, key: str, visitor: Suppression) -> None:
         page.set_viewport_size(SMALL)
         page.get_by_role("link", name="Visitors").click()
         page.get_by_label("Customer id").fill(visitor.customer_id)
-        page.get_by_label("Action map").select_option(visitor.action_map_id)
+        page.get_by_label("Action map", exact=True).select_option(visitor.action_map_id)
         page.get_by_role("button", name="Look up").click()
-        page.locator("#events li").first.wait_for()
-        page.screenshot(path=IMAGES / "visitors.png")
+        page.locator("#entries li").first.wait_for()
+        page.screenshot(path=IMAGES / "visitors.png", full_page=True)
         browser.close()
 
 

@@ -2,17 +2,20 @@
 
 Writes hold no thread: the writer thread of the service answers them, and wakes a loop once for a whole group.
 Reads run in small pools of threads that the service owns: one for the look-ups of a page view, one for
-reports, lists and histories. So no look-up waits behind a report. Large batches are read in a pool of their
-own, and one thread serves all waits.
+reports, lists and histories. So no look-up waits behind a report. A third pool reads large
+batches, and one thread serves all waits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from offerlog_application.aio_policies import AsyncPolicies
+from offerlog_application.aio_rights import AsyncRights
+from offerlog_application.feed.feed_event import FeedEvent
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.read_models import (
     Freshness,
@@ -26,12 +29,14 @@ from offerlog_application.reading.audit import History
 from offerlog_application.reading.call_threads import CallThreads, Kind
 from offerlog_application.reading.performance_report import DEFAULT_LIMITS, PerformanceReport, ReportLimits
 from offerlog_application.reading.read_budget import current_budget
+from offerlog_application.reading.timeline import TimelineEntry, TimelinePlace
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.completions import Completions
 from offerlog_application.recording.offers import Eligibility
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_domain.identity import VisitorKey
+from offerlog_domain.lifecycle import WEBCHAT
 from offerlog_domain.outcomes import Blocker, OfferOutcome, Reason
 
 if TYPE_CHECKING:
@@ -46,14 +51,19 @@ _ROWS: Final = 250
 """Rows of a streamed list that one turn in a thread fetches."""
 
 
-class AsyncOfferlog:
+class AsyncOfferlog(AsyncRights):
     """The awaitable view of a service; `Offerlog.aio`. It may be used from any number of event loops.
 
     Every method has the arguments, the answer and the errors of the method of `Offerlog` with the same name.
 
     Cancelling a write takes it back only as long as nobody has begun to write it. After that it is recorded;
     the same signals sent again are recognised. Cancelling a read stops its statement in the store.
+
+    Attributes:
+        policies: The policies of action maps.
     """
+
+    _service: "Offerlog"
 
     def __init__(self, service: "Offerlog", waits: PositionWaits, last: Callable[[], int]) -> None:
         """Build the view of a service; `Offerlog` does.
@@ -69,6 +79,7 @@ class AsyncOfferlog:
         self._prepared: set[str] = set()
         self._threads = CallThreads()
         self._completions = Completions()
+        self.policies = AsyncPolicies(service.policies, self._threads)
 
     async def record(
         self,
@@ -77,13 +88,7 @@ class AsyncOfferlog:
         organization: str | None = None,
         from_widget: bool = False,
     ) -> Receipt:
-        """Record signals as one batch, and wait until all of it is durable.
-
-        Raises:
-            OrganizationNameError: The organization's name is not valid.
-            OverloadedError: Too much is waiting; nothing was taken.
-            ClosedError: The service has been closed.
-        """
+        """Record signals as one batch, and wait until all of it is durable."""
         await self._prepare(organization)
         hand_in = partial(self._service.hand_in, signals, organization=organization, from_widget=from_widget)
         is_small = isinstance(signals, Sequence) and len(signals) <= _SMALL
@@ -100,17 +105,10 @@ class AsyncOfferlog:
         action_id: str | None = None,
         action_map_version: int | None = None,
         timeout_seconds: int | None = None,
+        media_type: str = WEBCHAT.media_type,
         organization: str | None = None,
     ) -> OfferOutcome:
-        """Ask whether a map may offer to a visitor, and record the offer if so, in one step.
-
-        With an `action_id` of your own, the same id again gets the same decision.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            OverloadedError: Too much is waiting; nothing was taken.
-            ClosedError: The service has been closed.
-        """
+        """Ask whether a map may offer to a visitor, and record the offer if so, in one step."""
         await self._prepare(organization)
         pending = self._service.hand_in_offer(
             customer_id=customer_id,
@@ -120,6 +118,7 @@ class AsyncOfferlog:
             action_id=action_id,
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
+            media_type=media_type,
             organization=organization,
         )
         return await self._answer_of(pending)
@@ -132,11 +131,7 @@ class AsyncOfferlog:
         customer_id_type: str = "cookie",
         organization: str | None = None,
     ) -> Blocker | None:
-        """Return what blocks an offer to this visitor now; None where it may be made.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-        """
+        """Return what blocks an offer to this visitor now; None where it may be made."""
         checked = await self.check_eligibility(
             customer_id=customer_id,
             action_map_id=action_map_id,
@@ -153,11 +148,7 @@ class AsyncOfferlog:
         customer_id_type: str = "cookie",
         organization: str | None = None,
     ) -> Eligibility:
-        """As `eligibility`, and say whether the visitor and map are known.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-        """
+        """As `eligibility`, and say whether the visitor and map are known."""
         check = partial(
             self._service.check_eligibility,
             customer_id=customer_id,
@@ -197,12 +188,7 @@ class AsyncOfferlog:
         as_of: datetime | None = None,
         organization: str | None = None,
     ) -> History:
-        """Return one visitor-offer rebuilt from the log: as it is, at a version, or as it was at a time.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            ArgumentError: A negative version, or a time without an offset.
-        """
+        """Return one visitor-offer rebuilt from the log: as it is, at a version, or as it was at a time."""
         ask = partial(
             self._service.history,
             customer_id=customer_id,
@@ -215,12 +201,7 @@ class AsyncOfferlog:
         return await self._threads.run(Kind.READ, ask)
 
     async def report(self, query: ReportQuery, limits: ReportLimits = DEFAULT_LIMITS) -> PerformanceReport:
-        """Return the Action Map Performance report, from the projection.
-
-        Raises:
-            ReportTooLargeError: The report would have more buckets or rows than `limits` allows.
-            ReadTimeoutError: The report takes longer than `limits` allows.
-        """
+        """Return the Action Map Performance report, from the projection."""
         read = partial(self._service.report, query, limits)
         return await self._threads.run_within(limits.seconds, Kind.READ, read)
 
@@ -238,11 +219,7 @@ class AsyncOfferlog:
     def suppressed_visitors(
         self, action_map_id: str, *, organization: str | None = None, behind: VisitorKey | None = None
     ) -> AsyncIterator[Suppression]:
-        """Stream the suppressions of an action map, from the projection, after the visitor `behind` if given.
-
-        Raises:
-            MalformedSignalError: The id is not an action map's.
-        """
+        """Stream the suppressions of an action map, after the visitor `behind` if given."""
         rows = self._service.suppressed_visitors(action_map_id, organization=organization, behind=behind)
         return self._stream(rows)
 
@@ -255,10 +232,63 @@ class AsyncOfferlog:
         order: Order = Order.OLDEST,
         organization: str | None = None,
         behind: tuple[datetime, int] | None = None,
+        customer_id: str | None = None,
+        customer_id_type: str = "cookie",
+        action_map_id: str | None = None,
     ) -> AsyncIterator[KeptSignal]:
         """Stream the refusals of [since, until), after the line of that time and number if given."""
         rows = self._service.refusals(
-            reason=reason, since=since, until=until, order=order, organization=organization, behind=behind
+            reason=reason,
+            since=since,
+            until=until,
+            order=order,
+            organization=organization,
+            behind=behind,
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+        )
+        return self._stream(rows)
+
+    def timeline(
+        self,
+        *,
+        customer_id: str,
+        customer_id_type: str = "cookie",
+        action_map_id: str | None = None,
+        as_of: datetime | None = None,
+        organization: str | None = None,
+        behind: TimelinePlace | None = None,
+    ) -> AsyncIterator[TimelineEntry]:
+        """Stream every event and every refusal of one visitor, in the order in which they were recorded."""
+        rows = self._service.timeline(
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+            as_of=as_of,
+            organization=organization,
+            behind=behind,
+        )
+        return self._stream(rows)
+
+    def events(
+        self,
+        after: int = 0,
+        *,
+        types: Collection[str] = (),
+        action_maps: Collection[str] = (),
+        media_type: str | None = None,
+        organization: str | None = None,
+        identified: bool = False,
+    ) -> AsyncIterator[FeedEvent]:
+        """Stream the events after a position; see `FeedAccess.events`."""
+        rows = self._service.events(
+            after,
+            types=types,
+            action_maps=action_maps,
+            media_type=media_type,
+            organization=organization,
+            identified=identified,
         )
         return self._stream(rows)
 
@@ -273,20 +303,12 @@ class AsyncOfferlog:
         return self._stream(self._service.action_maps(organization=organization, behind=behind))
 
     async def wait(self, position: int | None, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - as `Offerlog.wait`
-        """Wait until every projection shows a position of the log (read your own writes).
-
-        Raises:
-            ProjectionsBehindError: They made no progress for `timeout` seconds.
-        """
+        """Wait until every projection shows a position of the log (read your own writes)."""
         if position is not None:
             await asyncio.wrap_future(self._waits.submit(position, timeout))
 
     async def catch_up(self) -> None:
-        """Wait until every projection shows all that is in the log now.
-
-        Raises:
-            ProjectionsBehindError: They made no progress for a minute.
-        """
+        """Wait until every projection shows all that is in the log now."""
         await self.wait(await self._threads.run(Kind.LOOK_UP, self._last))
 
     def _close(self) -> None:

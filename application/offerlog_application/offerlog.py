@@ -1,13 +1,22 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from offerlog_application.access.key_uses import KeyUseKeeper
 from offerlog_application.aio import AsyncOfferlog
+from offerlog_application.erasure.erasing import Eraser
+from offerlog_application.erasure.keeper import keep_erasures
+from offerlog_application.erasure.organizations import OrganizationDeletion
+from offerlog_application.erasure.repeating import ErasureRepetition
+from offerlog_application.erasure.rights import VisitorRights
+from offerlog_application.evidence.evidence import Evidence
+from offerlog_application.feed.access import FeedAccess
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.erasure import ErasureList
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.read_models import Freshness, ProjectionStatus
@@ -18,22 +27,32 @@ from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.ports.waiting import SILENT, WaitAnnouncer
 from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.projections.upkeep import ProjectionUpkeep
+from offerlog_application.reading.analysis import Analysis
 from offerlog_application.reading.audit import History, history
+from offerlog_application.reading.exports import Exports
+from offerlog_application.reading.issued_reports import IssuedReports
 from offerlog_application.reading.stored_reads import StoredReads
-from offerlog_application.recording.deadline_worker import DeadlineKeeper
+from offerlog_application.reading.timeline import TimelineEntry, TimelinePlace, timeline
+from offerlog_application.recording.action_map_policies import ActionMapPolicies
+from offerlog_application.recording.deadline_worker import keep_deadlines as start_deadlines
 from offerlog_application.recording.expiry import Expired, Expiry
 from offerlog_application.recording.offers import OfferService
 from offerlog_application.recording.write_side import WriteSide
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
 from offerlog_application.refusals.access import RefusalAccess
 from offerlog_application.refusals.policy import RefusalPolicy
-from offerlog_application.refusals.upkeep import RefusalKeeper
+from offerlog_application.refusals.upkeep import keep_refusals_tidy
+from offerlog_application.schedule.periodic_thread import PeriodicThread
+from offerlog_application.status.operations import Operations
+from offerlog_application.webhooks.webhooks import Webhooks
 from offerlog_domain.context import Rules
+from offerlog_domain.errors import ArgumentError
 from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
 from offerlog_domain.outcomes import Reason
+from offerlog_domain.uuids import parse_uuid
 
 
-class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
+class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorRights, FeedAccess):
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
     Every method works for the organization of the service unless the call names another.
@@ -42,8 +61,20 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
         organization: That organization.
         aio: The same service for asyncio: methods to await.
         keys: The API keys of the HTTP service.
+        master_keys: The keys of the keyring, as this store uses them.
         changes: The action maps that the newest events are about.
+        feed: The feed of events.
+        exports: Events and actions as tables, reports as of a position.
+        subscriptions: Cursors that are kept for readers of the feed.
         organizations: The organizations that the store knows.
+        policies: The policies of action maps.
+        webhooks: Addresses to which events are sent.
+        evidence: Checkpoints, proofs and the verification of the log; None for a log in memory.
+        organization_deletion: Erases all visitors of an organization.
+        erasure_repetition: Repeats erasures in a store that was restored.
+        issued_reports: The reports that were given out.
+        analysis: Questions of analysts: ranges, names of action maps, where offers end.
+        operations: Figures of the store that operators watch.
     """
 
     def __init__(
@@ -59,6 +90,8 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
         trace: Trace = UNTRACED,
         announce: WaitAnnouncer = SILENT,
         refusal_policy: RefusalPolicy | None = None,
+        evidence: Evidence | None = None,
+        erasure_list: ErasureList | None = None,
     ) -> None:
         """Build the service over its ports.
 
@@ -73,6 +106,8 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
             trace: Follows commits.
             announce: Makes the waits of callers that are announced once they last.
             refusal_policy: How long refusals are kept; 30 days unless given.
+            evidence: The tree over the log; None for a log that has none.
+            erasure_list: The list of erasures outside of the store; None for none.
         """
         StoredReads.__init__(
             self,
@@ -82,25 +117,78 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
             organization=organization,
             replica=replica,
         )
+        self._writer = GroupCommitWriter(store.log, clock, rules, trace=trace)
+        WriteSide.__init__(self, OfferService(self._writer, store.log), announce)
         RefusalAccess.__init__(
-            self, store.refusals, store.refusal_counts, refusal_policy or RefusalPolicy(), clock
+            self,
+            store.refusals,
+            store.refusal_counts,
+            refusal_policy or RefusalPolicy(),
+            clock,
+            self._service.digest,
         )
         ProjectionUpkeep.__init__(self, store.proofs, store.dead_letters, store.rebuilds, store.kinds)
+        self._eraser = Eraser(
+            store.erasures,
+            store.fence,
+            store.service_log,
+            clock,
+            wait=self.wait,
+            find_signer=_no_signer if evidence is None else evidence.find_signer,
+            erasure_list=erasure_list,
+        )
+        self.erasure_repetition = ErasureRepetition(store.organization_visitors, self._eraser)
+        self.organization_deletion = OrganizationDeletion(
+            store.organization_visitors,
+            self._eraser,
+            store.keys,
+            store.service_log,
+            clock,
+            webhooks=store.webhooks,
+            subscriptions=store.subscriptions,
+            find_end=store.event_source.find_end,
+        )
+        VisitorRights.__init__(self, store.erasures, self._eraser, clock, self._service.digest)
+        FeedAccess.__init__(self, store.event_source, store.subscriptions, clock, organization)
+        self.webhooks = Webhooks(store.webhooks, self.feed, clock, organization, store.make_webhook_sender)
+        self.exports = Exports(
+            self.feed, store.event_source, store.stream_source, store.replays, organization
+        )
         self._resources = nullcontext() if resources is None else resources
         self._log = store.log
         self._streams = store.streams
+        self._visitors = store.visitors
         self._troubles = store.troubles
         self._projector = projector
-        self._writer = GroupCommitWriter(store.log, clock, rules, trace=trace)
-        WriteSide.__init__(self, OfferService(self._writer, store.log), announce)
         self._expiry = Expiry(self._writer, store.reads)
         self._waits = PositionWaits(store.reads.position, projector, announce)
+        self.policies = ActionMapPolicies(store.policies, store.service_log, clock, organization)
         self.aio = AsyncOfferlog(self, self._waits, store.log.last)
         self.changes = store.changes
         self.keys = store.keys
+        self.sessions = store.sessions
+        self.master_keys = store.master_keys
         self.organizations = store.organizations
-        self._keeper: DeadlineKeeper | None = None
-        self._refusal_keeper: RefusalKeeper | None = None
+        self.operations = Operations(store.figures, rules)
+        self.issued_reports = IssuedReports(
+            store.performance, store.proofs, store.service_log, store.replays, clock
+        )
+        self.analysis = Analysis(
+            store.offers,
+            store.recent_visitors,
+            store.performance,
+            store.dead_letters,
+            clock,
+            open_action_ttl=rules.open_action_ttl,
+            digest=self._service.digest,
+            organization=organization,
+        )
+        self._keeper: PeriodicThread | None = None
+        self._key_keeper: KeyUseKeeper | None = None
+        self._refusal_keeper: PeriodicThread | None = None
+        self._checkpoint_keeper: PeriodicThread | None = None
+        self.evidence = evidence
+        self._erasure_keeper: PeriodicThread | None = None
 
     def history(
         self,
@@ -121,6 +209,43 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
         visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
         offer = self._service.name(self._of(organization), visitor, parse_action_map_id(action_map_id))
         return history(self._streams.events(offer), visitor, version=version, as_of=as_of)
+
+    def timeline(
+        self,
+        *,
+        customer_id: str,
+        customer_id_type: str = "cookie",
+        action_map_id: str | None = None,
+        as_of: datetime | None = None,
+        organization: str | None = None,
+        behind: TimelinePlace | None = None,
+    ) -> Generator[TimelineEntry]:
+        """Stream every event and every refusal of one visitor, in the order in which they were recorded.
+
+        Args:
+            customer_id: The visitor.
+            customer_id_type: The type of that id.
+            action_map_id: Only of this action map; None for all of them.
+            as_of: Leave out what was recorded later than this time, which has an offset.
+            organization: The tenant; None for the organization of the service.
+            behind: Continue behind this place of an entry; None for the beginning.
+
+        Raises:
+            MalformedSignalError: An id is not valid; says which, by its wire name, and why.
+            ArgumentError: A time without an offset.
+        """
+        if as_of is not None and as_of.tzinfo is None:
+            raise ArgumentError("as_of", "as_of: a time with an offset is needed")
+        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
+        map_id = None if action_map_id is None else parse_uuid(parse_action_map_id(action_map_id))
+        name, start = self._of(organization), behind or TimelinePlace()
+        digest = self._service.digest(name, visitor)
+        events = self._visitors.events_of_visitor(digest, map_id, start.position)
+        refused = None if start.refused_at is None else (start.refused_at, start.number)
+        refusals = self._refusal_log.refusals(
+            name, behind=refused, visitor_digest=digest, action_map_id=map_id
+        )
+        return timeline(events, refusals, start, as_of)
 
     def expire(self) -> Expired:
         """Record the time-outs that are due and end the parkings that are over, in all organizations.
@@ -168,19 +293,49 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
         return self._reads.freshness()
 
     def keep_deadlines(self) -> None:
-        """Start to expire what is overdue every few seconds, in the background."""
+        """Start the upkeep in the background: time-outs, checkpoints, refusals, erasures, keys, webhooks."""
         if self._keeper is None:
-            self._keeper = DeadlineKeeper(self._expiry, self.wait)
-            self._refusal_keeper = RefusalKeeper(self._refusal_upkeep)
+            if self.evidence is not None:
+                self._checkpoint_keeper = self.evidence.keep_checkpoints()
+            self._keeper = start_deadlines(self._expiry, self.wait)
+            self.keep_key_uses()
+            self._refusal_keeper = keep_refusals_tidy(self._refusal_upkeep)
+            self._erasure_keeper = keep_erasures(self._eraser)
+            self.webhooks.keep_delivering()
+
+    def keep_key_uses(self) -> None:
+        """Store from time to time when keys were used in this process; `keep_deadlines` does it, too."""
+        if self._key_keeper is None:
+            self._key_keeper = KeyUseKeeper(self.keys, self.sessions)
+
+    @property
+    def keeps_deadlines(self) -> bool:
+        """True if this process records due time-outs in the background."""
+        return self._keeper is not None
+
+    @property
+    def runs_projector(self) -> bool:
+        """True if this process runs the projector."""
+        return self._projector is not None
 
     def close(self) -> None:
         """Write what was submitted, end all waits with `ClosedError`, then release the store."""
         with self._resources:
             self._waits.close()  # first: the keeper of the deadlines may wait, too
+            self.webhooks.close()
+            self.feed.close()
             if self._keeper is not None:
                 self._keeper.close()
             if self._refusal_keeper is not None:
                 self._refusal_keeper.close()
+            if self._checkpoint_keeper is not None:
+                self._checkpoint_keeper.close()
+            if self.evidence is not None:
+                self.evidence.close()
+            if self._erasure_keeper is not None:
+                self._erasure_keeper.close()
+            if self._key_keeper is not None:
+                self._key_keeper.close()
             self._writer.close()
             self.aio._close()  # noqa: SLF001 - not for callers: it is closed with the service
             self._log.close()
@@ -222,3 +377,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep):
     def blocked_offers(self) -> Mapping[Reason, int]:
         """Return the number of offers that this process has blocked, by reason."""
         return dict(self._service.blocked)
+
+
+def _no_signer() -> None:
+    """Return that there is no key to sign with."""

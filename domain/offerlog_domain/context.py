@@ -1,7 +1,16 @@
 """The tenant, the time and the rules of one decision."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+
+from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
+
+NO_POLICIES: Final[Mapping[UUID, ActionMapPolicy]] = MappingProxyType({})
+"""The policies of an organization that has set none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +41,15 @@ class DecisionContext:
         now: The service's clock, aware, UTC.
         rules: The periods that an operator may set.
         from_widget: True if the signals come with a widget key, which anybody may hold.
+        policies: The policies of the tenant's action maps that are in force, by the id of the map.
     """
 
     organization: str
     now: datetime
     rules: Rules = field(default_factory=Rules)
     from_widget: bool = False
+    policies: Mapping[UUID, ActionMapPolicy] = field(default_factory=lambda: NO_POLICIES)
+
+    def policy_of(self, action_map_id: UUID) -> ActionMapPolicy:
+        """Return the policy of an action map that is in force."""
+        return self.policies.get(action_map_id, NO_POLICY)

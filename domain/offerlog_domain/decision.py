@@ -7,9 +7,9 @@ current time comes with the `DecisionContext`.
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from offerlog_domain.context import DecisionContext
@@ -38,7 +38,7 @@ from offerlog_domain.uuids import format_uuid, parse_uuid
 from offerlog_domain.visitor_offer import Action, Parked, VisitorOffer, evolve
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """An outcome, and the events that must be stored for it, all or none.
 
     Attributes:
@@ -145,29 +145,46 @@ class _Decider:
             raise ValueError(f"only a tracked signal can be decided, not {signal.media_type} {signal.state}")
         action = self.offer.find_action(signal.action_id)
         if action is None:
-            if lifecycle.follows(None, state):
-                return self.begin_action(signal, lifecycle, remember=remember)
-            return self.park(signal, state, read_text)
-        if (media_type := action.offered.media_type) != signal.media_type:
-            raise ValueError(f"a signal of {signal.media_type} for an action of {media_type} is not decided")
-        if lifecycle.is_final(action.state) or action is not self.offer.newest:
+            if not lifecycle.follows(None, state):
+                return self.park(signal, state, read_text)
+            return self.take_step(None, signal, lifecycle, state, remember=remember)
+        own = action.lifecycle
+        if own.is_final(action.state) or (action is not self.offer.newest and action.is_offered):
             return self.refuse(Reason.ACTION_OVER)
-        if lifecycle.follows(action.state, state):
-            self.record(action, state, lifecycle, self.fields_of(signal), private_fields_of(signal))
-            return self.close(OutcomeKind.RECORDED)
-        if lifecycle.is_reachable(action.state, state):
-            return self.park(signal, state, read_text)
+        if own is lifecycle:  # an action stays of the media type that it was offered as
+            if lifecycle.follows(action.state, state):
+                return self.take_step(action, signal, lifecycle, state, remember=remember)
+            if lifecycle.is_reachable(action.state, state):
+                return self.park(signal, state, read_text)
         return self.refuse(Reason.NOT_LEGAL)
 
-    def begin_action(self, signal: NativeSignal, lifecycle: Lifecycle, *, remember: bool) -> Decision:
-        """Apply the offer rule to a new action: record it, or refuse it."""
+    def take_step(
+        self,
+        action: Action | None,
+        signal: NativeSignal,
+        lifecycle: Lifecycle,
+        state: State,
+        *,
+        remember: bool,
+    ) -> Decision:
+        """Record a legal step of an action. The offer rule may refuse its offer."""
+        if state is State.OFFERED:
+            return self.make_offer(action, signal, lifecycle, remember=remember)
+        self.record(action, state, lifecycle, self.fields_of(signal), private_fields_of(signal))
+        return self.close(OutcomeKind.RECORDED)
+
+    def make_offer(
+        self, action: Action | None, signal: NativeSignal, lifecycle: Lifecycle, *, remember: bool
+    ) -> Decision:
+        """Apply the offer rule to a new action, or one that has qualified: record its offer, or refuse it."""
         at, dated = signal.occurred_at or self.context.now, signal.occurred_at is not None
         newest = self.offer.newest
         if newest is not None and is_timed_out(newest, at, self.context.rules, dated=dated):
             self.time_out(newest)
-        blocker = find_blocker(self.offer, at, self.context.rules, dated=dated)
+        policy = self.context.policy_of(signal.action_map_id)
+        blocker = find_blocker(self.offer, at, self.context.rules, dated=dated, policy=policy)
         if blocker is None:
-            self.record(None, State.OFFERED, lifecycle, self.fields_of(signal), private_fields_of(signal))
+            self.record(action, State.OFFERED, lifecycle, self.fields_of(signal), private_fields_of(signal))
             return self.close(OutcomeKind.RECORDED)
         if remember and len(self.offer.refused_by_action) < MAX_REFUSED_OFFERS:
             self.remember_refusal(signal, blocker)
@@ -210,7 +227,7 @@ class _Decider:
         if self.offer.parked_by_key:
             parked = self.offer.parked_by_key.get((private.action_id, state))
         parked_version = None if parked is None else parked.originator_version
-        if action is None:
+        if action is None or not action.is_offered:
             number, offered_at = self.offer.action_count + 1, fields["occurred_at"]
         else:
             number, offered_at = action.offered.action_number, action.offered.offered_at
@@ -235,7 +252,7 @@ class _Decider:
     def release(self, action_id: UUID, lifecycle: Lifecycle) -> None:
         """Record the parked signals of an action that can follow now, in lifecycle order, then by arrival.
 
-        A parked signal of another media type than its action never follows.
+        A parked signal of another media type than its action never follows (docs/decisions/0050).
         """
         waiting = self.offer.find_parked(action_id)
         parked_signals = [parked for parked in waiting if parked.event.media_type == lifecycle.media_type]
@@ -254,7 +271,7 @@ class _Decider:
             raise ValueError(f"action {action.id} is answered or has no time-out")
         fields = copy_public_fields(offered, self.context.now)
         fields |= {"occurred_at": due_at, "dated": True, "action_map_name": None, "timeout_seconds": None}
-        private = copy_private_fields(action.events[0])
+        private = copy_private_fields(action.offer)
         self.append(
             TimedOut(**fields, action_number=offered.action_number, offered_at=offered.offered_at),
             replace(private, event_id=None, error_code=None, error_message=None),

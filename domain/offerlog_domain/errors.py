@@ -9,8 +9,11 @@ class OfferlogError(Exception):
         OfferlogError
         |- ArgumentError                                 offerlog_domain.errors
         |  |- ArgumentTypeError
-        |  `- UnknownVisitorError                        offerlog_application.ports.read_models
+        |  |- UnknownVisitorError                        offerlog_application.ports.read_models
+        |  `- PositionAheadError                         offerlog_application.ports.event_source
         |- MalformedSignalError, UntrackedEventError     offerlog_domain.signals
+        |- ProofError, NoteError                         offerlog_domain.transparency.errors
+        |  `- SignatureError
         |- OrganizationNameError                         offerlog_application.ports.organizations
         |- StoreUnavailableError                         offerlog_application.ports.event_log
         |  `- RefusalsLockedError
@@ -19,17 +22,33 @@ class OfferlogError(Exception):
         |- VersionConflictError, StaleEpochError, ClosedError
         |                                                offerlog_application.ports.event_log
         |- FenceTimeoutError                             offerlog_application.ports.write_fence
-        |- NotAnOriginError, UnknownKeyError             offerlog_application.ports.keys
+        |- NotAnOriginError, UnknownKeyError, KeyExpiryError
+        |                                                offerlog_application.ports.keys
+        |- UnknownSubscriptionError, SubscriptionLimitError
+        |                                                offerlog_application.ports.subscriptions
+        |- UnknownWebhookError, WebhookLimitError        offerlog_application.ports.webhooks
+        |- NoSuchVisitorError, LegalHoldError, ErasureUnfinishedError, OrganizationInUseError
+        |                                                offerlog_application.ports.erasure
         |- KeyringError                                  offerlog_application.ports.keyring
+        |  `- KeyInUseError, RotationRunningError        offerlog_application.ports.master_keys
         |- UnknownProjectionError                        offerlog_application.ports.projections
-        |- OverloadedError, ContendedError               offerlog_application.recording
-        |- CalendarError, ReportTooLargeError, TooManySuppressionsError, ReadTimeoutError,
-        |  ReadCancelledError, ReplicaStaleError, NoReplicaError, ProjectionsBehindError
+        |- ForkError, AuditKeyError, CheckpointFolderError, NotSealedError
+        |                                                offerlog_application.ports.sealed_tree
+        |- OverloadedError, ContendedError, OrganizationDeletedError
+        |                                                offerlog_application.recording
+        |- CalendarError, UnknownActionMapError, ReportTooLargeError, TooManySuppressionsError,
+        |  ReadTimeoutError, ReadCancelledError, ReplicaStaleError, NoReplicaError, ProjectionsBehindError,
+        |  ReportNotIssuedError, ExtraMissingError
         |                                                offerlog_application.reading
         |- RebuildRunningError, TablesInUseError, RebuildWorkersError, ProjectionsDifferError,
         |  NotProjectedError                             offerlog_application.ports.rebuilds
         |- UnreadableEventError, SchemaTooNewError, SchemaNotMadeError, ConversionError
         |                                                offerlog_infrastructure.postgres
+        |- LogChangedError, BundlePlaceError             offerlog_application.evidence.bundle_parts
+        |- WitnessError, WitnessFolderError              offerlog_infrastructure.evidence
+        |- ExportPlaceError                              offerlog_infrastructure.export
+        |- BackupFileError, BackupProgramError, NoErasuresError, NotTheSignedLogError
+        |                                                offerlog_infrastructure.backups.errors
         |- StoreMissingError, ServerAddressError, SettingsError, ForkedServiceError,
         |  ReplicaFolderError, UnsealError
         |                                                offerlog_infrastructure

@@ -1,6 +1,6 @@
 """The immutable events that a visitor-offer's stream holds, in the past tense.
 
-Nine *lifecycle events* tell what became of an action; three *bookkeeping events* (an offer refused, a
+*Lifecycle events* tell what became of an action; three *bookkeeping events* (an offer refused, a
 signal parked, a parking ended) stand in the same stream, so that the stream's version guards them
 too and the aggregate is rebuilt from one source (docs/decisions/0001). Every event has a stored name
 and a version that never change with the code; import paths are not stored.
@@ -18,8 +18,9 @@ class LifecycleEvent(SignalEvent, frozen=True, kw_only=True):
     """An action reached a state.
 
     Attributes:
-        action_number: Number of the action within its visitor-offer, from 1.
-        offered_at: Time of the offer; for `Offered`, equal to `occurred_at`.
+        action_number: Number of the action among the offered ones of its visitor-offer, from 1. An event
+            before the offer has the number that the next offer gets.
+        offered_at: Time of the offer; equal to `occurred_at` for `Offered` and for an event before the offer.
         parked_version: Place in the stream of the parked signal that this event ends; None where none waited.
     """
 
@@ -40,21 +41,29 @@ class LifecycleEvent(SignalEvent, frozen=True, kw_only=True):
         return None
 
 
-class Offered(LifecycleEvent, frozen=True):
+class EventBeforeOffer(LifecycleEvent, frozen=True):
+    """An action reached a state before its offer; it may never be offered."""
+
+
+class EventSinceOffer(LifecycleEvent, frozen=True):
+    """An action was offered, or reached a state after that."""
+
+
+class Offered(EventSinceOffer, frozen=True):
     """The invitation was shown."""
 
     stored_name: ClassVar[str] = State.OFFERED
     state: ClassVar[State] = State.OFFERED
 
 
-class Accepted(LifecycleEvent, frozen=True):
+class Accepted(EventSinceOffer, frozen=True):
     """The visitor accepted the invitation."""
 
     stored_name: ClassVar[str] = State.ACCEPTED
     state: ClassVar[State] = State.ACCEPTED
 
 
-class Rejected(LifecycleEvent, frozen=True, kw_only=True):
+class Rejected(EventSinceOffer, frozen=True, kw_only=True):
     """The visitor turned the offer down, at the invitation or at the form.
 
     Attributes:
@@ -72,46 +81,74 @@ class Rejected(LifecycleEvent, frozen=True, kw_only=True):
         return self.rejected_stage
 
 
-class Ignored(LifecycleEvent, frozen=True):
+class Ignored(EventSinceOffer, frozen=True):
     """The visitor navigated away from or around the invitation."""
 
     stored_name: ClassVar[str] = State.IGNORED
     state: ClassVar[State] = State.IGNORED
 
 
-class Errored(LifecycleEvent, frozen=True):
+class Errored(EventSinceOffer, frozen=True):
     """A widget error prevented the engagement; the action map may make a new offer."""
 
     stored_name: ClassVar[str] = State.ERRORED
     state: ClassVar[State] = State.ERRORED
 
 
-class TimedOut(LifecycleEvent, frozen=True):
+class TimedOut(EventSinceOffer, frozen=True):
     """The invitation timed out and was withdrawn, as the widget or the service's deadline says."""
 
     stored_name: ClassVar[str] = State.TIMEDOUT
     state: ClassVar[State] = State.TIMEDOUT
 
 
-class Started(LifecycleEvent, frozen=True):
+class Started(EventSinceOffer, frozen=True):
     """The visitor submitted the form; the chat interaction started."""
 
     stored_name: ClassVar[str] = State.STARTED
     state: ClassVar[State] = State.STARTED
 
 
-class Abandoned(LifecycleEvent, frozen=True):
+class Abandoned(EventSinceOffer, frozen=True):
     """The visitor closed the window before an agent connected."""
 
     stored_name: ClassVar[str] = State.ABANDONED
     state: ClassVar[State] = State.ABANDONED
 
 
-class Engaged(LifecycleEvent, frozen=True):
+class Engaged(EventSinceOffer, frozen=True):
     """An agent accepted and connected."""
 
     stored_name: ClassVar[str] = State.ENGAGED
     state: ClassVar[State] = State.ENGAGED
+
+
+class Qualified(EventBeforeOffer, frozen=True):
+    """Activity qualified the action map; the invitation is not shown yet."""
+
+    stored_name: ClassVar[str] = State.QUALIFIED
+    state: ClassVar[State] = State.QUALIFIED
+
+
+class QualifiedOutsideSchedule(EventBeforeOffer, frozen=True):
+    """The action map qualified outside its schedule; nothing is offered."""
+
+    stored_name: ClassVar[str] = State.QUALIFIED_OUTSIDE_SCHEDULE
+    state: ClassVar[State] = State.QUALIFIED_OUTSIDE_SCHEDULE
+
+
+class OfferedOutsideSchedule(EventBeforeOffer, frozen=True):
+    """The offer would be outside the schedule; it is withheld."""
+
+    stored_name: ClassVar[str] = State.OFFERED_OUTSIDE_SCHEDULE
+    state: ClassVar[State] = State.OFFERED_OUTSIDE_SCHEDULE
+
+
+class FrequencyCapReached(EventBeforeOffer, frozen=True):
+    """The visitor was offered as much as the frequency cap allows; the offer is withheld."""
+
+    stored_name: ClassVar[str] = State.FREQUENCY_CAP_REACHED
+    state: ClassVar[State] = State.FREQUENCY_CAP_REACHED
 
 
 class OfferRefused(SignalEvent, frozen=True, kw_only=True):
@@ -172,7 +209,21 @@ class ParkingEnded(Event, frozen=True, kw_only=True):
 
 LIFECYCLE_EVENTS: Final[dict[State, type[LifecycleEvent]]] = {
     event.state: event
-    for event in (Offered, Accepted, Started, Rejected, Ignored, Errored, TimedOut, Abandoned, Engaged)
+    for event in (
+        Offered,
+        Accepted,
+        Started,
+        Rejected,
+        Ignored,
+        Errored,
+        TimedOut,
+        Abandoned,
+        Engaged,
+        Qualified,
+        QualifiedOutsideSchedule,
+        OfferedOutsideSchedule,
+        FrequencyCapReached,
+    )
 }
 """The class of the event for each state."""
 

@@ -1,8 +1,8 @@
-"""The lifecycle of one action: one table of data that decide, evolve, docs and tests all read.
+"""The lifecycle of one action: tables of data that decide, evolve, docs and tests all read.
 
-Source of every rule: the vendor's page "Web chat lifecycle". The table lists the states that may
-follow each state. Everything else here (final, reachable, stage, order) is computed from the table. Another
-media type is another value of `Lifecycle`, not another code path.
+Source of every rule: the vendor's page "Web chat lifecycle". A table lists the states that may follow each
+state. Everything else here (final, reachable, stage, order) is computed from the table. Each media type is
+another value of `Lifecycle`, not another code path.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +23,29 @@ class State(StrEnum):
     TIMEDOUT = "timedout"
     ABANDONED = "abandoned"
     ENGAGED = "engaged"
+    QUALIFIED = "qualified"
+    QUALIFIED_OUTSIDE_SCHEDULE = "qualifiedOutsideSchedule"
+    OFFERED_OUTSIDE_SCHEDULE = "offeredOutsideSchedule"
+    FREQUENCY_CAP_REACHED = "frequencyCapReached"
+
+
+BEFORE_OFFER: Final = frozenset(
+    {
+        State.QUALIFIED,
+        State.QUALIFIED_OUTSIDE_SCHEDULE,
+        State.OFFERED_OUTSIDE_SCHEDULE,
+        State.FREQUENCY_CAP_REACHED,
+    }
+)
+"""The states of an action that is not offered yet, or never: they block nothing and suppress nothing."""
+
+
+class MediaType(StrEnum):
+    """A media type of which a table is kept; the value is the vendor's `actionMediaType`."""
+
+    WEBCHAT = "webchat"
+    WEB_MESSAGING_OFFER = "webMessagingOffer"
+    CONTENT_OFFER = "contentOffer"
 
 
 class Stage(StrEnum):
@@ -33,13 +56,13 @@ class Stage(StrEnum):
 
 
 class UntrackedState(StrEnum):
-    """States that the vendor reports and that are not a part of this lifecycle (`actionState` of its API)."""
+    """States that the vendor reports and that are not a part of any lifecycle (`actionState` of its API)."""
 
-    QUALIFIED = "qualified"
     COMPLETED = "completed"
-    QUALIFIED_OUTSIDE_SCHEDULE = "qualifiedOutsideSchedule"
-    OFFERED_OUTSIDE_SCHEDULE = "offeredOutsideSchedule"
-    FREQUENCY_CAP_REACHED = "frequencyCapReached"
+
+
+_LAST_RANK: Final = len(State)
+"""The rank of all final states. No table has so many steps on the way to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +77,28 @@ class Transition:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """The legal steps of one media type, and those of its states that suppress the offer for good.
+    """The legal steps of one media type, and those of its states that suppress the offer.
 
     Attributes:
         media_type: The vendor's `actionMediaType`.
         transitions: The whole table; nothing else is legal.
-        terminal: States after which this offer is never made to this visitor again.
+        terminal: States after which this offer is not made to this visitor again, unless a policy says when.
+        title: The kind of offer in words, such as "web chat offer".
+        tracked: The states of the table.
         longest: The most events that one action can have.
+        has_timeout: True if an unanswered invitation times out.
     """
 
     media_type: str
     transitions: tuple[Transition, ...]
     terminal: frozenset[State]
+    title: str = "offer"
     _next: Mapping[State | None, Mapping[State, Stage | None]] = field(init=False, repr=False)
     _reachable: Mapping[State, frozenset[State]] = field(init=False, repr=False)
     _rank: Mapping[State, int] = field(init=False, repr=False)
+    tracked: frozenset[State] = field(init=False, repr=False, default=frozenset())
     longest: int = field(init=False, repr=False, default=0)
+    has_timeout: bool = field(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         following: dict[State | None, dict[State, Stage | None]] = {None: {}}
@@ -80,11 +109,12 @@ class Lifecycle:
         object.__setattr__(
             self, "_reachable", {s: frozenset(_walk(following, s)) for s in following if s is not None}
         )
-        last = len(following)
         steps = _longest_paths(following)
-        depth = {s: last if not following[s] else d for s, d in steps.items()}
+        depth = {s: _LAST_RANK if not following[s] else d for s, d in steps.items()}
         object.__setattr__(self, "_rank", depth)
+        object.__setattr__(self, "tracked", frozenset(steps))
         object.__setattr__(self, "longest", max(steps.values()) + 1)
+        object.__setattr__(self, "has_timeout", State.TIMEDOUT in following)
 
     @property
     def states(self) -> tuple[State, ...]:
@@ -134,26 +164,71 @@ def _longest_paths(following: Mapping[State | None, Iterable[State]]) -> dict[St
     return depth
 
 
-WEBCHAT: Final = Lifecycle(
-    media_type="webchat",
-    transitions=(
-        Transition(None, State.OFFERED, "activity qualifies the action map; the invitation is shown"),
-        Transition(State.OFFERED, State.ACCEPTED, "visitor accepts the invitation"),
-        Transition(State.OFFERED, State.REJECTED, "visitor rejects the invitation", Stage.INVITATION),
-        Transition(State.OFFERED, State.IGNORED, "visitor navigates away from or around it"),
-        Transition(State.OFFERED, State.ERRORED, "a widget error prevented the engagement"),
-        Transition(State.OFFERED, State.TIMEDOUT, "the invitation timed out and was withdrawn"),
-        Transition(State.ACCEPTED, State.REJECTED, "visitor cancels or closes the form", Stage.FORM),
-        Transition(State.ACCEPTED, State.STARTED, "visitor submits the form; the chat starts"),
-        Transition(State.STARTED, State.ABANDONED, "visitor closes the window before an agent connects"),
-        Transition(State.STARTED, State.ENGAGED, "an agent accepts and connects"),
+_STEPS_BEFORE: Final = (
+    Transition(None, State.QUALIFIED, "activity qualifies the action map"),
+    *(
+        Transition(source, target, when)
+        for source in (None, State.QUALIFIED)
+        for target, when in (
+            (State.QUALIFIED_OUTSIDE_SCHEDULE, "the action map qualified outside its schedule"),
+            (State.OFFERED_OUTSIDE_SCHEDULE, "the offer would be outside the schedule, and is withheld"),
+            (State.FREQUENCY_CAP_REACHED, "the visitor was offered enough, and the offer is withheld"),
+        )
     ),
-    terminal=frozenset({State.ENGAGED, State.REJECTED, State.TIMEDOUT, State.IGNORED, State.ABANDONED}),
+    Transition(State.QUALIFIED, State.OFFERED, "the invitation is shown"),
 )
+"""The optional first steps of every action."""
+
+_CHAT_STEPS: Final = (
+    Transition(None, State.OFFERED, "activity qualifies the action map; the invitation is shown"),
+    Transition(State.OFFERED, State.ACCEPTED, "visitor accepts the invitation"),
+    Transition(State.OFFERED, State.REJECTED, "visitor rejects the invitation", Stage.INVITATION),
+    Transition(State.OFFERED, State.IGNORED, "visitor navigates away from or around it"),
+    Transition(State.OFFERED, State.ERRORED, "a widget error prevented the engagement"),
+    Transition(State.OFFERED, State.TIMEDOUT, "the invitation timed out and was withdrawn"),
+    Transition(State.ACCEPTED, State.REJECTED, "visitor cancels or closes the form", Stage.FORM),
+    Transition(State.ACCEPTED, State.STARTED, "visitor submits the form; the chat starts"),
+    Transition(State.STARTED, State.ABANDONED, "visitor closes the window before an agent connects"),
+    Transition(State.STARTED, State.ENGAGED, "an agent accepts and connects"),
+    *_STEPS_BEFORE,
+)
+_CHAT_TERMINAL: Final = frozenset(
+    {State.ENGAGED, State.REJECTED, State.TIMEDOUT, State.IGNORED, State.ABANDONED}
+)
+
+WEBCHAT: Final = Lifecycle(MediaType.WEBCHAT.value, _CHAT_STEPS, _CHAT_TERMINAL, "web chat offer")
 """The life of a web chat offer."""
 
-LIFECYCLES: Final[Mapping[str, Lifecycle]] = {WEBCHAT.media_type: WEBCHAT}
+WEB_MESSAGING_OFFER: Final = Lifecycle(
+    MediaType.WEB_MESSAGING_OFFER.value, _CHAT_STEPS, _CHAT_TERMINAL, "web messaging offer"
+)
+"""The life of a web messaging offer: the steps of a web chat offer. No page of the vendor says otherwise."""
+
+CONTENT_OFFER: Final = Lifecycle(
+    MediaType.CONTENT_OFFER.value,
+    (
+        Transition(None, State.OFFERED, "activity qualifies the action map; the content is shown"),
+        Transition(State.OFFERED, State.ACCEPTED, "visitor opens the content"),
+        Transition(State.OFFERED, State.REJECTED, "visitor closes the content offer", Stage.INVITATION),
+        Transition(State.OFFERED, State.IGNORED, "visitor navigates away from or around it"),
+        Transition(State.OFFERED, State.ERRORED, "an error prevented the content from being shown"),
+        *_STEPS_BEFORE,
+    ),
+    frozenset({State.ACCEPTED, State.REJECTED, State.IGNORED}),
+    "content offer",
+)
+"""The life of a content offer. Nothing follows its acceptance."""
+
+LIFECYCLES: Final[Mapping[str, Lifecycle]] = {
+    table.media_type: table for table in (WEBCHAT, WEB_MESSAGING_OFFER, CONTENT_OFFER)
+}
 """Every media type that has a table, by the vendor's name; all others are not tracked."""
 
 LONGEST_ACTION: Final = max(lifecycle.longest for lifecycle in LIFECYCLES.values())
 """The most events that one action of any media type can have."""
+
+
+def find_lifecycle(media_type: str, state: str) -> Lifecycle | None:
+    """Return the table of a media type; None where there is none, or where it lacks that state."""
+    lifecycle = LIFECYCLES.get(media_type)
+    return lifecycle if lifecycle is not None and state in lifecycle.tracked else None

@@ -1,14 +1,14 @@
 """The Action Map Performance metrics: the metric of each state, the metric sets, the rates.
 
 Names on the wire are the vendor's. The set `report` leaves out Ignored, Errored and Timed Out as the
-vendor's report does.
+vendor's report does. The set `all` adds the states before an offer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import LIFECYCLES, State
 
 METRICS: Final[Mapping[State, str]] = {
     State.OFFERED: "nWebActionsOffered",
@@ -20,20 +20,28 @@ METRICS: Final[Mapping[State, str]] = {
     State.IGNORED: "nWebActionsIgnored",
     State.ERRORED: "nWebActionsErrored",
     State.TIMEDOUT: "nWebActionsTimedout",
+    State.QUALIFIED: "nWebActionsQualified",
+    State.QUALIFIED_OUTSIDE_SCHEDULE: "nWebActionsQualifiedOutsideSchedule",
+    State.OFFERED_OUTSIDE_SCHEDULE: "nWebActionsOfferedOutsideSchedule",
+    State.FREQUENCY_CAP_REACHED: "nWebActionsFrequencyCapReached",
 }
 """The metric that counts each state, in the order reports show them."""
 
 
 class MetricSet(StrEnum):
-    """The metrics that a report shows: the vendor's six, or all nine."""
+    """The metrics that a report shows: the vendor's six, the nine since the offer, or all."""
 
     REPORT = "report"
     FULL = "full"
+    ALL = "all"
 
     @property
     def states(self) -> tuple[State, ...]:
         """The states of this set, in the order of a report."""
-        return tuple(METRICS) if self is MetricSet.FULL else tuple(METRICS)[:6]
+        return tuple(METRICS)[: _SIZES[self]]
+
+
+_SIZES: Final = {MetricSet.REPORT: 6, MetricSet.FULL: 9, MetricSet.ALL: len(METRICS)}
 
 
 class Granularity(StrEnum):
@@ -60,10 +68,88 @@ class Cohort(StrEnum):
     OFFERED = "offered"
 
 
-def rates(counts: Mapping[State, int]) -> dict[str, float | None]:
-    """Return accepted ÷ offered and engaged ÷ accepted, unrounded; None where the denominator is zero."""
-    offered, accepted = counts.get(State.OFFERED, 0), counts.get(State.ACCEPTED, 0)
-    return {
-        "accepted": accepted / offered if offered else None,
-        "engaged": counts.get(State.ENGAGED, 0) / accepted if accepted else None,
+RATES: Final[Mapping[str, tuple[State, State]]] = {
+    "accepted": (State.ACCEPTED, State.OFFERED),
+    "engaged": (State.ENGAGED, State.ACCEPTED),
+    "started_of_accepted": (State.STARTED, State.ACCEPTED),
+    "engaged_of_started": (State.ENGAGED, State.STARTED),
+    "started_of_offered": (State.STARTED, State.OFFERED),
+    "engaged_of_offered": (State.ENGAGED, State.OFFERED),
+}
+"""Every rate, by its name: the metric of the first state divided by that of the second.
+
+The funnel shows all of them."""
+
+REPORT_RATES: Final = ("accepted", "engaged")
+"""The names of the rates that the performance report shows."""
+
+
+def rates(counts: Mapping[State, int], names: Iterable[str] = REPORT_RATES) -> dict[str, float | None]:
+    """Return rates by name, unrounded; None where the divisor is zero.
+
+    Args:
+        counts: Counts by state.
+        names: Names in `RATES`; `REPORT_RATES` unless given.
+    """
+    found: dict[str, float | None] = {}
+    for name in names:
+        part, whole = (counts.get(state, 0) for state in RATES[name])
+        found[name] = part / whole if whole else None
+    return found
+
+
+class OfferEnd(StrEnum):
+    """An end of an offer, or the place where it is. Every action that was offered is at exactly one."""
+
+    ENGAGED = "engaged"
+    ACCEPTED = "accepted"
+    """Accepted, and nothing follows: so ends a content offer."""
+
+    ABANDONED = "abandoned"
+    REJECTED_AT_FORM = "rejected_at_form"
+    REJECTED_AT_INVITATION = "rejected_at_invitation"
+    IGNORED = "ignored"
+    TIMEDOUT = "timedout"
+    ERRORED = "errored"
+    OPEN = "open"
+    """Not over, and not silent for longer than an open action may be (domain rule "Lapse")."""
+
+    LAPSED = "lapsed"
+    """Not over, and silent for that long."""
+
+
+def offer_ends(
+    counts: Mapping[State, int], form_rejections: int, still_open: int, taken: int
+) -> dict[OfferEnd, int]:
+    """Divide the actions that were offered among all ends; the parts add up to the number of offers.
+
+    Args:
+        counts: Counts of the actions' states, placed where they were offered.
+        form_rejections: Number of those that were rejected at the form.
+        still_open: Number of those that are open, and not lapsed.
+        taken: Number of those that ended with their acceptance.
+    """
+    final = {OfferEnd(state.value): counts.get(state, 0) for state in _FINAL}
+    rejected = counts.get(State.REJECTED, 0)
+    undecided = max(counts.get(State.OFFERED, 0) - rejected - taken - sum(final.values()), 0)
+    lasting = min(still_open, undecided)
+    found = {
+        **final,
+        OfferEnd.ACCEPTED: taken,
+        OfferEnd.REJECTED_AT_FORM: form_rejections,
+        OfferEnd.REJECTED_AT_INVITATION: rejected - form_rejections,
+        OfferEnd.OPEN: lasting,
+        OfferEnd.LAPSED: undecided - lasting,
     }
+    return {end: found[end] for end in OfferEnd}
+
+
+_FINAL: Final = (State.ENGAGED, State.ABANDONED, State.IGNORED, State.TIMEDOUT, State.ERRORED)
+"""The final states that are ends; a rejection is one of two ends."""
+
+ACCEPTED_IS_FINAL: Final = tuple(
+    media_type
+    for media_type, lifecycle in LIFECYCLES.items()
+    if State.ACCEPTED in lifecycle.states and lifecycle.is_final(State.ACCEPTED)
+)
+"""The media types of which an action ends with its acceptance."""

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.events import LifecycleEvent
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import BEFORE_OFFER, State
 from offerlog_domain.outcomes import Blocker, Reason
 from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import Action, VisitorOffer
@@ -32,7 +33,9 @@ def find_timing_fault(occurred_at: datetime | None, context: DecisionContext) ->
     return None
 
 
-def find_blocker(offer: VisitorOffer, at: datetime, rules: Rules, *, dated: bool) -> Blocker | None:
+def find_blocker(
+    offer: VisitorOffer, at: datetime, rules: Rules, *, dated: bool, policy: ActionMapPolicy = NO_POLICY
+) -> Blocker | None:
     """Return what stands against a new offer; None where it may be made (the offer rule).
 
     Args:
@@ -41,30 +44,45 @@ def find_blocker(offer: VisitorOffer, at: datetime, rules: Rules, *, dated: bool
         rules: The periods that an operator may set.
         dated: True if the sender gave `at`; False if it is the time of the service's clock. The events of
             the open action are compared by the same clock (domain rule "Lapse").
+        policy: The policy of the action map that is in force.
     """
     newest = offer.newest
     if newest is None:
         return None
     if is_timed_out(newest, at, rules, dated=dated) and newest.timeout_due_at is not None:
-        return Blocker(Reason.TERMINAL_STATE, State.TIMEDOUT, format_uuid(newest.id), newest.timeout_due_at)
+        return _find_suppression(newest, State.TIMEDOUT, newest.timeout_due_at, at, policy)
     if newest.state in newest.lifecycle.terminal:
-        return Blocker(Reason.TERMINAL_STATE, newest.state, format_uuid(newest.id), newest.since)
+        return _find_suppression(newest, newest.state, newest.since, at, policy)
     if newest.lifecycle.is_final(newest.state) or _has_lapsed(newest, at, rules, dated=dated):
         return None
     return Blocker(Reason.ALREADY_OPEN, newest.state, format_uuid(newest.id), newest.since)
 
 
+def _find_suppression(
+    action: Action, state: State, since: datetime, at: datetime, policy: ActionMapPolicy
+) -> Blocker | None:
+    """Return the terminal state as a blocker; None if its cool-down is over (domain rule "Cool-down")."""
+    until = policy.suppressed_until(state, since)
+    if until is not None and at >= until:
+        return None
+    return Blocker(Reason.TERMINAL_STATE, state, format_uuid(action.id), since)
+
+
 def is_timed_out(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
     """Return True if a new offer at `at` finds this invitation timed out (domain rule "Deadline", case b)."""
     seconds = action.offered.timeout_seconds
-    if seconds is None or action.state is not State.OFFERED:
+    if seconds is None or action.state is not State.OFFERED or not action.lifecycle.has_timeout:
         return False
     return at - _time_of(action.offered, dated=dated) >= timedelta(seconds=seconds) + rules.deadline_grace
 
 
 def _has_lapsed(action: Action, at: datetime, rules: Rules, *, dated: bool) -> bool:
-    """Return True if an open action has been silent for `open_action_ttl` (domain rule "Lapse")."""
-    newest = max(_time_of(recorded.event, dated=dated) for recorded in action.events)
+    """Return True if an open action has been silent, from its offer on, for `open_action_ttl` ("Lapse")."""
+    newest = max(
+        _time_of(recorded.event, dated=dated)
+        for recorded in action.events
+        if recorded.event.state not in BEFORE_OFFER
+    )
     return at - newest >= rules.open_action_ttl
 
 

@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from offerlog_domain.fast_reading import convert_fast
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, State
 from offerlog_domain.signals import (
     WIRE_NAMES,
     MalformedSignalError,
@@ -23,18 +23,22 @@ def build_offer_signal(
     customer_id_type: str,
     session_id: str,
     timeout_seconds: int | None,
+    media_type: str = WEBCHAT.media_type,
 ) -> NativeSignal:
     """Build the signal of a new offer; every argument is checked as the signal's field of that name is.
 
-    The signal has no time of its own: it happens now.
+    The signal states no time: it happens now.
 
     Raises:
         MalformedSignalError: Names the wire field of the argument at fault, and the reason.
     """
+    if media_type not in LIFECYCLES:
+        raise MalformedSignalError(WIRE_NAMES["media_type"], f"give one of {', '.join(LIFECYCLES)}")
     usual = convert_fast(
         {
             "actionId": action_id,
             "actionState": State.OFFERED,
+            "actionMediaType": str(media_type),
             "actionMapId": action_map_id,
             "actionMapVersion": action_map_version,
             "customerId": customer_id,
@@ -49,6 +53,7 @@ def build_offer_signal(
         signal = Signal(
             action_id=action_id,
             state=State.OFFERED,
+            media_type=str(media_type),
             action_map_id=action_map_id,
             action_map_version=action_map_version,
             customer_id=customer_id,

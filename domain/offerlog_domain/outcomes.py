@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from offerlog_domain.lifecycle import State
 
@@ -117,6 +118,9 @@ class Refusal:
         cause: What is wrong with it, for people.
         raw: The text as it came, cut at `KEPT_TEXT_BYTES`.
         raw_length: Bytes of the text that came, where `raw` is cut; None where all of it is kept.
+        visitor_digest: The visitor, by the keyed digest of an `OrganizationKey`; None where the text does not
+            say whose it is.
+        action_map_id: The action map; None where the text cannot be read.
     """
 
     organization: str
@@ -126,6 +130,8 @@ class Refusal:
     cause: str | None
     raw: bytes
     raw_length: int | None = None
+    visitor_digest: UUID | None = None
+    action_map_id: UUID | None = None
 
 
 def cut_text(raw: bytes) -> tuple[bytes, int | None]:

@@ -18,7 +18,7 @@ class PersistentMap(Generic[K, V]):
     """Keys to values, in dictionaries that are never changed once they are made.
 
     The segments get shorter from first to last, each at most half as long as the one before. A new entry is a
-    segment of its own that takes in the segments that are not at least twice as long. So an entry is copied
+    new segment that takes in the segments that are not at least twice as long. So an entry is copied
     O(log n) times in all, and a look-up asks O(log n) dictionaries.
     """
 

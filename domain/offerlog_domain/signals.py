@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, State, UntrackedState
+from offerlog_domain.lifecycle import WEBCHAT, Lifecycle, State, UntrackedState, find_lifecycle
 from offerlog_domain.uuids import parse_signal_ids
 
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -62,9 +62,15 @@ class MalformedSignalError(OfferlogError, ValueError):
         field: The wire name of the field at fault; None where the whole text is at fault.
         cause: The reason, as a sentence for people. It never quotes the signal: it is stored unsealed.
         event_id: The signal's own id, in lower case, where the document holds one; None otherwise.
+        customer: Type and id of the customer, where the text names exactly one; None otherwise. Without a
+            valid type in the text the type is `cookie`.
+        names_several: True if the text names several customers, or ends in the middle of the id of one. Then
+            nothing of it may be kept.
     """
 
     event_id: str | None = None
+    customer: tuple[str, str] | None = None
+    names_several: bool = False
 
     def __init__(self, field: str | None, cause: str) -> None:
         super().__init__(f"{field}: {cause}" if field else cause)
@@ -79,9 +85,13 @@ class UntrackedEventError(OfferlogError, ValueError):
         field: The wire name of the field that says so.
         cause: The reason, as a sentence for people.
         event_id: The event's own id, in lower case, where the document holds one; None otherwise.
+        customer: As in `MalformedSignalError`.
+        names_several: As there.
     """
 
     event_id: str | None = None
+    customer: tuple[str, str] | None = None
+    names_several: bool = False
 
     def __init__(self) -> None:
         self.field = "eventType"
@@ -201,8 +211,8 @@ class NativeSignal(Struct, frozen=True, gc=False):
 
     @property
     def lifecycle(self) -> Lifecycle | None:
-        """The lifecycle of this signal; None where its media type or state is not tracked."""
-        return LIFECYCLES.get(self.media_type) if isinstance(self.state, State) else None
+        """The lifecycle of this signal; None where its media type has no table, or its state is not in it."""
+        return find_lifecycle(self.media_type, self.state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -245,8 +255,8 @@ class Signal:
 
     @property
     def lifecycle(self) -> Lifecycle | None:
-        """The lifecycle of this signal; None where its media type or state is not tracked."""
-        return LIFECYCLES.get(self.media_type) if isinstance(self.state, State) else None
+        """The lifecycle of this signal; None where its media type has no table, or its state is not in it."""
+        return find_lifecycle(self.media_type, self.state)
 
     def to_json(self) -> bytes:
         """Return the signal as one line of the vendor's browser form."""

@@ -7,17 +7,28 @@ event does not grow with the stream: all that a decision asks for is found by ke
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from offerlog_domain.event_fields import Event, RecordedEvent, SignalEvent
-from offerlog_domain.events import LifecycleEvent, Offered, OfferRefused, ParkingEnded, SignalParked
+from offerlog_domain.events import (
+    EventBeforeOffer,
+    EventSinceOffer,
+    LifecycleEvent,
+    Offered,
+    OfferRefused,
+    ParkingEnded,
+    SignalParked,
+)
 from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle, Stage, State
 from offerlog_domain.persistent_map import PersistentMap
 
 
-class Action(NamedTuple):
-    """One invitation and all its lifecycle events. The first is always an `Offered`."""
+class Action(Struct, frozen=True, gc=False):
+    """One invitation and all its lifecycle events. An event before its `Offered` may be the first."""
 
     events: tuple[RecordedEvent[LifecycleEvent], ...]
 
@@ -27,9 +38,23 @@ class Action(NamedTuple):
         return self.events[0].private.action_id
 
     @property
+    def offer(self) -> RecordedEvent[LifecycleEvent]:
+        """The event of its offer; of an action that is not offered, its first event."""
+        first = self.events[0]
+        if first.event.state is State.OFFERED or len(self.events) == 1:
+            return first
+        second = self.events[1]
+        return second if second.event.state is State.OFFERED else first
+
+    @property
     def offered(self) -> LifecycleEvent:
-        """Its first event."""
-        return self.events[0].event
+        """The public fields of `offer`."""
+        return self.offer.event
+
+    @property
+    def is_offered(self) -> bool:
+        """True once its offer was recorded."""
+        return self.offered.state is State.OFFERED
 
     @property
     def state(self) -> State:
@@ -49,13 +74,13 @@ class Action(NamedTuple):
     @property
     def lifecycle(self) -> Lifecycle:
         """The table that this action follows."""
-        return LIFECYCLES[self.offered.media_type]
+        return LIFECYCLES[self.events[0].event.media_type]
 
     @property
     def timeout_due_at(self) -> datetime | None:
         """The time at which the invitation times out; None where it is answered or has no time-out."""
         seconds = self.offered.timeout_seconds
-        if seconds is None or self.state is not State.OFFERED:
+        if seconds is None or self.state is not State.OFFERED or not self.lifecycle.has_timeout:
             return None
         return self.offered.occurred_at + timedelta(seconds=seconds)
 
@@ -71,14 +96,15 @@ ParkedKey = tuple[UUID, str]
 """Action id and state: a state waits at most once for its action."""
 
 
-class VisitorOffer(NamedTuple):
+class VisitorOffer(Struct, frozen=True, gc=False):
     """The state of one visitor and one action map.
 
     Attributes:
         id: The stream.
         version: Number of events that the stream holds.
-        newest: The action that began last; only this one can still change.
-        past_actions: The actions before it, by action id.
+        newest: The action that was offered last. Of the offered ones, only this one can still change.
+        past_actions: The actions that were offered before it, by action id.
+        not_offered: The actions that are not offered yet, or never, by action id.
         parked_by_key: Parked signals, by action id and state.
         refused_by_action: Offers that were refused and are remembered, by action id.
         events_by_id: Events of signals that had an event id, by that id, except those of the newest action.
@@ -93,17 +119,19 @@ class VisitorOffer(NamedTuple):
     refused_by_action: PersistentMap[UUID, RecordedEvent[OfferRefused]] = PersistentMap()
     events_by_id: PersistentMap[UUID, RecordedEvent[SignalEvent]] = PersistentMap()
     earliest_parked_at: datetime | None = None
+    not_offered: PersistentMap[UUID, Action] = PersistentMap()
 
     @property
     def action_count(self) -> int:
-        """Number of actions that have begun."""
+        """Number of actions that were offered."""
         return len(self.past_actions) + (self.newest is not None)
 
     @property
     def actions(self) -> tuple[Action, ...]:
         """All actions, in the order in which they began. The cost grows with their number."""
-        past = sorted(self.past_actions.values(), key=lambda action: action.events[0].originator_version)
-        return (*past, self.newest) if self.newest is not None else tuple(past)
+        newest = () if self.newest is None else (self.newest,)
+        every = (*self.past_actions.values(), *newest, *self.not_offered.values())
+        return tuple(sorted(every, key=lambda action: action.events[0].originator_version))
 
     @property
     def parked_signals(self) -> tuple[Parked, ...]:
@@ -121,9 +149,12 @@ class VisitorOffer(NamedTuple):
         return sum(len(action.events) for action in self.actions)
 
     def find_action(self, action_id: UUID) -> Action | None:
-        """Return the action of that id; None while its `offered` has not been recorded."""
+        """Return the action of that id; None while it has not begun."""
         newest = self.newest
-        return newest if newest is not None and newest.id == action_id else self.past_actions.get(action_id)
+        if newest is not None and newest.id == action_id:
+            return newest
+        found = self.past_actions.get(action_id)
+        return self.not_offered.get(action_id) if found is None and self.not_offered else found
 
     def has_state(self, action_id: UUID, state: str) -> bool:
         """Return True if that action has reached that state, or a signal with that state is parked for it."""
@@ -174,10 +205,14 @@ def fold(events: Iterable[RecordedEvent[Event]], offer: VisitorOffer) -> Visitor
 
 def _begin(offer: VisitorOffer, recorded: RecordedEvent[Offered]) -> VisitorOffer:
     action, before = Action((recorded,)), offer.newest
+    if offer.not_offered and (qualified := offer.not_offered.get(recorded.private.action_id)) is not None:
+        action = Action((*qualified.events, recorded))
+        offer = replace(offer, not_offered=offer.not_offered.without(qualified.id))
     if before is None:
-        return offer._replace(version=recorded.originator_version, newest=action)
+        return replace(offer, version=recorded.originator_version, newest=action)
     events_by_id = {one.private.event_id: one for one in before.events if one.private.event_id is not None}
-    return offer._replace(
+    return replace(
+        offer,
         version=recorded.originator_version,
         newest=action,
         past_actions=offer.past_actions.with_entry(before.id, before),
@@ -185,18 +220,32 @@ def _begin(offer: VisitorOffer, recorded: RecordedEvent[Offered]) -> VisitorOffe
     )
 
 
+def _qualify(offer: VisitorOffer, recorded: RecordedEvent[LifecycleEvent]) -> VisitorOffer:
+    action_id = recorded.private.action_id
+    known = offer.not_offered.get(action_id)
+    action = Action((recorded,) if known is None else (*known.events, recorded))
+    qualified = replace(
+        offer,
+        version=recorded.originator_version,
+        not_offered=offer.not_offered.with_entry(action_id, action),
+        events_by_id=_with_event(offer.events_by_id, recorded),
+    )
+    return _unpark(qualified, action_id, recorded.event.state)
+
+
 def _move(offer: VisitorOffer, recorded: RecordedEvent[LifecycleEvent]) -> VisitorOffer:
     newest, action_id = offer.newest, recorded.private.action_id
     if newest is None or newest.id != action_id:
         raise ValueError(f"event {recorded.originator_version} belongs to an action that is not the newest")
-    moved = offer._replace(version=recorded.originator_version, newest=Action((*newest.events, recorded)))
+    moved = replace(offer, version=recorded.originator_version, newest=Action((*newest.events, recorded)))
     return _unpark(moved, action_id, recorded.event.state)
 
 
 def _park(offer: VisitorOffer, recorded: Parked) -> VisitorOffer:
     earliest, parked_at = offer.earliest_parked_at, recorded.event.recorded_at
     key = recorded.private.action_id, recorded.event.parked_state
-    return offer._replace(
+    return replace(
+        offer,
         version=recorded.originator_version,
         parked_by_key=offer.parked_by_key.with_entry(key, recorded),
         events_by_id=_with_event(offer.events_by_id, recorded),
@@ -205,14 +254,15 @@ def _park(offer: VisitorOffer, recorded: Parked) -> VisitorOffer:
 
 
 def _end_parking(offer: VisitorOffer, recorded: RecordedEvent[ParkingEnded]) -> VisitorOffer:
-    ended = offer._replace(version=recorded.originator_version)
+    ended = replace(offer, version=recorded.originator_version)
     return _unpark(ended, recorded.private.action_id, recorded.event.parked_state)
 
 
 def _refuse(offer: VisitorOffer, recorded: RecordedEvent[OfferRefused]) -> VisitorOffer:
     action_id = recorded.private.action_id
     parked_signals = offer.find_parked(action_id)
-    refused = offer._replace(
+    refused = replace(
+        offer,
         version=recorded.originator_version,
         refused_by_action=offer.refused_by_action.with_entry(action_id, recorded),
         events_by_id=_with_event(offer.events_by_id, recorded),
@@ -233,7 +283,7 @@ def _unpark(offer: VisitorOffer, action_id: UUID, state: State) -> VisitorOffer:
     if event_id is not None and events_by_id.get(event_id) is parked:
         events_by_id = events_by_id.without(event_id)
     earliest = offer.earliest_parked_at if parked_by_key else None
-    return offer._replace(parked_by_key=parked_by_key, events_by_id=events_by_id, earliest_parked_at=earliest)
+    return replace(offer, parked_by_key=parked_by_key, events_by_id=events_by_id, earliest_parked_at=earliest)
 
 
 def _with_event(
@@ -249,7 +299,8 @@ def _version(recorded: RecordedEvent[Event]) -> int:
 
 _STEPS: Final[Mapping[type[Event], Callable[[VisitorOffer, Any], VisitorOffer]]] = {
     Offered: _begin,
-    LifecycleEvent: _move,
+    EventBeforeOffer: _qualify,
+    EventSinceOffer: _move,
     SignalParked: _park,
     ParkingEnded: _end_parking,
     OfferRefused: _refuse,

@@ -8,6 +8,12 @@ from typing import Final, Never
 from pydantic import ValidationError
 from pydantic_core import ArgsKwargs
 
+from offerlog_domain.customers_of_texts import (
+    WRAPPERS,
+    find_customers,
+    find_customers_in_text,
+    has_cut_customer,
+)
 from offerlog_domain.fast_reading import convert_fast, read_fast
 from offerlog_domain.signals import (
     MAX_LINE_BYTES,
@@ -81,9 +87,13 @@ def validate_text(text: bytes) -> Signal:
         MalformedSignalError: Names the field at fault, and the reason.
         UntrackedEventError: It is another event of the vendor.
     """
-    if len(text) > MAX_LINE_BYTES:
-        raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
-    return validate_document(_document(text))
+    try:
+        return validate_document(_document(text))
+    except (MalformedSignalError, UntrackedEventError) as error:
+        if error.customer is None and not error.names_several:
+            _attribute(error, find_customers_in_text(text[:MAX_LINE_BYTES]))
+            error.names_several |= has_cut_customer(text)
+        raise
 
 
 def validate_document(document: object) -> Signal:
@@ -95,6 +105,7 @@ def validate_document(document: object) -> Signal:
     """
     if not isinstance(document, Mapping):
         raise MalformedSignalError(None, "a JSON object is needed")
+    whole, document = document, _open_notification(document)
     event_type = document.get("eventType")
     stored_form = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
     try:
@@ -103,7 +114,27 @@ def validate_document(document: object) -> Signal:
         return _build_signal(_flatten(document) if stored_form else document, stored_form=stored_form)
     except (MalformedSignalError, UntrackedEventError) as error:
         error.event_id = _event_id(document.get("id" if stored_form else "eventId"))
+        _attribute(error, find_customers(whole))
         raise
+
+
+def _open_notification(document: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the event inside a notification of the vendor (`eventBody`); any other document as it is.
+
+    Source: the vendor's topic `v2.journey.sessions.{id}.action.events`.
+    """
+    body, event_type = document.get("eventBody"), document.get("eventType")
+    if not isinstance(body, Mapping) or document.get("actionId") is not None:
+        return document
+    is_event = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
+    return document if is_event else body
+
+
+def _attribute(error: MalformedSignalError | UntrackedEventError, named: set[tuple[str, str]]) -> None:
+    """Say in an error whom the text names."""
+    error.names_several = len(named) > 1
+    if len(named) == 1:
+        (error.customer,) = named
 
 
 def _build_signal(document: Mapping[str, object], *, stored_form: bool) -> Signal:
@@ -129,16 +160,9 @@ def _event_id(value: object) -> str | None:
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
-_WRAPPERS: Final[Mapping[str, str]] = {
-    "eventBody": "this is a notification of the vendor's: send what is inside eventBody as the signal",
-    "entities": "this is a page of the vendor's API: send each element of entities as a signal of its own",
-}
-"""Fields of the vendor's that hold events, and what to send instead."""
-
-
 def _check_kind(document: Mapping[str, object], event_type: object) -> None:
     """Raise an error for another event of the vendor, or a wrapper around events."""
-    for field, cause in _WRAPPERS.items():
+    for field, cause in WRAPPERS.items():
         if isinstance(document.get(field), Mapping | list):
             raise MalformedSignalError(field, cause)
     if isinstance(event_type, str) and event_type:
@@ -180,6 +204,8 @@ def _check_depth(text: str) -> None:
 
 
 def _document(text: bytes) -> object:
+    if len(text) > MAX_LINE_BYTES:
+        raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
     try:
         decoded = text.decode("utf-8-sig")
         _check_depth(decoded)

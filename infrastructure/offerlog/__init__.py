@@ -14,13 +14,54 @@ Names outside this package and `offerlog.testing` are not public. Each name is l
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from offerlog.places import MODULES
+
 if TYPE_CHECKING:
     from offerlog_application.aio import AsyncOfferlog
+    from offerlog_application.aio_policies import AsyncPolicies
+    from offerlog_application.evidence.evidence import Consistency
+    from offerlog_application.evidence.findings import AuditReport, Finding, FindingKind
+    from offerlog_application.feed.cloud_events import describe_event
+    from offerlog_application.feed.feed_event import FeedEvent
+    from offerlog_application.feed.filters import FeedFilter
+    from offerlog_application.feed.reading_feed import EventFeed, FeedNews, FeedPage
+    from offerlog_application.feed.subscriptions import Subscriptions
     from offerlog_application.offerlog import Offerlog
     from offerlog_application.ports.clock import Clock
-    from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+    from offerlog_application.ports.erasure import (
+        Erasure,
+        ErasureUnfinishedError,
+        HeldRow,
+        LegalHold,
+        LegalHoldError,
+        NoSuchVisitorError,
+        OrganizationInUseError,
+    )
+    from offerlog_application.ports.event_log import (
+        ClosedError,
+        OutcomeUnknownError,
+        StoreUnavailableError,
+        UnreadableEventError,
+    )
+    from offerlog_application.ports.event_source import PositionAheadError
     from offerlog_application.ports.keyring import Keyring, KeyringError, WrappedKey
-    from offerlog_application.ports.keys import Key, NotAnOriginError, Role, UnknownKeyError
+    from offerlog_application.ports.keys import Key, KeyExpiryError, NotAnOriginError, Role, UnknownKeyError
+    from offerlog_application.ports.master_keys import (
+        KeyInUseError,
+        MasterKey,
+        Rotation,
+        RotationProgress,
+        RotationRunningError,
+    )
+    from offerlog_application.ports.offer_reads import (
+        BlockedCount,
+        ListedOffer,
+        ListPlace,
+        OfferNumber,
+        OfferOfVisitor,
+        OfferPage,
+        StepTimes,
+    )
     from offerlog_application.ports.organizations import OrganizationNameError
     from offerlog_application.ports.performance_counts import ReportQuery
     from offerlog_application.ports.projections import UnknownProjectionError
@@ -51,10 +92,45 @@ if TYPE_CHECKING:
         RebuildWorkersError,
         TablesInUseError,
     )
+    from offerlog_application.ports.recent_visitors import RecentVisitor, RecentVisitorPage, VisitorsPlace
+    from offerlog_application.ports.sealed_tree import (
+        AuditKeyError,
+        CheckpointFolderError,
+        ForkError,
+        NotSealedError,
+        TreeProgress,
+    )
     from offerlog_application.ports.store_trouble import StoreTrouble
+    from offerlog_application.ports.subscriptions import (
+        Subscription,
+        SubscriptionLimitError,
+        UnknownSubscriptionError,
+    )
     from offerlog_application.ports.tracing import Commit, ProjectedPage, Trace
+    from offerlog_application.ports.webhooks import (
+        DisableReason,
+        UnknownWebhookError,
+        WebhookDelivery,
+        WebhookEndpoint,
+        WebhookLag,
+        WebhookLimitError,
+        WebhookResult,
+    )
+    from offerlog_application.ports.write_fence import FenceTimeoutError
+    from offerlog_application.reading.analysis import Analysis, BlockedOffers, OfferTimes, VisitorOverview
+    from offerlog_application.reading.arrow import ExtraMissingError
     from offerlog_application.reading.audit import History, HistoryEvent
+    from offerlog_application.reading.funnel import Funnel, FunnelPart
     from offerlog_application.reading.instants import CalendarError, instant, zone
+    from offerlog_application.reading.issued_reports import (
+        ComparedReport,
+        ExplainedEvent,
+        Explanation,
+        IssuedReport,
+        Replay,
+        ReportNotIssuedError,
+    )
+    from offerlog_application.reading.map_names import UnknownActionMapError
     from offerlog_application.reading.performance_report import (
         UNLIMITED,
         PerformanceReport,
@@ -63,6 +139,8 @@ if TYPE_CHECKING:
         ReportTooLargeError,
     )
     from offerlog_application.reading.read_budget import ReadBudget, ReadCancelledError, ReadTimeoutError
+    from offerlog_application.reading.timeline import EarlierAction, TimelineEntry, TimelinePlace
+    from offerlog_application.recording.action_map_policies import ActionMapPolicies, PolicyChange
     from offerlog_application.recording.batches import Receipt
     from offerlog_application.recording.expiry import Expired
     from offerlog_application.recording.offers import Eligibility, OfferArguments
@@ -70,13 +148,20 @@ if TYPE_CHECKING:
     from offerlog_application.recording.signal_text import SignalInput
     from offerlog_application.recording.submissions import OverloadedError
     from offerlog_application.recording.writer import WriterHealth
-    from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError
+    from offerlog_application.recording.writer_errors import (
+        ContendedError,
+        OrganizationDeletedError,
+        WriterFailedError,
+    )
     from offerlog_application.refusals.policy import RefusalPolicy
+    from offerlog_application.webhooks.webhooks import NewWebhook, WatchedWebhook, Webhooks
+    from offerlog_domain.action_map_policies import ActionMapPolicy
     from offerlog_domain.context import Rules
     from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
+    from offerlog_domain.event_fields import Event, PrivateFields
     from offerlog_domain.identity import VisitorKey
     from offerlog_domain.lifecycle import Lifecycle, Stage, State, Transition, UntrackedState
-    from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
+    from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet, OfferEnd
     from offerlog_domain.outcomes import (
         Blocker,
         OfferBlocked,
@@ -87,6 +172,7 @@ if TYPE_CHECKING:
         Reason,
     )
     from offerlog_domain.signals import MalformedSignalError, Signal
+    from offerlog_domain.transparency.errors import NoteError, ProofError, SignatureError
     from offerlog_infrastructure.composition import open_offerlog
     from offerlog_infrastructure.embedded.binaries import Binaries, find_binaries
     from offerlog_infrastructure.embedded.errors import (
@@ -97,60 +183,109 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.embedded.server import EmbeddedServer
     from offerlog_infrastructure.forking import ForkedServiceError
     from offerlog_infrastructure.postgres.conversion.errors import ConversionError
-    from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
     from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError, SchemaTooNewError
     from offerlog_infrastructure.replica.store import ReplicaFolderError
     from offerlog_infrastructure.sealing import UnsealError
     from offerlog_infrastructure.server_address import ServerAddressError
-    from offerlog_infrastructure.settings import SettingsError
+    from offerlog_infrastructure.settings_file import SettingsError
     from offerlog_infrastructure.store_missing import StoreMissingError
 
 __all__ = [
     "UNLIMITED",
+    "ActionMapPolicies",
+    "ActionMapPolicy",
+    "Analysis",
     "ArgumentError",
     "ArgumentTypeError",
     "AsyncOfferlog",
+    "AsyncPolicies",
+    "AuditKeyError",
+    "AuditReport",
     "Binaries",
+    "BlockedCount",
+    "BlockedOffers",
     "Blocker",
     "CalendarError",
+    "CheckpointFolderError",
     "Clock",
     "ClosedError",
     "Cohort",
     "Commit",
+    "ComparedReport",
+    "Consistency",
     "ContendedError",
     "ConversionError",
     "CountBy",
     "DeadLetter",
+    "DisableReason",
+    "EarlierAction",
     "Eligibility",
     "EmbeddedError",
     "EmbeddedServer",
     "EndedWorker",
+    "Erasure",
+    "ErasureUnfinishedError",
+    "Event",
+    "EventFeed",
     "Expired",
+    "ExplainedEvent",
+    "Explanation",
+    "ExtraMissingError",
+    "FeedEvent",
+    "FeedFilter",
+    "FeedNews",
+    "FeedPage",
+    "FenceTimeoutError",
+    "Finding",
+    "FindingKind",
     "FolderNotPrivateError",
     "ForeignFolderError",
+    "ForkError",
     "ForkedServiceError",
     "Freshness",
+    "Funnel",
+    "FunnelPart",
     "Granularity",
+    "HeldRow",
     "History",
     "HistoryEvent",
+    "IssuedReport",
     "KeptSignal",
     "Key",
+    "KeyExpiryError",
+    "KeyInUseError",
     "Keyring",
     "KeyringError",
+    "LegalHold",
+    "LegalHoldError",
     "Lifecycle",
+    "ListPlace",
+    "ListedOffer",
     "Lookup",
     "MalformedSignalError",
+    "MasterKey",
     "MetricSet",
+    "NewWebhook",
     "NoReplicaError",
+    "NoSuchVisitorError",
     "NotAnOriginError",
     "NotProjectedError",
+    "NotSealedError",
+    "NoteError",
     "OfferArguments",
     "OfferBlocked",
+    "OfferEnd",
     "OfferMade",
+    "OfferNumber",
+    "OfferOfVisitor",
     "OfferOutcome",
+    "OfferPage",
+    "OfferTimes",
     "Offerlog",
     "OfferlogError",
     "Order",
+    "OrganizationDeletedError",
+    "OrganizationInUseError",
     "OrganizationNameError",
     "Outcome",
     "OutcomeKind",
@@ -158,11 +293,15 @@ __all__ = [
     "OverloadedError",
     "PendingAnswer",
     "PerformanceReport",
+    "PolicyChange",
+    "PositionAheadError",
+    "PrivateFields",
     "ProjectedPage",
     "ProjectionStatus",
     "ProjectionsBehindError",
     "ProjectionsDifferError",
     "Proof",
+    "ProofError",
     "ReadBudget",
     "ReadCancelledError",
     "ReadTimeoutError",
@@ -171,15 +310,22 @@ __all__ = [
     "RebuildRunningError",
     "RebuildWorkersError",
     "Receipt",
+    "RecentVisitor",
+    "RecentVisitorPage",
     "RefusalCounts",
     "RefusalPolicy",
+    "Replay",
     "ReplicaFolderError",
     "ReplicaStaleError",
     "ReportLimits",
+    "ReportNotIssuedError",
     "ReportQuery",
     "ReportRow",
     "ReportTooLargeError",
     "Role",
+    "Rotation",
+    "RotationProgress",
+    "RotationRunningError",
     "Rules",
     "SchemaNotMadeError",
     "SchemaTooNewError",
@@ -187,126 +333,56 @@ __all__ = [
     "SettingsError",
     "Signal",
     "SignalInput",
+    "SignatureError",
     "SliceDifference",
     "Stage",
     "State",
+    "StepTimes",
     "StoreMissingError",
     "StoreTrouble",
     "StoreUnavailableError",
     "StoredKind",
+    "Subscription",
+    "SubscriptionLimitError",
+    "Subscriptions",
     "Suppression",
     "TablesInUseError",
+    "TimelineEntry",
+    "TimelinePlace",
     "TooManySuppressionsError",
     "Trace",
     "Transition",
+    "TreeProgress",
+    "UnknownActionMapError",
     "UnknownKeyError",
     "UnknownProjectionError",
+    "UnknownSubscriptionError",
     "UnknownVisitorError",
+    "UnknownWebhookError",
     "UnreadableEventError",
     "UnsealError",
     "UntrackedState",
     "VisitorKey",
+    "VisitorOverview",
+    "VisitorsPlace",
+    "WatchedWebhook",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookLag",
+    "WebhookLimitError",
+    "WebhookResult",
+    "Webhooks",
     "WrappedKey",
     "WriterFailedError",
     "WriterHealth",
+    "describe_event",
     "find_binaries",
     "instant",
     "open_offerlog",
     "zone",
 ]
 
-_MODULES: Final = {
-    "offerlog_application.aio": ("AsyncOfferlog",),
-    "offerlog_application.offerlog": ("Offerlog",),
-    "offerlog_application.ports.clock": ("Clock",),
-    "offerlog_application.ports.event_log": ("ClosedError", "OutcomeUnknownError", "StoreUnavailableError"),
-    "offerlog_application.ports.keyring": ("Keyring", "KeyringError", "WrappedKey"),
-    "offerlog_application.ports.keys": ("Key", "NotAnOriginError", "Role", "UnknownKeyError"),
-    "offerlog_application.ports.organizations": ("OrganizationNameError",),
-    "offerlog_application.ports.performance_counts": ("ReportQuery",),
-    "offerlog_application.ports.projections": ("UnknownProjectionError",),
-    "offerlog_application.ports.read_models": (
-        "DeadLetter",
-        "Freshness",
-        "KeptSignal",
-        "Lookup",
-        "NoReplicaError",
-        "Order",
-        "ProjectionStatus",
-        "ProjectionsBehindError",
-        "Proof",
-        "RefusalCounts",
-        "ReplicaStaleError",
-        "SliceDifference",
-        "StoredKind",
-        "Suppression",
-        "TooManySuppressionsError",
-        "UnknownVisitorError",
-    ),
-    "offerlog_application.ports.rebuilds": (
-        "EndedWorker",
-        "NotProjectedError",
-        "ProjectionsDifferError",
-        "RebuildProgress",
-        "RebuildRunningError",
-        "RebuildWorkersError",
-        "TablesInUseError",
-    ),
-    "offerlog_application.ports.store_trouble": ("StoreTrouble",),
-    "offerlog_application.ports.tracing": ("Commit", "ProjectedPage", "Trace"),
-    "offerlog_application.reading.audit": ("History", "HistoryEvent"),
-    "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
-    "offerlog_application.reading.performance_report": (
-        "PerformanceReport",
-        "ReportLimits",
-        "ReportRow",
-        "ReportTooLargeError",
-        "UNLIMITED",
-    ),
-    "offerlog_application.reading.read_budget": ("ReadBudget", "ReadCancelledError", "ReadTimeoutError"),
-    "offerlog_application.recording.batches": ("Receipt",),
-    "offerlog_application.recording.expiry": ("Expired",),
-    "offerlog_application.recording.offers": ("Eligibility", "OfferArguments"),
-    "offerlog_application.recording.pending_answer": ("PendingAnswer",),
-    "offerlog_application.recording.signal_text": ("SignalInput",),
-    "offerlog_application.recording.submissions": ("OverloadedError",),
-    "offerlog_application.recording.writer": ("WriterHealth",),
-    "offerlog_application.recording.writer_errors": ("ContendedError", "WriterFailedError"),
-    "offerlog_application.refusals.policy": ("RefusalPolicy",),
-    "offerlog_domain.context": ("Rules",),
-    "offerlog_domain.errors": ("ArgumentError", "ArgumentTypeError", "OfferlogError"),
-    "offerlog_domain.identity": ("VisitorKey",),
-    "offerlog_domain.lifecycle": ("Lifecycle", "Stage", "State", "Transition", "UntrackedState"),
-    "offerlog_domain.metrics": ("Cohort", "CountBy", "Granularity", "MetricSet"),
-    "offerlog_domain.outcomes": (
-        "Blocker",
-        "OfferBlocked",
-        "OfferMade",
-        "OfferOutcome",
-        "Outcome",
-        "OutcomeKind",
-        "Reason",
-    ),
-    "offerlog_domain.signals": ("MalformedSignalError", "Signal"),
-    "offerlog_infrastructure.composition": ("open_offerlog",),
-    "offerlog_infrastructure.embedded.binaries": ("Binaries", "find_binaries"),
-    "offerlog_infrastructure.embedded.errors": (
-        "EmbeddedError",
-        "FolderNotPrivateError",
-        "ForeignFolderError",
-    ),
-    "offerlog_infrastructure.embedded.server": ("EmbeddedServer",),
-    "offerlog_infrastructure.forking": ("ForkedServiceError",),
-    "offerlog_infrastructure.postgres.conversion.errors": ("ConversionError",),
-    "offerlog_infrastructure.postgres.log.mapper": ("UnreadableEventError",),
-    "offerlog_infrastructure.postgres.migrations": ("SchemaNotMadeError", "SchemaTooNewError"),
-    "offerlog_infrastructure.replica.store": ("ReplicaFolderError",),
-    "offerlog_infrastructure.sealing": ("UnsealError",),
-    "offerlog_infrastructure.server_address": ("ServerAddressError",),
-    "offerlog_infrastructure.settings": ("SettingsError",),
-    "offerlog_infrastructure.store_missing": ("StoreMissingError",),
-}
-_HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES: Final = {name: module for module, names in MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

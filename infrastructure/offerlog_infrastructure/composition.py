@@ -1,11 +1,12 @@
 """The only place that wires: it opens services over the embedded store or your own server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
+from offerlog_application.evidence.evidence import CosigningWitness, Evidence
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.keyring import Keyring
@@ -19,38 +20,62 @@ from offerlog_domain.context import Rules
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
+from offerlog_infrastructure.evidence.audit_key import USUAL_NAME, read_audit_key
+from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder
+from offerlog_infrastructure.evidence.erasure_file import ErasureFile
+from offerlog_infrastructure.evidence.signing_keys import check_signature
+from offerlog_infrastructure.evidence.witness_settings import read_witnesses
 from offerlog_infrastructure.forking import guard_against_fork
-from offerlog_infrastructure.keyring.file_keyring import FileKeyring
+from offerlog_infrastructure.keyring.file_keyring import FileKeyring, default_keyring
 from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.action_map_policies import PostgresPolicies
 from offerlog_infrastructure.postgres.conversion import convert_first_format
+from offerlog_infrastructure.postgres.erasure.erasures import PostgresErasures
+from offerlog_infrastructure.postgres.erasure.organization_visitors import PostgresOrganizationVisitors
 from offerlog_infrastructure.postgres.errors import server_reached, store_reached
+from offerlog_infrastructure.postgres.feed.event_source import PostgresEventSource
+from offerlog_infrastructure.postgres.feed.subscriptions import PostgresSubscriptions
 from offerlog_infrastructure.postgres.keys import PostgresKeys
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_kinds import PostgresEventKinds
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.fence import PostgresFence
+from offerlog_infrastructure.postgres.log.service_log import PostgresServiceLog
+from offerlog_infrastructure.postgres.master_keys import PostgresMasterKeys
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
 from offerlog_infrastructure.postgres.projections.dead_letters import PostgresDeadLetters
 from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.projections.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.projections.rebuilds import PostgresRebuilds
+from offerlog_infrastructure.postgres.projections.replays import PostgresReplays
 from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
+from offerlog_infrastructure.postgres.reads.offers import PostgresOfferReads
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
+from offerlog_infrastructure.postgres.reads.recent_visitors import PostgresRecentVisitors
 from offerlog_infrastructure.postgres.reads.stream_reader import PostgresStreamReader
+from offerlog_infrastructure.postgres.reads.stream_source import PostgresStreamSource
+from offerlog_infrastructure.postgres.reads.visitor_reader import PostgresVisitorReader
 from offerlog_infrastructure.postgres.refusals.clear_texts import seal_clear_texts
 from offerlog_infrastructure.postgres.refusals.counts import PostgresRefusalCounter
 from offerlog_infrastructure.postgres.refusals.refusal_log import PostgresRefusalLog
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
+from offerlog_infrastructure.postgres.sessions import PostgresSessions
+from offerlog_infrastructure.postgres.status.store_figures import PostgresStoreFigures
+from offerlog_infrastructure.postgres.tree.bundle_source import PostgresBundleSource
+from offerlog_infrastructure.postgres.tree.sealed_tree import PostgresSealedTree
+from offerlog_infrastructure.postgres.webhooks.store import PostgresWebhooks
 from offerlog_infrastructure.replica import SuppressionReplica
-from offerlog_infrastructure.server_address import check_address
+from offerlog_infrastructure.server_address import STORE_SCHEMA, add_name, check_address
 from offerlog_infrastructure.settings import read_store_settings
+from offerlog_infrastructure.webhooks.networks import Network, read_networks
+from offerlog_infrastructure.webhooks.senders import HttpSenders
 
 _COPY_SECONDS: Final = 300.0
 """Seconds that the first copy of the suppression list may take."""
 
-SCHEMA: Final = "offerlog"
+SCHEMA: Final = STORE_SCHEMA
 """The PostgreSQL schema that holds the log."""
 
 
@@ -64,6 +89,7 @@ class OpenStore:
         library_settings: Settings of the eventsourcing library, by its names for them.
         on_upgrade: Called with the progress while a store of offerlog 0.1 is upgraded; None to log it.
         keyring: Encrypts the keys of the store.
+        application_name: Names the connections of this process, unless the address does; None for `offerlog`.
 
     Raises:
         StoreMissingError: There is no store, and `create` is false.
@@ -84,6 +110,7 @@ class OpenStore:
         create: bool = True,
         library_settings: dict[str, str] | None = None,
         on_upgrade: Callable[[RebuildProgress], None] | None = None,
+        application_name: str | None = None,
     ) -> None:
         self._server: EmbeddedServer | None = None
         folder: Path | None = None
@@ -95,6 +122,8 @@ class OpenStore:
                 self._server = held.enter_context(EmbeddedServer.acquire(folder, create=create))
                 database_url = self._server.dsn
             check_address(database_url)
+            if application_name is not None:
+                database_url = add_name(database_url, application_name)
             with server_reached():
                 migrate(database_url, SCHEMA, create=create, keyring=keyring)
             self._application = OfferlogApplication(
@@ -106,35 +135,74 @@ class OpenStore:
                 convert_first_format(self._application, on_upgrade)
             self._resources = held.pop_all()
 
-    def ports(self, clock: Clock, policy: RefusalPolicy) -> Store:
+    def ports(self, clock: Clock, policy: RefusalPolicy, webhook_networks: Sequence[Network] = ()) -> Store:
         """Put PostgreSQL behind every port of the application."""
         application = self._application
         log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))
+        fence, service_log = PostgresFence(application), PostgresServiceLog(application)
+        reads = PostgresReadSide(application, clock)
+        keys = PostgresKeys(application, clock)
         return Store(
             log=log,
-            fence=PostgresFence(application),
+            fence=fence,
+            service_log=service_log,
+            policies=PostgresPolicies(application),
+            erasures=PostgresErasures(application),
             streams=PostgresStreamReader(application),
-            reads=PostgresReadSide(application, clock),
+            replays=PostgresReplays(application),
+            visitors=PostgresVisitorReader(application),
+            reads=reads,
             performance=PostgresPerformance(application),
+            offers=PostgresOfferReads(application),
+            recent_visitors=PostgresRecentVisitors(application),
             refusals=PostgresRefusalLog(application),
             refusal_counts=PostgresRefusalCounter(application),
             proofs=PostgresProofs(application),
             dead_letters=PostgresDeadLetters(application),
             rebuilds=PostgresRebuilds(application),
             kinds=PostgresEventKinds(application),
-            keys=PostgresKeys(application),
+            keys=keys,
+            sessions=PostgresSessions(application, clock, keys.note_use),
+            master_keys=PostgresMasterKeys(application, fence, service_log, clock),
             organizations=PostgresOrganizations(application),
+            organization_visitors=PostgresOrganizationVisitors(application),
             changes=PostgresChanges(application),
+            event_source=PostgresEventSource(application),
+            stream_source=PostgresStreamSource(application),
+            subscriptions=PostgresSubscriptions(application, clock),
+            webhooks=PostgresWebhooks(application, clock),
+            make_webhook_sender=HttpSenders(webhook_networks),
+            figures=PostgresStoreFigures(application, clock, reads),
             troubles=application.troubles,
+        )
+
+    def evidence(
+        self,
+        clock: Clock,
+        audit_key: Path,
+        checkpoints: Path | None,
+        period: timedelta,
+        witnesses: Sequence[CosigningWitness] = (),
+    ) -> Evidence:
+        """Put the tree over the log, the key file and the folder of checkpoints behind the evidence."""
+        return Evidence(
+            PostgresSealedTree(self._application, clock),
+            clock,
+            source=PostgresBundleSource(self._application),
+            find_signer=lambda: read_audit_key(audit_key),
+            check=check_signature,
+            archive=None if checkpoints is None else CheckpointFolder(checkpoints),
+            period=period,
+            witnesses=witnesses,
         )
 
     def projector(self, trace: Trace = UNTRACED) -> Projector:
         """Start a projector of this process; close it before the store."""
         return PostgresProjector(self._application, trace=trace)
 
-    def replica(self, folder: Path, max_age: timedelta) -> SuppressionReplica:
+    def replica(self, folder: Path, max_age: timedelta, clock: Clock) -> SuppressionReplica:
         """Start a local copy of the suppression list in a folder; close it before the store."""
-        return SuppressionReplica(self._application, folder, max_age)
+        return SuppressionReplica(self._application, folder, max_age, clock)
 
     def release_lease(self) -> None:
         """Release the lease on the embedded server only. A forked process calls it in place of `close`."""
@@ -169,12 +237,16 @@ def open_offerlog(
     trace: Trace = UNTRACED,
     refusal_policy: RefusalPolicy | None = None,
     on_upgrade: Callable[[RebuildProgress], None] | None = None,
+    audit_key: Path | str | None = None,
+    checkpoints: Path | str | None = None,
+    application_name: str | None = None,
+    webhook_networks: str | None = None,
 ) -> Offerlog:
     """Open the service; close it, or use it as a context manager.
 
-    Arguments that are not given come from the environment, as for the command (docs/operations.md). So
-    without arguments this opens what the command opens. An argument wins over the environment: with `data` or
-    `database_url`, neither `OFFERLOG_DATA` nor `OFFERLOG_DATABASE_URL` counts.
+    Arguments that are not given come from the environment and the settings file, as for the command
+    (docs/command-line.md). So without arguments this opens what the command opens. An argument wins over
+    both: with `data` or `database_url`, neither `OFFERLOG_DATA` nor `OFFERLOG_DATABASE_URL` counts.
 
     Args:
         data: The embedded store's folder. Default: `OFFERLOG_DATA`, else the platform's place for it.
@@ -201,10 +273,19 @@ def open_offerlog(
             30 days, and 64 MiB of text a day for an organization.
         on_upgrade: Called with the progress, several times a second, while a store of offerlog 0.1 is
             upgraded. None to log it.
+        audit_key: The file with the key that signs checkpoints, as `offerlog audit keygen` made it; it need
+            not exist. Default: `OFFERLOG_AUDIT_KEY`, else `audit.key` beside the keyring.
+        checkpoints: A folder outside of the store for signed checkpoints and the tiles of the tree. Default:
+            `OFFERLOG_CHECKPOINTS`, else checkpoints stay in the store alone.
+        application_name: Name of this process among the connections of the store, as PostgreSQL's
+            `pg_stat_activity` and `offerlog status` show it. Default: that of the address, else `offerlog`.
+        webhook_networks: Networks to which webhooks may be sent although they are not public, separated by
+            commas; there, `http` is enough. Default: `OFFERLOG_WEBHOOK_NETWORKS`, else none.
 
     Raises:
         ArgumentError: Both `data` and `database_url` are given.
-        SettingsError: An environment variable has a value that it cannot have.
+        ValueError: `webhook_networks` cannot be read.
+        SettingsError: A setting has a value that it cannot have, in the environment or the settings file.
         OrganizationNameError: The organization's name is not valid.
         StoreMissingError: There is no store, and `create` is false.
         KeyringError: The keyring cannot be used, or does not hold a key of this store.
@@ -225,10 +306,14 @@ def open_offerlog(
         database_url = settings.database_url
         data = settings.data
     organization = settings.organization if organization is None else organization
+    networks = read_networks(settings.webhook_networks if webhook_networks is None else webhook_networks)
     policy = settings.refusal_policy if refusal_policy is None else refusal_policy
     check_organization(organization)
     if keyring is None or isinstance(keyring, Path | str):
         keyring = FileKeyring(settings.keyring if keyring is None else Path(keyring))
+    if audit_key is None:
+        audit_key = settings.audit_key or usual_audit_key(keyring)
+    folder = settings.checkpoints if checkpoints is None else checkpoints
     with ExitStack() as held:
         store = held.enter_context(
             OpenStore(
@@ -238,16 +323,17 @@ def open_offerlog(
                 create=create,
                 library_settings=library_settings,
                 on_upgrade=on_upgrade,
+                application_name=application_name,
             )
         )
-        local = None
+        local, clock = None, clock or SystemClock()
         if replica is not None:
-            local = store.replica(replica, replica_max_age)
+            local = store.replica(replica, replica_max_age, clock)
             held.callback(local.close)
             local.await_fresh(_COPY_SECONDS)
-        clock, resources = clock or SystemClock(), ExitStack()
+        resources = ExitStack()
         offerlog = Offerlog(
-            store.ports(clock, policy),
+            store.ports(clock, policy, networks),
             clock=clock,
             rules=rules or settings.rules,
             organization=organization,
@@ -257,9 +343,23 @@ def open_offerlog(
             trace=trace,
             announce=announced,
             refusal_policy=policy,
+            evidence=store.evidence(
+                clock,
+                Path(audit_key).expanduser(),
+                None if folder is None else Path(folder),
+                settings.checkpoint_period,
+                read_witnesses(settings.witnesses or ""),
+            ),
+            erasure_list=None if folder is None else ErasureFile(Path(folder)),
         )
         resources.push(held.pop_all())
     guard_against_fork(offerlog, store.release_lease)
     if keep_deadlines:
         offerlog.keep_deadlines()
     return offerlog
+
+
+def usual_audit_key(keyring: Keyring) -> Path:
+    """Return the place of the key that signs checkpoints unless one is named: beside the keyring."""
+    place = keyring.path if isinstance(keyring, FileKeyring) else default_keyring()
+    return place.with_name(USUAL_NAME)

@@ -1,11 +1,18 @@
 """The address of a PostgreSQL server, checked before its use, so that no error shows its password."""
 
 import re
+from typing import Final
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from offerlog_domain.errors import OfferlogError
+
+STORE_SCHEMA: Final = "offerlog"
+"""The PostgreSQL schema that holds the log."""
+
+USUAL_NAME: Final = "offerlog"
+"""The name that connections state unless they are given another one."""
 
 
 class ServerAddressError(OfferlogError, ValueError):
@@ -48,3 +55,18 @@ def add_password(database_url: str, password: str) -> str:
     if "@" in str(parts.get("host") or ""):
         return database_url  # as above
     return make_conninfo(database_url, password=password)
+
+
+def add_name(database_url: str, name: str) -> str:
+    """Let connections state a name, unless the address already has one.
+
+    Args:
+        database_url: An address that `check_address` has checked.
+        name: The name; PostgreSQL keeps 63 bytes of it.
+    """
+    stated = conninfo_to_dict(database_url).get("application_name")
+    return (
+        database_url
+        if stated not in {None, USUAL_NAME}
+        else make_conninfo(database_url, application_name=name)
+    )

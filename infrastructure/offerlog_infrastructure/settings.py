@@ -1,9 +1,11 @@
-"""Settings from the environment; nothing else reads it (but the embedded server's `PG_BINDIR`)."""
+"""Settings from the environment and the settings file; nothing else reads them.
+
+Only the embedded server reads one variable itself, `PG_BINDIR`.
+"""
 
 from datetime import timedelta
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from eventsourcing.utils import strtobool
 from pydantic import (
@@ -15,61 +17,40 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from offerlog_application.evidence.evidence import USUAL_PERIOD
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import OfferlogError
+from offerlog_infrastructure.durations import Period, read_seconds
+from offerlog_infrastructure.evidence.witness_settings import WitnessList
+from offerlog_infrastructure.proxy_list import ProxyList
 from offerlog_infrastructure.server_address import add_password
+from offerlog_infrastructure.settings_file import (
+    VARIABLE,
+    SettingsError,
+    SettingsFile,
+    read_settings_file,
+)
+from offerlog_infrastructure.webhooks.networks import NetworkList
+from offerlog_infrastructure.worker_count import WorkerCount
 
 _DEVELOPERS: Final = ("OFFERLOG_DEBUG", "OFFERLOG_TEST_FOLDER", "OFFERLOG_SOAK_SECONDS", "OFFERLOG_CONTRACT")
 """Variables that are read elsewhere, by people who work on offerlog."""
 
-
-_UNITS: Final = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-"""Seconds in each unit of time that a setting may name."""
-
-
-def _seconds(value: object) -> object:
-    """Read a number of seconds, or a number with a unit: `900`, `15m`, `1.5 h`, `30d`."""
-    if not isinstance(value, str):
-        return value
-    number = value.strip().rstrip("dhimnsw")
-    unit = value.strip().removeprefix(number)
-    try:
-        return float(number) * _UNITS[unit]
-    except (ValueError, KeyError):
-        raise ValueError(f"a number of seconds is needed, such as 900 or 15m, not {value!r}") from None
-
-
-def _period(value: object) -> object:
-    """As `_seconds`, as a period."""
-    try:
-        seconds = _seconds(value)
-        return timedelta(seconds=seconds) if isinstance(seconds, float) else seconds
-    except OverflowError:
-        raise ValueError(f"a number of seconds is needed, such as 900 or 15m, not {value!r}") from None
+_PASSWORDS: Final = ("database_password", "database_password_file")
+"""Two forms of one setting."""
 
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
-
-
-_Period = Annotated[timedelta, BeforeValidator(_period), Field(ge=timedelta(0), le=timedelta(days=3660))]
-
-
-class SettingsError(OfferlogError, ValueError):
-    """An environment variable has a value that it cannot have.
-
-    Attributes:
-        variable: The name of the variable.
-        cause: What is wrong with its value.
-    """
-
-    def __init__(self, variable: str, cause: str) -> None:
-        super().__init__(f"the environment variable {variable}: {cause}")
-        self.variable = variable
-        self.cause = cause
 
 
 class _FieldError(OfferlogError, ValueError):
@@ -84,29 +65,71 @@ class _FieldError(OfferlogError, ValueError):
         self.field = field
 
 
+class _FileSource(PydanticBaseSettingsSource):
+    """The settings file as a source of pydantic's; without what the environment sets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return nothing: the values are handed over together."""
+        del field
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values of the file by the names that pydantic reads fields under."""
+        kind = self.settings_cls
+        assert issubclass(kind, StoreSettings)  # noqa: S101 - the one class that has this source
+        found = kind.file_settings()
+        return {
+            _alias_of(kind.model_fields[key], key): (
+                found.resolve(value) if _is_path(kind.model_fields[key]) else value
+            )
+            for key in found.values
+            if key in kind.model_fields
+            for value in [found.text_or_number(key)]
+        }
+
+
+def _alias_of(field: FieldInfo, name: str) -> str:
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
+
+
+def _is_path(field: FieldInfo) -> bool:
+    return field.annotation == (Path | None)
+
+
 class StoreSettings(BaseSettings):
     """Settings of the store and of what is decided: all that `open_offerlog` reads.
 
     A program that opens the service in its own process may use other libraries too. So no variable of theirs
-    is read here. Every variable begins with `OFFERLOG_`.
+    is read here. The variable of a setting is its name in capitals behind `OFFERLOG_`; its name alone is its
+    key in the settings file. An environment variable wins over the file.
 
     Attributes:
-        data: The embedded store's folder (`OFFERLOG_DATA`); None for the platform's place for it.
-        database_password: Password of the server at `database_url`, verbatim (`OFFERLOG_DATABASE_PASSWORD`).
-        database_password_file: A file with that password instead (`OFFERLOG_DATABASE_PASSWORD_FILE`).
-        database_url: A PostgreSQL server to use instead of the embedded one (`OFFERLOG_DATABASE_URL`); with
-            the password, if one of the two above gives it.
-        keyring: The file with the keys that encrypt the keys of the store (`OFFERLOG_KEYRING`); None for the
-            platform's place for settings.
-        organization: Whose data commands work on (`OFFERLOG_ORGANIZATION`).
-        open_action_ttl: How long a silent open action blocks another (`OFFERLOG_OPEN_ACTION_TTL`, seconds).
-        parking_time: How long a parked signal waits (`OFFERLOG_PARKING_TIME`, seconds).
-        deadline_grace: How long after a time-out it is recorded (`OFFERLOG_DEADLINE_GRACE`, seconds).
-        future_tolerance: How far ahead a signal may be (`OFFERLOG_FUTURE_TOLERANCE`, seconds).
-        widget_max_age: How old a signal from a widget key may be (`OFFERLOG_WIDGET_MAX_AGE`, seconds).
-        refusal_retention: How long a refusal is kept (`OFFERLOG_REFUSAL_RETENTION`, seconds; 0: for ever).
-        refusal_text_quota: Bytes of refused texts that are kept of an organization in a day
-            (`OFFERLOG_REFUSAL_TEXT_QUOTA`).
+        data: The embedded store's folder.
+        database_password: The password of the server at `database_url`, not percent-encoded: `@`, `/` and `%`
+            may be in it. Then the URL must not have a password.
+        database_password_file: A file with that password instead, such as a container's secret. A line end at
+            its end is ignored.
+        database_url: A PostgreSQL server to use instead of the embedded store.
+        keyring: The file with the keys that encrypt the keys of the store, outside the data folder.
+        organization: The organization that commands work on: 1 to 64 letters, digits, dots, dashes,
+            underscores.
+        open_action_ttl: Seconds until a silent open action lapses.
+        parking_time: Seconds that a parked signal waits.
+        deadline_grace: Seconds from a time-out until it is recorded.
+        future_tolerance: Seconds that a signal may be ahead of the clock.
+        widget_max_age: Greatest age of a signal with a widget key, in seconds.
+        refusal_retention: Seconds that refusals are kept; 0: for ever.
+        unattributed_retention: Seconds that refusals are kept whose text does not say whose it is; 0: as long
+            as the others.
+        refusal_text_quota: Bytes of refused texts that are stored for an organization in a day; 0: none.
+        audit_key: The file with the key that signs checkpoints, outside the data folder.
+        checkpoints: A folder outside the store for checkpoints and tiles.
+        checkpoint_period: Seconds between two checkpoints of a running service; 0: none.
+        witnesses: Address and public key (or its file) of each witness that shall cosign them, all separated
+            by spaces.
+        webhook_networks: Networks to which webhooks may be sent although they are not public, separated by
+            commas; there, `http` is enough.
     """
 
     model_config = SettingsConfigDict(
@@ -119,13 +142,19 @@ class StoreSettings(BaseSettings):
     database_url: str | None = Field(default=None, validate_default=True)  # behind what its validator reads
     keyring: Path | None = None
     organization: str = "default"
-    open_action_ttl: _Period = Rules().open_action_ttl
-    parking_time: _Period = Rules().parking_time
-    deadline_grace: _Period = Rules().deadline_grace
-    future_tolerance: _Period = Rules().future_tolerance
-    widget_max_age: _Period = Rules().widget_max_age
-    refusal_retention: _Period = RefusalPolicy().retention
+    open_action_ttl: Period = Rules().open_action_ttl
+    parking_time: Period = Rules().parking_time
+    deadline_grace: Period = Rules().deadline_grace
+    future_tolerance: Period = Rules().future_tolerance
+    widget_max_age: Period = Rules().widget_max_age
+    refusal_retention: Period = RefusalPolicy().retention
+    unattributed_retention: Period = RefusalPolicy().unattributed_retention
     refusal_text_quota: int = Field(default=RefusalPolicy().text_bytes_a_day, ge=0, le=2**62)
+    audit_key: Path | None = None
+    checkpoints: Path | None = None
+    checkpoint_period: Period = USUAL_PERIOD
+    witnesses: WitnessList | None = None
+    webhook_networks: NetworkList | None = None
 
     @field_validator("database_url")
     @classmethod
@@ -147,6 +176,47 @@ class StoreSettings(BaseSettings):
             raise _FieldError("database_password_file", f"{file}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise _FieldError("database_password_file", f"{file} is not text in UTF-8") from None
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - pydantic's
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+    @classmethod
+    def file_settings(cls) -> SettingsFile:
+        """Read the settings file, without what the environment overrules.
+
+        A data folder in the environment overrules a server in the file, and a password in the environment the
+        other form of it in the file.
+
+        Raises:
+            SettingsError: The file cannot be read, or has a key that is not a setting.
+        """
+        found = read_settings_file(Settings.file_keys())
+        overruled = {name for name in Settings.model_fields if Settings.set_by_environment(name)}
+        server = {"database_url", *_PASSWORDS}
+        if "data" in overruled and "database_url" not in overruled:
+            overruled |= server
+        if overruled & server and "database_url" in (found.values.keys() & overruled):
+            overruled |= server
+        if overruled & set(_PASSWORDS):
+            overruled |= set(_PASSWORDS)
+        return SettingsFile(
+            found.path, {key: value for key, value in found.values.items() if key not in overruled}
+        )
+
+    @classmethod
+    def set_by_environment(cls, name: str) -> str | None:
+        """Return the environment variable that sets a field; None if none does."""
+        given = EnvSettingsSource(cls).env_vars
+        return next((one for one in cls.variables_of(name) if one.lower() in given), None)
 
     @classmethod
     def variables_of(cls, place: str) -> tuple[str, ...]:
@@ -172,13 +242,12 @@ class StoreSettings(BaseSettings):
         Args:
             place: As in `variables_of`.
         """
-        names, given = cls.variables_of(place), EnvSettingsSource(cls).env_vars
-        return next((name for name in names if name.lower() in given), names[0])
+        return cls.set_by_environment(place) or cls.variables_of(place)[0]
 
     @property
     def refusal_policy(self) -> RefusalPolicy:
         """The retention of the refusal log and its quota of texts."""
-        return RefusalPolicy(self.refusal_retention, self.refusal_text_quota)
+        return RefusalPolicy(self.refusal_retention, self.refusal_text_quota, self.unattributed_retention)
 
     @property
     def rules(self) -> Rules:
@@ -193,45 +262,50 @@ class StoreSettings(BaseSettings):
 
 
 class Settings(StoreSettings):
-    """All settings, for the server and the commands; variables begin with `OFFERLOG_` unless said.
+    """All settings, for the server and the commands.
+
+    The variable of `trusted_proxies` may also be uvicorn's. Some variables belong to OpenTelemetry and the
+    eventsourcing library: these cannot be set in the settings file.
 
     Attributes:
-        admin_key_file: New file for the admin key of a first start (`OFFERLOG_ADMIN_KEY_FILE`); None for the
-            terminal, or a file in the data folder where there is no terminal.
-        ready_lag: Lag of the projections past which the service is not ready (`OFFERLOG_READY_LAG`, seconds).
-        read_timeout: Time that a report, list or history may take (`OFFERLOG_READ_TIMEOUT`, seconds; 0: any).
-        widget_rate: Requests a second that a widget's key may make (`OFFERLOG_WIDGET_RATE`).
-        widget_peer_rate: Requests a second that one peer address may make with a widget's key
-            (`OFFERLOG_WIDGET_PEER_RATE`).
-        keep_alive: How long a connection stays open between two requests (`OFFERLOG_KEEP_ALIVE`, seconds).
-        max_connections: Most connections to the HTTP service at once (`OFFERLOG_MAX_CONNECTIONS`); None for
-            as many as the limit of open files allows.
-        max_connections_per_peer: Most of them from one address (`OFFERLOG_MAX_CONNECTIONS_PER_PEER`).
-        trusted_proxies: Addresses and networks of reverse proxies whose `X-Forwarded-For` and `-Proto` are
-            believed, separated by commas (`OFFERLOG_TRUSTED_PROXIES`, or uvicorn's `FORWARDED_ALLOW_IPS`).
-        widget_new_maps: Action maps that widget keys may bring up in an organization, an hour
-            (`OFFERLOG_WIDGET_NEW_MAPS`).
-        log_level: From which level on the service logs (`OFFERLOG_LOG_LEVEL`).
-        otel_endpoint: Where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone).
-        otel_traces_exporter: `none` keeps traces off (`OTEL_TRACES_EXPORTER`).
-        otel_sdk_disabled: `true` does so too (`OTEL_SDK_DISABLED`).
-        postgres_enable_db_functions: The library's `POSTGRES_ENABLE_DB_FUNCTIONS`, read to refuse it.
+        admin_key_file: New file for the admin key of a first start.
+        ready_lag: Seconds of lag of the projections above which `/readyz` says that the service is not ready.
+        read_timeout: Seconds that a report, list or history of the HTTP service may take; 0: no limit.
+        widget_rate: Requests a second with one widget key.
+        widget_peer_rate: Requests a second with one widget key from one address.
+        keep_alive: Seconds for which an idle HTTP connection stays open.
+        max_connections: HTTP connections in total.
+        max_connections_per_peer: HTTP connections of one address.
+        trusted_proxies: Addresses and networks of reverse proxies, separated by commas, whose
+            `X-Forwarded-For` and `X-Forwarded-Proto` are believed; `*` for every peer.
+        widget_new_maps: New action maps an hour in signals with widget keys, for one organization.
+        workers: Processes of `serve` that answer HTTP, 1 to 64; `auto` for one a core.
+        log_level: The lowest level that `serve` logs: `debug`, `info`, `warning`, `error`.
+        log_format: The form of the log of `serve`: `pretty` for people, `json` for programs, `auto` for
+            `pretty` on a terminal and `json` elsewhere.
+        otel_endpoint: Where `serve` sends traces, with the extra `otel`.
+        otel_traces_exporter: `none` keeps traces off.
+        otel_sdk_disabled: `true` keeps traces off.
+        postgres_enable_db_functions: A setting of the eventsourcing library that must stay off: with it,
+            readers of the log miss events.
     """
 
     admin_key_file: Path | None = None
-    ready_lag: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, gt=0)
-    read_timeout: Annotated[float, BeforeValidator(_seconds)] = Field(default=30.0, ge=0, le=86_400)
+    ready_lag: Annotated[float, BeforeValidator(read_seconds)] = Field(default=30.0, gt=0)
+    read_timeout: Annotated[float, BeforeValidator(read_seconds)] = Field(default=30.0, ge=0, le=86_400)
     widget_rate: float = Field(default=100.0, gt=0)
     widget_peer_rate: float = Field(default=10.0, gt=0)
     keep_alive: int = Field(default=75, ge=1, le=3600)
     max_connections: int | None = Field(default=None, ge=1)
     max_connections_per_peer: int = Field(default=100, ge=1)
-    trusted_proxies: str = Field(
+    trusted_proxies: ProxyList = Field(
         default="127.0.0.1,::1",
         validation_alias=AliasChoices("OFFERLOG_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
     )
     widget_new_maps: int = Field(default=100, ge=1)
+    workers: WorkerCount = 1
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    log_format: Annotated[Literal["auto", "json", "pretty"], BeforeValidator(_lower)] = "auto"
     otel_endpoint: str | None = Field(
         default=None,
         validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -248,23 +322,16 @@ class Settings(StoreSettings):
             raise ValueError("it must stay off: with it, readers of the log miss events")
         return value
 
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _are_addresses(cls, value: str) -> str:
-        """Refuse what is neither an address nor a network: it would be trusted never, and silently."""
-        named = [one for one in (part.strip() for part in value.split(",")) if one]
-        if "*" in named and len(named) > 1:
-            raise ValueError("give * alone, for every peer, or addresses and networks")
-        for one in named:
-            if one != "*":
-                ip_network(one)
-        return value
-
     @classmethod
     def variables(cls) -> list[str]:
         """List the variables of offerlog's own that are read."""
         names = (name for field in cls.model_fields for name in cls.variables_of(field))
-        return [name for name in names if name.startswith("OFFERLOG_")]
+        return [VARIABLE, *(name for name in names if name.startswith("OFFERLOG_"))]
+
+    @classmethod
+    def file_keys(cls) -> list[str]:
+        """List the keys of the settings file: the settings that are not a variable of another library."""
+        return [name for name in cls.model_fields if cls.variables_of(name)[0].startswith("OFFERLOG_")]
 
     @classmethod
     def unknown_variables(cls) -> list[str]:
@@ -283,25 +350,25 @@ _Kind = TypeVar("_Kind", bound=StoreSettings)
 
 
 def read_store_settings() -> StoreSettings:
-    """Read the settings of the store from the environment, and nothing else from there.
+    """Read the settings of the store from the environment and the settings file, and nothing else from there.
 
     Raises:
-        SettingsError: A variable has a value that it cannot have.
+        SettingsError: A setting has a value that it cannot have, or the file cannot be used.
     """
     return _read(StoreSettings)
 
 
 def read_settings() -> Settings:
-    """Read all settings from the environment.
+    """Read all settings from the environment and the settings file.
 
     Raises:
-        SettingsError: A variable has a value that it cannot have.
+        SettingsError: A setting has a value that it cannot have, or the file cannot be used.
     """
     return _read(Settings)
 
 
 def _read(kind: type[_Kind]) -> _Kind:
-    """Read settings; report the first wrong one under the variable that is set."""
+    """Read settings; report the first wrong one under the variable that is set, or its key in the file."""
     try:
         return kind()
     except ValidationError as error:
@@ -312,4 +379,13 @@ def _read(kind: type[_Kind]) -> _Kind:
             place, cause = getattr(raised, "field", place), str(raised)
         elif place in kind.model_fields and kind.model_fields[place].annotation is timedelta:
             cause = "0 to 316224000 seconds (ten years) are needed"
+        key = _field_of(kind, place)
+        found = kind.file_settings()
+        if key in found.values:
+            raise SettingsError(key, cause, found.path) from None
         raise SettingsError(kind.variable_set(place), cause) from None
+
+
+def _field_of(kind: type[StoreSettings], place: str) -> str:
+    """Return the name of the field that pydantic reports under its name or an alias."""
+    return next(name for name in kind.model_fields if place == name or place in kind.variables_of(name))

@@ -53,6 +53,7 @@ def test_a_terminal_state_suppresses_for_good(offerlog: CommandLine) -> None:
         "state": "ignored",
         "action_id": action,
         "since": "2026-11-22T10:00:00.250000Z",
+        "until": None,
     }
     by_visitor = offerlog("suppressions", "--customer", "v1")
     assert by_visitor.lines == [listed]

@@ -71,6 +71,48 @@ def test_an_unknown_pair_has_no_history(offerlog: CommandLine) -> None:
     assert "Nothing is known of this visitor and action map" in offerlog(*pair).text
 
 
+def test_everything_of_a_visitor_stands_in_one_time_line(offerlog: CommandLine) -> None:
+    """Of one pair or over all maps: refused offers, parked signals, what ended them, refused signals."""
+    # given
+    one, two, three, four, action_map, other = (an_id() for _ in range(6))
+    offerlog.judged(
+        signal_of("offered", one, action_map, "2026-11-22T10:00:00Z"),
+        signal_of("errored", one, action_map, "2026-11-22T10:00:01Z", errorCode="45"),
+    )
+    offerlog.judged(signal_of("offered", two, action_map, "2026-11-22T10:05:00Z"))
+    offerlog.judged(signal_of("accepted", three, action_map, "2026-11-22T10:05:01Z"))
+    offerlog.judged(signal_of("offered", three, action_map, "2026-11-22T10:05:02Z"))
+    offerlog.judged(signal_of("offered", four, other, "2026-11-22T10:06:00Z"), {"customerId": "v1"})
+    pair = ("history", "--customer", "v1", "--action-map", action_map, "--all")
+    # when
+    of_pair, of_visitor = offerlog(*pair, "--format", "json").lines, offerlog("visitor", "--customer", "v1")
+    # then
+    assert [entry["kind"] for entry in of_pair] == [
+        *("offered", "errored", "offered", "signal-parked", "offer-refused", "refused", "refused")
+    ]
+    second = of_pair[2]
+    assert second["previous_action"] == {
+        "action_id": one,
+        "state": "errored",
+        "since": "2026-11-22T10:00:01Z",
+    }
+    assert of_pair[4]["blocked_by"]["action_id"] == two
+    assert of_pair[4]["ended_versions"] == [of_pair[3]["version"]]
+    assert len(offerlog(*pair, "--format", "json", "--limit", "3").lines) == 3
+    assert offerlog(*pair, "--as-of", second["recorded_at"], "--format", "json").lines == of_pair[:3]
+    words = of_visitor.text
+    assert f"offered again because the action before, {one}, had errored at" in words
+    assert "which suppresses nothing" in words
+    assert f"offer refused: already_open, action {three}; blocked by action {two}, offered since" in words
+    assert words.index(f"action map {action_map}") < words.index(f"action map {other}")
+    assert words.index("action map not readable") > words.index(f"action map {other}")
+    assert "signal refused: malformed (actionId: is required)" in words
+    assert "There is more" in offerlog("visitor", "--customer", "v1", "--limit", "3").text
+    assert "Nothing is known" in offerlog("visitor", "--customer", "nobody").text
+    assert "--limit goes with --all" in offerlog.fails(*pair[:-1], "--limit", "3")
+    assert "give --as-of with it" in offerlog.fails(*pair, "--version", "3")
+
+
 def test_what_is_parked_is_listed_until_its_action_comes(offerlog: CommandLine) -> None:
     """As the text that came, byte for byte."""
     action, action_map = an_id(), an_id()
@@ -90,7 +132,7 @@ def test_what_is_parked_is_listed_until_its_action_comes(offerlog: CommandLine) 
 def test_refusals_keep_the_text_that_came(offerlog: CommandLine) -> None:
     """Filtered by reason and time; bytes that are no text and lone surrogates are spelt out."""
     surrogate = b'{"customerId": "\\ud800"}'
-    given = b"\xff\xfe raw\n" + surrogate + b"\n" + ndjson(signal_of("qualified", an_id(), an_id()))
+    given = b"\xff\xfe raw\n" + surrogate + b"\n" + ndjson(signal_of("completed", an_id(), an_id()))
     offerlog("record", "-", given=given)
     first, second, third = offerlog("refusals").lines
     assert list(first) == KEPT_KEYS
@@ -99,6 +141,11 @@ def test_refusals_keep_the_text_that_came(offerlog: CommandLine) -> None:
     assert (third["reason"], third["field"]) == ("not_tracked", None)
     assert len(offerlog("refusals", "--reason", "malformed").lines) == 2
     assert offerlog("refusals", "--reason", "not_legal").raw == b""
+    of_visitor = ("refusals", "--customer", "v1")
+    assert offerlog(*of_visitor).lines == [third]
+    assert offerlog(*of_visitor, "--action-map", an_id()).raw == b""
+    assert offerlog(*of_visitor, "--customer-type", "email").raw == b""
+    assert offerlog("refusals", "--newest-first").lines == [third, second, first]
     at = first["recorded_at"]
     assert len(offerlog("refusals", "--since", at).lines) == 3
     later = (datetime.fromisoformat(at) + timedelta(days=1)).date().isoformat()
@@ -154,7 +201,7 @@ def test_refusals_are_counted_by_reason(offerlog: CommandLine) -> None:
     offerlog.judged(
         {"actionState": "offered"},
         {"no": "signal"},
-        signal_of("qualified", action, action_map, "2026-11-22T10:00:00Z"),
+        signal_of("completed", action, action_map, "2026-11-22T10:00:00Z"),
     )
     table = offerlog("refusals", "--count").text
     assert [line.split() for line in table.splitlines()[-3:]] == [
@@ -171,5 +218,9 @@ def test_refusals_are_counted_by_reason(offerlog: CommandLine) -> None:
     }
     assert "No signal" in offerlog("refusals", "--count", "--until", "2020-01-01").text
     assert offerlog("refusals", "--until", "2020-01-01").text == ""
-    for wrong in (("--count", "--reason", "malformed"), ("--since", "2026-01-02", "--until", "2026-01-02")):
+    for wrong in (
+        ("--count", "--reason", "malformed"),
+        ("--count", "--customer", "v"),
+        ("--since", "2026-01-02", "--until", "2026-01-02"),
+    ):
         assert offerlog("refusals", *wrong, code=2).text == ""

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring
-from support.command_line import COMMAND_ENTRY, CommandLine
+from support.command_line import COMMAND_ENTRY, CommandLine, an_id, signal_of
 from support.preloaded import preloaded
 from support.processes import LimitedProcess
 
@@ -135,3 +135,25 @@ def test_a_keyring_among_the_data_is_refused_before_anything_is_made(tmp_path: P
 def test_an_empty_name_is_no_file(command: CommandLine) -> None:
     """An unset variable of a script must not mean the usual keyring."""
     assert "an empty name is no file" in command.fails("report", "--keyring", "")
+
+
+def test_keys_are_listed_rotated_and_retired(command: CommandLine, keyring: Path) -> None:
+    """The copy from before lacks the new key, and the former key is removed only when it is asked for."""
+    # given
+    command.judged(signal_of("offered", an_id(), an_id()))
+    (first,) = command("keyring", "list", "--format", "json").lines
+    assert (first["current"], first["visitors"], first["organizations"]) == (True, 1, 1)
+    # when
+    rotated = command("keyring", "rotate")
+    # then
+    key = rotated.json["key"]
+    assert f"added the key {key} to the keyring {keyring}: replace the copies of the file" in rotated.errors
+    assert rotated.json == {"key": key, "resumed": False, "visitors": 1, "organizations": 1}
+    old, new = command("keyring", "list", "--format", "json").lines
+    assert (old["key"], old["current"], old["visitors"]) == (first["key"], False, 0)
+    assert (new["key"], new["current"], new["visitors"]) == (key, True, 1)
+    assert new["key"] in command("keyring", "list").text
+    assert "can never be opened again: give --yes" in command.fails("keyring", "retire", old["key"])
+    assert "it is the current key" in command.fails("keyring", "retire", new["key"], "--yes", code=1)
+    assert command("keyring", "retire", old["key"], "--yes").json == {"retired": old["key"]}
+    assert [one["key"] for one in command("keyring", "list", "--format", "json").lines] == [new["key"]]

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import uuid
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def test_a_widget_key_names_its_origins(offerlog: CommandLine) -> None:
     """It stands in public pages: a key for every site is made on purpose only."""
     widget = ("keys", "create", "--role", "widget")
     assert "--origin https://shop.example" in offerlog.fails(*widget)
+    assert "a page key is for the pages of a site" in offerlog.fails("keys", "create", "--role", "page")
     both = (*widget, "--any-origin", "--origin", "https://shop.example")
     assert "give --origin or --any-origin, not both" in offerlog.fails(*both)
     assert offerlog(*widget, "--any-origin").json["origins"] == []
@@ -99,6 +101,13 @@ def test_keys_are_listed_and_revoked(offerlog: CommandLine) -> None:
     listed = offerlog("keys", "list").lines
     assert [one["id"] for one in listed] == [made["id"]]
     assert "key" not in listed[0]
+    assert listed[0]["expires_at"] is listed[0]["last_used_at"] is None
+    short = offerlog("keys", "create", "--role", "reporter", "--expires", "36h").json
+    lasts = datetime.fromisoformat(short["expires_at"]) - datetime.fromisoformat(short["created_at"])
+    assert timedelta(hours=35) < lasts <= timedelta(hours=36)
+    assert "--expires: '0d' has passed" in offerlog.fails(
+        "keys", "create", "--role", "reporter", "--expires", "0d"
+    )
     assert offerlog("keys", "revoke", made["id"]).json["revoked_at"]
     assert "there is no key" in offerlog.fails("keys", "revoke", "nonsense", code=1)
     error = offerlog.fails("keys", "revoke", stranger["id"])

@@ -18,23 +18,30 @@ READING = [
     ("suppressions", "--customer", "v1"),
     ("eligibility", *PAIR),
     ("history", *PAIR),
+    ("visitor", "--customer", "v1"),
+    ("audit", "reports"),
+    ("events", "follow"),
+    ("events", "subscriptions"),
     ("parked",),
     ("refusals",),
     ("keys", "list"),
     ("keys", "revoke", "0a1b2c3d4e5f"),
+    ("maps", "list"),
 ]
 FOR_THE_WHOLE_STORE = [
     ("expire",),
     ("projections", "status"),
     ("projections", "rebuild"),
     ("events", "check"),
+    ("keyring", "rotate"),
+    ("organizations", "list"),
     ("keys", "create", "--role", "reporter"),
 ]
 
 
 @pytest.fixture
 def small_store(cli_folder: Path) -> Iterator[CommandLine]:
-    """A store of its own with one signal, of organization `acme`; its server runs."""
+    """A separate store with one signal, of organization `acme`; its server runs."""
     put_store(cli_folder / "store")
     with open_offerlog(data=cli_folder / "store", organization="acme", keep_deadlines=False) as service:
         service.wait(service.record([signal_of("offered", an_id(), MAP)]).position)

@@ -130,31 +130,6 @@ def test_the_sample_shows_what_there_is(offerlog: CommandLine) -> None:
     assert offerlog("report", "--format", "json").json["rows"] == []
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        *(
-            ("sample",),
-            ("record",),
-            ("report",),
-            ("suppressions",),
-            ("eligibility",),
-            ("offer",),
-            ("history",),
-        ),
-        *(("parked",), ("refusals",), ("expire",), ("simulate",), ("projections",)),
-        *(("projections", "status"), ("projections", "rebuild"), ()),
-    ],
-)
-def test_help_teaches_and_fits(offerlog: CommandLine, words: tuple[str, ...]) -> None:
-    """Every command says what it does and, but for the families, gives an example; in 80 columns."""
-    narrow = offerlog.with_settings(COLUMNS="80")
-    text = narrow(*words, "--help").text
-    assert max(map(len, text.splitlines())) <= 80
-    assert "<bool>" not in text  # a flag takes no value
-    assert words in {(), ("projections",)} or f"Example: offerlog {' '.join(words)}" in text
-
-
 def test_the_bare_command_helps(offerlog: CommandLine) -> None:
     """Its help, and its version."""
     assert "Usage: offerlog" in offerlog().text
@@ -183,6 +158,21 @@ def test_the_same_options_everywhere(offerlog: CommandLine, tmp_path: Path) -> N
     commands = ("parked", "refusals", "expire", "report", "projections status")
     for command in commands:
         bare(*command.split(), *common)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'data = "{offerlog.data}"\n', encoding="utf-8")
+    named = ("--config", str(settings))
+    for places in (("config", *named), (*named, "config")):
+        shown = bare.with_settings(OFFERLOG_DATA="")(*places, "--format", "json").lines
+        assert shown[0] == {
+            "setting": "data",
+            "value": str(offerlog.data),
+            "from": "file",
+            "place": str(settings),
+        }
+    settings.write_text("dta = 1", encoding="utf-8")
+    assert "settings.toml: dta: there is no such setting; did you mean data?" in bare.fails(
+        "keys", "--config", str(settings), "list"
+    )
     assert bare(*TRAFFIC, *common).raw
     assert not (tmp_path / "unused").exists()
 

@@ -22,7 +22,7 @@ def test_outcomes_are_one_line_a_signal_in_input_order(offerlog: CommandLine) ->
     given = ndjson(
         signal_of("accepted", action, action_map, AT),
         signal_of("offered", action, action_map, AT),
-        signal_of("qualified", action, action_map, AT),
+        signal_of("completed", action, action_map, AT),
     )
     answer = offerlog("record", "-", "--outcomes", "-", given=given)
     assert answer.text.splitlines() == [
@@ -30,7 +30,7 @@ def test_outcomes_are_one_line_a_signal_in_input_order(offerlog: CommandLine) ->
         for line, outcome, reason, state in (
             (1, "recorded", "null", "accepted"),
             (2, "recorded", "null", "offered"),
-            (3, "refused", '"not_tracked"', "qualified"),
+            (3, "refused", '"not_tracked"', "completed"),
         )
     ]
     assert [line.split() for line in answer.errors.splitlines()[1:]] == [

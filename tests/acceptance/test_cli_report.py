@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +110,36 @@ def test_csv(recorded: CommandLine) -> None:
     assert text.count("\r\n") == 3
 
 
+def test_a_scheduled_report_is_a_file_and_prints_nothing(
+    recorded: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the map's name, over a range relative to now; whole or not at all."""
+    # given
+    monkeypatch.chdir(tmp_path)
+    range_ = ("--from", "2026-11-21", "--to", "2026-11-23", "--action-map", 'Help, "now"')
+    # when
+    (tmp_path / "kept.csv").write_bytes(b"of yesterday")
+    answers = [recorded("report", *range_, "--output", "kept.csv")]
+    answers.append(recorded("report", *range_, "--output", ".", "--format", "csv", "--bom"))
+    answers.append(recorded("report", "--last", "2w", "--format", "json", "--output", "last"))
+    # then
+    assert [answer.raw for answer in answers] == [b""] * 3
+    dated = tmp_path / "action-map-performance_2026-11-21_2026-11-23.csv"
+    assert {file.name for file in tmp_path.iterdir()} == {"kept.csv", "last", dated.name}
+    assert dated.read_bytes() == b"\xef\xbb\xbf" + (tmp_path / "kept.csv").read_bytes()
+    _, only = csv.reader(io.StringIO((tmp_path / "kept.csv").read_text(), newline=""))
+    assert only[:4] == [FIRST, 'Help, "now"', "", "2"]
+    last = json.loads((tmp_path / "last").read_text())
+    ends = [datetime.fromisoformat(last[end]) for end in ("from", "to")]
+    assert ends[1] - ends[0] == timedelta(weeks=2)
+    assert [one.isoweekday() for one in ends] == [1, 1]
+    # and a name that two maps have is not guessed at
+    recorded.judged(signal_of("offered", an_id(), SECOND, customerId="v9", actionMapName='Help, "now"'))
+    assert f"give the id, {FIRST}, {SECOND}" in recorded.fails("report", "--action-map", 'Help, "now"')
+    assert "did you mean" in recorded.fails("report", "--action-map", "Help, now", "--output", "kept.csv")
+    assert len((tmp_path / "kept.csv").read_text().splitlines()) == 2
+
+
 def test_the_table_is_for_people(recorded: CommandLine) -> None:
     """Aligned text without colour where no terminal is; names and ids; a dash where there is no rate."""
     answer = recorded("report")
@@ -148,9 +180,12 @@ def test_an_empty_report_says_so(offerlog: CommandLine) -> None:
         (("--zone", "Berlin"), "--zone 'Berlin' is not a time zone"),
         (("--from", "2026-11-22T10:07"), "--from '2026-11-22T10:07' is not on a quarter of an hour"),
         (("--from", "2026-03-29T02:30", "--zone", "Europe/Berlin"), "does not exist in Europe/Berlin"),
-        (("--to", "yesterday"), "--to 'yesterday' is not a time"),
+        (("--to", "soon"), "--to 'soon' is not a time: give a date (2026-03-29)"),
+        (("--last", "7"), "--last '7' is not a number of hours, days, weeks or months: give 24h"),
         (("--from", "2026-11-22", "--to", "2026-11-22"), "--from must be before --to"),
-        (("--action-map", "7"), "--action-map: a hyphenated UUID is needed"),
+        (("--action-map", "7"), "--action-map: '7' is neither the id nor the name of an action map"),
+        (("--format", "xlsx"), "--format xlsx goes to a file: give --output"),
+        (("--output", "report.txt"), "--output report.txt: give a name that ends with .json, .csv"),
         (("--by", "year"), "'year' is not one of 'total', 'hour', 'day', 'week', 'month'"),
         (("--proof", "--format", "csv"), "--proof has no place in CSV"),
     ],

@@ -122,12 +122,15 @@ class Comparison(RuleBasedStateMachine):
             assert outcomes_of(future.result(60)) == self.model.record(part, self.clock.now())
         self.compare_histories(batch)
 
-    def asked(self, visitor: tuple[str, str], action_map: str, timeout: int | None) -> dict[str, Any]:
+    def asked(
+        self, visitor: tuple[str, str], action_map: str, timeout: int | None, media: str = "webchat"
+    ) -> dict[str, Any]:
         """What an offer is asked with."""
         who = {"customer_id": visitor[0], "customer_id_type": visitor[1], "action_map_id": action_map}
         return who | {
             "session_id": SESSIONS[0],
             "timeout_seconds": timeout,
+            "media_type": media,
             "organization": self.organization,
         }
 
@@ -135,7 +138,7 @@ class Comparison(RuleBasedStateMachine):
         """The model decides the same, under the same action id."""
         signal = {
             "customer": ask["customer_id"], "kind": ask["customer_id_type"], "map": ask["action_map_id"],
-            "action": own or decision.action_id, "state": "offered", "media": "webchat", "at": None,
+            "action": own or decision.action_id, "state": "offered", "media": ask["media_type"], "at": None,
             "id": None, "session": ask["session_id"], "version": None, "code": None, "message": None,
             "timeout": ask["timeout_seconds"], "name": None, "raw": b"",
         }  # fmt: skip
@@ -153,10 +156,18 @@ class Comparison(RuleBasedStateMachine):
         action_map=st.sampled_from(MAPS),
         own=st.none() | st.sampled_from(ACTIONS),
         timeout=st.sampled_from([None, 60, 1800]),
+        media=st.sampled_from(["webchat", "webchat", "contentOffer"]),
     )
-    def offer(self, visitor: tuple[str, str], action_map: str, own: str | None, timeout: int | None) -> None:
+    def offer(
+        self,
+        visitor: tuple[str, str],
+        action_map: str,
+        own: str | None,
+        timeout: int | None,
+        media: str = "webchat",
+    ) -> None:
         """Ask whether it may be made, then for the offer, with or without an action id of one's own."""
-        ask = self.asked(visitor, action_map, timeout)
+        ask = self.asked(visitor, action_map, timeout, media)
         who = {name: ask[name] for name in ("customer_id", "customer_id_type", "action_map_id")}
         answer = self.service.eligibility(**who, organization=self.organization)
         offer = self.model.of({"customer": visitor[0], "kind": visitor[1], "map": action_map})

@@ -14,7 +14,9 @@ import pytest
 
 from offerlog import (
     ClosedError,
+    LegalHoldError,
     MalformedSignalError,
+    NoSuchVisitorError,
     OfferBlocked,
     Offerlog,
     OfferMade,
@@ -39,7 +41,7 @@ SECONDS = 60
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine on an event loop of its own, within the time limit."""
+    """Run a coroutine on a separate event loop, within the time limit."""
 
     async def limited() -> T:
         return await asyncio.wait_for(work(), SECONDS)
@@ -112,6 +114,26 @@ def test_reads_answer_what_the_blocking_ones_do(offerlog: Offerlog) -> None:
         assert (await offerlog.aio.freshness()).short_by == 0
 
     run(reads)
+
+
+def test_the_requests_of_visitors_are_answered_as_by_the_blocking_methods(offerlog: Offerlog) -> None:
+    """Access, a legal hold, and an erasure."""
+    who: Any = {"customer_id": "visitor-1"}
+
+    async def requests() -> None:
+        receipt = await offerlog.aio.record([signal("offered", str(uuid4()), "visitor-1")])
+        await offerlog.aio.wait(receipt.position)
+        assert await offerlog.aio.visitor_data(**who) == offerlog.visitor_data(**who)
+        await offerlog.aio.hold_visitor(**who, reason="a lawsuit")
+        assert await offerlog.aio.legal_holds() == offerlog.legal_holds()
+        with pytest.raises(LegalHoldError):
+            await offerlog.aio.erase(**who)
+        assert await offerlog.aio.lift_hold(**who)
+        assert (await offerlog.aio.erase(**who)).events == 1
+        with pytest.raises(NoSuchVisitorError):
+            await offerlog.aio.visitor_data(**who)
+
+    run(requests)
 
 
 def test_errors_come_out_of_the_await(offerlog: Offerlog) -> None:
@@ -253,7 +275,7 @@ def reads_of(service: Offerlog) -> list[Coroutine[Any, Any, object]]:
         service.aio.report(ReportQuery("default")),
         service.aio.refusal_counts(),
         service.aio.suppressions("visitor-1"),
-        anext(service.aio.suppressed_visitors(MAP)),  # type: ignore[arg-type] # an awaitable of its own
+        anext(service.aio.suppressed_visitors(MAP)),  # type: ignore[arg-type] # another kind of awaitable
     ]
 
 
@@ -296,7 +318,7 @@ def test_closing_ends_reads_that_go_on(dsn: str) -> None:
 
 
 def test_large_batches_are_written_while_every_reading_thread_is_busy(dsn: str) -> None:
-    """They are read in threads of their own."""
+    """Separate threads read them."""
 
     async def write(service: Offerlog) -> None:
         await service.aio.record([])

@@ -32,7 +32,7 @@ def states(past: History) -> list[str]:
 
 
 def test_the_whole_history_counts_lifecycle_events_only() -> None:
-    """What waited or was refused has no version of its own."""
+    """What waited or was refused has no version."""
     past = history(FACTS, VISITOR)
     assert states(past) == ["offered", "accepted", "started"]
     assert (past.version, past.state) == (3, State.STARTED)

@@ -32,14 +32,14 @@ def test_signals_come_as_text_or_decoded_or_ready(desk: Any) -> None:
 def test_each_signal_has_its_own_outcome_in_input_order(desk: Any) -> None:
     """A bad one harms no other; the outcome names the signal it is about."""
     receipt = desk.submit(
-        [line("accepted"), b"{", line("qualified"), line("offered", "b", 6), line("offered")], "acme"
+        [line("accepted"), b"{", line("completed"), line("offered", "b", 6), line("offered")], "acme"
     )
     cause = receipt.outcomes[1].cause
     assert cause
     assert receipt.outcomes == (
         Outcome(OutcomeKind.RECORDED, None, uuid("a"), "accepted"),
         Outcome(OutcomeKind.REFUSED, Reason.MALFORMED, cause=cause),
-        Outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED, uuid("a"), "qualified"),
+        Outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED, uuid("a"), "completed"),
         Outcome(OutcomeKind.REFUSED, Reason.FROM_THE_FUTURE, uuid("b"), "offered"),
         Outcome(OutcomeKind.RECORDED, None, uuid("a"), "offered"),
     )
@@ -129,7 +129,7 @@ def test_another_event_of_the_vendor_is_not_tracked(desk: Any) -> None:
 
 def test_refusals_are_kept_as_the_text_that_came(desk: Any) -> None:
     """With reason, and field and cause where it was malformed."""
-    texts = [b'{"actionId": 7', b"\xff", line("qualified"), line("offered", at=6), line("offered")]
+    texts = [b'{"actionId": 7', b"\xff", line("completed"), line("offered", at=6), line("offered")]
     desk.record(*texts)
     assert desk.record(line("timedout")) == ["recorded"]
     assert desk.record(line("started")) == ["refused: action_over"]
@@ -159,7 +159,7 @@ def test_more_than_five_minutes_ahead_is_from_the_future(desk: Any) -> None:
 def test_an_untracked_state_goes_before_the_future(desk: Any) -> None:
     """And what cannot be read before both."""
     assert desk.record(line("completed", at=600)) == ["refused: not_tracked"]
-    assert desk.record(line("offered", at=600, media_type="contentOffer")) == ["refused: not_tracked"]
+    assert desk.record(line("offered", at=600, media_type="openAction")) == ["refused: not_tracked"]
     both = json.loads(line("completed", at=600)) | {"sessionId": ""}
     assert desk.record(both) == ["refused: malformed"]
 
@@ -167,7 +167,7 @@ def test_an_untracked_state_goes_before_the_future(desk: Any) -> None:
 def test_an_untracked_signal_leaves_no_event_id_behind(desk: Any) -> None:
     """Only what is recorded, parked or a refused offer does."""
     report: dict[str, Any] = {"event_id": uuid("1")}
-    assert desk.record(line("qualified", **report)) == ["refused: not_tracked"]
+    assert desk.record(line("completed", **report)) == ["refused: not_tracked"]
     assert desk.record(line("offered", at=9, **report)) == ["refused: from_the_future"]
     assert desk.record(line("offered", **report)) == ["recorded"]
 
@@ -206,7 +206,7 @@ def test_what_is_from_the_future_holds_its_place_and_what_cannot_be_read_holds_n
     other: dict[str, Any] = {"customer_id": "visitor-2"}
     unread = json.loads(line("offered", **other)) | {"createdDate": "yesterday"}
     first_answers = desk.record(
-        line("accepted", **other), line("offered", "b", 0, **other), unread, line("qualified", **other)
+        line("accepted", **other), line("offered", "b", 0, **other), unread, line("completed", **other)
     )
     assert first_answers == ["parked", "recorded", "refused: malformed", "refused: not_tracked"]
     events = desk.log.events(desk.service.name("acme", VisitorKey("cookie", "visitor-2"), ActionMapId(MAP)))

@@ -84,7 +84,7 @@ def test_every_loop_gets_its_own_answers() -> None:
         await asyncio.sleep(0)
         task.cancel()
 
-    # given coroutines that wait in loops of their own, and a loop that has been closed
+    # given coroutines that wait in separate loops, and a loop that has been closed
     asyncio.run(leave())
     threads = [threading.Thread(target=asyncio.run, args=(wait(name),)) for name in ("first", "second")]
     for thread in threads:

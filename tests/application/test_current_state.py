@@ -1,6 +1,7 @@
 """From a page of events to where every visitor-offer and action stands, and who is suppressed."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 
@@ -46,6 +47,13 @@ def offer_row(change: CurrentStateChange) -> OfferRow:
     return row
 
 
+def action_row(
+    state: State, stage: Stage | None, since: float, offered: float, accepted: datetime | None = None
+) -> ActionRow:
+    """The row of an action whose chat has not started."""
+    return ActionRow(ORGANIZATION, MAP_ID, state, stage, minute(since), minute(offered), accepted)
+
+
 def test_a_page_of_one_action_leaves_its_newest_state() -> None:
     """With its stage, its own time, and how many events the page added."""
     change = current_state(
@@ -62,18 +70,33 @@ def test_a_page_of_one_action_leaves_its_newest_state() -> None:
         3,
         None,
     )
-    assert change.actions == {(LOGGED_STREAM, 1): ActionRow(State.REJECTED, Stage.FORM, minute(2), minute(0))}
+    assert change.actions == {
+        (LOGGED_STREAM, 1): action_row(State.REJECTED, Stage.FORM, 2, 0, accepted=minute(1))
+    }
 
 
 def test_the_newest_action_is_the_state_of_the_visitor_offer() -> None:
-    """The older one stays as a row of its own."""
+    """The older one stays as a separate row."""
     change = current_state(page(event("offered"), event("errored", at=1), event("offered", "b", 2)))
     row = offer_row(change)
     assert (row.state, row.actions, row.events_added) == ("offered", 2, 3)
     assert change.actions == {
-        (LOGGED_STREAM, 1): ActionRow(State.ERRORED, None, minute(1), minute(0)),
-        (LOGGED_STREAM, 2): ActionRow(State.OFFERED, None, minute(2), minute(2)),
+        (LOGGED_STREAM, 1): action_row(State.ERRORED, None, 1, 0),
+        (LOGGED_STREAM, 2): action_row(State.OFFERED, None, 2, 2),
     }
+
+
+def test_an_open_action_is_silent_since_the_latest_of_its_times() -> None:
+    """Of all events of that action, by either clock; an action that is over is not silent."""
+    # given an event of the first action that was recorded late, and a clock that is ahead
+    first = (event("offered", recorded=500), event("errored", at=1))
+    second = (event("offered", "b", 2, recorded=9), event("accepted", "b", 3, recorded=7))
+    # then
+    assert offer_row(current_state(page(*first, *second))).touched_at == minute(9)
+    assert offer_row(current_state(page(*first, event("offered", "b", 20, recorded=5)))).touched_at == minute(
+        20
+    )
+    assert offer_row(current_state(page(*first))).touched_at is None
 
 
 def test_a_page_counts_only_its_own_events() -> None:
@@ -146,7 +169,7 @@ def test_a_terminal_state_suppresses(state: State) -> None:
     changed = page(*SUPPRESSING[state])
     last = changed.events[-1].recorded
     row = SuppressionRow(ORGANIZATION, state, minute(1), last.originator_version, last.sealed)
-    assert suppressions(changed) == {SuppressionKey(TOKEN, MAP_ID): row}
+    assert suppressions(changed).added == {SuppressionKey(TOKEN, MAP_ID): row}
     assert open_private(row.sealed).action_id == native("a")
 
 
@@ -159,4 +182,4 @@ def test_nothing_else_suppresses() -> None:
         event("offered", "b"),
         event("accepted", "b"),
     )
-    assert not suppressions(page(*briefs, refused_offer("c", 0, "already_open", "b", "accepted", 0)))
+    assert not suppressions(page(*briefs, refused_offer("c", 0, "already_open", "b", "accepted", 0))).added

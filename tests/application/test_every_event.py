@@ -19,7 +19,7 @@ def test_the_projections_take_every_kind_of_event() -> None:
     lifecycle = [one for one in events if is_sealed_lifecycle_event(one)]
     page = Page([Positioned(n, event) for n, event in enumerate(events, 1)], {LOGGED_STREAM: lifecycle})
     # when
-    counts, state, listed = performance(page).counts, current_state(page), suppressions(page)
+    counts, state, listed = performance(page).counts, current_state(page), suppressions(page).added
     # then
     assert {reached for count in counts.values() for reached in count} == set(State)
     assert {row.state for row in state.actions.values()} >= {State.ERRORED, State.TIMEDOUT, State.ENGAGED}

@@ -17,7 +17,7 @@ def test_what_is_decided_together_has_one_moment(desk: Any, writer: Any, log: Me
     """However long it has waited: the time of events and refusals, and of signals without their own."""
     # given signals that are handed in at different times while the writer is busy
     held(writer, log)
-    first = desk.service.submit([signal("offered", at=None), b"{", signal("qualified")], "acme")
+    first = desk.service.submit([signal("offered", at=None), b"{", signal("completed")], "acme")
     desk.clock.set(minute(2))
     second = desk.service.submit([signal("accepted", at=None), signal("offered", "b", 60)], "acme")
     # when the writer decides them a minute later

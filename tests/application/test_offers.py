@@ -34,6 +34,17 @@ def test_an_offer_is_recorded_as_it_is_decided(desk: Any) -> None:
     assert (event.timeout_seconds, event.action_map_version, private.session_id) == (45, 3, native("s"))
 
 
+def test_an_offer_is_of_the_media_type_that_is_asked_for(desk: Any) -> None:
+    """Its signals follow that table; a media type without a table is a mistake of the caller."""
+    desk.offer("a", media_type="contentOffer")
+    accepted = {"action_id": uuid("a"), "media_type": "contentOffer"}
+    assert desk.record(signal("accepted", at=1, **accepted)) == ["recorded"]
+    decision = desk.offer("b", media_type="webchat")
+    assert decision.by == Blocker(Reason.TERMINAL_STATE, State.ACCEPTED, uuid("a"), minute(1))
+    with pytest.raises(MalformedSignalError, match="actionMediaType: give one of webchat"):
+        desk.offer("c", media_type="openAction")
+
+
 def test_two_new_action_ids_are_never_the_same(desk: Any) -> None:
     """Other visitors, other actions."""
     assert len({desk.offer(customer_id=f"visitor-{n}").action_id for n in range(20)}) == 20

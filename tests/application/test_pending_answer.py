@@ -123,7 +123,7 @@ def test_a_callback_that_fails_keeps_no_other_from_being_called(caplog: pytest.L
 @pytest.mark.usefixtures("hasty_threads")
 def test_what_is_cancelled_is_not_taken_and_what_is_taken_is_not_cancelled() -> None:
     """Callers cancel while the writer takes; the queue is empty afterwards, and every room is free."""
-    # given callers that hand in and cancel, each thread for an organization of its own
+    # given callers that hand in and cancel, each thread for another organization
     queue = Submissions(group_limit=50, queue_limit=100_000)
     streams, taken = count(1), set[Submission]()
     handed: SimpleQueue[tuple[PendingAnswer[object], bool]] = SimpleQueue()

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
-from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
+from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, Scope, performance
 from offerlog_application.projections.slots import slot
 from offerlog_application.reading.performance_report import report
 from offerlog_domain.event_fields import SealedEvent
@@ -27,6 +28,7 @@ from support.scenario import MAP_ID, START, STREAM, BriefEvent, event, facts_of,
 from support.sealed import LOGGED_STREAM, seal
 
 HOUR = slot(START)
+Among = tuple[Scope, str | None, int | None]
 
 
 def page(*briefs: BriefEvent, first: int = 1) -> Page:
@@ -41,9 +43,12 @@ def test_an_event_counts_in_its_own_quarter_hour_and_in_that_of_its_offer() -> N
     """Half-open: an event on the quarter-hour belongs to the one that begins."""
     change = performance(page(event("offered", at=14), event("accepted", at=15), event("started", at=29.99)))
     assert change.counts == {
-        CountKey("acme", Cohort.EVENT, MAP_ID, HOUR): {State.OFFERED: 1},
-        CountKey("acme", Cohort.EVENT, MAP_ID, HOUR + 1): {State.ACCEPTED: 1, State.STARTED: 1},
-        CountKey("acme", Cohort.OFFERED, MAP_ID, HOUR): {
+        CountKey("acme", Cohort.EVENT, MAP_ID, HOUR, "webchat", None): {State.OFFERED: 1},
+        CountKey("acme", Cohort.EVENT, MAP_ID, HOUR + 1, "webchat", None): {
+            State.ACCEPTED: 1,
+            State.STARTED: 1,
+        },
+        CountKey("acme", Cohort.OFFERED, MAP_ID, HOUR, "webchat", None): {
             State.OFFERED: 1,
             State.ACCEPTED: 1,
             State.STARTED: 1,
@@ -60,14 +65,34 @@ def test_what_waits_does_not_count() -> None:
 
 def test_a_state_reached_in_a_second_action_is_a_repeat() -> None:
     """It names the first time too, also where that was on an earlier page."""
+    other: dict[str, Any] = {"media_type": "contentOffer", "action_map_version": 3}
     briefs = (
-        event("offered", at=0), event("errored", at=1), event("offered", "b", 16), event("errored", "b", 31),
-        event("offered", "c", 46), event("accepted", "c", 61),
+        event("offered", action_map_version=3), event("errored", at=1), event("offered", "b", 16, **other),
+        event("errored", "b", 31), event("offered", "c", 46, **other), event("accepted", "c", 61),
     )  # fmt: skip
+    chats = [(Scope.MEDIA_TYPE, "webchat", None), (Scope.VERSION, "webchat", None)]
+    contents = [(Scope.MEDIA_TYPE, "contentOffer", None), (Scope.VERSION, "contentOffer", 3)]
+    every = (Scope.ALL, None, None)
+
+    def row(state: str, among: Among, ordinal: int, *slots: int) -> RepeatRow:
+        scope, media_type, version = among
+        return RepeatRow(
+            LOGGED_STREAM,
+            state,
+            scope,
+            media_type,
+            version,
+            ordinal,
+            "acme",
+            MAP_ID,
+            *(HOUR + n for n in slots),
+        )
+
     expected = [
-        RepeatRow(LOGGED_STREAM, "offered", 2, "acme", MAP_ID, HOUR + 1, HOUR, HOUR + 1, HOUR),
-        RepeatRow(LOGGED_STREAM, "errored", 2, "acme", MAP_ID, HOUR + 2, HOUR, HOUR + 1, HOUR),
-        RepeatRow(LOGGED_STREAM, "offered", 3, "acme", MAP_ID, HOUR + 3, HOUR, HOUR + 3, HOUR),
+        row("offered", every, 2, 1, 0, 1, 0),
+        *(row("errored", among, 2, 2, 0, 1, 0) for among in (every, *chats)),
+        row("offered", every, 3, 3, 0, 3, 0),
+        *(row("offered", among, 2, 3, 1, 3, 1) for among in contents),
     ]
     assert performance(page(*briefs)).repeats == expected
     assert performance(page(*briefs, first=4)).repeats == expected[1:]
@@ -88,7 +113,7 @@ def test_very_many_repeats_of_one_visitor_are_counted_in_no_time() -> None:
     began = perf_counter()
     change = performance(Page(last, {LOGGED_STREAM: stream}))
     assert perf_counter() - began < 1
-    assert [row.ordinal for row in change.repeats[-2:]] == [8_000, 8_000]
+    assert [row.ordinal for row in change.repeats[-6:]] == [8_000] * 6
 
 
 def test_the_newest_name_by_event_time_is_kept() -> None:
@@ -116,18 +141,24 @@ STATES = [
     "ignored",
     "timedout",
 ]
-ACTION = st.tuples(st.lists(st.sampled_from(STATES[1:]), max_size=3, unique=True), st.integers(0, 5_000))
+MEDIA_TYPES = ["webchat", "contentOffer"]
+ACTION = st.tuples(
+    st.lists(st.sampled_from(STATES[1:]), max_size=3, unique=True),
+    st.integers(0, 5_000),
+    st.sampled_from(MEDIA_TYPES),
+    st.sampled_from([3, 4, None]),
+)
 LIVES = st.lists(
     st.tuples(st.integers(1, 4), st.sampled_from("mn"), st.lists(ACTION, max_size=3)), max_size=6
 )
-Lives = list[tuple[int, str, list[tuple[list[str], int]]]]
+Lives = list[tuple[int, str, list[tuple[list[str], int, str, int | None]]]]
 
 
-def staged(state: str, action: str, at: float) -> BriefEvent:
+def staged(state: str, action: str, at: float, **fields: Any) -> BriefEvent:
     """A lifecycle event, with a stage where one is needed."""
     if state == "rejected":
-        return event(state, action, at, stage=Stage.FORM)
-    return event(state, action, at)
+        fields["stage"] = Stage.FORM
+    return event(state, action, at, **fields)
 
 
 def events_of(lives: Lives) -> list[Positioned]:
@@ -140,8 +171,8 @@ def events_of(lives: Lives) -> list[Positioned]:
         seen.add((visitor, action_map))
         stream = UUID(int=1000 * visitor + ord(action_map))
         briefs = [
-            staged(state, letter, at + 13 * n)
-            for letter, (states, at) in zip("abc", actions, strict=False)
+            staged(state, letter, at + 13 * n, media_type=media_type, action_map_version=version)
+            for letter, (states, at, media_type, version) in zip("abc", actions, strict=False)
             for n, state in enumerate(["offered", *states])
         ]
         for made in facts_of(VisitorOffer(STREAM), briefs, None):
@@ -175,6 +206,7 @@ def naive(
         assert isinstance(briefs, LifecycleEvent)
         at = briefs.occurred_at if query.cohort is Cohort.EVENT else briefs.offered_at
         within = (query.start is None or query.start <= at) and (query.end is None or at < query.end)
+        within &= query.media_type in {None, briefs.media_type}
         if within and (not query.action_maps or str(briefs.action_map_id) in query.action_maps):
             bucket = None if query.by is Granularity.TOTAL else hour_of(at, query.zone)
             visitors[str(briefs.action_map_id), bucket, briefs.state].append(one.recorded.originator_id)
@@ -203,6 +235,7 @@ def naive(
         view=st.sampled_from(MetricSet),
         count_by=st.sampled_from(CountBy),
         cohort=st.sampled_from(Cohort),
+        media_type=st.sampled_from([None, *MEDIA_TYPES]),
     ),
 )
 def test_a_report_is_the_count_of_the_events(lives: Lives, size: int, query: ReportQuery) -> None:

@@ -75,3 +75,22 @@ def test_an_object_that_holds_itself_is_malformed() -> None:
     circle["circle"] = circle
     with pytest.raises(MalformedSignalError, match="no JSON object"):
         SignalText(circle)
+
+
+@pytest.mark.parametrize("given", [[1], 5, None, 3.5, ("a",), object(), [{"actionId": "x"}]])
+def test_what_is_not_a_signal_at_all_is_malformed_and_keeps_a_text(given: Any) -> None:
+    """A caller in Python may give anything; the other signals of the batch must not pay for it."""
+    text = SignalText(given)
+    with pytest.raises(MalformedSignalError):
+        text.read()
+    assert text.to_bytes()
+
+
+def test_bytes_of_any_kind_are_read() -> None:
+    """As a socket or a file gives them."""
+    written = signal("accepted").to_json()
+    assert (
+        SignalText(bytearray(written)).read()
+        == SignalText(memoryview(written)).read()
+        == SignalText(written).read()
+    )

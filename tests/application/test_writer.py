@@ -110,7 +110,7 @@ def test_a_group_of_cancelled_submissions_stores_nothing(writer: GroupCommitWrit
 
 
 def test_a_group_has_a_limit(log: MemoryLog) -> None:
-    """What is beyond it waits for the next; a submission larger than the limit is a group of its own."""
+    """What is beyond it waits for the next; a submission larger than the limit is one group."""
     writer = make_writer(log, group_limit=3)
     busy = held(writer, log)
     sizes = [2, 1, 1, 5, 2]
@@ -161,7 +161,7 @@ def test_closing_finishes_what_was_taken_and_takes_no_more(log: MemoryLog) -> No
 
 
 def test_many_threads_each_get_their_own(writer: GroupCommitWriter, log: MemoryLog) -> None:
-    """The same offer from all of them is recorded once; one of their own from each."""
+    """The same offer from all of them is recorded once; each of the different offers, too."""
     answers: list[list[OutcomeKind | None]] = []
 
     def caller(number: int) -> None:

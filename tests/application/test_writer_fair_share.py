@@ -25,7 +25,7 @@ streams = (UUID(int=n) for n in count(1_000))
 
 
 def some(number: int) -> list[Counted]:
-    """Cases of as many visitor-offers of their own."""
+    """Cases of as many different visitor-offers."""
     return [case(next(streams)) for _ in range(number)]
 
 

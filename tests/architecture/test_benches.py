@@ -1,6 +1,7 @@
 """Benches end in bounded time, take everything with them, and say what they need."""
 
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -54,6 +55,20 @@ def test_every_bench_has_a_time_limit(root: Path) -> None:
     assert len(benches) > 10
     for file in benches:
         assert "limited(" in file.read_text(), file
+
+
+def test_all_benches_are_run_together_and_named(root: Path) -> None:
+    """By `make bench`, and on the page about speed."""
+    benches = {
+        file.stem for file in (root / "benchmarks").glob("*.py") if '"__main__"' in file.read_text()
+    } - {"everything"}
+    listed = (root / "benchmarks" / "everything.py").read_text().partition("BENCHES = (")[2].partition(")")[0]
+    page = re.search(
+        r"make bench-report +# one of them: (.+)", (root / "docs" / "performance.md").read_text()
+    )
+    assert set(re.findall(r'"(\w+)"', listed)) == benches
+    assert page is not None
+    assert {one.replace("-", "_") for one in page[1].split(", ")} == benches
 
 
 def test_a_bench_says_which_program_it_needs(root: Path, tmp_path: Path) -> None:

@@ -21,9 +21,15 @@ from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_infrastructure import composition
 from offerlog_infrastructure.cli.commands import app
 from offerlog_infrastructure.settings import Settings
+from offerlog_infrastructure.settings_file import settings_file
 
 ROOT: Final = Path(offerlog_domain.__file__).parents[2]
-PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES: Final = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("clients/*/README.md")),
+    *sorted(ROOT.glob("examples/*/README.md")),
+]
 OTEL: Final = {
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -31,10 +37,10 @@ OTEL: Final = {
     "OTEL_SDK_DISABLED",
 }
 """Of the standard variables, those that the settings read themselves."""
-READ_ELSEWHERE: Final = {"OFFERLOG_DEBUG", "OFFERLOG_BENCH_SECONDS"}
+READ_ELSEWHERE: Final = {"OFFERLOG_DEBUG", "OFFERLOG_BENCH_SECONDS", "OFFERLOG_CONFIG"}
 """Variables of the project that are no settings of the service."""
 
-RUNNABLE: Final = ["README.md", "docs/quickstart.md", "docs/in-process.md"]
+RUNNABLE: Final = ["README.md", "docs/quickstart.md", "docs/in-process.md", "docs/events-feed.md"]
 """Every Python block of these pages runs, from top to bottom, as one program."""
 
 
@@ -218,7 +224,8 @@ def test_commands_shown_are_taken(page: str, words: list[str]) -> None:
     """The program itself parses them: the command, every option, every value, all that is required."""
     command, rest = resolved(words)
     assert not hasattr(command, "commands"), f"{page}: {words}"
-    command.make_context(words[0], rest)
+    with settings_file(None):  # else one that is shown stays chosen, for all tests that come
+        command.make_context(words[0], rest)
 
 
 @pytest.mark.parametrize(

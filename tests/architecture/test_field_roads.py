@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
-from field_roads import ANSWERS, TABLES, Road, find_road, list_declared, list_fields
+from field_roads import ANSWERS, SERVICE_ROADS, TABLES, Road, find_road, list_declared, list_fields
 from msgspec import structs
 
 from offerlog_application.ports.performance_counts import ReportQuery
@@ -18,13 +18,21 @@ from offerlog_application.projections.suppression import suppressions
 from offerlog_application.reading.audit import history
 from offerlog_application.reading.performance_report import report
 from offerlog_application.refusals.policy import RefusalPolicy
-from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent
-from offerlog_domain.events import EVENTS, LifecycleEvent, is_sealed_lifecycle_event
-from offerlog_domain.identity import ActionMapId, OrganizationKey, VisitorKey
+from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent, SealedEvent
+from offerlog_domain.events import (
+    EVENTS,
+    LifecycleEvent,
+    OfferRefused,
+    Rejected,
+    SignalParked,
+    is_sealed_lifecycle_event,
+)
+from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.lifecycle import LIFECYCLES, WEBCHAT, Lifecycle, Stage, State
 from offerlog_domain.metrics import Cohort, Granularity, MetricSet
 from offerlog_domain.outcomes import Reason
-from offerlog_domain.stream_ids import make_stream_id
+from offerlog_domain.service_events import SERVICE_EVENTS, ServiceEvent
+from offerlog_domain.stream_ids import make_stream_id, make_visitor_stream_id
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.memory.log import MemoryLog
 from offerlog_infrastructure.memory.reads import MemoryReads
@@ -43,7 +51,8 @@ from support.scenario import (
     parked,
     refused,
 )
-from support.sealed import LOGGED_STREAM, seal
+from support.sealed import LOGGED_STREAM, TOKEN, seal
+from support.service_events import ONE_OF_EACH
 
 VISITOR = VisitorKey("cookie", CUSTOMER)
 OTHER_VALUES: Mapping[str, Any] = {
@@ -116,29 +125,36 @@ def tables(events: Sequence[RecordedEvent[Event]]) -> dict[str, Any]:
     sealed = [seal(one, LOGGED_STREAM) for one in events]
     reached = [one for one in sealed if is_sealed_lifecycle_event(one)]
     page = Page([Positioned(len(sealed), sealed[-1])], {LOGGED_STREAM: reached})
+    return tables_of(page) | {"parked_signals": (current_state(page).over, current_state(page).parked)}
+
+
+def tables_of(page: Page) -> dict[str, Any]:
+    """What each table gets of a page."""
     state, counted = current_state(page), performance(page)
     return {
         "current_offers": state.offers,
         "current_actions": state.actions,
-        "parked_signals": (state.over, state.parked),
-        "suppressions": suppressions(page),
+        "parked_signals": state.parked,
+        "suppressions": suppressions(page).added,
         "performance_counts": counted.counts,
         "performance_repeats": counted.repeats,
         "action_map_names": counted.names,
+        "form_rejections": counted.form_rejections,
+        "blocked_offers": counted.blocked,
     }
 
 
 def answers(events: Sequence[RecordedEvent[Event]]) -> dict[str, Any]:
     """What each answer says of the stream."""
     log = MemoryLog(RefusalPolicy())
-    offer = OrganizationKey("acme", log.secret("acme")).offer(VISITOR, MAP_ID)
+    offer = log.key("acme").offer(VISITOR, MAP_ID)
     token = log.visitors.make(offer, minute(0)).token
     stream = make_stream_id(token, MAP_ID)
     sealed = [seal(one, stream) for one in events]
     log._project([Positioned(place, one) for place, one in enumerate(sealed, 1)])
     reads = MemoryReads(log)
     queries = [
-        ReportQuery("acme", view=MetricSet.FULL, by=Granularity.HOUR, cohort=cohort) for cohort in Cohort
+        ReportQuery("acme", view=MetricSet.ALL, by=Granularity.HOUR, cohort=cohort) for cohort in Cohort
     ]
     return {
         "history": history(events, VISITOR),
@@ -183,6 +199,31 @@ def test_every_field_has_the_roads_that_are_declared(kind: type[Event]) -> None:
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [name for name in before if before[name] != after[name]]
+
+
+@pytest.mark.parametrize("service_event", ONE_OF_EACH)
+def test_an_event_of_no_visitor_offer_has_the_tables_that_are_declared(service_event: ServiceEvent) -> None:
+    """It removes rows from them, and adds none to any; a new kind needs a line."""
+    # given
+    before = [seal(one) for one in last_of(Rejected)]
+    waiting = [seal(one) for kind in (OfferRefused, SignalParked) for one in last_of(kind)]
+    # when
+    changed = rows_of([*before, *waiting], SealedEvent(make_visitor_stream_id(TOKEN), 1, service_event, b""))
+    # then
+    assert set(SERVICE_ROADS) == set(SERVICE_EVENTS)
+    assert tuple(changed) == tuple(SERVICE_ROADS[type(service_event)])
+
+
+def rows_of(events: Sequence[SealedEvent[Event]], more: SealedEvent[Event]) -> Sequence[str]:
+    """The tables that get other rows, because one more event is on the page."""
+    reached = [one for one in events if is_sealed_lifecycle_event(one)]
+    pages = [
+        Page([Positioned(number, one) for number, one in enumerate(found, 1)], {LOGGED_STREAM: reached})
+        for found in (events, [*events, more])
+    ]
+    before, behind = (tables_of(page) for page in pages)
+    assert all(before.values())
+    return _differences(before, behind)
 
 
 def test_every_table_and_answer_is_the_end_of_a_road(dsn: str) -> None:

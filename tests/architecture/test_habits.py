@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 import yaml
 
-FOLDERS = ("domain", "application", "infrastructure", "tests", "benchmarks", "docs", "tools", ".ci")
+FOLDERS = (
+    *("domain", "application", "infrastructure", "tests", "benchmarks", "docs", "tools", ".ci"),
+    *("clients", "examples"),
+)
 PLACES = ("application/offerlog_application", "infrastructure/offerlog_infrastructure")
 """Packages whose folders the pages name without them."""
-TEXT = {".c", ".css", ".html", ".js", ".md", ".py", ".sql", ".toml", ".yaml", ""}
+TEXT = {".c", ".css", ".html", ".js", ".md", ".py", ".sql", ".toml", ".ts", ".yaml", ""}
 """Suffixes of files that people write; files without a suffix are scripts and settings."""
+NOT_OURS = {"vendor", "__pycache__", "node_modules"}
+"""Folders of files that nobody here writes."""
 
 
 def rules(makefile: str) -> dict[str, list[str]]:
@@ -117,7 +122,7 @@ def wanted(sections: list[tuple[str, dict[str, str]]], name: str) -> dict[str, s
 
 
 def faults(layout: dict[str, str], content: bytes) -> Iterator[str]:
-    """What a file has that its layout forbids; ruff measures lines, with exceptions of its own."""
+    """What a file has that its layout forbids; ruff measures lines, and has its own exceptions."""
     try:
         text = content.decode(layout["charset"])
     except UnicodeDecodeError:
@@ -141,7 +146,7 @@ def test_files_have_the_layout_of_the_editorconfig(root: Path) -> None:
     files += [file for folder in FOLDERS for file in (root / folder).rglob("*") if file.is_file()]
     seen = 0
     for file in files:
-        if file.suffix in TEXT and not {"vendor", "__pycache__"} & set(file.parts) and file.name != ".git":
+        if file.suffix in TEXT and not NOT_OURS & set(file.parts) and file.name != ".git":
             seen += 1
             assert not list(faults(wanted(sections, file.name), file.read_bytes())), file
     assert seen > 400

@@ -65,7 +65,7 @@ def test_everything_that_is_copied_is_in_the_build(root: Path, dockerfile: str) 
 
 
 def test_the_image_installs_production_alone(dockerfile: str) -> None:
-    """By hash; the build's tools stay in a stage of their own."""
+    """By hash; the build's tools stay in another stage."""
     last = dockerfile[dockerfile.rindex("\nFROM") :]
     assert "--require-hashes -r /srv/requirements.lock" in last
     assert "requirements-" not in last

@@ -9,7 +9,7 @@ import pytest
 LOCKED = re.compile(r"^([a-z0-9.-]+)(?:\[[a-z, ]+\])?==(\S+)(?: ; (.+?))?(?: \\)?$", re.MULTILINE)
 NOT_IN_PRODUCTION = {
     *("pytest", "pytest-xdist", "hypothesis", "schemathesis", "playwright", "mypy", "ruff", "import-linter"),
-    *("werkzeug", "build", "hatchling", "httpx", "uv", "pip"),
+    *("werkzeug", "build", "hatchling", "uv", "pip"),
     *("coverage", "pytest-cov", "pre-commit", "virtualenv", "mutmut", "cosmic-ray"),
     *("websockets", "watchfiles", "pyyaml"),
 }

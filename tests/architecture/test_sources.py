@@ -10,11 +10,15 @@ import pytest
 MAY_READ = {
     "infrastructure/offerlog_infrastructure/cli/commands.py": {"OFFERLOG_DEBUG"},
     "infrastructure/offerlog_infrastructure/embedded/binaries.py": {"PG_BINDIR"},
+    "infrastructure/offerlog_infrastructure/observability/log_output.py": {"NO_COLOR"},
+    "infrastructure/offerlog_infrastructure/settings_file.py": {"OFFERLOG_CONFIG", "XDG_CONFIG_HOME"},
 }
 """Beside the settings, which read by pydantic, only these read the environment, and only this of it."""
 
 NO_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc"}
 MAX_LINES = 400
+LONGER = {"verify_bundle.py": 455}
+"""An auditor gets the verifier as one file and reads it whole, so it may not be cut into modules."""
 
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|fmt:\s*(?:off|skip)|pragma)\b")
 REASONED = re.compile(
@@ -57,7 +61,7 @@ def _text(key: ast.expr) -> str:
 
 
 def test_only_the_settings_read_the_environment(root: Path) -> None:
-    """What an operator may set is in one place, but for two variables that concern one file each."""
+    """What an operator may set is in one place, but for variables that concern one file each."""
     for file in sources(root):
         where = file.relative_to(root).as_posix()
         read = set(environment_read(ast.parse(file.read_text())))
@@ -91,9 +95,13 @@ def test_names_say_what_a_module_is_about(root: Path) -> None:
 
 def test_files_are_short(root: Path) -> None:
     """A file that has grown past this holds more than one thing; tests and benches too."""
-    more = (file for folder in ("tests", "benchmarks", "docs") for file in (root / folder).rglob("*.py"))
+    more = (
+        file
+        for folder in ("tests", "benchmarks", "docs", "clients", "examples")
+        for file in (root / folder).rglob("*.py")
+    )
     for file in (*sources(root), *more):
-        assert len(file.read_text().splitlines()) <= MAX_LINES, file
+        assert len(file.read_text().splitlines()) <= LONGER.get(file.name, MAX_LINES), file
 
 
 def unreasoned(source: str) -> list[str]:

@@ -1,10 +1,12 @@
 """What is built is what is meant: sdist, then the wheel from it, file by file; and it works installed."""
 
+import json
 import os
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-DATA = {".typed", ".sql", ".gz", ".html", ".css", ".js", ".svg", ".json", ".toml", ".txt"}
+DATA = {".typed", ".sql", ".gz", ".html", ".css", ".js", ".svg", ".json", ".toml", ".txt", ".md"}
 LAYERS = ("domain", "application", "infrastructure")
 PACKAGES = (*((layer, f"offerlog_{layer}") for layer in LAYERS), ("infrastructure", "offerlog"))
 """Each package, with the folder that it lies in."""
@@ -57,6 +59,20 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(built: Path) -> None
     assert {name.partition("/")[0] for name in names} == {package for _, package in PACKAGES}
     assert {f"{package}/py.typed" for _, package in PACKAGES} <= names
     assert "offerlog_infrastructure/postgres/sql/0001_log.sql" in names
+
+
+def test_all_packages_say_that_there_is_no_licence_and_cannot_be_published(root: Path) -> None:
+    """Until the owner chooses one: then all of them change together."""
+    assert not list(root.glob("LICEN[CS]E*"))
+    for folder in (root, root / "clients" / "python"):
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        assert "license" not in project
+        assert "Private :: Do Not Upload" in project["classifiers"]
+    for file in (root / "clients").glob("*/package.json"):
+        package = json.loads(file.read_text())
+        assert (package["license"], package["private"]) == ("UNLICENSED", True)
+    for page in (root, *(root / "clients").glob("*/")):
+        assert "has not chosen a licence" in (page / "README.md").read_text()
 
 
 def test_every_file_of_a_package_is_module_or_known_data(root: Path) -> None:

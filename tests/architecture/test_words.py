@@ -21,7 +21,6 @@ INSTEAD: Final[Mapping[str, str]] = {
     "circumstances": "context (DecisionContext)",
     **dict.fromkeys(["view", "views"], "projection, or metric set"),
     **dict.fromkeys(["codec", "codecs", "layout"], "mapper, encoding"),
-    **dict.fromkeys(["feed", "feeds"], "apply"),
     **dict.fromkeys(["bury", "buried", "die"], "dead letter"),
     **dict.fromkeys(["workshop", "move_in"], "stage, swap"),
     **dict.fromkeys(["told", "heard", "said", "parted", "came", "tell"], "a noun, or a verb with an object"),
@@ -30,12 +29,15 @@ INSTEAD: Final[Mapping[str, str]] = {
 
 ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "application/offerlog_application/ports/performance_counts.py": frozenset({"view"}),
-    "infrastructure/offerlog_infrastructure/cli/report.py": frozenset({"view"}),
+    "infrastructure/offerlog_infrastructure/cli/exports.py": frozenset({"view"}),
+    "infrastructure/offerlog_infrastructure/export/formats.py": frozenset({"tell"}),
+    "infrastructure/offerlog_infrastructure/cli/report_options.py": frozenset({"view"}),
     "infrastructure/offerlog_infrastructure/http/routes/reports.py": frozenset({"view"}),
 }
 """What is still there, by file; a name that is gone leaves this list with it.
 
 `view` stays where it is the name of the option, of the parameter on the wire and of the query made of them.
+A file has the method `tell`.
 """
 
 
@@ -130,7 +132,7 @@ def test_tests_and_benches_name_things_by_nouns(root: Path) -> None:
     ("source", "names"),
     [
         ("def told(): ...", {"told"}),
-        ("async def _feed(): ...", {"_feed"}),
+        ("async def _bury(): ...", {"_bury"}),
         ("class Fact: ...", {"Fact"}),
         ("def record(*, case=None, **said): ...", {"case", "said"}),
         ("apply = lambda views: views", {"views"}),

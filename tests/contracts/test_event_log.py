@@ -21,7 +21,7 @@ from offerlog_application.ports.read_side import StreamReader
 from offerlog_application.ports.write_fence import WriteFence
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import OfferKey, VisitorKey, name_offer
+from offerlog_domain.identity import OfferKey, OrganizationKey, VisitorKey, name_offer
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer, fold
 from offerlog_infrastructure.clock import SystemClock
@@ -114,7 +114,7 @@ def in_a_service_in_memory(_: pytest.FixtureRequest) -> Iterator[Case]:
 
 
 def on_postgresql(request: pytest.FixtureRequest) -> Iterator[Case]:
-    """Two writers, with pools of their own, on one database."""
+    """Two writers, with separate pools, on one database."""
     dsn = request.getfixturevalue("dsn")
     with (
         closing(OfferlogApplication(dsn, SCHEMA, keyring=run_keyring())) as application,
@@ -149,7 +149,7 @@ def test_an_unknown_stream_is_at_version_0(case: Case) -> None:
     """It is loaded like any other, and has no newest action."""
     assert case.log.load([OFFER, OTHER]) == {key.id: VisitorOffer(key.id) for key in (OFFER, OTHER)}
     assert case.log.load([]) == {}
-    assert case.log.newest_action(OFFER) is None
+    assert case.log.newest_action(OFFER).action is None
     assert list(case.reader.events(OFFER)) == []
 
 
@@ -261,7 +261,7 @@ def test_the_newest_action_is_the_one_that_began_last(case: Case) -> None:
     """With all of its events, whatever came after it."""
     case.append(event("offered"), event("errored", at=1), event("offered", "b", 2), parked("started", "b", 3))
     events = case.append(event("accepted", "b", 4))
-    newest = case.log.newest_action(OFFER)
+    newest = case.log.newest_action(OFFER).action
     assert newest is not None
     assert newest == case.log.load([OFFER])[STREAM].newest
     assert newest.events[-1] == events[0]
@@ -269,10 +269,14 @@ def test_the_newest_action_is_the_one_that_began_last(case: Case) -> None:
 
 
 @pytest.mark.parametrize("name", ["acme", "o" * 64])
-def test_an_organization_has_one_secret_of_32_bytes(case: Case, name: str) -> None:
+def test_an_organization_has_one_key(case: Case, name: str) -> None:
     """Every writer gets the same; another organization has another."""
-    assert len(case.log.secret(name)) == 32
-    assert case.other.secret(name) == case.log.secret(name) != case.log.secret("other")
+    key = case.log.key(name)
+    assert key.organization == name
+    assert case.other.key(name).has_secret_of(key)
+    assert case.other.is_current(key)
+    assert not case.log.key("other").has_secret_of(key)
+    assert not case.log.is_current(OrganizationKey(name, bytes(32)))
 
 
 def test_an_unanswered_invitation_is_due_when_its_time_is_over(case: Case) -> None:

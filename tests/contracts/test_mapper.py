@@ -10,25 +10,39 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from msgspec import msgpack, structs
 
+from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_domain.event_fields import Event, PrivateFields, RecordedEvent, SealedEvent
 from offerlog_domain.events import EVENTS, Accepted, Offered, OfferRefused, Rejected
 from offerlog_domain.identity import VisitorKey, name_offer
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
+from offerlog_domain.service_events import ServiceEvent
 from offerlog_infrastructure.composition import SCHEMA
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.postgres.log.mapper import EventMapper, EventRow, UnreadableEventError
+from offerlog_infrastructure.postgres.log.mapper import EventMapper, EventRow
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.sealing import Sealer
 from support.keyrings import run_keyring
+from support.service_events import ONE_OF_EACH
 
 STORED_NAMES = [
     "offered.2", "accepted.2", "started.2", "rejected.2", "ignored.2", "errored.2", "timedout.2",
-    "abandoned.2", "engaged.2", "offer-refused.2", "signal-parked.2", "parking-ended.2",
+    "abandoned.2", "engaged.2", "qualified.2", "qualifiedOutsideSchedule.2", "offeredOutsideSchedule.2",
+    "frequencyCapReached.2", "offer-refused.2", "signal-parked.2", "parking-ended.2",
 ]  # fmt: skip
 """What is in the logs of those who run offerlog; a new event adds to this list, nothing else changes it."""
+
+SERVICE_NAMES = [
+    "visitor-erased.2",
+    "erasure-receipt.2",
+    "report-issued.2",
+    "key-rotated.2",
+    "organization-deleted.2",
+    "action-map-policy-set.2",
+]
+"""The same, of events that belong to no visitor-offer."""
 
 AT = datetime(2025, 3, 10, 10, 0, 0, 123456, tzinfo=UTC)
 TEXTS = [
@@ -170,6 +184,24 @@ def test_the_stored_names_are_these() -> None:
     assert [
         write(EventMapper(), build_example(kind, "x", full=True)).topic for kind in EVENTS
     ] == STORED_NAMES
+    assert [EventMapper().service_row(STREAM.id, 1, one).topic for one in ONE_OF_EACH] == SERVICE_NAMES
+
+
+@pytest.mark.parametrize("event", ONE_OF_EACH)
+def test_an_event_of_no_visitor_offer_is_public(event: ServiceEvent) -> None:
+    """Its sealed part is empty, and the library's own ways write and read the same bytes."""
+    # given
+    mapper = EventMapper()
+    row = mapper.service_row(STREAM.id, 7, event)
+    stored = StoredEvent(row.originator_id, row.originator_version, row.topic, row.state)
+    # when
+    read_again = mapper.to_domain_event(stored)
+    # then
+    assert read_again == SealedEvent(STREAM.id, 7, event, b"")
+    assert mapper.to_stored_event(read_again) == stored
+    public, sealed = msgpack.decode(row.state)
+    assert sealed == b""
+    assert public[:2] == [event.organization, event.action_map_id.bytes]
 
 
 @pytest.mark.parametrize("kind", EVENTS)

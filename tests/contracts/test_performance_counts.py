@@ -4,6 +4,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -44,7 +45,7 @@ Count = Callable[[Sequence[RecordedEvent[Event]]], PerformanceSource]
 def life(
     number: int, *briefs: BriefEvent, action_map: str = MAP_A, organization: str = "acme"
 ) -> list[RecordedEvent[Event]]:
-    """The events of a visitor-offer of its own."""
+    """The events of another visitor-offer."""
     stream = UUID(int=number)
     events = facts_of(VisitorOffer(STREAM), briefs, None)
     return [
@@ -207,6 +208,40 @@ def test_a_visitor_counts_once_in_a_bucket(count: Count, cohort: Cohort) -> None
     edges = [(FIRST, 0), (FIRST + 4, 1)]
     found = source.counts(visitors, FIRST, FIRST + 2 * DAY_SLOTS, edges, None)
     assert (found[MAP_A, 0][State.OFFERED], found[MAP_A, 1][State.OFFERED]) == (2, 1)
+
+
+@pytest.mark.parametrize("cohort", Cohort)
+def test_one_media_type_is_counted_alone(count: Count, cohort: Cohort) -> None:
+    """A visitor counts once among the actions of the type; whole days and quarter-hours are counted alike."""
+    content: dict[str, Any] = {"media_type": "contentOffer"}
+    source = count(
+        [
+            *life(
+                1,
+                *(event("offered"), event("errored", at=1)),
+                *(event("offered", "b", 20, **content), event("errored", "b", 21, **content)),
+                *(event("offered", "c", DAY, action_map_version=4), event("errored", "c", DAY + 1)),
+                *(event("offered", "d", 3 * DAY, **content), event("accepted", "d", 3 * DAY + 1, **content)),
+            ),
+            *life(2, event("offered", at=2), action_map=MAP_B),
+        ]
+    )
+    every = ReportQuery("acme", cohort=cohort)
+    chats, contents = (dataclasses.replace(every, media_type=one) for one in ("webchat", "contentOffer"))
+    visitors = [dataclasses.replace(one, count_by=CountBy.VISITORS) for one in (every, chats, contents)]
+    # then
+    assert counted(source, every)[MAP_A] == "offered 4, accepted 1, errored 3"
+    assert counted(source, chats) == {MAP_A: "offered 2, errored 2", MAP_B: "offered 1"}
+    assert counted(source, contents) == {MAP_A: "offered 2, accepted 1, errored 1"}
+    assert [counted(source, one)[MAP_A] for one in visitors] == [
+        "offered 1, accepted 1, errored 1",
+        "offered 1, errored 1",
+        "offered 1, accepted 1, errored 1",
+    ]
+    assert source.slots(contents) == (START_OF_DAY, START_OF_DAY + 4 * DAY_SLOTS)
+    assert list(source.spans(chats, START_OF_DAY, START_OF_DAY + 9 * DAY_SLOTS, 1))[-1][1] == (
+        START_OF_DAY + 2 * DAY_SLOTS
+    )
 
 
 def test_no_more_rows_than_asked_for_and_one(count: Count) -> None:

@@ -14,6 +14,7 @@ from offerlog import (
     Cohort,
     CountBy,
     Granularity,
+    KeyExpiryError,
     MalformedSignalError,
     MetricSet,
     NoReplicaError,
@@ -219,6 +220,49 @@ def test_organizations_do_not_see_each_other(service: Offerlog) -> None:
     assert service.keys.revoke("fourth", key.id).revoked_at is not None
     assert service.keys.find(text) is None
     assert [one.id for one in service.keys.all("fourth")] == [key.id]
+    page, page_text = service.keys.create("fourth", Role.PAGE, "shop", ["https://shop.example"])
+    assert service.keys.find(page_text) == page
+    assert service.keys.signing_secret(page) == page_text.encode()
+    with pytest.raises(UnknownKeyError):
+        service.keys.signing_secret(key)
+
+
+def test_a_key_ends_and_its_use_is_known(
+    service: Offerlog, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the service's clock, also where a process remembers the key; uses are stored some minutes apart."""
+    # given
+    keys, made_at = service.keys, clock.now()
+    key, text = keys.create("default", Role.REPORTER, "", expires_at=made_at + timedelta(days=1))
+    _, lasting = keys.create("default", Role.REPORTER, "")
+    for wrong in (made_at, (made_at + timedelta(days=1)).replace(tzinfo=None)):
+        with pytest.raises(KeyExpiryError):
+            keys.create("default", Role.REPORTER, "", expires_at=wrong)
+    # when
+    assert keys.record_uses() == 0
+    assert keys.find(text) == keys.remembered(text) == key
+    used = [(keys.record_uses(), keys.all("default")[0].last_used_at)]
+    with monkeypatch.context() as forgetful:
+        forgetful.setattr("offerlog_infrastructure.postgres.keys._REMEMBERED_SECONDS", 0.0)
+        for minutes in (4, 1):
+            clock.advance(timedelta(minutes=minutes))
+            assert keys.find_id(key.id) is not None
+            used.append((keys.record_uses(), keys.all("default")[0].last_used_at))
+    # then
+    later = made_at + timedelta(minutes=5)
+    assert used == [(1, made_at), (0, made_at), (1, later)]
+    # when
+    clock.advance(timedelta(days=1, minutes=-5))
+    # then
+    assert keys.remembered(text) is keys.find(text) is None
+    assert keys.remembered_id(key.id) is keys.find_id(key.id) is None
+    assert keys.is_unknown(text)
+    ended = keys.expired(text)
+    assert ended is not None
+    assert ended.id == key.id
+    assert keys.expired(lasting) is None
+    assert keys.find(lasting) is not None
+    assert keys.record_uses() == 1
 
 
 @pytest.mark.parametrize("kind", ["in memory", "on PostgreSQL"])

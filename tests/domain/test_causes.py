@@ -1,6 +1,7 @@
 """The causes that a sender reads: what is wrong, in words that say what to send."""
 
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ NAMED = [
     ({"timeoutSeconds": 3.5}, "timeoutSeconds: a whole number is needed"),
     ({"timeoutSeconds": 0}, "timeoutSeconds: Input should be greater than or equal to 1"),
     ({"actionState": "gone"}, "actionState: no state that the vendor knows"),
+    ({"createdDate": "2026-02-30T10:00:00Z"}, "createdDate: no such time"),
     ({"actionId": None, "eventType": 7}, "actionId: is required"),
     ({"actionId": None, "eventType": ""}, "actionId: is required"),
 ]
@@ -41,6 +43,18 @@ def message(document: object) -> str:
 def test_a_field_at_fault_is_named_with_its_cause(change: dict[str, Any], named_cause: str) -> None:
     """The error's own text is field and cause."""
     assert message(REQUIRED | change) == named_cause
+
+
+def test_a_time_that_a_caller_hands_in_needs_an_offset_and_becomes_utc() -> None:
+    """A time without one may mean any of a day's hours."""
+    # given
+    noon = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=2)))
+    # then
+    occurred_at = signal_from_document(REQUIRED | {"createdDate": noon}).occurred_at
+    assert occurred_at is not None
+    assert (occurred_at, occurred_at.tzinfo) == (noon, UTC)
+    with pytest.raises(MalformedSignalError, match="createdDate: a time with an offset is needed"):
+        signal_from_document(REQUIRED | {"createdDate": noon.replace(tzinfo=None)})
 
 
 @pytest.mark.parametrize("text", [b"7", b"[]", b"null"])
@@ -127,7 +141,7 @@ def test_nesting_is_counted_bracket_by_bracket() -> None:
 @pytest.mark.parametrize(("depth", "is_read"), [(199, True), (200, False)])
 def test_a_signal_may_be_nested_two_hundred_deep(depth: int, is_read: bool) -> None:  # noqa: FBT001 - pytest's way
     """Its own braces are the first level; a field that is ignored counts as well."""
-    inner: object = "NaN"  # sends the text the slow way, as the fast one has a limit of its own
+    inner: object = "NaN"  # sends the text the slow way, as the fast one has another limit
     for _ in range(depth):
         inner = [inner]
     if is_read:

@@ -64,7 +64,7 @@ def test_the_time_out_of_a_newer_action_is_recorded() -> None:
 
 
 def test_the_time_out_tells_nothing_that_only_the_offer_told() -> None:
-    """It keeps version and session; it has no report id, error or time-out of its own."""
+    """It keeps version and session; it has no report id, error or time-out."""
     of_the_map: dict[str, Any] = {"action_map_version": 3, "session_id": uuid("t")}
     of_the_offer: dict[str, Any] = {"event_id": uuid("1"), "error_code": "1", "error_message": "x"}
     past = given(event("offered", dated=False, **ONE_MINUTE, **of_the_map, **of_the_offer))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from offerlog_domain.context import DecisionContext, Rules
 from offerlog_domain.decision import Decision, decide, expire
 from offerlog_domain.events import SignalParked
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import BEFORE_OFFER, State
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.signals import Signal, to_native
@@ -23,7 +23,9 @@ LEGAL = {
     "offered": {"accepted", "rejected", "ignored", "errored", "timedout"},
     "accepted": {"rejected", "started"},
     "started": {"abandoned", "engaged"},
+    "qualified": {"offered", "qualifiedOutsideSchedule", "offeredOutsideSchedule", "frequencyCapReached"},
 }
+FIRST = {"offered", "qualified", *LEGAL["qualified"]}
 SHORT = Rules(
     open_action_ttl=timedelta(minutes=8),
     parking_time=timedelta(minutes=6),
@@ -125,11 +127,17 @@ def test_actions_are_legal_and_follow_one_another_only_where_they_may(steps: Ste
     offer = Life(SHORT).live(steps).offer
     for action in offer.actions:
         states = [one.event.state.value for one in action.events]
-        assert states[0] == "offered"
+        assert states[0] in FIRST
         for before, after in itertools.pairwise(states):
             assert after in LEGAL[before]
-        assert {one.event.offered_at for one in action.events} == {action.offered.occurred_at}
-    assert all(action.state.value in {"errored", *LEGAL} for action in offer.actions[:-1])
+        offered = [one.event for one in action.events if one.event.state not in BEFORE_OFFER]
+        assert {one.offered_at for one in offered} <= {action.offered.occurred_at}
+        assert bool(offered) == action.is_offered
+    offered_actions = sorted(
+        (one for one in offer.actions if one.is_offered), key=lambda one: one.offer.originator_version
+    )
+    assert [one.offered.action_number for one in offered_actions] == [*range(1, len(offered_actions) + 1)]
+    assert all(action.state.value in {"errored", *LEGAL} for action in offered_actions[:-1])
     reports = [event for action in offer.actions for event in action.events]
     known = [
         r.private.event_id

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from offerlog_domain.lifecycle import Stage, State
-from support.scenario import BriefEvent, event, given, parked, refused, signal, uuid
+from offerlog_domain.outcomes import Blocker, Reason
+from support.scenario import BriefEvent, event, given, minute, parked, refused, signal, uuid
 
 FULL: dict[str, Any] = {
     "event_id": uuid("1"),
@@ -42,6 +43,12 @@ PASTS: dict[str, Past] = {
         (event("offered", "c"), refused("a", 0, "already_open", "c", "offered", 0, **FULL)),
     ),
 }
+
+
+def test_a_repeated_refused_offer_is_told_what_stood_against_it() -> None:
+    """By its event id as by its action id."""
+    blocker = Blocker(Reason.ALREADY_OPEN, State.OFFERED, uuid("c"), minute(0))
+    given(*PASTS["refused"][1]).when(signal("offered", **FULL)).then("duplicate").blocked_by(blocker)
 
 
 @pytest.mark.parametrize("past", PASTS.values(), ids=PASTS)

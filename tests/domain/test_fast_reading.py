@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 from msgspec import structs
 
+from offerlog_domain import wire
 from offerlog_domain.fast_reading import convert_fast, read_fast
 from offerlog_domain.signals import (
     MalformedSignalError,
@@ -19,7 +20,7 @@ from offerlog_domain.signals import (
     UntrackedEventError,
     to_native,
 )
-from offerlog_domain.wire import read_signal, validate_document, validate_text
+from offerlog_domain.wire import read_signal, signal_from_document, validate_document, validate_text
 from support.mutated_signals import mutate
 from support.wire import BROWSER, ID, REQUIRED, STORED
 
@@ -113,6 +114,33 @@ def test_a_decoded_object_with_a_trap_is_declined(members: dict[str, Any]) -> No
     assert convert_fast(BROWSER) is not None
 
 
+@pytest.mark.parametrize("document", [BROWSER, STORED], ids=["browser form", "stored form"])
+def test_a_usual_signal_needs_no_validation_by_pydantic(
+    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As text or as an object; every page view sends some."""
+    # given
+    text = json.dumps(document).encode()
+    expected = to_native(validate_text(text))
+    monkeypatch.setattr(wire, "validate_text", None)
+    monkeypatch.setattr(wire, "validate_document", None)
+    # then
+    assert values(read_signal(text)) == values(signal_from_document(document)) == values(expected)
+
+
+def test_the_stored_form_tells_its_media_type() -> None:
+    """It stands with the action there."""
+    # given
+    event = STORED["webActionEvent"]
+    other = STORED | {"webActionEvent": event | {"action": event["action"] | {"mediaType": "contentOffer"}}}
+    # when
+    signal = convert_fast(other)
+    # then
+    assert signal is not None
+    assert signal.media_type == "contentOffer"
+    assert values(signal) == values(to_native(validate_document(other)))
+
+
 def browser(**members: str) -> bytes:
     """The required members and these, whose values are JSON text."""
     written = json.dumps(REQUIRED)[:-1]
@@ -203,7 +231,7 @@ USUAL: dict[str, bytes] = {
     "lower case in the time": instead("createdDate", '"2026-11-22t10:00:00z"'),
     "a space in the time": instead("createdDate", '"2026-11-22 10:00:00Z"'),
     "256 characters of four bytes": instead("customerId", '"' + "\\ud83d\\uded2" * 256 + '"'),
-    "a state that is not tracked": instead("actionState", '"qualified"'),
+    "a state that is not tracked": instead("actionState", '"completed"'),
     "null for what is optional": json.dumps(BROWSER | {"eventId": None, "createdDate": None}).encode(),
     "a member that is repeated": browser(customerId='"the last"'),
 }

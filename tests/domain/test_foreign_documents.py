@@ -16,7 +16,7 @@ OTHER_EVENTS = [
     "com.genesys.journey.SegmentAssignmentEvent",
 ]
 WRAPPED: dict[str, dict[str, Any]] = {
-    "eventBody": {"topicName": "v2.journey.sessions.1.action.events", "eventBody": STORED},
+    "eventBody": {"eventBody": {"topicName": "v2.journey.sessions.1.action.events", "eventBody": STORED}},
     "entities": {"entities": [STORED, STORED], "nextUri": "/api/v2/journey/sessions/1/events?after=x"},
 }
 
@@ -38,12 +38,38 @@ def test_another_event_of_the_vendor_is_not_tracked(kind: str) -> None:
 
 @pytest.mark.parametrize("field", WRAPPED)
 def test_a_wrapper_says_to_send_what_is_inside(field: str) -> None:
-    """A notification of the vendor's, or a page of its API."""
+    """A notification of the vendor's inside of another one, or a page of its API."""
     with pytest.raises(MalformedSignalError) as refused:
         read_signal(json.dumps(WRAPPED[field]).encode())
     assert refused.value.field == field
     assert "send" in refused.value.cause
     assert field in refused.value.cause
+
+
+def test_a_notification_is_the_event_inside_it() -> None:
+    """In either form; a fault is that of the event, and another event is not tracked."""
+    topic: dict[str, Any] = {
+        "topicName": "v2.journey.sessions.1.action.events",
+        "version": "2",
+        "metadata": {},
+    }
+    for inner in (STORED, BROWSER):
+        assert read_signal(json.dumps(topic | {"eventBody": inner}).encode()) == read_signal(
+            json.dumps(inner).encode()
+        )
+    # the topic's own model has the action's id alone
+    event = STORED["webActionEvent"]
+    stateless = STORED | {"webActionEvent": event | {"action": {"id": event["action"]["id"]}}}
+    with pytest.raises(MalformedSignalError) as refused:
+        read_signal(json.dumps(topic | {"eventBody": stateless}).encode())
+    assert refused.value.field == "webActionEvent.action.state"
+    assert (refused.value.event_id, refused.value.customer) == (
+        STORED["id"],
+        ("email", STORED["customerId"]),
+    )
+    for other in ({"eventType": OTHER_EVENTS[2], "id": STORED["id"]}, {"eventType": "a.b"}):
+        with pytest.raises(UntrackedEventError):
+            read_signal(json.dumps(topic | {"eventBody": other}).encode())
 
 
 @pytest.mark.parametrize("extra", [{"eventType": OTHER_EVENTS[0]}, {"eventBody": {}}, {"entities": []}])

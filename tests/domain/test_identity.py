@@ -154,3 +154,11 @@ def test_bytes_are_no_text() -> None:
     """A caller that passes them has made a mistake, which no decoding hides."""
     with pytest.raises(MalformedSignalError, match="customerId: text is needed"):
         parse_visitor_key(customer_id=cast("str", b"visitor-1"), customer_id_type="cookie")
+
+
+def test_a_visitor_offer_is_named_once_for_signals_that_come_close_together() -> None:
+    """Whoever asks again gets the same object."""
+    key = OrganizationKey("acme", SECRET)
+    visitor = VisitorKey("cookie", "a")
+    assert key.offer(visitor, UUID(MAP)) is key.offer(visitor, UUID(MAP))
+    assert key.offer(visitor, UUID(MAP)) is not key.offer(visitor, UUID(int=7))

@@ -21,7 +21,7 @@ def lifecycle() -> Lifecycle:
         Transition(State.ACCEPTED, State.STARTED, "the long way goes on"),
         Transition(State.OFFERED, State.REJECTED, "it ends at once", Stage.INVITATION),
     )
-    return Lifecycle("contentOffer", steps, frozenset({State.ENGAGED}))
+    return Lifecycle("another", steps, frozenset({State.ENGAGED}))
 
 
 def test_final_is_what_nothing_follows(lifecycle: Lifecycle) -> None:
@@ -72,11 +72,35 @@ def second_table(lifecycle: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("state", STATES[1:])
-def test_a_signal_of_another_media_type_than_its_action_is_an_error(second_table: str, state: State) -> None:
-    """Also one whose state the table of its action lacks: the rules do not say what becomes of it."""
+def test_an_action_stays_of_the_media_type_that_it_was_offered_as(second_table: str, state: State) -> None:
+    """A signal of another one is not legal for it, also where both tables have its state."""
     offered = given(event("offered"))
-    with pytest.raises(ValueError, match=f"a signal of {second_table} for an action of webchat"):
-        offered.when(signal(state, at=1, media_type=second_table))
+    offered.at(1).when(signal(state, at=1, media_type=second_table)).then("refused: not_legal")
+    offered.at(1).when(signal("offered", at=1, media_type=second_table)).then("duplicate")
+    over = given(event("offered"), event("errored", at=1))
+    over.at(2).when(signal(state, at=2, media_type=second_table)).then("refused: action_over")
+
+
+def test_each_action_follows_the_table_of_its_own_media_type(second_table: str) -> None:
+    """Its map may change the media type between two actions; the newest one's table says what blocks."""
+    # given a second action, of a table in which `started` follows at once and `rejected` suppresses nothing
+    past = event("offered"), event("errored", at=1), event("offered", "b", 2, media_type=second_table)
+    short = event("started", "b", 3, media_type=second_table)
+    rejected = event("rejected", "b", 3, media_type=second_table, stage=Stage.INVITATION)
+    # then
+    given(*past).at(3).when(signal("started", "b", 3, media_type=second_table)).then("recorded", short)
+    given(*past, rejected).at(4).when(signal("offered", "c", 4)).then("recorded", event("offered", "c", 4))
+    suppressed = event("engaged", "b", 4, media_type=second_table)
+    blocked = given(*past, short, suppressed).at(5).when(signal("offered", "c", 5), remember=False)
+    blocked.then("refused: terminal_state")
+
+
+def test_a_table_without_timeouts_lets_no_invitation_time_out(second_table: str) -> None:
+    """Whatever its sender says: it lapses instead, and a signal of a time-out is outside of the table."""
+    offered = given(event("offered", media_type=second_table, timeout_seconds=60))
+    offered.at(10_000).when_time_passes().then(None)
+    offered.at(45).when(signal("offered", "b", 45)).then("recorded", event("offered", "b", 45))
+    assert signal("timedout", media_type=second_table).lifecycle is None
 
 
 def test_a_parked_signal_of_another_media_type_is_not_released(second_table: str) -> None:
@@ -90,7 +114,7 @@ def test_the_table_of_web_chat_is_read_the_same_way() -> None:
     # given
     again = Lifecycle(WEBCHAT.media_type, WEBCHAT.transitions, WEBCHAT.terminal)
     # then
-    assert again.longest == WEBCHAT.longest == 4
+    assert again.longest == WEBCHAT.longest == 5
     for state in State:
         assert again.rank(state) == WEBCHAT.rank(state)
         assert again.is_final(state) == WEBCHAT.is_final(state)

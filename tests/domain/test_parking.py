@@ -20,6 +20,7 @@ from support.scenario import (
     native,
     native_signal,
     parked,
+    refused,
     signal,
     uuid,
 )
@@ -39,17 +40,22 @@ def test_a_parked_signal_keeps_the_text_that_came() -> None:
 
 
 def test_a_whole_action_in_reverse_is_released_as_if_it_had_come_in_order() -> None:
-    """Each keeps its own time; all are recorded now; what is released keeps no raw text."""
+    """Each keeps its own time; all are recorded now; what is released has no text, and nothing waits."""
     past = given(
         parked("engaged", at=3, event_id=uuid("1")), parked("started", at=2), parked("accepted", at=1)
     )
-    past.at(5).when(signal("offered", at=0)).then(
-        "recorded",
-        event("offered", at=0),
-        event("accepted", at=1),
-        event("started", at=2),
-        event("engaged", at=3, event_id=uuid("1")),
+    after = (
+        past.at(5)
+        .when(signal("offered", at=0))
+        .then(
+            "recorded",
+            event("offered", at=0),
+            event("accepted", at=1),
+            event("started", at=2),
+            event("engaged", at=3, event_id=uuid("1")),
+        )
     )
+    assert after.and_then().offer.earliest_parked_at is None
 
 
 def test_release_stops_at_a_gap() -> None:
@@ -129,6 +135,25 @@ def test_the_wait_ends_first_thing_when_anything_is_judged() -> None:
         "a accepted: never_reachable"
     )
     past.when(signal("engaged", "b", 16)).then("parked", ended("accepted"), parked("engaged", "b", 16))
+
+
+def test_a_refused_offer_ends_the_waits_of_its_action_beside_those_that_are_over() -> None:
+    """Each with its own reason."""
+    past = given(event("offered"), parked("accepted", "b", 1), parked("accepted", "c", 10)).at(16)
+    past.when(signal("offered", "c", 16)).then(
+        "refused: already_open",
+        ended("accepted", "b"),
+        refused("c", 16, "already_open", "a", "offered", 0),
+    ).ending("b accepted: never_reachable", "c accepted: offer_refused")
+
+
+def test_what_goes_on_waiting_beside_a_released_signal_ends_in_its_time() -> None:
+    """The release of one does not prolong the wait of the other."""
+    past = given(parked("accepted", "a", 1), parked("accepted", "b", 2)).at(3)
+    after = past.when(signal("offered")).then("recorded", event("offered"), event("accepted", at=1))
+    after.and_then().at(17).when_time_passes().then(None, ended("accepted", "b")).ending(
+        "b accepted: never_reachable"
+    )
 
 
 def test_several_waits_end_in_order_of_arrival() -> None:

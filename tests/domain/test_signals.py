@@ -175,7 +175,9 @@ def test_every_state_of_the_vendor_is_readable(state: State | UntrackedState) ->
     assert (result.lifecycle is not None) == isinstance(state, State)
 
 
-@pytest.mark.parametrize("media_type", ["contentOffer", "openAction", "architectFlow", "WebChat", "webchat "])
+@pytest.mark.parametrize(
+    "media_type", ["integrationAction", "openAction", "architectFlow", "WebChat", "webchat "]
+)
 def test_other_media_types_are_readable_and_have_no_table(media_type: str) -> None:
     """Their names are exact."""
     assert read(actionMediaType=media_type).lifecycle is None

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from offerlog_domain import offer_signals
 from offerlog_domain.identity import OrganizationKey, VisitorKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_signals import build_offer_signal
@@ -23,7 +24,7 @@ ASKED: dict[str, Any] = {
 
 
 def test_every_argument_is_in_the_signal_and_nothing_else() -> None:
-    """An offer without a time of its own; ids in lower case."""
+    """An offer that states no time; ids in lower case."""
     # when
     signal = build_offer_signal(**ASKED | {"action_map_id": MAP.upper()})
     # then
@@ -61,3 +62,19 @@ def test_a_signal_belongs_to_the_offer_of_its_visitor_and_map() -> None:
     key = OrganizationKey("acme", b"1" * 32)
     found = key.offer_of(build_offer_signal(**ASKED))
     assert found == key.offer(VisitorKey("email", "visitor-1"), UUID(MAP))
+
+
+@pytest.mark.parametrize("change", [{}, {"action_map_id": MAP.upper()}, {"timeout_seconds": None}])
+def test_a_usual_request_needs_no_validation_by_pydantic(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes several times as long, and every page view asks."""
+    monkeypatch.setattr(offer_signals, "Signal", None)
+    assert build_offer_signal(**ASKED | change).action_map_id == UUID(MAP)
+
+
+def test_what_the_fast_reading_declines_may_be_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pydantic's signal is the same."""
+    usual = build_offer_signal(**ASKED)
+    monkeypatch.setattr(offer_signals, "convert_fast", lambda _: None)
+    assert build_offer_signal(**ASKED) == usual

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_infrastructure.http.problems import SLUGS, describe_problem, handle, problem_of
-from offerlog_infrastructure.keyring.file_keyring import KeyringFileError
+from offerlog_infrastructure.keyring.keyring_file import KeyringFileError
 
 
 def test_a_keyring_that_cannot_be_used_has_a_problem_of_its_own() -> None:

@@ -4,14 +4,21 @@ import re
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.backups import past_erasures
+from offerlog_infrastructure.backups.backup_file import Manifest
+from offerlog_infrastructure.backups.errors import NoErasuresError
+from offerlog_infrastructure.backups.past_erasures import ErasureSource
+from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from offerlog_infrastructure.embedded.binaries import find_binaries
+from support.first_store import restore_first_store
 from support.processes import LimitedProcess
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -61,3 +68,21 @@ def test_a_backup_shows_no_password_and_can_be_restored() -> None:
             )  # fmt: skip
         with open_offerlog(data=folder / "new", create=False, keep_deadlines=False) as service:
             assert [kept.raw for kept in service.refusals()] == [b"not a signal"]
+
+
+def test_a_later_store_of_a_version_that_could_not_erase_is_refused(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As an error that says so: nobody may take it for a store in which nobody was erased."""
+    # given a store of offerlog 0.1 as the later store
+    restore_first_store(dsn)
+    server = SimpleNamespace(dsn=dsn)
+    monkeypatch.setattr(EmbeddedServer, "acquire", lambda *_, **__: nullcontext(server))
+    manifest = Manifest("id", "2026-11-26T10:00:00+00:00", "0.1", "18", 21, 1, 0, None, ())
+    # then
+    with pytest.raises(NoErasuresError, match="has no list of erasures: an older offerlog made it"):
+        past_erasures.find_erasures(ErasureSource(later_store=tmp_path, is_answered=True), manifest, SCHEMA)
+    # when this version has opened it
+    with open_offerlog(database_url=dsn, keep_deadlines=False):
+        pass
+    assert past_erasures.find_erasures(ErasureSource(later_store=tmp_path), manifest, SCHEMA) == []

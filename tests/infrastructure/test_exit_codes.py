@@ -13,7 +13,7 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of, codes_by_class
 from offerlog_infrastructure.embedded.errors import FolderUnusableError, LockTimeoutError
 from offerlog_infrastructure.keyring.file_keyring import KeyMissingError
-from offerlog_infrastructure.settings import SettingsError
+from offerlog_infrastructure.settings_file import SettingsError
 
 
 def test_each_class_in_the_table_is_an_error_of_offerlog_and_has_a_code_that_scripts_can_tell_apart() -> None:
@@ -23,7 +23,7 @@ def test_each_class_in_the_table_is_an_error_of_offerlog_and_has_a_code_that_scr
 
 
 def test_a_subclass_ends_with_the_code_of_its_nearest_class() -> None:
-    """A new error below a known one needs no entry of its own."""
+    """A new error below a known one needs no entry."""
 
     class HeldLongerError(LockTimeoutError):
         """More special than the table knows."""

@@ -87,7 +87,7 @@ def test_a_folder_that_holds_other_files_gets_no_store(folder: Path) -> None:
 
 
 def test_leftovers_of_a_first_start_and_of_the_system_are_no_obstacle(folder: Path) -> None:
-    """A mounted disk has a folder of its own; a killed first start left half a database."""
+    """A mounted disk has a folder on it already; a killed first start left half a database."""
     for name in ("lost+found", "postgres.new-123", "socket"):
         (folder / "data" / name).mkdir(parents=True)
     (folder / "data" / "server.log").write_text("")

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from offerlog_infrastructure.settings import Settings, SettingsError, StoreSettings, read_settings
+from offerlog_infrastructure.settings import Settings, StoreSettings, read_settings
+from offerlog_infrastructure.settings_file import SettingsError
 
 WRONG = {
     "database_password": "without an address",
@@ -17,7 +18,7 @@ WRONG = {
 
 ANY_TEXT = {
     "data", "database_url", "keyring", "organization", "admin_key_file",
-    "otel_endpoint", "otel_traces_exporter", "otel_sdk_disabled",
+    "otel_endpoint", "otel_traces_exporter", "otel_sdk_disabled", "audit_key", "checkpoints",
 }  # fmt: skip
 """Fields that refuse no text: what it names is looked at later."""
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Final
 
-from soak import fold, identities, shown
+from soak import erased, fold, identities, shown
 from soak.evidence import Evidence, Figures, Violation
 from soak.outcomes import Ledger, acknowledged, declined, doubled, offers, refusals, unsent
+from support.model import BEFORE_OFFER
 
 _MAX_SHOWN: Final = 5
 """Differences of one kind that are shown one by one."""
@@ -51,7 +52,7 @@ def _tail(evidence: Evidence) -> Iterator[Violation]:
     """A reader that tails the log is shown every event once, in order."""
     if evidence.tailed is None:
         return
-    logged = [(one.position, one.stream, one.version) for one in evidence.log]
+    logged = sorted([(one.position, one.stream, one.version) for one in evidence.log] + evidence.others)
     if evidence.tailed != logged:
         seen, held = Counter(evidence.tailed), Counter(logged)
         yield from _each("tailing reader", "missed", held - seen, "lost")
@@ -82,7 +83,13 @@ def _reports(evidence: Evidence) -> Iterator[Violation]:
         for key in sorted({*right, *evidence.reports}, key=str):
             yield from _figures(f"report {key}", evidence.reports.get(key, {}), right.get(key, {}))
     for organization, streamed_figures in (evidence.streamed or {}).items():
-        expected = right.get((organization, "actions", "event", None), {})
+        every = right.get((organization, "actions", "event", None), {})
+        # the stream shows the metrics since the offer
+        offered = {
+            one: Counter({state: n for state, n in counts.items() if state not in BEFORE_OFFER})
+            for one, counts in every.items()
+        }
+        expected = {one: counts for one, counts in offered.items() if counts}
         yield from _figures(f"stream of changes of {organization}", streamed_figures, expected)
 
 
@@ -98,6 +105,11 @@ def _proofs(evidence: Evidence) -> Iterator[Violation]:
     """The projections' own proofs, and a comparison of every row with tables built anew, are clean."""
     if evidence.verified is not None and evidence.verified[0] != 0:
         yield Violation("projections verify --contents", "other", evidence.verified[1])
+
+
+def _erased(evidence: Evidence) -> Iterator[Violation]:
+    """Nothing is left of erased visitors."""
+    yield from erased.violations(evidence, Violation)
 
 
 def _seen(evidence: Evidence) -> Iterator[Violation]:
@@ -134,5 +146,6 @@ _OF_THE_LOG: Final[tuple[Callable[[Evidence], Iterator[Violation]], ...]] = (
     _projections,
     _reports,
     _proofs,
+    _erased,
     _seen,
 )

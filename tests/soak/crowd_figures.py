@@ -1,6 +1,6 @@
 """Figures of a service in a crowd: `python -m soak.crowd_figures --silent 1000 --kept 1500 [--files 300]`.
 
-Starts `offerlog serve` on a store of its own and asks it two things over and over from another address:
+Starts `offerlog serve` on a separate store and asks it two things over and over from another address:
 alone, while the crowd comes, beside it, and alone again. Prints a row for each.
 """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from soak.erased import ErasedCopy
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
 from soak.log_copy import Logged, Pair
 from soak.shown import CurrentAction, CurrentOffer, Suppressed, Waiting
@@ -67,6 +68,8 @@ class Evidence:
         streamed: The last figures that a stream of changes told, by organization.
         verified: The exit code of `offerlog projections verify --contents`, and what it said.
         seen: What was seen to be wrong while the soak ran: check and words.
+        others: Position, stream and version of events that are not in `log` (see `LogCopy`).
+        erased: What is left of erased visitors.
     """
 
     attempts: list[Attempt]
@@ -84,6 +87,8 @@ class Evidence:
     streamed: dict[str, Figures] | None = None
     verified: tuple[int, str] | None = None
     seen: list[tuple[str, str]] = field(default_factory=list)
+    others: list[tuple[int, str, int]] = field(default_factory=list)
+    erased: ErasedCopy | None = None
     open_action_ttl: timedelta = timedelta(minutes=30)
     deadline_grace: timedelta = timedelta(minutes=15)
 

@@ -11,7 +11,7 @@ from typing import Any
 from soak.evidence import Evidence, Figures, Violation
 from soak.log_copy import Logged, Pair
 from soak.shown import Suppressed
-from support.model import LEGAL, TERMINAL, Model, reachable
+from support.model import BEFORE_OFFER, LEGAL, TERMINAL, Model, reachable, since_offer
 
 
 class Oracle(Model):
@@ -78,16 +78,22 @@ class _Replay:
 
     def _offered(self, event: Logged) -> str | None:
         by = self._blocker(event)
-        if self._states(event):
+        if self._states(event) not in ([], ["qualified"]):
             return "the action was offered before"
         return by and f"offered while {by[0]}: {by[1]} of {by[2]} since {by[3]}"
 
     def _moved(self, event: Logged) -> str | None:
         mine = self._states(event)
-        if not mine or event.state not in LEGAL.get(mine[-1], ()):
+        if event.kind in BEFORE_OFFER:
+            is_legal = not mine or (mine == ["qualified"] and event.kind != "qualified")
+            return None if is_legal else f"it cannot follow {mine[-1]}"
+        if not mine or event.state not in LEGAL[event.media].get(mine[-1], ()):
             return f"it cannot follow {mine[-1] if mine else 'nothing'}"
-        if self._history["events"][-1]["action"] != event.action:
+        newest = since_offer(self._history)[-1]
+        if newest["action"] != event.action:
             return "a newer action has begun"
+        if newest["media"] != event.media:
+            return f"its action was offered as {newest['media']}"
         stage = "invitation" if mine[-1] == "offered" else "form"
         if event.stage not in {None, stage}:
             return f"rejected at the stage {event.stage} behind {mine[-1]}"
@@ -95,7 +101,10 @@ class _Replay:
 
     def _numbered(self, event: Logged) -> str | None:
         """The action's number is its place among the offers, and the time of its offer is the offer's."""
-        right = list(self._offers).index(event.action) + 1, self._offers[event.action].occurred
+        if event.kind in BEFORE_OFFER:
+            right = len(self._offers) + 1, event.occurred
+        else:
+            right = list(self._offers).index(event.action) + 1, self._offers[event.action].occurred
         written = event.number, event.offered_at
         return None if written == right else f"number and time of the offer are {written} instead of {right}"
 
@@ -109,7 +118,8 @@ class _Replay:
         self._parked[event.action, event.state] = event.version
         if not mine:
             return "an offer waits for nothing" if event.state == "offered" else None
-        if event.state in LEGAL.get(mine[-1], ()) or event.state not in reachable(mine[-1]):
+        followers = LEGAL[event.media].get(mine[-1], ())
+        if event.state in followers or event.state not in reachable(event.media, mine[-1]):
             return f"{event.state} has nothing to wait for behind {mine[-1]}"
         return None
 
@@ -138,6 +148,7 @@ def _for_the_oracle(event: Logged) -> dict[str, Any]:
         "occurred": event.occurred,
         "recorded": event.recorded,
         "timeout": event.timeout,
+        "media": event.media,
     }
 
 
@@ -146,7 +157,7 @@ def suppressed(log: Iterable[Logged]) -> Counter[Suppressed]:
     return Counter(
         Suppressed(event.pair, event.state, event.action, event.occurred)
         for event in log
-        if event.is_lifecycle and event.state in TERMINAL
+        if event.is_lifecycle and event.state in TERMINAL[event.media]
     )
 
 
@@ -157,7 +168,10 @@ def figures(log: Iterable[Logged]) -> dict[tuple[str, str, str, str | None], Fig
     for event in log:
         if not event.is_lifecycle:
             continue
-        offered = begun.setdefault((event.stream, event.action), event)
+        if event.state in BEFORE_OFFER:
+            offered = event
+        else:
+            offered = begun.setdefault((event.stream, event.action), event)
         for cohort, at in (("event", event.occurred), ("offered", offered.occurred)):
             hour = (
                 at - timedelta(minutes=at.minute, seconds=at.second, microseconds=at.microsecond)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from soak import fold, shown
+from soak.erased import ERASED, SELECT_LEFT, SELECT_TOKENS, ErasedCopy
 from soak.evidence import Evidence, Figures, attempts_of
 from soak.history import ENDED, VIOLATION, read
 from soak.key_copies import SELECT_KEYS, SELECT_SECRETS, KeyCopies, UnopenedError
@@ -71,7 +72,8 @@ class Gathering:
         keys = KeyCopies(self._system.keyring, self._rows(SELECT_KEYS), self._rows(SELECT_SECRETS))
         events = self._rows(READ)
         visitors = VisitorCopies(self._rows(SELECT_VISITORS), keys)  # read last: it has those of all events
-        copy = decoded(events, visitors)
+        erased = ErasedCopy(frozenset(token for (token,) in self._rows(SELECT_TOKENS)))
+        copy = decoded(events, visitors, erased)
         log, right = copy.log, fold.figures(copy.log)
         entries = list(read(self._system.folder / "history"))
         found = Evidence(attempts_of(entries), log, visitors.unopened + copy.unopened)
@@ -82,12 +84,15 @@ class Gathering:
             for one in entries
             if one["kind"] == ENDED and not one["expected"]
         ]
+        erased.customers = [one["customer"] for one in entries if one["kind"] == ERASED]
+        (erased.left,) = self._rows(SELECT_LEFT)
+        found.others, found.erased = copy.others, erased
         found.refusals = self._refusals(keys, found.unopened)
         found.current = {CurrentOffer(*row) for row in self._rows(shown.SELECT_OFFERS)}
         found.actions = {CurrentAction(*row) for row in self._rows(shown.SELECT_ACTIONS)}
         found.waiting, found.suppressed = self._sealed_rows(visitors, found.unopened)
         found.replica = self._replica(log)
-        found.tailed = self._tailed(len(log))
+        found.tailed = self._tailed(len(log) + len(copy.others))
         found.reports = self._reports()
         found.streamed = self._streamed(right)
         run = self._system.command("projections", "verify", "--contents", seconds=_VERIFY_SECONDS)
@@ -156,7 +161,7 @@ class Gathering:
             for count_by in ("actions", "visitors"):
                 for cohort in ("event", "offered"):
                     for by in ("total", "hour"):
-                        query = f"view=full&by={by}&count_by={count_by}&cohort={cohort}"
+                        query = f"view=all&by={by}&count_by={count_by}&cohort={cohort}"
                         report = self._get(organization, f"/v1/reports/action-map-performance?{query}")
                         for row in report["rows"]:
                             hour = row["bucket"] if by == "hour" else None

@@ -92,6 +92,4 @@ class Listener(threading.Thread):
 
 def counted(metrics: dict[str, int]) -> Counter[str]:
     """Turn `nWebActionsOffered` and the like into counts by state."""
-    return Counter(
-        {name.removeprefix("nWebActions").lower(): count for name, count in metrics.items() if count}
-    )
+    return Counter({name[11].lower() + name[12:]: count for name, count in metrics.items() if count})

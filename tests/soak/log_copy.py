@@ -7,10 +7,21 @@ from uuid import UUID
 
 import msgspec
 
+from soak.erased import ErasedCopy
 from soak.key_copies import NONCE_BYTES, UnopenedError
 from soak.visitor_copies import VisitorCopies, token_of
 
 BOOKKEEPING: Final = ("offer-refused", "signal-parked", "parking-ended")
+
+SERVICE: Final = (
+    "visitor-erased",
+    "erasure-receipt",
+    "report-issued",
+    "key-rotated",
+    "organization-deleted",
+    "action-map-policy-set",
+)
+"""Kinds that belong to no visitor-offer."""
 
 READ: Final = """
     SELECT notification_id, originator_id, originator_version, topic, state
@@ -40,6 +51,7 @@ class Logged:
         blocked_by: The action and state that stood against it.
         ended: The versions of the parked signals that it ends.
         error: The error code and the error message.
+        media: The media type; `map_version`: the version of the action map.
         raw: Of a parked signal: the text that came; `raw_length`: how long it was, where it is cut.
         nonce: Of the sealed part.
     """
@@ -67,6 +79,8 @@ class Logged:
     raw: str | None = None
     raw_length: int | None = None
     nonce: bytes = b""
+    media: str = "webchat"
+    map_version: int | None = None
 
     @property
     def is_lifecycle(self) -> bool:
@@ -81,10 +95,16 @@ class Logged:
 
 @dataclass
 class LogCopy:
-    """The events that open, and in words those that do not."""
+    """The events that open, and in words those that do not.
+
+    Attributes:
+        others: Position, stream and version of the events that belong to no visitor-offer, or to one of a
+            visitor who was erased.
+    """
 
     log: list[Logged] = field(default_factory=list)
     unopened: list[str] = field(default_factory=list)
+    others: list[tuple[int, str, int]] = field(default_factory=list)
 
 
 def decode(row: tuple[Any, ...], visitors: VisitorCopies) -> Logged:
@@ -106,8 +126,9 @@ def decode(row: tuple[Any, ...], visitors: VisitorCopies) -> Logged:
     if kind == "parking-ended":
         more |= {"state": rest[0], "ended": _places(rest[1])}
     else:
-        _, occurred, dated, _, _, timeout, *own = rest
+        media, occurred, dated, map_version, _, timeout, *own = rest
         more |= {"occurred": occurred, "dated": dated, "timeout": timeout}
+        more |= {"media": media, "map_version": map_version}
         if kind == "offer-refused":
             more |= {"state": "offered", "reason": own[0], "blocked_by": (_uuid(blocker), own[1])}
             more["ended"] = tuple(own[3])
@@ -132,10 +153,19 @@ def decode(row: tuple[Any, ...], visitors: VisitorCopies) -> Logged:
     )
 
 
-def decoded(rows: list[tuple[Any, ...]], visitors: VisitorCopies) -> LogCopy:
-    """Read all rows of `READ`."""
+def decoded(
+    rows: list[tuple[Any, ...]], visitors: VisitorCopies, erased: ErasedCopy | None = None
+) -> LogCopy:
+    """Read all rows of `READ`; those of erased visitors go into their copy."""
     found = LogCopy()
     for row in rows:
+        kind = row[3].rpartition(".")[0]
+        is_erased = erased is not None and token_of(row[1]) in erased.tokens
+        if erased is not None and is_erased:
+            erased.take(row, kind, msgspec.msgpack.decode(row[4])[1])
+        if kind in SERVICE or is_erased:
+            found.others.append((row[0], str(row[1]), row[2]))
+            continue
         try:
             found.log.append(decode(row, visitors))
         except UnopenedError as error:

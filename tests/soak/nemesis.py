@@ -97,7 +97,7 @@ class Nemesis:
             self._deck = list(self._faults)
             self._chance.shuffle(self._deck)
         fault = self._deck.pop()
-        # Drawn in any case, and from a chance of its own: what a fault draws changes no later choice.
+        # Drawn in any case, and from a separate source of chance: what a fault draws changes no later choice.
         seconds = self._chance.uniform(*fault.seconds)
         running = fault.run(self._system, Random(self._chance.random()))  # noqa: S311 - repeatable
         history = self._system.history

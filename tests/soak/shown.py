@@ -9,6 +9,7 @@ from uuid import UUID
 from soak.key_copies import UnopenedError
 from soak.log_copy import Logged, Pair
 from soak.visitor_copies import VisitorCopies, stream_of
+from support.model import BEFORE_OFFER
 
 
 class CurrentOffer(NamedTuple):
@@ -24,6 +25,7 @@ class CurrentOffer(NamedTuple):
     actions: int
     events: int
     times_out: datetime | None
+    touched_at: datetime | None
 
 
 class CurrentAction(NamedTuple):
@@ -35,6 +37,12 @@ class CurrentAction(NamedTuple):
     stage: str | None
     since: datetime
     offered_at: datetime
+    organization: str
+    action_map: str
+    accepted_at: datetime | None
+    started_at: datetime | None
+    media: str
+    map_version: int | None
 
 
 class Waiting(NamedTuple):
@@ -64,11 +72,13 @@ class Suppressed(NamedTuple):
 
 SELECT_OFFERS: Final = """
     SELECT originator_id::text, visitor, organization, action_map_id::text, state, stage, since, actions,
-        lifecycle_version, withdrawn_at
+        events, withdrawn_at, touched_at
     FROM current_offers
 """
 SELECT_ACTIONS: Final = """
-    SELECT originator_id::text, number, state, stage, since, offered_at FROM current_actions
+    SELECT originator_id::text, number, state, stage, since, offered_at, organization, action_map_id::text,
+        accepted_at, started_at, media_type, action_map_version
+    FROM current_actions
 """
 SELECT_PARKED: Final = """
     SELECT originator_id::text, version, visitor, organization, action_map_id::text, parked_at, position,
@@ -118,10 +128,14 @@ def open_suppressed(row: tuple[Any, ...], visitors: VisitorCopies) -> Suppressed
     return Suppressed(pair, state, str(UUID(bytes=action)), since)
 
 
+TAKEN: Final = ("contentOffer", "accepted")
+"""A content offer is over when it was accepted."""
+
+
 def _streams(log: Iterable[Logged]) -> Iterable[tuple[str, list[Logged]]]:
     found: defaultdict[str, list[Logged]] = defaultdict(list)
     for event in log:
-        if event.is_lifecycle:
+        if event.is_lifecycle and event.kind not in BEFORE_OFFER:
             found[event.stream].append(event)
     return found.items()
 
@@ -142,15 +156,23 @@ def current_offers(log: Iterable[Logged]) -> set[CurrentOffer]:
             actions,
             len(events),
             _times_out(last),
+            _touched([one for one in events if one.action == last.action]),
         )
         found.add(row)
     return found
 
 
 def _times_out(last: Logged) -> datetime | None:
-    if last.state != "offered" or last.timeout is None:
+    if last.state != "offered" or last.timeout is None or last.media == "contentOffer":
         return None
     return max(last.occurred, last.recorded) + timedelta(seconds=last.timeout)
+
+
+def _touched(action: list[Logged]) -> datetime | None:
+    last = action[-1]
+    if last.state not in {"offered", "accepted", "started"} or (last.media, last.state) == TAKEN:
+        return None
+    return max(max(one.occurred, one.recorded) for one in action)
 
 
 def current_actions(log: Iterable[Logged]) -> set[CurrentAction]:
@@ -162,7 +184,22 @@ def current_actions(log: Iterable[Logged]) -> set[CurrentAction]:
             actions[event.action].append(event)
         for number, (first, *more) in enumerate(actions.values(), 1):
             last = more[-1] if more else first
-            found.add(CurrentAction(stream, number, last.state, last.stage, last.occurred, first.occurred))
+            reached = {one.state: one.occurred for one in more}
+            row = CurrentAction(
+                stream,
+                number,
+                last.state,
+                last.stage,
+                last.occurred,
+                first.occurred,
+                last.pair.organization,
+                last.pair.action_map,
+                reached.get("accepted"),
+                reached.get("started"),
+                last.media,
+                last.map_version,
+            )
+            found.add(row)
     return found
 
 

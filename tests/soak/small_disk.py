@@ -1,4 +1,4 @@
-"""A file system of its own for the store, so that a fault can fill or break it and nothing else."""
+"""A separate file system for the store, so that a fault can fill or break it and nothing else."""
 
 import os
 import shutil

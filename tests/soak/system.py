@@ -55,7 +55,7 @@ class System:
         self.proxy: Proxy | None = None
 
     def sql(self, statement: str, *values: Any, seconds: float = 20.0) -> list[tuple[Any, ...]]:
-        """Run a statement as the service's role, in a connection of its own; returns its rows.
+        """Run a statement as the service's role, in a separate connection; returns its rows.
 
         Raises:
             psycopg.Error: The store cannot be reached, or refuses.

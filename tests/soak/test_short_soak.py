@@ -51,7 +51,7 @@ def test_a_short_soak_is_clean(tmp_path: Path) -> None:
 
 
 def test_the_report_says_what_is_wrong_and_how_to_repeat_it() -> None:
-    """A violation stands on a line of its own; colours are for terminals."""
+    """A violation stands on a separate line; colours are for terminals."""
     # given
     found = [Violation("versions", "lost", "stream 1 has the versions [1, 3]")]
     result = Result("make soak SEED=9", 10.0, {}, Counter(), Counter(recorded=2), violations=found)

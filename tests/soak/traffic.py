@@ -20,6 +20,10 @@ HOT_SECONDS: Final = 20.0
 TIMEOUTS: Final = (1, 43_200)
 """Seconds after which an invitation times out: at once, or never while a soak runs."""
 
+CONTENT_OFFERS: Final = 6
+"""One action in so many is a content offer, whoever reports about it."""
+_ASKED: Final = ("customerId", "customerIdType", "actionMapId", "sessionId", "actionMediaType")
+
 _PATHS: Final = {"offered": 8, "accepted": 6, "started": 5}
 """Weight of going on in a journey, against ending at this state."""
 _ENDS_WITH_AN_ERROR: Final = 0.3
@@ -83,7 +87,7 @@ class Traffic:
     def _offer(self, organization: str) -> Request:
         """Ask for an offer, mostly with an action id of our own, and report what becomes of it."""
         wire = self._first(organization, is_hot=self._chance.random() < 0.5)
-        asked = {name: wire[name] for name in ("customerId", "customerIdType", "actionMapId", "sessionId")}
+        asked = {name: wire[name] for name in _ASKED}
         asked["timeoutSeconds"] = self._chance.choice((None, *TIMEOUTS))
         if self._chance.random() < 0.9:
             asked["actionId"] = wire["actionId"]
@@ -99,8 +103,9 @@ class Traffic:
         """Let the reports of what follows wait, in order or not."""
         reports: list[Wire] = []
         at = datetime.fromisoformat(wire["createdDate"]) if "createdDate" in wire else None
-        while state in LEGAL and self._chance.randrange(10) < _PATHS[state]:
-            choices = LEGAL[state]
+        legal = LEGAL[wire["actionMediaType"]]
+        while state in legal and self._chance.randrange(10) < _PATHS[state]:
+            choices = legal[state]
             errs = state == "offered" and self._chance.random() < _ENDS_WITH_AN_ERROR
             state = "errored" if errs else self._chance.choice(choices)
             wire = wire | {"actionState": state, "eventId": self._event_id(wire["actionId"], state)}
@@ -126,7 +131,7 @@ class Traffic:
         """The report that an invitation was shown."""
         chance, wall = self._chance, time.time()
         action_map = chance.choice(MAPS)
-        wire: Wire = {"actionState": "offered", "actionMediaType": "webchat", "actionMapId": action_map}
+        wire: Wire = {"actionState": "offered", "actionMapId": action_map}
         if is_hot:
             turn = int((wall - self._began) / HOT_SECONDS)
             visitor = f"hot-{chance.randrange(HOT)}-{turn}"
@@ -143,6 +148,7 @@ class Traffic:
                 visitor = f"{self._client}-{self._number // 50}"  # comes again, with another action
         wire |= {"customerId": visitor, "customerIdType": "cookie", "sessionId": session, "actionId": action}
         wire["eventId"] = self._event_id(action, "offered")
+        wire["actionMediaType"] = "webchat" if UUID(action).int % CONTENT_OFFERS else "contentOffer"
         if is_dated:
             wire["createdDate"] = datetime.fromtimestamp(at, UTC).isoformat()
         if not is_hot and chance.random() < 0.3:

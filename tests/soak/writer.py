@@ -1,4 +1,4 @@
-"""A process that uses the service in process, with clients of its own: `python -m soak.writer PLAN`."""
+"""A process that uses the service in process, with its own clients: `python -m soak.writer PLAN`."""
 
 import json
 import signal

@@ -65,7 +65,7 @@ def _write_programs(folder: Path, user: ServerUser) -> None:
     """Write a program `postgres` that starts the embedded server with settings of the tests.
 
     Its databases live as long as one test, and no test of them stops the machine: nothing need be on the
-    disk. The tests of durability, and those of the embedded store, use servers of their own.
+    disk. The tests of durability, and those of the embedded store, use separate servers.
     """
     programs = executable_bindir(find_binaries(), user)
     folder.mkdir(mode=0o755)
@@ -92,7 +92,8 @@ class Databases:
         """Make one; returns the service's connection string."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" OWNER {ROLE}'.encode())
+            made = f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY file_copy OWNER {ROLE}'
+            connection.execute(made.encode())
         return make_conninfo(self._service_server, dbname=name)
 
     def drop(self, made: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """The service as it is served, for tests: a plug-in that they name.
 
-Uvicorn runs in a thread, on a port of its own. The fixture `site` starts a service for each test. Where tests
+Uvicorn runs in a thread, on a separate port. The fixture `site` starts a service for each test. Where tests
 change nothing in the service and look at one organization, a module shares one by `shared_site`.
 """
 

@@ -29,7 +29,7 @@ def keys_of(service: Offerlog) -> PostgresKeys:
 
 def forget_keys(service: Offerlog) -> None:
     """Make the service ask the store for every key again."""
-    keys_of(service)._known.clear()
+    keys_of(service)._remembered._known.clear()
 
 
 def replica_store_of(service: Offerlog) -> ReplicaStore:

@@ -55,7 +55,7 @@ class LoopLatency:
 
         app.add_middleware(Learn)
 
-    def blocked_by(self, attack: Callable[[], object], tries: int = 8) -> float:
+    def blocked_by(self, attack: Callable[[], object], tries: int = 12) -> float:
         """Seconds for which the loop was blocked at most; the best of a few tries, as machines are busy.
 
         Args:

@@ -63,7 +63,7 @@ def ask_all(
     at_once: int = 100,
     seconds: float = 60.0,
 ) -> list[Answer]:
-    """Send all requests, each on a connection of its own, and read all answers to their ends.
+    """Send all requests, each on a separate connection, and read all answers to their ends.
 
     Args:
         site: Where to.

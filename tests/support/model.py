@@ -8,13 +8,26 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from typing import Any
 
-LEGAL = {
+CHAT = {
     "offered": ["accepted", "rejected", "ignored", "errored", "timedout"],
     "accepted": ["rejected", "started"],
     "started": ["abandoned", "engaged"],
 }
-TERMINAL = ["engaged", "rejected", "timedout", "ignored", "abandoned"]
-ORDER = ["offered", "accepted", "started"]
+WITHHELD = ["qualifiedOutsideSchedule", "offeredOutsideSchedule", "frequencyCapReached"]
+FIRST = {"qualified": ["offered", *WITHHELD]}
+LEGAL = {
+    "webchat": FIRST | CHAT,
+    "webMessagingOffer": FIRST | CHAT,
+    "contentOffer": FIRST | {"offered": ["accepted", "rejected", "ignored", "errored"]},
+}
+BEFORE_OFFER = ["qualified", *WITHHELD]
+CHAT_ENDS = ["engaged", "rejected", "timedout", "ignored", "abandoned"]
+TERMINAL = {
+    "webchat": CHAT_ENDS,
+    "webMessagingOffer": CHAT_ENDS,
+    "contentOffer": ["accepted", "rejected", "ignored"],
+}
+ORDER = ["qualified", "offered", "accepted", "started"]
 CONTENT = ["action", "state", "media", "version", "session", "code", "message", "timeout"]
 MINUTE = timedelta(minutes=1)
 CROWD = 64
@@ -24,12 +37,18 @@ Document = dict[str, Any]
 
 def rank(signal: Document) -> int:
     """The place in lifecycle order; final states share the last one."""
-    return ORDER.index(signal["state"]) if signal["state"] in ORDER else 3
+    return ORDER.index(signal["state"]) if signal["state"] in LEGAL[signal["media"]] else 4
 
 
-def reachable(state: str) -> list[str]:
+def reachable(media: str, state: str) -> list[str]:
     """Every state that can still come behind this one."""
-    return [later for follower in LEGAL.get(state, []) for later in [follower, *reachable(follower)]]
+    followers = LEGAL[media].get(state, [])
+    return [later for follower in followers for later in [follower, *reachable(media, follower)]]
+
+
+def since_offer(offer: Document) -> list[Document]:
+    """The events of a visitor-offer without those before an offer: these block and suppress nothing."""
+    return [event for event in offer["events"] if event["state"] not in BEFORE_OFFER]
 
 
 def same(known: Document, repeat: Document) -> bool:
@@ -65,7 +84,7 @@ class Model:
     def record(self, batch: list[Document], now: datetime) -> list[str]:
         """The outcome of each signal of a batch."""
         outcomes = ["refused: malformed" if "state" not in one else "refused: not_tracked" for one in batch]
-        tracked = [n for n, one in enumerate(batch) if one.get("media") == "webchat" and self._is_ours(one)]
+        tracked = [n for n, one in enumerate(batch) if one.get("media") in LEGAL and self._is_ours(one)]
         order = dict(zip(tracked, tracked, strict=True))
         for n in tracked:
             mine = [m for m in tracked if self._is_same_action(batch[n], batch[m])]
@@ -91,17 +110,18 @@ class Model:
         self, offer: Document, at: datetime | None, now: datetime
     ) -> tuple[str, str, str, datetime] | None:
         """What stands against a new offer dated so, or undated: reason, state, action, since."""
-        if not offer["events"]:
+        events = since_offer(offer)
+        if not events:
             return None
-        last = offer["events"][-1]
-        mine = [event for event in offer["events"] if event["action"] == last["action"]]
+        last = events[-1]
+        mine = [event for event in events if event["action"] == last["action"]]
         if at is None:
             at, seen = now, [max(event["occurred"], event["recorded"]) for event in mine]
         else:
             seen = [event["occurred"] for event in mine]
         if self._withdrawn(last) and at >= seen[0] + self._timeout(last) + self.deadline_grace:
             return "terminal_state", "timedout", last["action"], last["occurred"] + self._timeout(last)
-        if last["state"] in TERMINAL:
+        if last["state"] in TERMINAL[last["media"]]:
             return "terminal_state", last["state"], last["action"], last["occurred"]
         if last["state"] == "errored" or at - max(seen) >= self.open_action_ttl:
             return None
@@ -114,7 +134,7 @@ class Model:
         for refused in offer["refused"]:
             if refused["action"] == signal["action"]:
                 return refused["by"]
-        if any(event["action"] == signal["action"] for event in offer["events"]):
+        if any(event["action"] == signal["action"] for event in since_offer(offer)):
             return None
         return self.blocker(offer, None, now)
 
@@ -122,8 +142,8 @@ class Model:
         """What the passing of time alone brings about."""
         for offer in self.offers.values():
             self.end_parking(offer, now)
-            if offer["events"]:
-                last = offer["events"][-1]
+            if since_offer(offer):
+                last = since_offer(offer)[-1]
                 later = max(last["occurred"], last["recorded"])
                 if self._withdrawn(last) and now >= later + self._timeout(last) + self.deadline_grace:
                     self._time_out(offer, now)
@@ -136,22 +156,23 @@ class Model:
 
     def suppressions(self) -> list[tuple[Any, ...]]:
         """Customer, kind, map, state, action and since of every offer that must not be made again."""
-        last = [(offer["key"], offer["events"][-1]) for offer in self.offers.values() if offer["events"]]
+        last = [(one["key"], since_offer(one)[-1]) for one in self.offers.values() if since_offer(one)]
         return sorted(
             (*key, event["state"], event["action"], event["occurred"])
             for key, event in last
-            if event["state"] in TERMINAL
+            if event["state"] in TERMINAL[event["media"]]
         )
 
     def report(
-        self, *, cohort: str, distinct: bool, hourly: bool
+        self, *, cohort: str, distinct: bool, hourly: bool, media: str | None = None
     ) -> dict[tuple[str, str | None], Counter[str]]:
         """Counts by map and hour of UTC, in the full view."""
         reached: defaultdict[tuple[str, str | None, str], list[tuple[str, ...]]] = defaultdict(list)
         for key, offer in self.offers.items():
-            for event in offer["events"]:
-                begun = next(one for one in offer["events"] if one["action"] == event["action"])
-                at = (begun if cohort == "offered" else event)["occurred"]
+            for event in [one for one in offer["events"] if media in {None, one["media"]}]:
+                made = [one for one in since_offer(offer) if one["action"] == event["action"]]
+                is_before = event["state"] in BEFORE_OFFER or cohort != "offered"
+                at = (event if is_before else made[0])["occurred"]
                 hour = at.replace(minute=0, second=0, microsecond=0).isoformat() if hourly else None
                 reached[key[2], hour, event["state"]].append(key)
         rows: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
@@ -172,25 +193,35 @@ class Model:
         return None
 
     def _moved(self, offer: Document, signal: Document, now: datetime, *, remember: bool) -> str:
-        state, action = signal["state"], signal["action"]
-        mine = [event["state"] for event in offer["events"] if event["action"] == action]
-        if not mine and state == "offered":
+        state = signal["state"]
+        events = [event for event in offer["events"] if event["action"] == signal["action"]]
+        if wrong := self._wrong(offer, signal, events):
+            return f"refused: {wrong}"
+        if state == "offered":
             return self._offer(offer, signal, now, remember=remember)
-        if mine and (mine[-1] not in LEGAL or offer["events"][-1]["action"] != action):
-            return "refused: action_over"
-        if mine and state in LEGAL[mine[-1]]:
+        if state in (LEGAL[signal["media"]][events[-1]["state"]] if events else BEFORE_OFFER):
             self._append(offer, signal, now)
             return "recorded"
-        if mine and state not in reachable(mine[-1]):
-            return "refused: not_legal"
         if len(offer["parked"]) >= CROWD:
             return "refused: crowded"
         offer["parked"].append(signal | {"since": now})
         return "parked"
 
+    @staticmethod
+    def _wrong(offer: Document, signal: Document, events: list[Document]) -> str | None:
+        """Why a signal can never follow the events of its action; None where it can."""
+        if not events:
+            return None
+        media, last = events[-1]["media"], events[-1]["state"]
+        is_older = last != "qualified" and since_offer(offer)[-1:] != events[-1:]
+        if last not in LEGAL[media] or is_older:
+            return "action_over"
+        can_follow = media == signal["media"] and signal["state"] in reachable(media, last)
+        return None if can_follow else "not_legal"
+
     def _offer(self, offer: Document, signal: Document, now: datetime, *, remember: bool) -> str:
         by = self.blocker(offer, signal["at"], now)
-        if by is not None and by[1] == "timedout" and offer["events"][-1]["state"] == "offered":
+        if by is not None and by[1] == "timedout" and since_offer(offer)[-1]["state"] == "offered":
             self._time_out(offer, now)
         if by is None:
             self._append(offer, signal, now)
@@ -211,21 +242,23 @@ class Model:
         if signal["name"] is not None:
             self.names[signal["map"]].append((occurred, signal["name"]))
         mine = [one for one in offer["parked"] if one["action"] == signal["action"]]
-        following = [one for one in mine if one["state"] in LEGAL.get(signal["state"], [])]
+        followers = LEGAL[signal["media"]].get(signal["state"], [])
+        following = [one for one in mine if one["media"] == signal["media"] and one["state"] in followers]
         if following:
             first = min(following, key=rank)
             offer["parked"].remove(first)
             self._append(offer, first, now)
 
     def _time_out(self, offer: Document, now: datetime) -> None:
-        last = offer["events"][-1]
+        last = since_offer(offer)[-1]
         silent = dict.fromkeys(["id", "code", "message", "timeout", "name"])
         at = last["occurred"] + self._timeout(last)
         self._append(offer, last | silent | {"state": "timedout", "at": at}, now)
 
     @staticmethod
     def _withdrawn(event: Document) -> bool:
-        return event["state"] == "offered" and event["timeout"] is not None
+        can_time_out = "timedout" in LEGAL[event["media"]]["offered"]
+        return event["state"] == "offered" and event["timeout"] is not None and can_time_out
 
     @staticmethod
     def _timeout(event: Document) -> timedelta:
@@ -233,7 +266,7 @@ class Model:
 
     @staticmethod
     def _is_ours(signal: Document) -> bool:
-        return signal["state"] in {*ORDER, *TERMINAL, "errored"}
+        return signal["state"] in {"qualified", *reachable(signal["media"], "qualified")}
 
     @staticmethod
     def _is_same_action(one: Document, other: Document) -> bool:

@@ -43,8 +43,11 @@ def compare_projections(service: Offerlog, organization: str, model: Model) -> N
     refusals = [(one.reason, one.raw) for one in service.refusals(organization=organization)]
     assert sorted(refusals, key=repr) == sorted(model.refusals, key=repr)
     for cohort, count_by, by in product(Cohort, CountBy, (Granularity.TOTAL, Granularity.HOUR)):
-        query = ReportQuery(organization, view=MetricSet.FULL, by=by, count_by=count_by, cohort=cohort)
+        query = ReportQuery(organization, view=MetricSet.ALL, by=by, count_by=count_by, cohort=cohort)
         compare_report(service, model, query)
+    for media_type, count_by in (("webchat", CountBy.VISITORS), ("contentOffer", CountBy.ACTIONS)):
+        one = ReportQuery(organization, view=MetricSet.ALL, count_by=count_by, media_type=media_type)
+        compare_report(service, model, one)
 
 
 def compare_report(service: Offerlog, model: Model, query: ReportQuery) -> None:
@@ -54,6 +57,7 @@ def compare_report(service: Offerlog, model: Model, query: ReportQuery) -> None:
         cohort=query.cohort.value,
         distinct=query.count_by is CountBy.VISITORS,
         hourly=query.by is Granularity.HOUR,
+        media=query.media_type,
     )
     assert {(row.action_map_id, row.bucket): row.metrics for row in rows} == {
         key: {METRICS[state]: counts[state.value] for state in State if state in METRICS}

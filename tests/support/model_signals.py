@@ -7,14 +7,24 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from support.model import MINUTE, TERMINAL
+from support.model import CHAT_ENDS, MINUTE, WITHHELD
 
 VISITORS = [("v", "cookie"), ("v", "email"), ("v\0é", "cookie")]
 MAPS = [str(UUID(int=n)) for n in (1, 2)]
 ACTIONS = [str(UUID(int=n)) for n in (11, 12, 13)]
 REPORTS = [str(UUID(int=n)) for n in range(21, 26)]
 SESSIONS = [str(UUID(int=n)) for n in (31, 32)]
-STATES = ["offered", "accepted", "started", *TERMINAL, "errored", "offered", "accepted", "started", "errored"]
+STATES = [
+    "offered",
+    "accepted",
+    "started",
+    *CHAT_ENDS,
+    "errored",
+    "offered",
+    "accepted",
+    "started",
+    "errored",
+]
 LONG_AGO = -27 * 366 * 24 * 60  # before the year 2000
 MOMENTS = [0, 0, -1, -5, -30, -31, -60, 5, 6, LONG_AGO]
 WAITS = [MINUTE, 5 * MINUTE, 15 * MINUTE, 16 * MINUTE, 30 * MINUTE, timedelta(microseconds=1)]
@@ -24,11 +34,13 @@ SIGNAL = st.fixed_dictionaries(
         "visitor": st.sampled_from(VISITORS),
         "map": st.sampled_from(MAPS),
         "action": st.sampled_from(ACTIONS),
-        "state": st.sampled_from([*STATES, *STATES, "qualified"]),
+        "state": st.sampled_from([*STATES, *STATES, "qualified", "qualified", *WITHHELD, "completed"]),
         "ago": st.none() | st.sampled_from(MOMENTS),
         "id": st.none() | st.none() | st.sampled_from(REPORTS),
         "session": st.sampled_from([SESSIONS[0]] * 4 + SESSIONS),
-        "media": st.sampled_from(["webchat"] * 12 + ["contentOffer"]),
+        "media": st.sampled_from(
+            ["webchat"] * 9 + ["contentOffer"] * 3 + ["webMessagingOffer", "openAction"]
+        ),
         "version": st.sampled_from([3, 3, 3, 4, None]),
         "code": st.sampled_from([None, None, "00045"]),
         "message": st.sampled_from([None, None, "no\0frame"]),

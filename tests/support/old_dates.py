@@ -20,7 +20,7 @@ OLD_DAYS = 2_024
 # What such offers leave in the projection.
 _COUNT_OLD_DAYS = """
     INSERT INTO performance_days
-    SELECT 'default', %s, cohort, day, 1, 0, 0, 0, 0, 0, 0, 0, 0
+    SELECT 'default', %s, cohort, day, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'webchat'
     FROM generate_series(-718750, 19800, 365) AS day, unnest(ARRAY['event', 'offered']) AS cohort
 """
 _COUNT_OLD_SLOTS = _COUNT_OLD_DAYS.replace("performance_days", "performance_counts").replace(

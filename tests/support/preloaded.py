@@ -1,4 +1,4 @@
-"""Programs in processes of their own that load nothing: forks of a process that has loaded it all.
+"""Programs in separate processes that load nothing: forks of a process that has loaded it all.
 
 Loading the command takes 0.3 s of CPU time and loading the service 1 s, and tests start them hundreds of
 times. A *nursery* loads both once a test worker and forks at every request. `relay.py` is the program that a
@@ -82,6 +82,7 @@ def main(address: str) -> None:
     """Load everything, then fork at every request until standard input ends. Returns in each fork."""
     for module in _LOADED:
         importlib.import_module(module)
+    importlib.import_module("offerlog_infrastructure.cli.commands").command_tree()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers

@@ -1,4 +1,4 @@
-"""A pytest plugin: what a test process does once, where a program of its own would do it again and again."""
+"""A pytest plugin: what a test process does once, where a separate program would do it again and again."""
 
 import contextlib
 import functools

@@ -28,7 +28,7 @@ class LimitedProcess(subprocess.Popen[Any]):
         self._timer.start()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end; the time limit holds for a wait without a limit of its own."""
+        """Wait for the end; the time limit holds for a wait without a limit."""
         returned = super().wait(timeout)
         self._timer.cancel()
         return returned

@@ -31,6 +31,9 @@ TERMINAL: Final = {"engaged", "rejected", "timedout", "ignored", "abandoned"}
 NOT_OF_PROJECTIONS: Final = {
     "offerlog_tracking",
     "visitors",
+    "erased_visitors",
+    "erasing_visitors",
+    "legal_holds",
     "key_encryption_keys",
     "organizations",
     "refusals",
@@ -39,12 +42,17 @@ NOT_OF_PROJECTIONS: Final = {
     "refusal_tallies",
     "migrations",
     "log_epoch",
+    "tree_tiles",
+    "tree_progress",
+    "checkpoints",
+    "retired_origins",
+    "bi_readers",
 }
 """Tables that no projection keeps."""
 
 
 def rows(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What a statement gives, run in a connection of its own."""
+    """What a statement gives, run in a separate connection."""
     with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}", autocommit=True) as connection:
         cursor = connection.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
@@ -80,6 +88,8 @@ def _read_log(dsn: str) -> list[tuple[RecordedEvent[Event], VisitorKey]]:
         "SELECT v.token, v.kek, v.wrapped_key, v.names, e.originator_id, originator_version, topic, state"
         " FROM offerlog_events e LEFT JOIN visitors v"
         " ON v.token = ('x' || left(replace(originator_id::text, '-', ''), 16))::bit(64)::bigint"
+        " WHERE topic !~ '^(visitor-erased|erasure-receipt|report-issued|key-rotated)[.]'"
+        " AND topic !~ '^(organization-deleted|action-map-policy-set)[.]'"
         " ORDER BY notification_id",
     )
     found: list[tuple[RecordedEvent[Event], VisitorKey]] = []
@@ -164,7 +174,7 @@ def shown(service: Offerlog, dsn: str) -> dict[str, Any]:
         "offers": set(
             rows(
                 dsn,
-                "SELECT originator_id, state, actions, lifecycle_version FROM current_offers",
+                "SELECT originator_id, state, actions, events FROM current_offers",
             )
         ),
         "actions": {
@@ -183,7 +193,7 @@ def shown(service: Offerlog, dsn: str) -> dict[str, Any]:
 
 
 def _counted(service: Offerlog, cohort: Cohort, count_by: CountBy) -> Counter[tuple[str, str]]:
-    asked = ReportQuery(service.organization, view=MetricSet.FULL, cohort=cohort, count_by=count_by)
+    asked = ReportQuery(service.organization, view=MetricSet.ALL, cohort=cohort, count_by=count_by)
     return Counter(
         {
             (row.action_map_id, metric): count

@@ -201,7 +201,9 @@ def one_of_each() -> Sequence[BriefEvent]:
     answered = [event("offered", "f"), event("accepted", "f"), event("started", "f"), parked("engaged", "f")]
     rejected = [event("offered", "g"), event("rejected", "g", stage=Stage.INVITATION)]
     over = [ended("engaged", "f"), refused("h", 0, "terminal_state", "g", "rejected", 0)]
-    return [*actions, *answered, *rejected, *over]
+    withheld = ("qualifiedOutsideSchedule", "offeredOutsideSchedule", "frequencyCapReached")
+    before = [event(state, one) for state, one in zip(("qualified", *withheld), "ijki", strict=True)]
+    return [*actions, *answered, *rejected, *over, *before]
 
 
 def given(*events: BriefEvent) -> Given:
@@ -255,8 +257,10 @@ def _event(offer: VisitorOffer, brief: BriefEvent, recorded_at: datetime, fields
     if brief.kind == "signal-parked":
         return SignalParked(**common)
     begun = offer.find_action(action)
+    if begun is not None and not begun.is_offered:
+        begun = None
     common |= {
-        "action_number": len(offer.actions) + 1 if begun is None else begun.offered.action_number,
+        "action_number": offer.action_count + 1 if begun is None else begun.offered.action_number,
         "offered_at": brief.at if begun is None else begun.offered.occurred_at,
         "parked_version": waiting.get(State(brief.kind)),
     }

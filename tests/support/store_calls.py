@@ -27,6 +27,7 @@ def calls(service: Offerlog, key: str) -> dict[str, Callable[[], object]]:
         "history": lambda: service.history(customer_id="v1", action_map_id=MAP),
         "eligibility": lambda: service.eligibility(customer_id=customer, action_map_id=MAP),
         "refusals": lambda: list(service.refusals()),
+        "timeline": lambda: list(service.timeline(customer_id="v1")),
         "suppressed visitors": lambda: list(service.suppressed_visitors(MAP)),
         "status": service.projections,
         "proof": service.proof,

@@ -29,7 +29,7 @@ _standard_error = pytest.StashKey[TextIO]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let interrupts through, and keep the real standard error at hand, which tests capture.
+    """Let interrupts through, and keep the real standard error, which tests capture.
 
     A shell starts its background jobs with SIGINT ignored, and child processes inherit that.
     """

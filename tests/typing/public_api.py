@@ -2,17 +2,23 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_type
 
 import offerlog
 from offerlog import (
+    ActionMapPolicy,
     AsyncOfferlog,
     Blocker,
     Eligibility,
+    Erasure,
     Expired,
+    FeedEvent,
+    FeedFilter,
+    FeedPage,
     Granularity,
+    HeldRow,
     History,
     KeptSignal,
     Key,
@@ -25,6 +31,7 @@ from offerlog import (
     Outcome,
     OutcomeKind,
     PerformanceReport,
+    PolicyChange,
     Proof,
     Reason,
     Receipt,
@@ -91,9 +98,15 @@ def asks(service: Offerlog) -> None:
     assert_type(history.events[0].occurred_at, datetime)
     assert_type(service.suppressions("visitor-1"), Sequence[Suppression])
     assert_type(service.suppressed_visitors(MAP), Generator[Suppression])
+    assert_type(service.policies.set(MAP, {"ignored": timedelta(days=30)}), int | None)
+    assert_type(service.policies.find(MAP), ActionMapPolicy)
+    assert_type(service.policies.changes(MAP), Sequence[PolicyChange])
     assert_type(service.refusals(reason=Reason.MALFORMED), Generator[KeptSignal])
     assert_type(service.refusal_counts(), RefusalCounts)
     assert_type(service.expire(), Expired)
+    assert_type(service.events(1, types=["offered"]), Generator[FeedEvent])
+    assert_type(service.feed.page(1, wanted=FeedFilter.parse(["offered"])), FeedPage)
+    assert_type(next(service.feed.follow()).events[0].position, int)
 
 
 def reports(service: Offerlog) -> None:
@@ -119,8 +132,13 @@ async def awaits(service: Offerlog) -> None:
     )
     assert_type(await service.aio.eligibility(customer_id="visitor-1", action_map_id=MAP), Blocker | None)
     assert_type(await service.aio.suppressions("visitor-1"), Sequence[Suppression])
+    assert_type(await service.aio.policies.find(MAP), ActionMapPolicy)
     assert_type(await service.aio.history(customer_id="visitor-1", action_map_id=MAP), History)
     assert_type(await service.aio.report(ReportQuery("acme")), PerformanceReport)
+    assert_type(await service.aio.erase(customer_id="visitor-1"), Erasure)
+    assert_type(await service.aio.visitor_data(customer_id="visitor-1"), Sequence[HeldRow])
+    async for event in service.aio.events():
+        assert_type(event, FeedEvent)
     async for suppression in service.aio.suppressed_visitors(MAP):
         assert_type(suppression, Suppression)
 

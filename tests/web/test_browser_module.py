@@ -12,6 +12,7 @@ from playwright.sync_api import Error
 import offerlog_infrastructure
 from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.http.responses.browser_module import read_module
 from support.pages.shop import Shop, an_action, answered, report
 
 pytest_plugins = ["support.pages.fixtures"]
@@ -29,6 +30,10 @@ WHOLE = [
     ("offered", "ignored"),
     ("offered", "errored"),
     ("offered", "timedout"),
+    ("qualified", "offered", "ignored"),
+    ("qualified", "frequencyCapReached"),
+    ("qualifiedOutsideSchedule",),
+    ("offeredOutsideSchedule",),
 ]
 
 
@@ -247,13 +252,17 @@ def test_a_clock_that_is_wrong_loses_nothing(shop: Shop) -> None:
 )
 def test_the_page_of_the_documentation_works(shop: Shop, clicks: list[str], states: tuple[str, ...]) -> None:
     """Word for word, but for the address and the key: every way through it is in the log."""
-    (page,) = re.findall(r"^```html\n(.*?)^```$", DOCUMENTATION.read_text(), re.DOTALL | re.MULTILINE)
+    page, *_ = re.findall(
+        r"^```html\n(<!doctype.*?)^```$", DOCUMENTATION.read_text(), re.DOTALL | re.MULTILINE
+    )
     shop.site.pages["checkout.html"] = page.replace("https://offers.example.com", "{{service}}").replace(
         "ofl_widget_...", "{{key}}"
     )
+    shop.site.pages["visitor"] = json.dumps({"customerId": "shopper", "token": shop.visitor_token()})
     tab = shop.context.new_page()
     tab.goto(shop.site.url("checkout.html"))
     tab.get_by_text("May we help you?").wait_for()
+    assert tab.evaluate("document.activeElement.localName") == "body"  # nobody accepts by typing
     for one in clicks:
         if one == "leave":
             shop.go(tab)
@@ -269,6 +278,11 @@ def test_the_page_of_the_documentation_works(shop: Shop, clicks: list[str], stat
     answered(tab)
     assert list(shop.states_of(ACTION_MAP)) == list(states)
     assert not shop.refusals()
+    with tab.expect_response("**/v1/offers") as asked:
+        tab.goto(shop.site.url("checkout.html"))
+    assert asked.value.json()["reason"] == ("already_open" if states[-1] == "accepted" else "terminal_state")
+    assert not tab.get_by_text("May we help you?").is_visible()
+    assert list(shop.states_of(ACTION_MAP)) == list(states)
 
 
 def test_the_documentation_names_every_option() -> None:
@@ -281,5 +295,5 @@ def test_the_documentation_names_every_option() -> None:
 
 def test_the_module_is_small() -> None:
     """A few KB on the wire, and nothing else to load."""
-    assert len(gzip.compress(MODULE.read_bytes())) < 8 * 1024
+    assert len(gzip.compress(read_module().content)) < 7 * 1024
     assert not re.search(r"^import |\bimport\(", MODULE.read_text(), re.MULTILINE)

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import OfferKey
+from offerlog_domain.identity import OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
@@ -75,6 +76,22 @@ class RefusalsLockedError(StoreUnavailableError):
     """A table of the refusal log is locked; nothing was stored, but events without refusals could be."""
 
 
+class UnreadableEventError(OfferlogError):
+    """A stored event that this build cannot read.
+
+    Attributes:
+        topic: Its stored name and version.
+        originator_id: Its stream.
+        originator_version: Its place there.
+    """
+
+    def __init__(self, topic: str, originator_id: object, originator_version: int, cause: str) -> None:
+        super().__init__(f"stored event {topic} ({originator_id}, version {originator_version}): {cause}")
+        self.topic = topic
+        self.originator_id = originator_id
+        self.originator_version = originator_version
+
+
 class ClosedError(OfferlogError):
     """The service has been closed; nothing of this request was stored."""
 
@@ -117,6 +134,18 @@ class HeldStreams:
     unknown: frozenset[UUID] = frozenset()
 
 
+class NewestAction(NamedTuple):
+    """The newest action of a visitor-offer, and the policy of its action map, read at one moment.
+
+    Attributes:
+        action: The action that began last; None if no action has begun.
+        policy: The policy that is in force; `NO_POLICY` if no action has begun.
+    """
+
+    action: Action | None = None
+    policy: ActionMapPolicy = NO_POLICY
+
+
 class EventLog(Protocol):
     """The log, as the writer uses it."""
 
@@ -133,6 +162,15 @@ class EventLog(Protocol):
         """Return all these visitor-offers, by id, as they are stored now. An unknown one is at version 0.
 
         What is appended afterwards belongs to visitor-offers of the last load.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    def policies(self, organizations: Collection[str]) -> Mapping[str, Mapping[UUID, ActionMapPolicy]]:
+        """Return the policies of these organizations, by action map, as they were at the last load or later.
+
+        An append of what was decided by a policy that is no longer in force is a `StaleEpochError`.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -167,6 +205,13 @@ class EventLog(Protocol):
             OutcomeUnknownError: All of it was stored, or nothing.
         """
 
+    def is_current(self, key: OrganizationKey) -> bool:
+        """Return False if the secret of a key was destroyed, as known under the epoch that was returned last.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
         """Find the visitor-offers that another writer holds, without waiting for that writer.
 
@@ -181,13 +226,16 @@ class EventLog(Protocol):
 
 
 class Streams(Protocol):
-    """The streams of visitor-offers: the secrets of their names, and the newest action of each."""
+    """The streams of visitor-offers: the keys of their names, and the newest action of each."""
 
-    def secret(self, organization: str) -> bytes:
-        """Return the organization's secret for digests of visitors, 32 bytes. The first use makes it."""
+    def key(self, organization: str) -> OrganizationKey:
+        """Return the organization's key for digests of visitors. The first use makes it.
 
-    def newest_action(self, offer: OfferKey) -> Action | None:
-        """Return the action that began last; None if no action has begun.
+        It is remembered, and another one once its secret was destroyed: ask at each use.
+        """
+
+    def newest_action(self, offer: OfferKey) -> NewestAction:
+        """Return the action that began last, and the policy of its action map.
 
         Reads the stream from its end back to the beginning of that action.
         """

@@ -1,6 +1,8 @@
 """The port to the keys that encrypt other keys. They stay outside the store."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from offerlog_domain.errors import OfferlogError
 
@@ -36,6 +38,16 @@ class Keyring(Protocol):
             KeyringError: The keyring cannot be used.
         """
 
+    def refresh(self) -> None:
+        """Forget what may have changed: another process may have made a new key.
+
+        Called when the epoch of the log is raised, and before the keyring is listed. `kek_id` and `wrap` use
+        the newest key from then on.
+
+        Raises:
+            KeyringError: The keyring cannot be used.
+        """
+
     def check_holds(self, kek_id: str) -> None:
         """Check that keys which were wrapped under this id can be unwrapped.
 
@@ -58,4 +70,26 @@ class Keyring(Protocol):
 
         Raises:
             KeyringError: The keyring does not hold the key that encrypted it, or the bytes were changed.
+        """
+
+
+@runtime_checkable
+class ManagedKeyring(Keyring, Protocol):
+    """A keyring whose keys offerlog makes and removes. Others are rotated by the service that holds them."""
+
+    def made_at(self) -> Mapping[str, datetime | None]:
+        """Return the ids of all keys in the order of their making, each with its time if that is known."""
+
+    def add_key(self) -> str:
+        """Make a key, which is the current one from then on, and return its id. It is durable on return.
+
+        Raises:
+            KeyringError: The keyring cannot be changed.
+        """
+
+    def remove_key(self, kek_id: str) -> None:
+        """Remove a key for good. It is not the current one.
+
+        Raises:
+            KeyringError: The keyring cannot be changed, or does not hold that key.
         """

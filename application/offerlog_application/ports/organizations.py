@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from offerlog_domain.errors import OfferlogError
@@ -47,6 +48,23 @@ class OrganizationScope:
         return self.organization if organization is None else organization
 
 
+@dataclass(frozen=True, slots=True)
+class OrganizationContent:
+    """The amount of what a store holds of an organization.
+
+    Attributes:
+        name: The organization.
+        visitors: Number of visitors of whom an event was recorded.
+        refusals: Number of refused signals that are kept.
+        keys: Number of API keys that are valid.
+    """
+
+    name: str
+    visitors: int
+    refusals: int
+    keys: int
+
+
 class Organizations(Protocol):
     """Organizations of one store, by name; thread-safe.
 
@@ -56,6 +74,9 @@ class Organizations(Protocol):
 
     def names(self) -> Sequence[str]:
         """List all organizations, sorted."""
+
+    def contents(self) -> Sequence[OrganizationContent]:
+        """Count what is held of each organization, sorted by name. The cost grows with the store."""
 
     def names_with_signals(self) -> Sequence[str]:
         """List the organizations with signals, as far as the projections show them; sorted."""

@@ -28,6 +28,7 @@ class ReportQuery:
         view: The metric set to show.
         count_by: Count actions, or the distinct visitors of a bucket.
         cohort: By each event's own time, or each action's whole funnel by the time of its offer.
+        media_type: Only actions of this media type, a key of `LIFECYCLES`; None for all.
     """
 
     organization: str
@@ -39,6 +40,7 @@ class ReportQuery:
     view: MetricSet = MetricSet.REPORT
     count_by: CountBy = CountBy.ACTIONS
     cohort: Cohort = Cohort.EVENT
+    media_type: str | None = None
 
 
 class PerformanceCounts(Protocol):

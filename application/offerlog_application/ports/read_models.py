@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from offerlog_domain.errors import ArgumentError, OfferlogError
+from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import Reason
 
 
@@ -29,6 +30,7 @@ class Suppression:
         state: The terminal state that an action reached.
         action_id: That action.
         since: The time of that state (`occurred_at`).
+        until: The end of the suppression by the policy of the map that is in force; None for never.
     """
 
     customer_id: str
@@ -37,6 +39,7 @@ class Suppression:
     state: str
     action_id: str
     since: datetime
+    until: datetime | None = None
 
 
 class Lookup(NamedTuple):
@@ -107,6 +110,7 @@ class KeptSignal:
         raw: The text as it was received, cut at 4 KiB (older ones at 64 KiB).
         raw_length: Bytes of the text as it was received.
         number: Its place among refusals of the same time; 0 for a parked signal.
+        action_map_id: The action map of a refusal; None for a parked signal, and where the text does not say.
     """
 
     recorded_at: datetime
@@ -116,6 +120,22 @@ class KeptSignal:
     raw: bytes
     raw_length: int
     number: int = 0
+    action_map_id: str | None = None
+
+
+class PlacedEvent(NamedTuple):
+    """An event with its place in the log.
+
+    Attributes:
+        position: Its position.
+        recorded: The event in its stream.
+        before: For an offer that was made: the last lifecycle event of that stream before it. None for the
+            first offer, and for every other event.
+    """
+
+    position: int
+    recorded: RecordedEvent[Event]
+    before: RecordedEvent[Event] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.ports.performance_counts import PerformanceCounts
@@ -9,6 +10,7 @@ from offerlog_application.ports.read_models import (
     Freshness,
     KeptSignal,
     Lookup,
+    PlacedEvent,
     ProjectionStatus,
     Suppression,
 )
@@ -67,6 +69,9 @@ class PerformanceSource(PerformanceCounts, Protocol):
     ) -> Generator[tuple[ActionMapId, str | None]]:
         """Stream the action maps with their newest known names, sorted by id, after `behind` if given."""
 
+    def maps_named(self, organization: str, name: str) -> Sequence[ActionMapId]:
+        """Return the action maps with this newest known name, sorted by id; at most ten of them."""
+
 
 class StreamReader(Protocol):
     """A reader of whole streams, for audits; thread-safe."""
@@ -76,6 +81,24 @@ class StreamReader(Protocol):
 
         Raises:
             ReadTimeoutError: The read takes longer than it may.
+            ReadCancelledError: The caller no longer waits for the answer.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+
+class VisitorReader(Protocol):
+    """A reader of all streams of one visitor; thread-safe."""
+
+    def events_of_visitor(
+        self, visitor_digest: UUID, action_map_id: UUID | None = None, behind: int = 0
+    ) -> Generator[PlacedEvent]:
+        """Stream the events of a visitor behind a position, by position; of one action map if it is given.
+
+        The visitor is named by the keyed digest of an `OrganizationKey`.
+        Each page is read anew, so a visitor who is erased meanwhile has no further events.
+
+        Raises:
+            ReadTimeoutError: A page takes longer than it may.
             ReadCancelledError: The caller no longer waits for the answer.
             StoreUnavailableError: The store cannot be reached.
         """

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from offerlog_application.ports.read_models import KeptSignal, Order, RefusalCounts
 from offerlog_domain.outcomes import Reason
@@ -20,8 +21,12 @@ class RefusalLog(Protocol):
         until: datetime | None = None,
         order: Order = Order.OLDEST,
         behind: tuple[datetime, int] | None = None,
+        visitor_digest: UUID | None = None,
+        action_map_id: UUID | None = None,
     ) -> Generator[KeptSignal]:
         """Stream the refusals of [since, until), after the line with the time and number of `behind`.
+
+        With `visitor_digest` or `action_map_id`, only those that are known to be of this visitor or map.
 
         Raises:
             ReadTimeoutError: A page takes longer than its time limit.
@@ -30,6 +35,16 @@ class RefusalLog(Protocol):
 
     def prune(self, before: datetime) -> int:
         """Delete some of the refusals recorded before an instant, and return their number; 0 if none is left.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
+    def prune_unattributed(self, before: datetime) -> int:
+        """Delete some of the refusals without a visitor that were recorded before an instant.
+
+        Returns:
+            Their number; 0 if none is left.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from offerlog_domain.event_fields import Event, SealedEvent
-from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.events import EventBeforeOffer, LifecycleEvent
 
 
 class Positioned(NamedTuple):
@@ -35,5 +35,12 @@ def streams_with_repeats(events: Sequence[Positioned]) -> set[UUID]:
     return {
         recorded.originator_id
         for _, recorded in events
-        if isinstance(recorded.event, LifecycleEvent) and recorded.event.action_number > 1
+        if isinstance(recorded.event, LifecycleEvent) and may_repeat(recorded, recorded.event)
     }
+
+
+def may_repeat(recorded: SealedEvent[Event], event: LifecycleEvent) -> bool:
+    """Return True if the visitor-offer may have reached the state of an event before."""
+    return event.action_number > 1 or (
+        recorded.originator_version > 1 and isinstance(event, EventBeforeOffer)
+    )

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Kind(StrEnum):
-    """The kinds of calls that have threads of their own; the value is a part of the threads' names.
+    """The kinds of calls. Each kind has a pool of threads; the value is a part of the threads' names.
 
     Attributes:
         LOOK_UP: Small reads, which page views wait for.

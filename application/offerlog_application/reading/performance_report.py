@@ -3,15 +3,20 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from offerlog_application.ports.performance_counts import PerformanceCounts, ReportQuery
 from offerlog_application.projections.slots import slot
+from offerlog_application.reading.arrow import make_table
 from offerlog_application.reading.calendar import buckets
 from offerlog_application.reading.read_budget import check_read
+from offerlog_application.reading.report_table import tabulate_performance
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.metrics import METRICS, Granularity, rates
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _WIDE_SLOTS: Final = 20 * 366 * 96
 """Twenty years: over more than that, only the parts with anything in them are cut into buckets."""
@@ -107,6 +112,17 @@ class PerformanceReport:
     query: ReportQuery
     rows: Sequence[ReportRow]
     short_by: int = 0
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the rows as a table of Arrow, for pandas, Polars and DuckDB.
+
+        Its columns are those of `offerlog export report` (docs/analytics.md). Needs the extra `parquet`,
+        which this call loads.
+
+        Raises:
+            ExtraMissingError: pyarrow is not installed.
+        """
+        return make_table(tabulate_performance(self))
 
 
 def report(

@@ -7,7 +7,7 @@ from offerlog_application.recording.commands import RecordSignal
 from offerlog_application.recording.signal_text import SignalInput, SignalText
 from offerlog_application.recording.submission import UndatedRefusal
 from offerlog_domain.decision import Decision
-from offerlog_domain.identity import OrganizationKey
+from offerlog_domain.identity import OrganizationKey, VisitorKey
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, cut_text
 from offerlog_domain.signals import MalformedSignalError, UntrackedEventError
 
@@ -74,7 +74,10 @@ def _read_command(given: SignalInput, key: OrganizationKey) -> RecordSignal | tu
             OutcomeKind.REFUSED, reason, field=error.field, cause=error.cause, event_id=error.event_id
         )
         kept, length = cut_text(b"" if text is None else text.to_bytes())
-        return outcome, UndatedRefusal(reason, error.field, error.cause, kept, length)
+        if error.names_several:  # an erasure of one of them could not find it under the other's digest
+            kept, length = b"", len(kept) if length is None else length
+        digest = None if error.customer is None else key.digest(VisitorKey(*error.customer))
+        return outcome, UndatedRefusal(reason, error.field, error.cause, kept, length, digest)
     command = RecordSignal(key.offer_of(signal), signal, text)
     if signal.lifecycle is None:
         return command.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), command.refusal(Reason.NOT_TRACKED)

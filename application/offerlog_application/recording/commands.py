@@ -16,7 +16,7 @@ from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
-def _refuse_ended_parkings(decision: Decision, context: DecisionContext) -> list[Refusal]:
+def _refuse_ended_parkings(offer: OfferKey, decision: Decision, context: DecisionContext) -> list[Refusal]:
     """Return the refusals of the parked signals that a decision has ended."""
     refusals: list[Refusal] = []
     for parked, reason in decision.ended_parkings:
@@ -30,6 +30,8 @@ def _refuse_ended_parkings(decision: Decision, context: DecisionContext) -> list
                 None,
                 kept,
                 parked.event.raw_length or length,
+                offer.visitor_digest,
+                offer.action_map_id,
             )
         )
     return refusals
@@ -74,7 +76,7 @@ class RecordSignal:
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of parked signals that the decision ended, then the signal's own, if any."""
-        refusals = _refuse_ended_parkings(decision, context)
+        refusals = _refuse_ended_parkings(self.offer, decision, context)
         if decision.outcome is OutcomeKind.REFUSED and decision.reason is not None:
             refusals.append(self.refusal(decision.reason).at(context))
         return refusals
@@ -88,7 +90,9 @@ class RecordSignal:
 
     def refusal(self, reason: Reason) -> UndatedRefusal:
         """Return the signal's line in the refusal log."""
-        return UndatedRefusal(reason, None, None, *cut_text(self._text.to_bytes()))
+        kept, length = cut_text(self._text.to_bytes())
+        offer = self.offer
+        return UndatedRefusal(reason, None, None, kept, length, offer.visitor_digest, offer.action_map_id)
 
 
 class RequestOffer:
@@ -115,7 +119,7 @@ class RequestOffer:
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
-        return _refuse_ended_parkings(decision, context)
+        return _refuse_ended_parkings(self.offer, decision, context)
 
 
 class ExpireOffer:
@@ -139,4 +143,4 @@ class ExpireOffer:
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
-        return _refuse_ended_parkings(decision, context)
+        return _refuse_ended_parkings(self.offer, decision, context)

@@ -1,16 +1,18 @@
 """The decisions of one group, and the events and refusals to store for them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.recording.store_watch import STORE_PATIENCE
 from offerlog_application.recording.submission import Command, Submission
-from offerlog_domain.context import DecisionContext, Rules
+from offerlog_application.recording.writer_errors import OrganizationDeletedError
+from offerlog_domain.action_map_policies import ActionMapPolicy
+from offerlog_domain.context import NO_POLICIES, DecisionContext, Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import OfferKey
+from offerlog_domain.identity import OfferKey, OrganizationKey
 from offerlog_domain.outcomes import OutcomeKind, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -37,6 +39,7 @@ class DecidedGroup:
         self._rules = rules
         self._now = clock.now()
         self._contexts: dict[tuple[str, bool], DecisionContext] = {}
+        self._policies: Mapping[str, Mapping[UUID, ActionMapPolicy]] = {}
         self.commands: Sequence[Command] = [
             command for submission in submissions for command in submission.commands
         ]
@@ -57,7 +60,17 @@ class DecidedGroup:
                 touched[offer.id] = offer
         return touched.values()
 
-    def decide(self, loaded: Mapping[UUID, VisitorOffer], epoch: int) -> None:
+    @property
+    def organizations(self) -> Collection[str]:
+        """The tenants of the submissions, each once."""
+        return {submission.organization for submission in self._submissions}
+
+    def decide(
+        self,
+        loaded: Mapping[UUID, VisitorOffer],
+        epoch: int,
+        policies: Mapping[str, Mapping[UUID, ActionMapPolicy]],
+    ) -> None:
         """Decide the commands whose visitor-offers have changed since the last call.
 
         At first, and under another epoch, decide all of them.
@@ -67,6 +80,7 @@ class DecidedGroup:
         Args:
             loaded: All the visitor-offers, as the store has them now.
             epoch: The epoch, as it was known before they were loaded.
+            policies: The policies of the action maps, by organization.
         """
         if epoch != self.epoch:
             self._loaded.clear()
@@ -79,7 +93,7 @@ class DecidedGroup:
         }
         for stream in moved:
             known[stream] = self.offers[stream] = loaded[stream]
-        self._now, self._contexts = self._clock.now(), {}
+        self._now, self._contexts, self._policies = self._clock.now(), {}, policies
         offers, decisions, decided_in = self.offers, self.decisions, self._decided_in
         n = 0
         for submission in self._submissions:
@@ -108,6 +122,19 @@ class DecidedGroup:
                 refusals += self.commands[n].refusals(decision, self._decided_in[n])
         return refusals
 
+    def check_keys(self, is_current: Callable[[OrganizationKey], bool]) -> None:
+        """Check that no secret was destroyed under which a submission names visitors.
+
+        Args:
+            is_current: Returns False for a key whose secret was destroyed.
+
+        Raises:
+            OrganizationDeletedError: One was.
+        """
+        for key in {submission.key for submission in self._submissions}:
+            if key is not None and not is_current(key):
+                raise OrganizationDeletedError(key.organization)
+
     def refusing(self) -> set[Submission]:
         """Return the submissions that add lines to the refusal log."""
         found: set[Submission] = set()
@@ -129,7 +156,8 @@ class DecidedGroup:
         context = self._contexts.get(key)
         if context is None:
             organization, from_widget = key
-            context = DecisionContext(organization, self._now, self._rules, from_widget)
+            policies = self._policies.get(organization, NO_POLICIES)
+            context = DecisionContext(organization, self._now, self._rules, from_widget, policies)
             self._contexts[key] = context
         return context
 

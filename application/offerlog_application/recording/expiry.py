@@ -77,7 +77,7 @@ class Expiry:
                 limit=self._group,
                 besides=failed.keys() | idle,
             )
-            # Each a submission of its own: one that cannot be read or written harms no other.
+            # Each is a separate submission: one that cannot be read or written harms no other.
             answers = [(offer, self._submit(offer)) for offer in due]
             for offer, answer in answers:
                 try:

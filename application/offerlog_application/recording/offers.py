@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Required, TypedDict
+from uuid import UUID
 
 from offerlog_application.ports.event_log import Streams
 from offerlog_application.ports.organizations import check_organization
@@ -16,6 +17,7 @@ from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
 from offerlog_domain.errors import ArgumentTypeError
 from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
+from offerlog_domain.lifecycle import WEBCHAT
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.offer_signals import build_offer_signal
 from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
@@ -48,6 +50,7 @@ class OfferArguments(TypedDict, total=False):
         action_id: The caller's id of the invitation; the same id again gets the same decision.
         action_map_version: The map's version.
         timeout_seconds: Seconds after which the widget withdraws the invitation.
+        media_type: The vendor's `actionMediaType`; `webchat` unless given.
     """
 
     customer_id: Required[str]
@@ -57,6 +60,7 @@ class OfferArguments(TypedDict, total=False):
     action_id: str | None
     action_map_version: int | None
     timeout_seconds: int | None
+    media_type: str
 
 
 class OfferService:
@@ -73,7 +77,7 @@ class OfferService:
     def __init__(self, writer: GroupCommitWriter, streams: Streams) -> None:
         self._writer = writer
         self._streams = streams
-        self._keys: dict[str, OrganizationKey] = {}
+        self._checked: set[str] = set()
         self._ids = RandomIds()
         self.blocked: Counter[Reason] = Counter()
 
@@ -97,9 +101,15 @@ class OfferService:
         """
         if type(signals) is not list and isinstance(signals, str | bytes | Mapping):
             raise ArgumentTypeError("signals", "signals are given as a list, also where there is one only")
-        batch = Batch(signals, self._key(organization))
+        key = self._key(organization)
+        batch = Batch(signals, key)
         return self._writer.submit(
-            batch.commands, batch.refusals, batch.receipt, organization=organization, from_widget=from_widget
+            batch.commands,
+            batch.refusals,
+            batch.receipt,
+            organization=organization,
+            from_widget=from_widget,
+            key=key,
         )
 
     def prepare(self, organization: str) -> None:
@@ -122,6 +132,7 @@ class OfferService:
         action_id: str | None = None,
         action_map_version: int | None = None,
         timeout_seconds: int | None = None,
+        media_type: str = WEBCHAT.media_type,
     ) -> PendingAnswer[OfferOutcome]:
         """Ask whether the map may offer to this visitor and record the offer if so, in one step.
 
@@ -142,6 +153,7 @@ class OfferService:
             customer_id_type=customer_id_type,
             session_id=session_id,
             timeout_seconds=timeout_seconds,
+            media_type=media_type,
         )
         command = RequestOffer(key.offer_of(signal), signal, has_own_id=action_id is not None)
 
@@ -152,7 +164,7 @@ class OfferService:
             self.blocked[by.reason] += 1
             return OfferBlocked(format_uuid(signal.action_id) if command.has_own_id else None, by)
 
-        return self._writer.submit([command], (), answer, organization=organization)
+        return self._writer.submit([command], (), answer, organization=organization, key=key)
 
     def eligibility(self, organization: str, visitor: VisitorKey, action_map_id: ActionMapId) -> Eligibility:
         """Find what blocks an offer now, from the log, and whether the visitor-offer is known at all.
@@ -161,9 +173,9 @@ class OfferService:
             OrganizationNameError: The organization's name is not valid.
         """
         key = self.name(organization, visitor, action_map_id)
-        newest = self._streams.newest_action(key)
+        newest, policy = self._streams.newest_action(key)
         offer = VisitorOffer(key.id, newest=newest)
-        by = find_blocker(offer, self._writer.now(), self._writer.rules, dated=False)
+        by = find_blocker(offer, self._writer.now(), self._writer.rules, dated=False, policy=policy)
         return Eligibility(by, known=newest is not None)
 
     def name(self, organization: str, visitor: VisitorKey, action_map_id: ActionMapId) -> OfferKey:
@@ -174,9 +186,16 @@ class OfferService:
         """
         return self._key(organization).offer(visitor, parse_uuid(action_map_id))
 
+    def digest(self, organization: str, visitor: VisitorKey) -> UUID:
+        """Return the keyed digest of a visitor, of whom no event need be recorded.
+
+        Raises:
+            OrganizationNameError: The organization's name is not valid.
+        """
+        return self._key(organization).digest(visitor)
+
     def _key(self, organization: str) -> OrganizationKey:
-        key = self._keys.get(organization)
-        if key is None:
+        if organization not in self._checked:
             check_organization(organization)
-            key = self._keys[organization] = OrganizationKey(organization, self._streams.secret(organization))
-        return key
+            self._checked.add(organization)
+        return self._streams.key(organization)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, NativeSignal, Signal, to_native
 from offerlog_domain.wire import read_signal, signal_from_document
 
-SignalInput = bytes | str | Mapping[str, object] | Signal
+SignalInput = bytes | bytearray | memoryview | str | Mapping[str, object] | Signal
 """A signal as a caller may give it: JSON text in either wire form, the decoded object, or a `Signal`."""
 
 _encode: Final = json.JSONEncoder(default=str).encode
@@ -47,19 +47,23 @@ class SignalText:
         self._text: bytes | None = None
         if isinstance(given, bytes):
             self._text = given
+        elif isinstance(given, (bytearray, memoryview)):
+            self._text = bytes(given)
         elif isinstance(given, str):
             self._text = given.encode("utf-8", "surrogatepass")
         elif isinstance(given, Signal):
             self._signal = given
             self.size = _size_of(given)
             return
+        elif not _is_document(given):  # a caller in Python may give anything; its text is refused
+            self._text = _write(given)
         else:
             copied = _copy(given, _DEEPEST_COPY)
             if copied is not None and copied[1] * _ESCAPE_LENGTH <= MAX_LINE_BYTES:
                 self._document, self.size = copied
                 return
             self._document = given
-            self._text = _write(given)
+            self._text = _write(dict(given))
         self.size = len(self._text)
 
     def read(self) -> NativeSignal:
@@ -80,8 +84,14 @@ class SignalText:
     def to_bytes(self) -> bytes:
         """Return the text: as it came, or JSON made of what came."""
         if self._text is None:
-            self._text = self._signal.to_json() if self._signal is not None else _write(self._document or {})
+            self._text = (
+                _write(dict(self._document or {})) if self._signal is None else self._signal.to_json()
+            )
         return self._text
+
+
+def _is_document(given: object) -> bool:
+    return isinstance(given, Mapping)
 
 
 def _size_of(signal: Signal) -> int:
@@ -89,9 +99,9 @@ def _size_of(signal: Signal) -> int:
     return 200 + ids + len(signal.error_message or "") + len(signal.action_map_name or "")
 
 
-def _write(document: Mapping[str, object]) -> bytes:
+def _write(value: object) -> bytes:
     try:
-        return _encode(dict(document)).encode()
+        return _encode(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedSignalError(None, f"no JSON object: {error}") from None
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from offerlog_application.recording.pending_answer import BEGUN, CANCELLED, PendingAnswer
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision
-from offerlog_domain.identity import OfferKey
+from offerlog_domain.identity import OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -30,6 +30,8 @@ class UndatedRefusal(NamedTuple):
     cause: str | None
     raw: bytes
     raw_length: int | None = None
+    visitor_digest: UUID | None = None
+    action_map_id: UUID | None = None
 
     def at(self, context: DecisionContext) -> Refusal:
         """Return the refusal of this tenant at this moment."""
@@ -83,6 +85,7 @@ class Submission(PendingAnswer[Any]):
         origin: Its origin, for the trace.
         organization: The tenant.
         from_widget: True if it came with a widget key.
+        key: The key under which visitors are named in it; None where no secret was used.
         number: Its place in the order of arrival.
         arrived: The time of its hand-in, by the monotonic clock; None for now.
 
@@ -112,6 +115,7 @@ class Submission(PendingAnswer[Any]):
         organization: str,
         *,
         from_widget: bool = False,
+        key: OrganizationKey | None = None,
         number: int = 0,
         arrived: float | None = None,
     ) -> None:
@@ -122,6 +126,7 @@ class Submission(PendingAnswer[Any]):
         self.origin = origin
         self.organization = organization
         self.from_widget = from_widget
+        self.key = key
         self.number = number
         self.arrived = time.monotonic() if arrived is None else arrived
         weight = size = 0

@@ -18,6 +18,7 @@ from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.set_aside import SetAside
 from offerlog_application.recording.submission import Answer, Command, Submission, UndatedRefusal
 from offerlog_domain.errors import OfferlogError
+from offerlog_domain.identity import OrganizationKey
 
 _SHARED_GROUP: Final = 1_000
 """Maximum weight of a group while several organizations send, so that none waits long."""
@@ -119,6 +120,7 @@ class Submissions:
         organization: str,
         *,
         from_widget: bool = False,
+        key: OrganizationKey | None = None,
     ) -> PendingAnswer[T]:
         """Add a submission. Its answer comes once all of it is durable.
 
@@ -126,7 +128,9 @@ class Submissions:
             OverloadedError: Too much of this organization is waiting; nothing was taken.
             ClosedError: No more is taken.
         """
-        submission = Submission(commands, refusals, answer, origin, organization, from_widget=from_widget)
+        submission = Submission(
+            commands, refusals, answer, origin, organization, from_widget=from_widget, key=key
+        )
         submission.queue = self
         weight = submission.weight
         with self._lock:

@@ -11,6 +11,7 @@ from offerlog_application.recording.offers import Eligibility, OfferArguments, O
 from offerlog_application.recording.pending_answer import PendingAnswer, as_future
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
+from offerlog_domain.lifecycle import WEBCHAT
 from offerlog_domain.outcomes import Blocker, OfferOutcome
 
 T = TypeVar("T")
@@ -86,6 +87,7 @@ class WriteSide(OrganizationScope):
         action_id: str | None = None,
         action_map_version: int | None = None,
         timeout_seconds: int | None = None,
+        media_type: str = WEBCHAT.media_type,
         organization: str | None = None,
     ) -> OfferOutcome:
         """Ask whether a map may offer to a visitor, and record the offer if so, in one step.
@@ -95,6 +97,7 @@ class WriteSide(OrganizationScope):
         Raises:
             MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
             OverloadedError: Too much is waiting; nothing was taken.
+            ClosedError: The service has been closed.
         """
         deciding = self.hand_in_offer(
             customer_id=customer_id,
@@ -104,6 +107,7 @@ class WriteSide(OrganizationScope):
             action_id=action_id,
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
+            media_type=media_type,
             organization=organization,
         )
         return self.answer_of(deciding)

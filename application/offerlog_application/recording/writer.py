@@ -42,6 +42,7 @@ from offerlog_application.recording.writer_errors import ContendedError, WriterF
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.identity import OrganizationKey
 
 _FIND_SECONDS: Final = 0.25
 """Seconds to look for what else another writer holds, once it has made a group wait."""
@@ -142,6 +143,7 @@ class GroupCommitWriter:
         *,
         organization: str,
         from_widget: bool = False,
+        key: OrganizationKey | None = None,
     ) -> PendingAnswer[T]:
         """Hand in work of one organization; the answer comes once all of it is durable.
 
@@ -151,6 +153,8 @@ class GroupCommitWriter:
             answer: Makes the answer of the decisions.
             organization: The tenant.
             from_widget: True if the work came with a widget key.
+            key: The key under which visitors are named in it. The answer is an `OrganizationDeletedError` if
+                its secret is destroyed before all is stored.
 
         Raises:
             OverloadedError: Too much of this organization is waiting; nothing was taken.
@@ -158,7 +162,7 @@ class GroupCommitWriter:
         """
         origin = self._trace.origin()
         return self._submissions.put(
-            commands, refusals, answer, origin, organization, from_widget=from_widget
+            commands, refusals, answer, origin, organization, from_widget=from_widget, key=key
         )
 
     def now(self) -> datetime:
@@ -210,7 +214,7 @@ class GroupCommitWriter:
                 self._group_since = None
 
     def _write(self, group: Group) -> bool:  # noqa: C901 - a table of what may befall a group
-        """Write a group; what fails for a reason of its own fails alone.
+        """Write a group; a submission that fails for its own reason fails alone.
 
         Returns whether other writers stood in its way.
         """
@@ -318,8 +322,10 @@ class GroupCommitWriter:
                 return
             began = time.monotonic()
             try:
+                epoch = self._log.epoch() if decided.epoch is None else decided.epoch
+                decided.check_keys(self._log.is_current)  # behind the epoch, with which keys are read again
                 commit.position = self._log.append(
-                    events, refusals, decided.offers.values(), hurried=hurried, epoch=decided.epoch
+                    events, refusals, decided.offers.values(), hurried=hurried, epoch=epoch
                 )
             except StaleEpochError as error:  # fences are rare, so the attempt does not count
                 check_patience(error, decided.until)
@@ -366,9 +372,10 @@ class GroupCommitWriter:
             try:
                 epoch = self._log.epoch()  # before the load: a fence between them is found out
                 loaded = self._log.load(decided.touched)
+                policies = self._log.policies(decided.organizations)
             except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
             else:
                 self._watch.note_success(began=began, is_load=True)
-                decided.decide(loaded, epoch)
+                decided.decide(loaded, epoch, policies)
                 return

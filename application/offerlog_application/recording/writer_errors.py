@@ -8,6 +8,23 @@ class ContendedError(OfferlogError):
     """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
 
 
+class OrganizationDeletedError(OfferlogError):
+    """The organization was deleted while this request was on its way; nothing of the request was stored.
+
+    Sent again, the request begins the organization anew.
+
+    Attributes:
+        organization: The organization.
+    """
+
+    def __init__(self, organization: str) -> None:
+        super().__init__(
+            f"the organization {organization!r} was deleted meanwhile, and nothing of this was stored; send"
+            " it again only if the organization shall begin anew"
+        )
+        self.organization = organization
+
+
 class WriterFailedError(OutcomeUnknownError):
     """The writer broke off a group for a reason nobody foresaw; the group may or may not be stored.
 

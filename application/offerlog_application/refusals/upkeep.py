@@ -1,22 +1,19 @@
 """Upkeep of the refusal log while a service is open: folds tallies, deletes old refusals."""
 
-import logging
-import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.schedule.periodic_thread import PeriodicThread
 
 _UPKEEP_SECONDS: Final = 30.0
 """Seconds between two runs of the upkeep."""
 
 _PAUSE_SECONDS: Final = 0.2
 """Seconds between two steps, so that writers and readers have the store to themselves most of the time."""
-
-_log = logging.getLogger(__name__)
 
 
 class RefusalUpkeep:
@@ -53,39 +50,31 @@ class RefusalUpkeep:
             if pause():
                 return 0
         pruned = 0
-        before = self._before()
-        while before is not None and (step := self._refusals.prune(before)):
-            pruned += step
-            if pause():
-                break
+        for prune, retention in (
+            (self._refusals.prune, self._policy.retention),
+            (self._refusals.prune_unattributed, self._policy.unattributed_retention),
+        ):
+            before = self._before(retention)
+            while before is not None and (step := prune(before)):
+                pruned += step
+                if pause():
+                    return pruned
         return pruned
 
-    def _before(self) -> datetime | None:
-        if not self._policy.retention:
+    def _before(self, retention: timedelta) -> datetime | None:
+        if not retention:
             return None
         try:
-            return self._clock.now() - self._policy.retention
+            return self._clock.now() - retention
         except OverflowError:
             return None
 
 
-class RefusalKeeper:
-    """Thread that runs the upkeep every 30 s until `close`."""
-
-    def __init__(self, upkeep: RefusalUpkeep) -> None:
-        self._upkeep = upkeep
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="offerlog-refusals", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop after the current step."""
-        self._closing.set()
-        self._thread.join()
-
-    def _keep(self) -> None:
-        while not self._closing.wait(_UPKEEP_SECONDS):
-            try:
-                self._upkeep.run(lambda: self._closing.wait(_PAUSE_SECONDS))
-            except Exception as error:  # noqa: BLE001 - what is left stays due; the next look is soon
-                _log.warning("the refusal log could not be tidied and will be tried again: %s", error)
+def keep_refusals_tidy(upkeep: RefusalUpkeep) -> PeriodicThread:
+    """Start the thread that runs the upkeep every 30 s until it is closed."""
+    return PeriodicThread(
+        "offerlog-refusals",
+        _UPKEEP_SECONDS,
+        lambda thread: upkeep.run(lambda: thread.pause(_PAUSE_SECONDS)),
+        "the refusal log could not be tidied and will be tried again: %s",
+    )

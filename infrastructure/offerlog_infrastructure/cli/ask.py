@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from offerlog_domain.lifecycle import MediaType
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.opening import Access, open_service
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import (
     ActionMap,
     Customer,
@@ -54,7 +56,8 @@ def suppressions(
     """List which visitors must not be offered which maps again.
 
     An earlier action ended as engaged, abandoned, rejected, ignored or
-    timedout. Give either a visitor or an action map. One JSON object a line.
+    timedout, or a content offer as accepted. Give either a visitor or an
+    action map. One JSON object a line.
     """
     if (customer is None) == (action_map is None):
         raise usage("give either --customer or --action-map")
@@ -73,23 +76,25 @@ def suppressions(
                 print_json(describe_suppression(one))
 
 
+@spread_groups
 def eligibility(
+    *,
     customer: Customer,
     action_map: ActionMap,
     customer_type: CustomerType = "cookie",
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    store: StoreOptions,
 ) -> None:
     """Show whether a map may offer to a visitor now, and why not; nothing is recorded."""
-    with open_service(data, keyring, organization) as service:
+    with store.open() as service:
         found = service.check_eligibility(
             customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
         )
     print_json(describe_eligibility(found))
 
 
+@spread_groups
 def offer(
+    *,
     customer: Customer,
     action_map: ActionMap,
     session: Annotated[str, typer.Option(metavar="ID", help="Id of the visit.")],
@@ -101,17 +106,18 @@ def offer(
     timeout_seconds: Annotated[
         int | None, typer.Option(metavar="N", help="Seconds after which the widget withdraws the invitation.")
     ] = None,
+    media_type: Annotated[
+        MediaType, typer.Option("--media-type", help="Media type of the offer.")
+    ] = MediaType.WEBCHAT,
     customer_type: CustomerType = "cookie",
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    store: StoreOptions,
 ) -> None:
     """Ask whether to offer, and record the offer if so, in one step.
 
     If several callers ask at the same moment, one of them gets the offer.
     A blocked caller gets the reason.
     """
-    with open_service(data, keyring, organization, Access.WRITE) as service:
+    with store.open(Access.WRITE) as service:
         decision = service.offer(
             customer_id=customer,
             customer_id_type=customer_type,
@@ -120,6 +126,7 @@ def offer(
             action_id=action,
             action_map_version=action_map_version,
             timeout_seconds=timeout_seconds,
+            media_type=media_type,
         )
     with telling(f"the decision is recorded, and `--action {decision.action_id}` gives the same one again"):
         print_json(describe_offer(decision))

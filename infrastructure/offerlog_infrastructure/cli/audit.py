@@ -2,26 +2,26 @@
 
 from collections.abc import Generator
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
+from offerlog_application.ports.read_models import Order
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
-from offerlog_infrastructure.cli.opening import open_service
+from offerlog_infrastructure.cli.moments import format_moment, read_optional_moment
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import (
     ActionMap,
     Customer,
     CustomerType,
-    Data,
-    KeyringFile,
-    Organization,
+    ListForm,
 )
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
+from offerlog_infrastructure.cli.timeline import Limit, print_timeline
 from offerlog_infrastructure.presentation.documents import (
     describe_history,
     describe_kept_signal,
@@ -46,7 +46,9 @@ def add_to(app: typer.Typer) -> None:
     )(refusals)
 
 
+@spread_groups
 def history(
+    *,
     customer: Customer,
     action_map: ActionMap,
     customer_type: CustomerType = "cookie",
@@ -57,16 +59,36 @@ def history(
         str | None,
         typer.Option(metavar="TIME", help="The state recorded by this time; in UTC unless it has an offset."),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Refused offers, parked signals and refused signals too, in one time line."
+        ),
+    ] = False,
+    limit: Limit = None,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
 ) -> None:
-    """Show one visitor-offer from the log: now, at a version, or as it was at a time."""
+    """Show one visitor-offer from the log: now, at a version, or as it was at a time.
+
+    With --all it shows every event and every refused signal of the pair, and
+    for a second offer why nothing blocked it. `offerlog visitor` shows the
+    same over all action maps.
+    """
     if version is not None and as_of is not None:
         raise usage("give --version or --as-of, not both")
-    moment = _moment(as_of, "--as-of") if as_of is not None else None
-    with open_service(data, keyring, organization) as service:
+    if everything and version is not None:
+        raise usage("--all shows bookkeeping too, which --version does not count: give --as-of with it")
+    if limit is not None and not everything:
+        raise usage("--limit goes with --all")
+    moment = read_optional_moment(as_of, "--as-of")
+    with store.open() as service:
+        if everything:
+            entries = service.timeline(
+                customer_id=customer, customer_id_type=customer_type, action_map_id=action_map, as_of=moment
+            )
+            print_timeline(entries, form, limit, with_maps=False)
+            return
         found = service.history(
             customer_id=customer,
             customer_id_type=customer_type,
@@ -98,7 +120,10 @@ def _show(found: "History") -> None:
         rows.columns[1].min_width, rows.columns[1].overflow = len("abandoned"), "fold"
         for version, event in events:
             rows.add_row(
-                str(version), _describe_event(event), _shown(event.occurred_at), _shown(event.recorded_at)
+                str(version),
+                _describe_event(event),
+                format_moment(event.occurred_at),
+                format_moment(event.recorded_at),
             )
         out.print(rows)
 
@@ -111,19 +136,17 @@ def _describe_event(event: "HistoryEvent") -> Text:
     return Text(event.state + (f" ({spell_out(', '.join(details))})" if details else ""))
 
 
-def _shown(moment: datetime) -> str:
-    """Write a time for people, in UTC, to the millisecond."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")
-
-
-def parked(data: Data = None, keyring: KeyringFile = None, organization: Organization = None) -> None:
+@spread_groups
+def parked(store: StoreOptions) -> None:
     """List the signals that wait for their action, in order of arrival; one JSON object a line."""
-    with open_service(data, keyring, organization) as service:
+    with store.open() as service:
         service.catch_up()
         _print_kept(service.parked())
 
 
+@spread_groups
 def refusals(
+    *,
     reason: Annotated[Reason | None, typer.Option(help="Only refusals with this reason.")] = None,
     since: Annotated[
         str | None,
@@ -133,6 +156,15 @@ def refusals(
         str | None,
         typer.Option(metavar="TIME", help="Only before this time; in UTC unless it has an offset."),
     ] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only of this visitor, as far as the texts name their visitor."),
+    ] = None,
+    customer_type: CustomerType = "cookie",
+    action_map: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only about this map, as far as the texts can be read.")
+    ] = None,
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin with the newest.")] = False,
     count: Annotated[
         bool,
         typer.Option(
@@ -143,24 +175,26 @@ def refusals(
         bool,
         typer.Option(
             "--prune",
-            help="Delete refusals older than OFFERLOG_REFUSAL_RETENTION instead, in all organizations.",
+            help="Delete refusals that are too old by the settings instead, in all organizations.",
         ),
     ] = False,
     form: Annotated[Form, typer.Option("--format", help="Output format of the counts.")] = Form.TABLE,
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    store: StoreOptions,
 ) -> None:
-    """List the refused signals with their text, oldest first; one JSON object a line."""
-    start = _moment(since, "--since") if since is not None else None
-    end = _moment(until, "--until") if until is not None else None
+    """List the refused signals with their text, oldest first; one JSON object a line.
+
+    A refused signal belongs to a visitor if its text names one. The visitor
+    need not be known: see also `offerlog visitor`.
+    """
+    start = read_optional_moment(since, "--since")
+    end = read_optional_moment(until, "--until")
     if start is not None and end is not None and start >= end:
         raise usage("--since must be before --until")
-    if count and reason is not None:
-        raise usage("--count shows every reason: leave --reason out")
-    if prune and (count or reason or start or end):
+    if count and (reason or customer is not None or action_map is not None or newest_first):
+        raise usage("--count counts every refusal of a time: give --since and --until with it, nothing else")
+    if prune and (count or reason or start or end or customer is not None or action_map or newest_first):
         raise usage("--prune goes by the age of refusals alone: leave the other options out")
-    with open_service(data, keyring, organization) as service:
+    with store.open() as service:
         if prune:
             pruned = service.prune_refusals()
             with telling("the refusals are deleted"):
@@ -168,7 +202,17 @@ def refusals(
         elif count:
             _print_counts(service.refusal_counts(since=start, until=end), form)
         else:
-            _print_kept(service.refusals(reason=reason, since=start, until=end))
+            _print_kept(
+                service.refusals(
+                    reason=reason,
+                    since=start,
+                    until=end,
+                    order=Order.NEWEST if newest_first else Order.OLDEST,
+                    customer_id=customer,
+                    customer_id_type=customer_type,
+                    action_map_id=action_map,
+                )
+            )
 
 
 def _print_counts(found: "RefusalCounts", form: Form) -> None:
@@ -197,14 +241,3 @@ def _print_kept(kept: "Generator[KeptSignal]") -> None:
     with closing(kept):  # if the reader stops early, the query must not stay open
         for one in kept:
             print_json(describe_kept_signal(one))
-
-
-def _moment(text: str, option: str) -> datetime:
-    """Read a date or a time; in UTC unless it has an offset."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise usage(
-            f"{option} {text!r} is not a time: give 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:00Z"
-        ) from None

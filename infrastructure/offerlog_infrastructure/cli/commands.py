@@ -9,26 +9,43 @@ import os
 import re
 import sys
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast
 
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
+from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
+from typer.main import get_command
 
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.cli import (
+    analysis,
     ask,
     audit,
+    audit_group,
+    backups,
+    config,
     ending,
+    exports,
+    import_genesys,
+    keyring,
+    keys,
+    maps,
     operate,
+    organizations,
+    privacy,
     projections,
     record,
     report,
     sample,
     serve,
     simulate,
+    status,
     streams,
+    timeline,
+    webhooks,
 )
 from offerlog_infrastructure.cli.everywhere import OfferlogGroup, hand_down
 from offerlog_infrastructure.cli.exit_codes import ExitCode, code_of
@@ -46,7 +63,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (sample, record, report, ask, audit, operate, projections, serve, simulate):
+for family in (
+    sample,
+    record,
+    import_genesys,
+    report,
+    exports,
+    analysis,
+    ask,
+    audit,
+    timeline,
+    audit_group,
+    status,
+    operate,
+    backups,
+    config,
+    organizations,
+    keyring,
+    privacy,
+    projections,
+    serve,
+    keys,
+    maps,
+    webhooks,
+    simulate,
+):
     family.add_to(app)
 
 
@@ -70,13 +111,33 @@ def _offerlog(
         str | None,
         typer.Option(metavar="TYPE", help="Same as --customer-type of each command."),
     ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Settings file (TOML), for every command. [dim]Default: $OFFERLOG_CONFIG[/]",
+            show_default=False,
+        ),
+    ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     del show_version  # its callback has printed it
-    given = {"data": data, "keyring": keyring, "organization": organization, "customer_type": customer_type}
+    given = {
+        "data": data,
+        "keyring": keyring,
+        "organization": organization,
+        "customer_type": customer_type,
+        "config": config,
+    }
     hand_down(context, given)
+
+
+@cache
+def command_tree() -> TyperGroup:
+    """Return the command with all its families. The first call builds it, in some hundredths of a second."""
+    return cast("TyperGroup", get_command(app))
 
 
 def run() -> NoReturn:
@@ -100,7 +161,7 @@ def run() -> NoReturn:
 def _run() -> int:
     """Run the command line; returns the exit code."""
     try:
-        code: int | None = app(standalone_mode=False)
+        code: int | None = command_tree()(standalone_mode=False)
         sys.stdout.flush()
     except (Abort, KeyboardInterrupt):
         code = ExitCode.INTERRUPTED
@@ -110,16 +171,19 @@ def _run() -> int:
         return ExitCode.DONE
     except BrokenPipeError:
         return ExitCode.DONE
-    except TyperException as error:
-        return _end_of_usage(error)
     except Exception as error:
-        if os.environ.get("OFFERLOG_DEBUG"):
+        if os.environ.get("OFFERLOG_DEBUG") and not isinstance(error, TyperException):
             raise
-        return _end_of(error)
+        return report_error(error)
     if code == ExitCode.INTERRUPTED:  # typer catches Ctrl-C itself and returns this
         _say(f"{ending.name()}; what was recorded stays recorded, and sending signals again is safe")
         return ending.exit_code()
     return code or 0
+
+
+def report_error(error: Exception) -> int:
+    """Print one line about an error that ends this process; returns the exit code."""
+    return _end_of_usage(error) if isinstance(error, TyperException) else _end_of(error)
 
 
 def _end_of_usage(error: TyperException) -> int:
@@ -134,14 +198,15 @@ def _end_of_usage(error: TyperException) -> int:
 
 def _end_of(error: Exception) -> int:
     """Print one line about an error; returns the exit code."""
-    _say(_describe(error))
+    _say(describe_error(error))
     return code_of(error)
 
 
-def _describe(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Say in one line what was wrong, and name the option where one was."""
     from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - only an error needs it
     from offerlog_application.reading.instants import CalendarError  # noqa: PLC0415 - as above
+    from offerlog_application.reading.map_names import UnknownActionMapError  # noqa: PLC0415 - as above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.cli.options import OPTION_OF  # noqa: PLC0415 - as above
 
@@ -150,6 +215,8 @@ def _describe(error: Exception) -> str:
             return f"{OPTION_OF.get(error.field or '', error.field)}: {error.cause}"
         case CalendarError():
             return f"--{error}"
+        case UnknownActionMapError():
+            return f"--action-map: {error}"
         case OrganizationNameError():
             return f"--organization: {error}"
         case OSError(filename=name, strerror=str(reason)):

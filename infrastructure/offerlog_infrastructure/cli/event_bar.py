@@ -12,11 +12,12 @@ from offerlog_infrastructure.cli.output import console
 
 
 @contextmanager
-def event_bar(title: str) -> Iterator[Callable[[RebuildProgress], None]]:
+def event_bar(title: str, unit: str = "events") -> Iterator[Callable[[RebuildProgress], None]]:
     """Show a bar on a terminal, from the first call on; show nothing elsewhere.
 
     Args:
         title: Stands before the bar until a stage is known.
+        unit: The things that are counted.
 
     Yields:
         Function that takes in the progress.
@@ -25,7 +26,7 @@ def event_bar(title: str) -> Iterator[Callable[[RebuildProgress], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:,.0f} events/s"),
+        TextColumn("{task.fields[rate]:,.0f} " + f"{unit}/s"),
         TimeRemainingColumn(),
         console=console(stderr=True),
         disable=not sys.stderr.isatty(),

@@ -1,7 +1,10 @@
-"""Base classes of all commands: four options before or after a command's name, and the help of flags."""
+"""Base classes of all commands: five options before or after a command's name, and the help of flags."""
 
+import copy
 import os
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -9,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from offerlog_infrastructure.cli.output import usage
 
-_FILES: Final = frozenset({"data", "keyring", "files", "outcomes"})
+_FILES: Final = frozenset({"config", "data", "keyring", "files", "outcomes"})
 """Parameters that name files, which may have any bytes."""
 
 
@@ -22,15 +25,16 @@ class OfferlogGroup(TyperGroup):
 
 
 class OfferlogCommand(TyperCommand):
-    """A command that also accepts `--data`, `--keyring`, `--organization` and `--customer-type`, hidden.
+    """A command that also accepts the options of `_unused`, hidden.
 
-    It ignores those that it does not need, so a script can give the same options to every command.
+    It ignores those that it does not need, so a script can give the same options to every command. `--config`
+    names the settings file before the command runs.
     """
 
     def __init__(self, name: str | None, **options: Any) -> None:
         super().__init__(name, **options)
         known = {parameter.name for parameter in self.params}
-        self.params += [one for one in _unused_options() if one.name not in known]
+        self.params += [copy.copy(one) for one in _unused_options() if one.name not in known]
         for one in self.params:
             if one.name not in _FILES:
                 one.process_value = _checking(one)  # type: ignore[assignment, method-assign] # the way in to all its values
@@ -74,15 +78,29 @@ def _typeless_flags(params: list[Any]) -> list[Any]:
     return params
 
 
+def _choose(name: str | None) -> None:
+    """Read settings from this file; without a name, from that of the environment, or the usual one."""
+    from offerlog_infrastructure.settings_file import choose_settings_file  # noqa: PLC0415 - --help need not wait for it
+
+    if name == "":
+        raise usage("an empty name is no file; leave it out for the usual one")
+    choose_settings_file(None if name is None else Path(name))
+
+
 def _unused(
     data: Annotated[str, typer.Option("--data", hidden=True, expose_value=False)] = "",
     keyring: Annotated[str, typer.Option("--keyring", hidden=True, expose_value=False)] = "",
     organization: Annotated[str, typer.Option("--organization", hidden=True, expose_value=False)] = "",
     customer_type: Annotated[str, typer.Option("--customer-type", hidden=True, expose_value=False)] = "",
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="FILE", hidden=True, expose_value=False, callback=_choose),
+    ] = None,
 ) -> None:
     """Declare the options; never called."""
 
 
+@cache
 def _unused_options() -> list[Any]:
     declared = typer.Typer(add_completion=False)
     declared.command()(_unused)
@@ -95,9 +113,16 @@ def between(
     keyring: Annotated[str | None, typer.Option("--keyring", hidden=True)] = None,
     organization: Annotated[str | None, typer.Option("--organization", hidden=True)] = None,
     customer_type: Annotated[str | None, typer.Option("--customer-type", hidden=True)] = None,
+    config: Annotated[str | None, typer.Option("--config", hidden=True)] = None,
 ) -> None:
     """Take the options between a group's name and the command's name."""
-    given = {"data": data, "keyring": keyring, "organization": organization, "customer_type": customer_type}
+    given = {
+        "data": data,
+        "keyring": keyring,
+        "organization": organization,
+        "customer_type": customer_type,
+        "config": config,
+    }
     hand_down(context, given)
 
 

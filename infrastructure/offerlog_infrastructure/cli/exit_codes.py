@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
 
+from offerlog_domain.errors import OfferlogError
+
 
 class ExitCode(IntEnum):
     """Exit codes of commands, for scripts.
@@ -22,22 +24,39 @@ class ExitCode(IntEnum):
     """The call was wrong: an option, an argument or a setting."""
 
     FOUND_WRONG = 3
-    """The check found a fault: projections differ from the log, or events cannot be read."""
+    """The check found a fault: projections differ from the log, events cannot be read, a store is broken."""
 
     BUSY = 4
     """Another process is at work on the same thing; the same call may succeed later."""
+
+    NEEDS_ATTENTION = 5
+    """The check found something that works and that somebody should look at by day."""
 
     INTERRUPTED = 130
     """Ended by Ctrl-C; recorded signals stay recorded. SIGHUP and SIGTERM end with 129 and 143 likewise."""
 
 
+class RelayedError(OfferlogError):
+    """An error of another process of this command, which has described it.
+
+    Attributes:
+        code: Its exit code.
+    """
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = ExitCode(code)
+
+
 @cache
 def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
-    """Return the exit code of each class of errors that has one of its own.
+    """Return the exit code of each class of errors for which the table names one.
 
     The classes are imported at the first error: the libraries behind them take a third of a second to load,
     which `--help` need not pay.
     """
+    from offerlog_application.evidence.bundle_parts import LogChangedError  # noqa: PLC0415 - see above
+    from offerlog_application.ports.master_keys import RotationRunningError  # noqa: PLC0415 - see above
     from offerlog_application.ports.organizations import OrganizationNameError  # noqa: PLC0415 - see above
     from offerlog_application.ports.rebuilds import (  # noqa: PLC0415 - see above
         ProjectionsDifferError,
@@ -45,19 +64,27 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
         TablesInUseError,
     )
     from offerlog_application.reading.instants import CalendarError  # noqa: PLC0415 - see above
+    from offerlog_application.reading.map_names import UnknownActionMapError  # noqa: PLC0415 - see above
     from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - see above
     from offerlog_application.recording.writer_errors import ContendedError  # noqa: PLC0415 - see above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.backups.errors import NotTheSignedLogError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.settings import SettingsError  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.evidence.witness_client import RewrittenLogError  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings_file import SettingsError  # noqa: PLC0415 - see above
 
     return {
         MalformedSignalError: ExitCode.USAGE,
         CalendarError: ExitCode.USAGE,
+        UnknownActionMapError: ExitCode.USAGE,
         SettingsError: ExitCode.USAGE,
         OrganizationNameError: ExitCode.USAGE,
         ProjectionsDifferError: ExitCode.FOUND_WRONG,
+        LogChangedError: ExitCode.FOUND_WRONG,
+        RewrittenLogError: ExitCode.FOUND_WRONG,
+        NotTheSignedLogError: ExitCode.FOUND_WRONG,
         RebuildRunningError: ExitCode.BUSY,
+        RotationRunningError: ExitCode.BUSY,
         TablesInUseError: ExitCode.BUSY,
         LockTimeoutError: ExitCode.BUSY,
         ContendedError: ExitCode.BUSY,
@@ -73,6 +100,8 @@ def code_of(error: BaseException) -> ExitCode:
     from offerlog_application.ports.event_log import StoreUnavailableError  # noqa: PLC0415 - see `codes_by_class`
     from offerlog_application.ports.store_trouble import StoreTrouble  # noqa: PLC0415 - as above
 
+    if isinstance(error, RelayedError):
+        return error.code
     if isinstance(error, StoreUnavailableError) and error.trouble is StoreTrouble.LOCKED:
         return ExitCode.BUSY
     table = codes_by_class()

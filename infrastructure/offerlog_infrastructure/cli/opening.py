@@ -3,7 +3,7 @@
 import difflib
 import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +38,10 @@ class Access(Enum):
     """As `ADD`, but a missing store is made, and announced as well."""
 
 
+_COMMANDS_POOL: Final = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "4"}
+"""A command soon ends: it opens further connections when it needs them."""
+
+
 def open_service(
     data: Path | None,
     keyring: Path | None,
@@ -46,6 +50,9 @@ def open_service(
     *,
     project: bool = True,
     trace: "Trace | None" = None,
+    serves: bool = False,
+    application_name: str | None = None,
+    is_first: bool = True,
 ) -> "Offerlog":
     """Open the service that options and environment name; an explicit `--data` means the embedded store.
 
@@ -56,6 +63,9 @@ def open_service(
         access: What the command needs.
         project: True if this process may run the projections.
         trace: As in `open_offerlog`.
+        serves: True for a process that goes on serving, and keeps connections ready for that.
+        application_name: As in `open_offerlog`.
+        is_first: False in further processes of one command, which do not repeat the warnings of the first.
 
     Raises:
         typer.BadParameter: The organization is unknown, or an address or name is not valid.
@@ -67,11 +77,12 @@ def open_service(
 
     # The store's libraries take a third of a second to load, which `--help` need not pay.
     from offerlog_infrastructure.server_address import ServerAddressError  # noqa: PLC0415 - see above
-    from offerlog_infrastructure.settings import Settings, read_settings  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - see above
     from offerlog_infrastructure.store_missing import StoreMissingError  # noqa: PLC0415 - see above
 
     settings = read_settings()
-    _warn_of_variables(Settings.unknown_variables(), Settings.variables())
+    if is_first:
+        warn_of_unknown_variables()
     database_url = None if data else settings.database_url
     asked: dict[str, Any] = {
         "data": None if database_url else data or settings.data,
@@ -83,6 +94,8 @@ def open_service(
         "keep_deadlines": False,
         "project": project,
         "trace": trace or UNTRACED,
+        "library_settings": None if serves else _COMMANDS_POOL,
+        "application_name": application_name,
     }
     try:
         try:
@@ -164,9 +177,11 @@ def _confirm_variant(name: str, variants: Sequence[str]) -> None:
         raise usage(f"nothing was done; give --organization {variants[0]}")
 
 
-def _warn_of_variables(unknown: Iterable[str], known: Sequence[str]) -> None:
+def warn_of_unknown_variables() -> None:
     """Warn of variables that look like settings but are not read: most are misspelled."""
-    for name in unknown:
-        close = difflib.get_close_matches(name, known, 1, cutoff=0.75)
+    from offerlog_infrastructure.settings import Settings  # noqa: PLC0415 - as in `open_service`
+
+    for name in Settings.unknown_variables():
+        close = difflib.get_close_matches(name, Settings.variables(), 1, cutoff=0.75)
         hint = f"; did you mean {close[0]}?" if close else ""
         _log.warning("the environment variable %s is not one that offerlog reads%s", name, hint)

@@ -1,14 +1,14 @@
 """The commands expire and events, for operators of the log."""
 
-from typing import Annotated
-
 import typer
 from rich.text import Text
 
+from offerlog_infrastructure.cli import feed
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
-from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
+from offerlog_infrastructure.cli.opening import Access
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.options import ListForm
 from offerlog_infrastructure.cli.output import Form, console, print_json, table
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.escaping import spell_out
@@ -17,40 +17,41 @@ from offerlog_infrastructure.presentation.escaping import spell_out
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog expire")(expire)
-    # With a callback it stays a group though it has one command.
     events = typer.Typer(
         cls=OfferlogGroup,
-        help="Inspect the stored events of the log.",
+        help="Follow the events of the log, and inspect how they are stored.",
         no_args_is_help=True,
         callback=between,
     )
     events.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog events check")(check)
+    feed.add_to(events)
     app.add_typer(events, name="events")
 
 
-def expire(data: Data = None, keyring: KeyringFile = None, organization: Organization = None) -> None:
+@spread_groups
+def expire(store: StoreOptions) -> None:
     """Record the time-outs that are due, and end the parking that is over, in all organizations.
 
     A running service does this by itself.
     """
-    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
+    with store.open(Access.MAINTAIN) as service:
         ended = service.expire()
     with telling("what was due is recorded"):
         print_json({"timedout": ended.timedout, "never_reachable": ended.never_reachable})
 
 
+@spread_groups
 def check(
-    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    *,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
 ) -> None:
     """List the kinds of events in the log, and whether this build can read them.
 
     Run it with a new build before that build goes into service. It reads a
     sample of each kind. Exit code 3 if an event cannot be read.
     """
-    with open_service(data, keyring, organization, Access.MAINTAIN, project=False) as service:
+    with store.open(Access.MAINTAIN, project=False) as service:
         kinds = service.stored_kinds()
     out = console()
     rows = table(

@@ -5,17 +5,17 @@ from typing import Annotated, Final
 
 import typer
 
-from offerlog_infrastructure.cli.output import usage
+from offerlog_infrastructure.cli.output import Form, usage
 
 
-def _folder(name: str) -> Path:
+def folder_name(name: str) -> Path:
     """Read a folder's name; not an empty one, as an unset variable must not mean the current folder."""
     if not name:
         raise usage("an empty name is no folder; leave it out for the usual one")
     return Path(name)
 
 
-def _file(name: str) -> Path:
+def file_name(name: str) -> Path:
     """Read a file's name; not an empty one, as an unset variable must not mean the usual file."""
     if not name:
         raise usage("an empty name is no file; leave it out for the usual one")
@@ -33,7 +33,7 @@ Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        parser=_folder,
+        parser=folder_name,
         metavar="DIR",
         help="The embedded store's folder. [dim]Default: $OFFERLOG_DATA, else your data folder[/]",
         show_default=False,
@@ -43,7 +43,7 @@ KeyringFile = Annotated[
     Path | None,
     typer.Option(
         "--keyring",
-        parser=_file,
+        parser=file_name,
         metavar="FILE",
         help="The file with the store's key. [dim]Default: $OFFERLOG_KEYRING, else in your settings[/]",
         show_default=False,
@@ -64,6 +64,16 @@ CustomerType = Annotated[
 ]
 Customer = Annotated[str, typer.Option("--customer", metavar="ID", help="The visitor's customer id.")]
 ActionMap = Annotated[str, typer.Option("--action-map", metavar="ID", help="The action map's id.")]
+ListForm = Annotated[Form, typer.Option("--format", help="Output format.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OnlyTypes = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE", help="Only this type, such as offered. Repeatable."),
+]
+OnlyMapIds = Annotated[
+    list[str] | None, typer.Option("--action-map", metavar="ID", help="Only this action map. Repeatable.")
+]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
 
 OPTION_OF: Final = {
     "customerId": "--customer",
@@ -75,3 +85,21 @@ OPTION_OF: Final = {
     "timeoutSeconds": "--timeout-seconds",
 }
 """The option for each field of a signal."""
+
+
+def read_process_count(option: str, text: str) -> int:
+    """Read a number of processes.
+
+    Args:
+        option: The option, for the error.
+        text: Its value: a number, or `auto`.
+
+    Raises:
+        typer.BadParameter: It is neither.
+    """
+    from offerlog_infrastructure.worker_count import read_count  # noqa: PLC0415 - --help need not wait for it
+
+    try:
+        return read_count(text)
+    except ValueError as error:
+        raise usage(f"{option}: {error}") from None

@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from offerlog_domain.errors import OfferlogError
+from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_infrastructure.presentation.escaping import escape_json, spell_out
 
 _UNBOUNDED = 1_000
@@ -93,3 +93,14 @@ class UsageError(OfferlogError, typer.BadParameter):
 def usage(message: str) -> UsageError:
     """Make the error of a wrong call: exit code 2, and a hint at the command's help."""
     return UsageError(message)
+
+
+def usage_of(error: ArgumentError, **options: str) -> UsageError:
+    """Make the error of a wrong call from an argument that the service refuses.
+
+    Args:
+        error: The refusal. Its message may begin with the name of the argument.
+        options: The option of an argument that has another name on the command line.
+    """
+    option = options.get(error.argument, f"--{error.argument.replace('_', '-')}")
+    return usage(f"{option}: {str(error).removeprefix(f'{error.argument}: ')}")

@@ -10,8 +10,9 @@ from offerlog_application.ports.rebuilds import ProjectionsDifferError
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
-from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
+from offerlog_infrastructure.cli.opening import Access
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.options import ListForm
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.documents import describe_progress, describe_proof, format_time
@@ -44,14 +45,14 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(projections, name="projections")
 
 
+@spread_groups
 def status(
-    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    *,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
 ) -> None:
     """Show each projection's position in the log, and its lag in events and seconds."""
-    with open_service(data, keyring, organization, Access.MAINTAIN, project=False) as service:
+    with store.open(Access.MAINTAIN, project=False) as service:
         found = service.projections()
     out = console()
     rows = table(out, ["projection", "position", "lag (events)", "lag (seconds)"], numbers=3)
@@ -64,22 +65,22 @@ def status(
         out.print(rows)
 
 
+@spread_groups
 def verify(
+    *,
     name: Name = None,
     contents: Annotated[
         bool, typer.Option("--contents", help="Also rebuild them aside and compare every row.")
     ] = False,
-    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
 ) -> None:
     """Verify against the log that no event was skipped or applied twice.
 
     Reads the whole log. Exit code 3 if they differ, with the first
     difference; 4 if another rebuild or verification is at work.
     """
-    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
+    with store.open(Access.MAINTAIN) as service:
         _known(service, name)
         service.catch_up()
         proofs = service.verify(name)
@@ -110,14 +111,14 @@ def verify(
             _rebuild(service, name, swap=False, accept_difference=False)
 
 
+@spread_groups
 def rebuild(
+    *,
     name: Name = None,
     accept_difference: Annotated[
         bool, typer.Option("--accept-difference", help="Swap even if old and new differ.")
     ] = False,
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    store: StoreOptions,
 ) -> None:
     """Build a projection anew beside the live one, compare both, and swap.
 
@@ -126,7 +127,7 @@ def rebuild(
     call resumes an interrupted rebuild. Exit code 3 if the two differ, 4 if
     another rebuild or verification is at work.
     """
-    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
+    with store.open(Access.MAINTAIN) as service:
         _known(service, name)
         try:
             _rebuild(service, name, swap=True, accept_difference=accept_difference)
@@ -141,21 +142,21 @@ def rebuild(
         console().print(f"{name or 'all projections'} rebuilt, proved and switched, at position {reached:,}")
 
 
+@spread_groups
 def dead_letters(
+    *,
     retry: Annotated[
         bool, typer.Option("--retry", help="Apply the waiting events again, after the cause is fixed.")
     ] = False,
-    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.TABLE,
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
 ) -> None:
     """List the dead letters: visitor-offers with an event that failed, of all organizations.
 
     A bad event stops only its own visitor-offer: its later events wait in
     order, and reports say how many events are missing.
     """
-    with open_service(data, keyring, organization, Access.MAINTAIN) as service:
+    with store.open(Access.MAINTAIN) as service:
         service.catch_up()
         lifted = service.retry_dead_letters() if retry else None
         found = service.dead_letters()

@@ -3,36 +3,38 @@
 import os
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from offerlog_infrastructure.cli.batches_in_order import answers_in_order
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
 from offerlog_infrastructure.cli.opening import Access, open_service
-from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
-from offerlog_infrastructure.cli.output import console, json_line, table, usage
+from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization, read_process_count
+from offerlog_infrastructure.cli.output import console, table, usage
+from offerlog_infrastructure.cli.recording import (
+    BatchRecorder,
+    LocalRecorder,
+    RecordingProcessError,
+    Tally,
+)
 from offerlog_infrastructure.cli.streams import OutputLostError, check_output, drop_output, telling
-from offerlog_infrastructure.presentation.documents import describe_outcome
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
-    from offerlog_application.recording.batches import Receipt
-    from offerlog_domain.outcomes import Outcome
+    from offerlog_infrastructure.cli.recording_processes import RecordingProcesses
 
-_IN_FLIGHT: Final = 2
-"""The most batches without an answer: reading continues while earlier ones are written."""
-
-Tally = Counter[tuple[str, str | None]]
-"""The number of signals by outcome and reason."""
+_BROKEN: Final = (OSError, OutputLostError, RecordingProcessError)
+"""Errors behind which the outcomes before them are shown."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,6 +59,10 @@ def record(
     batch_size: Annotated[
         int, typer.Option(min=1, max=100_000, help="Number of lines that are decided as one batch.")
     ] = 1000,
+    processes: Annotated[
+        str,
+        typer.Option(metavar="N", help="Processes that record; [dim]auto[/] for one a core."),
+    ] = "1",
 ) -> None:
     """Record signals: NDJSON, one a line, in either of the vendor's forms.
 
@@ -65,18 +71,22 @@ def record(
     run, and a second run of a file changes nothing. Returns when reports
     show the signals.
     """
-    _check_call(files, outcomes)
+    check_call(files, outcomes)
+    count = read_process_count("--processes", processes)
     tally: Tally = Counter()
     to_stderr = outcomes == STDIN
     with ExitStack() as held:
         opened = _checked(files, held)
-        service = held.enter_context(open_service(data, keyring, organization, Access.WRITE))
+        recorder = None if count == 1 else _fork(held, count, data, keyring, organization)
+        service = held.enter_context(
+            open_service(data, keyring, organization, Access.WRITE, project=recorder is None)
+        )
         written: TextIO | None = sys.stdout if to_stderr else None
         if outcomes is not None and not to_stderr:
             written = held.enter_context(_opened(outcomes))
         try:
-            record_files(service, files, batch_size, written, tally, opened)
-        except (OSError, OutputLostError):  # a file broke off: the outcomes before it count
+            record_files(service, files, batch_size, written, tally, opened, recorder)
+        except _BROKEN:  # a file broke off, or a process died: the outcomes before it count
             if tally:
                 show_outcomes(tally, to_stderr=to_stderr)
             raise
@@ -84,7 +94,24 @@ def record(
         show_outcomes(tally, to_stderr=to_stderr)
 
 
-def _check_call(files: list[Path], outcomes: Path | None) -> None:
+def _fork(
+    held: ExitStack, count: int, data: Path | None, keyring: Path | None, organization: str | None
+) -> "RecordingProcesses":
+    """Fork the processes that record; `held` ends them."""
+    import offerlog_infrastructure.composition  # noqa: F401, PLC0415 - loaded once, for all of them
+    from offerlog_infrastructure.cli.commands import describe_error  # noqa: PLC0415 - a circle: it loads this command
+    from offerlog_infrastructure.cli.exit_codes import code_of  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.cli.recording_processes import RecordingProcesses  # noqa: PLC0415 - only for several
+
+    def open_one(project: bool) -> "Offerlog":  # noqa: FBT001 - the call of the processes
+        return open_service(data, keyring, organization, Access.MAINTAIN, project=project, is_first=False)
+
+    return held.enter_context(
+        RecordingProcesses(count, open_one, lambda error: (describe_error(error), code_of(error)))
+    )
+
+
+def check_call(files: list[Path], outcomes: Path | None = None) -> None:
     """Check that the files can be read and the outcomes printed.
 
     Raises:
@@ -134,6 +161,7 @@ def record_files(
     written: TextIO | None,
     tally: Tally,
     opened: Mapping[Path, Source] = MappingProxyType({}),
+    processes: "RecordingProcesses | None" = None,
 ) -> None:
     """Record every line of every file, with a progress bar on a terminal; counts the outcomes in `tally`.
 
@@ -144,12 +172,18 @@ def record_files(
         written: The file for the outcomes, or None.
         tally: Counts the outcomes.
         opened: The files that are open already.
+        processes: Record in these processes; None to record in this one.
 
     Raises:
         OSError: A file broke off; the signals before are recorded, and the projections show them.
+        RecordingProcessError: A process that records died; the answered signals are recorded.
         OutputLostError: The outcomes cannot be printed; the signals before are recorded.
     """
     position = 0
+    recorder: BatchRecorder = LocalRecorder(service)
+    if processes is not None:
+        processes.begin()
+        recorder = processes
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -166,18 +200,21 @@ def record_files(
                 seen, began = 0, time.monotonic()
                 with closing(opened.get(path) or Source(path)) as source:
                     task = progress.add_task(spell_out(str(path)), total=source.size, signals=0, rate=0.0)
-                    for batch, receipt in _recorded(service, source, batch_size):
-                        position = max(position, receipt.position or 0)
-                        seen += len(batch)
-                        for outcome in receipt.outcomes:
-                            tally[outcome.kind.value, outcome.reason.value if outcome.reason else None] += 1
-                        if written is not None and not _write(written, batch, receipt, name):
+                    batches = ((batch, batch) for batch in _batches(source, batch_size))
+                    submit = partial(recorder.submit, file=name, described=written is not None)
+                    for _, found in answers_in_order(batches, submit, recorder.in_flight):
+                        position = max(position, found.position or 0)
+                        seen += sum(found.tally.values())
+                        tally.update(found.tally)
+                        if written is not None and not _write(written, found.lines):
                             written = None
                         rate = seen / (time.monotonic() - began)
                         progress.update(task, completed=source.read_so_far(), signals=seen, rate=rate)
-        except (OSError, OutputLostError):
+        except _BROKEN:
             service.wait(position)
             raise
+    if processes is not None:
+        processes.check()
     # Duplicates may come from a run that was killed before the projections showed them.
     service.catch_up()
 
@@ -194,7 +231,7 @@ def _opened(outcomes: Path) -> Iterator[TextIO]:
     stream.close()
 
 
-def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str | None) -> bool:
+def _write(written: TextIO, lines: Sequence[str]) -> bool:
     """Write the outcomes of a batch; returns False if their reader is gone; recording goes on.
 
     Raises:
@@ -202,8 +239,7 @@ def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str |
         OutputLostError: Standard output cannot be written.
     """
     try:
-        pairs = zip(batch, receipt.outcomes, strict=True)
-        written.writelines(json_line(_describe_line(line, outcome, file)) + "\n" for line, outcome in pairs)
+        written.writelines(lines)
         written.flush()
     except BrokenPipeError:
         if written is sys.stdout:
@@ -218,26 +254,8 @@ def _write(written: TextIO, batch: "list[Line]", receipt: "Receipt", file: str |
     return True
 
 
-def _recorded(service: "Offerlog", source: Source, batch_size: int) -> "Iterator[tuple[list[Line], Receipt]]":
-    """Yield the batches of a file with their receipts, in order; a broken file ends after its last line."""
-    waiting: deque[tuple[list[Line], Future[Receipt]]] = deque()
-    broken: OSError | None = None
-    try:
-        for batch in _batches(source, batch_size):
-            waiting.append((batch, _submit(service, batch)))
-            if len(waiting) >= _IN_FLIGHT:
-                first, future = waiting.popleft()
-                yield first, service.answer_of(future)
-    except OSError as error:
-        broken = error
-    while waiting:
-        first, future = waiting.popleft()
-        yield first, service.answer_of(future)
-    if broken is not None:
-        raise broken
-
-
 def _batches(source: Source, batch_size: int) -> Iterator[list[Line]]:
+    """Yield the lines of a file in batches; a broken file ends after its last line."""
     batch: list[Line] = []
     try:
         for line in source.lines():
@@ -251,23 +269,6 @@ def _batches(source: Source, batch_size: int) -> Iterator[list[Line]]:
         raise
     if batch:
         yield batch
-
-
-def _submit(service: "Offerlog", batch: list[Line]) -> "Future[Receipt]":
-    from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - loaded with the service
-
-    while True:
-        try:
-            return service.submit([line.text for line in batch])
-        except OverloadedError as overloaded:
-            time.sleep(overloaded.retry_after)
-
-
-def _describe_line(line: Line, outcome: "Outcome", file: str | None) -> dict[str, Any]:
-    entry: dict[str, Any] = {"line": line.number}
-    if file is not None:
-        entry = {"file": file, **entry}
-    return entry | describe_outcome(outcome)
 
 
 def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:

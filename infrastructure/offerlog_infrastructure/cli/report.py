@@ -1,79 +1,45 @@
 """The command report: Action Map Performance."""
 
-from enum import StrEnum
+import os
+from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from offerlog_application.reading.instants import instant, zone
-from offerlog_domain.identity import parse_action_map_id
-from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
+from offerlog_domain.metrics import METRICS, REPORT_RATES, Cohort, CountBy, Granularity
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
-from offerlog_infrastructure.cli.opening import open_service
-from offerlog_infrastructure.cli.options import Data, KeyringFile, Organization
-from offerlog_infrastructure.cli.output import console, fits, print_csv, print_json, table, usage
-from offerlog_infrastructure.presentation.documents import describe_report, tabulate_report
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.output import console, fits, table, usage
+from offerlog_infrastructure.cli.report_options import ReportOptions
+from offerlog_infrastructure.cli.report_output import Format, OutputOptions, remark_missing
+from offerlog_infrastructure.export.report_sheets import sheet_of_performance
+from offerlog_infrastructure.presentation.administration_documents import describe_issued
+from offerlog_infrastructure.presentation.documents import describe_report
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
     from offerlog_application.ports.performance_counts import ReportQuery
+    from offerlog_application.reading.issued_reports import IssuedReport
     from offerlog_application.reading.performance_report import PerformanceReport, ReportRow
 
 _PREFIX = "nWebActions"
-
-
-class Format(StrEnum):
-    """The output format of a report."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         cls=OfferlogCommand,
-        epilog="[dim]Example:[/] offerlog report --by day --zone Europe/Berlin --from 2026-11-01",
+        epilog="[dim]Example:[/] offerlog report --by day --zone Europe/Berlin --last 7d",
     )(report)
 
 
+@spread_groups
 def report(
-    data: Data = None,
-    keyring: KeyringFile = None,
-    organization: Organization = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TIME",
-            help="The first instant counted: a date, or a time to the quarter-hour.",
-        ),
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="The first instant that counts no longer.")
-    ] = None,
-    zone_name: Annotated[
-        str,
-        typer.Option("--zone", metavar="ZONE", help="Whose days and hours: a name such as Asia/Kathmandu."),
-    ] = "UTC",
-    by: Annotated[Granularity, typer.Option("--by", help="Size of a bucket.")] = Granularity.TOTAL,
-    action_map: Annotated[
-        list[str] | None,
-        typer.Option("--action-map", metavar="ID", help="Only this map; may be given again."),
-    ] = None,
-    view: Annotated[
-        MetricSet, typer.Option(help="The metrics: report omits Ignored, Errored and Timed Out.")
-    ] = MetricSet.REPORT,
-    count_by: Annotated[
-        CountBy, typer.Option(help="Count actions, or distinct visitors per bucket.")
-    ] = CountBy.ACTIONS,
-    cohort: Annotated[
-        Cohort, typer.Option(help="Count each event at its own time, or at the time of its action's offer.")
-    ] = Cohort.EVENT,
-    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
+    store: StoreOptions,
+    asked: ReportOptions,
+    wanted: OutputOptions,
     with_proof: Annotated[
         bool,
         typer.Option(
@@ -81,6 +47,18 @@ def report(
             help="Add the log position of the report, and the number and digest of its events.",
         ),
     ] = False,
+    issue: Annotated[
+        bool, typer.Option("--issue", help="Record in the log that this report was given out.")
+    ] = False,
+    issued_by: Annotated[
+        str | None,
+        typer.Option(
+            "--issued-by",
+            metavar="NAME",
+            help="Who gives it out; it stays in the log. [dim]Default: your user name[/]",
+            show_default=False,
+        ),
+    ] = None,
     unlimited: Annotated[
         bool,
         typer.Option("--unlimited", help="Lift the limits of 50,000 buckets, 50,000 rows and 30 seconds."),
@@ -90,54 +68,60 @@ def report(
 
     Days, weeks and months follow the zone, exactly, also when its clocks
     change. Accepted and Rejected together may exceed Offered: a visitor
-    who accepted may still cancel the form.
+    who accepted may still cancel the form. A report that was recorded as
+    issued can be replayed: see `offerlog audit replay`.
     """
-    where = zone(zone_name)
-    first = instant(start, where, "from") if start is not None else None
-    last = instant(end, where, "to") if end is not None else None
-    if first is not None and last is not None and first >= last:
-        raise usage("--from must be before --to")
-    if with_proof and form is Format.CSV:
+    chosen, build_query = wanted.choose_format(), asked.read_query()
+    if issued_by is not None and not issue:
+        raise usage("--issued-by goes with --issue")
+    if with_proof and chosen not in {Format.TABLE, Format.JSON}:
         raise usage("--proof has no place in CSV: give --format table or json")
-    from offerlog_application.ports.performance_counts import ReportQuery  # noqa: PLC0415 - --help need not wait for it
     from offerlog_application.reading.performance_report import DEFAULT_LIMITS, UNLIMITED, ReportTooLargeError  # noqa: PLC0415 - --help need not wait for it
 
-    with open_service(data, keyring, organization) as service:
+    with store.open() as service:
         service.catch_up()
-        query = ReportQuery(
-            organization=service.organization,
-            start=first,
-            end=last,
-            zone=where,
-            by=by,
-            action_maps=tuple(parse_action_map_id(one) for one in action_map or ()),
-            view=view,
-            count_by=count_by,
-            cohort=cohort,
-        )
+        query = build_query(service)
+        limits, issued = UNLIMITED if unlimited else DEFAULT_LIMITS, None
         try:
-            made = service.report(query, UNLIMITED if unlimited else DEFAULT_LIMITS)
+            if issue:
+                made, issued = service.issued_reports.issue(query, issued_by or _user(), limits)
+            else:
+                made = service.report(query, limits)
         except ReportTooLargeError as error:
             option = error.field.replace("_", "-")
             raise usage(f"--{option}: {error.cause}; --unlimited lifts this limit") from None
         proof = service.proof("performance") if with_proof else None
-    match form:
-        case Format.JSON:
-            print_json(describe_report(made, proof))
-        case Format.CSV:
-            print_csv(tabulate_report(made))
-        case Format.TABLE:
-            show_report(made)
-            if proof:
-                console().print(
-                    f"proof: position {proof.position:,}, {proof.events:,} events, digest {proof.digest}"
-                )
-    if made.short_by and form is not Format.JSON:
-        console(stderr=True).print(_short(made))
+    if chosen is Format.TABLE:
+        show_report(made)
+        if proof:
+            console().print(
+                f"proof: position {proof.position:,}, {proof.events:,} events, digest {proof.digest}"
+            )
+    else:
+        more = {} if issued is None else {"issued": describe_issued(issued)}
+        sheet = sheet_of_performance(made)
+        wanted.put_out(chosen, sheet, lambda: {**describe_report(made, proof), **more})
+    _remark(made, chosen, issued)
 
 
-def _short(made: "PerformanceReport") -> str:
-    return f"short by {made.short_by:,} events: see offerlog projections dead-letters"
+def _remark(made: "PerformanceReport", form: Format, issued: "IssuedReport | None") -> None:
+    """Say on standard error what a report in this format does not say itself."""
+    if issued and form is not Format.JSON:
+        typer.echo(
+            f"offerlog: recorded as issued at position {issued.position:,}, as of position"
+            f" {issued.as_of_position:,}, digest {issued.digest.hex()}",
+            err=True,
+        )
+    if form is not Format.JSON:
+        remark_missing(made.short_by)
+
+
+def _user() -> str:
+    """Return the name of the user who runs the command; its number where it has no name."""
+    try:
+        return getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.geteuid())
 
 
 def show_report(made: "PerformanceReport") -> None:
@@ -199,7 +183,8 @@ def _title(query: "ReportQuery") -> str:
     what = "visitors" if query.count_by is CountBy.VISITORS else "actions"
     size = "in total" if query.by is Granularity.TOTAL else f"by {query.by}"
     when = ", placed where they were offered" if query.cohort is Cohort.OFFERED else ""
-    return f"Action Map Performance: {what}{when}, {size}, {span or 'all time'} ({query.zone.key})"
+    of_type = f" of {query.media_type}" if query.media_type else ""
+    return f"Action Map Performance: {what}{of_type}{when}, {size}, {span or 'all time'} ({query.zone.key})"
 
 
 def _heading(row: "ReportRow") -> Text:
@@ -208,7 +193,7 @@ def _heading(row: "ReportRow") -> Text:
 
 
 def _figures(row: "ReportRow") -> list[str]:
-    rates = (_percent(row.rates[rate]) for rate in ("accepted", "engaged"))
+    rates = (_percent(row.rates[rate]) for rate in REPORT_RATES)
     return [*(f"{count:,}" for count in row.metrics.values()), *rates]
 
 

@@ -18,7 +18,8 @@ from offerlog_infrastructure.cli.invocation import called_as, with_options
 from offerlog_infrastructure.cli.opening import Access, listed, open_service
 from offerlog_infrastructure.cli.options import Data, KeyringFile, organization_name
 from offerlog_infrastructure.cli.output import console, table, usage
-from offerlog_infrastructure.cli.record import Tally, record_files, show_outcomes
+from offerlog_infrastructure.cli.record import record_files, show_outcomes
+from offerlog_infrastructure.cli.recording import Tally
 from offerlog_infrastructure.cli.report import show_report
 from offerlog_infrastructure.presentation.escaping import spell_out
 
@@ -100,7 +101,7 @@ def sample(
         made = service.report(ReportQuery(service.organization))
         show_report(made)
         _space(out)
-        out.print("[bold]Suppression list: to how many visitors each map never offers again[/]")
+        out.print("[bold]Suppression list: to how many visitors each map does not offer again[/]")
         rows = table(out, ["action map", "visitors"], numbers=1)
         example = None
         for row in made.rows:

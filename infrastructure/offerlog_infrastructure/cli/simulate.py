@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from offerlog_domain.lifecycle import MediaType
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.output import usage
 
@@ -43,6 +44,14 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")],
     disorder: Annotated[bool, typer.Option("--disorder", help="Some signals arrive late.")] = False,
     repeats: Annotated[bool, typer.Option("--repeats", help="Some signals arrive again.")] = False,
+    media_types: Annotated[
+        list[MediaType] | None,
+        typer.Option(
+            "--media-type",
+            help="Media type of the maps; given again, they have them in turn. [dim]Default: webchat[/]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write realistic traffic as NDJSON in the vendor's browser form, in order of arrival.
 
@@ -53,7 +62,16 @@ def simulate(
     from offerlog_infrastructure.simulation import simulate as lines  # noqa: PLC0415 - as above
 
     try:
-        traffic = Traffic(visitors, action_maps, days, start, seed, disorder=disorder, repeats=repeats)
+        traffic = Traffic(
+            visitors,
+            action_maps,
+            days,
+            start,
+            seed,
+            disorder=disorder,
+            repeats=repeats,
+            media_types=tuple(media_types or [MediaType.WEBCHAT]),
+        )
     except ValueError as error:
         raise usage(str(error)) from None
     for line in lines(traffic):

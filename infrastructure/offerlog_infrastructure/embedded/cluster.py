@@ -27,7 +27,7 @@ BUILTIN_LOCALE_SINCE = 17
 # Written once into postgresql.conf, where an operator may change them.
 TUNING = """
 # offerlog's choices for a small machine; yours to change.
-max_connections = 100
+max_connections = 200
 shared_buffers = 256MB
 max_wal_size = 4GB
 checkpoint_timeout = 15min
@@ -49,6 +49,8 @@ def command_line(bindir: Path, database: Path, socket_dir: Path) -> list[str | P
         f"port={PORT}",
         "logging_collector=off",
         "log_destination=stderr",
+        # Without the details of errors: they quote digests of visitors. Clients still get them.
+        "log_error_verbosity=terse",
         "lc_messages=C",  # its messages are read: whether it is starting, or why it cannot
         "fsync=on",
         "full_page_writes=on",

@@ -5,6 +5,7 @@ EmbeddedError
 ├── FolderUnusableError       the data folder cannot be made, read or written
 ├── FolderNotPrivateError     others can write to the data folder
 ├── ForeignFolderError        a store was to be made in a folder that holds other files
+├── StoreExistsError          a store was to be restored into a folder that has one
 ├── FolderUnreachableError    the operating-system user of the server cannot pass a folder
 ├── SocketFolderUnsafeError   somebody else holds the folder the socket would be in
 ├── ServerUserMissingError    root, and no unprivileged user to run the server as
@@ -105,6 +106,21 @@ class ForeignFolderError(EmbeddedError):
         super().__init__(
             f"There is no store in {folder}, and none is made there, as it holds other files ({found}); "
             f"give a new or empty folder, such as {folder / 'offerlog-data'} (--data or OFFERLOG_DATA)."
+        )
+
+
+class StoreExistsError(EmbeddedError):
+    """There is a store where one was to be restored; nothing was changed.
+
+    Attributes:
+        folder: The data folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"there is a store in {folder}, and a backup is restored into a new data folder only: name one"
+            " with --data, and put it in the place of the old one when it is whole"
         )
 
 

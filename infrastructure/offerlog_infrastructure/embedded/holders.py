@@ -31,6 +31,15 @@ def keepers(folder: DataFolder) -> str:
     return f" ({'; '.join(named)})" if named else ""
 
 
+def stopped_keeper(folder: DataFolder) -> str | None:
+    """Describe a process of the server that has been stopped, so that the server cannot answer."""
+    known = [("guard", _guard(folder)), ("PostgreSQL", recorded_pid(folder.database))]
+    stopped = (
+        _named(f"its {what}, process", pid) for what, pid in known if pid is not None and _is_stopped(pid)
+    )
+    return next(stopped, None)
+
+
 def _guard(folder: DataFolder) -> int | None:
     try:
         return int(folder.guard.read_text("ascii"))

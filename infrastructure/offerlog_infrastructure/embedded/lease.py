@@ -37,14 +37,14 @@ class Lease:
         self._lock: int | None = lock
 
     @classmethod
-    def take(cls, folder: DataFolder) -> Lease:
-        """Take a lease; wait while a guard is stopping its server.
+    def take(cls, folder: DataFolder, timeout: float = STOP_TIMEOUT) -> Lease:
+        """Take a lease; wait while a guard is stopping its server, at most `timeout` seconds.
 
         Raises:
             LockTimeoutError: The server has been stopping for too long.
             FolderUnusableError: This process may not write to the data folder.
         """
-        return cls(folder, locks.take(folder.lease, shared=True, timeout=STOP_TIMEOUT))
+        return cls(folder, locks.take(folder.lease, shared=True, timeout=timeout))
 
     def drop(self) -> None:
         """Release the lease without waiting for the server to stop."""

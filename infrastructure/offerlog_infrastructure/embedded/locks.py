@@ -1,6 +1,6 @@
 """Advisory file locks, which the kernel releases when their holder ends in any way.
 
-flock(2) belongs to the *open file*, not to the process. So every `open_lock` is a lock of its own, and a file
+flock(2) belongs to the *open file*, not to the process. So every `open_lock` is another lock, and a file
 passed to a child stays locked while the child lives. Release a lock by closing the file, never by LOCK_UN,
 which would also take the lock from a child that shares it.
 """

@@ -74,13 +74,22 @@ class EmbeddedServer:
         self._watch.start()
 
     @classmethod
-    def acquire(cls, data_dir: Path, bindir: Path | None = None, *, create: bool = True) -> Self:
+    def acquire(
+        cls,
+        data_dir: Path,
+        bindir: Path | None = None,
+        *,
+        create: bool = True,
+        patience: float | None = None,
+    ) -> Self:
         """Connect to the server of this data folder, or start it; returns when it answers.
 
         Args:
             data_dir: The data folder; made if it is missing.
             bindir: The folder of the PostgreSQL programs to start; None to search for them.
             create: False to open an existing store only.
+            patience: Most seconds to wait for another server to stop and for this one to answer; None for
+                as long as these may take.
 
         Raises:
             EmbeddedError: The server cannot be used; the message says why and what to do.
@@ -89,11 +98,15 @@ class EmbeddedServer:
         folder = DataFolder.prepare(data_dir, create=create)
         with announced(f"the store in {folder.path} to stop, and to be started anew", STOP_TIMEOUT) as wait:
             wait.reason = lambda: f"it is still there{keepers(folder)}"
-            lease = Lease.take(folder)
+            lease = Lease.take(folder, STOP_TIMEOUT if patience is None else patience)
         try:
-            return cls(lease, _running(folder, bindir), folder, bindir)
+            dsn = _running(folder, bindir, START_TIMEOUT if patience is None else patience)
+            return cls(lease, dsn, folder, bindir)
         except EmbeddedError:
-            lease.release()  # a server that was started in vain then stops
+            if patience is None:
+                lease.release()  # a server that was started in vain then stops
+            else:
+                lease.drop()  # it stops as well; nobody waits for that
             raise
         except BaseException:
             lease.drop()
@@ -139,18 +152,18 @@ class EmbeddedServer:
         self.close()
 
 
-def _running(folder: DataFolder, bindir: Path | None) -> str:
+def _running(folder: DataFolder, bindir: Path | None, patience: float = START_TIMEOUT) -> str:
     """Wait for a server that answers and return its connection string. The caller must have a lease."""
-    with announced(f"the store in {folder.path}", START_TIMEOUT) as wait:
+    with announced(f"the store in {folder.path}", patience) as wait:
         wait.reason = lambda: f"it has not answered yet{keepers(folder)}"
         if not locks.is_free(folder.guard):
             dsn, _ = _answer(folder, hand_over=False)
             if dsn:
                 return dsn
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + patience
         starts, pause = 0, locks.POLL_SECONDS
         wait.reason = lambda: starter(folder)
-        with locks.held(folder.start, timeout=START_TIMEOUT):
+        with locks.held(folder.start, timeout=patience):
             while time.monotonic() < deadline:
                 guard_lock = locks.open_lock(folder.guard)
                 try:

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem details, each with a stable relative `type`."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final, NotRequired, TypedDict
 
@@ -10,16 +10,23 @@ from fastapi.exceptions import RequestValidationError
 from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match, Route
 
+from offerlog_application.ports.erasure import ErasureUnfinishedError, LegalHoldError, NoSuchVisitorError
 from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+from offerlog_application.ports.event_source import PositionAheadError
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.read_models import TooManySuppressionsError, UnknownVisitorError
 from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.ports.subscriptions import SubscriptionLimitError, UnknownSubscriptionError
+from offerlog_application.ports.webhooks import UnknownWebhookError, WebhookLimitError
+from offerlog_application.reading.arrow import ExtraMissingError
 from offerlog_application.reading.instants import CalendarError
+from offerlog_application.reading.map_names import UnknownActionMapError
 from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_application.reading.read_budget import ReadTimeoutError
 from offerlog_application.recording.submissions import OverloadedError
-from offerlog_application.recording.writer_errors import ContendedError
+from offerlog_application.recording.writer_errors import ContendedError, OrganizationDeletedError
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse
@@ -35,6 +42,9 @@ SLUGS = {
     "forbidden": 403,
     "not-found": 404,
     "method-not-allowed": 405,
+    "legal-hold": 409,
+    "too-many-subscriptions": 409,
+    "too-many-webhooks": 409,
     "payload-too-large": 413,
     "url-too-long": 414,
     "unsupported-media-type": 415,
@@ -52,6 +62,7 @@ SLUGS = {
     "store-restarting": 503,
     "store-failed": 503,
     "keyring-failed": 503,
+    "erasure-unfinished": 503,
     "store-disk-full": 507,
 }
 """Kinds of problems, each with its status."""
@@ -182,8 +193,15 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
     MalformedSignalError: _of_field,
     ReportTooLargeError: _of_field,
     TooManySuppressionsError: _of_field,
+    PositionAheadError: lambda error: malformed("lastEventId", str(error).partition(": ")[2]),
+    UnknownSubscriptionError: lambda error: ProblemError("not-found", str(error)),
+    SubscriptionLimitError: lambda error: ProblemError("too-many-subscriptions", str(error)),
+    UnknownWebhookError: lambda error: ProblemError("not-found", str(error)),
+    WebhookLimitError: lambda error: ProblemError("too-many-webhooks", str(error)),
     UnknownVisitorError: lambda error: ProblemError("not-found", str(error), field="cursor"),
     CalendarError: _of_calendar,
+    UnknownActionMapError: lambda error: malformed("action_map", str(error)),
+    ExtraMissingError: lambda error: malformed("format", str(error)),
     OverloadedError: _of_overload,
     ReadTimeoutError: lambda error: ProblemError("read-timeout", str(error), headers={"Retry-After": "10"}),
     StoreUnavailableError: of_store,
@@ -195,10 +213,18 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
     ContendedError: lambda error: ProblemError(
         "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),
+    OrganizationDeletedError: lambda error: ProblemError(
+        "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
+    ),
     ClosedError: lambda _: ProblemError(
         "unavailable", "the service is stopping", headers={"Retry-After": "5"}
     ),
     OutcomeUnknownError: _of_unknown_outcome,
+    NoSuchVisitorError: lambda error: ProblemError("not-found", str(error)),
+    LegalHoldError: lambda error: ProblemError("legal-hold", str(error)),
+    ErasureUnfinishedError: lambda error: ProblemError(
+        "erasure-unfinished", str(error), headers={"Retry-After": _RETRY_AFTER}
+    ),
     ClientDisconnect: lambda _: malformed(None, "the connection was closed before the body had come"),
 }
 """The problem of each class of errors, and of its subclasses. Any other is an error of the service itself."""
@@ -228,17 +254,31 @@ def answer_error(request: Request, error: Exception) -> EscapedJSONResponse:
     return answer(problem)
 
 
-def handle(app: FastAPI) -> None:
-    """Answer every known error of this application as a problem; the request log answers the others."""
+def _methods_of(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
+    """Return the methods of all routes with the path of a request; the framework names those of the first."""
+    methods: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+def handle(app: FastAPI, routes: Sequence[BaseRoute] = ()) -> None:
+    """Answer every known error of this application as a problem; the request log answers the others.
+
+    Args:
+        app: The application.
+        routes: Its routes, for the methods that an answer 405 names.
+    """
 
     async def answer_known(request: Request, error: Exception) -> EscapedJSONResponse:
         return answer_error(request, error)
 
-    async def answer_framework(_: Request, error: Exception) -> EscapedJSONResponse:
+    async def answer_framework(request: Request, error: Exception) -> EscapedJSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
         headers = dict(error.headers or {})
-        if headers.get("Allow") == "GET":
-            headers["Allow"] = "GET, HEAD"
+        if "Allow" in headers:
+            headers["Allow"] = ", ".join(_methods_of(request, routes))
         return answer(ProblemError(_SLUG_OF[error.status_code], str(error.detail), headers=headers))
 
     async def answer_invalid(_: Request, error: Exception) -> EscapedJSONResponse:

@@ -18,9 +18,12 @@ from offerlog_infrastructure.http.operational_reads import OperationalReads
 from offerlog_infrastructure.http.peers import TrustedProxies
 from offerlog_infrastructure.http.requests.held_bodies import HeldBodies
 from offerlog_infrastructure.http.requests.key_checks import KeyChecks
-from offerlog_infrastructure.http.requests.rates import WidgetRates
+from offerlog_infrastructure.http.requests.rates import TokenBuckets, WidgetRates
 from offerlog_infrastructure.http.requests.sessions import Sessions
 from offerlog_infrastructure.http.requests.widget_maps import WidgetMaps
+from offerlog_infrastructure.http.shared.counts import OpenCounts
+from offerlog_infrastructure.http.shared.state import SharedState
+from offerlog_infrastructure.http.streams.feed_waits import FeedWaits
 from offerlog_infrastructure.http.streams.live_reports import LiveReports
 from offerlog_infrastructure.http.suppression_reads import SuppressionReads
 from offerlog_infrastructure.http.threads.gathered_look_ups import GatheredLookUps
@@ -28,6 +31,10 @@ from offerlog_infrastructure.http.threads.thread_pools import ThreadPools
 from offerlog_infrastructure.settings import Settings
 
 _ATTRIBUTE: Final = "offerlog"
+
+_VISITOR_OFFERS_PER_SECOND: Final = 1.0
+_VISITOR_OFFERS_AT_ONCE: Final = 60.0
+"""Requests for offers to one visitor, with visitor tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +49,19 @@ class ServiceState:
         look_ups: Look-ups of suppressions, gathered; each answer is encoded.
         completions: Waits for answers of the writer's thread.
         key_checks: Look-ups of keys.
-        sessions: Open sessions of the dashboard.
+        sessions: Sessions of the dashboard.
         widget_rates: Request rates of widget keys.
+        visitor_rates: Request rates of visitors for whom pages ask for offers.
         widget_maps: Bound on the new action maps that widget keys may name.
         held_bodies: Memory that partly received bodies take up.
         metrics: Counters and gauges for Prometheus.
         operational_reads: Projection statuses and metrics, read once for all callers.
+        feed_waits: Clients that wait for events of the feed.
         live_reports: Live reports of the organizations that have open streams.
         stopping: Set when the service begins to stop.
-        has_metrics_port: `/metrics` is answered on a port of its own, and not on the main port.
+        webhook_tests: Counts the tests of webhooks that are under way, by organization.
+        shared: What this process shares with the others of the service.
+        has_metrics_port: `/metrics` is answered on a separate port, and not on the main port.
     """
 
     service: Offerlog
@@ -62,19 +73,28 @@ class ServiceState:
     key_checks: KeyChecks
     sessions: Sessions
     widget_rates: WidgetRates
+    visitor_rates: TokenBuckets
     widget_maps: WidgetMaps
     held_bodies: HeldBodies
     metrics: ServiceMetrics
     operational_reads: OperationalReads
     live_reports: LiveReports
+    feed_waits: FeedWaits
     stopping: asyncio.Event
+    webhook_tests: OpenCounts
+    shared: SharedState
     has_metrics_port: bool = False
 
     @classmethod
-    def build(cls, service: Offerlog, keys: KeyStore, settings: Settings) -> Self:
+    def build(cls, service: Offerlog, keys: KeyStore, settings: Settings, shared: SharedState) -> Self:
         """Build the state of a new application over an open service."""
-        threads, metrics, reads = ThreadPools(), ServiceMetrics(service), SuppressionReads(service)
-        key_checks = KeyChecks(keys, threads.keys, service.prepare)
+        make = shared.make_buckets
+        metrics = ServiceMetrics(service, shared.exchange)
+        threads, reads = ThreadPools(), SuppressionReads(service)
+        key_checks, stopping = (
+            KeyChecks(keys, service.sessions, threads.keys, service.prepare, make),
+            asyncio.Event(),
+        )
         return cls(
             service=service,
             settings=settings,
@@ -83,14 +103,20 @@ class ServiceState:
             look_ups=GatheredLookUps(threads.look_ups, reads.read),
             completions=Completions(),
             key_checks=key_checks,
-            sessions=Sessions(key_checks),
-            widget_rates=WidgetRates(settings.widget_rate, settings.widget_peer_rate),
-            widget_maps=WidgetMaps(service.changes.known_maps, threads.look_ups, settings.widget_new_maps),
-            held_bodies=HeldBodies(TrustedProxies(settings.trusted_proxies)),
+            sessions=Sessions(key_checks, make),
+            widget_rates=WidgetRates(settings.widget_rate, settings.widget_peer_rate, make),
+            visitor_rates=make("visitors", _VISITOR_OFFERS_PER_SECOND, _VISITOR_OFFERS_AT_ONCE),
+            widget_maps=WidgetMaps(
+                service.changes.known_maps, threads.look_ups, settings.widget_new_maps, make
+            ),
+            held_bodies=HeldBodies(TrustedProxies(settings.trusted_proxies), shared.workers),
             metrics=metrics,
             operational_reads=OperationalReads(service, metrics),
-            live_reports=LiveReports(service, threads.reports),
-            stopping=asyncio.Event(),
+            live_reports=LiveReports(service, threads.reports, shared.counts("streams")),
+            feed_waits=FeedWaits(service, stopping, shared.counts("waits")),
+            stopping=stopping,
+            webhook_tests=shared.counts("webhook tests"),
+            shared=shared,
         )
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page
-from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, performance
+from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, Scope, performance
 from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
@@ -19,12 +19,14 @@ from offerlog_domain.metrics import METRICS, Cohort, CountBy
 _NAME_CHARACTERS: Final = 256
 """Names are cut at this length."""
 
+_MOST_NAMED: Final = 10
+
 
 class MemoryCounts:
     """The application's `PerformanceSource`; thread-safe.
 
     Args:
-        lock: Guards the counts; that of the log which they are of. A lock of its own unless given.
+        lock: Guards the counts: the lock of their log; a new one unless given.
     """
 
     def __init__(self, lock: AbstractContextManager[object] | None = None) -> None:
@@ -98,6 +100,11 @@ class MemoryCounts:
             found = {one: self._names.get((organization, one)) for one in action_maps}
         return {one: row.name.decode()[:_NAME_CHARACTERS] for one, row in found.items() if row is not None}
 
+    def maps_named(self, organization: str, name: str) -> Sequence[ActionMapId]:
+        """Return the action maps with this newest known name, sorted by id; at most ten of them."""
+        names = self.names(organization, self.maps(organization))
+        return [one for one in self.maps(organization) if names.get(one) == name][:_MOST_NAMED]
+
     def action_maps(
         self, organization: str, behind: ActionMapId | None = None
     ) -> Generator[tuple[ActionMapId, str | None]]:
@@ -120,8 +127,10 @@ class MemoryCounts:
     ) -> None:
         """Take off what a visitor-offer counts beyond once in the same bucket."""
         times: Counter[tuple[ActionMapId, int, State, UUID]] = Counter()
+        scope = Scope.ALL if query.media_type is None else Scope.MEDIA_TYPE
+        asked = query.organization, scope, query.media_type
         for row in self._repeats:
-            if row.organization != query.organization:
+            if (row.organization, row.scope, row.media_type) != asked:
                 continue
             again, once = row.slot, row.first_slot
             if query.cohort is Cohort.OFFERED:
@@ -142,4 +151,5 @@ def _zeros() -> Counter[State]:
 
 def _is_asked(query: ReportQuery, key: CountKey) -> bool:
     asked = (key.organization, key.cohort) == (query.organization, query.cohort)
+    asked &= query.media_type in {None, key.media_type}
     return asked and (not query.action_maps or str(key.action_map_id) in query.action_maps)

@@ -1,17 +1,22 @@
-"""API keys in memory."""
+"""API keys in memory, and a keyring that holds nothing."""
 
 import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.keys import Key, Role, UnknownKeyError
+from offerlog_application.ports.keyring import KeyringError
+from offerlog_application.ports.keys import USE_PRECISION, Key, Role, UnknownKeyError, check_expiry
+from offerlog_application.ports.master_keys import MasterKey, Rotation, RotationProgress
 from offerlog_application.ports.organizations import check_organization
 
 
 class MemoryKeys:
     """The application's `KeyStore`; thread-safe.
+
+    A method has the errors of the method of `KeyStore`, and those that it names.
 
     Args:
         clock: Dates the keys.
@@ -23,7 +28,12 @@ class MemoryKeys:
         self._note_organization = note_organization
         self._keys: dict[str, Key] = {}
         self._texts: dict[str, str] = {}
+        self._used: dict[str, datetime] = {}
         self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Return the time by which keys expire."""
+        return self._clock.now()
 
     def create(
         self,
@@ -32,6 +42,7 @@ class MemoryKeys:
         name: str,
         origins: Sequence[str] = (),
         *,
+        expires_at: datetime | None = None,
         hand_over: Callable[[Key, str], None] | None = None,
     ) -> tuple[Key, str]:
         """Make a key; returns it and its text. If `hand_over` raises an error, no key is made.
@@ -40,9 +51,11 @@ class MemoryKeys:
             OrganizationNameError: The organization's name is not valid.
         """
         check_organization(organization)
+        now = self._clock.now()
+        check_expiry(expires_at, now)
         key_id = secrets.token_hex(6)
         text = f"ofl_{role.value}_{key_id}_{secrets.token_urlsafe(32)}"
-        key = Key(key_id, organization, role, name, tuple(origins), self._clock.now())
+        key = Key(key_id, organization, role, name, tuple(origins), now, expires_at=expires_at)
         if hand_over is not None:
             hand_over(key, text)
         with self._lock:
@@ -56,24 +69,55 @@ class MemoryKeys:
 
     def find_id(self, key_id: str) -> Key | None:
         """Return the good key with this id; None where there is none."""
-        key = self._keys.get(key_id)
-        return key if key is not None and key.revoked_at is None else None
+        key, now = self._keys.get(key_id), self._clock.now()
+        if key is None or key.revoked_at is not None or key.has_expired(now):
+            return None
+        with self._lock:
+            self._used[key_id] = now
+        return key
 
     def remembered(self, text: str) -> Key | None:
-        """As `find`: all keys are at hand."""
+        """As `find`: memory holds all keys."""
         return self.find(text)
 
     def remembered_id(self, key_id: str) -> Key | None:
-        """As `find_id`: all keys are at hand."""
+        """As `find_id`: memory holds all keys."""
         return self.find_id(key_id)
 
     def is_unknown(self, text: str) -> bool:
-        """Return whether this text is no key's."""
-        return text not in self._texts
+        """Return whether this text is not a valid key's."""
+        return text not in self._texts or self.expired(text) is not None
+
+    def expired(self, text: str) -> Key | None:
+        """Return the key with this text if it has expired and was not revoked."""
+        key = self._keys.get(self._texts.get(text, ""))
+        if key is None or key.revoked_at is not None:
+            return None
+        return key if key.has_expired(self._clock.now()) else None
 
     def was_good(self, text: str) -> bool:
         """Return whether this is a good key's text."""
         return self.find(text) is not None
+
+    def signing_secret(self, key: Key) -> bytes:
+        """Return the secret that signs the visitor tokens of a page key: the text of the key, as bytes."""
+        with self._lock:
+            for text, key_id in self._texts.items():
+                if key_id == key.id and key.role is Role.PAGE:
+                    return text.encode()
+        raise UnknownKeyError(key.id)
+
+    def record_uses(self) -> int:
+        """Note in the keys when they were used since the last call, as far as that is news."""
+        with self._lock:
+            used, self._used = self._used, {}
+            due = [
+                replace(key, last_used_at=used_at)
+                for key, used_at in ((self._keys[name], used_at) for name, used_at in used.items())
+                if key.last_used_at is None or key.last_used_at <= used_at - USE_PRECISION
+            ]
+            self._keys |= {key.id: key for key in due}
+            return len(due)
 
     def all(self, organization: str) -> Sequence[Key]:
         """Return the organization's keys, revoked ones too, in order of making."""
@@ -93,3 +137,29 @@ class MemoryKeys:
             revoked = key if key.revoked_at is not None else replace(key, revoked_at=self._clock.now())
             self._keys[key_id] = revoked
             return revoked
+
+
+class MemoryMasterKeys:
+    """The application's `MasterKeys` of a service in memory, which encrypts nothing."""
+
+    def list(self) -> Sequence[MasterKey]:
+        """Return that there are none."""
+        return ()
+
+    def rotate(self, on_progress: Callable[[RotationProgress], None] | None = None) -> Rotation:
+        """Refuse.
+
+        Raises:
+            KeyringError: Always.
+        """
+        del on_progress
+        raise KeyringError("a service in memory has no keyring")
+
+    def retire(self, key_id: str) -> None:
+        """Refuse.
+
+        Raises:
+            KeyringError: Always.
+        """
+        del key_id
+        raise KeyringError("a service in memory has no keyring")

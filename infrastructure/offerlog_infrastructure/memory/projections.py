@@ -11,17 +11,16 @@ from offerlog_infrastructure.memory.reads import PROJECTIONS
 
 
 class MemoryProjections:
-    """The application's `Proofs`, `DeadLetters`, `Rebuilds` and `EventKinds`; thread-safe."""
+    """The application's `Proofs`, `DeadLetters`, `Rebuilds` and `EventKinds`; thread-safe.
+
+    A method has the errors of the method of `Proofs`, and those that it names.
+    """
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
 
     def proof(self, projection: str) -> Proof:
-        """Return the proof of a projection.
-
-        Raises:
-            UnknownProjectionError: No projection has that name.
-        """
+        """Return the proof of a projection."""
         if projection not in PROJECTIONS:
             raise UnknownProjectionError(projection, PROJECTIONS)
         count = self._log.last()
@@ -29,11 +28,7 @@ class MemoryProjections:
         return Proof(projection, count, count, str(digest), 0, 1)
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
-        """Return the proofs of one projection, or of all; nothing can differ.
-
-        Raises:
-            UnknownProjectionError: No projection has that name.
-        """
+        """Return the proofs of one projection, or of all; nothing can differ."""
         return [self.proof(name) for name in ([projection] if projection is not None else PROJECTIONS)]
 
     def all(self) -> Sequence[DeadLetter]:

@@ -1,9 +1,12 @@
 """Lists, look-ups and positions in memory."""
 
+from collections import Counter
 from collections.abc import Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.organizations import OrganizationContent
 from offerlog_application.ports.read_models import (
     MAX_SUPPRESSIONS,
     Freshness,
@@ -16,8 +19,10 @@ from offerlog_application.ports.read_models import (
 from offerlog_application.projections.current_state import ParkedRow, deadline_of
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey, name_offer
+from offerlog_domain.service_events import ServiceEvent
 from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
+from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.memory.log import MemoryLog
 from offerlog_infrastructure.memory.visitors import open_private
 
@@ -25,10 +30,14 @@ PROJECTIONS = ("current_state", "performance", "suppression")
 
 
 class MemoryReads:
-    """The application's `ReadSide`, `Organizations` and `Changes`; thread-safe."""
+    """The application's `ReadSide`, `Organizations` and `Changes`; thread-safe.
 
-    def __init__(self, log: MemoryLog) -> None:
+    A method has the errors of the method of `ReadSide`, and those that it names.
+    """
+
+    def __init__(self, log: MemoryLog, clock: Clock | None = None) -> None:
         self._log = log
+        self._clock = clock or SystemClock()
         self.known: set[str] = set()
 
     def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
@@ -38,19 +47,16 @@ class MemoryReads:
     def suppressions_of_visitors(
         self, organization: str, visitors: Sequence[VisitorKey]
     ) -> Mapping[VisitorKey, Sequence[Suppression]]:
-        """Return the suppressions of many visitors. Each visitor has an entry.
-
-        Raises:
-            TooManySuppressionsError: The visitors have more than 10,000 together.
-        """
+        """Return the suppressions of many visitors. Each visitor has an entry."""
         found: dict[VisitorKey, list[Suppression]] = {visitor: [] for visitor in visitors}
+        now = self._clock.now()
         with self._log.lock:
             known = {one: self._log.find_visitor(organization, one) for one in found}
             tokens = {visitor.token: key for key, visitor in known.items() if visitor is not None}
             for key, row in sorted(self._log.suppressions.items(), key=_action_map):
-                if key.visitor in tokens:
+                if key.visitor in tokens and self._log.is_suppressed(key, now):
                     visitor = tokens[key.visitor]
-                    found[visitor].append(_suppression(visitor, key, row))
+                    found[visitor].append(self._suppression(visitor, key, row))
         if sum(len(found[visitor]) for visitor in visitors) > MAX_SUPPRESSIONS:
             raise TooManySuppressionsError
         return found
@@ -58,21 +64,22 @@ class MemoryReads:
     def suppressions_of_action_map(
         self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
-        """Stream the suppressions of an action map, sorted by token, after `behind` if given.
-
-        Raises:
-            UnknownVisitorError: No event was recorded of the visitor `behind`.
-        """
+        """Stream the suppressions of an action map, sorted by token, after `behind` if given."""
         start = None if behind is None else self._log.find_visitor(organization, behind)
         if behind is not None and start is None:
             raise UnknownVisitorError
+        now = self._clock.now()
         with self._log.lock:
-            rows = sorted(self._log.suppressions.items())
+            rows = [
+                (key, row)
+                for key, row in sorted(self._log.suppressions.items())
+                if self._log.is_suppressed(key, now)
+            ]
             visitors = {key.visitor: self._log.visitors.of_token(key.visitor).key for key, _ in rows}
         for key, row in rows:
             where = row.organization, format_uuid(key.action_map_id)
             if where == (organization, action_map_id) and (start is None or key.visitor > start.token):
-                yield _suppression(visitors[key.visitor], key, row)
+                yield self._suppression(visitors[key.visitor], key, row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
         """Stream the signals that wait for their action, in order of arrival."""
@@ -120,6 +127,17 @@ class MemoryReads:
     def close(self) -> None:
         """Nothing is held."""
 
+    def _suppression(self, visitor: VisitorKey, key: SuppressionKey, row: SuppressionRow) -> Suppression:
+        return Suppression(
+            visitor.id,
+            visitor.type,
+            format_uuid(key.action_map_id),
+            row.state.value,
+            format_uuid(open_private(row.sealed).action_id),
+            row.since,
+            self._log.suppressed_until(key, row),
+        )
+
     def _name(self, row: ParkedRow) -> OfferKey:
         visitor = self._log.visitors.of_token(row.visitor)
         return name_offer(visitor.organization, visitor.digest, row.action_map_id)
@@ -127,24 +145,34 @@ class MemoryReads:
     def names(self) -> Sequence[str]:
         """List all organizations, sorted."""
         with self._log.lock:
-            return sorted({*self._log.secrets, *self.known})
+            return sorted({*self._log.keys, *self.known})
+
+    def contents(self) -> Sequence[OrganizationContent]:
+        """Count what is held of each organization, sorted by name; keys are not counted."""
+        with self._log.lock:
+            visitors = Counter(one.organization for one in self._log.visitors.all())
+            refusals = Counter(one.organization for one in self._log.refusals.values())
+        return [OrganizationContent(name, visitors[name], refusals[name], 0) for name in self.names()]
 
     def names_with_signals(self) -> Sequence[str]:
         """List the organizations that a signal came for; sorted."""
+        names = self.names()
         with self._log.lock:
-            counted = {one for one in self._log.secrets if self._log.counts.maps(one)}
+            counted = {one for one in names if self._log.counts.maps(one)}
             refused = {refusal.organization for refusal in self._log.refusals.values()}
             return sorted(counted | refused | {row.organization for row in self._log.parked.values()})
 
     def register(self, organization: str) -> None:
         """Make an organization known before anything is recorded for it; again changes nothing."""
-        self._log.secret(organization)
+        self._log.key(organization)
 
     def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]]:
         """Return the action maps of the events in (behind, position], by organization."""
         changed: dict[str, set[ActionMapId]] = {}
         for _, recorded in self._log.events_in_order[behind:position]:
             event = recorded.event
+            if isinstance(event, ServiceEvent):
+                continue  # it is about no action map
             changed.setdefault(event.organization, set()).add(ActionMapId(str(event.action_map_id)))
         return changed
 
@@ -156,17 +184,6 @@ class MemoryReads:
 
 def _action_map(one: tuple[SuppressionKey, SuppressionRow]) -> UUID:
     return one[0].action_map_id
-
-
-def _suppression(visitor: VisitorKey, key: SuppressionKey, row: SuppressionRow) -> Suppression:
-    return Suppression(
-        visitor.id,
-        visitor.type,
-        format_uuid(key.action_map_id),
-        row.state.value,
-        format_uuid(open_private(row.sealed).action_id),
-        row.since,
-    )
 
 
 def _is_timed_out(offer: VisitorOffer, before: datetime) -> bool:

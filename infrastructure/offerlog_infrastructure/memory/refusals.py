@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Generator
 from datetime import datetime
+from uuid import UUID
 
 from offerlog_application.ports.read_models import KeptSignal, Order, RefusalCounts
 from offerlog_application.projections.slots import at_slot, slot
 from offerlog_domain.outcomes import Reason
+from offerlog_domain.uuids import format_uuid
 from offerlog_infrastructure.memory.log import MemoryLog
 
 
@@ -25,6 +27,8 @@ class MemoryRefusals:
         until: datetime | None = None,
         order: Order = Order.OLDEST,
         behind: tuple[datetime, int] | None = None,
+        visitor_digest: UUID | None = None,
+        action_map_id: UUID | None = None,
     ) -> Generator[KeptSignal]:
         """Stream the refusals of [since, until), after the line of that time and number if given."""
         newest_first = order is Order.NEWEST
@@ -39,14 +43,36 @@ class MemoryRefusals:
                 continue
             if (since is not None and at < since) or (until is not None and at >= until):
                 continue
+            if visitor_digest not in {None, one.visitor_digest} or action_map_id not in {
+                None,
+                one.action_map_id,
+            }:
+                continue
             if behind is None or ((at, number) < behind if newest_first else (at, number) > behind):
                 length = len(one.raw) if one.raw_length is None else one.raw_length
-                yield KeptSignal(at, one.reason, one.field, one.cause, one.raw, length, number)
+                map_id = None if one.action_map_id is None else format_uuid(one.action_map_id)
+                yield KeptSignal(at, one.reason, one.field, one.cause, one.raw, length, number, map_id)
 
     def prune(self, before: datetime) -> int:
         """Delete the refusals recorded before an instant; returns how many."""
         with self._log.lock:
-            old = [number for number, one in self._log.refusals.items() if one.recorded_at < before]
+            old = [
+                number
+                for number, one in self._log.refusals.items()
+                if one.recorded_at < before and one.visitor_digest not in self._log.holds
+            ]
+            for number in old:
+                del self._log.refusals[number]
+            return len(old)
+
+    def prune_unattributed(self, before: datetime) -> int:
+        """Delete the refusals without a visitor that were recorded before an instant; returns how many."""
+        with self._log.lock:
+            old = [
+                number
+                for number, one in self._log.refusals.items()
+                if one.recorded_at < before and one.visitor_digest is None
+            ]
             for number in old:
                 del self._log.refusals[number]
             return len(old)

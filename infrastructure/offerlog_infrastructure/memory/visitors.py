@@ -1,6 +1,6 @@
 """The visitors of a log in memory, and the encoding of what identifies them in its events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from offerlog_domain.event_fields import PrivateFields
-from offerlog_domain.identity import OfferKey, OrganizationKey, VisitorKey
+from offerlog_domain.identity import OfferKey, VisitorKey
 from offerlog_domain.stream_ids import make_token
 
 close_private: Final[Callable[[PrivateFields], bytes]] = msgspec.msgpack.Encoder().encode
@@ -40,6 +40,7 @@ class MemoryVisitors:
     def __init__(self) -> None:
         self._by_digest: dict[UUID, MemoryVisitor] = {}
         self._by_token: dict[int, MemoryVisitor] = {}
+        self._made = 0
 
     def make(self, offer: OfferKey, first_seen: datetime) -> MemoryVisitor:
         """Return the visitor of a visitor-offer, who is made at the first call.
@@ -55,15 +56,31 @@ class MemoryVisitors:
         if visitor is None:
             if offer.visitor is None:
                 raise ValueError(f"visitor-offer {offer.id} belongs to a visitor without a name")
-            token = make_token(offer.visitor_digest, first_seen, len(self._by_digest))
+            token = make_token(offer.visitor_digest, first_seen, self._made)
+            self._made += 1
             visitor = MemoryVisitor(token, offer.organization, offer.visitor_digest, offer.visitor)
             self._by_digest[visitor.digest] = self._by_token[token] = visitor
         return visitor
 
-    def find(self, organization: str, secret: bytes, key: VisitorKey) -> MemoryVisitor | None:
-        """Return the visitor with this identity; None if no event was recorded of such a one."""
-        return self._by_digest.get(OrganizationKey(organization, secret).digest(key))
+    def all(self) -> Sequence[MemoryVisitor]:
+        """Return all visitors."""
+        return list(self._by_digest.values())
+
+    def of_digest(self, digest: UUID) -> MemoryVisitor | None:
+        """Return the visitor of a digest; None if no event was recorded of such a one."""
+        return self._by_digest.get(digest)
 
     def of_token(self, token: int) -> MemoryVisitor:
         """Return the visitor whom a token stands for."""
         return self._by_token[token]
+
+    def has_token(self, token: int) -> bool:
+        """Return whether a token stands for a visitor."""
+        return token in self._by_token
+
+    def remove(self, digest: UUID) -> MemoryVisitor | None:
+        """Remove and return a visitor; None if there is none."""
+        visitor = self._by_digest.pop(digest, None)
+        if visitor is not None:
+            del self._by_token[visitor.token]
+        return visitor

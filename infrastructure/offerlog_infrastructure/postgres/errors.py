@@ -50,7 +50,7 @@ _BY_WORDS: Final[Mapping[str, StoreTrouble]] = {
 """Words of a server that speaks English. In another language, the server counts as unreachable."""
 
 _FILE_STATES: Final = frozenset({"42501", "XX000", None})
-"""SQLSTATEs of errors of the operating system that have no SQLSTATE of their own."""
+"""SQLSTATEs under which PostgreSQL reports errors of the operating system that have no SQLSTATE."""
 
 
 _STORE_CLASSES: Final = (

@@ -1,55 +1,90 @@
-"""API keys in their table: `ofl_<role>_<id>_<secret>`, of which only a digest is stored."""
+"""API keys in their table: `ofl_<role>_<id>_<secret>`, of which only a digest is stored.
+
+The secret of a page key is not random: it follows from the organization's secret and the key's id. So the
+service can check what the holder has signed with it, and a copy of the database cannot sign anything.
+"""
 
 import hmac
 import secrets
-import threading
 import time
-from collections import OrderedDict
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, LiteralString
 
-from offerlog_application.ports.keys import Key, Role, UnknownKeyError
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.keys import USE_PRECISION, Key, Role, UnknownKeyError, check_expiry
 from offerlog_application.ports.organizations import check_organization
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached, wait_for_lock
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.noted_uses import NotedUses
+from offerlog_infrastructure.postgres.remembered_keys import RememberedKeys
 
 _REMEMBERED_SECONDS: Final = 3.0
 """Seconds for which a key found in the store is accepted without another look-up. Requests refuse a
 revoked key within that time. Open streams check every second as well and end within five."""
 
-_UNKNOWN_SECONDS: Final = 60.0
-"""Seconds for which an unknown text is refused without a look-up: nobody guesses a key before it is made."""
+_PAGE_LABEL: Final = b"offerlog: page key "
+"""Derives the secret of a page key from the organization's; the id of the key stands behind it."""
 
-_MAX_REMEMBERED: Final = 10_000
+_PAGE_DIGEST_LABEL: Final = b"offerlog: digest of a page key "
+_PAGE_PREFIX: Final = f"ofl_{Role.PAGE.value}_"
 
-_COLUMNS: LiteralString = "id, organization, role, name, origins, created_at, revoked_at"
+KEY_COLUMNS: LiteralString = (
+    "id, organization, role, name, origins, created_at, revoked_at, expires_at, last_used_at"
+)
+"""Columns of `api_keys` that make a `Key`."""
+
 _INSERT_KEY: LiteralString = f"""
-    INSERT INTO api_keys (id, digest, organization, role, name, origins) VALUES (%s, %s, %s, %s, %s, %s)
-    RETURNING {_COLUMNS}
+    INSERT INTO api_keys (id, digest, organization, role, name, origins, expires_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    RETURNING {KEY_COLUMNS}
 """
-_SELECT_GOOD_KEY: LiteralString = (
-    f"SELECT digest, {_COLUMNS} FROM api_keys WHERE id = %s AND revoked_at IS NULL"
+_SELECT_UNREVOKED_KEY: LiteralString = (
+    f"SELECT digest, {KEY_COLUMNS} FROM api_keys WHERE id = %s AND revoked_at IS NULL"
 )
 _SELECT_KEYS: LiteralString = (
-    f"SELECT {_COLUMNS} FROM api_keys WHERE organization = %s ORDER BY created_at, id"
+    f"SELECT {KEY_COLUMNS} FROM api_keys WHERE organization = %s ORDER BY created_at, id"
 )
 _UPDATE_REVOKED: LiteralString = f"""
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE organization = %s AND id = %s
-    RETURNING {_COLUMNS}
+    RETURNING {KEY_COLUMNS}
 """
+_UPDATE_LAST_USED: LiteralString = """
+    WITH used AS (SELECT * FROM unnest(%s::text[], %s::timestamptz[]) AS used (id, used_at)),
+    due AS (
+        SELECT id, used_at FROM api_keys JOIN used USING (id)
+        WHERE last_used_at IS NULL OR last_used_at <= used_at - %s
+        ORDER BY id FOR NO KEY UPDATE OF api_keys SKIP LOCKED
+    )
+    UPDATE api_keys SET last_used_at = due.used_at FROM due WHERE api_keys.id = due.id
+"""
+"""Stores last uses. Rows that another process is writing are left to it, so two processes never wait here."""
 
 
 class PostgresKeys:
-    """The application's `KeyStore`; thread-safe."""
+    """The application's `KeyStore`; thread-safe.
 
-    def __init__(self, application: OfferlogApplication) -> None:
+    The use of a key is noted when it is looked up. A key in use is looked up every few seconds, so a request
+    with a remembered key notes nothing.
+
+    A method has the errors of the method of `KeyStore`, and those that it names.
+    Each that asks the store raises `StoreUnavailableError` if the store cannot be reached.
+    """
+
+    def __init__(self, application: OfferlogApplication, clock: Clock) -> None:
         self._datastore = application.log.datastore
-        self._known: dict[bytes | str, tuple[Key, float]] = {}
-        self._unknown: OrderedDict[bytes, float] = OrderedDict()
-        self._lock = threading.Lock()
+        self._store_keys = application.keys
+        self._clock = clock
+        self._uses: NotedUses[str] = NotedUses(_UPDATE_LAST_USED, USE_PRECISION)
+        self._remembered = RememberedKeys(clock)
         self._gate = LockGate()
+
+    def now(self) -> datetime:
+        """Return the time by which keys expire."""
+        return self._clock.now()
 
     def create(
         self,
@@ -58,52 +93,53 @@ class PostgresKeys:
         name: str,
         origins: Sequence[str] = (),
         *,
+        expires_at: datetime | None = None,
         hand_over: Callable[[Key, str], None] | None = None,
     ) -> tuple[Key, str]:
-        """Make a key; returns it and its text, which cannot be read again later.
-
-        Args:
-            organization: The organization whose data the key opens.
-            role: What its holder may do.
-            name: What it is for.
-            origins: The web origins from which a browser may use it; empty for any.
-            hand_over: Gives the key to the caller before it is stored. If this raises an error, no key is
-                made.
+        """Make a key; returns it and its text, which cannot be read again later; see `KeyStore.create`.
 
         Raises:
             OrganizationNameError: The name is not valid.
+            KeyringError: The keyring cannot decrypt the organization's secret, for a page key.
         """
         check_organization(organization)
-        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        text = f"ofl_{role.value}_{key_id}_{secret}"
-        asked = (key_id, _digest(text), organization, role.value, name, list(origins))
+        check_expiry(expires_at, self._clock.now())
+        key_id = secrets.token_hex(6)
+        if role is Role.PAGE:
+            text = self._page_text(organization, key_id)
+        else:
+            text = f"ofl_{role.value}_{key_id}_{secrets.token_urlsafe(32)}"
+        asked = (key_id, _digest(text), organization, role.value, name, list(origins), expires_at)
 
         def hand_over_key(row: dict[str, Any]) -> None:
             if hand_over is not None:
-                hand_over(_to_key(row), text)
+                hand_over(to_key(row), text)
 
         row = wait_for_lock(lambda: self._write(_INSERT_KEY, asked, hand_over_key))
         assert row is not None  # noqa: S101 - INSERT returns what it made
-        return _to_key(row), text
+        return to_key(row), text
 
     def remembered(self, text: str) -> Key | None:
         """Return the good key with this text if it was looked up just now, without asking the store."""
-        return self._get_remembered(_digest(text))
+        return self._remembered.get(_digest(text), _REMEMBERED_SECONDS)
 
     def remembered_id(self, key_id: str) -> Key | None:
         """Return the good key with this id if it was looked up just now, without asking the store."""
-        return self._get_remembered(key_id)
+        return self._remembered.get(key_id, _REMEMBERED_SECONDS)
 
     def was_good(self, text: str) -> bool:
         """Return whether this was a good key's text when it was last looked up, without asking the store."""
-        return _digest(text) in self._known
+        return self._remembered.holds(_digest(text))
 
     def is_unknown(self, text: str) -> bool:
-        """Return whether this text is known not to be a key, without asking the store."""
-        if _parse_id(text) is None:
+        """Return whether this text is known not to be a valid key's, without asking the store."""
+        if _parse_id(text) is None or self.expired(text) is not None:
             return True
-        looked_up_at = self._unknown.get(_digest(text))
-        return looked_up_at is not None and time.monotonic() - looked_up_at < _UNKNOWN_SECONDS
+        return self._remembered.is_unknown(_digest(text))
+
+    def expired(self, text: str) -> Key | None:
+        """Return the key with this text if it was looked up and has expired, without asking the store."""
+        return self._remembered.expired(_digest(text))
 
     def find(self, text: str) -> Key | None:
         """Return the good key with this text; None if there is none."""
@@ -116,49 +152,59 @@ class PostgresKeys:
         digest, began = _digest(text), time.monotonic()
         found = self._look_up(key_id)
         if found is None or not hmac.compare_digest(found[1], digest):
-            self._note_unknown(digest, began)
+            self._remembered.add_unknown(digest, began)
             return None
-        self._remember(digest, found[0], began)
-        return found[0]
+        return self._remember(digest, found[0], began)
 
     def find_id(self, key_id: str) -> Key | None:
         """Return the good key with this id; None if there is none."""
         known, began = self.remembered_id(key_id), time.monotonic()
         if known is not None:
             return known
-        found = self._look_up(key_id)
+        found = self._look_up(key_id) if _can_be_id(key_id) else None
         if found is None:
             return None
-        self._remember(key_id, found[0], began)
-        return found[0]
+        return self._remember(key_id, found[0], began)
 
-    def _get_remembered(self, name: bytes | str) -> Key | None:
-        known = self._known.get(name)
-        return known[0] if known is not None and time.monotonic() - known[1] < _REMEMBERED_SECONDS else None
+    def note_use(self, key: Key) -> None:
+        """Note that a key is used now; `record_uses` stores it."""
+        self._uses.note(key.id, self._clock.now())
+
+    def record_uses(self) -> int:
+        """Store when keys were used since the last call; returns the number of keys stored."""
+        return self._uses.store(self._datastore)
+
+    def signing_secret(self, key: Key) -> bytes:
+        """Return the secret that signs the visitor tokens of a page key: the text of the key, as bytes.
+
+        Raises:
+            UnknownKeyError: The key is not a page key.
+            KeyringError: The keyring cannot decrypt the organization's secret.
+        """
+        if key.role is not Role.PAGE:
+            raise UnknownKeyError(key.id)
+        return self._page_text(key.organization, key.id).encode()
+
+    def _page_text(self, organization: str, key_id: str) -> str:
+        derived = hmac.digest(self._store_keys.secret(organization), _PAGE_LABEL + key_id.encode(), "sha256")
+        return f"{_PAGE_PREFIX}{key_id}_{urlsafe_b64encode(derived).rstrip(b'=').decode()}"
 
     def _look_up(self, key_id: str) -> tuple[Key, bytes] | None:
-        """Return a good key and the digest of its text."""
-        with self._gate.passing(_SELECT_GOOD_KEY):
-            rows = ask_again(lambda: self._select(_SELECT_GOOD_KEY, key_id))
+        """Return a key that was not revoked, which may have expired, and the digest of its text."""
+        with self._gate.passing(_SELECT_UNREVOKED_KEY):
+            rows = ask_again(lambda: self._select(_SELECT_UNREVOKED_KEY, key_id))
         if not rows:
             return None
         row = rows[0]
         digest = bytes(row.pop("digest"))
-        return _to_key(row), digest
+        return to_key(row), digest
 
-    def _remember(self, name: bytes | str, key: Key, looked_up_at: float) -> None:
-        """Remember a key from the beginning of its look-up: it may have been revoked meanwhile."""
-        with self._lock:
-            if len(self._known) >= _MAX_REMEMBERED:
-                self._known.clear()
-            self._known[name] = key, looked_up_at
-
-    def _note_unknown(self, digest: bytes, looked_up_at: float) -> None:
-        with self._lock:
-            self._known.pop(digest, None)
-            self._unknown[digest] = looked_up_at
-            if len(self._unknown) > _MAX_REMEMBERED:
-                self._unknown.popitem(last=False)
+    def _remember(self, name: bytes | str, key: Key, looked_up_at: float) -> Key | None:
+        """Remember a key and note its use; returns it if it has not expired."""
+        found = self._remembered.add(name, key, looked_up_at)
+        if found is not None:
+            self.note_use(found)
+        return found
 
     def _select(self, statement: LiteralString, asked: str) -> list[dict[str, Any]]:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
@@ -177,8 +223,8 @@ class PostgresKeys:
             return row
 
     def all(self, organization: str) -> Sequence[Key]:
-        """List the organization's keys, revoked ones too, in order of creation."""
-        return [_to_key(row) for row in ask_again(lambda: self._select(_SELECT_KEYS, organization))]
+        """List the organization's keys, revoked and expired ones too, in order of creation."""
+        return [to_key(row) for row in ask_again(lambda: self._select(_SELECT_KEYS, organization))]
 
     def revoke(self, organization: str, key_id: str) -> Key:
         """Revoke a key; it is refused everywhere within seconds.
@@ -189,22 +235,33 @@ class PostgresKeys:
         row = wait_for_lock(lambda: self._write(_UPDATE_REVOKED, (organization, key_id)))
         if row is None:
             raise UnknownKeyError(key_id)
-        with self._lock:
-            self._known = {name: one for name, one in self._known.items() if one[0].id != key_id}
-        return _to_key(row)
+        self._remembered.forget(key_id)
+        return to_key(row)
 
 
 def _parse_id(text: str) -> str | None:
     """Return the id in a key's text; None if the text cannot be a key."""
     parts = text.split("_", 3)
-    if len(parts) != 4 or parts[0] != "ofl" or not (parts[2].isascii() and parts[2].isalnum()):  # noqa: PLR2004 - prefix, role, id and secret
+    if len(parts) != 4 or parts[0] != "ofl" or not _can_be_id(parts[2]):  # noqa: PLR2004 - prefix, role, id and secret
         return None
     return parts[2]
 
 
+def _can_be_id(text: str) -> bool:
+    """Return True if a text can be the id of a key. The store cannot be asked for any text, such as NUL."""
+    return text.isascii() and text.isalnum()
+
+
 def _digest(text: str) -> bytes:
-    return sha256(text.encode("utf-8", "surrogatepass")).digest()
+    """Return the digest of a key's text.
+
+    HMAC takes the SHA-256 of a secret in its place if the secret is longer than 64 bytes, as the text of a
+    page key is. So that digest would sign visitor tokens, and a page key has the digest of a longer text.
+    """
+    prefix = _PAGE_DIGEST_LABEL if text.startswith(_PAGE_PREFIX) else b""
+    return sha256(prefix + text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _to_key(row: dict[str, Any]) -> Key:
+def to_key(row: dict[str, Any]) -> Key:
+    """Return the key of a row with `KEY_COLUMNS`."""
     return Key(**{**row, "role": Role(row["role"]), "origins": tuple(row["origins"])})

@@ -1,12 +1,15 @@
 """The keys of a store: encrypted under a keyring that stands outside it."""
 
 import secrets
-from typing import Any, Final, LiteralString
+import threading
+from collections.abc import Mapping
+from typing import Any, Final, LiteralString, NamedTuple
 
 from eventsourcing.postgres import PostgresDatastore
 from psycopg import Cursor
 
 from offerlog_application.ports.keyring import Keyring, KeyringError, WrappedKey
+from offerlog_domain.identity import OrganizationKey
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 
@@ -29,9 +32,19 @@ _REWRITE_TABLE: LiteralString = """
 
 _SELECT_ORGANIZATION: LiteralString = "SELECT kek, wrapped_secret FROM organizations WHERE organization = %s"
 _SELECT_ORGANIZATIONS: LiteralString = "SELECT organization, kek, wrapped_secret FROM organizations"
+_SELECT_NAMED: LiteralString = f"{_SELECT_ORGANIZATIONS} WHERE organization = ANY(%s)"
 _INSERT_ORGANIZATION: LiteralString = """
     INSERT INTO organizations (organization, kek, wrapped_secret) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
 """
+
+
+class _KnownSecret(NamedTuple):
+    """The secret of an organization, as it is stored and as it is used."""
+
+    kek: int
+    wrapped: bytes
+    secret: bytes
+    key: OrganizationKey
 
 
 def adopt_keyring(cursor: Cursor[tuple[Any, ...]], keyring: Keyring) -> None:
@@ -72,12 +85,47 @@ class StoreKeys:
         self._keyring: Keyring = _NoKeyring() if keyring is None else keyring
         self._ids: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
-        self._secrets: dict[str, bytes] = {}
+        self._secrets: dict[str, _KnownSecret] = {}
+        """Replaced as a whole, so what was read before a refresh never stands among what was read later."""
+        self._refreshing = threading.Lock()
         self._gate = LockGate()
+        self._is_keyring_read = True
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring."""
+        return self._keyring
 
     def forget(self) -> None:
-        """Forget what was read from the store: another server may answer by now, which lacks a part of it."""
-        self._ids, self._numbers, self._secrets = {}, {}, {}
+        """Forget the numbers of keys and what was read from the keyring, as both may have changed.
+
+        Another server may answer by now, which lacks a part of it; the keyring may have a new key. Secrets of
+        organizations stay until `refresh_secrets`.
+        """
+        self._ids, self._numbers = {}, {}
+        self._is_keyring_read = False
+
+    def refresh_secrets(self) -> None:
+        """Read the secrets that are remembered again, and forget those that the store does not have any more.
+
+        A secret that is the same as before keeps its object. Other threads may use the former ones meanwhile.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+        with self._refreshing:  # the one that reads last, replaces last
+            known = self._secrets
+            stored = ask_again(lambda: self._select_secrets(_SELECT_NAMED, list(known))) if known else ()
+            self._secrets = {
+                organization: self._renew(known[organization], kek, wrapped)
+                for organization, kek, wrapped in stored
+            }
+
+    def _renew(self, known: _KnownSecret, kek: int, wrapped: bytes) -> _KnownSecret:
+        if (known.kek, known.wrapped) == (kek, wrapped):
+            return known
+        renewed = self._open(known.key.organization, kek, wrapped)
+        return renewed._replace(key=known.key) if renewed.secret == known.secret else renewed
 
     def secret(self, organization: str) -> bytes:
         """Return the organization's secret, 32 bytes; make it at first use.
@@ -86,44 +134,66 @@ class StoreKeys:
             StoreUnavailableError: The store cannot be reached.
             KeyringError: The keyring cannot decrypt it.
         """
-        known = self.find_secret(organization)
-        if known is not None:
-            return known
-        # Without a lock: several threads may find or insert the same secret.
-        number, wrapped = self.wrap(secrets.token_bytes(_SECRET_BYTES))
-        with self._gate.passing(_INSERT_ORGANIZATION):
-            made = ask_again(lambda: self._insert_secret(organization, number, wrapped))
-        secret = self._secrets[organization] = self.unwrap(*made)
-        return secret
+        return self._get(organization).secret
 
-    def find_secret(self, organization: str) -> bytes | None:
-        """Return the organization's secret; None if it has none, as nothing was ever recorded for it.
+    def key(self, organization: str) -> OrganizationKey:
+        """Return the organization's key for digests of visitors; make its secret at first use.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
             KeyringError: The keyring cannot decrypt it.
         """
-        known = self._secrets.get(organization)
+        return self._get(organization).key
+
+    def find_key(self, organization: str) -> OrganizationKey | None:
+        """Return the organization's key; None if it has none, as nothing was recorded for it.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt its secret.
+        """
+        known = self._find(organization)
+        return None if known is None else known.key
+
+    def all_keys(self) -> Mapping[str, OrganizationKey]:
+        """Return the key of each organization that has one.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The keyring cannot decrypt a secret.
+        """
+        known = self._secrets
+        for organization, kek, wrapped in ask_again(lambda: self._select_secrets(_SELECT_ORGANIZATIONS)):
+            if organization not in known:
+                known[organization] = self._open(organization, kek, wrapped)
+        return {organization: one.key for organization, one in known.items()}
+
+    def _get(self, organization: str) -> _KnownSecret:
+        """Return what is known of an organization; make its secret at first use."""
+        known = self._find(organization)
+        if known is not None:
+            return known
+        # Without a lock: several threads may find or insert the same secret.
+        remembered = self._secrets
+        number, wrapped = self.wrap(secrets.token_bytes(_SECRET_BYTES))
+        with self._gate.passing(_INSERT_ORGANIZATION):
+            made = ask_again(lambda: self._insert_secret(organization, number, wrapped))
+        return remembered.setdefault(organization, self._open(organization, *made))
+
+    def _find(self, organization: str) -> _KnownSecret | None:
+        remembered = self._secrets
+        known = remembered.get(organization)
         if known is not None:
             return known
         with self._gate.passing(_SELECT_ORGANIZATION):
             found = ask_again(lambda: self._select_secret(organization))
         if found is None:
             return None
-        secret = self._secrets[organization] = self.unwrap(*found)
-        return secret
+        return remembered.setdefault(organization, self._open(organization, *found))
 
-    def secrets(self) -> dict[str, bytes]:
-        """Return the secret of each organization that has one.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-            KeyringError: The keyring cannot decrypt one.
-        """
-        for organization, kek, data in ask_again(self._select_secrets):
-            if organization not in self._secrets:
-                self._secrets[organization] = self.unwrap(kek, data)
-        return dict(self._secrets)
+    def _open(self, organization: str, kek: int, wrapped: bytes) -> _KnownSecret:
+        secret = self.unwrap(kek, wrapped)
+        return _KnownSecret(kek, wrapped, secret, OrganizationKey(organization, secret))
 
     def wrap(self, key: bytes) -> tuple[int, bytes]:
         """Encrypt a key; returns the number of the newest key of the keyring, and the encrypted bytes.
@@ -135,6 +205,9 @@ class StoreKeys:
             StoreUnavailableError: The store cannot be reached.
             KeyringError: The keyring cannot be used.
         """
+        if not self._is_keyring_read:
+            self._keyring.refresh()
+            self._is_keyring_read = True
         kek_id, data = self._keyring.wrap(key)
         number = self._numbers.get(kek_id)
         return (ask_again(lambda: self._find_number(kek_id)) if number is None else number), data
@@ -179,9 +252,11 @@ class StoreKeys:
             row = cursor.execute(_SELECT_ORGANIZATION, (organization,)).fetchone()
             return None if row is None else (row["kek"], bytes(row["wrapped_secret"]))
 
-    def _select_secrets(self) -> list[tuple[str, int, bytes]]:
+    def _select_secrets(
+        self, statement: LiteralString, names: list[str] | None = None
+    ) -> list[tuple[str, int, bytes]]:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            rows = cursor.execute(_SELECT_ORGANIZATIONS).fetchall()
+            rows = cursor.execute(statement, None if names is None else (names,)).fetchall()
             return [(row["organization"], row["kek"], bytes(row["wrapped_secret"])) for row in rows]
 
     def _insert_secret(self, organization: str, kek: int, wrapped: bytes) -> tuple[int, bytes]:
@@ -198,6 +273,9 @@ class _NoKeyring:
     @property
     def kek_id(self) -> str:
         raise self._error()
+
+    def refresh(self) -> None:
+        """Do nothing: there is nothing to forget."""
 
     def check_holds(self, kek_id: str) -> None:
         del kek_id

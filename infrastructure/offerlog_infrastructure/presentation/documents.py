@@ -3,11 +3,9 @@
 from __future__ import annotations  # the types below are loaded for the checker alone: --help need not wait
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from offerlog_domain.metrics import METRICS
 from offerlog_domain.outcomes import OfferBlocked
-from offerlog_infrastructure.presentation.escaping import guard_formulas
 
 if TYPE_CHECKING:
     from offerlog_application.ports.read_models import (
@@ -33,6 +31,11 @@ def format_time(moment: datetime) -> str:
 def format_optional_time(moment: datetime | None) -> str | None:
     """Format an instant as RFC 3339 in UTC; None stays None."""
     return None if moment is None else format_time(moment)
+
+
+def round_seconds(seconds: float | None) -> float | None:
+    """Round seconds to milliseconds; None stays None."""
+    return None if seconds is None else round(seconds, 3)
 
 
 def describe_outcome(outcome: Outcome) -> answers.Outcome:
@@ -84,6 +87,7 @@ def describe_suppression(suppression: Suppression) -> answers.Suppression:
         "state": suppression.state,
         "action_id": suppression.action_id,
         "since": format_time(suppression.since),
+        "until": format_optional_time(suppression.until),
     }
 
 
@@ -165,6 +169,8 @@ def describe_report_head(report: PerformanceReport) -> answers.ReportHead:
         "zone": query.zone.key,
         "by": query.by.value,
     }
+    if query.media_type is not None:
+        head["media_type"] = str(query.media_type)
     if report.short_by:
         head["short_by"] = report.short_by
     return head
@@ -190,26 +196,6 @@ def describe_report(report: PerformanceReport, proof: Proof | None = None) -> an
     return answer
 
 
-def tabulate_report(report: PerformanceReport) -> list[list[Any]]:
-    """Lay a performance report out as rows for CSV, the header first."""
-    metrics = [METRICS[state] for state in report.query.view.states]
-    header = ["action_map_id", "action_map_name", "bucket", *metrics, "accepted_rate", "engaged_rate"]
-    return [
-        header,
-        *(
-            [
-                row.action_map_id,
-                guard_formulas(row.action_map_name or ""),
-                row.bucket,
-                *(row.metrics[metric] for metric in metrics),
-                row.rates["accepted"],
-                row.rates["engaged"],
-            ]
-            for row in report.rows
-        ),
-    ]
-
-
 def describe_action_map(action_map: tuple[str, str | None]) -> answers.ActionMap:
     """Describe an action map, given as its id and its newest known display name."""
     return {"action_map_id": action_map[0], "action_map_name": action_map[1]}
@@ -221,7 +207,7 @@ def describe_progress(status: ProjectionStatus) -> answers.ProjectionProgress:
         "projection": status.name,
         "position": status.position,
         "lag_events": status.lag_events,
-        "lag_seconds": None if status.lag_seconds is None else round(status.lag_seconds, 3),
+        "lag_seconds": round_seconds(status.lag_seconds),
     }
 
 

@@ -7,7 +7,9 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from offerlog_domain.lifecycle import Stage, State, UntrackedState
+from offerlog_application.ports.keys import Role
+from offerlog_domain.events import OfferRefused, SignalParked
+from offerlog_domain.lifecycle import MediaType, Stage, State, UntrackedState
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.signals import MAX_NAME_LENGTH
 
@@ -44,17 +46,37 @@ TimeoutSeconds = Annotated[int, Meta(ge=1, le=86_400)]
 StateName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in State]})]
 """A state of the lifecycle."""
 
+ActivityName = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "enum": [
+                *(one.value for one in State),
+                OfferRefused.stored_name,
+                SignalParked.stored_name,
+            ]
+        }
+    ),
+]
+"""The kind of an event that was made from a signal."""
+
 AnyStateName = Annotated[
     str,
     Meta(extra_json_schema={"enum": [*(one.value for one in State), *(one.value for one in UntrackedState)]}),
 ]
 """A state of the lifecycle, or a state of the vendor that is not tracked."""
 
+MediaTypeName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in MediaType]})]
+"""A media type of offers that is tracked."""
+
 StageName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in Stage]})]
 """The stage at which an offer was rejected."""
 
 ReasonName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in Reason]})]
 """The code of a refusal."""
+
+RoleName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in Role]})]
+"""The role of a key."""
 
 RECEIVED: Final = "received"
 """The outcome in answers to widget keys, if the true one depends on the visitor's past."""

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import blake2b
@@ -15,14 +16,19 @@ import lmdb
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.read_models import Lookup, ReplicaStaleError, Suppression
 from offerlog_application.projections.page import Page, Positioned
-from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
+from offerlog_application.projections.suppression import SuppressionChange, SuppressionRow, suppressions
+from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
 from offerlog_domain.identity import OrganizationKey, VisitorKey
+from offerlog_domain.lifecycle import State
+from offerlog_domain.service_events import ActionMapPolicySet
 from offerlog_domain.uuids import format_uuid, unpack_uuid
 from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.action_map_policies import select_all_policies
 from offerlog_infrastructure.postgres.connections import StoreConnection, await_end
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
@@ -76,13 +82,18 @@ class SuppressionReplica:
         application: The log.
         folder: The folder of the replicas of this machine.
         max_age: A look-up in an older copy is refused, so that nothing is offered on old data.
+        clock: The service's clock, by which a suppression ends.
     """
 
-    def __init__(self, application: OfferlogApplication, folder: Path, max_age: timedelta) -> None:
+    def __init__(
+        self, application: OfferlogApplication, folder: Path, max_age: timedelta, clock: Clock
+    ) -> None:
         self._application = application
+        self._clock = clock
         self._store = ReplicaStore.open(folder)
         self._max_age = max_age.total_seconds()
-        self._organizations: dict[str, OrganizationKey] = {}
+        self._organizations: Mapping[str, OrganizationKey] = {}
+        self._policies: Mapping[str, Mapping[str, ActionMapPolicy]] = {}
         self._opened = lru_cache(_REMEMBERED_ANSWERS)(self._open)
         self._fresh: float | None = None
         self._stopped = threading.Event()
@@ -108,7 +119,22 @@ class SuppressionReplica:
         found = None if key is None else self._store.look_up(key.digest(visitor))
         if self._store.cleared != cleared:
             raise ReplicaStaleError(None, self._max_age, self.error)
-        return Lookup(position, age, () if found is None else self._opened(visitor, found))
+        suppressions = () if found is None else self._in_force(organization, self._opened(visitor, found))
+        return Lookup(position, age, suppressions)
+
+    def _in_force(self, organization: str, found: tuple[Suppression, ...]) -> tuple[Suppression, ...]:
+        """Return the suppressions that have not ended, with the end of each."""
+        policies = self._policies.get(organization)
+        if not policies:
+            return found
+        now = self._clock.now()
+        kept: list[Suppression] = []
+        for one in found:
+            policy = policies.get(one.action_map_id, NO_POLICY)
+            until = policy.suppressed_until(State(one.state), one.since)
+            if until is None or until > now:
+                kept.append(replace(one, until=until))
+        return tuple(kept)
 
     def _open(self, visitor: VisitorKey, value: bytes) -> tuple[Suppression, ...]:
         found = unpack(value)
@@ -173,6 +199,7 @@ class SuppressionReplica:
     def _follow(self, connection: Connection[DictRow]) -> None:
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             self._learn_secrets()
+            self._learn_policies(connection)
             source = str((cursor.execute(_SOURCE).fetchone() or ("",))[0]).encode()
             log = self._application.log
             horizon = SafeHorizon(log.datastore.schema, log.events_table_name)
@@ -206,19 +233,23 @@ class SuppressionReplica:
             read = self._application.event_mapper.event
             events = [Positioned(place, read(*stored)) for place, *stored in rows]
             position = rows[-1][0]
+            if any(isinstance(one.recorded.event, ActionMapPolicySet) for one in events):
+                self._learn_policies(cursor.connection)  # before the position, which promises them
             self._apply(cursor, suppressions(Page(events)), position, source, _mark(rows[-1]))
 
     def _apply(
         self,
         cursor: Cursor[Any],
-        added: Mapping[SuppressionKey, SuppressionRow],
+        change: SuppressionChange,
         position: int,
         source: bytes,
         last: bytes,
     ) -> None:
+        added, again = change.added, change.offered_again
         if any(row.organization not in self._organizations for row in added.values()):
             self._learn_secrets()
-        visitors = _select_visitors(cursor, {key.visitor for key in added}) if added else {}
+        tokens = {key.visitor for key in (*added, *again)}
+        visitors = _select_visitors(cursor, tokens) if tokens else {}
         self._store.put(
             # A visitor who is not in the store any more has no suppressions.
             (
@@ -229,24 +260,42 @@ class SuppressionReplica:
             position,
             source,
             last,
+            [
+                (visitors[key.visitor][0], key.visitor, key.action_map_id)
+                for key in again
+                if key.visitor in visitors
+            ],
         )
 
+    def _learn_policies(self, connection: Connection[DictRow]) -> None:
+        """Read the policies of all organizations that are in force."""
+        self._policies = {
+            organization: {format_uuid(action_map): policy for action_map, policy in policies.items()}
+            for organization, policies in select_all_policies(connection).items()
+        }
+
     def _learn_secrets(self) -> None:
-        """Read new organizations' secrets. A secret is stored before the first event of its organization."""
-        for organization, secret in self._application.keys.secrets().items():
-            if organization not in self._organizations:
-                self._organizations[organization] = OrganizationKey(organization, secret)
+        """Read the keys of organizations. A secret is stored before the first event of its organization."""
+        self._organizations = self._application.keys.all_keys()
 
     def _follow_epoch(self, cursor: Cursor[Any]) -> None:
-        """Read the visitors again if the epoch has changed: one may have been erased, or have another key."""
+        """Read visitors and secrets again if the epoch has changed: some may be destroyed, or anew."""
         epoch = _select_epoch(cursor)
         if epoch == self._store.epoch():
+            if self._store.has_remains():
+                self._store.compact()
             return
         self._application.visitor_keys.forget()
+        self._application.keys.refresh_secrets()
+        self._learn_secrets()
         self._opened.cache_clear()
         for tokens in self._store.tokens(_PAGE):
             stored = _select_visitors(cursor, tokens.values())
-            self._store.replace_visitors(tokens, {token: head for token, (_, head) in stored.items()})
+            heads = {token: head for token, (_, head) in stored.items()}
+            self._store.replace_visitors(tokens, heads)
+        if self._store.has_remains():
+            self._store.compact()
+        self._store.empty_unused()
         self._store.put_epoch(epoch)
 
     def _copy(self, cursor: Cursor[Any], source: bytes) -> int:

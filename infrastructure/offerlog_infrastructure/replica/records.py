@@ -66,7 +66,7 @@ class SuppressionRecord(NamedTuple):
 
 
 class SuppressedVisitor(NamedTuple):
-    """A visitor with at least one suppressed action map.
+    """A visitor with the suppressed action maps; none is left after new offers of all of them.
 
     Attributes:
         kek: The number of the key that encrypts `wrapped_key`.
@@ -98,6 +98,22 @@ def add_record(value: bytes | None, head: VisitorHead, record: bytes) -> bytes:
     if value is None or head_of(value).token != head.token:
         return head.pack() + record
     return value if record in _split(value) else value + record
+
+
+def remove_record(value: bytes | None, token: int, action_map_id: UUID) -> bytes | None:
+    """Return a value without the record of an action map.
+
+    The head stays without any record, so that an erasure of the visitor finds the value.
+
+    Args:
+        value: The value so far; None where there is none.
+        token: The visitor. A value with another token stays as it is.
+        action_map_id: The action map.
+    """
+    if value is None or head_of(value).token != token:
+        return value
+    kept = [one for one in _split(value) if not one.startswith(action_map_id.bytes)]
+    return head_of(value).pack() + b"".join(kept)
 
 
 def head_of(value: bytes) -> VisitorHead:

@@ -1,9 +1,11 @@
 """The action maps of the simulated site, with different popularity and acceptance."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from offerlog_domain.lifecycle import LIFECYCLES, Lifecycle
 from offerlog_infrastructure.simulation.chance import Chance, Weighted
 from offerlog_infrastructure.simulation.journey import Ways, ways
 from offerlog_infrastructure.simulation.period import DAY
@@ -42,6 +44,7 @@ class SimulatedMap:
         timeout_seconds: The time after which the widget withdraws the invitation.
         tells_timeout: Whether its `offered` carries `timeoutSeconds`, so that the service keeps the deadline.
         paths: The next states of each state, with this map's acceptance.
+        lifecycle: The table of its media type.
     """
 
     id: str
@@ -51,18 +54,25 @@ class SimulatedMap:
     timeout_seconds: int
     tells_timeout: bool
     paths: Ways
+    lifecycle: Lifecycle
 
     def version_at(self, instant: int) -> int:
         """Return the version in force at `instant`."""
         return self.version + (self.changed_at is not None and instant >= self.changed_at)
 
 
-def action_maps(chance: Chance, count: int, days: int) -> Weighted[SimulatedMap]:
-    """Make `count` maps, weighted by popularity."""
-    return Weighted([(_action_map(chance, place, days), 1 / (1 + 0.4 * place)) for place in range(count)])
+def action_maps(chance: Chance, count: int, days: int, media_types: Sequence[str]) -> Weighted[SimulatedMap]:
+    """Make `count` maps, weighted by popularity; they have the media types in turn."""
+    tables = [LIFECYCLES[one] for one in media_types]
+    return Weighted(
+        [
+            (_action_map(chance, place, days, tables[place % len(tables)]), 1 / (1 + 0.4 * place))
+            for place in range(count)
+        ]
+    )
 
 
-def _action_map(chance: Chance, place: int, days: int) -> SimulatedMap:
+def _action_map(chance: Chance, place: int, days: int, lifecycle: Lifecycle) -> SimulatedMap:
     round_, name = divmod(place, len(NAMES))
     changes = chance.happens(VERSION_CHANGES) and days > 1
     return SimulatedMap(
@@ -72,5 +82,6 @@ def _action_map(chance: Chance, place: int, days: int) -> SimulatedMap:
         changed_at=chance.between(1, days) * DAY if changes else None,
         timeout_seconds=chance.one_of(TIMEOUTS),
         tells_timeout=place % 3 < 2,  # noqa: PLR2004 (two maps in three)
-        paths=ways(0.5 + 1.3 * chance.share()),
+        paths=ways(lifecycle, 0.5 + 1.3 * chance.share()),
+        lifecycle=lifecycle,
     )

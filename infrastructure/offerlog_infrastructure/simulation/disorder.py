@@ -14,7 +14,7 @@ VERY_LATE: Final = 0.01
 SENT_TWICE: Final = 0.02
 """The same beacon arrives again, byte for byte."""
 RETRIED: Final = 0.01
-"""The widget reports the same event again with an event id of its own."""
+"""The widget reports the same event again with another event id."""
 
 
 class Transit:

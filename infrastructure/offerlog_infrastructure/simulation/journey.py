@@ -1,12 +1,12 @@
-"""The regular life of one action: a random walk through the lifecycle's table.
+"""The regular life of one action: a random walk through the table of its media type.
 
-`WEBCHAT` says which state may follow which. This module adds the probability and duration of each step.
+A `Lifecycle` says which state may follow which. This module adds the probability and duration of each step.
 """
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_domain.lifecycle import Lifecycle, State
 from offerlog_infrastructure.simulation.chance import Chance, Weighted
 from offerlog_infrastructure.simulation.period import SECOND
 
@@ -44,16 +44,17 @@ class Step(NamedTuple):
     state: str
 
 
-def ways(acceptance: float) -> Ways:
+def ways(lifecycle: Lifecycle, acceptance: float) -> Ways:
     """Return the next states of each open state (None: silence), with acceptance weighted by `acceptance`."""
     return {
-        source: Weighted([(None, silence), *_steps_from(source, acceptance)])
+        source: Weighted([(None, silence), *_steps_from(lifecycle, source, acceptance)])
         for source, silence in SILENCE.items()
+        if source in lifecycle.tracked and not lifecycle.is_final(source)
     }
 
 
-def _steps_from(source: State, acceptance: float) -> list[tuple[State | None, float]]:
-    targets = [step.target for step in WEBCHAT.transitions if step.source is source]
+def _steps_from(lifecycle: Lifecycle, source: State, acceptance: float) -> list[tuple[State | None, float]]:
+    targets = [step.target for step in lifecycle.transitions if step.source is source]
     return [(t, ODDS[source, t].weight * (acceptance if t is State.ACCEPTED else 1.0)) for t in targets]
 
 
@@ -64,7 +65,7 @@ def life(chance: Chance, paths: Ways, timeout_seconds: int, offered_at: int) -> 
     """
     state, at = State.OFFERED, offered_at
     steps = [Step(at, state)]
-    while not WEBCHAT.is_final(state):
+    while state in paths:  # until a final state
         target = chance.pick(paths[state])
         if target is None:
             break

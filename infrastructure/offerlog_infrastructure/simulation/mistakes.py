@@ -1,10 +1,11 @@
 """Wrong reports of real widgets, at low rates: each kind is refused for its own reason, or parked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Final
 
-from offerlog_domain.lifecycle import WEBCHAT, State, UntrackedState
+from offerlog_domain.lifecycle import BEFORE_OFFER, LIFECYCLES, Lifecycle, State, UntrackedState
 from offerlog_infrastructure.simulation.chance import Chance
 from offerlog_infrastructure.simulation.journey import Step
 from offerlog_infrastructure.simulation.period import MINUTE, SECOND
@@ -20,43 +21,49 @@ STRAY: Final = 0.02
 AFTERTHOUGHT: Final = 0.01
 """A final action reports a further state: refused as `action_over`."""
 QUALIFIED: Final = 0.01
+"""The widget reports that the map qualified, before the offer."""
 COMPLETED: Final = 0.08
-"""Vendor states before and after what this lifecycle tracks: refused as `not_tracked`."""
-
-_UNREACHABLE: Final[Mapping[str, tuple[State, ...]]] = {
-    state: tuple(
-        other
-        for other in WEBCHAT.states
-        if not WEBCHAT.is_reachable(state, other)
-        and not WEBCHAT.is_reachable(other, state)
-        and other is not state
-    )
-    for state in WEBCHAT.states
-    if not WEBCHAT.is_final(state)
-}
+"""The vendor's state after what the lifecycle tracks: refused as `not_tracked`."""
 
 
-def with_mistakes(chance: Chance, steps: list[Step]) -> Iterator[Step]:
+@cache
+def _find_unreachable(media_type: str) -> Mapping[str, tuple[State, ...]]:
+    """Return for each open state those states of the table that can be neither before it nor behind it."""
+    table = LIFECYCLES[media_type]
+    states = [state for state in table.states if state not in BEFORE_OFFER]
+    return {
+        state: tuple(
+            other
+            for other in states
+            if not table.is_reachable(state, other)
+            and not table.is_reachable(other, state)
+            and other is not state
+        )
+        for state in states
+        if not table.is_final(state)
+    }
+
+
+def with_mistakes(chance: Chance, lifecycle: Lifecycle, steps: list[Step]) -> Iterator[Step]:
     """Yield the steps of one action as a widget reports them: rarely one is lost or added."""
-    offered, last = steps[0], steps[-1]
+    offered, last, unreachable = steps[0], steps[-1], _find_unreachable(lifecycle.media_type)
     if chance.happens(QUALIFIED):
-        yield Step(offered.at - chance.between(50, SECOND), UntrackedState.QUALIFIED)
+        yield Step(offered.at - chance.between(50, SECOND), State.QUALIFIED)
     if len(steps) == 1 or not chance.happens(LOST_OFFERED):
         yield offered
     for before, step in pairwise(steps):
-        yield from _stray(chance, before, (before.at + step.at) // 2)
+        yield from _stray(chance, unreachable[before.state], (before.at + step.at) // 2)
         yield step
-    if last.state not in _UNREACHABLE:
+    if last.state not in unreachable:
         if chance.happens(AFTERTHOUGHT):
             reached = {step.state for step in steps}
-            unseen = [state for state in WEBCHAT.states if state not in reached]
+            unseen = [state for state in lifecycle.states if state not in reached | BEFORE_OFFER]
             yield Step(last.at + chance.between(SECOND, 30 * SECOND), chance.one_of(unseen))
         if last.state == State.ENGAGED and chance.happens(COMPLETED):
             yield Step(last.at + chance.between(2 * MINUTE, 12 * MINUTE), UntrackedState.COMPLETED)
 
 
-def _stray(chance: Chance, after: Step, at: int) -> Iterator[Step]:
-    unreachable = _UNREACHABLE[after.state]
+def _stray(chance: Chance, unreachable: Sequence[State], at: int) -> Iterator[Step]:
     if unreachable and chance.happens(STRAY):
         yield Step(at, chance.one_of(unreachable))
 

@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
+from offerlog_domain.lifecycle import WEBCHAT
 from offerlog_infrastructure.simulation.action_maps import action_maps
 from offerlog_infrastructure.simulation.chance import Chance
 from offerlog_infrastructure.simulation.disorder import Transit
@@ -33,6 +34,7 @@ class Traffic:
         seed: The start of all random values. The same traffic always gives the same bytes.
         disorder: True if signals may arrive late, and so out of order.
         repeats: True if signals may arrive more than once.
+        media_types: The media types of the maps, in turn; at least one, each with a table.
 
     Raises:
         ValueError: A number is too low, or the days go beyond the year 9998.
@@ -45,6 +47,7 @@ class Traffic:
     seed: int
     disorder: bool = False
     repeats: bool = False
+    media_types: tuple[str, ...] = (WEBCHAT.media_type,)
 
     def __post_init__(self) -> None:
         if self.visitors < 0 or self.action_maps < 1 or self.days < 1:
@@ -59,7 +62,7 @@ def simulate(traffic: Traffic) -> Iterator[str]:
     `disorder` and `repeats` change when and how often signals arrive, never the signals themselves.
     """
     chance = Chance(f"site {traffic.seed}")
-    maps = action_maps(chance, traffic.action_maps, traffic.days)
+    maps = action_maps(chance, traffic.action_maps, traffic.days, traffic.media_types)
     site = Site(chance, Period(traffic.start, traffic.days), maps)
     transit = Transit(Chance(f"transit {traffic.seed}"), disorder=traffic.disorder, repeats=traffic.repeats)
     under_way: list[tuple[int, int, str]] = []

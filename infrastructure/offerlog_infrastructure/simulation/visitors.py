@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
-from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.simulation.action_maps import SimulatedMap
 from offerlog_infrastructure.simulation.chance import Chance, Weighted
 from offerlog_infrastructure.simulation.journey import Step, life
@@ -93,7 +93,7 @@ class Site:
                 steps = life(self._chance, action_map.paths, action_map.timeout_seconds, at)
                 signals += self._signals(visitor, session_id, action_map, steps)
                 at, state = steps[-1]
-                staying = WEBCHAT.is_final(State(state))
+                staying = action_map.lifecycle.is_final(State(state))
                 if allowed:
                     _remember(visitor, action_map, steps[-1])
             staying = staying and self._chance.happens(FURTHER_PAGE)
@@ -109,7 +109,7 @@ class Site:
     ) -> Iterator[SimulatedSignal]:
         chance = self._chance
         version = action_map.version_at(steps[0].at)
-        for reports in (with_mistakes(chance, steps), second_tab(chance, steps[0].at)):
+        for reports in (with_mistakes(chance, action_map.lifecycle, steps), second_tab(chance, steps[0].at)):
             action_id = chance.uuid()
             for at, state in reports:
                 yield SimulatedSignal(
@@ -129,9 +129,11 @@ class Site:
 def _remember(visitor: SimulatedVisitor, action_map: SimulatedMap, last: Step) -> None:
     """Note when the map may offer again, as the service would decide: never, at once, or after the lapse."""
     state = State(last.state)
-    deadline = state is State.OFFERED and action_map.tells_timeout  # the service itself times it out
-    suppressed = state in WEBCHAT.terminal or deadline
-    free_from = last.at if WEBCHAT.is_final(state) else last.at + AWAY
+    lifecycle = action_map.lifecycle
+    # the service itself times it out
+    deadline = state is State.OFFERED and action_map.tells_timeout and lifecycle.has_timeout
+    suppressed = state in lifecycle.terminal or deadline
+    free_from = last.at if lifecycle.is_final(state) else last.at + AWAY
     visitor.free_from[action_map.id] = NEVER if suppressed else free_from
     if not suppressed:
         visitor.unfinished = action_map

@@ -3,7 +3,7 @@
 import json
 from typing import Final, NamedTuple
 
-from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_domain.lifecycle import State
 from offerlog_infrastructure.simulation.action_maps import SimulatedMap
 
 ERRORS: Final = tuple(
@@ -48,7 +48,7 @@ class SimulatedSignal(NamedTuple):
         timeout = shown.timeout_seconds if shown.tells_timeout and self.state == State.OFFERED else "null"
         return (
             f'{{"actionId":"{self.action_id}","actionState":"{self.state}",'
-            f'"actionMediaType":"{WEBCHAT.media_type}","actionMapId":"{shown.id}",'
+            f'"actionMediaType":"{shown.lifecycle.media_type}","actionMapId":"{shown.id}",'
             f'"actionMapVersion":{self.version},'
             f'"customerId":"{self.customer_id}","customerIdType":"cookie","sessionId":"{self.session_id}",'
             f'{self.error},"eventId":"{self.event_id}","createdDate":"{self.created}",'

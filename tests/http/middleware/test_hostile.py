@@ -155,7 +155,7 @@ def test_an_etag_is_of_one_organization_and_one_form(site: Site, admin: httpx.Cl
     assert admin.get(REPORT, headers=csv).status_code == 200
     with site.client(organization="other") as other:
         assert other.get(REPORT, headers={"If-None-Match": tag}).status_code == 200
-    assert admin.get(REPORT).headers["vary"] == "Accept, Authorization, Cookie"
+    assert admin.get(REPORT).headers["vary"] == "Accept, Accept-Encoding, Authorization, Cookie"
     assert admin.get("/v1/projections").headers["cache-control"] == "no-store"
 
 
@@ -214,8 +214,9 @@ def test_head_is_get_without_the_body(site: Site, admin: httpx.Client) -> None:
         got = admin.head(path)
         assert (got.status_code, got.content) == (200, b"")
     assert admin.head("/healthz").headers["content-length"] == "15"
-    assert admin.head("/v1/offers").headers["allow"] == "POST"
+    assert admin.head("/v1/offers").headers["allow"] == "OPTIONS, POST"
     assert admin.delete("/healthz").headers["allow"] == "GET, HEAD"
+    assert admin.patch("/v1/keys").headers["allow"] == "GET, HEAD, POST"
     assert httpx.head(f"{site.url}/v1/projections").status_code == 401
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from offerlog_application.ports.read_models import KeptSignal
 from offerlog_application.recording.batches import Batch
 from offerlog_domain.identity import OrganizationKey
 from offerlog_domain.outcomes import Reason
+from offerlog_infrastructure.cli.settings_list import mask_password
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.responses import pages
-from offerlog_infrastructure.observability.json_log import log_as_json
+from offerlog_infrastructure.observability.log_output import LogFormat, log_to_stderr
 from support.command_line import COMMAND_ENTRY
 from support.http_site import Site
 from support.keyrings import keyring_variable
@@ -61,7 +63,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lines]]
 
     def begin(level: str) -> Lines:
         monkeypatch.setattr(sys, "stderr", written)
-        log_as_json(level)
+        log_to_stderr(level)
         return lambda: [json.loads(line) for line in written.getvalue().splitlines()]
 
     yield begin
@@ -232,7 +234,7 @@ def test_threads_log_as_requests_do(
     )
     own_site.service.keep_deadlines()
     message = "deadlines could not be kept and will be tried again: no time"
-    soon(lines, logger="offerlog_application.recording.deadline_worker", event=message, level="warning")
+    soon(lines, logger="offerlog_application.schedule.periodic_thread", event=message, level="warning")
     thread = threading.Thread(target=late, name="a-thread")
     thread.start()
     finish(thread)
@@ -258,6 +260,37 @@ def test_a_signal_is_named_by_its_own_id_alone(signal: object, found: str | None
     assert [outcome.event_id for outcome in batch.receipt([], None).outcomes] == [found, None]
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_people_get_lines_and_programs_get_json(
+    monkeypatch: pytest.MonkeyPatch, journal: Callable[[str], Lines], *, is_terminal: bool
+) -> None:
+    """Unless they say otherwise; colours are for a terminal, and control characters never get there."""
+    journal("info")  # restores what is changed below
+
+    def written(form: LogFormat, **variables: str) -> str:
+        out = io.StringIO()
+        monkeypatch.setattr(out, "isatty", lambda: is_terminal)
+        monkeypatch.setattr(sys, "stderr", out)
+        monkeypatch.setenv("NO_COLOR", variables.get("NO_COLOR", ""))
+        log_to_stderr("info", form)
+        try:
+            int(LATE)
+        except ValueError:
+            logging.getLogger(LOGGERS[0]).exception("what \x1b[2J happened", extra={"field": "\x1b]0;"})
+        return out.getvalue()
+
+    assert json.loads(written("json"))["field"] == "\x1b]0;"
+    pretty = written("pretty")
+    assert "happened" in pretty
+    assert "ValueError: invalid literal" in pretty
+    assert pretty.count("\n") > 1
+    assert ("\x1b[2m" in pretty) is is_terminal
+    assert "\x1b[2J" not in pretty
+    assert "\x1b]0;" not in pretty
+    assert "\x1b" not in written("pretty", NO_COLOR="1")
+    assert written("auto", NO_COLOR="1").startswith("{") is not is_terminal
+
+
 def test_no_line_of_the_whole_service_names_a_visitor_or_a_key(dsn: str, tmp_path: Path) -> None:
     """As `offerlog serve` runs, at `debug`, with a visitor and keys wherever a request can hold them."""
     with open_offerlog(database_url=dsn, keep_deadlines=False, project=False) as service:
@@ -281,7 +314,12 @@ def test_no_line_of_the_whole_service_names_a_visitor_or_a_key(dsn: str, tmp_pat
         serving.terminate()
         assert serving.wait(30) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert {"request", "signal"} == {line["event"] for line in lines}
+    assert {"started", "request", "signal", "stopped"} == {line["event"] for line in lines}
+    assert (lines[0]["event"], lines[-1]["event"]) == ("started", "stopped")
+    assert lines[0]["address"] == lines[-1]["address"] == url
+    assert lines[0].items() >= {"organization": "default", "keeps_deadlines": True, "projects": True}.items()
+    assert (lines[0]["version"], lines[0]["metrics_port"]) == (version("offerlog"), None)
+    assert lines[0]["store"] == mask_password(dsn)
     assert [line["status"] for line in lines if line["event"] == "request"] == answers
     text = log.read_text().lower()
     for secret in (WHO, "whom", "ofl_", *(key.split("_", 3)[3].lower() for key in keys)):

@@ -20,6 +20,7 @@ from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.http.middleware.straight_routes import StraightRoute, StraightRoutes
 from support.http_site import serving
+from support.visitor_tokens import token
 
 MAP, SESSION = str(UUID(int=1)), str(UUID(int=2))
 JSON = {"Content-Type": "application/json"}
@@ -179,6 +180,8 @@ def test_both_ways_give_the_same_rights(ways: Ways) -> None:
     callers = [ways.headers(role) for role in ways.keys]
     callers += [one | {"Origin": "https://elsewhere.example"} for one in callers]
     callers += [{}, {"Authorization": "Bearer ofl_admin_0a1b2c3d4e5f_x"}, {"Authorization": "Basic x"}]
+    tokens = [token(ways.keys[Role.PAGE.value], {"customerId": one}) for one in ("v", "another visitor")]
+    callers += [{"Authorization": f"Bearer {one}"} for one in [*tokens, "no.token.this"]]
     for path, body in (
         ("/v1/signals", SIGNAL),
         ("/v1/offers", OFFER),

@@ -202,9 +202,9 @@ class Collector(BaseHTTPRequestHandler):
 
 
 def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **variables: str) -> list[str]:
-    """Run `offerlog serve --check` in a process of its own, a new Python where `before` changes it.
+    """Run `offerlog serve --check` in a separate process, a new Python where `before` changes it.
 
-    Returns its log.
+    Returns its log, between the lines about its start and its end.
     """
     script = tmp_path / "serve.py"
     words = ["offerlog", "serve", "--port", "0", "--check"]
@@ -218,7 +218,10 @@ def serve_check(dsn: str, tmp_path: Path, before: str = "", after: str = "", **v
     ran = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert "ready, and stopped again" in ran.stdout
-    return ran.stderr.splitlines()
+    lines = ran.stderr.splitlines()
+    ends = {"started", "stopped"}
+    assert {json.loads(line)["event"] for line in lines} >= ends
+    return [line for line in lines if json.loads(line)["event"] not in ends]
 
 
 def test_the_standard_variables_switch_it_on(dsn: str, tmp_path: Path) -> None:

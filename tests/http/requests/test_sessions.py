@@ -1,5 +1,7 @@
 """Sessions of the dashboard: whose they are, how many, how long, and how their cookie travels."""
 
+import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +10,9 @@ import httpx
 import pytest
 
 from offerlog_application.ports.keys import Role
-from offerlog_infrastructure.http.requests import sessions
 from offerlog_infrastructure.http.requests.rates import TokenBuckets
-from support.http_site import Site
+from support.http_site import Site, served
+from support.recount import rows
 
 pytest_plugins = ("support.http_site",)
 
@@ -64,15 +66,47 @@ def test_log_ins_from_one_address_are_bounded(own_site: Site) -> None:
         assert elsewhere.post("/login", data={"key": text}).status_code == 303
 
 
-def test_an_idle_session_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is used does not."""
-    monkeypatch.setattr(sessions, "IDLE_SECONDS", 2.0)
-    text = site.key(Role.REPORTER)
-    with logged_in(site, text) as used, logged_in(site, text) as idle:
-        for _ in range(6):
-            time.sleep(0.5)
-            assert is_logged_in(used)
-        assert not is_logged_in(idle)
+def test_a_session_is_open_in_every_process_and_survives_a_restart(dsn: str) -> None:
+    """It ends in all of them within a second or so of the log-out, and of the end of its key."""
+    with served(dsn) as second:
+        # given
+        with served(dsn) as first:
+            text, other_text = first.key(Role.ADMIN), first.key(Role.REPORTER)
+            with logged_in(first, text) as browser, logged_in(first, other_text) as other:
+                cookies = [dict(one.cookies) for one in (browser, other)]
+        # when
+        with served(dsn) as restarted:
+            sites = (restarted, second)
+            found = [httpx.get(f"{one.url}/keys", cookies=cookies[0]) for one in sites]
+            # then
+            tokens = [re.findall('name="csrf" value="([^"]+)"', one.text) for one in found]
+            assert tokens[0] == tokens[1] != []
+            assert tokens[0][0] not in cookies[0].values()
+            assert all(status_at(one, cookies[1]) == 200 for one in sites)
+            # when
+            wrong = httpx.post(f"{second.url}/logout", cookies=cookies[0], data={"csrf": tokens[0][0][:-1]})
+            ended = httpx.post(f"{second.url}/logout", cookies=cookies[0], data={"csrf": tokens[0][0]})
+            restarted.service.keys.revoke("default", other_text.split("_")[2])
+            # then
+            assert (wrong.status_code, ended.status_code, status_at(second, cookies[0])) == (403, 303, 401)
+            time.sleep(1.2)
+            assert {status_at(one, cookie) for one in sites for cookie in cookies} == {401}
+    stored = json.dumps(rows(dsn, "TABLE dashboard_sessions"), default=repr)
+    assert not any(value in stored for cookie in cookies for value in cookie.values())
+
+
+def status_at(site: Site, cookies: dict[str, str]) -> int:
+    """The status of an answer with data."""
+    return httpx.get(f"{site.url}/v1/projections", cookies=cookies).status_code
+
+
+def test_made_up_cookies_are_not_all_looked_up(own_site: Site) -> None:
+    """An open session from the same address goes on."""
+    with logged_in(own_site, own_site.key(Role.REPORTER)) as browser:
+        found = {status_at(own_site, {"offerlog_session": f"made-up-{n}"}) for n in range(150)}
+        assert found == {401, 429}
+        time.sleep(1.1)
+        assert is_logged_in(browser)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -93,3 +94,26 @@ def test_the_outcomes_of_one_json_answer_are_bounded(site: Site, monkeypatch: py
         kinds = {"Content-Type": NDJSON, "Accept": NDJSON}
         streamed: httpx.Response = client.post("/v1/signals", content=body, headers=kinds)
         assert len(streamed.text.splitlines()) == 5_000
+
+
+def test_outcomes_are_streamed_while_the_body_still_comes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line has its outcome, however late it comes behind the first ones."""
+    # given
+    monkeypatch.setattr(signals, "_BATCH", 10)
+    lines = [b'{"actionId": "%d"}\n' % number for number in range(100)]
+
+    def body() -> Iterator[bytes]:
+        yield b"".join(lines[:50])
+        until(lambda: sum(site.service.refusal_counts().counts.values()) >= 10)
+        yield b"".join(lines[50:90])
+        time.sleep(0.1)
+        yield b"".join(lines[90:])
+
+    # when
+    with site.client(Role.SERVICE) as client:
+        headers = {"Content-Type": NDJSON, "Accept": NDJSON}
+        answer = client.post("/v1/signals", content=body(), headers=headers)
+    # then
+    assert (answer.status_code, answer.text.count("\n")) == (200, 100)

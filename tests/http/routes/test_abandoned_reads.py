@@ -28,7 +28,8 @@ SLEEPING = """
 
 COUNT_DAYS = """
     INSERT INTO performance_days
-    SELECT 'default', %s, 'event', day * 3, 1, 0, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(1, 5000) AS day
+    SELECT 'default', %s, 'event', day * 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'webchat'
+    FROM generate_series(1, 5000) AS day
 """
 
 
@@ -74,11 +75,8 @@ def test_a_streamed_list_whose_client_has_gone_stops(
 ) -> None:
     """In the middle of a page, as well as between two."""
     site.service.record([b"no signal"] * 10)
-    slow = {
-        key: statement.replace("SELECT", "SELECT pg_sleep(25),", 1)
-        for key, statement in refusal_log._STATEMENTS.items()
-    }
-    monkeypatch.setattr(refusal_log, "_STATEMENTS", slow)
+    slow = refusal_log._SELECT_REFUSALS.replace("SELECT", "SELECT pg_sleep(25),", 1)
+    monkeypatch.setattr(refusal_log, "_SELECT_REFUSALS", slow)
     client = asking(site, "/v1/refusals", "application/x-ndjson")
     until(lambda: rows(dsn, SLEEPING) == [(1,)])
     client.close()
@@ -100,7 +98,7 @@ def hasty(dsn: str) -> Iterator[Site]:
 
 @pytest.mark.usefixtures("slow_reports")
 def test_a_report_that_takes_too_long_says_so(hasty: Site, dsn: str) -> None:
-    """With a type of its own, and nothing goes on in the store."""
+    """With a separate type, and nothing goes on in the store."""
     with hasty.client() as admin:
         answer = admin.get(REPORT)
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/read-timeout")

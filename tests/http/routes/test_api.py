@@ -255,9 +255,26 @@ def test_operations(own_site: Site, own_admin: httpx.Client) -> None:
     text = httpx.get(f"{own_site.url}/metrics").text
     assert 'offerlog_outcomes_total{outcome="recorded",reason=""} 1.0' in text
     assert 'offerlog_outcomes_total{outcome="refused",reason="malformed"} 1.0' in text
-    for name in ("lag_seconds", "dead_letter_events", "queue_depth", "commit_seconds_count"):
+    for name in (
+        "lag_seconds",
+        "dead_letter_events",
+        "queue_depth",
+        "commit_seconds_count",
+        "seal_lag_events",
+    ):
         assert name in text
     assert "offerlog_writer_alive 1.0" in text
+    for name in (
+        'http_request_duration_seconds_count{method="POST",route="/v1/signals",status="2xx"} 1.0',
+        'http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/readyz",status="2xx"} 1.0',
+        'projection_healthy{projection="suppression"} 1.0',
+        'refusals_last_day{reason="malformed"} 1.0',
+        'pool_connections{pool="writing",state="idle"}',
+        "overdue_deadlines 0.0",
+        "last_backup_timestamp_seconds NaN",
+    ):
+        assert f"offerlog_{name}" in text
+    assert "process_cpu_seconds_total" in text
     names = [one["projection"] for one in own_admin.get("/v1/projections").json()["projections"]]
     assert names == ["current_state", "performance", "suppression"]
 

@@ -15,10 +15,12 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.identity import ActionMapId, VisitorKey
 from offerlog_domain.metrics import Granularity
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.export import report_files
+from offerlog_infrastructure.export.report_sheets import sheet_of_performance
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.routes import reports
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
-from offerlog_infrastructure.presentation.documents import describe_report, tabulate_report
+from offerlog_infrastructure.presentation.documents import describe_report
 from support.crowds import crowded
 from support.http_site import Site, served
 from support.internals import application_of
@@ -93,7 +95,7 @@ def test_a_report_is_encoded_in_slices(dsn: str, monkeypatch: pytest.MonkeyPatch
         return note
 
     monkeypatch.setattr(reports, "encode_escaped", noted(encode_escaped))
-    monkeypatch.setattr(reports, "_encode_csv", noted(reports._encode_csv))
+    monkeypatch.setattr(report_files, "_encode_rows", noted(report_files._encode_rows))
     with served(dsn) as site, site.client() as admin, site.client(organization="beta") as beta:
         whole = site.service.report(ReportQuery("default", by=Granularity.DAY))
         # when it is asked for in each form, and one that has no rows
@@ -103,7 +105,8 @@ def test_a_report_is_encoded_in_slices(dsn: str, monkeypatch: pytest.MonkeyPatch
     # then every row is there once, and in order
     assert document.pop("proof")["projection"] == "performance"
     assert document == describe_report(whole)
-    assert table == [["" if one is None else str(one) for one in row] for row in tabulate_report(whole)]
+    sheet = report_files.csv_rows(sheet_of_performance(whole))
+    assert table == [["" if one is None else str(one) for one in row] for row in sheet]
     assert empty["rows"] == []
     assert sum(slices) == 2 * len(whole.rows) + 1 == 2 * 2 * OLD_DAYS + 1  # and the header
     assert max(slices) <= 500

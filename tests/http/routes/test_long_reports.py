@@ -15,7 +15,7 @@ pytest_plugins = ("support.http_site",)
 _COUNTS: Final = """
     INSERT INTO performance_days
     SELECT 'default', ('00000000-0000-4000-8000-' || lpad(map::text, 12, '0'))::uuid, 'event', 15000 + day,
-        1, 0, 0, 0, 0, 0, 0, 0, 0
+        1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'webchat'
     FROM generate_series(1, 50) AS map, generate_series(1, 990) AS day
 """
 _SLOTS: Final = _COUNTS.replace("performance_days", "performance_counts").replace(

@@ -1,4 +1,4 @@
-"""The metrics at a port of their own, asked with real sockets."""
+"""The metrics at a separate port, asked with real sockets."""
 
 import json
 import os

@@ -205,7 +205,7 @@ def test_trouble_of_the_store_is_told_and_passes(site: Site, monkeypatch: pytest
 
 def test_a_stream_ends_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its place is free again."""
-    monkeypatch.setattr("offerlog_infrastructure.http.routes.stream.STREAM_SECONDS", 0.5)
+    monkeypatch.setattr("offerlog_infrastructure.http.streams.event_stream.STREAM_SECONDS", 0.5)
     with site.client() as admin, admin.stream("GET", "/v1/stream") as stream:
         records = list(stream.iter_lines())
     assert any("come again" in line for line in records)

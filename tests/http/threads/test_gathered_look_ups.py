@@ -82,7 +82,7 @@ def test_each_look_up_gets_its_own_answer_from_few_statements() -> None:
 
 
 def test_a_look_up_that_hangs_holds_no_other() -> None:
-    """Of its own organization, either; each gets the answer of a statement of its own."""
+    """Not of its organization, either: each gets the answer of a separate statement."""
 
     async def test(look_ups: GatheredLookUps[str], statements: Statements) -> None:
         # given a statement that hangs

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from offerlog_infrastructure.keyring.file_keyring import FileKeyring, KeyMissingError, KeyringFileError, id_of
+from offerlog_infrastructure.keyring.file_keyring import FileKeyring, KeyMissingError
+from offerlog_infrastructure.keyring.keyring_file import KeyringFileError, id_of
 from support.preloaded import preloaded_code
 from support.processes import LimitedProcess
 
@@ -140,3 +141,83 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(KeyringFileError, match="Not a directory"):
         FileKeyring(tmp_path / "file" / "keyring.json").wrap(secrets.token_bytes(32))
+
+
+def test_a_new_key_is_current_at_once_and_the_former_one_still_decrypts(path: Path) -> None:
+    """Another process of the same file uses it once it reads the file again, and decrypts."""
+    # given two processes
+    one, other = FileKeyring(path), FileKeyring(path)
+    old = one.wrap(KEY)
+    other.refresh()
+    # when
+    added = one.add_key()
+    new = one.wrap(KEY)
+    # then
+    assert added == one.kek_id == new.kek_id != old.kek_id
+    assert other.kek_id == old.kek_id
+    assert other.unwrap(*new) == other.unwrap(*old) == one.unwrap(*old) == KEY
+    assert other.kek_id == added
+    assert list(one.made_at()) == [old.kek_id, added]
+    assert None not in one.made_at().values()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["keyring.json"]
+
+
+def test_a_key_that_was_removed_is_gone_and_the_current_one_stays(path: Path) -> None:
+    """From the file, and for every process that reads it from then on."""
+    # given
+    keyring = FileKeyring(path)
+    old = keyring.wrap(KEY)
+    keyring.add_key()
+    # when
+    keyring.remove_key(old.kek_id)
+    # then
+    with pytest.raises(KeyMissingError, match="does not hold the key"):
+        FileKeyring(path).unwrap(*old)
+    with pytest.raises(KeyringFileError, match="current key, which cannot be removed"):
+        keyring.remove_key(keyring.kek_id)
+    with pytest.raises(KeyMissingError):
+        keyring.remove_key(old.kek_id)
+    assert list(FileKeyring(path).made_at()) == [keyring.kek_id]
+
+
+def test_a_change_that_fails_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it fails at the last moment; nothing is left beside the file."""
+    # given
+    keyring = FileKeyring(path)
+    keyring.wrap(KEY)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    # when
+    with pytest.raises(KeyringFileError, match="cannot be changed: No space left on device"):
+        keyring.add_key()
+    # then
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["keyring.json"]
+
+
+ADD_KEY = (
+    "import sys; from pathlib import Path;"
+    " from offerlog_infrastructure.keyring.file_keyring import FileKeyring;"
+    " print(FileKeyring(Path(sys.argv[1])).add_key())"
+)
+
+
+def test_processes_that_add_keys_at_once_lose_none(path: Path, tmp_path: Path) -> None:
+    """Nor does a link to the file become a file."""
+    # given a link, as a mounted secret may be
+    first = FileKeyring(path).kek_id
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    # when
+    command = [*preloaded_code(ADD_KEY), str(link)]
+    started = [LimitedProcess(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    added = {one.communicate(timeout=60)[0].strip() for one in started}
+    # then
+    assert len(added) == 4
+    assert set(FileKeyring(path).made_at()) == {first, *added}
+    assert link.is_symlink()

@@ -1,4 +1,4 @@
-"""A disk that is really full: a small file system of its own, with the embedded store on it."""
+"""A disk that is really full: a separate small file system, with the embedded store on it."""
 
 import json
 import os
@@ -76,12 +76,14 @@ def shown(site: Site, path: str) -> tuple[int, dict[str, str]]:
 @pytest.mark.time_limit(180)
 def test_a_full_disk_is_said_to_be_full_and_nothing_is_lost(small_disk: Path) -> None:
     """Where a table cannot grow, and where PostgreSQL ends as its write-ahead log cannot."""
-    acknowledged: list[object] = []
+    early = [signal("offered", visitor=f"early-{n}") for n in range(60)]
+    acknowledged: list[object] = [one["eventId"] for one in early]
     with (
         open_offerlog(data=small_disk / "store", keep_deadlines=False) as service,
         serving(service) as site,
         site.client() as admin,
     ):
+        service.record(early)
         assert recorded_one(service)
         for leave in (0, 10 << 20):
             # given a disk that fills up

@@ -61,7 +61,7 @@ def store() -> Iterator[Path]:
 
 
 def opened(store: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Open the store in a process of its own and do what makes every kind of connection."""
+    """Open the store in a separate process and do what makes every kind of connection."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return subprocess.run(
         [*preloaded_code(OPEN), str(store)], env={**plain, **environment}, capture_output=True, text=True,

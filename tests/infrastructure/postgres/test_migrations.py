@@ -131,7 +131,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 def test_a_user_who_may_make_no_schema_needs_only_to_be_given_one(empty: str) -> None:
     """The message names the statement that the database's owner has to run; after it, all goes well.
 
-    A rebuild needs a schema of its own, which then stays.
+    A rebuild needs a separate schema, which then stays.
     """
     name = f"locked_down_{uuid.uuid4().hex[:8]}"
     rows(superuser(empty), f"CREATE ROLE {name} LOGIN PASSWORD 'known'")

@@ -31,7 +31,7 @@ write_row, written = psycopg.Copy.write_row, 0
 def write_and_stop(copy, row):
     global written
     write_row(copy, row)
-    query = copy.cursor._query  # an append sends COPY in a message of its own
+    query = copy.cursor._query  # an append sends COPY in a separate message
     if table in (query.query.decode() if query else copy.writer.table):
         written += 1
         if written == rows:

@@ -12,7 +12,8 @@ import pytest
 
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
-from offerlog_infrastructure.keyring.file_keyring import KeyMissingError, id_of
+from offerlog_infrastructure.keyring.file_keyring import KeyMissingError
+from offerlog_infrastructure.keyring.keyring_file import id_of
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.postgres.store_keys import StoreKeys
@@ -87,8 +88,13 @@ def test_the_secret_of_an_organization_stands_encrypted(dsn: str, application: O
     assert found[0] not in wrapped
     assert application.keys.unwrap(number, wrapped) == found[0]
     application.keys.secret("other")
-    assert application.keys.secrets() == StoreKeys(application.log.datastore, run_keyring()).secrets()
-    assert application.keys.secrets().keys() == {"acme", "other"}
+    assert secrets_of(application.keys) == secrets_of(StoreKeys(application.log.datastore, run_keyring()))
+    assert secrets_of(application.keys).keys() == {"acme", "other"}
+
+
+def secrets_of(keys: StoreKeys) -> dict[str, bytes]:
+    """The secrets of all organizations."""
+    return {organization: keys.secret(organization) for organization in keys.all_keys()}
 
 
 def test_a_former_key_of_the_keyring_stays_readable(dsn: str, tmp_path: Path) -> None:
@@ -128,7 +134,7 @@ def test_secrets_of_an_older_store_are_encrypted_by_the_first_opening(older: str
         opening.join(60)
     # then
     with closing(OfferlogApplication(older, SCHEMA, keyring=run_keyring())) as application:
-        assert application.keys.secrets() == dict(CLEAR)
+        assert secrets_of(application.keys) == dict(CLEAR)
     assert rows(older, "SELECT count(*) FROM organizations WHERE kek IS NULL") == [(0,)]
 
 
@@ -173,7 +179,7 @@ def test_a_process_without_a_keyring_has_no_keys(dsn: str, application: Offerlog
             lambda: without.keys.secret("new"),
             lambda: without.keys.wrap(KEY),
             lambda: without.keys.unwrap(number, data),
-            without.keys.secrets,
+            without.keys.all_keys,
         ):
             with pytest.raises(KeyringError, match="without a keyring"):
                 use()

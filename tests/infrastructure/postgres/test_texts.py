@@ -96,7 +96,7 @@ def test_a_cause_that_quotes_nul_is_kept_too(offerlog: Offerlog) -> None:
 
 def test_the_refusal_log_can_be_read_from_its_beginning(offerlog: Offerlog) -> None:
     """Without `since` it is the whole of it; with a reason, only that."""
-    offerlog.record([b"one", signal("qualified"), b"two"])
+    offerlog.record([b"one", signal("completed"), b"two"])
     assert [kept.raw for kept in offerlog.refusals(reason=Reason.MALFORMED)] == [b"one", b"two"]
     assert len(list(offerlog.refusals())) == 3
 

@@ -16,6 +16,7 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
+from support.internals import application_of
 from support.recount import until
 
 OPEN = """
@@ -58,7 +59,7 @@ def test_a_thief_cannot_try_out_customer_ids(dsn: str, folder: Path) -> None:
     with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as service:
         rejected(service, "+49 30 1234567")
         until(lambda: bool(service.local_suppressions("+49 30 1234567").suppressions))
-        secret = service._log.secret("default")
+        secret = application_of(service).keys.secret("default")
     stored = (folder / "suppressions-0" / "data.mdb").read_bytes()
     assert unkeyed("default", "+49 30 1234567") not in stored
     assert secret not in stored

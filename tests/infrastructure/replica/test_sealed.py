@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offerlog_application.offerlog import Offerlog
-from offerlog_domain.identity import OrganizationKey, VisitorKey
+from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.records import unpack
 from offerlog_infrastructure.sealing import UnsealError
@@ -48,7 +48,7 @@ def turn_down(service: Offerlog, customer: str, action_map: str = MAPS[0]) -> di
 
 def digest_of(service: Offerlog, customer: str) -> uuid.UUID:
     """The digest under which store and list know a customer."""
-    return OrganizationKey("default", service._log.secret("default")).digest(VisitorKey("cookie", customer))
+    return service._log.key("default").digest(VisitorKey("cookie", customer))
 
 
 def forget(service: Offerlog, customer: str) -> None:
@@ -95,19 +95,34 @@ def _forms(value: str) -> list[bytes]:
     return [value.encode(), value.replace("-", "").encode(), uuid.UUID(value).bytes]
 
 
-def test_who_is_forgotten_by_the_store_is_forgotten_by_the_list(local: Offerlog) -> None:
-    """Within seconds; the others stay, and so does what is recorded of somebody of that name later."""
+def test_who_is_forgotten_by_the_store_is_forgotten_by_the_list(
+    local: Offerlog, dsn: str, folder: Path
+) -> None:
+    """Within seconds, by files too, also by that of a process that has ended.
+
+    The others stay, and so does what is recorded of somebody of that name later.
+    """
     # given
     for customer in ("first", "second"):
         turn_down(local, customer)
+    with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as ended:
+        assert suppressed_maps(ended, "first") == [MAPS[0]]
+    digest = digest_of(local, "first").bytes
+    assert len(files_with(digest, folder)) == 2
     # when
     forget(local, "first")
     # then
     until(lambda: not suppressed_maps(local, "first"))
     assert suppressed_maps(local, "second") == [MAPS[0]]
     assert replica_store_of(local).look_up(digest_of(local, "first")) is None
+    until(lambda: not files_with(digest, folder))
     turn_down(local, "first", MAPS[1])
     assert suppressed_maps(local, "first") == [MAPS[1]]
+
+
+def files_with(value: bytes, folder: Path) -> list[Path]:
+    """The files in which a value stands."""
+    return [file for file in folder.rglob("*") if file.is_file() and value in file.read_bytes()]
 
 
 def test_a_new_life_of_a_visitor_has_nothing_of_the_old_one(

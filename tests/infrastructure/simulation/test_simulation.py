@@ -19,7 +19,7 @@ from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide, expire
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.events import TimedOut
-from offerlog_domain.lifecycle import WEBCHAT, State
+from offerlog_domain.lifecycle import BEFORE_OFFER, LIFECYCLES, WEBCHAT, Lifecycle, State, Transition
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import read_signal
@@ -65,6 +65,11 @@ def states_by_action(lines: list[str]) -> dict[str, list[str]]:
     for report in map(json.loads, lines):
         states[report["actionId"]].append(report["actionState"])
     return states
+
+
+def since_offer(table: Lifecycle) -> list[Transition]:
+    """The steps of a table without those before an offer: few widgets report them, and none withholds."""
+    return [step for step in table.transitions if BEFORE_OFFER.isdisjoint({step.source, step.target})]
 
 
 class Service:
@@ -163,9 +168,9 @@ def test_without_flags_signals_arrive_once_and_in_order(orderly: list[str]) -> N
 
 def test_the_odds_cover_the_lifecycle_table() -> None:
     """A step added to the table, or taken from it, must get odds, or lose them."""
-    steps = {(step.source, step.target) for step in WEBCHAT.transitions if step.source is not None}
+    steps = {(step.source, step.target) for step in since_offer(WEBCHAT) if step.source is not None}
     assert set(ODDS) == steps
-    assert set(SILENCE) == {state for state in WEBCHAT.states if not WEBCHAT.is_final(state)}
+    assert set(SILENCE) == {one for one in WEBCHAT.states if not WEBCHAT.is_final(one)} - BEFORE_OFFER
 
 
 def test_every_legal_transition_occurs(orderly: list[str]) -> None:
@@ -174,9 +179,29 @@ def test_every_legal_transition_occurs(orderly: list[str]) -> None:
     for states in states_by_action(orderly).values():
         reported: list[str | None] = [None, *states]
         seen.update((before, after) for before, after in pairwise(reported) if after is not None)
-    assert all(seen[step.source, step.target] for step in WEBCHAT.transitions)
+    assert all(seen[step.source, step.target] for step in since_offer(WEBCHAT))
+    assert seen[None, State.QUALIFIED]
+    assert seen[State.QUALIFIED, State.OFFERED]
     answers = {target: count for (source, target), count in seen.items() if source == State.OFFERED}
     assert max(answers, key=lambda target: answers[target]) == State.IGNORED
+
+
+def test_maps_have_the_media_types_in_turn() -> None:
+    """Each action follows the table of its map's media type, and every step of it occurs."""
+    lines = list(simulate(replace(ORDERLY, visitors=2_500, media_types=tuple(LIFECYCLES))))
+    seen: Counter[tuple[str, str | None, str]] = Counter()
+    types_of: defaultdict[str, set[str]] = defaultdict(set)
+    for report in map(json.loads, lines):
+        types_of[report["actionMapId"]].add(report["actionMediaType"])
+    media_types = {json.loads(line)["actionId"]: json.loads(line)["actionMediaType"] for line in lines}
+    for action, states in states_by_action(lines).items():
+        steps = zip([None, *states], states, strict=False)
+        seen.update((media_types[action], before, after) for before, after in steps)
+    assert sorted(map(len, types_of.values())) == [1] * 5
+    assert {one for types in types_of.values() for one in types} == set(LIFECYCLES)
+    for media_type, table in LIFECYCLES.items():
+        assert all(seen[media_type, step.source, step.target] for step in since_offer(table))
+    assert Service(lines).outcomes[OutcomeKind.RECORDED] > 0.9 * len(lines)
 
 
 def test_every_kind_of_wrong_report_meets_its_refusal(service: Service) -> None:

@@ -36,9 +36,11 @@ def page(context: BrowserContext, site: Site) -> Iterator[Page]:
     page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(site.url)
+    page.evaluate("localStorage.clear()")  # it keeps the zone of the test before
     page.get_by_label("Key of a reporter or an admin").fill(site.key(Role.REPORTER))
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Action Map Performance").wait_for()
+    page.locator("#figures").wait_for()  # the form is filled by then
     yield page
     page.close()
     assert not complaints

@@ -1,4 +1,4 @@
-"""The service in a process of its own, to be stopped, killed and started again."""
+"""The service in a separate process, to be stopped, killed and started again."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from support.processes import LimitedProcess
 
 
 class Served:
-    """The service over one database, in a process of its own."""
+    """The service over one database, in a separate process."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from playwright.sync_api import BrowserContext, Page
 
 from offerlog_application.offerlog import Offerlog
+from offerlog_application.ports.keys import Role
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, MetricSet
@@ -17,11 +18,12 @@ from offerlog_domain.outcomes import Reason
 from support.pages.gateway import Gateway
 from support.pages.served import Served
 from support.pages.site import Site
+from support.visitor_tokens import token
 
 CHAT = ("offered", "accepted", "started", "engaged")
 
 Journeys = Mapping[str, tuple[str, ...]]
-"""What became of each action. In these tests every action is of a map of its own, with the same id."""
+"""What became of each action. In these tests every action has its own map, whose id names the action."""
 
 
 @dataclass
@@ -55,6 +57,11 @@ class Shop:
         self.served.start()
         self.gateway.upstream = self.served.port
 
+    def visitor_token(self, customer_id: str = "shopper", **claims: object) -> str:
+        """A token for a visitor, as the shop's server signs it with a new page key for any origin."""
+        _, key = self.log.keys.create(self.log.organization, Role.PAGE, "")
+        return token(key, {"customerId": customer_id, **claims})
+
     def recorded(self) -> Journeys:
         """All that the log holds: the states of every action, in order, each as often as it is there.
 
@@ -68,7 +75,7 @@ class Shop:
 
     def _recorded(self) -> Journeys:
         self.log.catch_up()
-        rows = self.log.report(ReportQuery(self.log.organization, view=MetricSet.FULL)).rows
+        rows = self.log.report(ReportQuery(self.log.organization, view=MetricSet.ALL)).rows
         found: dict[str, list[str]] = {}
         for row in rows:
             events = self.log.history(customer_id="shopper", action_map_id=row.action_map_id).events
@@ -83,7 +90,7 @@ class Shop:
         """The states that the log holds of one map, whoever the visitor is."""
         self.log.catch_up()
         rows = self.log.report(
-            ReportQuery(self.log.organization, view=MetricSet.FULL, action_maps=(action_map,))
+            ReportQuery(self.log.organization, view=MetricSet.ALL, action_maps=(action_map,))
         ).rows
         return [state for row in rows for state in State for _ in range(row.metrics[METRICS[state]])]
 

@@ -1,4 +1,4 @@
-"""One log line for each request, with an id that the answer repeats as X-Request-Id."""
+"""One log line for each request, with an id that the answer repeats as X-Request-Id; and its duration."""
 
 import logging
 import random
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from offerlog_infrastructure.http.problems import answer, problem_of
+from offerlog_infrastructure.http.request_durations import RequestDurations
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +34,11 @@ _ROUTINE: Final = frozenset(
 
 
 class RequestLog:
-    """Gives every request an id, logs its result, and answers errors that nothing else has caught."""
+    """Gives every request an id, logs and counts its result, and answers errors that nothing else caught."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, durations: RequestDurations) -> None:
         self._app = app
+        self._durations = durations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -64,7 +66,10 @@ class RequestLog:
                 raise  # the answer has begun: the server closes the connection
             await answer(problem_of(error))(scope, receive, send_with_id)
         finally:
-            _log_request(scope, status, time.perf_counter() - began, failure)
+            seconds = time.perf_counter() - began
+            path = route_path(scope)
+            self._durations.observe(scope["method"], path, status, seconds)
+            _log_request(scope["method"], path, status, seconds, failure)
 
 
 def route_path(scope: Scope) -> str | None:
@@ -82,12 +87,13 @@ def _find_id(scope: Scope) -> bytes:
     return b"%032x" % _ids.getrandbits(128)
 
 
-def _log_request(scope: Scope, status: int | None, seconds: float, failure: Exception | None) -> None:
-    path = route_path(scope)
+def _log_request(
+    method: str, path: str | None, status: int | None, seconds: float, failure: Exception | None
+) -> None:
     level = _log_level(path, status, failure)
     if _log.isEnabledFor(level):
         fields = {
-            "method": scope["method"],
+            "method": method,
             "path": path,
             "status": status,
             "duration_ms": round(seconds * 1000, 2),

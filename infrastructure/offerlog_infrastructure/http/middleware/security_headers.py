@@ -19,13 +19,14 @@ _ANY_ORIGIN: Final = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
 )
-_SIGNALS_PATH: Final = "/v1/signals"
+_PATHS_OF_PAGES: Final = frozenset({"/v1/signals", "/v1/offers"})
 
 
 class SecurityHeaders:
     """Adds security headers to every answer that does not set them itself.
 
-    Any page may read the answers to its signals, errors too. The key decides whether the page may send them.
+    Any page may read the answers to its signals and requests for offers, errors too. Its key or visitor token
+    decides whether the page may send them; a browser adds neither by itself.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,7 +39,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
                 names = {name for name, _ in headers}
-                if scope["path"] == _SIGNALS_PATH:
+                if scope["path"] in _PATHS_OF_PAGES:
                     headers += _ANY_ORIGIN
                     names |= {name for name, _ in _ANY_ORIGIN}
                 headers += [header for header in _HEADERS if header[0] not in names]

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from offerlog_infrastructure.export.report_files import FileFormat
 from offerlog_infrastructure.http import problems
 from offerlog_infrastructure.http.openapi import examples
 from offerlog_infrastructure.http.openapi.example_problems import PROBLEMS
@@ -20,6 +21,9 @@ _BEACON: Final[Schema] = {
 }
 _SEVERAL: Final[Schema] = {"type": "array", "items": refer_to("AnySignal"), "maxItems": 10_000}
 
+_FILES: Final[dict[str, Schema]] = {one.media_type: {"type": "string"} for one in FileFormat}
+"""Files in which a report may be had."""
+
 _BODIES: Final[dict[str, dict[str, Schema]]] = {
     "recordSignals": {
         _JSON: {"anyOf": [refer_to("AnySignal"), _SEVERAL]},
@@ -28,6 +32,9 @@ _BODIES: Final[dict[str, dict[str, Schema]]] = {
     },
     "makeOffer": {_JSON: refer_to("Offer")},
     "suppressionsOfVisitors": {_JSON: refer_to("Visitors")},
+    "createKey": {_JSON: refer_to("NewKey")},
+    "createWebhook": {_JSON: refer_to("NewWebhook")},
+    "setPolicyOfActionMap": {_JSON: refer_to("NewPolicy")},
 }
 """Schemas of request bodies, by operation and media type."""
 
@@ -39,15 +46,51 @@ _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
     "suppressions": {_JSON: refer_to("Suppressions")},
     "eligibilityOf": {_JSON: refer_to("Eligibility")},
     "historyOf": {_JSON: refer_to("History")},
+    "timeline": {_JSON: refer_to("Timeline"), _NDJSON: _LINES},
     "eligibility": {_JSON: refer_to("Eligibility")},
     "suppressionsOfActionMap": {_JSON: refer_to("SuppressionPage"), _NDJSON: _LINES},
-    "actionMapPerformance": {_JSON: refer_to("Performance"), "text/csv": {"type": "string"}},
+    "policyOfActionMap": {_JSON: refer_to("PolicyInForce")},
+    "setPolicyOfActionMap": {_JSON: refer_to("PolicyInForce")},
+    "actionMapPerformance": {_JSON: refer_to("Performance"), **_FILES},
+    "funnel": {_JSON: refer_to("Funnel"), **_FILES},
+    "blockedOffers": {_JSON: refer_to("BlockedOffers"), **_FILES},
+    "offerTimes": {_JSON: refer_to("OfferTimes"), **_FILES},
+    "offersBehind": {_JSON: refer_to("OffersBehind")},
+    "offersOfVisitor": {_JSON: refer_to("OffersOfVisitor")},
+    "recentVisitors": {_JSON: refer_to("RecentVisitors")},
     "actionMaps": {_JSON: refer_to("ActionMaps")},
     "history": {_JSON: refer_to("History")},
     "refusals": {_JSON: refer_to("RefusalPage"), _NDJSON: _LINES},
     "refusalCounts": {_JSON: refer_to("RefusalCounts")},
     "projections": {_JSON: refer_to("Projections")},
+    "visitorData": {_JSON: refer_to("VisitorData")},
+    "visitorDataOf": {_JSON: refer_to("VisitorData")},
+    "eraseVisitor": {_JSON: refer_to("Erasure")},
+    "eraseVisitorOf": {_JSON: refer_to("Erasure")},
+    "issuedReports": {_JSON: refer_to("IssuedReports")},
+    "keyring": {_JSON: refer_to("Keyring")},
+    "deleteOrganization": {_JSON: refer_to("DeletedTenant")},
+    "listKeys": {_JSON: refer_to("ApiKeys")},
+    "createKey": {_JSON: refer_to("NewApiKey")},
+    "revokeKey": {_JSON: refer_to("ApiKey")},
     "stream": {"text/event-stream": refer_to("Change")},
+    "events": {
+        "application/cloudevents-batch+json": {"type": "array", "items": refer_to("CloudEvent")},
+        "text/event-stream": refer_to("CloudEvent"),
+    },
+    "acknowledgeEvents": {_JSON: refer_to("Subscription")},
+    "subscriptions": {_JSON: refer_to("Subscriptions")},
+    "deleteSubscription": {_JSON: refer_to("DeletedSubscription")},
+    "listWebhooks": {_JSON: refer_to("Webhooks")},
+    "createWebhook": {_JSON: refer_to("MadeWebhook")},
+    "showWebhook": {_JSON: refer_to("ShownWebhook")},
+    "deleteWebhook": {_JSON: refer_to("DeletedWebhook")},
+    "testWebhook": {_JSON: refer_to("WebhookAttempt")},
+    "disableWebhook": {_JSON: refer_to("Webhook")},
+    "enableWebhook": {_JSON: refer_to("Webhook")},
+    "rotateWebhook": {_JSON: refer_to("MadeWebhook")},
+    "deadLettersOfWebhook": {_JSON: refer_to("DeadLetters")},
+    "sendAgain": {_JSON: refer_to("WaitingAgain")},
     "alive": {_JSON: refer_to("Alive")},
     "ready": {_JSON: refer_to("Ready")},
 }
@@ -55,6 +98,24 @@ _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
 
 _OPEN: Final = frozenset({"alive", "ready"})
 """Operations that need no key."""
+
+_TAGGED: Final = frozenset({"actionMapPerformance", "funnel", "blockedOffers", "offerTimes"})
+"""Operations whose answers have an ETag."""
+
+_OF_KNOWN_VISITORS: Final = frozenset({"visitorData", "visitorDataOf", "eraseVisitor", "eraseVisitorOf"})
+"""Operations that answer 404 if nothing is held of the visitor."""
+
+_OF_KNOWN_NAMES: Final = _OF_KNOWN_VISITORS | {"events"}
+"""Those, and operations that answer 404 if a name in the query is not known."""
+
+_ERASING: Final = frozenset({"eraseVisitor", "eraseVisitorOf"})
+"""Operations that a legal hold may forbid."""
+
+_LIMITED: Final = frozenset({"acknowledgeEvents", "createWebhook"})
+"""Operations that make something of which an organization may have so many."""
+
+_MAKING: Final = frozenset({"createKey", "createWebhook"})
+"""Operations that answer 201."""
 
 _HEADERS: Final[dict[int, str]] = {
     401: "WWW-Authenticate",
@@ -86,7 +147,11 @@ class DescribedAPI(FastAPI):
                 "schemas": keep_reachable(of_parameters | build_schemas(), [document["paths"], responses]),
                 "responses": responses,
                 "securitySchemes": {
-                    "key": {"type": "http", "scheme": "bearer", "description": "A key: `ofl_...`."}
+                    "key": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "A key: `ofl_...`. For `makeOffer`, a visitor token (JWT), too.",
+                    }
                 },
             }
         assert self.openapi_schema is not None  # noqa: S101 - made above
@@ -111,7 +176,7 @@ def _complete(operation: dict[str, Any]) -> None:
         parameter["schema"] = _without_null(parameter["schema"])
         if parameter["required"]:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
-    if name == "actionMapPerformance":
+    if name in _TAGGED:
         operation["parameters"].append(_IF_NONE_MATCH)
     if name in _BODIES:
         content = {media: {"schema": schema} for media, schema in _BODIES[name].items()}
@@ -139,8 +204,9 @@ def _responses(name: str, operation: dict[str, Any]) -> Iterator[tuple[int, dict
     else:
         if shown:
             content[_JSON]["examples"] = _wrap_examples(shown)
-        yield 200, {"description": operation["summary"], "content": content}
-    if name == "actionMapPerformance":
+        status = 201 if name in _MAKING else 200
+        yield status, {"description": operation["summary"], "content": content}
+    if name in _TAGGED:
         yield 304, {"description": "The report is as the ETag says", "headers": _TAG}
     for status in _problem_statuses(name, operation):
         yield status, {"$ref": f"#/components/responses/{_name(status)}"}
@@ -152,8 +218,10 @@ def _problem_statuses(name: str, operation: dict[str, Any]) -> Iterator[int]:
         yield 400
     if name not in _OPEN:
         yield from (401, 403)
-    if any(one["in"] == "path" for one in operation.get("parameters", ())):
+    if name in _OF_KNOWN_NAMES or any(one["in"] == "path" for one in operation.get("parameters", ())):
         yield 404
+    if name in _ERASING or name in _LIMITED:
+        yield 409
     if "requestBody" in operation:
         yield from (413, 415)
     if name not in _OPEN:

@@ -14,6 +14,10 @@ _EXAMPLES: Final = (
     _example("unauthorized", "a key is needed: Authorization: Bearer ofl_..."),
     _example("forbidden", "this is for a key with the role reporter or admin, and this one is a widget's"),
     _example("not-found", "Not Found"),
+    _example(
+        "legal-hold",
+        "a legal hold since 2026-11-22 forbids to erase this visitor: lawsuit 12/2026; lift it first",
+    ),
     _example("payload-too-large", "at most 10,000 signals in an array; send NDJSON"),
     _example(
         "unsupported-media-type",

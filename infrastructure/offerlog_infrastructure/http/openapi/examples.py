@@ -6,18 +6,27 @@ A request and its answer have the same name.
 
 from typing import Any, Final
 
+from offerlog_infrastructure.http.openapi import example_reports
 from offerlog_infrastructure.http.requests.signal_forms import Signal
 from offerlog_infrastructure.presentation import answers
 
-NOW: Final = "2026-11-22T10:00:00Z"
+NOW: Final = example_reports.NOW
 """Time of all examples."""
 
-MAP: Final = "2d1fabbc-4f5f-4c1e-b270-71fe49a6d2db"
+MAP: Final = example_reports.MAP
 _ACTION: Final = "3f0c5b1e-6c1a-4f0e-9f0b-0d5f0a7c1e11"
 _OFFERED: Final = "7a0c5b1e-6c1a-4f0e-9f0b-0d5f0a7c1e22"
 _SESSION: Final = "5e000000-0000-4000-8000-000000000001"
 
-PARAMETERS: Final[dict[str, Any]] = {"customer_id": "visitor-1", "action_map_id": MAP}
+PARAMETERS: Final[dict[str, Any]] = {
+    "customer_id": "visitor-1",
+    "action_map_id": MAP,
+    "name": "warehouse",
+    "organization": "default",
+    "metric": "rejected",
+    "key_id": "0a1b2c3d4e5f",
+    "webhook_id": "wh_0a1b2c3d4e5f6071",
+}
 """Values of required parameters, by name."""
 
 SIGNAL: Final[Signal] = {
@@ -43,6 +52,15 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "suppressionsOfVisitors": {
         "two": {"visitors": [{"customerId": "visitor-1"}, {"customerId": "visitor-2"}]}
     },
+    "createKey": {
+        "reporter": {"role": "reporter", "name": "audit", "expires": "90d"},
+        "widget": {"role": "widget", "name": "shop", "origins": ["https://shop.example"]},
+    },
+    "setPolicyOfActionMap": {"thirty days": {"suppress_for": {"ignored": "30d", "timedout": 604_800}}},
+    "createWebhook": {
+        "some": {"url": "https://shop.example/offerlog", "types": ["engaged", "rejected"]},
+        "all": {"url": "https://shop.example/offerlog", "after": 0},
+    },
 }
 """Bodies, by operation and name."""
 
@@ -61,7 +79,12 @@ _SUPPRESSION: Final[answers.Suppression] = {
     "action_map_id": MAP,
     "state": "rejected",
     "action_id": _ACTION,
-    "since": "2026-11-22T09:58:20Z",
+    "since": example_reports.REJECTED_AT,
+    "until": None,
+}
+_POLICY: Final[answers.PolicyInForce] = {
+    "action_map_id": MAP,
+    "suppress_for": {"ignored": 2_592_000, "timedout": 604_800},
 }
 _EVENT: Final[answers.HistoryEvent] = {
     "version": 1,
@@ -132,28 +155,6 @@ _ELIGIBILITY: Final[answers.Eligibility] = {
     "action_id": _ACTION,
     "since": _SUPPRESSION["since"],
 }
-_PERFORMANCE: Final[answers.Performance] = {
-    "from": None,
-    "to": None,
-    "zone": "UTC",
-    "by": "total",
-    "rows": [
-        {
-            "action_map_id": MAP,
-            "action_map_name": None,
-            "bucket": None,
-            "metrics": {
-                "nWebActionsOffered": 2,
-                "nWebActionsAccepted": 0,
-                "nWebActionsRejected": 1,
-                "nWebActionsStarted": 0,
-                "nWebActionsAbandoned": 0,
-                "nWebActionsEngaged": 0,
-            },
-            "rates": {"accepted": 0.0, "engaged": None},
-        }
-    ],
-}
 _ACTION_MAPS: Final[answers.ActionMaps] = {
     "action_maps": [{"action_map_id": MAP, "action_map_name": None}],
     "next_cursor": None,
@@ -173,6 +174,49 @@ _HISTORY: Final[answers.History] = {
             "occurred_at": _SUPPRESSION["since"],
         },
     ],
+}
+_ENTRY: Final[answers.TimelineEntry] = {
+    "kind": "offered",
+    "summary": f"offered (for 45 s), action 1 {_ACTION}",
+    "recorded_at": NOW,
+    "occurred_at": "2026-11-22T09:58:00Z",
+    "action_map_id": MAP,
+    "action_id": _ACTION,
+    "action_number": 1,
+    "state": "offered",
+    "stage": None,
+    "reason": None,
+    "position": 1,
+    "version": 1,
+    "session_id": _SESSION,
+    "event_id": None,
+    "error_code": None,
+    "error_message": None,
+    "action_map_version": None,
+    "timeout_seconds": 45,
+    "previous_action": None,
+    "blocked_by": None,
+    "ended_versions": [],
+    "field": None,
+    "cause": None,
+    "signal": None,
+    "signal_bytes": None,
+}
+_TIMELINE: Final[answers.Timeline] = {
+    "items": [
+        _ENTRY,
+        {
+            **_ENTRY,
+            "kind": "rejected",
+            "summary": f"rejected (invitation, for 45 s), action 1 {_ACTION}",
+            "occurred_at": _SUPPRESSION["since"],
+            "state": "rejected",
+            "stage": "invitation",
+            "position": 2,
+            "version": 2,
+        },
+    ],
+    "next_cursor": None,
 }
 _REFUSAL_PAGE: Final[answers.RefusalPage] = {
     "items": [
@@ -200,6 +244,24 @@ _PROJECTIONS: Final[answers.Projections] = {
         for name in ("current_state", "performance", "suppression")
     ]
 }
+_ERASURE: Final[answers.Erasure] = {
+    "organization": "default",
+    "erased_at": NOW,
+    "events": 2,
+    "refusals": 0,
+    "position": 4,
+    "receipt_position": 5,
+    "signature": None,
+    "unreadable": 0,
+}
+_SUBSCRIPTION: Final[answers.Subscription] = {
+    "name": "warehouse",
+    "cursor": "0",
+    "created_at": NOW,
+    "moved_at": None,
+    "lag_events": 5,
+    "lag_seconds": 0.0,
+}
 _ALIVE: Final[answers.Alive] = {"status": "ok"}
 _READY: Final[answers.Ready] = {"status": "ok", "lag_seconds": 0.0, "waits_for": None}
 
@@ -212,13 +274,19 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "eligibility": {"not eligible": _ELIGIBILITY},
     "eligibilityOf": {"not eligible": _ELIGIBILITY},
     "suppressionsOfActionMap": {"the only page": _SUPPRESSION_PAGE},
-    "actionMapPerformance": {"all time": _PERFORMANCE},
+    **example_reports.REPORTS,
     "actionMaps": {"one": _ACTION_MAPS},
     "history": {"turned down": _HISTORY},
     "historyOf": {"turned down": _HISTORY},
+    "timeline": {"turned down": _TIMELINE},
     "refusals": {"the only page": _REFUSAL_PAGE},
     "refusalCounts": {"all time": _REFUSAL_COUNTS},
     "projections": {"up to date": _PROJECTIONS},
+    "eraseVisitor": {"erased": _ERASURE},
+    "setPolicyOfActionMap": {"thirty days": _POLICY},
+    "policyOfActionMap": {"thirty days": _POLICY},
+    "acknowledgeEvents": {"made": _SUBSCRIPTION},
+    "subscriptions": {"one": {"subscriptions": [_SUBSCRIPTION]}},
     "alive": {"alive": _ALIVE},
     "ready": {"ready": _READY},
 }

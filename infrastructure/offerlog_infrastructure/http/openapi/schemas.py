@@ -23,6 +23,8 @@ _REFERENCE: Final = re.compile(rf'"{_PLACE}(\w+)"')
 _FIELD: Final = re.compile(r"^ +(\w+): (\S.*(?:\n {12,}.*)*)$", re.MULTILINE)
 """A field in the section "Attributes" of a docstring."""
 
+_ASKED: Final = (models.Offer, models.Visitors, models.NewKey, models.NewWebhook, models.NewPolicy)
+
 
 def refer_to(name: str) -> Schema:
     """Return a reference to the schema of this name."""
@@ -32,7 +34,8 @@ def refer_to(name: str) -> Schema:
 def build_schemas() -> dict[str, Schema]:
     """Build the schemas of all models, by name."""
     _, asked = models_json_schema(
-        [(models.Offer, "validation"), (models.Visitors, "validation")], ref_template=_PLACE + "{model}"
+        [(one, "validation") for one in _ASKED],
+        ref_template=_PLACE + "{model}",
     )
     return {
         **_describe(_models_of(answers), is_closed=True),
@@ -66,7 +69,8 @@ def _describe(described: list[type], *, is_closed: bool) -> dict[str, Schema]:
     """Describe models; an object of a closed model has the fields of the model and no other."""
     _, schemas = msgspec.json.schema_components(described, ref_template=_PLACE + "{name}")
     for model in described:
-        schema, meanings = schemas[model.__name__], _meanings(model)
+        schema = schemas[model.__name__]
+        meanings = _inherited_meanings(model, described) | _meanings(model)
         del schema["title"]
         schema["description"] = _summary(model)
         schema["properties"] = {
@@ -86,6 +90,15 @@ def _meanings(model: type) -> dict[str, str]:
     """Return the descriptions of a model's fields, from its docstring."""
     _, _, section = (model.__doc__ or "").partition("Attributes:\n")
     return {name: " ".join(meaning.split()) for name, meaning in _FIELD.findall(section)}
+
+
+def _inherited_meanings(model: type, described: list[type]) -> dict[str, str]:
+    """Return the descriptions of the fields of the models that a model extends.
+
+    A typed dictionary does not know what it extends, so these are all models whose fields it has.
+    """
+    extended = [one for one in described if one.__annotations__.items() < model.__annotations__.items()]
+    return {name: meaning for one in extended for name, meaning in _meanings(one).items()}
 
 
 def _with_meaning(schema: Schema, meaning: str | None) -> Schema:

@@ -10,8 +10,15 @@ from starlette.types import Message
 
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Key, Role
+from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.http.peers import peer_of
 from offerlog_infrastructure.http.problems import ProblemError
+from offerlog_infrastructure.http.requests.visitor_tokens import (
+    VisitorTokenError,
+    is_visitor_token,
+    read_key_id,
+    verify_visitor_token,
+)
 from offerlog_infrastructure.http.state import set_key, state_of
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -24,15 +31,37 @@ async def find_key(request: Request, text: str | None) -> Key:
     """Return the valid key with this text.
 
     Raises:
-        ProblemError: 401, no valid key has this text; 429, this peer has sent too many unknown keys.
+        ProblemError: 401, no valid key has this text, or it has expired; 429, this peer has sent too many
+            unknown keys.
         StoreUnavailableError: The store cannot be reached.
     """
     if not text:
         raise _unauthorized("a key is needed: Authorization: Bearer ofl_...")
-    key = await state_of(request).key_checks.by_text(text, peer_of(request))
+    checks = state_of(request).key_checks
+    key = await checks.by_text(text, peer_of(request))
+    if key is None and is_visitor_token(text):
+        raise _unauthorized("a visitor token is for POST /v1/offers alone; a key is needed here")
     if key is None:
-        raise _unauthorized("this key is not known, or revoked")
+        raise _unauthorized(checks.say_why_not(text))
     return key
+
+
+async def find_visitor(request: Request, token: str) -> tuple[Key, VisitorKey]:
+    """Return the visitor of a visitor token, and the page key that the token was signed with.
+
+    Raises:
+        ProblemError: 401, the token is not valid, or its key is not; 429, this peer has sent too many
+            unknown keys.
+        StoreUnavailableError: The store cannot be reached.
+    """
+    try:
+        found = await state_of(request).key_checks.signing_key(read_key_id(token), peer_of(request))
+        if found is not None:
+            key, secret = found
+            return key, verify_visitor_token(token, secret, time.time())
+    except VisitorTokenError as error:
+        raise _unauthorized(f"this visitor token is not valid: {error}") from None
+    raise _unauthorized("this visitor token is not valid: its page key is not known, revoked or expired")
 
 
 async def find_caller(request: Request) -> Key:
@@ -50,7 +79,7 @@ async def find_caller(request: Request) -> Key:
 
 
 async def is_still_allowed(request: Request) -> bool:
-    """Return False once the key of a reader has been revoked or its session has ended.
+    """Return False once the key of a reader was revoked or has expired, or its session has ended.
 
     A check counts as a use of the session, so an open page keeps its session alive.
     """
@@ -68,28 +97,32 @@ async def check_still_good(request: Request, text: str | None = None) -> None:
 
     Args:
         request: The request.
-        text: Text of the key; None for the key in the Authorization header.
+        text: Text of the key; None for the key, or visitor token, in the Authorization header.
 
     Raises:
-        ProblemError: 401, the key has been revoked since.
+        ProblemError: 401, the key has been revoked since, or has expired.
     """
     # While the store is unavailable nothing is recorded, and the next check finds a revoked key.
     with suppress(StoreUnavailableError):
         try:
-            await find_key(request, text or bearer(request))
+            text = text or bearer(request)
+            if text is not None and is_visitor_token(text):
+                await find_visitor(request, text)
+            else:
+                await find_key(request, text)
         except ProblemError as problem:
             if problem.status != 401:  # noqa: PLR2004 - Unauthorized; any other problem is temporary, and the key is checked again
                 return
             detail = (
-                "this key has been revoked while the body was coming: NDJSON is recorded up to here, and"
-                " nothing of any other body"
+                "this key was revoked, or has expired, while the body was coming: NDJSON is recorded up to"
+                " here, and nothing of any other body"
             )
             headers = {**_CHALLENGE, "Connection": "close"}  # the rest of the body is not read
             raise ProblemError("unauthorized", detail, headers=headers) from None
 
 
 def while_key_is_good(request: Request) -> Request:
-    """Return the same request, but its body ends with 401 within seconds after its key has been revoked.
+    """Return the same request, but its body ends with 401 within seconds after the end of its key.
 
     An upload may take hours and may pause for a minute, so its key is checked every second.
     """
@@ -164,6 +197,15 @@ Writer = Annotated[Key, allowed(Role.SERVICE)]
 
 Reader = Annotated[Key, allowed(Role.SERVICE, Role.REPORTER)]
 """Key that may look up suppressions and explain decisions."""
+
+AdminKey = Annotated[Key, allowed()]
+"""The caller's key, of role admin. A change needs the key itself: no session of the dashboard makes it."""
+
+PrivacyOfficer = Annotated[Key, allowed(Role.PRIVACY)]
+"""The caller's key: of role privacy or admin."""
+
+EventReader = Annotated[Key, allowed(Role.SERVICE, Role.REPORTER, Role.EVENTS)]
+"""Key that may read the feed. Only the roles events and admin may read what identifies visitors there."""
 
 Reporter = Annotated[Key, allowed(Role.REPORTER)]
 """Key that may read reports and the state of the service."""

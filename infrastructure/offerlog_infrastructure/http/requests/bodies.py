@@ -6,11 +6,13 @@ from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
+from starlette.types import Message
 
 from offerlog_domain.signals import MAX_LINE_BYTES
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import while_key_is_good
 from offerlog_infrastructure.http.requests.foreign_text import FIRST_BYTES, UTF_8_MARK, recognize_foreign
+from offerlog_infrastructure.http.requests.held_bodies import FREE_BYTES
 from offerlog_infrastructure.http.requests.unpacking import PIECE, Unpacker
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.turns import Turns
@@ -136,21 +138,51 @@ async def read_whole(request: Request, most: int = MAX_BYTES, *, advice: str = "
         ProblemError: The body is too long, or all bodies together take up too much memory.
     """
     reader = BodyReader(request)
-    too_long = ProblemError(
-        "payload-too-large", f"at most {_format_size(most)} at once with this key{advice}"
-    )
-    if reader.unpacker is None and int(request.headers.get("content-length") or 0) > most:
-        raise too_long
+    if reader.unpacker is None:
+        if int(request.headers.get("content-length") or 0) > most:
+            raise _too_long(most, advice)
+        first = await request.receive()
+        body = _body_of(first)
+        if body is not None:
+            if len(body) > most:
+                raise _too_long(most, advice)
+            return _check_text(body)
+        reader = BodyReader(_give_back(first, request))
     parts, size = [], 0
     host = request.client.host if request.client else None
     with state_of(request).held_bodies.holding(host) as held:
         async for piece in reader.text():
             size += len(piece)
             if size > most:
-                raise too_long
+                raise _too_long(most, advice)
             held.grow(len(piece))
             parts.append(piece)
         return b"".join(parts)
+
+
+def _too_long(most: int, advice: str) -> ProblemError:
+    return ProblemError("payload-too-large", f"at most {_format_size(most)} at once with this key{advice}")
+
+
+def _body_of(message: Message) -> bytes | None:
+    """Return the whole body if this message has all of it, as that of a page view's request; else None.
+
+    Its bytes do not count among the held ones, and they are one piece.
+    """
+    if message["type"] != "http.request" or message.get("more_body", False):
+        return None
+    body: bytes = message.get("body", b"")
+    return body if len(body) <= FREE_BYTES else None
+
+
+def _give_back(first: Message, request: Request) -> Request:
+    """Return the same request, whose first message is received once more."""
+    waiting = [first]
+
+    async def receive() -> Message:
+        return waiting.pop() if waiting else await request.receive()
+
+    return Request(request.scope, receive)
 
 
 def _format_size(count: int) -> str:

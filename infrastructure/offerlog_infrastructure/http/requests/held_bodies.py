@@ -53,10 +53,12 @@ class HeldBodies:
 
     Args:
         proxies: Peers that send for many others. Only the bound on all bodies applies to them.
+        processes: The number of processes that share the memory.
     """
 
-    def __init__(self, proxies: TrustedProxies) -> None:
+    def __init__(self, proxies: TrustedProxies, processes: int = 1) -> None:
         self._proxies = proxies
+        self._most = max(MAX_BYTES // processes, MAX_BYTES_OF_PEER)
         self._all = 0
         self._of: Counter[str] = Counter()
 
@@ -79,7 +81,7 @@ class HeldBodies:
         self._all += size
         if peer is not None:
             self._of[peer] += size
-        if size and (self._all > MAX_BYTES or (peer is not None and self._of[peer] > MAX_BYTES_OF_PEER)):
+        if size and (self._all > self._most or (peer is not None and self._of[peer] > MAX_BYTES_OF_PEER)):
             after = {"Retry-After": "2"}
             raise ProblemError("overloaded", "too many long bodies are coming at once", headers=after)
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC
 from typing import Final
 
-from offerlog_application.ports.keys import Key, KeyStore
-from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limited
+from offerlog_application.ports.keys import Key, KeySource, KeyStore, Role
+from offerlog_application.ports.sessions import SessionStore
+from offerlog_infrastructure.http.requests.rates import BucketMaker, make_buckets, rate_limited
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 _UNKNOWN_KEYS_AT_ONCE: Final = 50
@@ -17,19 +19,30 @@ class KeyChecks:
     """Looks keys up without blocking the event loop, and protects the store from a flood of invalid keys.
 
     A valid key is remembered for a few seconds, an invalid one for a minute. Any other key is looked up in
-    the store, on threads of its own where peers take turns. Requests with the same key share one look-up.
+    the store, on separate threads where peers take turns. Requests with the same key share one look-up.
 
     Args:
         keys: The store of keys.
+        sessions: The store of sessions of the dashboard, each of which stands for a key.
         threads: Threads for the look-ups, shared by peer address.
         prepare: Called in the thread with the organization of each key that is found, before the key is used.
+        make: Makes the buckets of unknown keys.
     """
 
-    def __init__(self, keys: KeyStore, threads: FairThreads, prepare: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        keys: KeyStore,
+        sessions: SessionStore,
+        threads: FairThreads,
+        prepare: Callable[[str], None],
+        make: BucketMaker = make_buckets,
+    ) -> None:
         self._keys = keys
+        self._sessions = sessions
         self._threads = threads
         self._prepare = prepare
-        self._failures = TokenBuckets(_UNKNOWN_KEYS_PER_SECOND, _UNKNOWN_KEYS_AT_ONCE)
+        self._failures = make("unknown keys", _UNKNOWN_KEYS_PER_SECOND, _UNKNOWN_KEYS_AT_ONCE)
+        self._signing: dict[str, bytes] = {}
         self._under_way: dict[str, asyncio.Task[Key | None]] = {}
 
     async def by_text(self, text: str, peer: str) -> Key | None:
@@ -39,39 +52,104 @@ class KeyChecks:
             ProblemError: 429, this peer has sent too many unknown keys.
             StoreUnavailableError: The store cannot be reached.
         """
-        key = self._keys.remembered(text)
-        if key is not None or self._keys.is_unknown(text):
-            return key
-        if self._keys.was_good(text):  # this caller has a turn of its own, apart from its address
-            return await self._share_look_up(text, f"key {text}", self._keys.find)
-        if wait := self._failures.wait(peer):
-            raise rate_limited("too many unknown keys from this address", wait)
-        key = await self._share_look_up(text, peer, self._keys.find)
-        if key is None:
-            self._failures.charge(peer, 1)
-        return key
+        return await self._find_by_text(self._keys, "key", text, peer)
+
+    async def by_session(self, text: str, peer: str) -> Key | None:
+        """Return the valid key of the open session with this text; None if there is none.
+
+        Raises:
+            ProblemError: 429, this peer has sent too many texts that are not of a session.
+            StoreUnavailableError: The store cannot be reached.
+        """
+        return await self._find_by_text(self._sessions, "session", text, peer)
+
+    def say_why_not(self, text: str) -> str:
+        """Say why no valid key has this text, as the last look-up showed. Only its holder sends the text."""
+        key = self._keys.expired(text)
+        if key is None or key.expires_at is None:
+            return "this key is not known, or revoked"
+        ended = f"{key.expires_at.astimezone(UTC):%Y-%m-%d at %H:%M UTC}"
+        return f"this key expired on {ended}; ask an administrator for a new one"
+
+    async def open_session(self, key: Key, peer: str) -> str:
+        """Begin a session of a valid key, and return its text.
+
+        Raises:
+            StoreUnavailableError: The store does not take it.
+        """
+        return await self._threads.run(peer, lambda: self._sessions.open(key))
+
+    async def close_session(self, text: str, peer: str) -> None:
+        """End the session with this text.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached. The session goes on.
+        """
+        await self._threads.run(peer, lambda: self._sessions.close(text))
 
     async def by_id(self, key_id: str) -> Key | None:
-        """Return the valid key with this id, for a session that has shown the text of the key before.
+        """Return the valid key with this id, which has signed a valid visitor token before.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
         key = self._keys.remembered_id(key_id)
-        return (
-            key if key is not None else await self._share_look_up(key_id, f"key {key_id}", self._keys.find_id)
-        )
+        if key is not None:
+            return key
+        name = f"id {key_id}"
+        return await self._share_look_up(name, name, lambda: self._keys.find_id(key_id))
 
-    async def _share_look_up(self, name: str, caller: str, find: Callable[[str], Key | None]) -> Key | None:
+    async def signing_key(self, key_id: str, peer: str) -> tuple[Key, bytes] | None:
+        """Return the valid page key with this id and its secret, for a caller who has not shown its text.
+
+        Args:
+            key_id: The id that a visitor token names; anybody may have written it.
+            peer: The address of the caller. Ids that are not known are counted against it.
+
+        Raises:
+            ProblemError: 429, this peer has sent too many unknown keys.
+            StoreUnavailableError: The store cannot be reached.
+        """
+        if key_id in self._signing:  # as many as there are page keys
+            key = await self.by_id(key_id)
+        else:
+            if wait := self._failures.wait(peer):
+                raise rate_limited("too many unknown keys from this address", wait)
+            key = await self._share_look_up(f"id {key_id}", peer, lambda: self._keys.find_id(key_id))
+            if key is not None and key.role is Role.PAGE:
+                found = key
+                self._signing[key_id] = await self._threads.run(
+                    peer, lambda: self._keys.signing_secret(found)
+                )
+        if key is None or key.role is not Role.PAGE:
+            self._failures.charge(peer, 1)
+            return None
+        return key, self._signing[key_id]
+
+    async def _find_by_text(self, source: KeySource, kind: str, text: str, peer: str) -> Key | None:
+        key = source.remembered(text)
+        if key is not None or source.is_unknown(text):
+            return key
+        name = f"{kind} {text}"
+        if source.was_good(text):  # this caller has a separate turn, apart from its address
+            return await self._share_look_up(name, name, lambda: source.find(text))
+        if wait := self._failures.wait(peer):
+            raise rate_limited(f"too many unknown {kind}s from this address", wait)
+        key = await self._share_look_up(name, peer, lambda: source.find(text))
+        if key is None:
+            self._failures.charge(peer, 1)
+        return key
+
+    async def _share_look_up(self, name: str, caller: str, find: Callable[[], Key | None]) -> Key | None:
         look_up = self._under_way.get(name)
         if look_up is None:
-            look_up = self._under_way[name] = asyncio.create_task(self._look_up(name, caller, find))
+            look_up = self._under_way[name] = asyncio.create_task(self._look_up(caller, find))
             look_up.add_done_callback(lambda done: self._forget(name, done))
         return await asyncio.shield(look_up)
 
-    async def _look_up(self, name: str, caller: str, find: Callable[[str], Key | None]) -> Key | None:
+    async def _look_up(self, caller: str, find: Callable[[], Key | None]) -> Key | None:
         def find_and_prepare() -> Key | None:
-            key = find(name)
+            key = find()
             if key is not None:
                 self._prepare(key.organization)
             return key

@@ -1,4 +1,4 @@
-"""Bodies of requests that ask: an offer, and a batch of visitors.
+"""Bodies of requests: an offer, a batch of visitors, a key, and a webhook.
 
 Limits that stand in `json_schema_extra` are shown in the OpenAPI document and checked by the application,
 with the same errors that the command line has. The other limits are checked here.
@@ -8,6 +8,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from offerlog_application.feed.kinds import KINDS_BY_NAME
+from offerlog_application.ports.keys import Role
+from offerlog_domain.action_map_policies import SUPPRESSING_STATES
+from offerlog_domain.lifecycle import WEBCHAT, MediaType
 from offerlog_infrastructure.presentation.json_types import NAME_LENGTHS, UUID_FORMAT
 
 _SHORTEST, _LONGEST = NAME_LENGTHS
@@ -17,6 +21,12 @@ _Uuid = Annotated[str, Field(json_schema_extra={"format": UUID_FORMAT})]
 _Version = Annotated[
     int, Field(json_schema_extra={"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1})
 ]
+_RoleName = Annotated[str, Field(json_schema_extra={"enum": [one.value for one in Role]})]
+_KindName = Annotated[str, Field(json_schema_extra={"enum": list(KINDS_BY_NAME)})]
+_MediaType = Annotated[str, Field(json_schema_extra={"enum": [one.value for one in MediaType]})]
+_SuppressingState = Annotated[str, Field(json_schema_extra={"enum": [*SUPPRESSING_STATES]})]
+_Period = Annotated[str, Field(json_schema_extra={"format": "period"})]
+_Seconds = Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": 315_360_000})]
 _TimeoutSeconds = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 86_400})]
 
 
@@ -34,6 +44,7 @@ class Offer(BaseModel):
     action_id: _Uuid | None = Field(alias="actionId", default=None)
     action_map_version: _Version | None = Field(alias="actionMapVersion", default=None)
     timeout_seconds: _TimeoutSeconds | None = Field(alias="timeoutSeconds", default=None)
+    media_type: _MediaType = Field(alias="actionMediaType", default=WEBCHAT.media_type)
 
 
 class Visitor(BaseModel):
@@ -53,3 +64,57 @@ class Visitors(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     visitors: list[Visitor] = Field(max_length=1_000)
+
+
+class NewKey(BaseModel):
+    """Request to make a key."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    role: _RoleName = Field(description="The rights of the key.")
+    name: str = Field(default="", max_length=256, description="Its purpose, for people, on one line.")
+    origins: list[str] = Field(
+        default=[], max_length=100, description="The web origins from which a browser may use it."
+    )
+    any_origin: bool = Field(default=False, description="A key for public pages may be used from any origin.")
+    expires: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Its end: so many hours, days or weeks such as `90d`, or a time; null for never.",
+    )
+
+
+class NewPolicy(BaseModel):
+    """Request to set the policy of an action map."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    suppress_for: dict[_SuppressingState, _Period | _Seconds] = Field(
+        max_length=len(SUPPRESSING_STATES),
+        description="By terminal state, the time for which it suppresses the offer: seconds, or a number with"
+        " a unit such as `30d`, up to 3650 days. A state that is left out suppresses the offer for ever.",
+    )
+
+
+class NewWebhook(BaseModel):
+    """Request to make a webhook."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    url: str = Field(max_length=2_000, description="The address of the receiver, with https.")
+    types: list[_KindName] = Field(
+        default=[],
+        max_length=len(KINDS_BY_NAME),
+        description="Types of events that it gets, such as `offered`; empty for all.",
+    )
+    action_maps: list[_Uuid] = Field(
+        default=[],
+        max_length=1_000,
+        description="Ids of action maps whose events it gets; empty for all.",
+    )
+    after: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**53 - 1,
+        description="Begin after this position of the log, 0 for all of it; null for its end.",
+    )

@@ -3,11 +3,14 @@
 The schemas only describe. The application checks the values, by the rules that the command line has too.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Path, Query
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from offerlog_infrastructure.http.problems import malformed
 from offerlog_infrastructure.presentation.json_types import NAME_LENGTHS, UUID_FORMAT
 
 
@@ -17,7 +20,17 @@ class _AnyText(StringConvertor):
     regex = r"[\s\S]*"
 
 
+class _VisitorAlone(StringConvertor):
+    """Any text that does not end as the path of something of a visitor does: nobody is erased by mistake.
+
+    A visitor whose id ends so is named in the query.
+    """
+
+    regex = r"(?![\s\S]*/(?:suppressions|data|action-maps/[^/]*/(?:eligibility|history))$)[\s\S]*"
+
+
 register_url_convertor("text", _AnyText())
+register_url_convertor("visitor", _VisitorAlone())
 
 _UUID = {"format": UUID_FORMAT}
 _NAME = dict(zip(("minLength", "maxLength"), NAME_LENGTHS, strict=True))
@@ -31,7 +44,20 @@ AskedCustomerId = Annotated[
     str, Query(alias="customer_id", description="Who; any id, percent-encoded.", json_schema_extra=_NAME)
 ]
 AskedActionMapId = Annotated[str, Query(alias="action_map_id", json_schema_extra=_UUID)]
+VisitorOfRefusals = Annotated[
+    str | None,
+    Query(
+        description="Only of this visitor, as far as the texts name their visitor.", json_schema_extra=_NAME
+    ),
+]
+MapOfRefusals = Annotated[
+    str | None,
+    Query(description="Only about this map, as far as the texts can be read.", json_schema_extra=_UUID),
+]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="The most rows of a page.")]
+
+ShortLimit = Annotated[int, Query(ge=1, le=1_000, description="The most rows of a page.")]
+"""The limit of a list whose page is read as a whole: with the longest ids and names it stays below 4 MiB."""
 
 
 def cursor_of_page(listing: str) -> Any:
@@ -64,3 +90,27 @@ def moment_of(description: str) -> Any:
 HistoryVersion = Annotated[int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")]
 HistoryMoment = Annotated[str | None, moment_of("As it was recorded by then; not with `version`.")]
 HistoryCursor = Annotated[str | None, cursor_of_page("history")]
+OnlyMap = Annotated[str | None, Query(description="Only this map.", json_schema_extra=_UUID)]
+TimelineMoment = Annotated[str | None, moment_of("As it was recorded by then.")]
+TimelineCursor = Annotated[str | None, cursor_of_page("timeline")]
+
+Int64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number in a cursor."""
+
+
+def read_moment(text: str, field: str) -> datetime:
+    """Read the time of a parameter; in UTC unless it has an offset.
+
+    Raises:
+        ProblemError: 400, it is not a time.
+    """
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise malformed(field, f"{text!r} is not a time: give 2026-11-22T10:00:00Z") from None
+
+
+def read_optional_moment(text: str | None, field: str) -> datetime | None:
+    """Read the time of a parameter, as `read_moment`; None stays None."""
+    return None if text is None else read_moment(text, field)

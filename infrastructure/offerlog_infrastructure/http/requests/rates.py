@@ -5,16 +5,23 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, Protocol
 
 from offerlog_infrastructure.http.problems import ProblemError
 
-_MAX_BUCKETS: Final = 10_000
+MAX_BUCKETS: Final = 10_000
 """Most buckets in memory. Beyond them the one unused longest is dropped, so that it is full again."""
 
 
 @dataclass(slots=True)
-class _Bucket:
+class Bucket:
+    """Tokens of one caller.
+
+    Attributes:
+        left: Their number at the time `at`.
+        at: Monotonic seconds.
+    """
+
     left: float
     at: float
 
@@ -32,7 +39,7 @@ class TokenBuckets:
         self.per_second = per_second
         self.burst = burst
         self._debt = debt
-        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -59,20 +66,33 @@ class TokenBuckets:
         bucket = self._bucket(caller)
         bucket.left = max(bucket.left - count, -self._debt)
 
-    def _bucket(self, caller: Hashable) -> _Bucket:
+    def _bucket(self, caller: Hashable) -> Bucket:
         now = time.monotonic()
         bucket = self._buckets.get(caller)
         if bucket is None:
-            bucket = self._buckets[caller] = _Bucket(self.burst, now)
-            if len(self._buckets) > _MAX_BUCKETS:
+            bucket = self._buckets[caller] = Bucket(self.burst, now)
+            if len(self._buckets) > MAX_BUCKETS:
                 self._buckets.popitem(last=False)
         else:
             bucket.left, bucket.at = self._filled(bucket, now), now
             self._buckets.move_to_end(caller)
         return bucket
 
-    def _filled(self, bucket: _Bucket, now: float) -> float:
+    def _filled(self, bucket: Bucket, now: float) -> float:
         return min(bucket.left + max(0.0, now - bucket.at) * self.per_second, self.burst)
+
+
+class BucketMaker(Protocol):
+    """A maker of token buckets: for this process alone, or for all processes of a service."""
+
+    def __call__(self, name: str, per_second: float, burst: float, debt: float = 0.0) -> TokenBuckets:
+        """Make the buckets with a name. The other arguments are those of `TokenBuckets`."""
+
+
+def make_buckets(name: str, per_second: float, burst: float, debt: float = 0.0) -> TokenBuckets:
+    """Make token buckets for this process alone."""
+    del name
+    return TokenBuckets(per_second, burst, debt=debt)
 
 
 def rate_limited(detail: str, wait: float) -> ProblemError:
@@ -90,12 +110,13 @@ class WidgetRates:
     Args:
         per_second: Requests per second of one key; a burst may have twice as many.
         peer_per_second: Requests per second of one key from one peer; a burst may have four times as many.
+        make: Makes the buckets.
     """
 
-    def __init__(self, per_second: float, peer_per_second: float) -> None:
-        self._keys = TokenBuckets(per_second, 2 * per_second)
+    def __init__(self, per_second: float, peer_per_second: float, make: BucketMaker = make_buckets) -> None:
+        self._keys = make("widget keys", per_second, 2 * per_second)
         burst = max(1.0, 4 * peer_per_second)
-        self._peers = TokenBuckets(peer_per_second, burst, debt=2 * burst)
+        self._peers = make("widget peers", peer_per_second, burst, 2 * burst)
 
     def take(self, key_id: str, peer: str) -> None:
         """Take a token for one request.

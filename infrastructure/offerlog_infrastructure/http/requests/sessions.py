@@ -1,60 +1,53 @@
-"""Sessions of the dashboard: a cookie stands for a key, in the memory of this process only."""
+"""Sessions of the dashboard: a cookie stands for a key, in every process on the store."""
 
-import secrets
-import time
+import hmac
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Request, Response
 
 from offerlog_application.ports.keys import Key
+from offerlog_application.ports.sessions import SESSION_TIME
 from offerlog_infrastructure.http.peers import peer_of
 from offerlog_infrastructure.http.requests.key_checks import KeyChecks
-from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limited
+from offerlog_infrastructure.http.requests.rates import BucketMaker, make_buckets, rate_limited
 
 COOKIE: Final = "offerlog_session"
 """Name of the cookie on a loopback host; on any other host it has the prefix `__Host-`."""
 
-SESSION_SECONDS: Final = 12 * 3_600
-IDLE_SECONDS: Final = 2 * 3_600
-_MAX_OF_A_KEY: Final = 20
-_MOST: Final = 10_000
+_FORM_LABEL: Final = b"offerlog: token of forms"
+"""Derives the token of forms from the text of the session: every process finds the same one."""
+
 _LOG_INS_AT_ONCE: Final = 20
 _LOG_INS_PER_SECOND: Final = 0.5
 _LOOPBACK: Final = frozenset({"localhost", "::1"})
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Session:
-    """Session that a cookie stands for. It does not keep the text of its key.
+    """Session that a cookie stands for.
 
     Attributes:
-        key_id: The key that logged in. It is looked up at each use, so that a revoked key ends its sessions.
-        csrf: The token that forms of the dashboard carry.
-        until: End of the session, in monotonic seconds.
-        used: Last use, in monotonic seconds.
+        key: The key that logged in, which is valid.
+        csrf: The token that forms of the dashboard carry. The cookie cannot be found from it.
     """
 
-    key_id: str
+    key: Key
     csrf: str
-    until: float
-    used: float
 
 
 class Sessions:
-    """The open sessions. A restart ends them.
+    """The sessions of requests and their cookies.
 
     Args:
-        checks: Looks up the keys of sessions.
+        checks: Looks up keys and sessions.
+        make: Makes the buckets of log-ins.
     """
 
-    def __init__(self, checks: KeyChecks) -> None:
+    def __init__(self, checks: KeyChecks, make: BucketMaker = make_buckets) -> None:
         self._checks = checks
-        self._open: dict[str, Session] = {}
-        self._log_ins = TokenBuckets(_LOG_INS_PER_SECOND, _LOG_INS_AT_ONCE)
-
-    def __len__(self) -> int:
-        return len(self._open)
+        self._log_ins = make("log-ins", _LOG_INS_PER_SECOND, _LOG_INS_AT_ONCE)
 
     async def key_to_log_in(self, request: Request, text: str) -> Key | None:
         """Return the valid key with the text of a log-in; None if no valid key has it.
@@ -67,44 +60,37 @@ class Sessions:
             raise rate_limited("too many log-ins from this address", self._log_ins.wait(peer))
         return await self._checks.by_text(text, peer) if text else None
 
-    def open(self, key: Key) -> str:
-        """Begin a session, and return its cookie's value; a key's oldest session ends if it has 20."""
-        now = time.monotonic()
-        self._open = {name: one for name, one in self._open.items() if _is_alive(one, now)}
-        of_key = [name for name, one in self._open.items() if one.key_id == key.id]
-        for name in of_key[: max(0, len(of_key) - _MAX_OF_A_KEY + 1)]:
-            del self._open[name]
-        while len(self._open) >= _MOST:
-            del self._open[next(iter(self._open))]
-        name = secrets.token_urlsafe(32)
-        self._open[name] = Session(key.id, secrets.token_urlsafe(32), now + SESSION_SECONDS, now)
-        return name
-
-    def close(self, request: Request) -> None:
-        """End the session of this request's cookie."""
-        self._open.pop(_cookie_value(request), None)
-
-    async def find(self, request: Request) -> tuple[Key, Session] | None:
-        """Return the key and session of this request's cookie; None if the session or key is not valid.
+    async def open(self, request: Request, key: Key) -> str:
+        """Begin a session, and return its cookie's value; a key's oldest session ends if it has 20.
 
         Raises:
+            StoreUnavailableError: The store does not take it.
+        """
+        return await self._checks.open_session(key, peer_of(request))
+
+    async def close(self, request: Request) -> None:
+        """End the session of this request's cookie, in all processes.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached. The session goes on.
+        """
+        await self._checks.close_session(_cookie_value(request), peer_of(request))
+
+    async def find(self, request: Request) -> Session | None:
+        """Return the session of this request's cookie; None if the session has ended.
+
+        Raises:
+            ProblemError: 429, this peer has sent too many cookies that are not of a session.
             StoreUnavailableError: The store cannot be reached.
         """
-        session = self._find_by_name(_cookie_value(request))
-        key = None if session is None else await self._checks.by_id(session.key_id)
-        return None if session is None or key is None else (key, session)
+        text = _cookie_value(request)
+        key = await self._checks.by_session(text, peer_of(request)) if text else None
+        return None if key is None else Session(key, _form_token(text))
 
     async def key_of_cookie(self, request: Request) -> Key | None:
         """Return the valid key of this request's cookie; None without one."""
-        found = await self.find(request)
-        return None if found is None else found[0]
-
-    def _find_by_name(self, name: str) -> Session | None:
-        session, now = self._open.get(name), time.monotonic()
-        if session is None or not _is_alive(session, now):
-            return None
-        session.used = now
-        return session
+        session = await self.find(request)
+        return None if session is None else session.key
 
 
 def set_cookie(answer: Response, request: Request, value: str) -> None:
@@ -116,7 +102,7 @@ def set_cookie(answer: Response, request: Request, value: str) -> None:
         httponly=True,
         samesite="strict",
         secure=not is_loopback or request.url.scheme == "https",
-        max_age=SESSION_SECONDS,
+        max_age=int(SESSION_TIME.total_seconds()),
         path="/",
     )
 
@@ -154,5 +140,6 @@ def _is_loopback_address(host: str) -> bool:
     return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() for part in parts)  # noqa: PLR2004 - IPv4 has four parts
 
 
-def _is_alive(session: Session, now: float) -> bool:
-    return session.until > now and now - session.used < IDLE_SECONDS
+def _form_token(text: str) -> str:
+    derived = hmac.digest(text.encode("utf-8", "surrogatepass"), _FORM_LABEL, "sha256")
+    return urlsafe_b64encode(derived).rstrip(b"=").decode()

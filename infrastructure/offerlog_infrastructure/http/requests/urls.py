@@ -1,14 +1,24 @@
 """Check of URLs: those that can be read in two ways, or have unknown parameters, are refused."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 
-_REPEATED: Final = frozenset({"action_map"})
+_REPEATED: Final = frozenset({"action_map", "type"})
+
+
+def _names_of(dependant: Dependant) -> Iterator[str]:
+    """Yield the names of a route's query parameters, those of its dependencies too."""
+    for field in dependant.query_params:
+        yield field.alias
+    for one in dependant.dependencies:
+        yield from _names_of(one)
 
 
 async def check_url(request: Request) -> None:
@@ -31,7 +41,7 @@ async def check_url(request: Request) -> None:
                 raise malformed(None, "what is percent-encoded in the URL is not UTF-8") from None
     if not query:
         return
-    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    known = set(_names_of(request.scope["route"].dependant))
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
             raise malformed(name[:256], f"is no parameter here; known: {', '.join(sorted(known))}")

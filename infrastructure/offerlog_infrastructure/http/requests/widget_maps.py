@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from offerlog_domain.identity import ActionMapId
-from offerlog_infrastructure.http.requests.rates import TokenBuckets, rate_limited
+from offerlog_infrastructure.http.requests.rates import BucketMaker, make_buckets, rate_limited
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 
 _MAX_REMEMBERED: Final = 50_000
@@ -44,6 +44,7 @@ class WidgetMaps:
         known: Returns the maps among these of which the organization has events. It reads the store.
         threads: Threads for these reads. Organizations take turns in them.
         an_hour: The most new maps of one organization in an hour. One peer address may send a fifth of them.
+        make: Makes the buckets.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class WidgetMaps:
         known: Callable[[str, Collection[ActionMapId]], Collection[ActionMapId]],
         threads: FairThreads,
         an_hour: int,
+        make: BucketMaker = make_buckets,
     ) -> None:
         self._known = known
         self._threads = threads
         self._remembered: OrderedDict[tuple[str, ActionMapId], None] = OrderedDict()
-        self._organizations = TokenBuckets(an_hour / _HOUR, an_hour)
+        self._organizations = make("maps of organizations", an_hour / _HOUR, an_hour)
         a_peers = max(1.0, an_hour * _SHARE_OF_A_PEER)
-        self._peers = TokenBuckets(a_peers / _HOUR, a_peers)
+        self._peers = make("maps of peers", a_peers / _HOUR, a_peers)
 
     async def admit(self, organization: str, peer: str, signals: Iterable[bytes]) -> None:
         """Admit signals unless they have too many new maps.
@@ -66,7 +68,15 @@ class WidgetMaps:
             ProblemError: 429; none of the signals may be recorded.
             StoreUnavailableError: The store cannot be reached.
         """
-        named = {one for signal in signals for one in _find_maps(signal)}
+        await self.admit_maps(organization, peer, {one for signal in signals for one in _find_maps(signal)})
+
+    async def admit_maps(self, organization: str, peer: str, named: Collection[ActionMapId]) -> None:
+        """Admit a request that names these maps unless it has too many new ones.
+
+        Raises:
+            ProblemError: 429; nothing of the request may be recorded.
+            StoreUnavailableError: The store cannot be reached.
+        """
         unknown = [one for one in named if (organization, one) not in self._remembered]
         if unknown:
             known = await self._threads.run(organization, lambda: self._known(organization, unknown))

@@ -1,7 +1,8 @@
 """Pages of the dashboard: log-in with a key, and templates whose scripts call the API."""
 
+import hmac
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -25,8 +26,17 @@ _POLICY: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",  # with no-referrer, browsers send a form's Origin as null
 }
-PAGES: Final = {"": "report", "visitors": "visitors", "health": "health"}
+PAGES: Final = {
+    "": "report",
+    "offers": "offers",
+    "visitors": "visitors",
+    "health": "health",
+    "keys": "keys",
+}
 """Path and template of each page that needs a log-in."""
+
+_FOR_ADMINS: Final = frozenset({"keys"})
+"""Pages that only an admin key opens."""
 
 _NEEDS_TLS: Final = (
     "Logging in needs HTTPS: over plain HTTP a browser keeps no session, except on this machine itself."
@@ -39,23 +49,33 @@ def _render(request: Request, template: str, status: int = 200, **values: object
     return _TEMPLATES.TemplateResponse(request, f"{template}.html", values, status, _POLICY)
 
 
+def _render_trouble(request: Request, error: StoreUnavailableError, page: str) -> Response:
+    return _render(request, "trouble", of_store(error).status, page=page, reason=error.summary)
+
+
 @router.get("/")
+@router.get("/offers")
 @router.get("/visitors")
 @router.get("/health")
+@router.get("/keys")
 async def page(request: Request) -> Response:
     """Answer with a page; without a session with the log-in, without the store with the reason."""
     try:
-        found = await state_of(request).sessions.find(request)
+        session = await state_of(request).sessions.find(request)
     except StoreUnavailableError as error:
-        status, page_here = of_store(error).status, _with_query(request.url.path, request.url.query)
-        return _render(request, "trouble", status, page=page_here, reason=error.summary)
-    if found is None:
+        return _render_trouble(request, error, _with_query(request.url.path, request.url.query))
+    if session is None:
         return _render(request, "login", page=_with_query(request.url.path, request.url.query))
-    key, session = found
-    name = PAGES[request.url.path.strip("/")]
-    return _render(
-        request, name, organization=key.organization, role=key.role.value, csrf=session.csrf, name=name
-    )
+    key, name = session.key, PAGES[request.url.path.strip("/")]
+    values: dict[str, Any] = {
+        "organization": key.organization,
+        "role": key.role.value,
+        "csrf": session.csrf,
+        "name": name,
+    }
+    if name in _FOR_ADMINS and key.role is not Role.ADMIN:
+        return _render(request, "trouble", 403, page="/", reason="This page needs an admin key.", **values)
+    return _render(request, name, roles=list(Role), **values)
 
 
 @router.post("/login")
@@ -68,14 +88,16 @@ async def log_in(request: Request) -> Response:
         return _render(request, "login", 403, page=target, wrong=_NEEDS_TLS)
     key = await state_of(request).sessions.key_to_log_in(request, text.strip())
     if key is None:
-        return _render(
-            request, "login", 401, page=target, wrong="This key is not known, or has been revoked."
-        )
+        why = state_of(request).key_checks.say_why_not(text.strip())
+        return _render(request, "login", 401, page=target, wrong=f"{why[0].upper()}{why[1:]}.")
     if key.role not in {Role.REPORTER, Role.ADMIN}:
         wrong = f"A {key.role} key opens no reports: use a reporter or admin key."
         return _render(request, "login", 403, page=target, wrong=wrong)
     answer = RedirectResponse(target, 303)
-    set_cookie(answer, request, state_of(request).sessions.open(key))
+    try:
+        set_cookie(answer, request, await state_of(request).sessions.open(request, key))
+    except StoreUnavailableError as error:
+        return _render_trouble(request, error, target)
     return answer
 
 
@@ -83,11 +105,12 @@ async def log_in(request: Request) -> Response:
 async def log_out(request: Request) -> Response:
     """End the session."""
     _check_origin(request)
-    found = await state_of(request).sessions.find(request)
-    if found is not None:
-        if (await read_form(request)).get("csrf") != found[1].csrf:
+    session = await state_of(request).sessions.find(request)
+    if session is not None:
+        token = (await read_form(request)).get("csrf", "")
+        if not hmac.compare_digest(token.encode("utf-8", "surrogatepass"), session.csrf.encode()):
             raise ProblemError("forbidden", "this form is not from a page of ours; load the page again")
-        state_of(request).sessions.close(request)
+        await state_of(request).sessions.close(request)
     answer = RedirectResponse("/", 303)
     delete_cookie(answer, request)
     return answer

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends, Response
 from starlette.requests import Request
 
 from offerlog_domain.identity import VisitorKey, parse_visitor_key
-from offerlog_infrastructure.http.requests.access import Reader, Writer
+from offerlog_infrastructure.http.requests.access import Reader
 from offerlog_infrastructure.http.requests.bodies import body_as
 from offerlog_infrastructure.http.requests.models import Offer, Visitors
+from offerlog_infrastructure.http.requests.offer_callers import OfferMaker, check_page_offer
 from offerlog_infrastructure.http.requests.parameters import (
     ActionMapId,
     CustomerId,
@@ -25,6 +26,7 @@ from offerlog_infrastructure.http.responses.pages import (
     page_response,
     stream_response,
 )
+from offerlog_infrastructure.http.responses.preflight import answer_preflight
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.dispatch import run_explanation, run_look_up
 from offerlog_infrastructure.presentation import answers
@@ -33,22 +35,28 @@ from offerlog_infrastructure.presentation.documents import (
     describe_offer,
     describe_suppression,
 )
+from offerlog_infrastructure.presentation.widget_outcomes import describe_offer_to_page
 
 router = APIRouter(tags=["offers"], dependencies=[Depends(check_url)])
 
 
 @router.post("/v1/offers", operation_id="makeOffer", summary="Ask to make an offer, and record it")
 async def make_offer(
-    request: Request, key: Writer, asked: Annotated[Offer, body_as(Offer)]
+    request: Request, caller: OfferMaker, asked: Annotated[Offer, body_as(Offer)]
 ) -> EscapedJSONResponse:
     """Decide whether the map may offer to this visitor, and record the offer if so, in one step.
 
     201: the offer is recorded. 200: the offer is blocked, with the reason. The same `actionId` again gets the
-        same decision.
+        same decision. A page asks with a visitor token in place of a key, for the visitor of the token; its
+        answer has the reason and nothing else of the visitor's past.
     """
+    is_page = caller.visitor is not None
+    if is_page:
+        await check_page_offer(request, caller, asked)
     state = state_of(request)
-    pending = state.service.hand_in_offer(**asked.model_dump(), organization=key.organization)
-    answer = describe_offer(await state.completions.wait_for(pending))
+    pending = state.service.hand_in_offer(**asked.model_dump(), organization=caller.key.organization)
+    decision = await state.completions.wait_for(pending)
+    answer = describe_offer_to_page(decision) if is_page else describe_offer(decision)
     return EscapedJSONResponse(answer, 201 if answer["decision"] == "offered" else 200)
 
 
@@ -151,3 +159,9 @@ async def suppressions_of_action_map(
         limit,
         lambda last: [last["customer_id_type"], last["customer_id"]],
     )
+
+
+@router.options("/v1/offers", include_in_schema=False)
+async def allow_offers() -> Response:
+    """Answer a browser's preflight request; the visitor token, sent later, decides about the origin."""
+    return answer_preflight("Authorization, Content-Type, Traceparent, Tracestate, X-Request-Id")

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from offerlog_application.ports.keys import Key, Role
 from offerlog_application.recording.batches import Receipt
@@ -35,6 +36,7 @@ from offerlog_infrastructure.http.requests.bodies import (
 from offerlog_infrastructure.http.requests.json_arrays import split_signals
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.responses.pages import accepts_lines
+from offerlog_infrastructure.http.responses.preflight import answer_preflight
 from offerlog_infrastructure.http.state import key_of, set_key, state_of
 from offerlog_infrastructure.http.threads.dispatch import run_submission
 from offerlog_infrastructure.http.threads.turns import Turns
@@ -193,6 +195,18 @@ async def _answer_beacon(request: Request) -> Response:
     return await _answer_array(request, key, signals)
 
 
+class _AnswerWhileReading(StreamingResponse):
+    """A stream that is sent while its iterator still reads the body of the request.
+
+    The framework's own listens for a disconnect meanwhile, and so takes pieces of the body away.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream. The reading of the body notices a disconnect."""
+        del scope, receive
+        await self.stream_response(send)
+
+
 async def _answer_lines(request: Request, key: Key, source: AsyncIterator[bytes]) -> Response:
     """Record an NDJSON body batch by batch while the rest of it arrives."""
     receipts = _record_batches(request, key, source)
@@ -206,7 +220,7 @@ async def _answer_lines(request: Request, key: Key, source: AsyncIterator[bytes]
             async for receipt in receipts:
                 yield _encode_lines(receipt, key)
 
-        return StreamingResponse(outcome_lines(), media_type="application/x-ndjson")
+        return _AnswerWhileReading(outcome_lines(), media_type="application/x-ndjson")
     pieces: list[bytes] = []
     size = count = 0
     position: int | None = None
@@ -317,13 +331,6 @@ def _json_response(pieces: Sequence[bytes], position: int | None) -> Response:
 @router.options("/v1/signals", include_in_schema=False)
 async def allow_signals() -> Response:
     """Answer a browser's preflight request; the key, sent later, decides whether the origin is allowed."""
-    return Response(
-        status_code=204,
-        headers={
-            "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": (
-                "Authorization, Content-Type, Content-Encoding, Traceparent, Tracestate, X-Request-Id"
-            ),
-            "Access-Control-Max-Age": "600",
-        },
+    return answer_preflight(
+        "Authorization, Content-Type, Content-Encoding, Traceparent, Tracestate, X-Request-Id"
     )

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-import uvicorn
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offerlog_infrastructure.http.problems import ProblemError, answer
+from offerlog_infrastructure.http.server.starting import build_server, start
 from offerlog_infrastructure.http.state import install_state, state_of, state_of_app
 
 PATHS: Final = ("/metrics", "/healthz")
@@ -44,7 +44,7 @@ class MetricsPort:
 
 
 def is_hidden(request: Request) -> bool:
-    """Return whether `/metrics` has a port of its own and this request came to the main port."""
+    """Return whether `/metrics` has a separate port and this request came to the main port."""
     return state_of(request).has_metrics_port and _MARK not in request.scope
 
 
@@ -64,20 +64,8 @@ async def serving(
         watch: Closes connections that take too long; it runs until it is cancelled.
     """
     install_state(app, replace(state_of_app(app), has_metrics_port=True))
-    config = uvicorn.Config(
-        MetricsPort(app),
-        http=connections,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        server_header=False,
-        lifespan="off",
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - the server only sets an attribute
-        await asyncio.sleep(0.01)
+    server = build_server(MetricsPort(app), connections, GRACE_SECONDS)
+    serving = await start(server, listening)
     watching = asyncio.create_task(watch(server.server_state.connections))
     try:
         yield

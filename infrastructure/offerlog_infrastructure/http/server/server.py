@@ -6,7 +6,7 @@ import gc
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -20,6 +20,9 @@ from offerlog_infrastructure.http.server import metrics_port
 from offerlog_infrastructure.http.server.admission import Admission, limit_connections
 from offerlog_infrastructure.http.server.connections import BoundedConnection, close_late
 from offerlog_infrastructure.http.server.eviction import Evictor
+from offerlog_infrastructure.http.server.starting import build_server, start
+from offerlog_infrastructure.http.shared.counts import OpenCounts
+from offerlog_infrastructure.http.shared.state import SharedState
 from offerlog_infrastructure.http.state import state_of_app
 from offerlog_infrastructure.settings import Settings
 
@@ -89,34 +92,32 @@ def run(
     started: Callable[[], None],
     stop_when: threading.Event | None = None,
     metrics: socket.socket | None = None,
+    signals: Collection[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are answered first.
+    """Serve until one of the signals; requests under way are answered first.
 
     Args:
         app: The application.
         listening: The listening socket; it is closed at the end.
         started: Called once the server answers.
         stop_when: Another way to stop, for a server outside the main thread, where signals cannot.
-        metrics: A listening socket of its own for `/metrics`; it is closed at the end.
+        metrics: A separate listening socket for `/metrics`; it is closed at the end.
+        signals: The signals that end it.
     """
     state = state_of_app(app)
     settings = state.settings
-    most = limit_connections(settings.max_connections)
+    most = limit_connections(settings.max_connections, state.shared.workers)
     state.live_reports.most = min(state.live_reports.most, most // 2)
-    config = uvicorn.Config(
+    state.feed_waits.most = min(state.feed_waits.most, most // 4)
+    server = build_server(
         app,
-        http=_connection_class(settings, most),
+        _connection_class(settings, most, _peers_of(state.shared)),
+        _GRACE_SECONDS,
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=settings.keep_alive,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        server_header=False,
-        lifespan="off",
     )
     with _freeze_objects(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_all(app, uvicorn.Server(config), listening, started, stop_when, metrics))
+        runner.run(_serve_all(app, server, listening, started, stop_when, metrics, signals))
 
 
 @contextmanager
@@ -141,22 +142,30 @@ async def _serve_all(
     started: Callable[[], None],
     stop_when: threading.Event | None,
     metrics: socket.socket | None,
+    signals: Collection[signal.Signals],
 ) -> None:
     if metrics is None:
-        await _serve(app, server, listening, started, stop_when)
+        await _serve(app, server, listening, started, stop_when, signals)
         return
     async with metrics_port.serving(
         app, metrics, _connection_class(state_of_app(app).settings, _METRICS_CONNECTIONS), close_late
     ):
-        await _serve(app, server, listening, started, stop_when)
+        await _serve(app, server, listening, started, stop_when, signals)
 
 
-def _connection_class(settings: Settings, most: int) -> type[BoundedConnection]:
+def _peers_of(shared: SharedState) -> OpenCounts | None:
+    """Return the counts of connections of peers; None where one process counts them in its own way."""
+    return shared.counts("connections") if shared.workers > 1 else None
+
+
+def _connection_class(
+    settings: Settings, most: int, peers: OpenCounts | None = None
+) -> type[BoundedConnection]:
     """Build the class of one server's connections, which share one count."""
 
     class ServerConnection(BoundedConnection):
         admission = Admission(
-            most, settings.max_connections_per_peer, TrustedProxies(settings.trusted_proxies)
+            most, settings.max_connections_per_peer, TrustedProxies(settings.trusted_proxies), peers
         )
         evictor = Evictor()
 
@@ -169,6 +178,7 @@ async def _serve(
     listening: socket.socket,
     started: Callable[[], None],
     stop_when: threading.Event | None,
+    signals: Collection[signal.Signals],
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -176,11 +186,8 @@ async def _serve(
         state_of_app(app).stopping.set()  # streams end, and `/readyz` answers 503
         server.should_exit = True
 
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # our handlers end the streams too
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - the server only sets an attribute
-        await asyncio.sleep(0.01)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    serving = await start(server, listening)
+    for number in signals:
         with suppress(ValueError, RuntimeError, NotImplementedError):  # outside the main thread
             loop.add_signal_handler(number, stop)
     started()

@@ -8,7 +8,6 @@ outdated.
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Final, ParamSpec, TypeVar
@@ -19,7 +18,8 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.keys import Key
 from offerlog_application.ports.read_models import Proof
 from offerlog_domain.identity import ActionMapId
-from offerlog_infrastructure.http.problems import ProblemError
+from offerlog_infrastructure.http.shared.counts import LocalCounts, OpenCounts
+from offerlog_infrastructure.http.streams.client_counts import ClientCounts
 from offerlog_infrastructure.http.streams.live_report import PASSING_ERRORS, LiveReport
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
@@ -28,6 +28,8 @@ STREAMS_OF_A_KEY: Final = 20
 STREAMS_OF_AN_ORGANIZATION: Final = 100
 STREAMS_IN_ALL: Final = 500
 """Most open streams: of one key, of one organization, of the service."""
+
+_WORDS: Final = "{most} streams are open {whose}, and no more can be"
 
 _POLL_SECONDS: Final = 0.5
 """Seconds between two looks at the position of the counts."""
@@ -44,18 +46,19 @@ class LiveReports:
     Args:
         service: The service that reads reports.
         threads: The threads for reports; a live report counts as one of its organization's.
+        counts: Counts the streams.
 
     Attributes:
         most: Most open streams; less than `STREAMS_IN_ALL` where the server allows few connections.
     """
 
-    def __init__(self, service: Offerlog, threads: FairThreads) -> None:
+    def __init__(self, service: Offerlog, threads: FairThreads, counts: OpenCounts | None = None) -> None:
         self._service = service
         self._threads = threads
         self.most = STREAMS_IN_ALL
         self._limiter = CapacityLimiter(1)
         self._live: dict[str, LiveReport] = {}
-        self._of_key: Counter[str] = Counter()
+        self._clients = ClientCounts(counts or LocalCounts(), _WORDS)
         self._proof: Proof | None = None
         self._following: asyncio.Task[None] | None = None
         self._trouble = RepeatedTrouble(_log, "changes cannot be looked for and will be again")
@@ -66,19 +69,11 @@ class LiveReports:
         Raises:
             ProblemError: 429, too many streams are open.
         """
+        self._clients.enter(key, STREAMS_OF_A_KEY, STREAMS_OF_AN_ORGANIZATION, STREAMS_IN_ALL, self.most)
         live = self._live.get(key.organization)
-        for open_now, most, whose in (
-            (self._of_key[key.id], STREAMS_OF_A_KEY, "with this key"),
-            (live.streams if live else 0, STREAMS_OF_AN_ORGANIZATION, "for this organization"),
-            (sum(self._of_key.values()), min(self.most, STREAMS_IN_ALL), "here"),
-        ):
-            if open_now >= most:
-                detail = f"{most} streams are open {whose}, and no more can be: close one"
-                raise ProblemError("rate-limited", detail, headers={"Retry-After": "10"})
         if live is None or live.is_over:
             live = self._live[key.organization] = LiveReport(key.organization)
         live.streams += 1
-        self._of_key[key.id] += 1
         if self._following is None or self._following.done():
             self._proof = None
             self._following = asyncio.create_task(self._follow(), context=Context())
@@ -91,9 +86,7 @@ class LiveReports:
         live.streams -= 1
         if not live.streams and self._live.get(key.organization) is live:
             del self._live[key.organization]
-        self._of_key[key.id] -= 1
-        if not self._of_key[key.id]:
-            del self._of_key[key.id]
+        self._clients.leave(key)
 
     async def _follow(self) -> None:
         """Poll for changes while a stream is open."""

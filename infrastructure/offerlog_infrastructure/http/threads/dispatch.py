@@ -42,6 +42,16 @@ async def run_report(request: Request, read: Callable[P, T], *args: P.args, **na
     return await _run_wanted(request, state_of(request).threads.reports, lambda: read(*args, **named))
 
 
+async def run_feed(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Run a read of the feed, on the threads for it.
+
+    Raises:
+        ReadTimeoutError: The read exceeded its time limit.
+        ClientDisconnect: The client has disconnected. The read was stopped, or did not begin.
+    """
+    return await _run_wanted(request, state_of(request).threads.feed, lambda: read(*args, **named))
+
+
 async def run_submission(request: Request, submit: Callable[[], T]) -> T:
     """Submit signals that take long to read, on the threads for submissions."""
     threads, organization = state_of(request).threads.submissions, key_of(request).organization

@@ -16,7 +16,7 @@ class SharedRead(Generic[T]):
     """One read of the store, shared by all callers while it is under way or its result is fresh.
 
     Args:
-        read: Reads the value, in a thread of its own.
+        read: Reads the value, in a separate thread.
         fresh_seconds: Seconds from the beginning of a read in which its result is used again.
         patience_seconds: Most seconds that a caller waits for a read.
     """

@@ -28,19 +28,18 @@ _SELECT_WITHOUT_FIRST: LiteralString = """
         SELECT FROM first_events f WHERE f.originator_id = old.originator_id AND f.originator_version = 1
     ) ORDER BY 1 LIMIT 1
 """
-_COUNT_COLUMNS: LiteralString = """
-    organization, action_map_id, cohort, slot, offered, accepted, rejected, started, abandoned, engaged,
-    ignored, errored, timedout
+_SUMS: LiteralString = """
+    SELECT organization, action_map_id, cohort, slot, sum(offered), sum(accepted), sum(rejected),
+        sum(started), sum(abandoned), sum(engaged), sum(ignored), sum(errored), sum(timedout)
 """
 _SELECT_COUNT_DIFFERENCES: LiteralString = f"""
-    (SELECT 'before' AS side, x::text FROM (
-        SELECT {_COUNT_COLUMNS} FROM first_counts EXCEPT SELECT {_COUNT_COLUMNS} FROM performance_counts
-    ) AS x LIMIT 3)
+    WITH before AS ({_SUMS} FROM first_counts GROUP BY 1, 2, 3, 4),
+        now AS ({_SUMS} FROM performance_counts GROUP BY 1, 2, 3, 4)
+    (SELECT 'before' AS side, x::text FROM (TABLE before EXCEPT TABLE now) AS x LIMIT 3)
     UNION ALL
-    (SELECT 'now' AS side, x::text FROM (
-        SELECT {_COUNT_COLUMNS} FROM performance_counts EXCEPT SELECT {_COUNT_COLUMNS} FROM first_counts
-    ) AS x LIMIT 3)
+    (SELECT 'now' AS side, x::text FROM (TABLE now EXCEPT TABLE before) AS x LIMIT 3)
 """
+"""The old format has one row where the new one has a row for each version of the map."""
 
 
 def check_rewritten_events(cursor: Cursor[tuple[Any, ...]]) -> None:

@@ -28,6 +28,7 @@ from offerlog_infrastructure.postgres.conversion.logged_progress import LoggedPr
 from offerlog_infrastructure.postgres.conversion.rewriting import Rewriter
 from offerlog_infrastructure.postgres.conversion.visitors_of_streams import StreamVisitors
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.projections.rebuild import rebuild
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 
@@ -38,9 +39,9 @@ _LOOK_SECONDS: Final = 0.1
 _CLEANING_SECONDS: Final = 10
 
 _SELECT_STEP: LiteralString = "SELECT step, has_counts FROM conversion"
-_MOVE_LIVE_PROJECTIONS: LiteralString = """
+_MOVE_LIVE_PROJECTIONS: LiteralString = f"""
     UPDATE offerlog_tracking
-    SET notification_id = (SELECT coalesce(max(notification_id), 0) FROM offerlog_events)
+    SET notification_id = coalesce(({SELECT_LAST_POSITION}), 0)
     WHERE application_name = ANY(%s)
 """
 """The rebuild compares at the position of the live projections. Here these are empty, at any position."""

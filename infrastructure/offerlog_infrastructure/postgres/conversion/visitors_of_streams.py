@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg import Cursor, sql
 
-from offerlog_domain.identity import OfferKey, OrganizationKey, VisitorKey
+from offerlog_domain.identity import OfferKey, VisitorKey
 from offerlog_domain.stream_ids import make_stream_id
 from offerlog_infrastructure.postgres.log.copying import visitors_statement
 from offerlog_infrastructure.postgres.log.visitors import (
@@ -45,15 +45,10 @@ class StreamVisitors:
     def __init__(self, store_keys: StoreKeys, visitor_keys: VisitorKeys) -> None:
         self._store_keys = store_keys
         self._visitor_keys = visitor_keys
-        self._organizations: dict[str, OrganizationKey] = {}
 
     def name(self, organization: str, visitor: VisitorKey, action_map_id: UUID) -> OfferKey:
         """Return the visitor-offer of a stream."""
-        key = self._organizations.get(organization)
-        if key is None:
-            key = OrganizationKey(organization, self._store_keys.secret(organization))
-            self._organizations[organization] = key
-        return key.offer(visitor, action_map_id)
+        return self._store_keys.key(organization).offer(visitor, action_map_id)
 
     def open(
         self, cursor: Cursor[tuple[Any, ...]], streams: Mapping[UUID, tuple[OfferKey, VisitorKey, datetime]]

@@ -44,7 +44,7 @@ class VisitorConflictError(RowConflictError):
 
 
 _EVENT_TYPES: Final = ("int4", "uuid", "text", "bytea")
-_REFUSAL_TYPES: Final = ("text", "timestamptz", "text", "text", "text", "bytea", "int4")
+_REFUSAL_TYPES: Final = ("text", "timestamptz", "text", "text", "text", "bytea", "int4", "uuid", "uuid")
 
 
 def events_statement(table: sql.Composable) -> sql.Composed:
@@ -57,8 +57,8 @@ def events_statement(table: sql.Composable) -> sql.Composed:
 def refusals_statement(table: sql.Composable) -> sql.Composed:
     """Return the statement that copies refusals into the refusal log."""
     return sql.SQL(
-        "COPY {} (organization, recorded_at, reason, field, cause, sealed_text, raw_length)"
-        " FROM STDIN (FORMAT BINARY)"
+        "COPY {} (organization, recorded_at, reason, field, cause, sealed_text, raw_length, visitor_digest,"
+        " action_map_id) FROM STDIN (FORMAT BINARY)"
     ).format(table)
 
 

@@ -1,6 +1,6 @@
 """The stored encoding of an event: one MessagePack array of the public fields, and the sealed private fields.
 
-A stored state is the array `[[public fields], sealed part]`. The sealed part is bytes of its own: the private
+A stored state is the array `[[public fields], sealed part]`. The sealed part is a byte string: the private
 fields in MessagePack, sealed under the visitor's key. Ids are 16 bytes and times are MessagePack timestamps.
 Fields have the order in which the classes of events define them. The last class of a kind may get one more
 field with a default; any other change is a new stored version.

@@ -8,6 +8,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import (
     HeldStreams,
+    NewestAction,
     RefusalsLockedError,
     StaleEpochError,
     StoreUnavailableError,
@@ -15,13 +16,15 @@ from offerlog_application.ports.event_log import (
 )
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.events import LifecycleEvent, Offered, is_lifecycle_event
-from offerlog_domain.identity import OfferKey
+from offerlog_domain.events import EventSinceOffer, LifecycleEvent, Offered, is_lifecycle_event
+from offerlog_domain.identity import OfferKey, OrganizationKey
 from offerlog_domain.lifecycle import LONGEST_ACTION
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
+from offerlog_infrastructure.postgres.action_map_policies import read_policy, select_policies
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
+from offerlog_infrastructure.postgres.known_policies import KnownPolicies, Policies
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.cache import OfferCache
@@ -33,6 +36,7 @@ from offerlog_infrastructure.postgres.log.copying import (
 )
 from offerlog_infrastructure.postgres.log.group_streams import GroupStreams
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
+from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 
@@ -40,7 +44,8 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 
 _SELECT_NEWER_EVENTS: LiteralString = """
-    SELECT known.place, v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state
+    SELECT known.place, v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state,
+        (SELECT epoch FROM log_epoch)
     FROM unnest(%s::text::uuid[], %s::text::uuid[], %s::text::int[])
         WITH ORDINALITY AS known (digest, action_map_id, version, place)
     JOIN visitors v ON v.digest = known.digest
@@ -51,10 +56,12 @@ _SELECT_NEWER_EVENTS: LiteralString = """
     ) AS e ON true
 """
 """Events after the cached version, plus the event at that version, to detect a lost tail. A known visitor
-without such events has one row. OFFSET 0 keeps the server from computing the id more than once."""
+without such events has one row. OFFSET 0 keeps the server from computing the id more than once. The epoch is
+that of the snapshot: a decision that appends nothing is not checked against it later."""
 
 _SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
-    SELECT v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state
+    SELECT v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state,
+        (SELECT suppress_for FROM action_map_policies WHERE organization = %s AND action_map_id = %s)
     FROM visitors v CROSS JOIN LATERAL (
         SELECT originator_version, topic, state FROM offerlog_events
         WHERE originator_id = stream_id(v.token, %s) AND topic = ANY(%s)
@@ -79,6 +86,8 @@ _Draft = tuple[EventRow, RecordedEvent[Event]]
 class PostgresLog:
     """The application's `EventLog` and `Streams`. One writer alone may call the methods of `EventLog`.
 
+    A method has the errors of the method of `EventLog`, and those that it names.
+
     Args:
         application: The log.
         quota: Removes the texts of refusals beyond the daily quota; None keeps all texts.
@@ -99,24 +108,27 @@ class PostgresLog:
         self._texts = RefusedTexts(application.keys)
         self._gate = LockGate()
         self._epoch: int | None = None
+        self._policies = KnownPolicies(self._select_policies)
+        self._are_keys_stale = True
         self._loaded_from: str | None = None
 
     def epoch(self) -> int:
         """Return the epoch that was read last; from the store at first.
 
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
+        The secrets of organizations that are remembered afterwards were read under it, or later.
         """
         if self._epoch is None:
             with store_reached(self._application.log.datastore):
                 self._epoch = self._application.log.select_epoch()
+        if self._are_keys_stale:
+            self._application.keys.refresh_secrets()
+            self._are_keys_stale = False
         return self._epoch
 
     def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
         """Load visitor-offers as they are stored now; an unknown one is at version 0.
 
         Raises:
-            StoreUnavailableError: The store cannot be reached.
             VersionConflictError: Another server has taken over meanwhile; load again.
             UnreadableEventError: A stored event is unknown to this build.
         """
@@ -153,7 +165,10 @@ class PostgresLog:
         """
         confirmed: set[UUID] = set()
         keys, open_event, add = list(offers), self._mapper.open_event, self._streams.add
-        for place, token, kek, wrapped_key, version, topic, state in self._select_newer_events(keys, loaded):
+        rows = self._select_newer_events(keys, loaded)
+        if rows:  # of a group of unknown visitors, no offer is suppressed
+            self._policies.note_epoch(rows[0][-1])
+        for place, token, kek, wrapped_key, version, topic, state, _ in rows:
             key = keys[place - 1]
             offer_id = key.id
             stream = add(key, token, kek, wrapped_key)
@@ -189,6 +204,15 @@ class PostgresLog:
                 prepare=True,
             ).fetchall()
 
+    def policies(self, organizations: Collection[str]) -> Policies:
+        """Return the policies of these organizations, as they were at the last load or later."""
+        return self._policies.of(organizations)
+
+    def _select_policies(self, organizations: Collection[str]) -> Policies:
+        datastore = self._application.log.datastore
+        with store_reached(datastore), datastore.get_connection() as connection:
+            return select_policies(connection, organizations)
+
     def append(
         self,
         events: Sequence[RecordedEvent[Event]],
@@ -204,7 +228,6 @@ class PostgresLog:
             StaleEpochError: The epoch has been raised. Nothing was stored, and nothing is cached any more.
             VersionConflictError: Another writer was first. Nothing was stored; load the streams again.
             RefusalsLockedError: A table of refusals is locked. Nothing was stored; events alone could be.
-            StoreUnavailableError: Nothing was stored.
             OutcomeUnknownError: It may or may not have been stored.
         """
         if not hurried:
@@ -231,8 +254,10 @@ class PostgresLog:
                 self._epoch = error.epoch
             if isinstance(error, StaleEpochError | StaleLoadError):
                 self._cache = OfferCache(_CACHED_EVENTS)
+                self._policies.note_epoch(None)
                 self._keys.forget()
                 self._application.keys.forget()
+                self._are_keys_stale = True
             explained = self._explain(error, visitors, drafts)
             if explained is None:
                 raise
@@ -282,11 +307,7 @@ class PostgresLog:
             raise
 
     def find_held(self, versions: Mapping[UUID, int], seconds: float, *, urgent: bool) -> HeldStreams:
-        """Find the visitor-offers that another writer holds, without waiting for that writer.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-        """
+        """Find the visitor-offers that another writer holds, without waiting for that writer."""
         with store_reached(self._application.log.datastore):
             keys = [self._streams.held_key(offer_id, version) for offer_id, version in versions.items()]
             return self._finder.find(keys, seconds, urgent=urgent)
@@ -300,11 +321,13 @@ class PostgresLog:
         return ask_again(self._select_last)
 
     def _select_last(self) -> int:
-        with store_reached(self._application.log.datastore):
-            return int(self._application.log.max_notification_id() or 0)
+        datastore = self._application.log.datastore
+        with store_reached(datastore), datastore.get_connection() as connection:
+            row = connection.cursor(row_factory=tuple_row).execute(SELECT_LAST_POSITION).fetchone()
+        return int(row[0] or 0) if row is not None else 0
 
-    def newest_action(self, offer: OfferKey) -> Action | None:
-        """Return the action that began last; None if none has begun.
+    def newest_action(self, offer: OfferKey) -> NewestAction:
+        """Return the action that began last, and the policy of its action map.
 
         Reads the stream backwards from its end to the event that began the action.
 
@@ -312,7 +335,7 @@ class PostgresLog:
             StoreUnavailableError: The store cannot be reached.
             UnreadableEventError: A stored event is unknown to this build.
         """
-        topics = self._mapper.topics(LifecycleEvent)
+        topics = self._mapper.topics(EventSinceOffer)
         with (
             self._gate.passing(_SELECT_LAST_LIFECYCLE_EVENTS),
             store_reached(self._application.reading),
@@ -321,31 +344,47 @@ class PostgresLog:
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             stored = cursor.execute(
                 _SELECT_LAST_LIFECYCLE_EVENTS,
-                (offer.action_map_id, topics, LONGEST_ACTION, offer.visitor_digest),
+                (
+                    offer.organization,
+                    offer.action_map_id,
+                    offer.action_map_id,
+                    topics,
+                    LONGEST_ACTION,
+                    offer.visitor_digest,
+                ),
                 prepare=True,
             ).fetchall()
         events: list[RecordedEvent[LifecycleEvent]] = []
-        for token, kek, wrapped_key, version, topic, state in stored:
+        for token, kek, wrapped_key, version, topic, state, suppress_for in stored:
             stream = self._keys.open_stream(token, kek, wrapped_key, offer.action_map_id)
             recorded = self._mapper.open_event(offer.id, stream, version, topic, state)
             assert is_lifecycle_event(recorded)  # noqa: S101 - the topics belong to lifecycle events
             events.insert(0, recorded)
             if isinstance(recorded.event, Offered):
-                return Action(tuple(events))
-        return None
+                return NewestAction(Action(tuple(events)), read_policy(suppress_for))
+        return NewestAction()
 
     def close(self) -> None:
         """Close the connections that `find_held` keeps; for the one writer."""
         self._finder.release()
 
-    def secret(self, organization: str) -> bytes:
-        """Return the organization's secret for digests of visitors, 32 bytes; make it at first use.
+    def key(self, organization: str) -> OrganizationKey:
+        """Return the organization's key for digests of visitors; make it at first use.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
-            KeyringError: The keyring cannot decrypt it.
+            KeyringError: The keyring cannot decrypt its secret.
         """
-        return self._application.keys.secret(organization)
+        return self._application.keys.key(organization)
+
+    def is_current(self, key: OrganizationKey) -> bool:
+        """Return False if the secret of a key was destroyed since, as far as `epoch` has told last.
+
+        Raises:
+            KeyringError: The keyring cannot decrypt the secret of the organization.
+        """
+        current = self._application.keys.find_key(key.organization)
+        return current is key or (current is not None and current.has_secret_of(key))
 
 
 def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:

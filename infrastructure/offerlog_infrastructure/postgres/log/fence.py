@@ -4,12 +4,12 @@ A writer first copies its events, which locks the events table, and then looks a
 a writer that has looked, and has not committed, holds that lock. The fence commits a new epoch, and only then
 lists the transactions that hold the lock. A writer that looked before is on the list, and the fence waits for
 its end. A writer that looks later sees the new epoch and rolls back. The conditions: READ COMMITTED, so that
-the look takes a snapshot of its own, and the look after COPY. The fence holds no lock while it waits.
+the look takes a new snapshot, and the look after COPY. The fence holds no lock while it waits.
 """
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import Connection, Cursor
@@ -21,6 +21,9 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 
 _ANSWER_SECONDS: Final = 30.0
 """Seconds to wait for an answer before the connection counts as lost."""
+
+_SHORT_SECONDS: Final = 0.1
+"""Seconds for which `finish` waits on a connection of the pool for reads, before it opens another one."""
 
 _PAUSES: Final = (0.001, 0.05)
 """Seconds between two looks at the writers: at first, and at most."""
@@ -54,6 +57,8 @@ _SELECT_HOLDERS: LiteralString = """
 class PostgresFence:
     """The application's `WriteFence`.
 
+    A method has the errors of the method of `WriteFence`, and those that it names.
+
     Args:
         application: The log.
     """
@@ -66,7 +71,6 @@ class PostgresFence:
 
         Raises:
             FenceTimeoutError: Some writers have not ended; the error names them.
-            StoreUnavailableError: The store cannot be reached.
         """
         deadline = time.monotonic() + seconds
         with self._connected(seconds) as connection:
@@ -79,9 +83,13 @@ class PostgresFence:
 
         Raises:
             FenceTimeoutError: Some writers have not ended; the error names them.
-            StoreUnavailableError: The store cannot be reached.
         """
         deadline = time.monotonic() + seconds
+        with store_reached(self._application.reading), self._application.reading.get_connection() as pooled:
+            epoch = _select_number(pooled, _SELECT_EPOCH)
+            with suppress(FenceTimeoutError):  # most writers end in milliseconds: no further connection
+                _await_writers(pooled, epoch, seconds, min(deadline, time.monotonic() + _SHORT_SECONDS))
+                return epoch
         with self._connected(seconds) as connection:
             epoch = _select_number(connection, _SELECT_EPOCH)
             _await_writers(connection, epoch, seconds, deadline)

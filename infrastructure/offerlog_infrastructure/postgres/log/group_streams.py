@@ -65,7 +65,7 @@ class GroupStreams:
     def note_stored(self, rows: Sequence[Sequence[Any]]) -> None:
         """Note that the store has these rows of new visitors: a later append does not insert them again."""
         for _, digest, *_ in rows:
-            del self._new[digest]
+            self._keys.remember(self._new.pop(digest))
 
     def offers_of(self, visitor_digest: UUID) -> Collection[UUID]:
         """Return the visitor-offers of the group that belong to a visitor."""

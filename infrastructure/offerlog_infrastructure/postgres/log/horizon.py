@@ -15,6 +15,17 @@ from psycopg import Cursor
 POSITIONS_SEQUENCE: Final = "log_positions"
 """The sequence from which positions are drawn."""
 
+LAST_DRAWN: Final[LiteralString] = f"(SELECT last_value FROM {POSITIONS_SEQUENCE})"
+"""The last position that the log has given. Readers never reach an event beyond it, inserted by hand.
+
+A statement reads the sequence after it has begun to see events, so the value is never behind them.
+"""
+
+SELECT_LAST_POSITION: Final[LiteralString] = f"""
+    SELECT max(notification_id) FROM offerlog_events WHERE notification_id <= {LAST_DRAWN}
+"""
+"""The last position of the log, up to `LAST_DRAWN`; null if it is empty."""
+
 
 class SafeHorizon:
     """The safe horizon of one events table, advanced by each call of `advance`; not thread-safe.

@@ -13,9 +13,10 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
-from offerlog_domain.errors import OfferlogError
+from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent
 from offerlog_domain.events import EVENTS
+from offerlog_domain.service_events import SERVICE_EVENTS, ServiceEvent
 from offerlog_infrastructure.postgres.log.event_encoding import (
     decode_private,
     encode_event,
@@ -35,22 +36,6 @@ Decoder = Callable[[bytes], tuple[Event, bytes]]
 
 Upcaster = Callable[[bytes], bytes]
 """Converts the stored state of one version into the state of the next version."""
-
-
-class UnreadableEventError(OfferlogError):
-    """A stored event that this build cannot read.
-
-    Attributes:
-        topic: Its stored name and version.
-        originator_id: Its stream.
-        originator_version: Its place there.
-    """
-
-    def __init__(self, topic: str, originator_id: object, originator_version: int, cause: str) -> None:
-        super().__init__(f"stored event {topic} ({originator_id}, version {originator_version}): {cause}")
-        self.topic = topic
-        self.originator_id = originator_id
-        self.originator_version = originator_version
 
 
 class EventRow(NamedTuple):
@@ -78,7 +63,7 @@ class EventMapper(Mapper[UUID]):
 
     def __init__(
         self,
-        events: Sequence[type[Event]] = EVENTS,
+        events: Sequence[type[Event]] = (*EVENTS, *SERVICE_EVENTS),
         upcasters: Mapping[tuple[str, int], Upcaster] = MappingProxyType({}),
     ) -> None:
         super().__init__(JSONTranscoder())
@@ -105,6 +90,10 @@ class EventMapper(Mapper[UUID]):
         version = recorded.originator_version
         sealed = stream.seal(encode_private(recorded.private), version, name)
         return EventRow(version, stream.id, topic, encode_event(recorded.event, sealed))
+
+    def service_row(self, stream: UUID, version: int, event: ServiceEvent) -> EventRow:
+        """Encode an event that belongs to no visitor-offer; its sealed part is empty."""
+        return EventRow(version, stream, self._topics[type(event)][0], encode_event(event, b""))
 
     def open_event(
         self, offer_id: UUID, stream: OpenStream, originator_version: int, topic: str, state: bytes

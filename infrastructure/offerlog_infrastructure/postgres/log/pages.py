@@ -7,11 +7,12 @@ from uuid import UUID
 
 from psycopg import Cursor
 
+from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.projections.page import Positioned, streams_with_repeats
 from offerlog_application.projections.proof import SliceProof, prove
 from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
-from offerlog_infrastructure.postgres.log.mapper import EventMapper, UnreadableEventError
+from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
 

@@ -3,10 +3,10 @@
 See docs/decisions/0032.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -14,13 +14,16 @@ import msgspec
 
 from offerlog_domain.identity import OfferKey, VisitorKey
 from offerlog_domain.stream_ids import CHANCE_BITS, make_stream_id, make_token
-from offerlog_domain.uuids import UUID_LENGTH, unpack_uuid
+from offerlog_domain.uuids import UUID_LENGTH, format_uuid, parse_uuid, unpack_uuid
 from offerlog_infrastructure.postgres.store_keys import StoreKeys
 from offerlog_infrastructure.random_pieces import RandomPieces
 from offerlog_infrastructure.sealing import Sealer
 
 VISITOR_COLUMNS: Final = "token, digest, kek, organization, wrapped_key, names"
 """The columns of a new visitor's row."""
+
+_WRAPPED_KEY: Final = 4
+"""The place of the wrapped key in such a row."""
 
 VISITOR_TYPES: Final = ("int8", "uuid", "int2", "text", "bytea", "bytea")
 
@@ -104,7 +107,7 @@ class VisitorKeys:
 
     def __init__(self, keys: StoreKeys) -> None:
         self._keys = keys
-        self._find = lru_cache(_REMEMBERED_KEYS)(self._unwrap)
+        self._sealers: OrderedDict[bytes, Sealer] = OrderedDict()
 
     def sealer(self, kek: int, wrapped_key: bytes) -> Sealer:
         """Return the sealer of a visitor, from two columns of the row.
@@ -147,23 +150,42 @@ class VisitorKeys:
         row = (token, offer.visitor_digest, kek, offer.organization, wrapped, names)
         return NewVisitor(token, sealer, row)
 
+    def remember(self, visitor: NewVisitor) -> None:
+        """Remember the key of a visitor who has been stored: the next signal comes soon."""
+        self._remember(visitor.row[_WRAPPED_KEY], visitor.sealer)
+
     def forget(self) -> None:
         """Forget all keys: one of them may have been destroyed in the store."""
-        self._find.cache_clear()
+        self._sealers.clear()
 
-    def _unwrap(self, kek: int, wrapped_key: bytes) -> Sealer:
-        return Sealer(self._keys.unwrap(kek, wrapped_key))
+    def _find(self, kek: int, wrapped_key: bytes) -> Sealer:
+        sealer = self._sealers.get(wrapped_key)
+        if sealer is None:
+            sealer = Sealer(self._keys.unwrap(kek, wrapped_key))
+            self._remember(wrapped_key, sealer)
+        return sealer
+
+    def _remember(self, wrapped_key: bytes, sealer: Sealer) -> None:
+        """Remember a key, and forget the one that was remembered first if there are too many."""
+        self._sealers[wrapped_key] = sealer
+        if len(self._sealers) > _REMEMBERED_KEYS:
+            with suppress(KeyError):  # another thread may have cleared them
+                self._sealers.popitem(last=False)
 
 
 def _pack_names(visitor: VisitorKey) -> bytes:
     """Encode an identity: the id, or the type and the id. An id that is a UUID takes 16 bytes."""
-    who: str | UUID = visitor.id
-    if len(visitor.id) == UUID_LENGTH:
-        with suppress(ValueError):
-            found = UUID(visitor.id)
-            if str(found) == visitor.id:  # byte for byte: not in capitals, not with other hyphens
+    kind, text = visitor
+    who: str | UUID = text
+    if len(text) == UUID_LENGTH:
+        try:
+            found = parse_uuid(text)
+        except msgspec.ValidationError:
+            pass
+        else:
+            if format_uuid(found) == text:  # byte for byte: not in capitals
                 who = found
-    return _encode(who if visitor.type == _USUAL_TYPE else (visitor.type, who))
+    return _encode(who if kind == _USUAL_TYPE else (kind, who))
 
 
 def _unpack_names(packed: bytes) -> VisitorKey:

@@ -16,6 +16,7 @@ from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.proof import prove
 from offerlog_domain.event_fields import SealedEvent
 from offerlog_domain.events import LifecycleEvent
+from offerlog_domain.service_events import ServiceEvent
 from offerlog_infrastructure.postgres.log.pages import DecodedPage, FailedEvent
 
 Write = Callable[[Cursor[Any], Page], None]
@@ -112,8 +113,14 @@ def _write_apart(
     earlier: Mapping[UUID, Sequence[SealedEvent[LifecycleEvent]]],
     error: Exception,
 ) -> list[FailedEvent]:
-    """Halve the streams after a failure, until each half fails no more or is a single stream."""
-    streams = sorted({one.recorded.originator_id for one in events})
+    """Halve the streams after a failure, until each half fails no more or is a single stream.
+
+    A visitor's own stream comes behind the visitor-offers: an erasure removes what they have written.
+    """
+    own = {one.recorded.originator_id for one in events if isinstance(one.recorded.event, ServiceEvent)}
+    streams = sorted(
+        {one.recorded.originator_id for one in events}, key=lambda stream: (stream in own, stream)
+    )
     if len(streams) == 1:
         return [_write_prefix(cursor, write, events, earlier, error)]
     first = set(streams[: len(streams) // 2])

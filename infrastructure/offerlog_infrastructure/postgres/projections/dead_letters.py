@@ -1,12 +1,15 @@
 """Dead letters: the visitor-offers that a projection goes on without, and the retry of their events."""
 
 from collections.abc import Sequence
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
+from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.read_models import DeadLetter
+from offerlog_application.projections.page import Page
+from offerlog_domain.stream_ids import make_visitor_stream_id, token_of
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, decode_page
@@ -85,8 +88,20 @@ class PostgresDeadLetters:
                     projection.apply,
                     decode_page(cursor, self._application.event_mapper, rows),
                 )
+                self._erase_again(cursor, projection, stream, position[0])
                 still = cursor.execute(
                     "SELECT FROM dead_letters WHERE view = %s AND originator_id = %s",
                     (projection.name, stream),
                 ).fetchone()
                 return still is None
+
+    def _erase_again(self, cursor: Cursor[Any], projection: Projection, stream: UUID, position: int) -> None:
+        """Apply the erasure of the stream's visitor once more, if it is behind the retried events.
+
+        The proof has counted it already.
+        """
+        own = make_visitor_stream_id(token_of(stream))
+        rows = cursor.execute(_SELECT_WAITING_EVENTS, (own, 0, position)).fetchall()
+        if rows and own != stream:
+            events = decode_page(cursor, self._application.event_mapper, rows).events
+            projection.apply(cursor, Page(events))

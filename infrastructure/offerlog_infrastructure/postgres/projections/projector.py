@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, LiteralString
 
+import psycopg
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
@@ -24,6 +25,7 @@ from offerlog_infrastructure.postgres.log.hung_sessions import SilentSessions, e
 from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, create_merge_tables
+from offerlog_infrastructure.postgres.tree.sealer import TreeDamagedError, TreeSealer
 
 PAGE: Final = 2_000
 """Number of events that one transaction of the projector takes."""
@@ -33,6 +35,9 @@ _LOOK_SECONDS: Final = 0.02
 
 _STAND_BY_SECONDS: Final = 0.5
 """Seconds after which a projector on standby tries to become active."""
+
+_EPOCH_SECONDS: Final = 1.0
+"""Seconds between two looks at the epoch, with which keys may have been destroyed."""
 
 _STUCK_SECONDS: Final = 2.0
 """Seconds after which a projector that is stuck or on standby looks for hung sessions."""
@@ -52,6 +57,7 @@ _SELECT_HAS_NEW_EVENTS: LiteralString = """
 """
 """Asked before a row is locked: a row lock is a write, and an idle service writes nothing."""
 
+_SELECT_EPOCH: LiteralString = "SELECT epoch FROM log_epoch"
 _SELECT_POSITIONS: LiteralString = """
     SELECT application_name AS name, notification_id AS position FROM offerlog_tracking
     WHERE application_name = ANY(%s) ORDER BY application_name FOR UPDATE
@@ -72,8 +78,11 @@ class PostgresProjector:
         projections: Sequence[Projection] = PROJECTIONS,
         *,
         trace: Trace = UNTRACED,
+        seal: bool = True,
     ) -> None:
         self._application = application
+        self._sealer = TreeSealer(LOCK_SPACE) if seal else None
+        self._seal_trouble = RepeatedTrouble(_log, "the tree over the log could not be continued")
         self._trace = trace
         self._projections = projections
         self._recorder = application.positions
@@ -81,6 +90,8 @@ class PostgresProjector:
         self._stopping = threading.Event()
         self._progress = threading.Condition()
         self._connection: StoreConnection | None = None
+        self._epoch: int | None = None
+        self._looked_at = 0.0
         self.error: Exception | None = None
         self._trouble = RepeatedTrouble(_log, "the projector stopped and will try again")
         self._thread = threading.Thread(target=self._run, name="offerlog-projector", daemon=True)
@@ -126,6 +137,8 @@ class PostgresProjector:
         connection.execute("SET idle_session_timeout = '10s'")
         connection.execute("SET lock_timeout = 0")  # a rebuild locks the positions while it swaps
         create_merge_tables(connection)
+        if self._sealer is not None:
+            self._sealer.begin()
         owned: list[Projection] = []
         claimed_at = checked_at = 0.0
         silent_sessions: SilentSessions = frozenset()
@@ -135,6 +148,7 @@ class PostgresProjector:
             if len(owned) < len(self._projections) and time.monotonic() - claimed_at >= _STAND_BY_SECONDS:
                 claimed_at = time.monotonic()
                 owned += self._claim(connection, owned)
+            self._follow_epoch(connection)
             has_moved, is_working = False, not owned
             if owned:
                 with connection.cursor() as cursor:
@@ -146,7 +160,9 @@ class PostgresProjector:
                     has_moved = True
                     with self._progress:
                         self._progress.notify_all()
+                    self._seal(connection, safe)  # projections that are far behind do not delay the tree
                 is_working = safe is not None
+                self._seal(connection, safe)
             if is_working:
                 self.error = None
                 self._trouble.over()
@@ -159,6 +175,19 @@ class PostgresProjector:
                 self._wake_up.wait(_LOOK_SECONDS if owned else _STAND_BY_SECONDS)
                 self._wake_up.clear()
 
+    def _seal(self, connection: Connection[DictRow], safe: int | None) -> None:
+        """Add events to the tree if that is due. Trouble with the tree does not stop the projections."""
+        if self._sealer is None or safe is None or not self._sealer.is_due():
+            return
+        try:
+            self._sealer.seal(connection, safe)
+        except (TreeDamagedError, psycopg.Error) as error:
+            if connection.closed:
+                raise
+            self._seal_trouble.note(error)
+        else:
+            self._seal_trouble.over()
+
     @staticmethod
     def _has_new_events(cursor: Cursor[DictRow], owned: Sequence[Projection], safe: int) -> bool:
         """Return whether the log holds an event that one of these projections lacks."""
@@ -168,6 +197,18 @@ class PostgresProjector:
             prepare=True,
         ).fetchone()
         return row is not None and bool(row["new"])
+
+    def _follow_epoch(self, connection: Connection[DictRow]) -> None:
+        """Forget keys that may be destroyed if the epoch has changed; looks at it once a second."""
+        if time.monotonic() - self._looked_at < _EPOCH_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        row = connection.execute(_SELECT_EPOCH, prepare=True).fetchone()
+        epoch = None if row is None else int(row["epoch"])
+        if epoch != self._epoch:
+            self._application.visitor_keys.forget()
+            self._application.keys.refresh_secrets()
+            self._epoch = epoch
 
     def _claim(self, connection: Connection[DictRow], owned: Sequence[Projection]) -> list[Projection]:
         claims = []

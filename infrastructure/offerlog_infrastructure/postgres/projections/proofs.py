@@ -15,8 +15,7 @@ from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 _SELECT_PROOFS: LiteralString = """
     SELECT t.application_name AS view, t.notification_id AS position,
         coalesce(sum(p.events), 0)::bigint AS events, coalesce(sum(p.digest), 0) AS digest,
-        (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
-            AS waiting,
+        coalesce((SELECT c.events FROM dead_letter_counts c WHERE c.view = t.application_name), 0) AS waiting,
         to_regclass(asked.one_table)::oid::bigint AS edition
     FROM unnest(%s::text[], %s::text[]) AS asked (view, one_table)
     JOIN offerlog_tracking t ON t.application_name = asked.view
@@ -44,17 +43,16 @@ _SELECT_DIFFERENCES: LiteralString = """
 
 
 class PostgresProofs:
-    """The proofs of all projections; thread-safe."""
+    """The proofs of all projections; thread-safe.
+
+    A method has the errors of the method of `Proofs`, and those that it names.
+    """
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
 
     def proof(self, projection: str) -> Proof:
-        """Return the proof of what a projection has applied by now; costs one small query.
-
-        Raises:
-            UnknownProjectionError: No projection has that name.
-        """
+        """Return the proof of what a projection has applied by now; costs one small query."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             row = cursor.execute(_SELECT_PROOFS, _parameters_of(projection)).fetchone()
         if row is None:
@@ -62,11 +60,7 @@ class PostgresProofs:
         return _to_proof(row, ())
 
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
-        """Compare the proof of each projection with the log up to its position; reads the whole log.
-
-        Raises:
-            UnknownProjectionError: No projection has that name.
-        """
+        """Compare the proof of each projection with the log up to its position; reads the whole log."""
         with store_reached(self._datastore), self._datastore.transaction() as cursor:
             lift_answer_limit(cursor.connection)  # it reads the whole log
             # One snapshot, so that position, proof and log are of the same moment.

@@ -11,7 +11,10 @@ from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 
 
 class PostgresRebuilds:
-    """The application's `Rebuilds`; thread-safe."""
+    """The application's `Rebuilds`; thread-safe.
+
+    A method has the errors of the method of `Rebuilds`, and those that it names.
+    """
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application
@@ -28,7 +31,6 @@ class PostgresRebuilds:
 
         Raises:
             UnknownProjectionError: There is no projection of that name.
-            StoreUnavailableError: The store cannot be reached.
             OfferlogError: As `rebuild` raises it.
         """
         projections = [projection for projection in PROJECTIONS if name in {None, projection.name}]

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_domain.identity import ActionMapId
+from offerlog_domain.service_events import ServiceEvent
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
 _NO_STREAM: Final = UUID(int=0)
@@ -29,7 +30,10 @@ _SELECT_KNOWN_MAPS: LiteralString = """
 
 
 class PostgresChanges:
-    """Changes by organization and action map; thread-safe."""
+    """Changes by organization and action map; thread-safe.
+
+    A method has the errors of the method of `Changes`, and those that it names.
+    """
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
@@ -39,9 +43,6 @@ class PostgresChanges:
         """Return the maps of the events in (behind, position], by organization.
 
         None means that any map may have changed: there are too many events, or one cannot be read.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
         """
         with (
             read_transaction(self._datastore) as cursor,
@@ -54,17 +55,15 @@ class PostgresChanges:
         try:
             for topic, state in stored:
                 event = self._mapper.event(_NO_STREAM, 0, topic, state).event
+                if isinstance(event, ServiceEvent):
+                    continue  # it is about no action map
                 changed.setdefault(event.organization, set()).add(ActionMapId(str(event.action_map_id)))
         except UnreadableEventError:
             return None
         return changed
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
-        """Return those of these maps that the organization has events of.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-        """
+        """Return those of these maps that the organization has events of."""
         with (
             read_transaction(self._datastore) as cursor,
             cursor.connection.cursor(row_factory=tuple_row) as rows,

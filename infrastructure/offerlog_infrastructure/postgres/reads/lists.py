@@ -1,12 +1,14 @@
 """Lists from the projections' tables.
 
-Long lists are streamed page by page. Each page is a query of its own that continues after the last row, so a
+Long lists are streamed page by page. Each page is one query, which continues after the last row, so a
 slow reader holds neither a transaction nor a connection.
 """
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
+
+from psycopg.rows import tuple_row
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.read_models import (
@@ -18,16 +20,26 @@ from offerlog_application.ports.read_models import (
     TooManySuppressionsError,
     UnknownVisitorError,
 )
+from offerlog_application.ports.store_figures import PoolUse
+from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
 from offerlog_domain.events import SignalParked
-from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey, name_offer
+from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey, name_offer
+from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import KEPT_TEXT_BYTES
 from offerlog_domain.uuids import format_uuid
+from offerlog_infrastructure.postgres.action_map_policies import (
+    JOIN_POLICY,
+    SUPPRESSED_UNTIL,
+    read_policy,
+    select_policies,
+)
 from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.known_policies import KnownPolicies, Policies
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
-from offerlog_infrastructure.postgres.log.mapper import UnreadableEventError
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.lookups import Lookups
+from offerlog_infrastructure.postgres.reads.progress import JOIN_NEXT_EVENT, age_of, read_statuses
 from offerlog_infrastructure.postgres.reads.streaming import stream_rows
 from offerlog_infrastructure.sealing import UnsealError
 
@@ -40,19 +52,24 @@ _PARKED_PAGE: Final = 250
 _SUPPRESSED: LiteralString = (
     "v.token, v.kek, v.wrapped_key, s.action_map_id, s.state, s.since, s.version, s.sealed"
 )
+_EPOCH: LiteralString = "(SELECT epoch FROM log_epoch)"
+"""The epoch of the snapshot, under which policies are remembered: to join them costs more."""
+
 _SELECT_BY_VISITOR: LiteralString = f"""
-    SELECT {_SUPPRESSED} FROM visitors v JOIN suppressions s ON s.visitor = v.token
+    SELECT {_SUPPRESSED}, {_EPOCH} FROM visitors v JOIN suppressions s ON s.visitor = v.token
     WHERE v.digest = %s ORDER BY s.action_map_id
 """
 _SELECT_BY_VISITORS: LiteralString = f"""
-    SELECT v.digest, {_SUPPRESSED}
+    SELECT v.digest, {_SUPPRESSED}, {_EPOCH}
     FROM (SELECT DISTINCT * FROM unnest(%s::text::uuid[])) AS asked (digest)
     JOIN visitors v USING (digest) JOIN suppressions s ON s.visitor = v.token
     ORDER BY s.action_map_id LIMIT %s
 """
 _SELECT_BY_ACTION_MAP: LiteralString = f"""
-    SELECT s.visitor, v.names, {_SUPPRESSED} FROM suppressions s JOIN visitors v ON v.token = s.visitor
+    SELECT s.visitor, v.names, p.suppress_for, {_SUPPRESSED}
+    FROM suppressions s JOIN visitors v ON v.token = s.visitor {JOIN_POLICY}
     WHERE s.organization = %(organization)s AND s.action_map_id = %(action_map_id)s
+      AND coalesce({SUPPRESSED_UNTIL} > %(now)s, true)
       AND s.visitor > %(visitor)s AND v.token > %(visitor)s -- the latter for a merge join
     ORDER BY s.visitor LIMIT %(limit)s
 """
@@ -86,6 +103,9 @@ _SELECT_DUE: LiteralString = """
     SELECT v.organization, v.digest, due.action_map_id FROM due JOIN visitors v ON v.token = due.visitor
 """
 """An import can make very many invitations due at once, so each branch reads at most `limit` rows."""
+_ACTION_MAP: Final = 3
+"""The place of the action map in a row of `_SUPPRESSED`."""
+
 _SUPPRESSED_NAMES: Final = [column.split(".")[1] for column in _SUPPRESSED.split(", ")]
 
 _BEFORE_ALL: Final = -(1 << 63)
@@ -93,33 +113,10 @@ _BEFORE_ALL: Final = -(1 << 63)
 
 _PARKED_NAME: Final = SignalParked.stored_name.encode()
 
-_MAX_COUNTED: Final = 10_000
-"""Up to so many missing events are counted; beyond it, positions are, though some hold no event."""
-
-_SELECT_NEXT_EVENT: LiteralString = """
-    SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
-    ORDER BY e.notification_id LIMIT 1
-"""
-_SELECT_STATUS: LiteralString = f"""
-    SELECT application_name AS name, t.notification_id AS position,
-        (
-            SELECT count(*) FROM (
-                SELECT FROM offerlog_events e
-                WHERE e.notification_id > t.notification_id LIMIT {_MAX_COUNTED + 1}
-            ) AS newer
-        ) AS behind,
-        (SELECT max(notification_id) FROM offerlog_events) AS last,
-        (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters d WHERE d.view = t.application_name)
-            AS waiting,
-        next.originator_id, next.originator_version, next.topic, next.state
-    FROM offerlog_tracking t LEFT JOIN LATERAL ({_SELECT_NEXT_EVENT}) AS next ON true
-    WHERE application_name <> '__migration__' ORDER BY 1
-"""
-"""Costs the same however far a projection is behind."""
 _SELECT_FRESHNESS: LiteralString = f"""
-    SELECT t.notification_id, (SELECT coalesce(sum(waiting), 0)::bigint FROM dead_letters WHERE view = %s),
+    SELECT t.notification_id, coalesce((SELECT events FROM dead_letter_counts WHERE view = %s), 0),
         next.originator_id, next.originator_version, next.topic, next.state
-    FROM offerlog_tracking t LEFT JOIN LATERAL ({_SELECT_NEXT_EVENT}) AS next ON true
+    FROM offerlog_tracking t {JOIN_NEXT_EVENT}
     WHERE application_name = %s
 """
 """Counts nothing, because every page view asks, even while the projections are far behind an import."""
@@ -134,7 +131,11 @@ class PostgresReadSide:
         self._datastore = application.reading
         self._lookups = Lookups(application)
         self._keys = application.visitor_keys
-        self._organizations: dict[str, OrganizationKey] = {}
+        self._policies = KnownPolicies(self._select_policies)
+
+    def use_of_look_ups(self) -> PoolUse:
+        """Return the use of the connections of look-ups."""
+        return self._lookups.use()
 
     def close(self) -> None:
         """Close the connections of look-ups."""
@@ -142,11 +143,11 @@ class PostgresReadSide:
 
     def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
         """List the maps that must not offer to this visitor, sorted by map."""
-        key = self._organization(organization)
+        key = self._application.keys.find_key(organization)
         if key is None:
             return []
         rows = self._lookups.rows(_SELECT_BY_VISITOR, (key.digest(visitor),))
-        return [self._suppression(visitor, row) for row in rows]
+        return self._in_force(organization, [(visitor, row) for row in rows])
 
     def suppressions_of_visitors(
         self, organization: str, visitors: Sequence[VisitorKey]
@@ -158,38 +159,39 @@ class PostgresReadSide:
             ReadTimeoutError: It took longer than a look-up may.
             StoreUnavailableError: The store cannot be reached.
         """
-        key = self._organization(organization)
+        key = self._application.keys.find_key(organization)
         found: dict[VisitorKey, list[Suppression]] = {visitor: [] for visitor in visitors}
         if key is None:
             return found
         named = {key.digest(visitor): visitor for visitor in visitors}
         # As text: the driver takes arrays apart in Python.
         digests = ",".join([f"{digest.int:032x}" for digest in named])
-        for digest, *row in self._lookups.rows(_SELECT_BY_VISITORS, (f"{{{digests}}}", MAX_SUPPRESSIONS + 1)):
-            visitor = named[digest]
-            found[visitor].append(self._suppression(visitor, row))
-        if (
-            sum(len(found[visitor]) for visitor in visitors) > MAX_SUPPRESSIONS
-        ):  # a visitor named twice counts twice
+        rows = self._lookups.rows(_SELECT_BY_VISITORS, (f"{{{digests}}}", MAX_SUPPRESSIONS + 1))
+        for one in self._in_force(organization, [(named[digest], row) for digest, *row in rows]):
+            found[VisitorKey(one.customer_id_type, one.customer_id)].append(one)
+        # Rows beyond the limit were not read. A visitor named twice counts twice.
+        if len(rows) > MAX_SUPPRESSIONS or sum(len(found[one]) for one in visitors) > MAX_SUPPRESSIONS:
             raise TooManySuppressionsError
         return found
 
     def freshness(self, projection: str = "suppression") -> Freshness:
         """Return how up to date a projection is."""
         ((position, waiting, *event),) = self._lookups.rows(_SELECT_FRESHNESS, (projection, projection))
-        return Freshness(position, self._age(event), waiting)
+        age = age_of(self._application.event_mapper, event, self._clock.now())
+        return Freshness(position, age, waiting)
 
     def suppressions_of_action_map(
         self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
     ) -> Generator[Suppression]:
         """Stream the visitors that this map must not offer to, sorted, after a given visitor if any."""
         start = _BEFORE_ALL if behind is None else self._find_token(organization, behind)
-        where = {"organization": organization, "action_map_id": action_map_id}
+        where = {"organization": organization, "action_map_id": action_map_id, "now": self._clock.now()}
         rows = stream_rows(self._datastore, _SELECT_BY_ACTION_MAP, where, {"visitor": start}, page=_PAGE)
         for row in rows:
             token, kek, wrapped_key = row["token"], row["kek"], bytes(row["wrapped_key"])
             visitor = self._keys.open_names(token, kek, wrapped_key, bytes(row["names"]))
-            yield self._suppression(visitor, [row[column] for column in _SUPPRESSED_NAMES])
+            policy = read_policy(row["suppress_for"])
+            yield self._suppression(visitor, [row[column] for column in _SUPPRESSED_NAMES], policy)
 
     def _find_token(self, organization: str, visitor: VisitorKey) -> int:
         """Return a visitor's token.
@@ -198,7 +200,7 @@ class PostgresReadSide:
             UnknownVisitorError: The store does not know the visitor.
             StoreUnavailableError: The store cannot be reached.
         """
-        key = self._organization(organization)
+        key = self._application.keys.find_key(organization)
         found = [] if key is None else self._lookups.rows(_SELECT_TOKEN, (key.digest(visitor),))
         if not found:
             raise UnknownVisitorError
@@ -235,18 +237,12 @@ class PostgresReadSide:
 
     def status(self) -> Sequence[ProjectionStatus]:
         """List position, lag and waiting events of every projection."""
-        with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            rows = cursor.execute(_SELECT_STATUS).fetchall()
-        return [
-            ProjectionStatus(
-                row["name"],
-                row["position"],
-                row["behind"] if row["behind"] <= _MAX_COUNTED else row["last"] - row["position"],
-                self._age([row[name] for name in ("originator_id", "originator_version", "topic", "state")]),
-                row["waiting"],
-            )
-            for row in rows
-        ]
+        with (
+            store_reached(self._datastore),
+            self._datastore.get_connection() as connection,
+            connection.cursor(row_factory=tuple_row) as cursor,
+        ):
+            return read_statuses(cursor, self._application.event_mapper, self._clock.now())
 
     def position(self) -> int:
         """Return the position that all projections have reached."""
@@ -259,18 +255,30 @@ class PostgresReadSide:
             assert row is not None  # noqa: S101 - an aggregate has one row
             return int(row["position"] or 0)
 
-    def _age(self, missing: Sequence[Any]) -> float | None:
-        """Return the seconds since the oldest missing event was recorded; 0 if none is missing."""
-        stream, version, topic, state = missing
-        if stream is None:
-            return 0.0
-        try:
-            recorded = self._application.event_mapper.event(stream, version, topic, bytes(state))
-        except UnreadableEventError:
-            return None
-        return max((self._clock.now() - recorded.event.recorded_at).total_seconds(), 0.0)
+    def _in_force(
+        self, organization: str, rows: Sequence[tuple[VisitorKey, Sequence[Any]]]
+    ) -> list[Suppression]:
+        """Open the rows of `_SUPPRESSED` and `_EPOCH` that suppress an offer now."""
+        if not rows:
+            return []
+        self._policies.note_epoch(rows[0][1][-1])
+        policies = self._policies.of([organization])[organization]
+        if not policies:
+            return [self._suppression(visitor, row[:-1]) for visitor, row in rows]
+        now = self._clock.now()
+        opened = [
+            self._suppression(visitor, row[:-1], policies.get(row[_ACTION_MAP], NO_POLICY))
+            for visitor, row in rows
+        ]
+        return [one for one in opened if one.until is None or one.until > now]
 
-    def _suppression(self, visitor: VisitorKey, row: Sequence[Any]) -> Suppression:
+    def _select_policies(self, organizations: Collection[str]) -> Policies:
+        with store_reached(self._datastore), self._datastore.get_connection() as connection:
+            return select_policies(connection, organizations)
+
+    def _suppression(
+        self, visitor: VisitorKey, row: Sequence[Any], policy: ActionMapPolicy = NO_POLICY
+    ) -> Suppression:
         """Open a row of `_SUPPRESSED`."""
         token, kek, wrapped_key, action_map_id, state, since, version, sealed = row
         stream = self._keys.open_stream(token, kek, bytes(wrapped_key), action_map_id)
@@ -282,16 +290,8 @@ class PostgresReadSide:
             state,
             format_uuid(private.action_id),
             since,
+            policy.suppressed_until(State(state), since) if policy.suppress_for else None,
         )
-
-    def _organization(self, organization: str) -> OrganizationKey | None:
-        """Return the key of an organization; None if nothing was ever recorded for it."""
-        key = self._organizations.get(organization)
-        if key is None:
-            secret = self._application.keys.find_secret(organization)
-            if secret is not None:
-                key = self._organizations[organization] = OrganizationKey(organization, secret)
-        return key
 
 
 def _open(stream: OpenStream, sealed: bytes, version: int, name: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Look-ups of every page view, on connections of their own.
+"""Look-ups of every page view, on separate connections.
 
 The pool's work for each loan (locks, transactions, checks) costs more than the look-up itself. And a burst of
 page views must not use up the writer's connections.
@@ -17,6 +17,7 @@ from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.ports.store_figures import PoolUse
 from offerlog_application.reading.read_budget import ReadCancelledError, ReadTimeoutError, current_budget
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -40,6 +41,8 @@ class Lookups:
     def __init__(self, application: OfferlogApplication) -> None:
         self._application = application
         self._idle: deque[Cursor[tuple[Any, ...]]] = deque()
+        self._open: set[Cursor[tuple[Any, ...]]] = set()
+        """Those of `_idle`, and those that are in use."""
         self._closed = threading.Event()
         self._gate = LockGate()
 
@@ -65,7 +68,7 @@ class Lookups:
             if not _connection(
                 cursor
             ).is_alive():  # the server has closed it meanwhile, and perhaps the others
-                cursor.connection.close()
+                self._drop(cursor)
                 continue
             try:
                 return self._ask(cursor, statement, parameters)
@@ -78,13 +81,20 @@ class Lookups:
         connection = self._application.connect(answer_within=_ANSWER_SECONDS)
         limits = f"SET lock_timeout = '{READERS_LOCK_TIMEOUT}'; SET statement_timeout = '%d s'"
         connection.execute(limits.encode() % _STATEMENT_SECONDS)
-        return self._ask(connection.cursor(row_factory=tuple_row), statement, parameters)
+        cursor = connection.cursor(row_factory=tuple_row)
+        self._open.add(cursor)
+        return self._ask(cursor, statement, parameters)
+
+    def use(self) -> PoolUse:
+        """Return the use of the connections."""
+        idle = len(self._idle)  # first: a cursor leaves `_idle` before it leaves `_open`
+        return PoolUse("look-ups", max(len(self._open), idle), idle, None, 0)
 
     def close(self) -> None:
         """Close all connections."""
         self._closed.set()
         while self._idle:
-            self._idle.pop().connection.close()
+            self._drop(self._idle.pop())
 
     def _ask(
         self, cursor: Cursor[tuple[Any, ...]], statement: LiteralString, parameters: Sequence[Any]
@@ -98,7 +108,7 @@ class Lookups:
             ):
                 found = cursor.execute(statement, parameters, prepare=True).fetchall()
         except psycopg.errors.QueryCanceled as error:
-            cursor.connection.close()
+            self._drop(cursor)
             if budget is not None and budget.is_cancelled:
                 raise ReadCancelledError from error
             raise ReadTimeoutError(_STATEMENT_SECONDS) from error
@@ -106,6 +116,7 @@ class Lookups:
             self._keep(cursor)  # nothing is wrong with the connection
             raise
         except BaseException:
+            self._open.discard(cursor)
             if not cursor.connection.broken:
                 cursor.connection.close()
             raise
@@ -120,7 +131,11 @@ class Lookups:
         if not is_stopped and len(self._idle) < _KEPT and not self._closed.is_set():
             self._idle.append(cursor)
         else:
-            cursor.connection.close()
+            self._drop(cursor)
+
+    def _drop(self, cursor: Cursor[tuple[Any, ...]]) -> None:
+        self._open.discard(cursor)
+        cursor.connection.close()
 
 
 def _connection(cursor: Cursor[tuple[Any, ...]]) -> StoreConnection:

@@ -3,9 +3,11 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
-from psycopg.rows import tuple_row
+from psycopg import Cursor
+from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.projections.performance import Scope
 from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
@@ -18,14 +20,18 @@ _FEWEST_DAYS: Final = 2
 
 _MAPS_AT_ONCE: Final = 1_000
 
-_SELECT_SLOTS: LiteralString = """
+_ASKED: LiteralString = """
+    (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+    AND (%(media_type)s::text IS NULL OR media_type = %(media_type)s)
+"""
+_SELECT_SLOTS: LiteralString = f"""
     SELECT coalesce(min(day) * 96, 0) AS first, coalesce((max(day) + 1) * 96, 0) AS end_slot
     FROM performance_days
     WHERE organization = %(organization)s AND cohort = %(cohort)s
-      AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+      AND {_ASKED}
 """
 # A gap of more than `gap_days` days ends a span.
-_SELECT_SPANS: LiteralString = """
+_SELECT_SPANS: LiteralString = f"""
     SELECT greatest(min(day) * 96, %(first)s) AS first, least((max(day) + 1) * 96, %(end)s) AS end_slot
     FROM (
         SELECT day, sum(apart::int) OVER (ORDER BY day) AS span FROM (
@@ -33,21 +39,22 @@ _SELECT_SPANS: LiteralString = """
                 SELECT DISTINCT day FROM performance_days
                 WHERE organization = %(organization)s AND cohort = %(cohort)s
                   AND (day + 1) * 96 > %(first)s AND day * 96 < %(end)s
-                  AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+                  AND {_ASKED}
             ) AS occupied
         ) AS gaps
     ) AS spans GROUP BY span ORDER BY 1
 """
 _SUMS: LiteralString = """
     sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged),
-    sum(ignored), sum(errored), sum(timedout)
+    sum(ignored), sum(errored), sum(timedout), sum(qualified), sum(qualified_outside_schedule),
+    sum(offered_outside_schedule), sum(frequency_cap_reached)
 """
 """The metrics, in the order of `METRICS`."""
 _SELECT_COUNTS: LiteralString = f"""
     SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
     FROM performance_counts
     WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
-      AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+      AND {_ASKED}
     GROUP BY action_map_id, bucket LIMIT %(most)s
 """
 # Whole days inside a bucket, and quarter-hours of the days at its ends. Bucket -1 means: not wanted here.
@@ -57,7 +64,7 @@ _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
         SELECT * FROM performance_days
         WHERE organization = %(organization)s AND cohort = %(cohort)s
           AND day >= %(first_day)s AND day < %(end_day)s
-          AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+          AND {_ASKED}
     ), parts AS (
         SELECT (%(day_numbers)s::int[])[width_bucket(day, %(day_edges)s::int[])] AS bucket, days.*
         FROM days
@@ -66,7 +73,8 @@ _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
         FROM days CROSS JOIN LATERAL (
             SELECT * FROM performance_counts AS c
             WHERE c.organization = days.organization AND c.cohort = days.cohort
-              AND c.action_map_id = days.action_map_id
+              AND c.action_map_id = days.action_map_id AND c.media_type = days.media_type
+              AND c.action_map_version IS NOT DISTINCT FROM days.action_map_version
               AND c.slot >= days.day * 96 AND c.slot < days.day * 96 + 96
         ) AS counts
         WHERE days.day = ANY (%(cut_days)s) AND slot >= %(first)s AND slot < %(end)s
@@ -76,7 +84,7 @@ _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
 """
 # Counts of a visitor-offer beyond the first in the same bucket. Every repeat has its own slot and the first
 # one's slot, so the row with ordinal 2 stands for the first time as well.
-_SELECT_SURPLUS: LiteralString = """
+_SELECT_SURPLUS: LiteralString = f"""
     WITH times AS (
         SELECT action_map_id, state, originator_id,
             unnest(CASE WHEN ordinal = 2 THEN ARRAY[again, once] ELSE ARRAY[again] END) AS slot
@@ -84,8 +92,8 @@ _SELECT_SURPLUS: LiteralString = """
             SELECT *, CASE WHEN %(cohort)s = 'offered' THEN offered_slot ELSE slot END AS again,
                 CASE WHEN %(cohort)s = 'offered' THEN first_offered_slot ELSE first_slot END AS once
             FROM performance_repeats
-            WHERE organization = %(organization)s
-              AND (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
+            WHERE organization = %(organization)s AND scope = %(scope)s
+              AND {_ASKED}
         ) AS repeats
     )
     SELECT action_map_id::text, bucket, state, sum(times - 1)::bigint
@@ -103,6 +111,11 @@ _SELECT_NAMES: LiteralString = """
 _NAME_CHARACTERS: Final = 256
 _NAME_BYTES: Final = 4 * _NAME_CHARACTERS
 """New names are at most this long. Names in older stores may be longer, and are cut here."""
+
+_SELECT_MAPS_NAMED: LiteralString = """
+    SELECT action_map_id::text FROM action_map_names
+    WHERE organization = %s AND substring(name FOR 1024) = %s ORDER BY action_map_id LIMIT 10
+"""
 
 # The maps of an organization, one index step for each, without reading all rows of each map.
 _SELECT_MAPS: LiteralString = """
@@ -135,8 +148,7 @@ class PostgresPerformance:
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """Return the first slot of the first day with counts and the end of the last; (0, 0) without any."""
         with read_transaction(self._datastore) as cursor:
-            row = cursor.execute(_SELECT_SLOTS, _parameters_of(query)).fetchone()
-            return (row["first"], row["end_slot"]) if row else (0, 0)
+            return select_slots(cursor, query)
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
         """Return the parts of [first, end) with counts, ascending, divided by gaps of over `gap_days`."""
@@ -153,30 +165,22 @@ class PostgresPerformance:
         most: int | None,
     ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
         """Return the counts of [first, end) by map and bucket number; at most `most` of them and one more."""
-        parameters = _parameters_of(query) | _split_into_days_and_slots(first, end, stretches)
-        parameters["most"] = None if most is None else most + 1
-        statement = _SELECT_COUNTS_BY_DAYS if parameters["day_edges"] else _SELECT_COUNTS
-        with (
-            read_transaction(self._datastore) as transaction,
-            transaction.connection.cursor(row_factory=tuple_row) as cursor,
-        ):
+        with read_transaction(self._datastore) as cursor:
             # One snapshot for both statements, so that both see the same pages.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            found = {
-                (action_map, bucket): dict(zip(METRICS, sums, strict=True))
-                for action_map, bucket, *sums in cursor.execute(statement, parameters)
-            }
-            if query.count_by is CountBy.VISITORS and (most is None or len(found) <= most):
-                limit_statements(cursor)
-                for action_map, bucket, state, surplus in cursor.execute(_SELECT_SURPLUS, parameters):
-                    found[action_map, bucket][State(state)] -= surplus
-        return found
+            return select_counts(cursor, query, first, end, stretches, most=most)
 
     def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps, each cut at 256 characters."""
         with read_transaction(self._datastore) as cursor:
             rows = cursor.execute(_SELECT_NAMES, (_NAME_BYTES, organization, list(action_maps)))
-            return {row["action_map_id"]: _decode_name(bytes(row["name"])) for row in rows}
+            return {row["action_map_id"]: decode_name(bytes(row["name"])) for row in rows}
+
+    def maps_named(self, organization: str, name: str) -> Sequence[ActionMapId]:
+        """Return the maps with this newest known name, sorted by id; at most ten of them."""
+        with read_transaction(self._datastore) as cursor:
+            rows = cursor.execute(_SELECT_MAPS_NAMED, (organization, name.encode("utf-8", "surrogatepass")))
+            return [ActionMapId(row["action_map_id"]) for row in rows]
 
     def action_maps(
         self, organization: str, behind: ActionMapId | None = None
@@ -197,7 +201,41 @@ class PostgresPerformance:
             behind = found[-1]
 
 
-def _decode_name(stored: bytes) -> str:
+def select_slots(cursor: Cursor[DictRow], query: ReportQuery) -> tuple[int, int]:
+    """Select the first slot of the first day with counts and the end of the last; (0, 0) without any."""
+    row = cursor.execute(_SELECT_SLOTS, _parameters_of(query)).fetchone()
+    return (row["first"], row["end_slot"]) if row else (0, 0)
+
+
+def select_counts(
+    cursor: Cursor[DictRow],
+    query: ReportQuery,
+    first: int,
+    end: int,
+    stretches: Sequence[tuple[int, int]],
+    *,
+    most: int | None,
+) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
+    """Select the counts of [first, end) by map and bucket number, in the snapshot of a transaction.
+
+    At most `most` of them are selected, and one more.
+    """
+    parameters = _parameters_of(query) | _split_into_days_and_slots(first, end, stretches)
+    parameters["most"] = None if most is None else most + 1
+    statement = _SELECT_COUNTS_BY_DAYS if parameters["day_edges"] else _SELECT_COUNTS
+    with cursor.connection.cursor(row_factory=tuple_row) as rows:
+        found = {
+            (action_map, bucket): dict(zip(METRICS, sums, strict=True))
+            for action_map, bucket, *sums in rows.execute(statement, parameters)
+        }
+        if query.count_by is CountBy.VISITORS and (most is None or len(found) <= most):
+            limit_statements(rows)
+            for action_map, bucket, state, surplus in rows.execute(_SELECT_SURPLUS, parameters):
+                found[action_map, bucket][State(state)] -= surplus
+    return found
+
+
+def decode_name(stored: bytes) -> str:
     """Decode a name; a cut may have split its last character, which is dropped."""
     return stored.decode(errors="ignore")[:_NAME_CHARACTERS]
 
@@ -207,6 +245,8 @@ def _parameters_of(query: ReportQuery) -> dict[str, Any]:
         "organization": query.organization,
         "cohort": Cohort(query.cohort).value,
         "maps": list(query.action_maps) or None,
+        "media_type": query.media_type,
+        "scope": int(Scope.ALL if query.media_type is None else Scope.MEDIA_TYPE),
     }
 
 

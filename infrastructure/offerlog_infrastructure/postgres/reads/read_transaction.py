@@ -21,6 +21,9 @@ from offerlog_infrastructure.postgres.errors import store_reached
 STATEMENT_SECONDS: Final = 30.0
 """Time limit of a statement without a `ReadBudget`."""
 
+ONE_SNAPSHOT: Final = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+"""Makes all statements of a transaction see the same state; the first statement after `read_transaction`."""
+
 _CANCEL_SECONDS: Final = 5.0
 """Time limit for the request to cancel a statement."""
 

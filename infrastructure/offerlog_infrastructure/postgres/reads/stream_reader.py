@@ -22,7 +22,10 @@ _STEP: Final = 1_000
 
 
 class PostgresStreamReader:
-    """Reads streams; thread-safe."""
+    """Reads streams; thread-safe.
+
+    A method has the errors of the method of `StreamReader`, and those that it names.
+    """
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
@@ -35,7 +38,6 @@ class PostgresStreamReader:
         Raises:
             ReadTimeoutError: It takes longer than a read may.
             ReadCancelledError: Nobody waits for it any more.
-            StoreUnavailableError: The store cannot be reached.
             UnreadableEventError: A stored event is unknown to this build.
         """
         with (

@@ -17,7 +17,7 @@ def stream_rows(
     *,
     page: int,
 ) -> Generator[DictRow]:
-    """Yield the rows of a statement in the order of some columns; each page is a query of its own.
+    """Yield the rows of a statement in the order of some columns; each page is one query.
 
     Args:
         datastore: The pool to read with.

@@ -51,17 +51,16 @@ _END_SLOT: Final = 2**31 - 1
 
 
 class PostgresRefusalCounter:
-    """The counts of all organizations; thread-safe."""
+    """The counts of all organizations; thread-safe.
+
+    A method has the errors of the method of `RefusalCounter`, and those that it names.
+    """
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
 
     def counts(self, organization: str, since: datetime | None, until: datetime | None) -> RefusalCounts:
-        """Count refusals by reason in the quarter-hours that [since, until) touches; None leaves an end open.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-        """
+        """Count refusals by reason in the quarter-hours that [since, until) touches; None is an open end."""
         first = None if since is None else slot_of(since)
         end = None if until is None else min(slot_of(until, round_up=True), _LAST_SLOT)
         parameters = {
@@ -78,11 +77,7 @@ class PostgresRefusalCounter:
         )
 
     def fold_step(self) -> bool:
-        """Fold as many tallies as one transaction takes; returns whether it took so many.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-        """
+        """Fold as many tallies as one transaction takes; returns whether it took so many."""
         return self.fold() >= _FOLDED_AT_ONCE
 
     def fold(self, limit: int = _FOLDED_AT_ONCE) -> int:

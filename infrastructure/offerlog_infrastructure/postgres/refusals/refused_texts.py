@@ -4,7 +4,10 @@ import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
+from uuid import UUID
+from weakref import WeakKeyDictionary
 
+from offerlog_domain.identity import OrganizationKey
 from offerlog_domain.outcomes import Refusal
 from offerlog_infrastructure.postgres.store_keys import StoreKeys
 from offerlog_infrastructure.sealing import Sealer
@@ -27,6 +30,8 @@ class RefusalRow(NamedTuple):
         cause: What is wrong with it.
         sealed_text: The text, sealed; empty where no text is kept.
         raw_length: Bytes of the text that came, where not all of it is kept.
+        visitor_digest: The keyed digest of the visitor; None where the text does not say whose it is.
+        action_map_id: The action map; None where the text cannot be read.
         text_bytes: Bytes of the text that is kept, before it was sealed.
     """
 
@@ -37,6 +42,8 @@ class RefusalRow(NamedTuple):
     cause: str | None
     sealed_text: bytes
     raw_length: int | None
+    visitor_digest: UUID | None
+    action_map_id: UUID | None
     text_bytes: int
 
 
@@ -51,7 +58,8 @@ class RefusedTexts:
 
     def __init__(self, keys: StoreKeys) -> None:
         self._keys = keys
-        self._sealers: dict[str, Sealer] = {}
+        self._sealers: WeakKeyDictionary[OrganizationKey, Sealer] = WeakKeyDictionary()
+        """By the key of the organization, as it goes with a secret that is destroyed."""
 
     def to_rows(self, refusals: Sequence[Refusal]) -> list[RefusalRow]:
         """Return the rows of refusals, with their texts sealed.
@@ -69,6 +77,8 @@ class RefusedTexts:
                 one.cause,
                 self.seal(one.organization, one.recorded_at, one.reason.value, one.raw),
                 one.raw_length,
+                one.visitor_digest,
+                one.action_map_id,
                 len(one.raw),
             )
             for one in refusals
@@ -98,10 +108,11 @@ class RefusedTexts:
         return self._sealer(organization).open(sealed_text, _place_of(organization, recorded_at, reason))
 
     def _sealer(self, organization: str) -> Sealer:
-        known = self._sealers.get(organization)
+        key = self._keys.key(organization)
+        known = self._sealers.get(key)
         if known is None:
-            key = hmac.digest(self._keys.secret(organization), _LABEL, "sha256")
-            known = self._sealers[organization] = Sealer(key)
+            secret = self._keys.secret(organization)
+            known = self._sealers[key] = Sealer(hmac.digest(secret, _LABEL, "sha256"))
         return known
 
 

@@ -80,6 +80,7 @@ class Suppression(TypedDict):
         state: The terminal state.
         action_id: The action that reached it.
         since: When the action reached it.
+        until: When the suppression ends, by the policy of the map that is in force; null for never.
     """
 
     customer_id: Name
@@ -88,6 +89,7 @@ class Suppression(TypedDict):
     state: StateName
     action_id: Uuid
     since: Time
+    until: Time | None
 
 
 class Suppressions(Freshness):

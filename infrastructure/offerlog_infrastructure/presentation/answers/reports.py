@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from offerlog_infrastructure.presentation.json_types import Count, Rate, Uuid, WallTime
+from offerlog_infrastructure.presentation.json_types import Count, MediaTypeName, Rate, Uuid, WallTime
 
 
 class Metrics(TypedDict):
@@ -20,6 +20,10 @@ class Metrics(TypedDict):
         nWebActionsIgnored: Ignored; in the full metric set only.
         nWebActionsErrored: Errored; in the full metric set only.
         nWebActionsTimedout: Timed out; in the full metric set only.
+        nWebActionsQualified: Qualified; in the set of all metrics only, as those that follow.
+        nWebActionsQualifiedOutsideSchedule: Qualified outside the schedule.
+        nWebActionsOfferedOutsideSchedule: Withheld, because the offer would be outside the schedule.
+        nWebActionsFrequencyCapReached: Withheld, because the frequency cap was reached.
     """
 
     nWebActionsOffered: Count
@@ -31,6 +35,10 @@ class Metrics(TypedDict):
     nWebActionsIgnored: NotRequired[Count]
     nWebActionsErrored: NotRequired[Count]
     nWebActionsTimedout: NotRequired[Count]
+    nWebActionsQualified: NotRequired[Count]
+    nWebActionsQualifiedOutsideSchedule: NotRequired[Count]
+    nWebActionsOfferedOutsideSchedule: NotRequired[Count]
+    nWebActionsFrequencyCapReached: NotRequired[Count]
 
 
 class Rates(TypedDict):
@@ -83,7 +91,14 @@ class Proof(TypedDict):
 
 ReportHead = TypedDict(
     "ReportHead",
-    {"from": WallTime | None, "to": WallTime | None, "zone": str, "by": str, "short_by": NotRequired[Count]},
+    {
+        "from": WallTime | None,
+        "to": WallTime | None,
+        "zone": str,
+        "by": str,
+        "media_type": NotRequired[MediaTypeName],
+        "short_by": NotRequired[Count],
+    },
 )
 """Time and grouping of a performance report, and the events that are missing from it, if any."""
 
@@ -96,6 +111,7 @@ class Performance(ReportHead):
         to: First instant that does not count any more; null for all time.
         zone: IANA name of the zone whose wall time makes the buckets.
         by: Size of a bucket.
+        media_type: The media type of the offers that are counted; left out where it is every one.
         short_by: Events that wait as dead letters and are missing; left out where it is 0.
         rows: Sorted by action map, then by bucket.
         proof: Evidence of the events counted, if it was asked for.

@@ -1,13 +1,21 @@
-import { ask, attempt, fill, number, plain } from "/static/asking.js";
+/** The page Health: whether signals are recorded, how far the projections are, and what was refused. */
+
+import { ask, attempt } from "/static/asking.js";
+import { formatInstant } from "/static/dates.js";
+import { create, find, number, plain } from "/static/elements.js";
+import { fill } from "/static/tables.js";
+import { REFUSED } from "/static/words.js";
+import { preferredZone } from "/static/zones.js";
 
 /** Most refusals that are listed, and most characters of each text. */
 const [MAX_LINES, MAX_TEXT] = [100, 500];
 const DAY = 86_400_000;
+const zone = preferredZone();
 
 async function showProjections() {
   const { projections: found } = await ask("/v1/projections");
   fill(
-    document.querySelector("#projections"),
+    find("#projections"),
     ["Projection", "Position", "Lag, events", "Lag, seconds", "Dead letters, events"],
     found.map((one) => [
       one.projection,
@@ -21,7 +29,7 @@ async function showProjections() {
 
 /** Show whether signals and offers can be recorded now, and if not, why: as `/readyz` answers load balancers. */
 async function showStore() {
-  const line = document.querySelector("#store");
+  const line = find("#store");
   let text = "Ready: signals and offers are recorded.";
   let ready = true;
   try {
@@ -49,24 +57,24 @@ async function showRefusals() {
     ask("/v1/refusals", { since, order: "newest", limit: MAX_LINES }),
   ]);
   fill(
-    document.querySelector("#reasons"),
+    find("#reasons"),
     ["Reason", "Refused"],
-    reasons.map((one) => [one.reason, number(one.refusals)]),
+    reasons.map((one) => [[one.reason, create("span", REFUSED[one.reason] ?? "", { className: "meaning" })], number(one.refusals)]),
   );
-  document.querySelector("#none").hidden = count > 0;
-  document.querySelector("#reasons").hidden = count === 0;
-  document.querySelector("#listed").textContent = items.length
-    ? `The newest ${number(items.length)} of ${number(Math.max(count, items.length))}.`
+  find("#none").hidden = count > 0;
+  find("#reasons").hidden = count === 0;
+  find("#listed").textContent = items.length
+    ? `The newest ${number(items.length)} of ${number(Math.max(count, items.length))}, on the clocks of ${zone}.`
     : "";
-  const table = document.querySelector("#refusals");
+  const table = find("#refusals");
   table.hidden = items.length === 0;
   fill(
     table,
-    ["Recorded", "Reason", "What is wrong", "Signal"],
+    ["Recorded at", "Reason", "What is wrong", "Signal"],
     items.map((one) => [
-      one.recorded_at,
+      create("time", formatInstant(one.recorded_at, zone), { dateTime: one.recorded_at }),
       one.reason,
-      shorten([one.field, one.cause].filter(Boolean).join(": ")),
+      shorten([one.field, one.cause].filter(Boolean).join(": ") || (REFUSED[one.reason] ?? "")),
       shorten(one.signal, `${number(one.signal_bytes)} bytes`),
     ]),
     new Set([0, 1, 2, 3]),

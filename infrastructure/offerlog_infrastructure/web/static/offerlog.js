@@ -1,13 +1,18 @@
 /**
- * Reports the states of web chat offers from a visitor's browser (docs/browser.md).
+ * Asks for offers and reports their states from a visitor's browser (docs/browser.md).
  *
  * `report` stores a report in localStorage before it returns. The report stays there until the service has answered it.
  * It may be sent more than once, from any tab: the service recognises it by its event id.
  */
 
-const STATES = new Set(
-  "offered accepted rejected ignored errored timedout started abandoned engaged".split(" "),
-);
+const BEFORE = "qualified qualifiedOutsideSchedule offeredOutsideSchedule frequencyCapReached".split(" ");
+const CHAT = "offered accepted rejected ignored errored timedout started abandoned engaged".split(" ").concat(BEFORE);
+/** States of an action, by media type. Those of a media type that the service does not track are those of a chat. */
+const STATES = new Map([
+  ["webchat", CHAT],
+  ["webMessagingOffer", CHAT],
+  ["contentOffer", "offered accepted rejected ignored errored".split(" ").concat(BEFORE)],
+]);
 /** States that only a visitor who sees the invitation can cause. */
 const ACTED = new Set("accepted rejected started abandoned engaged".split(" "));
 /** The most bytes of a request. Browsers allow a page 64 KiB of keepalive requests and beacons at the same time. */
@@ -20,12 +25,17 @@ const [MAX_ERROR_MESSAGE, MAX_NAME, MAX_STORED] = [4000, 256, 512 * 1024];
 const GATHERING = 50;
 /** Delays, in milliseconds. */
 const [FIRST_DELAY, LONGEST_DELAY, LONGEST_RETRY_AFTER, ANSWER_TIME, DAY] = [1e3, 60e3, 3600e3, 30e3, 86400e3];
+/** Milliseconds after which an offer comes too late for the page, and between two looks at the address. */
+const [OFFER_TIME, ROUTE_TIME] = [10e3, 500];
 
 const warn = (message) => console.warn(`offerlog: ${message}`);
 
 export class Offerlog {
   #endpoint;
+  #offers;
   #key;
+  #visitorToken;
+  #token;
   #visit;
   #timeoutSeconds;
   #queue;
@@ -33,6 +43,8 @@ export class Offerlog {
   #listeners = new Map();
   #invitations = new Map();
   #unseen = new Map();
+  #leaving = new Map();
+  #routes = 0;
   #page = new AbortController();
   #underWay = new Set();
   #beaconed = new Set();
@@ -51,6 +63,8 @@ export class Offerlog {
    * @param {string} options.customerId The visitor, 1 to 256 characters.
    * @param {string} [options.customerIdType] Type of the visitor's id.
    * @param {string} options.sessionId The visit, a UUID.
+   * @param {string|(() => string|Promise<string>)} [options.visitorToken] The site's token for this visitor, or a function
+   *   that gets a new one; needed for `offer`.
    * @param {number} [options.timeoutSeconds] Seconds until an unanswered invitation times out, 1 to 86400; by default, none.
    * @param {string} [options.queue] Name of the queue. It separates the reports of two organizations on one origin.
    * @param {number} [options.maxQueued] The most reports in the queue; further reports are dropped.
@@ -63,20 +77,27 @@ export class Offerlog {
     customerId,
     customerIdType = "cookie",
     sessionId,
+    visitorToken,
     timeoutSeconds,
     queue = "default",
     maxQueued = 1000,
     keepDays = 7,
   }) {
     required({ key, customerId, sessionId });
-    this.#endpoint = new URL("v1/signals", new URL(`${url}`.replace(/\/*$/, "/"), document.baseURI)).href;
+    const service = new URL(`${url}`.replace(/\/*$/, "/"), document.baseURI);
+    this.#endpoint = new URL("v1/signals", service).href;
+    this.#offers = new URL("v1/offers", service).href;
     this.#key = key;
+    this.#visitorToken = visitorToken;
     this.#visit = { customerId, customerIdType, sessionId };
     this.#timeoutSeconds = timeoutSeconds;
     this.#lock = `offerlog/${queue}`;
-    this.#queue = new Queue(`offerlog/${queue}/`, maxQueued, keepDays * DAY);
+    this.#queue = new Queue(`offerlog/${queue}/`, maxQueued, keepDays * DAY, (line) => this.#drop("expired", line));
     const { signal } = this.#page;
-    addEventListener("pagehide", () => this.#beacon(), { signal });
+    addEventListener("pagehide", () => (this.#leave(true), this.#beacon()), { signal });
+    for (const [target, change] of [[window.navigation, "currententrychange"], [window, "popstate"], [window, "hashchange"]]) {
+      target?.addEventListener(change, () => this.#leave(), { signal });
+    }
     addEventListener("pageshow", () => this.#resume(), { signal });
     addEventListener("online", () => this.#resume(), { signal });
     document.addEventListener("prerenderingchange", () => this.#resume(), { signal });
@@ -94,6 +115,90 @@ export class Offerlog {
   }
 
   /**
+   * Ask whether the action map may offer to this visitor, and have the offer recorded if so.
+   *
+   * The service is asked as soon as the visitor sees the page. A request without an answer is repeated for ten seconds;
+   * the service recognises it by the action id.
+   *
+   * @param {object} action `actionMapId`; also `actionMapVersion`, `actionMapName`, `actionMediaType`,
+   *   `timeoutSeconds` and `actionId`.
+   * @returns {Promise<object|null>} The action, for `invite`; null if the page must not invite. Then the listeners of
+   *   `refused` get the reason.
+   * @throws {TypeError} A required field, or the visitor token, is missing.
+   */
+  async offer(action) {
+    const { actionMapId, actionMapVersion, actionMediaType, timeoutSeconds = this.#timeoutSeconds } = action;
+    const offered = { ...action, actionId: action.actionId ?? uuid() };
+    required({ actionMapId });
+    if (!this.#visitorToken) {
+      throw new TypeError("offerlog: visitorToken is required for offers");
+    }
+    const { actionId } = offered;
+    const fields = { actionId, actionMapId, actionMapVersion, actionMediaType };
+    const asked = { ...this.#visit, ...fields, timeoutSeconds: timeoutSeconds ?? undefined };
+    const { decision, ...why } = (await this.#isSeen()) ? await this.#ask(JSON.stringify(asked)) : { reason: "closed" };
+    if (decision === "offered") {
+      return offered;
+    }
+    if (decision !== "blocked" && why.reason !== "closed") {
+      warn(`no offer of action map ${actionMapId}: ${why.detail}`);
+    }
+    this.#refuse({ what: "offer", reason: why.reason, detail: why.detail, status: why.status, actionId });
+    return null;
+  }
+
+  /** Wait until the visitor sees the page; return false if it is closed before. */
+  #isSeen() {
+    const sight = new Sight(undefined, () => this.#look());
+    return new Promise((resolve) => {
+      sight.reports.push(() => resolve(true));
+      sight.cancel = () => resolve(false);
+      this.#unseen.set(sight, sight);
+      this.#look();
+    });
+  }
+
+  /** Return the service's decision, or the problem for which there is none. */
+  async #ask(body) {
+    const end = performance.now() + OFFER_TIME;
+    let isRenewed = false;
+    for (let delay = FIRST_DELAY / 2; ; delay *= 2) {
+      let problem;
+      try {
+        this.#token ??= await (typeof this.#visitorToken === "function" ? this.#visitorToken() : this.#visitorToken);
+        const response = await fetch(this.#offers, {
+          method: "POST",
+          body,
+          headers: { Authorization: `Bearer ${this.#token}`, "Content-Type": "application/json" },
+          credentials: "omit",
+          cache: "no-store",
+          signal: AbortSignal.timeout(Math.max(1, end - performance.now())),
+        });
+        if (response.ok) {
+          const answer = await response.json();
+          return answer.decision === "offered" ? answer : { decision: "blocked", reason: answer.reason.slice() };
+        }
+        problem = await problemOf(response);
+        if (response.status === 401 && !isRenewed && typeof this.#visitorToken === "function") {
+          isRenewed = true;
+          this.#token = undefined; // the page may be older than its token
+          continue;
+        }
+        if (!isTemporary(response.status)) {
+          return problem;
+        }
+        delay = Math.max(delay, milliseconds(response.headers.get("Retry-After") ?? "0"));
+      } catch (error) {
+        problem = { reason: "unavailable", detail: `${error}` };
+      }
+      if (performance.now() + delay > end) {
+        return problem;
+      }
+      await new Promise((resolve) => setTimeout(resolve, delay));
+    }
+  }
+
+  /**
    * Report `offered` as soon as the visitor sees the invitation, and `timedout` if no other state is reported in time.
    *
    * The visitor sees it when the page is in the foreground: not in a background tab, and not only prerendered. In a
@@ -104,20 +209,38 @@ export class Offerlog {
    * @param {object} [options]
    * @param {number|null} [options.timeoutSeconds] Used instead of the constructor's; null for no time-out.
    * @param {Element} [options.element] The invitation on the page.
+   * @param {boolean} [options.ignoredWhenLeft] Report `ignored` if the visitor leaves the page, or the route of a
+   *   single-page application, before any other state is reported.
    * @returns {object} The action, for the reports that follow.
    */
-  invite(action, { timeoutSeconds = action.timeoutSeconds ?? this.#timeoutSeconds, element } = {}) {
+  invite(action, { timeoutSeconds = action.timeoutSeconds ?? this.#timeoutSeconds, element, ignoredWhenLeft = false } = {}) {
     const invited = { ...action, actionId: action.actionId ?? uuid() };
     const fields = { ...invited, timeoutSeconds: timeoutSeconds ?? undefined };
-    this.#take(this.#event("offered", fields), fields, element, () => {
+    const event = this.#event("offered", fields);
+    this.#take(event, fields, element, () => {
       clearTimeout(this.#invitations.get(invited.actionId)?.timer);
-      if (timeoutSeconds) {
+      if (timeoutSeconds && hasState(event.actionMediaType, "timedout")) {
         const withdraw = () => this.report("timedout", invited);
         const timer = setTimeout(withdraw, timeoutSeconds * 1000);
         this.#invitations.set(invited.actionId, { due: Date.now() + timeoutSeconds * 1000, timer, withdraw });
       }
     });
+    if (ignoredWhenLeft) {
+      this.#leaving.set(invited.actionId, { invited, route: route() });
+      if (!window.navigation) {
+        this.#routes ||= setInterval(() => this.#leave(), ROUTE_TIME); // no event tells of `history.pushState`
+      }
+    }
     return invited;
+  }
+
+  /** Report `ignored` for the invitations whose page or route has been left. */
+  #leave(isPageLeft = false) {
+    for (const { invited, route: before } of this.#leaving.values()) {
+      if (isPageLeft || before !== route()) {
+        this.report("ignored", invited); // which takes it off the list
+      }
+    }
   }
 
   /**
@@ -136,10 +259,8 @@ export class Offerlog {
   }
 
   #event(state, fields) {
-    if (!STATES.has(state)) {
-      throw new TypeError(`offerlog: no state of an action: ${state}`);
-    }
     const { actionId, actionMapId, actionMapVersion, actionMediaType = "webchat", errorCode, errorMessage } = fields;
+    checkState(actionMediaType, state);
     const { customerId, customerIdType, sessionId } = { ...this.#visit, ...defined(fields) };
     required({ actionId, actionMapId, customerId, sessionId });
     return Object.freeze({
@@ -159,6 +280,10 @@ export class Offerlog {
   /** Queue a report, or hold it until the visitor has seen its invitation. */
   #take(event, fields, element, begin = () => {}) {
     const { actionId, actionState: state } = event;
+    if (state !== "offered" && this.#leaving.delete(actionId) && !this.#leaving.size) {
+      clearInterval(this.#routes);
+      this.#routes = 0;
+    }
     const queue = () => {
       this.#enqueue(event, fields);
       begin();
@@ -209,6 +334,7 @@ export class Offerlog {
     };
     if (!this.#queue.add(fields.eventId, JSON.stringify({ ...event, ...fields }))) {
       warn(`too many reports wait to be sent; "${state}" of action ${actionId} is dropped`);
+      this.#refuse({ what: "report", reason: "queue_full", actionId, actionState: state });
     }
     if (document.visibilityState === "hidden") {
       this.#beacon();
@@ -217,21 +343,24 @@ export class Offerlog {
     this.#notify(event);
   }
 
-  /** Call `callback(event)` for every report of a state, such as `on("webchat", "accepted", show)`. */
-  on(mediaType, state, callback) {
-    this.#listen(mediaType, state, callback, false);
+  /**
+   * Call `callback(event)` for every report of a state: `on("webchat", "accepted", show)`. With `on("refused", callback)`,
+   * call it whenever the service refuses a report, an offer or the page, with `what` and `reason`.
+   */
+  on(...listened) {
+    this.#listen(listened, false);
   }
 
-  /** Like `on`, but only for the first report. */
-  once(mediaType, state, callback) {
-    this.#listen(mediaType, state, callback, true);
+  /** Like `on`, but only for the first time. */
+  once(...listened) {
+    this.#listen(listened, true);
   }
 
   /** Undo `on` and `once`. Without a callback, undo them for all callbacks of that state. */
-  off(mediaType, state, callback) {
-    const kept = this.#listeners.get(`${mediaType} ${state}`) ?? [];
-    const others = callback ? kept.filter((one) => one.callback !== callback) : [];
-    this.#listeners.set(`${mediaType} ${state}`, others);
+  off(...listened) {
+    const [name, callback] = parse(listened);
+    const kept = this.#listeners.get(name) ?? [];
+    this.#listeners.set(name, callback ? kept.filter((one) => one.callback !== callback) : []);
   }
 
   /** Stop sending, and cancel the time-outs. Queued reports wait for the next page. */
@@ -241,20 +370,29 @@ export class Offerlog {
     this.#page.abort();
     this.#invitations.forEach(({ timer }) => clearTimeout(timer));
     this.#invitations.clear();
-    this.#unseen.forEach((held) => held.end());
+    this.#unseen.forEach((held) => (held.end(), held.cancel?.()));
     this.#unseen.clear();
+    this.#leaving.clear();
+    clearInterval(this.#routes);
   }
 
-  #listen(mediaType, state, callback, once) {
-    if (!STATES.has(state)) {
-      throw new TypeError(`offerlog: no state of an action: ${state}`);
-    }
-    const name = `${mediaType} ${state}`;
+  #listen(listened, once) {
+    const [name, callback] = parse(listened);
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), { callback, once }]);
   }
 
-  #notify(event) {
-    const name = `${event.actionMediaType} ${event.actionState}`;
+  /** Notify the listeners of `refused`; `detail` and `status` are null where there are none. */
+  #refuse(event) {
+    this.#notify(Object.freeze({ detail: null, status: null, ...defined(event) }), "refused");
+  }
+
+  /** Notify the listeners of `refused` about a queued report. */
+  #drop(reason, line, more) {
+    const { actionId, actionState } = fieldsOf(line);
+    this.#refuse({ what: "report", reason, ...more, actionId, actionState });
+  }
+
+  #notify(event, name = `${event.actionMediaType} ${event.actionState}`) {
     const listeners = this.#listeners.get(name) ?? [];
     this.#listeners.set(
       name,
@@ -351,7 +489,9 @@ export class Offerlog {
       }
       this.#queue.remove(name);
       if (outcome === "refused") {
-        warn(`refused: ${[reason, field, cause].filter(Boolean).join(", ")}: ${named(line)}`);
+        const detail = [field, cause].filter(Boolean).join(", ");
+        warn(`refused: ${[reason, detail].filter(Boolean).join(", ")}: ${named(line)}`);
+        this.#drop(reason, line, { detail: detail || undefined });
       }
     });
     this.#failures = this.#notBefore = this.#requestedAt = 0;
@@ -360,17 +500,20 @@ export class Offerlog {
 
   async #turnedAway(batch, response) {
     const { status } = response;
-    const answer = `the service answers ${status}${await detail(response)}`;
-    if (status >= 500 || [408, 425, 429].includes(status)) {
+    const problem = await problemOf(response);
+    const answer = `the service answers ${problem.detail}`;
+    if (isTemporary(status)) {
       this.#later(answer, response.headers.get("Retry-After"));
     } else if (status !== 400 && status !== 413) {
       this.#stop();
       warn(`${answer}; this page sends nothing more, ${this.queued} reports stay queued`);
+      this.#refuse({ what: "page", ...problem });
     } else if (batch.length > 1) {
       this.#most = batch.length >> 1; // until the report at fault is alone
     } else {
       this.#queue.remove(batch[0][0]);
       warn(`${answer}; dropped: ${named(batch[0][1])}`);
+      this.#drop(problem.reason, batch[0][1], problem);
     }
   }
 
@@ -447,13 +590,15 @@ class Queue {
   #prefix;
   #most;
   #keepFor;
+  #dropped;
   #memory = new Map();
   #latest = 0;
 
-  constructor(prefix, most, keepFor) {
+  constructor(prefix, most, keepFor, dropped) {
     this.#prefix = prefix;
     this.#most = most;
     this.#keepFor = keepFor;
+    this.#dropped = dropped;
   }
 
   /** Add a line; return false if there are too many lines or characters. */
@@ -509,6 +654,7 @@ class Queue {
       if (Date.now() - parseInt(name.slice(this.#prefix.length), 10) > this.#keepFor) {
         this.remove(name);
         warn(`never sent, and dropped now: ${named(line)}`);
+        this.#dropped(line);
       } else if (line !== null) {
         found.push([name, line]); // null if another tab has just received its answer
       }
@@ -536,22 +682,51 @@ function required(fields) {
   }
 }
 
-/** Describe a report for the console without visitor and session, because error trackers collect the console. */
-function named(line) {
-  try {
-    const { actionState, actionId } = JSON.parse(line);
-    return `"${actionState}" of action ${actionId}`;
-  } catch {
-    return "a report that is not JSON";
+const hasState = (mediaType, state) => (STATES.get(mediaType) ?? CHAT).includes(state);
+
+function checkState(mediaType, state) {
+  if (!hasState(mediaType, state)) {
+    const of = CHAT.includes(state) ? ` of ${mediaType}` : "";
+    throw new TypeError(`offerlog: no state of an action${of}: ${state}`);
   }
 }
 
-/** Return the text of a problem, to be shown after the status. */
-async function detail(response) {
+/** Return the name of the listeners that `on`, `once` or `off` are about, and the callback. */
+function parse([first, ...rest]) {
+  if (first === "refused") {
+    return [first, rest[0]];
+  }
+  checkState(first, rest[0]);
+  return [`${first} ${rest[0]}`, rest[1]];
+}
+
+/** The part of the address that names the view: of the fragment, only what a router uses. */
+const route = () => location.pathname + (/^#[!/]/.test(location.hash) ? location.hash : "");
+const isTemporary = (status) => status >= 500 || [408, 425, 429].includes(status);
+
+function fieldsOf(line) {
   try {
-    return `: ${(await response.json()).detail.slice(0, 500)}`;
+    return JSON.parse(line) ?? {};
   } catch {
-    return ""; // an answer of a proxy
+    return {};
+  }
+}
+
+/** Describe a report for the console without visitor and session, because error trackers collect the console. */
+function named(line) {
+  const { actionState, actionId } = fieldsOf(line);
+  return actionId ? `"${actionState}" of action ${actionId}` : "a report that is not JSON";
+}
+
+/** Return an answer that is an error: `reason`, the problem's name; `detail`, the status and the text; `status`. */
+async function problemOf(response) {
+  const { status } = response;
+  try {
+    const { type, detail, field } = await response.json();
+    const hint = field === "Origin" ? `; make one for it: offerlog keys create --origin ${location.origin}` : "";
+    return { reason: type.replace("/problems/", ""), detail: `${status}: ${detail.slice(0, 500)}${hint}`, status };
+  } catch {
+    return { reason: "unknown", detail: `${status}`, status }; // an answer of a proxy
   }
 }
 

@@ -1,196 +1,201 @@
-import uPlot from "/static/vendor/uPlot.esm.js";
-import { ask, attempt, countedMaps, create, number, PagedTable, plain, share } from "/static/asking.js";
+/** The page Action Map Performance. */
+
+import { ask, attempt, countedMaps } from "/static/asking.js";
+import { createChart, seriesOf } from "/static/chart.js";
+import { describeDays, formatInstant, today } from "/static/dates.js";
+import {
+  addressOf, beginForm, fillDays, fillForm, listMaps, parametersOf, periodBefore, readAddress, readForm, resolve, showChosenMaps,
+} from "/static/filters.js";
+import { closeByItself, create, createLink, find, number, plain } from "/static/elements.js";
+import { metric, showTable, showTiles, sumsOf } from "/static/figures.js";
+import { showBlocked, showFunnel, showTimes } from "/static/funnel.js";
+import { listen } from "/static/live.js";
+import { keepZone } from "/static/zones.js";
 
 const REPORT = "/v1/reports/action-map-performance";
-const METRICS = ["Offered", "Accepted", "Rejected", "Started", "Abandoned", "Engaged"];
-const FUNNEL = ["Offered", "Accepted", "Started", "Engaged"];
-const LOST = { Accepted: "Rejected", Started: "Abandoned" };
-const form = document.querySelector("#asked");
-const picker = document.querySelector(".picker");
-const maps = document.querySelector("#maps");
-const rowsTable = new PagedTable(document.querySelector("#rows"), document.querySelector("#pager"));
-/** Least milliseconds between two live updates. */
-const LIVE_PAUSE = 2_000;
-let chart = null;
-/** The query that was last submitted with the button or by the page's address; live updates repeat it. */
+const FUNNEL = "/v1/reports/funnel";
+const COARSER = { hour: "day", day: "week", week: "month" };
+const FILES = { csv: "CSV", xlsx: "Excel", parquet: "Parquet" };
+/** Least milliseconds between two live updates, and between two updates of the cards that change slowly. */
+const [LIVE_PAUSE, SLOW_PAUSE] = [2_000, 30_000];
+
+const chart = createChart();
+const labels = new Map();
+
+/**
+ * What was last submitted; live updates repeat it.
+ *
+ * `query` is that of the form, `days` are those that it means, with their granularity `by`, `before` are the figures of
+ * the period before. Both stay until the next submission.
+ */
 let submitted = null;
+let slowAt = 0;
 
-const readForm = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-const withParameter = (parameters, name, value) => {
-  const others = new URLSearchParams(parameters);
-  others.set(name, value);
-  return others;
+const labelOf = (row) => labels.get(row.action_map_id) ?? row.action_map_name ?? row.action_map_id;
+const parameters = (days, by) => {
+  const asked = parametersOf(submitted.query, days, by);
+  asked.set("view", "full");
+  return asked;
 };
-const metric = (row, name) => row.metrics[`nWebActions${name}`];
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** Parameters of the reports about offers made, which know neither visitors nor cohorts. */
+const plainParameters = (days) => parametersOf({ ...submitted.query, count_by: "actions", cohort: "event" }, days);
+const BLOCKED = "/v1/reports/blocked-offers";
+/** Parameters of the report of blocked offers, which does not know media types either. */
+const blockedParameters = (days) => {
+  const asked = plainParameters(days);
+  asked.delete("media_type");
+  return asked;
+};
 
-function funnel(rows) {
-  const sums = Object.fromEntries(METRICS.map((name) => [name, rows.reduce((sum, row) => sum + metric(row, name), 0)]));
-  const step = (name, before, kind) => {
-    const line = create("div", "", { className: `step ${kind}` });
-    const most = Math.max(sums.Offered, sums[name], 1);
-    const bar = create("progress", "", { max: most, value: sums[name] });
-    bar.setAttribute("aria-label", `${name}: ${sums[name]} of ${sums.Offered} offered`);
-    const figures = `${number(sums[name])}${before ? ` (${share(sums[name], sums[before])} of ${before.toLowerCase()})` : ""}`;
-    line.append(create("span", name), bar, create("span", figures));
-    return line;
-  };
-  const lines = [];
-  FUNNEL.forEach((name, n) => {
-    lines.push(step(name, FUNNEL[n - 1], ""));
-    if (LOST[name]) lines.push(step(LOST[name], name === "Accepted" ? "Offered" : "Started", "lost"));
-  });
-  document.querySelector("#funnel").replaceChildren(...lines);
+/** Ask for one card: its error, such as that it would be too large, leaves the other figures alone. */
+const askPart = (path, asked) => ask(path, asked).catch((error) => ({ error }));
+const NOT_BY_MEDIA_TYPE = { error: { message: "Blocked offers are not counted by media type: choose all." } };
+const askBlocked = (days) => (submitted.query.media_type ? NOT_BY_MEDIA_TYPE : askPart(BLOCKED, blockedParameters(days)));
+
+/** Query of the list of visitor-offers behind a number. */
+function linkTo(name, maps, unlike = {}) {
+  const query = parametersOf({ ...submitted.query, maps, ...unlike }, submitted.days);
+  query.set("metric", name.toLowerCase());
+  return query;
 }
 
-/** Width of the labels of the vertical axis, in pixels; 10,000 needs more than 100. */
-function widthOf(_, labels) {
-  return 20 + 8 * Math.max(2, ...(labels ?? []).map((label) => label.length));
-}
-/** Sum the metrics by bucket: first the buckets, in seconds since 1970, then the sums of each line. */
-function sumsByBucket(rows) {
-  const sums = new Map();
-  for (const row of rows) {
-    let line = sums.get(row.bucket);
-    if (!line) sums.set(row.bucket, (line = FUNNEL.map(() => 0)));
-    FUNNEL.forEach((name, n) => (line[n] += metric(row, name)));
+/** Ask for the figures of the period before; of a period that is not over, as much of it as has passed. */
+async function askBefore(days) {
+  const before = submitted.query.compare ? periodBefore(days) : null;
+  if (!before) return null;
+  let part = before;
+  if (days.to > today(submitted.query.zone)) {
+    const now = formatInstant(Math.floor(Date.now() / 900_000) * 900_000, submitted.query.zone);
+    const start = now.slice(0, 10);
+    const length = Date.parse(start) - Date.parse(days.from);
+    part = { from: before.from, to: `${new Date(Date.parse(before.from) + length).toISOString().slice(0, 10)}T${now.slice(11, 16)}` };
   }
-  const buckets = [...sums].map(([bucket, line]) => [Date.parse(bucket) / 1_000, line]).sort(([a], [b]) => a - b);
-  return [buckets.map(([at]) => at), ...FUNNEL.map((_, n) => buckets.map(([, line]) => line[n]))];
+  const askPeriod = (some) => Promise.all([ask(REPORT, parameters(some, "total")), ask(FUNNEL, plainParameters(some))]);
+  const withoutPart = (error) => (error.field === "to" ? askPeriod(before) : Promise.reject(error)); // clocks skipped that time
+  const [[total, funnel], report] = await Promise.all([askPeriod(part).catch(withoutPart), ask(REPORT, parameters(before, days.by))]);
+  return { days: before, part, total, report, funnel };
 }
 
-/** Draw the lines in the same chart: hidden lines stay hidden, and a live update keeps the zoom. */
-function course(rows, { first }) {
-  const data = sumsByBucket(rows);
-  if (!chart) {
-    chart = newChart(data);
-    return;
+/** Ask for the report by bucket. A granularity that the page chose becomes coarser where the report would be too large. */
+async function askReport(days) {
+  const isChosen = submitted.query.by === "auto";
+  for (;;) {
+    try {
+      return await ask(REPORT, parameters(days, days.by));
+    } catch (error) {
+      if (!isChosen || error.field !== "by" || !COARSER[days.by]) throw error;
+      days.by = COARSER[days.by];
+    }
   }
-  const { min, max } = chart.scales.x;
-  const [before] = chart.data;
-  const zoomed = before.length > 1 && (min > before[0] || max < before.at(-1));
-  chart.setData(data, first || !zoomed);
-  if (!first && zoomed) chart.setScale("x", { min, max });
 }
 
-function newChart(data) {
-  const place = document.querySelector("#course");
-  const strokes = ["--accent", "--quiet", "--ink", "--good"].map((name) => () => colour(name));
-  const dashes = [[], [6, 4], [2, 3], []];
-  const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line") } };
-  return new uPlot(
-    {
-      width: place.clientWidth || 600,
-      height: 260,
-      // in the zone of the report, not of the browser
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), submitted.get("zone") ?? "UTC"),
-      series: [
-        {},
-        ...FUNNEL.map((label, n) => {
-          return { label, stroke: strokes[n], dash: dashes[n], width: 2, points: { show: (one) => one.data[0].length < 60 } };
-        }),
-      ],
-      axes: [axis, { ...axis, size: widthOf }],
-      scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.05, 1)] } },
-    },
-    data,
-    place,
-  );
+/** Say what is shown, for the heading and for screen readers. */
+function describe(compared) {
+  const { query, days, before } = submitted;
+  const type = query.media_type && find("#media_type").selectedOptions[0].textContent;
+  const parts = [describeDays(days.from, days.to), type, `by ${days.by}`, query.zone].filter(Boolean);
+  if (before) {
+    const until = before.part === before.days ? "" : `, up to ${before.part.to.slice(11)}`;
+    const period = `${describeDays(before.days.from, before.days.to)}${until}`;
+    parts.push(compared ? `compared with ${period}` : `nothing to compare with (${period})`);
+  }
+  find("#shown").textContent = plain(parts.join(" · "));
 }
 
-function table(rows, by, { first }) {
-  const names = ["Action map", "Bucket", ...METRICS, "Accepted %", "Engaged %"];
-  const cells = (row) => [
-    row.action_map_name ?? row.action_map_id,
-    by === "hour" ? row.bucket.slice(0, 16).replace("T", " ") + row.bucket.slice(19) : row.bucket.slice(0, 10),
-    ...METRICS.map((name) => number(metric(row, name))),
-    share(metric(row, "Accepted"), metric(row, "Offered")),
-    share(metric(row, "Engaged"), metric(row, "Accepted")),
-  ];
-  rowsTable.fill(names, rows, cells, new Set([0, 1]), { first });
+function showDownloads() {
+  const { days } = submitted;
+  for (const [name, path, asked] of [
+    ["#report-files", REPORT, parameters(days, find("#per").value === "map" ? "total" : days.by)],
+    ["#funnel-files", FUNNEL, plainParameters(days)],
+    ["#blocked-files", BLOCKED, blockedParameters(days)],
+  ]) {
+    const items = Object.entries(FILES).map(([format, label]) => {
+      const item = create("li");
+      item.append(createLink(label, path, [...asked, ["format", format], ...(format === "csv" ? [["bom", "true"]] : [])]));
+      return item;
+    });
+    find(name).replaceChildren(...items);
+  }
 }
 
-/** Show the submitted report; `first` if it is another report than before. */
-async function show(isLatest, { first }) {
-  const query = submitted;
-  const [{ rows }, { rows: whole }] = await Promise.all([ask(REPORT, query), ask(REPORT, withParameter(query, "by", "total"))]);
+/** Show the submitted report. The first time, it asks for everything and says what is shown. */
+async function show(isLatest) {
+  const asked = submitted;
+  asked.days ??= await resolve(asked.query, REPORT);
   if (!isLatest()) return;
-  document.querySelector("#csv").href = `${REPORT}?${withParameter(query, "format", "csv")}`;
-  document.querySelector("#nothing").hidden = rows.length > 0;
-  funnel(whole);
-  course(rows, { first });
-  table(rows, query.get("by"), { first });
+  const { query, days, isShown } = asked;
+  const isSlowDue = !isShown || Date.now() - slowAt > SLOW_PAUSE;
+  const reading = askReport(days);
+  const readBefore = () => askBefore(days).catch((error) => (error.field ? null : Promise.reject(error))); // too large, too
+  const [report, total, funnel, blocked, times, before] = await Promise.all([
+    reading,
+    ask(REPORT, parameters(days, "total")),
+    ask(FUNNEL, plainParameters(days)),
+    isSlowDue ? askBlocked(days) : null,
+    isSlowDue ? askPart("/v1/reports/times", plainParameters(days)) : null,
+    isShown ? asked.before : reading.then(readBefore),
+  ]);
+  if (!isLatest()) return;
+  asked.before = before;
+  asked.isShown = true;
+  if (isSlowDue) slowAt = Date.now();
+  for (const row of total.rows) if (!labels.has(row.action_map_id)) labels.set(row.action_map_id, labelOf(row));
+  find("#figures").hidden = find("#nothing").hidden = find("#new").hidden = true;
+  if (blocked) showBlocked(blocked, labelOf);
+  if (times) showTimes(times, labelOf);
+  const isEmpty = total.rows.length === 0 && find("#blocked").hidden;
+  find(!isEmpty ? "#figures" : labels.size ? "#nothing" : "#new").hidden = false;
+  const compared = before?.total.rows.length ? before : null;
+  if (!isShown) describe(compared);
+  if (!isShown) showDownloads();
+  if (blocked) asked.blocked = blocked.total?.blocked ?? null;
+  showTiles(sumsOf(total.rows), compared && sumsOf(compared.total.rows), asked.blocked);
+  find("#funnel-unit").hidden = query.count_by === "actions";
+  find("#missing").hidden = !report.short_by;
+  find("#missing").textContent = `${number(report.short_by ?? 0)} events are missing from the figures: they are dead letters.`;
+  showFunnel(funnel, compared?.funnel, (name) => linkTo(name, query.maps, { count_by: "actions", cohort: "offered" }));
+  const series = [report, compared?.report].map((one) => one && seriesOf(one, days.by, metric));
+  chart.show(...series, { by: days.by, zone: query.zone, first: !isShown });
+  find("#per-bucket").textContent = `action map and ${days.by}`;
+  const found = { total, report, compared: compared?.total ?? null, by: days.by };
+  asked.showTable = ({ first }) => showTable(found, { labelOf, linkTo, first });
+  asked.showTable({ first: !isShown });
 }
 
-/** Submit the form, and put its query into the page's address, so that it can be kept and shared. */
-async function submit() {
-  submitted = readForm();
+/** Ask for a query, and put it into the page's address, so that it can be kept and shared. */
+async function submit(query) {
+  const asked = { query, days: null, before: null, blocked: null, isShown: false, isWrong: false };
+  submitted = asked;
   showChosenMaps();
-  history.replaceState(null, "", `?${submitted}`);
-  await attempt((isLatest) => show(isLatest, { first: true }));
-}
-
-function showChosenMaps() {
-  const chosen = [...maps.querySelectorAll("input:checked")].map((box) => box.parentElement.textContent.trim());
-  document.querySelector("#chosen").textContent = chosen.length < 2 ? plain(chosen[0] ?? "all") : `${chosen.length} of them`;
-}
-
-function listMaps(counted) {
-  for (const { id, label } of counted) {
-    const line = maps.appendChild(create("label"));
-    line.append(create("input", "", { type: "checkbox", name: "action_map", value: id }), " ", create("bdi", label));
-  }
-  const search = document.querySelector("#find");
-  search.addEventListener("input", () => {
-    for (const label of maps.children) label.hidden = !label.textContent.toLowerCase().includes(search.value.toLowerCase());
+  history.replaceState(null, "", `?${addressOf(query)}`);
+  await attempt(async (isLatest) => {
+    try {
+      await show(isLatest);
+    } catch (error) {
+      asked.isWrong = Boolean(error.field); // asked again, it would be wrong again
+      throw error;
+    }
+    if (!isLatest()) return;
+    fillDays(query.range, asked.days);
+    keepZone(query.zone);
   });
-  maps.addEventListener("change", showChosenMaps);
-  addEventListener("click", (event) => picker.contains(event.target) || (picker.open = false));
-  picker.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    picker.open = false;
-    picker.querySelector("summary").focus();
-  });
-}
-
-/** Fill the form from the page's address; values that a field does not have are ignored. */
-function readAddress() {
-  for (const [name, value] of new URLSearchParams(location.search)) {
-    const field = form.elements[name];
-    const known = field instanceof HTMLSelectElement ? [...field.options].some((one) => one.value === value) : true;
-    if ((field instanceof HTMLSelectElement || field instanceof HTMLInputElement) && known) field.value = value;
-  }
-}
-
-/** Fill the form before the first wait, so that later typing is kept. */
-function fillIn() {
-  document.querySelector("#zones").append(...Intl.supportedValuesOf("timeZone").map((zone) => create("option", "", { value: zone })));
-  readAddress();
-  form.elements.zone.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-}
-
-async function begin() {
-  const chosen = new Set(new URLSearchParams(location.search).getAll("action_map")); // a submission changes the address
-  listMaps(await countedMaps());
-  for (const box of maps.querySelectorAll("input")) box.checked = chosen.has(box.value);
-  await submit();
-  follow();
 }
 
 /** Update the figures when they change, but not faster than people read, and not while the page is hidden. */
 function follow() {
-  const live = document.querySelector("#live");
+  const live = find("#live");
   let timer = null;
   let due = false;
+  const say = (text) => (live.textContent = text);
+  const sayLive = () => say(`live, ${formatInstant(Date.now(), submitted.query.zone).slice(11)}`);
   const update = async () => {
     if (!due || timer !== null || document.visibilityState === "hidden") return;
     due = false;
     timer = 0; // until the update has ended
-    if (!document.querySelector("#main").hasAttribute("aria-busy")) {
-      await attempt((isLatest) => show(isLatest, { first: false }), { quiet: true });
-      live.textContent = `live, ${new Date().toLocaleTimeString()}`;
-    } else {
-      due = true;
+    if (find("#main").hasAttribute("aria-busy")) due = true;
+    else if (!submitted.isWrong) {
+      await attempt(show, { quiet: true });
+      sayLive();
     }
     timer = setTimeout(() => {
       timer = null;
@@ -200,37 +205,57 @@ function follow() {
   document.addEventListener("visibilitychange", update);
   listen(
     (first) => {
-      live.textContent = `live, ${new Date().toLocaleTimeString()}`;
+      sayLive();
       due ||= !first;
       update();
     },
-    () => (live.textContent = "not connected; trying again"),
+    () => say("not connected; trying again"),
   );
 }
 
-/** Listen to changes while the page is open. If the session has ended, show the log-in. */
-function listen(changed, lost) {
-  const source = new EventSource("/v1/stream");
-  let first = true;
-  source.addEventListener("metrics", () => {
-    changed(first);
-    first = false;
-  });
-  source.addEventListener("error", () => {
-    lost();
-    if (source.readyState !== EventSource.CLOSED) return; // the browser reconnects
-    source.close();
-    ask("/v1/projections").catch(() => {}); // shows the log-in if the session has ended
-    setTimeout(() => listen(() => changed(false), lost), 5_000);
-  });
+/** Copy an address that shows the same days tomorrow, too. */
+async function copyLink() {
+  const { query, days } = submitted;
+  const address = `${location.origin}${location.pathname}?${addressOf(query, days)}`;
+  const button = find("#copy");
+  try {
+    await navigator.clipboard.writeText(address);
+    button.textContent = "Copied";
+  } catch {
+    const field = find("#link");
+    field.value = address;
+    field.hidden = false;
+    field.select();
+    button.textContent = "Copy this";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 3_000);
 }
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  picker.open = false;
-  submit();
+async function begin() {
+  const { maps } = readAddress(); // a submission changes the address
+  const counted = await countedMaps();
+  for (const { id, label } of counted) labels.set(id, label);
+  listMaps(counted, maps);
+  await submit(readForm());
+  follow();
+}
+
+beginForm(submit);
+fillForm(readAddress()); // before the first wait, so that later typing is kept
+find("#per").addEventListener("change", () => {
+  showDownloads();
+  submitted.showTable({ first: true });
 });
-addEventListener("resize", () => chart?.setSize({ width: document.querySelector("#course").clientWidth, height: 260 }));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart?.redraw());
-fillIn();
+for (const menu of document.querySelectorAll(".menu")) closeByItself(menu);
+find("#copy").addEventListener("click", copyLink);
+find("#everything").addEventListener("click", () => {
+  fillForm({ ...submitted.query, range: "all", maps: [] });
+  submit(readForm());
+});
+const redrawFor = (isPrinted) => () => {
+  document.documentElement.classList.toggle("printed", isPrinted);
+  chart.redraw();
+};
+addEventListener("beforeprint", redrawFor(true));
+addEventListener("afterprint", redrawFor(false));
 attempt(begin);

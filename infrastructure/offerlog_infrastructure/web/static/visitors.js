@@ -1,55 +1,195 @@
-import { ask, attempt, countedMaps, create, plain } from "/static/asking.js";
+/** The page Visitors: everything that is known of one visitor. */
 
-const form = document.querySelector("#asked");
-const REASONS = {
-  terminal_state: "the visitor took it or turned it down before",
-  already_open: "another invitation of this map is still open",
+import { ask, attempt, countedMaps } from "/static/asking.js";
+import { formatInstant } from "/static/dates.js";
+import { create, createLink, find, number, plain } from "/static/elements.js";
+import { nameOf, nameStates } from "/static/words.js";
+import { keepZone, listZones, preferredZone } from "/static/zones.js";
+import { showRecent } from "/static/recent.js";
+import { fill } from "/static/tables.js";
+
+const form = find("#asked");
+const ENDED = {
+  engaged: "The visitor has had a chat through this offer",
+  rejected: "The visitor rejected this offer",
+  ignored: "The visitor ignored this offer",
+  timedout: "The visitor let this offer time out",
+  abandoned: "The visitor left the chat before an agent came",
 };
-const time = (stamp) => new Date(stamp).toLocaleString("en-GB", { timeZone: "UTC" }) + " UTC";
+/** Entries of the time line that one request fetches. */
+const ENTRIES = 100;
+const more = find("#more");
+const labels = new Map();
 
-function show(history) {
-  const slider = document.querySelector("#version");
+const zone = () => form.elements.zone.value || "UTC";
+const time = (stamp) => formatInstant(stamp, zone());
+/** Show the instants of a sentence of the service on the clocks of the page. */
+const withClocks = (text) => text.replace(/\b(since|at) (\d{4}-\d{2}-\d{2}T[\d:.]+Z)/g, (_, word, stamp) => `${word} ${time(stamp)}`);
+const labelOf = (map, otherwise = map) => labels.get(map) ?? otherwise;
+
+/** Show all events of a visitor-offer, with a slider that goes back in time. */
+function showHistory(history) {
+  const slider = find("#version");
   slider.max = history.version;
   slider.value = history.version;
   const lines = history.events.map((event) => {
     const error = [event.error_code, event.error_message].filter(Boolean).join(": ");
-    const details = [event.stage, error].filter(Boolean).join(", ");
-    const line = create("li", `${event.version}. ${event.event}${details ? ` (${details})` : ""}, ${time(event.occurred_at)}`);
-    if (event.recorded_at !== event.occurred_at) line.append(create("span", ` · recorded ${time(event.recorded_at)}`, { className: "quiet" }));
+    const details = [event.stage && `at the ${event.stage}`, error].filter(Boolean).join(", ");
+    const line = create("li");
+    line.append(create("time", time(event.occurred_at), { dateTime: event.occurred_at }), create("strong", ` ${nameOf(event.event)}`));
+    line.append(details ? ` (${plain(details)})` : "");
+    const isLater = time(event.recorded_at) !== time(event.occurred_at);
+    if (isLater) line.append(create("span", ` recorded ${time(event.recorded_at)}`, { className: "quiet" }));
     return line;
   });
-  document.querySelector("#events").replaceChildren(...lines);
+  find("#events").replaceChildren(...lines);
   const step = () => {
     const version = Number(slider.value);
     lines.forEach((line, n) => line.toggleAttribute("data-later", n >= version));
-    document.querySelector("#state").textContent = version ? `${version}: ${history.events[version - 1].event}` : "0: nothing yet";
+    find("#state").textContent = version ? `${version}: ${nameOf(history.events[version - 1].event)}` : "0: nothing yet";
   };
   slider.oninput = step;
   step();
-  document.querySelector("#past").hidden = history.version === 0;
+  find("#past").hidden = history.version === 0;
 }
 
+function createEntry(entry, withMap) {
+  const line = create("li");
+  line.append(create("time", time(entry.occurred_at ?? entry.recorded_at)), ` ${plain(withClocks(nameStates(entry.summary)))}`);
+  const about = [];
+  if (withMap) about.push(labelOf(entry.action_map_id, "action map not readable"));
+  if (entry.occurred_at && time(entry.occurred_at) !== time(entry.recorded_at)) about.push(`recorded ${time(entry.recorded_at)}`);
+  if (entry.version !== null) about.push(`event ${entry.version}`);
+  if (about.length) line.append(create("span", ` · ${about.join(" · ")}`, { className: "quiet" }));
+  if (entry.kind === "refused" || entry.kind === "offer-refused") line.dataset.refused = "";
+  if (entry.signal) {
+    const shown = create("details");
+    const cut = entry.signal_bytes > entry.signal.length ? `, the beginning of ${number(entry.signal_bytes)} bytes` : "";
+    shown.append(create("summary", `The signal as it came${cut}`), create("code", entry.signal));
+    line.append(shown);
+  }
+  return line;
+}
+
+/** Show a page of the time line, behind those that are shown if there is a cursor. */
+async function showKnown(asked, isLatest, cursor) {
+  const page = await ask("/v1/timeline", { ...asked, limit: ENTRIES, ...(cursor ? { cursor } : {}) });
+  if (!isLatest()) return;
+  const entries = find("#entries");
+  if (!cursor) entries.replaceChildren();
+  entries.append(...page.items.map((entry) => createEntry(entry, !asked.action_map_id)));
+  find("#none").hidden = entries.childElementCount > 0;
+  find("#known").hidden = false;
+  more.hidden = page.next_cursor === null;
+  more.onclick = () => attempt((isStillLatest) => showKnown(asked, isStillLatest, page.next_cursor));
+}
+
+const OPEN = ["offered", "accepted", "started"];
+
+/** Say whether an action map offers again; an open action may have lapsed, which the page of the map says. */
+function describeFuture({ suppressed, state }) {
+  if (suppressed) return "suppressed";
+  return OPEN.includes(state) ? "not while it is open" : "yes";
+}
+
+/** Show all action maps of a visitor; each leads to the events of its visitor-offer. */
+function showAll(visitor, { items, next_cursor: next }) {
+  const rows = items.map((one) => [
+    createLink(labelOf(one.action_map_id, one.action_map_name ?? one.action_map_id), "/visitors", {
+      ...visitor,
+      action_map_id: one.action_map_id,
+      zone: zone(),
+    }),
+    `${one.state ? nameOf(one.state) : "no offer made"}${one.stage ? ` at the ${one.stage}` : ""}`,
+    one.since ? time(one.since) : "–",
+    describeFuture(one),
+    number(one.actions),
+    number(one.blocked_offers),
+  ]);
+  const names = ["Action map", "State", "Since", "Offered again?", "Offers made", "Offers blocked"];
+  fill(find("#offers"), names, rows, new Set([0, 1, 2, 3]));
+  find("#offers").hidden = items.length === 0;
+  const suppressed = number(items.filter((one) => one.suppressed).length);
+  const all = `${next ? "the first " : ""}${number(items.length)}`;
+  find("#suppressed").textContent = items.length ? `Suppressed for ${suppressed} of ${all} action maps.` : "No offer was made to this visitor.";
+  find("#suppressed").hidden = false;
+  find("#all").hidden = false;
+}
+
+/** Show what stands against an offer of one action map, and its events. */
+function showPair(may, history) {
+  const since = may.since && time(may.since);
+  const action = `(Action ${may.action_id})`;
+  const verdicts = {
+    terminal_state: ["Suppressed", `${ENDED[may.state] ?? `This offer was ${nameOf(may.state)}`} on ${since}. That suppresses the offer. ${action}`],
+    already_open: ["Not now", `An invitation of this action map is open: ${may.state} since ${since}. ${action}`],
+  };
+  const reason = may.known ? "No earlier offer blocks it." : "This action map has never made an offer to this visitor.";
+  const otherwise = may.eligible ? ["It may be offered", reason] : ["It must not be offered", `${may.reason}: ${may.state} since ${since}.`];
+  const [verdict, why] = verdicts[may.reason] ?? otherwise;
+  find("#verdict").textContent = plain(verdict);
+  find("#why").textContent = plain(why);
+  find("#answer").hidden = false;
+  showHistory(history);
+}
+
+function hideAll() {
+  for (const id of ["#recent", "#unknown", "#all", "#answer", "#past", "#known"]) find(id).hidden = true;
+}
+
+/** Show the visitor of the page's address, or the newest visitors where it names none. */
+async function showAddress(isLatest) {
+  if (new URLSearchParams(location.search).has("customer_id")) {
+    readAddress();
+    await lookUp(isLatest);
+    return;
+  } // else what somebody has typed already stays
+  hideAll();
+  await showRecent(isLatest, { time, labelOf, zone });
+}
+
+/** Look up the visitor of the form. */
 async function lookUp(isLatest) {
   // not FormData: it would turn a line feed in an id into two characters
-  const [customer, kind, map] = ["customer", "kind", "action_map"].map((name) => form.elements[name].value);
-  const visitor = { customer_id: customer, customer_id_type: kind };
-  const pair = { ...visitor, action_map_id: map };
-  const [may, history, list] = await Promise.all([
-    ask("/v1/eligibility", pair),
-    ask("/v1/history", pair),
-    ask("/v1/suppressions", visitor),
+  const { customer, kind, action_map: map } = form.elements;
+  const visitor = { customer_id: customer.value, customer_id_type: kind.value };
+  const pair = map.value ? { ...visitor, action_map_id: map.value } : null;
+  const [all, may, history] = await Promise.all([
+    ask("/v1/visitor-offers", { ...visitor, limit: 1_000 }),
+    pair && ask("/v1/eligibility", pair),
+    pair && ask("/v1/history", pair),
   ]);
   if (!isLatest()) return;
-  const unknown = history.version === 0;
-  document.querySelector("#verdict").textContent = may.eligible ? "It may be offered." : "It must not be offered.";
-  document.querySelector("#why").textContent = may.eligible
-    ? unknown
-      ? "Nothing is known of this visitor and this action map. Check the id and its kind."
-      : "No earlier action blocks it."
-    : plain(`Because ${REASONS[may.reason] ?? may.reason}: ${may.state} since ${time(may.since)} (action ${may.action_id}).`);
-  document.querySelector("#others").textContent = `Action maps suppressed for this visitor, in all: ${list.suppressions.length}.`;
-  document.querySelector("#answer").hidden = false;
-  show(history);
+  hideAll();
+  if (!all.known) {
+    find("#unknown").hidden = false;
+    return;
+  }
+  showAll(visitor, all);
+  if (pair) showPair(may, history);
+  await showKnown(pair ?? visitor, isLatest);
+  keepZone(zone());
+}
+
+/** Fill the form from the page's address. */
+function readAddress() {
+  const address = new URLSearchParams(location.search);
+  const { elements } = form;
+  elements.customer.value = address.get("customer_id") ?? "";
+  elements.kind.value = address.get("customer_id_type") ?? "cookie";
+  elements.zone.value = address.get("zone") ?? preferredZone();
+  const map = address.get("action_map_id") ?? "";
+  if (map && !labels.has(map)) elements.action_map.append(create("option", map, { value: map }));
+  elements.action_map.value = map;
+}
+
+/** Put what is looked up into the page's address, so that it can be kept and shared. */
+function writeAddress() {
+  const { customer, kind, action_map: map } = form.elements;
+  const address = new URLSearchParams({ customer_id: customer.value, customer_id_type: kind.value });
+  if (map.value) address.set("action_map_id", map.value);
+  address.set("zone", zone());
+  history.pushState(null, "", `?${address}`);
 }
 
 form.elements.customer.addEventListener("keydown", (event) => {
@@ -59,10 +199,24 @@ form.elements.customer.addEventListener("keydown", (event) => {
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  writeAddress();
   attempt(lookUp);
 });
-attempt(async () => {
-  const maps = await countedMaps();
-  for (const { id, label } of maps) form.elements.action_map.append(create("option", label, { value: id }));
-  if (!maps.length) form.elements.action_map.append(create("option", "none has been counted yet", { value: "" }));
+form.elements.zone.addEventListener("change", () => {
+  if (find("#recent").hidden) return;
+  keepZone(zone());
+  attempt(showAddress);
+});
+addEventListener("popstate", () => {
+  readAddress();
+  attempt(showAddress);
+});
+listZones();
+form.elements.zone.value = preferredZone();
+attempt(async (isLatest) => {
+  for (const { id, label } of await countedMaps()) {
+    labels.set(id, label);
+    form.elements.action_map.append(create("option", label, { value: id }));
+  }
+  await showAddress(isLatest);
 });

@@ -38,6 +38,13 @@ schemathesis.openapi.format(
     ),
 )
 schemathesis.openapi.format(
+    "last-units", st.builds("{}{}".format, st.integers(1, 99), st.sampled_from(["h", "d", "w", "mo"]))
+)
+schemathesis.openapi.format(
+    "period", st.builds("{}{}".format, st.integers(0, 30), st.sampled_from(["", "s", "min", "h", "d"]))
+)
+schemathesis.openapi.format("action-map", st.uuids().map(str))
+schemathesis.openapi.format(
     "suppressions-cursor", st.builds(lambda *at: encode_cursor(list(at)), _names, _names)
 )
 schemathesis.openapi.format("action-maps-cursor", st.builds(lambda at: encode_cursor([str(at)]), st.uuids()))
@@ -48,6 +55,32 @@ schemathesis.openapi.format(
     "refusals-cursor",
     st.builds(lambda at, number: encode_cursor([at.isoformat(), number]), _times, st.integers(0, 2**31 - 1)),
 )
+schemathesis.openapi.format(
+    "offers-cursor",
+    st.builds(
+        lambda map_, part, at, stream, number: encode_cursor(
+            [str(map_), part, at.isoformat(), str(stream), number, 0]
+        ),
+        st.uuids(),
+        st.integers(0, 3),
+        _times,
+        st.uuids(),
+        st.integers(0, 2**31 - 1),
+    ),
+)
+schemathesis.openapi.format(
+    "visitor-offers-cursor", st.builds(lambda at: encode_cursor([str(at)]), st.uuids())
+)
+schemathesis.openapi.format(
+    "timeline-cursor",
+    st.builds(
+        lambda position, at, number: encode_cursor([position, at.isoformat(), number]),
+        st.integers(0, 2**31 - 1),
+        _times,
+        st.integers(0, 2**31 - 1),
+    ),
+)
+schemathesis.openapi.format("feed-cursor", st.sampled_from(["0", "1", "2", "latest"]))
 
 
 def _signal_validator() -> jsonschema_rs.Validator:
@@ -83,6 +116,15 @@ def before_call(context: HookContext, case: Any, kwargs: dict[str, Any]) -> None
         return
     if "from" in case.query and "to" in case.query:
         case.query["to"] = "9000-01-01"
+    if "timeout" in case.query:  # a long poll in vain lasts as long
+        case.query["timeout"] = 1
+    if "subscription" in case.query:
+        del case.query["subscription"]
+    if "last" in case.query:
+        case.query.pop("from", None)
+        case.query.pop("to", None)
+    if case.query.get("metric") in {"open", "lapsed", "rejected_at_form", "rejected_at_invitation"}:
+        case.query["cohort"] = "offered"
     if "version" in case.query and "as_of" in case.query:
         del case.query["as_of"]
 

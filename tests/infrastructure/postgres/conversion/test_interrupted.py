@@ -67,7 +67,11 @@ MEND = """
     UPDATE first_events SET originator_version = %s, topic = %s, state = %s WHERE notification_id = 65
 """
 SELECT_LEFT = "SELECT to_regclass('first_events'), to_regclass('conversion')"
-SELECT_COUNTS = "SELECT * FROM performance_counts ORDER BY 1, 2, 3, 4"
+SELECT_COUNTS = """
+    SELECT organization, action_map_id, cohort, slot, sum(offered), sum(accepted), sum(rejected),
+        sum(started), sum(abandoned), sum(engaged), sum(ignored), sum(errored), sum(timedout)
+    FROM performance_counts GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import psycopg
@@ -105,6 +106,25 @@ def test_what_was_appended_is_loaded(log: PostgresLog, application: OfferlogAppl
         assert {id_: found.version for id_, found in loaded.items()} == {offer.id: 3, unknown.id: 0}
     assert PostgresStreamReader(application).events(offer) == events
     assert PostgresStreamReader(application).events(unknown) == []
+
+
+def test_the_key_of_a_visitor_is_not_decrypted_by_who_has_just_stored_it(
+    log: PostgresLog, application: OfferlogApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next signal comes soon. Once keys are forgotten, it is decrypted again."""
+    # given
+    offer, unwrap = an_offer(), Mock(wraps=application.keys.unwrap)
+    monkeypatch.setattr(application.keys, "unwrap", unwrap)
+    # when
+    append(log, (offer, 1))
+    append(log, (offer, 2))
+    # then
+    assert unwrap.call_count == 0
+    # when
+    application.visitor_keys.forget()
+    append(log, (offer, 3))
+    # then
+    assert unwrap.call_count == 1
 
 
 def test_a_long_stream_is_read_once_though_nothing_is_appended(
@@ -303,10 +323,11 @@ def test_a_refusal_that_cannot_be_stored_takes_the_events_with_it(log: PostgresL
 
 def test_an_organizations_key_is_made_once(log: PostgresLog, application: OfferlogApplication) -> None:
     """Every process gets the same 32 bytes, and every organization its own."""
-    key = log.secret("acme")
-    assert len(key) == 32
-    assert PostgresLog(application).secret("acme") == key
-    assert log.secret("other") != key
+    key = log.key("acme")
+    with closing(OfferlogApplication(application.dsn, SCHEMA, keyring=run_keyring())) as another:
+        assert PostgresLog(another).key("acme").has_secret_of(key)
+    assert not log.key("other").has_secret_of(key)
+    assert log.is_current(key)
 
 
 def test_a_server_that_is_not_there_is_said_to_be_so() -> None:

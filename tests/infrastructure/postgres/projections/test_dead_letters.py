@@ -90,7 +90,20 @@ def test_more_events_of_the_same_visitor_offer_queue_behind_it(dsn: str, spoiled
     with open_offerlog(database_url=dsn, keep_deadlines=False) as offerlog:
         offerlog.catch_up()
         assert {one.waiting for one in offerlog.dead_letters()} == {4}
+        check_counts(offerlog)
         assert all(not one.differences for one in offerlog.verify())
+
+
+def check_counts(offerlog: Offerlog) -> None:
+    """Compare the numbers that metrics and look-ups show with the dead letters themselves."""
+    letters = offerlog.dead_letters()
+    waiting = {
+        one.name: sum(letter.waiting for letter in letters if letter.projection == one.name)
+        for one in offerlog.projections()
+    }
+    assert {one.name: one.short_by for one in offerlog.projections()} == waiting
+    assert offerlog.operations.figures().dead_letters == len(letters)
+    assert offerlog.freshness().short_by == waiting["suppression"]
 
 
 @pytest.mark.usefixtures("spoiled")
@@ -100,10 +113,12 @@ def test_after_the_fix_the_views_are_what_they_would_have_been(dsn: str) -> None
         offerlog.catch_up()
         assert offerlog.retry_dead_letters() == 0
         assert [one.waiting for one in offerlog.dead_letters()] == [3, 3, 3]
+        check_counts(offerlog)
         rows(dsn, MEND)
         offerlog.wait(offerlog.record(life("later")).position)
         assert offerlog.retry_dead_letters() == 3
         assert offerlog.dead_letters() == []
+        check_counts(offerlog)
         assert shown(offerlog, dsn) == recounted(dsn)
         assert all(not one.differences and not one.short_by for one in offerlog.verify())
         offerlog.rebuild(swap=False)  # raises if any row differs

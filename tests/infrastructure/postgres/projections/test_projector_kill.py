@@ -89,7 +89,7 @@ def test_the_second_takes_over_when_the_first_is_killed(dsn: str) -> None:
     """Each view has one active projector at a time, and soon another one."""
     with standing_by(dsn, 1) as (first,):
         begin(first)
-        until(lambda: len(rows(dsn, HOLDERS)) == 3)
+        until(lambda: len(rows(dsn, HOLDERS)) == 4)  # three views and the tree
         (owner,) = {pid for _, pid in rows(dsn, HOLDERS)}
         with open_offerlog(database_url=dsn, keep_deadlines=False) as second:
             signals = [signal(state, visitor=n) for n in range(50) for state in ("offered", "rejected")]
@@ -98,8 +98,8 @@ def test_the_second_takes_over_when_the_first_is_killed(dsn: str) -> None:
             first.kill()
             receipt = second.record([signal("offered", visitor="later")])
             second.wait(receipt.position, timeout=10)
-            until(lambda: len(rows(dsn, HOLDERS)) == 3)
+            until(lambda: len(rows(dsn, HOLDERS)) == 4)  # three views and the tree
             held = rows(dsn, HOLDERS)
-            assert len({view for view, _ in held}) == 3
+            assert len({view for view, _ in held}) == 4
             assert owner not in {pid for _, pid in held}
             assert shown(second, dsn) == recounted(dsn)

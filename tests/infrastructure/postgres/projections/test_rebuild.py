@@ -174,7 +174,10 @@ def test_the_new_tables_are_set_up_as_the_old_ones_were(offerlog: Offerlog, dsn:
     had = rows(dsn, options)
     offerlog.rebuild()
     assert rows(dsn, options) == had
-    seen = "SELECT relpages > 0, relpages = relallvisible, reltuples > 0 FROM pg_class WHERE relname = %s"
+    seen = """
+        SELECT relpages > 0, relpages = relallvisible, reltuples > 0 FROM pg_class
+        WHERE relname = %s AND relkind = 'r'
+    """
     with psycopg.connect(dsn) as connection:
         assert connection.execute(seen, ("suppressions",)).fetchall() == [(True, True, True)]
 
@@ -293,6 +296,7 @@ def test_a_dead_letter_is_one_in_the_rebuilt_projection_too(offerlog: Offerlog, 
     assert len(had) == 3
     offerlog.rebuild()
     assert [(one.projection, one.stream, one.waiting) for one in offerlog.dead_letters()] == had
+    assert {one.name: one.short_by for one in offerlog.projections()} == {name: 1 for name, _, _ in had}
     assert all(not one.differences for one in offerlog.verify())
 
 

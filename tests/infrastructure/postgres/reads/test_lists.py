@@ -18,7 +18,7 @@ from offerlog_domain.metrics import Granularity
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.reads import lists as queries
-from offerlog_infrastructure.postgres.reads import performance
+from offerlog_infrastructure.postgres.reads import performance, progress
 from offerlog_infrastructure.postgres.refusals import refusal_log
 from offerlog_infrastructure.testing.clock import SettableClock
 from support.old_dates import record_with_any_date
@@ -162,7 +162,7 @@ def test_a_lag_is_counted_up_to_a_bound_and_estimated_beyond(
         service.record([signal("offered", f"visitor {n}") for n in range(5)])
         rows(dsn, "DELETE FROM offerlog_events WHERE notification_id = 3")
         assert {one.lag_events for one in service.projections()} == {4}
-        few = queries._SELECT_STATUS.replace(f"LIMIT {queries._MAX_COUNTED + 1}", "LIMIT 3")
-        monkeypatch.setattr(queries, "_SELECT_STATUS", few)
-        monkeypatch.setattr(queries, "_MAX_COUNTED", 2)
+        few = progress._SELECT_STATUS.replace(f"LIMIT {progress.MAX_COUNTED + 1}", "LIMIT 3")
+        monkeypatch.setattr(progress, "_SELECT_STATUS", few)
+        monkeypatch.setattr(progress, "MAX_COUNTED", 2)
         assert {one.lag_events for one in service.projections()} == {5}

@@ -22,7 +22,7 @@ MAP = str(uuid.UUID(int=1))
 COUNT_MAPS = """
     INSERT INTO performance_days
     SELECT 'default', ('00000000-0000-4000-8000-' || lpad(map::text, 12, '0'))::uuid, 'event', 20000 + day,
-        1, 0, 0, 0, 0, 0, 0, 0, 0
+        1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'webchat'
     FROM generate_series(1, %s) AS map, generate_series(1, %s) AS day
 """
 COUNT_SLOTS_OF_MAPS = COUNT_MAPS.replace("performance_days", "performance_counts").replace(

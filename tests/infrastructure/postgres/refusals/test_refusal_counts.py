@@ -29,7 +29,7 @@ def refused_signals(customer: str) -> list[bytes]:
         "customerId": customer,
     }
     lines = [
-        fields | {"actionState": "qualified"},
+        fields | {"actionState": "completed"},
         fields | {"actionState": "offered", "createdDate": "2999-01-01T00:00:00Z"},
         fields | {"actionState": "offered"},
         fields | {"actionState": "rejected"},

@@ -72,11 +72,32 @@ def test_refusals_older_than_the_retention_go_and_their_counts_stay(
 @pytest.mark.parametrize("retention", [timedelta(0), timedelta(days=3_660)])
 def test_without_retention_nothing_goes(opened: Opened, clock: SettableClock, retention: timedelta) -> None:
     """Zero is for ever; the tallies are folded all the same."""
-    service = opened(RefusalPolicy(retention=retention))
+    service = opened(RefusalPolicy(retention=retention, unattributed_retention=timedelta(0)))
     service.record([b"no signal"])
     clock.advance(timedelta(days=3_000))
     assert service.prune_refusals() == 0
     assert len(kept(service)) == 1
+
+
+def test_refusals_that_nobody_can_attribute_have_a_retention_of_their_own(
+    opened: Opened, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that name a visitor stay, also where the others are kept for ever; in steps of any size."""
+    # given
+    monkeypatch.setattr(refusal_log.PostgresRefusalLog.prune_unattributed, "__defaults__", (3,))
+    service = opened(RefusalPolicy(retention=timedelta(0), unattributed_retention=timedelta(days=7)))
+    named = b'{"customerId": "v"}'
+    service.record([b"nobody's"] * 8 + [named])
+    service.record([b"nobody's"], organization="another")
+    # when
+    clock.advance(timedelta(days=7))
+    service.record([b"new"])
+    at_seven_days = service.prune_refusals()
+    clock.advance(timedelta(seconds=1))
+    # then
+    assert (at_seven_days, service.prune_refusals()) == (0, 9)
+    assert kept(service) == [named, b"new"]
+    assert service.refusal_counts().counts == {Reason.MALFORMED: 10}
 
 
 def test_refusals_that_keep_coming_do_not_put_off_the_retention(opened: Opened, clock: SettableClock) -> None:

@@ -51,10 +51,10 @@ def rebuild(
         SchemaNotMadeError: The database's user may not make the staging schema.
     """
     staging = StagingSchema(application.log.datastore.schema)
-    with application.connect() as connection, _hold_rebuild_lock(connection):
+    with application.connect() as connection, hold_rebuild_lock(connection):
         goal = staging.goal(connection, projections)
         if goal is None:
-            goal = _select_last_event(connection, application.log.safe_position())
+            goal = select_last_event(connection, application.log.safe_position())
             staging.open(connection, projections, goal)
         staging.enter(connection)
         load_all_slices(application, connection, staging, projections, on_progress)
@@ -69,9 +69,13 @@ def rebuild(
 
 
 @contextlib.contextmanager
-def _hold_rebuild_lock(connection: Connection[DictRow]) -> Iterator[None]:
-    """Hold the lock of rebuilds; released explicitly, as the server notices a closed connection later."""
-    lock = (LOCK_SPACE, _LOCK_NUMBER)
+def hold_rebuild_lock(connection: Connection[DictRow], number: int = _LOCK_NUMBER) -> Iterator[None]:
+    """Hold the lock of rebuilds; released explicitly, as the server notices a closed connection later.
+
+    Raises:
+        RebuildRunningError: Another process holds it.
+    """
+    lock = (LOCK_SPACE, number)
     row = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS mine", lock).fetchone()
     if row is None or not row["mine"]:
         raise RebuildRunningError
@@ -82,7 +86,7 @@ def _hold_rebuild_lock(connection: Connection[DictRow]) -> Iterator[None]:
             connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
 
 
-def _select_last_event(connection: Connection[DictRow], safe: int) -> int:
+def select_last_event(connection: Connection[DictRow], safe: int) -> int:
     """Return the position of the last event up to `safe`: no projection stops at an empty position."""
     row = connection.execute(
         "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events WHERE notification_id <= %s",
@@ -105,8 +109,7 @@ def _finished_tables(
         with ThreadPoolExecutor(len(projections) + 1) as pool:
             # The server does the work: it uses one core for each projection.
             work = [
-                pool.submit(_finish_projection, application, staging, projection)
-                for projection in projections
+                pool.submit(finish_projection, application, staging, projection) for projection in projections
             ]
             work.append(pool.submit(staging.keep_vacuum_off, cursor, projections))
             for done in work:
@@ -118,7 +121,7 @@ def _finished_tables(
         yield
 
 
-def _finish_projection(
+def finish_projection(
     application: OfferlogApplication, staging: StagingSchema, projection: Projection
 ) -> None:
     """Add up the rows that the slices have loaded and make the indexes; only the first call does so."""

@@ -135,7 +135,9 @@ def _running_workers(
     application: OfferlogApplication, staging: StagingSchema, projections: Sequence[Projection], count: int
 ) -> Iterator[list[subprocess.Popen[str]]]:
     workers: list[subprocess.Popen[str]] = []
-    task = "\t".join([application.dsn, staging.live, *(projection.name for projection in projections)])
+    task = "\t".join(
+        [application.dsn, staging.live, staging.purpose, *(projection.name for projection in projections)]
+    )
     try:
         for _ in range(count):
             worker = subprocess.Popen(  # noqa: S603 - our own code, in another process

@@ -14,6 +14,7 @@ from typing import Any, Final, LiteralString
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from offerlog_domain.stream_ids import token_of
 from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow, decode_page
@@ -45,7 +46,7 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
                 return
             number, low, high, goal = row
             events = 0
-            for rows in _read_whole_streams(connection, (low, high, goal)):
+            for rows in _read_whole_visitors(connection, (low, high, goal)):
                 page = decode_page(cursor, mapper, rows, whole_streams=True)
                 for projection in projections:
                     apply_page(cursor, projection.name, projection.load, page)
@@ -53,18 +54,22 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
             cursor.execute(_UPDATE_SLICE_DONE, (events, number))
 
 
-def _read_whole_streams(
+def _read_whole_visitors(
     connection: Connection[Any], bounds: tuple[Any, ...]
 ) -> Iterator[list[PositionedRow]]:
-    """Yield pages of a slice; each page ends with the last event of a stream."""
+    """Yield pages of a slice; each page ends with the last event of a visitor.
+
+    So the page that says that a visitor was erased has all other events of the visitor.
+    """
     with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
         cursor.execute(_SELECT_STREAMS, bounds)
         rest: list[PositionedRow] = []
         while page := cursor.fetchmany(_PAGE):
             rows = rest + page
             end = len(rows)
-            while end and rows[end - 1][1] == rows[-1][1]:
-                end -= 1  # the last stream may continue on the next page
+            last = token_of(rows[-1][1])
+            while end and token_of(rows[end - 1][1]) == last:
+                end -= 1  # the last visitor may continue on the next page
             rest = rows[end:]
             if end:
                 yield rows[:end]
@@ -74,14 +79,14 @@ def _read_whole_streams(
 
 def main() -> None:
     """Run a worker process: connection string, live schema and projections come on standard input."""
-    dsn, schema, *names = sys.stdin.readline().split("\t")
+    dsn, schema, purpose, *names = sys.stdin.readline().split("\t")
     gc.disable()  # events and rows make no cycles
     logging.disable()  # the process that started this one reports everything
     threading.Thread(target=_end_with_starter, daemon=True).start()
     wanted = {name.strip() for name in names}
     try:
         with open_unlimited(dsn, schema) as connection:
-            StagingSchema(schema).enter(connection)
+            StagingSchema(schema, purpose).enter(connection)
             # Rows lost by a crash of the server are loaded again; the swap's commit waits for the disk.
             connection.execute("SET synchronous_commit TO off")
             load_slices(connection, [projection for projection in PROJECTIONS if projection.name in wanted])

@@ -46,6 +46,10 @@ _SELECT_GRANTS: LiteralString = """
     WHERE oid = %s::regclass AND acl.grantee <> relowner
 """
 
+_SELECT_UNSAMPLED: LiteralString = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = %s::regclass AND attstattarget = 0 AND attnum > 0 AND NOT attisdropped
+"""
 
 _SELECT_END: Final = sql.SQL(
     "SELECT originator_id FROM {events} WHERE {within} ORDER BY originator_id {order} LIMIT 1"
@@ -55,14 +59,20 @@ _SELECT_END: Final = sql.SQL(
 class StagingSchema:
     """The staging schema beside the live schema.
 
+    Args:
+        live: The live schema's name.
+        purpose: The end of its own name, so that work of several kinds does not meet.
+
     Attributes:
         live: The live schema's name.
+        purpose: The end of its own name.
         name: Its own name.
     """
 
-    def __init__(self, live: str) -> None:
+    def __init__(self, live: str, purpose: str = "rebuild") -> None:
         self.live = live
-        self.name = f"{live}_rebuild"
+        self.purpose = purpose
+        self.name = f"{live}_{purpose}"
 
     def enter(self, connection: Connection[Any]) -> None:
         """Make a connection use this schema first, without time limits for its transactions."""
@@ -109,6 +119,7 @@ class StagingSchema:
                         sql.Identifier(table), self._live(table)
                     )
                 )
+                self._copy_targets(cursor, table)
             ranges = list(_divide_streams(cursor, self._live("offerlog_events"), goal))
             cursor.executemany(
                 "INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)",
@@ -161,8 +172,12 @@ class StagingSchema:
         """Lock the live tables against readers and writers until the transaction ends."""
         self._lock(cursor, projections, sql.SQL("ACCESS EXCLUSIVE"))
 
+    def live_tables(self, projections: Sequence[Projection]) -> list[sql.Identifier]:
+        """Return the live tables of projections."""
+        return [self._live(table) for projection in projections for table in projection.tables]
+
     def _lock(self, cursor: Cursor[Any], projections: Sequence[Projection], mode: sql.SQL) -> None:
-        tables = [self._live(table) for projection in projections for table in projection.tables]
+        tables = self.live_tables(projections)
         cursor.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), mode))
 
     def swap_in(self, cursor: Cursor[Any], projection: Projection) -> None:
@@ -206,9 +221,20 @@ class StagingSchema:
                 sql.Identifier(table), live
             )
         )
+        self._copy_targets(cursor, table)
         self._copy_options(cursor, table)
         # A vacuum of a new table would delay the swap, and all readers with it.
         cursor.execute(sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(self._staged(table)))
+
+    def _copy_targets(self, cursor: Cursor[Any], table: str) -> None:
+        """Give columns without samples none in the new table either: samples outlive an erasure."""
+        cursor.execute(_SELECT_UNSAMPLED, (self._live(table).as_string(cursor),))
+        for (column,) in cursor.fetchall():
+            cursor.execute(
+                sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS 0").format(
+                    self._staged(table), sql.Identifier(column)
+                )
+            )
 
     def _copy_options(self, cursor: Cursor[Any], table: str) -> None:
         cursor.execute(
@@ -267,7 +293,8 @@ def _divide_streams(cursor: Cursor[Any], events: sql.Identifier, goal: int) -> I
             yield UUID(int=low), UUID(int=high)
             continue
         step = (last[0].int - first[0].int) // parts + 1
-        starts = [low, *(first[0].int + n * step for n in range(1, parts)), high + 1]
+        # the lower half is 0: a range begins with a visitor's first stream
+        starts = [low, *(first[0].int + n * step >> 64 << 64 for n in range(1, parts)), high + 1]
         for start, behind in pairwise(starts):
             yield UUID(int=start), UUID(int=behind - 1)
 

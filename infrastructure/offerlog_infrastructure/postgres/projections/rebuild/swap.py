@@ -19,6 +19,12 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.projector import PAGE
+from offerlog_infrastructure.postgres.projections.rebuild.dependent_views import (
+    DependentView,
+    DetachedViews,
+    find_views,
+    lock_views,
+)
 from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
 from offerlog_infrastructure.postgres.projections.tables import Projection
 
@@ -89,8 +95,15 @@ def _apply_next_page(
     return True
 
 
-def _lock_out_readers(cursor: Cursor[Any], staging: StagingSchema, projections: Sequence[Projection]) -> None:
-    """Lock the live tables exclusively. New readers queue behind a waiting lock, so each try is short.
+def _lock_out_readers(
+    cursor: Cursor[Any],
+    staging: StagingSchema,
+    projections: Sequence[Projection],
+    dependents: Sequence[DependentView],
+) -> None:
+    """Lock the live tables, and the views over them, exclusively.
+
+    New readers queue behind a waiting lock, so each try is short.
 
     Raises:
         QueryCanceled: Another session goes on reading them, a backup for instance.
@@ -99,6 +112,7 @@ def _lock_out_readers(cursor: Cursor[Any], staging: StagingSchema, projections: 
         try:
             with cursor.connection.transaction():
                 cursor.execute("SET LOCAL statement_timeout = '100ms'")
+                lock_views(cursor, dependents)
                 staging.lock_out_readers(cursor, projections)
                 cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
         except psycopg.errors.QueryCanceled:
@@ -171,7 +185,10 @@ def _try_to_swap(
         if differences and not accept:
             raise ProjectionsDifferError(differences)
         if swap:
-            _lock_out_readers(cursor, staging, projections)
+            dependents = find_views(cursor, staging.live_tables(projections))
+            _lock_out_readers(cursor, staging, projections, dependents)
+            detached = DetachedViews(cursor, dependents)
             for projection in projections:
                 staging.swap_in(cursor, projection)
+            detached.attach()
         staging.close(cursor)

@@ -3,6 +3,7 @@
 from typing import Final, LiteralString
 
 from offerlog_application.projections.current_state import CurrentStateChange, current_state
+from offerlog_domain.stream_ids import stream_bounds
 from offerlog_infrastructure.postgres.projections.tables.table import (
     Load,
     Merge,
@@ -13,10 +14,13 @@ from offerlog_infrastructure.postgres.projections.tables.table import (
 
 _OFFERS: LiteralString = (
     "originator_id uuid, organization text, visitor int8, action_map_id uuid, state text, stage text,"
-    " since timestamptz, actions int4, lifecycle_version int4, withdrawn_at timestamptz"
+    " since timestamptz, actions int4, events int4, withdrawn_at timestamptz,"
+    " touched_at timestamptz"
 )
 _ACTIONS: LiteralString = (
-    "originator_id uuid, number int4, state text, stage text, since timestamptz, offered_at timestamptz"
+    "originator_id uuid, number int4, organization text, action_map_id uuid, state text, stage text,"
+    " since timestamptz, offered_at timestamptz, accepted_at timestamptz, started_at timestamptz,"
+    " media_type text, action_map_version int8"
 )
 _PARKED: LiteralString = (
     "originator_id uuid, version int4, organization text, visitor int8, action_map_id uuid,"
@@ -32,7 +36,10 @@ def _offers(change: CurrentStateChange) -> Rows:
 
 
 def _actions(change: CurrentStateChange) -> Rows:
-    return [(stream.bytes, number, *row) for (stream, number), row in change.actions.items()]
+    return [
+        (stream.bytes, number, organization, action_map.bytes, *rest)
+        for (stream, number), (organization, action_map, *rest) in change.actions.items()
+    ]
 
 
 def _over(change: CurrentStateChange) -> Rows:
@@ -44,6 +51,11 @@ def _parked(change: CurrentStateChange) -> Rows:
         (stream.bytes, version, organization, visitor, action_map.bytes, *rest)
         for (stream, version), (organization, visitor, action_map, *rest) in change.parked.items()
     ]
+
+
+def _erased(change: CurrentStateChange) -> Rows:
+    bounds = [stream_bounds(visitor) for visitor in change.erased]
+    return [(low.bytes, high.bytes) for low, high in bounds]
 
 
 CURRENT_STATE: Final = Projection(
@@ -60,7 +72,11 @@ CURRENT_STATE: Final = Projection(
             ON CONFLICT (originator_id) DO UPDATE SET
                 state = excluded.state, stage = excluded.stage, since = excluded.since,
                 actions = excluded.actions, withdrawn_at = excluded.withdrawn_at,
-                lifecycle_version = c.lifecycle_version + excluded.lifecycle_version
+                events = c.events + excluded.events,
+                touched_at = CASE
+                    WHEN c.actions = excluded.actions AND excluded.touched_at IS NOT NULL
+                    THEN greatest(c.touched_at, excluded.touched_at) ELSE excluded.touched_at
+                END
             """,
             _offers,
         ),
@@ -68,10 +84,13 @@ CURRENT_STATE: Final = Projection(
             "stage_actions",
             _ACTIONS,
             f"""
-            INSERT INTO current_actions ({names_of(_ACTIONS)})
+            INSERT INTO current_actions AS c ({names_of(_ACTIONS)})
             SELECT * FROM stage_actions
             ON CONFLICT (originator_id, number) DO UPDATE SET
-                state = excluded.state, stage = excluded.stage, since = excluded.since
+                state = excluded.state, stage = excluded.stage, since = excluded.since,
+                accepted_at = coalesce(excluded.accepted_at, c.accepted_at),
+                started_at = coalesce(excluded.started_at, c.started_at),
+                action_map_version = excluded.action_map_version
             """,
             _actions,
         ),
@@ -92,6 +111,22 @@ CURRENT_STATE: Final = Projection(
             SELECT * FROM stage_parked
             """,
             _parked,
+        ),
+        Merge(
+            "stage_erased",
+            "low uuid, high uuid",
+            """
+            WITH offers AS (
+                DELETE FROM current_offers AS c USING stage_erased AS gone
+                WHERE c.originator_id BETWEEN gone.low AND gone.high
+            ), actions AS (
+                DELETE FROM current_actions AS c USING stage_erased AS gone
+                WHERE c.originator_id BETWEEN gone.low AND gone.high
+            )
+            DELETE FROM parked_signals AS c USING stage_erased AS gone
+            WHERE c.originator_id BETWEEN gone.low AND gone.high
+            """,
+            _erased,
         ),
     ),
     (

@@ -1,0 +1,1 @@
+"""Access: the upkeep of the keys of the HTTP service."""

@@ -1,0 +1,189 @@
+"""The comparison of events with the leaves that were sealed: names each event that differs.
+
+The positions in a tile say which leaf belongs to which event. So one event that is missing does not make all
+later ones look wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from offerlog_application.evidence.findings import Finding, FindingKind
+from offerlog_application.ports.sealed_tree import LeafTile
+from offerlog_domain.transparency.errors import NoteError
+from offerlog_domain.transparency.hashing import HASH_BYTES
+from offerlog_domain.transparency.leaves import StoredRow, hash_events
+from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, split_hashes, unpack_positions
+
+_MATCHED: Final = 300
+"""Most events and leaves that are tried against each other, to find those that were moved."""
+
+
+class SealedLeaf(NamedTuple):
+    """A leaf that no event fits.
+
+    Attributes:
+        number: Its number in the tree, from 0.
+        position: The position at which its event was sealed.
+        leaf: The hash.
+    """
+
+    number: int
+    position: int
+    leaf: bytes
+
+
+class StrayRow(NamedTuple):
+    """An event that does not fit the leaf of its position, or has none.
+
+    Attributes:
+        row: The event as it is now.
+        n: The number of the tile of level 0 in whose range it stands.
+        sealed: The leaf of its position; None if no event was sealed there.
+    """
+
+    row: StoredRow
+    n: int
+    sealed: SealedLeaf | None
+
+
+@dataclass(slots=True)
+class Differences:
+    """Everything in which log and leaves differ.
+
+    Attributes:
+        strays: Events that do not fit.
+        missing: Leaves at whose position there is no event.
+    """
+
+    strays: list[StrayRow] = field(default_factory=list)
+    missing: list[SealedLeaf] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        """Number of all of them."""
+        return len(self.strays) + len(self.missing)
+
+    def __bool__(self) -> bool:
+        return bool(self.number)
+
+
+def positions_of(tile: LeafTile) -> list[int] | None:
+    """Return the positions of the events of a tile; None if they contradict each other."""
+    width = len(tile.hashes) // HASH_BYTES
+    try:
+        positions = unpack_positions(tile.first, width, tile.gaps)
+    except NoteError:
+        return None
+    return positions if positions[-1] == tile.last else None
+
+
+def compare(
+    tile: LeafTile, positions: Sequence[int], rows: Sequence[StoredRow], leaves: Sequence[bytes]
+) -> Differences:
+    """Compare the events in the range of a tile with its leaves.
+
+    Args:
+        tile: The tile.
+        positions: The positions of its events.
+        rows: The events that stand there now.
+        leaves: Their leaves.
+    """
+    found = Differences()
+    sealed = {
+        position: SealedLeaf(tile.n * TILE_WIDTH + place, position, leaf)
+        for place, (position, leaf) in enumerate(zip(positions, split_hashes(tile.hashes), strict=True))
+    }
+    for row, leaf in zip(rows, leaves, strict=True):
+        expected = sealed.pop(row[0], None)
+        if expected is None or expected.leaf != leaf:
+            found.strays.append(StrayRow(row, tile.n, expected))
+    found.missing.extend(sealed.values())
+    return found
+
+
+def name_differences(
+    differences: Differences, last_position: int, broken_streams: Sequence[str]
+) -> list[Finding]:
+    """Name what happened to each event that differs.
+
+    Args:
+        differences: All of them.
+        last_position: The position of the last event that is in the log and in the tree.
+        broken_streams: The streams that lack an event, for the events that are gone.
+    """
+    moved, left = _find_moved(differences)
+    gone = sorted(one for one in differences.missing if one.number not in left)
+    cut = [one for one in gone if one.position > last_position]
+    deleted = gone[: len(gone) - len(cut)]
+    named, moved_to = [*moved], {one.position for one in moved}
+    for stray in differences.strays:
+        if stray.row[0] in moved_to:
+            continue
+        if stray.sealed is None:
+            named.append(_about(stray, FindingKind.INSERTED, "an event that was not sealed stands here"))
+        else:
+            named.append(_about(stray, FindingKind.EDITED, "the event is not the one that was sealed here"))
+    only = broken_streams[0] if len(broken_streams) == len(gone) == 1 else None
+    hint = ""
+    if only is None and broken_streams:
+        hint = f"; streams that lack an event: {', '.join(broken_streams)}"
+    named += [
+        Finding(
+            FindingKind.DELETED,
+            "the event that was sealed here is gone" + hint,
+            one.position,
+            only,
+            tile=_tile_of(one.number),
+        )
+        for one in deleted
+    ]
+    if cut:
+        named.append(
+            Finding(
+                FindingKind.TRUNCATED,
+                f"the last {len(cut):,} events that were sealed are gone, up to position {cut[-1].position}"
+                + hint,
+                cut[0].position,
+                only,
+                tile=_tile_of(cut[0].number),
+            )
+        )
+    return sorted(named, key=lambda one: one.position or 0)
+
+
+def _find_moved(differences: Differences) -> tuple[list[Finding], set[int]]:
+    """Find events that were sealed at another position than they stand at.
+
+    Returns:
+        A finding for each; and the numbers of the leaves that are explained by it.
+    """
+    wanted = {one.leaf: one for one in differences.missing[:_MATCHED]}
+    wanted |= {one.sealed.leaf: one.sealed for one in differences.strays[:_MATCHED] if one.sealed is not None}
+    found, explained = [], set()
+    for stray in differences.strays[:_MATCHED]:
+        position, *rest = stray.row
+        tried = [one for one in wanted.values() if one.position != position]
+        candidates: list[StoredRow] = [(one.position, *rest) for one in tried]  # type: ignore[misc] # the rest of a row
+        for sealed, leaf in zip(tried, hash_events(candidates), strict=True):
+            if sealed.leaf == leaf:
+                found.append(
+                    _about(
+                        stray,
+                        FindingKind.REORDERED,
+                        f"the event was sealed at position {sealed.position} and stands here",
+                    )
+                )
+                explained.add(sealed.number)
+                break
+    return found, explained
+
+
+def _about(stray: StrayRow, kind: FindingKind, detail: str) -> Finding:
+    position, stream, version, topic, _ = stray.row
+    return Finding(kind, detail, position, str(UUID(bytes=stream)), version, topic, Tile(0, stray.n).path)
+
+
+def _tile_of(number: int) -> str:
+    return Tile(0, number // TILE_WIDTH).path

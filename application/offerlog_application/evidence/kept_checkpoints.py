@@ -1,0 +1,66 @@
+"""The checkpoints that are kept, in the store and outside: read, and their signatures checked."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from offerlog_application.evidence.findings import Finding, FindingKind
+from offerlog_application.ports.sealed_tree import KeptCheckpoint
+from offerlog_application.ports.signing import SignatureCheck
+from offerlog_domain.transparency.checkpoints import Checkpoint, SignedCheckpoint
+from offerlog_domain.transparency.errors import NoteError
+from offerlog_domain.transparency.notes import VerifierKey
+
+
+class TrustedCheckpoint(NamedTuple):
+    """A checkpoint that a known key has signed.
+
+    Attributes:
+        checkpoint: The state of the tree that was signed.
+        place: The place where it is kept, for people.
+        is_outside: True if it is kept outside of the store.
+    """
+
+    checkpoint: Checkpoint
+    place: str
+    is_outside: bool
+
+
+def read_checkpoints(
+    inside: Iterable[KeptCheckpoint],
+    outside: Iterable[KeptCheckpoint],
+    keys: Sequence[VerifierKey],
+    check: SignatureCheck,
+) -> tuple[list[TrustedCheckpoint], list[Finding]]:
+    """Read all checkpoints and check their signatures.
+
+    Args:
+        inside: Those in the store.
+        outside: Those in a folder outside.
+        keys: The keys that may have signed. Without any, no signature is checked.
+        check: Checks a signature.
+
+    Returns:
+        Those to trust, the smallest first; and what is wrong with the others.
+    """
+    trusted, wrong = [], []
+    for is_outside, some in ((False, inside), (True, outside)):
+        for kept in some:
+            try:
+                signed = SignedCheckpoint.parse(kept.text)
+                signers = [key.name for key in keys if check(signed, key) is not None]
+            except NoteError as error:
+                wrong.append(Finding(FindingKind.CHECKPOINT, f"{kept.place} was changed: {error}"))
+                continue
+            if keys and not signers:
+                names = ", ".join(sorted({one.name for one in signed.note.signatures}))
+                wrong.append(
+                    Finding(
+                        FindingKind.CHECKPOINT,
+                        f"{kept.place} has no signature of a known key, but of {names}: give --vkey for"
+                        f" {names}, beside the other keys, if it was a key of this log",
+                    )
+                )
+                continue
+            trusted.append(TrustedCheckpoint(signed.checkpoint, kept.place, is_outside))
+    trusted.sort(key=lambda one: one.checkpoint.size)
+    return trusted, wrong

@@ -1,0 +1,228 @@
+"""The feed of one service: its events by position, in order, in bounded pages."""
+
+import threading
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from offerlog_application.feed.feed_event import UNREADABLE, FeedEvent
+from offerlog_application.feed.filters import EVERYTHING, FeedFilter
+from offerlog_application.feed.kinds import KINDS
+from offerlog_application.ports.event_log import ClosedError
+from offerlog_application.ports.event_source import SETTLING_SECONDS, EventSource, LogRow
+from offerlog_application.ports.organizations import OrganizationScope
+from offerlog_domain.errors import ArgumentError
+from offerlog_domain.uuids import format_uuid
+
+FEED_PAGE: Final = 500
+"""Events of a page unless its reader says otherwise."""
+
+MOST_EVENTS: Final = 5_000
+"""The most events of a page."""
+
+_SCANNED_AT_ONCE: Final = 1_000
+"""The most events of the log that one statement reads."""
+
+_SCANNED_FOR_A_PAGE: Final = 20_000
+"""Events of the log that are read for one page, however few of them match."""
+
+_LOOK_SECONDS: Final = 0.2
+"""Seconds between two looks of a follower at the end of the log."""
+
+
+class FeedPage(NamedTuple):
+    """Consecutive events of the feed, and how far the log was read for them.
+
+    Attributes:
+        events: The events, by position.
+        position: The log was read up to this position. Read on from here: it may lie beyond the last event,
+            where the events in between belong to others or do not match.
+        is_end: True if there was nothing more to read.
+    """
+
+    events: Sequence[FeedEvent]
+    position: int
+    is_end: bool
+
+
+class FeedNews(NamedTuple):
+    """The organizations that a piece of the log is about.
+
+    Attributes:
+        newest: Position of the newest event of each organization in the piece.
+        position: The log was read up to this position.
+        is_end: True if there was nothing more to read.
+    """
+
+    newest: Mapping[str, int]
+    position: int
+    is_end: bool
+
+
+class EventFeed(OrganizationScope):
+    """The feed of a service; thread-safe.
+
+    Every event comes exactly once and in the order of its position, to whoever reads on from the position of
+    the page before. No event can appear at or before that position any more.
+
+    Attributes:
+        organization: The organization of calls that name none.
+    """
+
+    def __init__(self, source: EventSource, organization: str) -> None:
+        self.organization = organization
+        self._source = source
+        self._closing = threading.Event()
+
+    def page(
+        self,
+        after: int = 0,
+        *,
+        wanted: FeedFilter = EVERYTHING,
+        limit: int = FEED_PAGE,
+        organization: str | None = None,
+        identified: bool = False,
+        settling_seconds: float = SETTLING_SECONDS,
+    ) -> FeedPage:
+        """Return the events after a position.
+
+        A page may have no event and still not be the end: its position is further on.
+
+        Args:
+            after: Position of an event, as an event or a page has it; 0 for the beginning of the log.
+            wanted: The kinds and action maps that are wanted.
+            limit: The most events, up to `MOST_EVENTS`.
+            organization: The tenant; None for the organization of the service.
+            identified: True for the visitor's identity and the other fields that identify somebody.
+            settling_seconds: How long to wait at the end of the log for writers who are about to commit.
+
+        Raises:
+            ArgumentError: A limit that is too small or too large, or a position that no event has had yet.
+            UnreadableEventError: The next event is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+        if after < 0:
+            raise ArgumentError("after", f"after: {after} is not a position: give 0 or more")
+        if not 0 < limit <= MOST_EVENTS:
+            raise ArgumentError("limit", f"limit: give 1 to {MOST_EVENTS:,} events, not {limit}")
+        name, events, position = self._of(organization), list[FeedEvent](), after
+        left, size = _SCANNED_FOR_A_PAGE, min(limit, _SCANNED_AT_ONCE)
+        while left > 0:
+            if self._closing.is_set():
+                raise ClosedError
+            found = self._source.read_page(
+                position,
+                size,
+                identify=name if identified else None,
+                settling_seconds=settling_seconds,
+            )
+            for row in found.rows:
+                if (event := _admit(row, name, wanted)) is not None:
+                    events.append(event)
+                    if len(events) == limit:
+                        return FeedPage(events, row.position, found.is_end and row is found.rows[-1])
+            position = found.position
+            if len(found.rows) < size:  # the end, or an event that cannot be read: next time
+                return FeedPage(events, position, found.is_end)
+            left -= size
+            size = min(4 * size, _SCANNED_AT_ONCE, left)  # few match: read more at once
+        return FeedPage(events, position, is_end=False)
+
+    def end(self) -> int:
+        """Return the position of the last event that can be read now: to follow new events alone.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+        return self._source.find_end()
+
+    def news(self, after: int) -> FeedNews:
+        """Return of which organizations the events after a position are; of some thousand events at most.
+
+        Raises:
+            UnreadableEventError: The next event is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+        found = self._source.read_page(after, MOST_EVENTS, settling_seconds=0.0)
+        newest = {row.organization: row.position for row in found.rows if row.organization is not None}
+        return FeedNews(newest, found.position, found.is_end)
+
+    def events(
+        self,
+        after: int = 0,
+        *,
+        types: Collection[str] = (),
+        action_maps: Collection[str] = (),
+        media_type: str | None = None,
+        organization: str | None = None,
+        identified: bool = False,
+    ) -> Generator[FeedEvent]:
+        """Stream the events after a position, page by page; see `FeedAccess.events`."""
+        wanted = FeedFilter.parse(types, action_maps, media_type)
+
+        def read(position: int) -> FeedPage:
+            return self.page(position, wanted=wanted, organization=organization, identified=identified)
+
+        return _stream(after, read)
+
+    def follow(
+        self,
+        after: int = 0,
+        *,
+        wanted: FeedFilter = EVERYTHING,
+        organization: str | None = None,
+        identified: bool = False,
+    ) -> Generator[FeedPage]:
+        """Stream the pages after a position, and wait for new events at the end, until the service is closed.
+
+        Waits in the calling thread. A page without events says that the log was read further.
+
+        Raises:
+            ClosedError: The service has been closed.
+        """
+        position = after
+        while True:
+            page = self.page(
+                position,
+                wanted=wanted,
+                organization=organization,
+                identified=identified,
+                settling_seconds=0.0,
+            )
+            if page.position > position:
+                yield page
+                position = page.position
+            if page.is_end:
+                self._closing.wait(_LOOK_SECONDS)
+
+    def close(self) -> None:
+        """End all reads and waits with `ClosedError`."""
+        self._closing.set()
+        self._source.close()
+
+
+def _stream(after: int, read: Callable[[int], FeedPage]) -> Generator[FeedEvent]:
+    """Yield the events of all pages after a position."""
+    page = read(after)
+    yield from page.events
+    while not page.is_end:
+        page = read(page.position)
+        yield from page.events
+
+
+def _admit(row: LogRow, organization: str, wanted: FeedFilter) -> FeedEvent | None:
+    """Return an event for a reader; None if the reader does not get it."""
+    if row.organization != organization or (row.event is not None and not wanted.admits(row.event)):
+        return None
+    return FeedEvent(
+        row.position,
+        UNREADABLE if row.event is None else KINDS[type(row.event)].name,
+        format_uuid(row.stream),
+        row.version,
+        organization,
+        row.event,
+        row.visitor,
+        row.private,
+    )

@@ -1,0 +1,112 @@
+"""The port to the log for those who follow it: the feed, webhooks and exports."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+from offerlog_domain.errors import ArgumentError
+from offerlog_domain.event_fields import Event, PrivateFields
+from offerlog_domain.identity import VisitorKey
+
+SETTLING_SECONDS: Final = 1.0
+"""Seconds that a read waits for writers who are about to commit, unless its caller says otherwise."""
+
+
+class PositionAheadError(ArgumentError):
+    """A position lies beyond the end of the log, so it is of another log, or the log has lost its end.
+
+    Attributes:
+        position: The position.
+        end: The last position that was ever given out, as far as the log knows.
+    """
+
+    def __init__(self, position: int, end: int) -> None:
+        super().__init__(
+            "after",
+            f"after: {position} lies beyond the end of the log, {end}: it is of another log, or the log was"
+            " restored from a backup; begin anew, or at a position that you trust",
+        )
+        self.position = position
+        self.end = end
+
+
+class LogRow(NamedTuple):
+    """An event of the log, with what may be read of it.
+
+    Attributes:
+        position: Its position.
+        stream: Its stream (see `stream_ids`).
+        version: Its place in the stream, from 1.
+        organization: The tenant; None for a damaged event of a visitor who is not known (any more).
+        event: The public fields; None for a damaged event.
+        visitor: The visitor's identity, where it was asked for and the visitor is known.
+        private: The fields that identify somebody, where they were asked for and can be opened.
+    """
+
+    position: int
+    stream: UUID
+    version: int
+    organization: str | None
+    event: Event | None
+    visitor: VisitorKey | None = None
+    private: PrivateFields | None = None
+
+
+class LogPage(NamedTuple):
+    """Consecutive events of the log.
+
+    Attributes:
+        rows: The events of all organizations, by position.
+        position: Position of the last of them; without any, the position before the page.
+        is_end: True if no further event could be read when the page was.
+    """
+
+    rows: Sequence[LogRow]
+    position: int
+    is_end: bool
+
+
+class EventSource(Protocol):
+    """The log, as its followers read it; thread-safe.
+
+    A page never reaches beyond the safe horizon: no event can appear at or before its position any more.
+    """
+
+    def read_page(
+        self,
+        after: int,
+        limit: int,
+        *,
+        identify: str | None = None,
+        settling_seconds: float = SETTLING_SECONDS,
+    ) -> LogPage:
+        """Read the events after a position, at most `limit`.
+
+        A page that is the end of the log holds everything that was committed before the call, unless a writer
+        does not end its transaction within `settling_seconds`.
+
+        Args:
+            after: The position of an event, or 0.
+            limit: The most events.
+            identify: The organization of which the identifying fields are wanted; None for none.
+            settling_seconds: How long to wait for writers who are about to commit.
+
+        Raises:
+            PositionAheadError: No event has had that position yet.
+            UnreadableEventError: The next event is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+
+    def find_end(self) -> int:
+        """Return the position of the last event that can be read now; 0 if there is none.
+
+        Waits as `read_page` does, so nothing that was committed before the call lies beyond it.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+
+    def close(self) -> None:
+        """End the reads under way, and release the connection."""

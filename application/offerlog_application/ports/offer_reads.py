@@ -1,0 +1,248 @@
+"""The port to single offers and their ends, for analysts.
+
+Each read sees one state of the projections, whose position it returns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_domain.identity import ActionMapId
+from offerlog_domain.lifecycle import Stage, State
+from offerlog_domain.metrics import OfferEnd
+
+
+@dataclass(frozen=True, slots=True)
+class CohortCounts:
+    """Counts of the actions that were offered in a range, by action map.
+
+    Attributes:
+        position: The position of the log that the counts show.
+        states: Number of actions that reached each state.
+        form_rejections: Number of actions that were rejected at the form; maps without one are left out.
+        still_open: Number of actions that are open and not lapsed; maps without one are left out.
+        taken: Number of actions that ended with their acceptance; maps without one are left out.
+    """
+
+    position: int
+    states: Mapping[ActionMapId, Mapping[State, int]]
+    form_rejections: Mapping[ActionMapId, int]
+    still_open: Mapping[ActionMapId, int]
+    taken: Mapping[ActionMapId, int]
+
+
+class BlockedCount(NamedTuple):
+    """A number of blocked offers.
+
+    Attributes:
+        action_map_id: The action map; None for all of them.
+        reason: The reason; None for all of them.
+        blocked: Number of offers.
+        visitors: Number of distinct visitors.
+        sessions: Number of distinct sessions; None where they were not counted.
+    """
+
+    action_map_id: ActionMapId | None
+    reason: str | None
+    blocked: int
+    visitors: int
+    sessions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedCounts:
+    """Blocked offers of a range.
+
+    Attributes:
+        position: The position of the log that the counts show.
+        counts: By map and reason, by reason, and in all; groups without any are left out.
+    """
+
+    position: int
+    counts: Sequence[BlockedCount]
+
+
+class StepTimes(NamedTuple):
+    """The time from the offer to a step.
+
+    Attributes:
+        actions: Number of actions that took the step.
+        median: Seconds that half of them took at most; None without any.
+        p90: Seconds that nine of ten took at most; None without any.
+    """
+
+    actions: int
+    median: float | None
+    p90: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CohortTimes:
+    """Times of the actions that were offered in a range.
+
+    Attributes:
+        position: The position of the log that the times show.
+        times: By map and step (`accepted`, `started`, `engaged`); the map None is all of them together.
+    """
+
+    position: int
+    times: Mapping[ActionMapId | None, Mapping[State, StepTimes]]
+
+
+class ListedOffer(NamedTuple):
+    """An action behind a number of a report.
+
+    Attributes:
+        customer_id: The visitor's id.
+        customer_id_type: The type of that id.
+        action_map_id: The action map.
+        action_number: Number of the action in its visitor-offer, from 1.
+        state: The state now.
+        reached_at: The time of the metric's state.
+        offered_at: The time of the offer.
+    """
+
+    customer_id: str
+    customer_id_type: str
+    action_map_id: ActionMapId
+    action_number: int
+    state: State
+    reached_at: datetime
+    offered_at: datetime
+
+
+class OfferNumber(NamedTuple):
+    """A number of the performance report or of the funnel.
+
+    Attributes:
+        state: The state that it counts. Of an end it is `offered`.
+        stage: Only rejections of this stage; None for any.
+        end: `open` or `lapsed`: only offers at this end; None for any.
+    """
+
+    state: State
+    stage: Stage | None = None
+    end: OfferEnd | None = None
+
+
+class ListPlace(NamedTuple):
+    """A place in a list of offers: behind an action, in one of the parts of its map's list.
+
+    Attributes:
+        action_map_id: The action map; empty for the beginning of the list.
+        part: The number of the part, from 0.
+        offered_at: The time of the action's offer; None for the beginning of the part.
+        stream: The action's stream.
+        number: Its number in it.
+        found: Number of the map's offers before this place.
+    """
+
+    action_map_id: str = ""
+    part: int = 0
+    offered_at: datetime | None = None
+    stream: UUID = UUID(int=0)
+    number: int = 0
+    found: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OfferPage:
+    """A page of the offers behind a number.
+
+    Attributes:
+        position: The position of the log that the page shows.
+        count: The number of the report.
+        offers: The offers; those of visitors who were erased are not listed.
+        behind: The place where the next page begins; None on the last page.
+    """
+
+    position: int
+    count: int
+    offers: Sequence[ListedOffer]
+    behind: ListPlace | None
+
+
+class OfferOfVisitor(NamedTuple):
+    """A visitor-offer as it is now.
+
+    Attributes:
+        action_map_id: The action map.
+        action_map_name: Its newest known display name.
+        state: The state of the newest action.
+        stage: The stage of a rejection.
+        since: The time of that state.
+        actions: Number of offers that were made.
+        is_suppressed: True if the map does not offer to the visitor now, by a terminal state.
+        blocked_offers: Number of refused offers that the log remembers.
+    """
+
+    action_map_id: ActionMapId
+    action_map_name: str | None
+    state: State
+    stage: Stage | None
+    since: datetime
+    actions: int
+    is_suppressed: bool
+    blocked_offers: int
+
+
+class OfferReads(Protocol):
+    """Reads of offers; thread-safe.
+
+    Each method raises `ReadTimeoutError`, `ReadCancelledError` and `StoreUnavailableError`.
+    """
+
+    def cohort(self, query: ReportQuery, touched_after: datetime, most: int | None) -> CohortCounts:
+        """Count the actions of a query that were offered in its range; at most `most` maps and one more.
+
+        Args:
+            query: The range and the maps.
+            touched_after: An open action that was heard of later than this is not lapsed.
+            most: Number of maps to return, and one more.
+        """
+
+    def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
+        """Count the blocked offers of a query, by the time of the offer.
+
+        Args:
+            query: The range and the maps.
+            most: Number of groups by map and reason to return, and one more.
+            most_sessions: Number of blocked offers up to which sessions are counted.
+        """
+
+    def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
+        """Measure the steps of the actions that were offered in a range; None if more were accepted."""
+
+    def offers_behind(
+        self, query: ReportQuery, number: OfferNumber, touched_after: datetime, behind: ListPlace, limit: int
+    ) -> OfferPage:
+        """Return a page of the offers behind a number, by action map.
+
+        Args:
+            query: The range, the cohort, the action maps, and what is counted. Of visitors, the first action
+                of each visitor-offer is listed.
+            number: The number.
+            touched_after: An open action that was heard of later than this is not lapsed.
+            behind: The place where the page begins.
+            limit: Most offers of the page.
+        """
+
+    def offers_of_visitor(
+        self,
+        organization: str,
+        visitor_digest: UUID,
+        behind: ActionMapId | None,
+        limit: int,
+        *,
+        now: datetime,
+    ) -> Sequence[OfferOfVisitor]:
+        """Return the visitor-offers of a visitor, sorted by action map, after `behind` if given.
+
+        Suppressions are those at the time `now`.
+        """
+
+    def is_known(self, visitor_digest: UUID) -> bool:
+        """Return whether an event or a refused signal of the visitor is held."""

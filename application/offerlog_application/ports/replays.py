@@ -1,0 +1,80 @@
+"""The port to the log as it stood at an earlier position."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from offerlog_application.ports.performance_counts import PerformanceCounts
+from offerlog_application.ports.read_models import Proof
+from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_domain.event_fields import Event, SealedEvent
+from offerlog_domain.lifecycle import State
+
+
+class ReplayedEvent(NamedTuple):
+    """An event of the log, with its private fields closed.
+
+    Attributes:
+        position: Its position.
+        sealed: The event in its stream.
+    """
+
+    position: int
+    sealed: SealedEvent[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedProjections:
+    """All projections as they stood at a position, built anew from the log.
+
+    Attributes:
+        position: The position: that of an event.
+        performance: The counts behind the performance report.
+        proofs: Number and digest of the events that each projection has applied.
+    """
+
+    position: int
+    performance: PerformanceCounts
+    proofs: Sequence[Proof]
+
+
+class Replays(Protocol):
+    """The log as it stood at an earlier position; thread-safe.
+
+    Each method raises `StoreUnavailableError` if the store cannot be reached.
+    """
+
+    def settle(self, position: int | None) -> int:
+        """Return the position of the last event up to a position; None for the end of the log.
+
+        Nothing can appear up to there any more.
+        """
+
+    def position_at(self, moment: datetime) -> int:
+        """Return the position of the last event that was recorded by a time; 0 if there is none.
+
+        Writers on several machines differ by what their clocks differ, so events near the time may fall on
+        either side.
+        """
+
+    def replay(
+        self, position: int, on_progress: Callable[[RebuildProgress], None]
+    ) -> AbstractContextManager[ReplayedProjections]:
+        """Build all projections as they stood at a position, beside the live ones; they go with the block.
+
+        Raises:
+            RebuildRunningError: Another replay is at work.
+            RebuildWorkersError: The processes that load were killed, or failed.
+            SchemaNotMadeError: The database's user may not make a schema.
+        """
+
+    def events_of(
+        self, organization: str, action_map_id: UUID, state: State, position: int
+    ) -> Generator[ReplayedEvent]:
+        """Stream the events of a map that reached a state, up to a position, in the order of the log.
+
+        Reads all of the log, page by page.
+        """

@@ -1,0 +1,1 @@
+"""Work that is done again and again while a service is open."""

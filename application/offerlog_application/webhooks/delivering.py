@@ -1,0 +1,193 @@
+"""The delivery of events to one endpoint: one at a time, each visitor's in the order of the log."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from offerlog_application.feed.feed_event import FeedEvent
+from offerlog_application.feed.filters import FeedFilter
+from offerlog_application.feed.reading_feed import EventFeed
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.event_source import PositionAheadError
+from offerlog_application.ports.webhooks import (
+    DisableReason,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookResult,
+    WebhookSender,
+    WebhookStore,
+)
+from offerlog_application.webhooks.messages import encode_event, make_message_id
+from offerlog_application.webhooks.retrying import GIVE_UP_AFTER, next_attempt_at, resting_until
+
+MOST_PENDING: Final = 1_000
+"""Deliveries that may wait for one endpoint. With more, the log is not read further for it."""
+
+_PAGE: Final = 100
+"""Events that are read at once."""
+
+_GONE: Final = 410
+_ASKS_FOR_REST: Final = frozenset({429, 502, 503, 504})
+"""Statuses of a receiver that is overloaded: nothing at all is sent to it for a while."""
+
+_REST_SECONDS: Final = 5.0
+"""Seconds of rest if such an answer does not say how long."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class EndpointDelivery:
+    """Delivers the events of one endpoint, step by step, in one thread.
+
+    All that must survive a crash is in the store. A crash between an attempt and its note repeats the
+    attempt, with the same message id.
+
+    Args:
+        endpoint: The id of the endpoint.
+        store: Endpoints and deliveries.
+        feed: The feed of events.
+        sender: Sends; used by this endpoint alone.
+        clock: The service's clock.
+        chance: Returns random numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        store: WebhookStore,
+        feed: EventFeed,
+        sender: WebhookSender,
+        clock: Clock,
+        *,
+        chance: Callable[[], float],
+    ) -> None:
+        self._id = endpoint
+        self._store = store
+        self._feed = feed
+        self._sender = sender
+        self._clock = clock
+        self._chance = chance
+        self._ahead: deque[FeedEvent] = deque()
+        """Events that were read and not dealt with, by position."""
+        self._read_to: int | None = None
+        """The log was read up to this position for them."""
+        self._expected: int | None = None
+        """The position of the endpoint, unless somebody has set it anew."""
+
+    def step(self) -> bool:
+        """Do one thing that can be done now, such as one attempt; returns False if there is none.
+
+        Raises:
+            UnreadableEventError: The next event is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached.
+            KeyringError: The secret cannot be decrypted.
+            ClosedError: The service or the sender has been closed.
+        """
+        now, endpoint = self._clock.now(), self._store.find(self._id)
+        if endpoint is None or endpoint.disabled_at is not None:
+            return False
+        if endpoint.resting_until is not None and endpoint.resting_until > now:
+            return False
+        due = self._store.next_due(self._id, now) if endpoint.pending else None
+        if due is not None:
+            self._try_again(endpoint, due)
+            return True
+        if endpoint.pending >= MOST_PENDING:
+            return False
+        try:
+            return self._go_on(endpoint, now)
+        except PositionAheadError:
+            _log.warning("the webhook %s is disabled: its cursor is beyond the end of the log", self._id)
+            self._store.disable(self._id, DisableReason.LOG_RESTORED, now)
+            return False
+
+    def close(self) -> None:
+        """End the attempt under way."""
+        self._sender.close()
+
+    def _go_on(self, endpoint: WebhookEndpoint, now: datetime) -> bool:
+        """Deal with the next event of the log, or note how far the log was read."""
+        if endpoint.position != self._expected:  # the first time, or somebody has set it
+            self._ahead.clear()
+            self._expected = self._read_to = endpoint.position
+        if not self._ahead:
+            return self._read_on(endpoint)
+        event = self._ahead[0]
+        fresh = WebhookDelivery(self._id, event.position, event.name, event.visitor, 0, now)
+        if endpoint.pending and self._store.is_held(self._id, event.visitor):
+            self._store.note_held(fresh)
+        else:
+            self._attempt(endpoint, event, fresh, is_resent=False)
+        self._ahead.popleft()
+        self._expected = event.position
+        return True
+
+    def _read_on(self, endpoint: WebhookEndpoint) -> bool:
+        start = endpoint.position if self._read_to is None else self._read_to
+        page = self._feed.page(
+            start,
+            wanted=FeedFilter.parse(endpoint.types, endpoint.action_maps),
+            limit=_PAGE,
+            organization=endpoint.organization,
+            settling_seconds=0.0,
+        )
+        self._ahead.extend(page.events)
+        self._read_to = page.position
+        if not page.events and page.position > endpoint.position:
+            self._store.note_read(self._id, page.position)
+            self._expected = page.position
+        return bool(page.events) or not page.is_end
+
+    def _try_again(self, endpoint: WebhookEndpoint, due: WebhookDelivery) -> None:
+        found = self._feed.page(
+            due.position - 1, limit=1, organization=endpoint.organization, settling_seconds=0.0
+        ).events
+        if found and found[0].position == due.position:
+            self._attempt(endpoint, found[0], due, is_resent=True)
+            return
+        now = self._clock.now()  # the log was restored without it
+        lost = replace(due, dead_at=now, last_error="the event is not in the log any more")
+        self._store.note_failed(lost, now, None, is_resent=True)
+
+    def _attempt(
+        self, endpoint: WebhookEndpoint, event: FeedEvent, delivery: WebhookDelivery, *, is_resent: bool
+    ) -> None:
+        secrets = self._store.secrets(self._id, self._clock.now())
+        result = self._sender.send(
+            endpoint.url, make_message_id(self._id, event), encode_event(event), secrets
+        )
+        if result.is_delivered:
+            self._store.note_delivered(self._id, delivery.position)
+        else:
+            self._note_failure(endpoint, delivery, result, is_resent=is_resent)
+
+    def _note_failure(
+        self, endpoint: WebhookEndpoint, delivery: WebhookDelivery, result: WebhookResult, *, is_resent: bool
+    ) -> None:
+        now, attempts = self._clock.now(), delivery.attempts + 1
+        asked = result.retry_after
+        if asked is None and result.status in _ASKS_FOR_REST:
+            asked = _REST_SECONDS
+        next_at = next_attempt_at(attempts, now, asked, self._chance())
+        failed = replace(
+            delivery,
+            attempts=attempts,
+            next_attempt_at=next_at or now,
+            last_attempt_at=now,
+            last_status=result.status,
+            last_error=result.error,
+            dead_at=now if next_at is None else None,
+        )
+        rest = resting_until(endpoint.failures + 1, now, asked if result.status in _ASKS_FOR_REST else None)
+        self._store.note_failed(failed, now, rest, is_resent=is_resent)
+        if result.status == _GONE:
+            self._disable(DisableReason.GONE, now)
+        elif endpoint.failing_since is not None and now - endpoint.failing_since >= GIVE_UP_AFTER:
+            self._disable(DisableReason.FAILING, now)
+
+    def _disable(self, because: DisableReason, now: datetime) -> None:
+        _log.warning("the webhook %s is disabled: %s", self._id, because)
+        self._store.disable(self._id, because, now)

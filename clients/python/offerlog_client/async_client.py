@@ -1,0 +1,280 @@
+"""The client of asyncio: one method for each thing that a program asks of the service.
+
+The client for threads is made from this module by docs/generate.py (`make docs`): the same without `async`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, cast
+from uuid import uuid4
+
+import httpx
+
+from offerlog_client.answers import (
+    ActionMap,
+    Decision,
+    Eligibility,
+    History,
+    Outcome,
+    Performance,
+    Refusal,
+    RefusalCounts,
+    Signal,
+    Suppression,
+    Suppressions,
+    SuppressionsOfMany,
+    TimelineEntry,
+)
+from offerlog_client.requests import (
+    Repeats,
+    Time,
+    build_query,
+    name_visitor,
+    read_answer,
+    unreachable,
+    with_event_id,
+)
+from offerlog_client.service_error import ServiceError
+
+_BATCH: Final = 1_000
+"""Signals of one request."""
+
+_PAGE: Final = 1_000
+"""Items of one page of a list."""
+
+
+class AsyncOfferlogClient:
+    """A client of the HTTP service of offerlog, for one key, in one event loop.
+
+    A request without an answer, or with one that says so, is sent again. That is safe for every method: the
+    service recognises a signal by its event id and an offer by its action id, and the other methods read.
+
+    A method raises `ServiceError` if the service does not answer, or refuses a request.
+
+    Args:
+        url: The address of the service.
+        key: The text of a key; its role decides which methods may be used.
+        timeout: Seconds until a request counts as unanswered.
+        patience: Seconds for which a request is repeated in all; 0 sends it once.
+        transport: Sends the requests in place of the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = 30.0,
+        patience: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._patience = patience
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=timeout,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def record(self, signals: Iterable[Signal]) -> AsyncIterator[Outcome]:
+        """Record signals; yield the outcome of each, in order, once it is durable.
+
+        They are sent in batches of 1,000, as far as the outcomes are read. To send all, read all:
+        `[one async for one in client.record(signals)]`. A signal without `eventId` gets one, so that a
+        repeated request is recognised. The outcome of a signal whose first answer was lost is `duplicate`.
+
+        Raises:
+            ServiceError: The service did not answer, or refused a whole request.
+        """
+        batch: list[Signal] = []
+        for signal in signals:
+            batch.append(with_event_id(signal))
+            if len(batch) == _BATCH:
+                for outcome in await self._record(batch):
+                    yield outcome
+                batch = []
+        if batch:
+            for outcome in await self._record(batch):
+                yield outcome
+
+    async def _record(self, batch: Sequence[Signal]) -> list[Outcome]:
+        return cast("list[Outcome]", (await self._ask("POST", "/v1/signals", body=batch))["outcomes"])
+
+    async def offer(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        session_id: str,
+        customer_id_type: str = "cookie",
+        action_id: str | None = None,
+        action_map_version: int | None = None,
+        timeout_seconds: int | None = None,
+    ) -> Decision:
+        """Ask to make an offer, and have it recorded if it may be made.
+
+        Args:
+            customer_id: The visitor.
+            action_map_id: The action map.
+            session_id: The visit.
+            customer_id_type: The type of the visitor's id.
+            action_id: The new action; a random one by default.
+            action_map_version: The version of the action map.
+            timeout_seconds: Seconds until an unanswered invitation times out.
+        """
+        asked = {
+            "customerId": customer_id,
+            "customerIdType": customer_id_type,
+            "actionMapId": action_map_id,
+            "sessionId": session_id,
+            "actionId": action_id or str(uuid4()),
+            "actionMapVersion": action_map_version,
+            "timeoutSeconds": timeout_seconds,
+        }
+        return cast("Decision", await self._ask("POST", "/v1/offers", body=asked))
+
+    async def eligibility(
+        self, *, customer_id: str, action_map_id: str, customer_id_type: str = "cookie"
+    ) -> Eligibility:
+        """Explain whether the map may offer to this visitor, without recording anything."""
+        asked = name_visitor(customer_id, customer_id_type) | {"action_map_id": action_map_id}
+        return cast("Eligibility", await self._ask("GET", "/v1/eligibility", asked))
+
+    async def suppressions(self, customer_id: str, *, customer_id_type: str = "cookie") -> Suppressions:
+        """List the maps that must not offer to this visitor."""
+        asked = name_visitor(customer_id, customer_id_type)
+        return cast("Suppressions", await self._ask("GET", "/v1/suppressions", asked))
+
+    async def suppressions_of(
+        self, customer_ids: Iterable[str], *, customer_id_type: str = "cookie"
+    ) -> SuppressionsOfMany:
+        """List the maps that must not offer to each of at most 1,000 visitors, in one query."""
+        visitors = [{"customerId": one, "customerIdType": customer_id_type} for one in customer_ids]
+        answer = await self._ask("POST", "/v1/suppressions:batch", body={"visitors": visitors})
+        return cast("SuppressionsOfMany", answer)
+
+    def suppressed_visitors(self, action_map_id: str) -> AsyncIterator[Suppression]:
+        """Yield the visitors to whom this map must not offer."""
+        return self._list(f"/v1/action-maps/{action_map_id}/suppressions", {})
+
+    async def history(
+        self,
+        *,
+        customer_id: str,
+        action_map_id: str,
+        customer_id_type: str = "cookie",
+        version: int | None = None,
+        as_of: Time | None = None,
+    ) -> History:
+        """Return the events of a visitor-offer, of all pages; with `version` or `as_of`, an earlier state."""
+        asked = name_visitor(customer_id, customer_id_type) | {
+            "action_map_id": action_map_id,
+            "version": version,
+            "as_of": as_of,
+        }
+        found = cast("History", await self._ask("GET", "/v1/history", asked))
+        while found["next_cursor"] is not None:
+            more = await self._ask("GET", "/v1/history", asked | {"cursor": found["next_cursor"]})
+            found["events"] += more["events"]
+            found["next_cursor"] = more["next_cursor"]
+        return found
+
+    def timeline(self, customer_id: str, *, customer_id_type: str = "cookie") -> AsyncIterator[TimelineEntry]:
+        """Yield every event and refused signal of a visitor, in the order in which they were recorded."""
+        return self._list("/v1/timeline", name_visitor(customer_id, customer_id_type))
+
+    def refusals(
+        self,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        reason: str | None = None,
+        customer_id: str | None = None,
+        action_map_id: str | None = None,
+    ) -> AsyncIterator[Refusal]:
+        """Yield the refused signals, the oldest first."""
+        asked = {
+            "since": since,
+            "until": until,
+            "reason": reason,
+            "customer_id": customer_id,
+            "action_map_id": action_map_id,
+        }
+        return self._list("/v1/refusals", asked)
+
+    async def refusal_counts(self, *, since: Time | None = None, until: Time | None = None) -> RefusalCounts:
+        """Count the refused signals by reason, for whole quarter-hours."""
+        asked = {"since": since, "until": until}
+        return cast("RefusalCounts", await self._ask("GET", "/v1/refusals/counts", asked))
+
+    def action_maps(self) -> AsyncIterator[ActionMap]:
+        """Yield the action maps that have been counted."""
+        return self._list("/v1/action-maps", {}, "action_maps")
+
+    async def performance(
+        self,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+        by: str | None = None,
+        zone: str | None = None,
+        full: bool = False,
+        cohort: str | None = None,
+        count_by: str | None = None,
+        action_maps: Iterable[str] = (),
+    ) -> Performance:
+        """Return the Action Map Performance report, with the options of `offerlog report`."""
+        asked = {
+            "from": start,
+            "to": end,
+            "by": by,
+            "zone": zone,
+            "view": "full" if full else None,
+            "cohort": cohort,
+            "count_by": count_by,
+            "action_map": list(action_maps),
+        }
+        return cast("Performance", await self._ask("GET", "/v1/reports/action-map-performance", asked))
+
+    async def _list(self, path: str, asked: Mapping[str, Any], name: str = "items") -> AsyncIterator[Any]:
+        """Yield the items of a list, page by page. Each page is a request that may be repeated."""
+        cursor: str | None = None
+        while True:
+            page = await self._ask("GET", path, {**asked, "limit": _PAGE, "cursor": cursor})
+            for item in page[name]:
+                yield item
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def _ask(
+        self, method: str, path: str, asked: Mapping[str, Any] | None = None, body: Any = None
+    ) -> Any:
+        """Send a request until it is answered, or the patience is over; return the answer's JSON."""
+        query, repeats = build_query(asked or {}), Repeats(self._patience)
+        while True:
+            try:
+                return await self._ask_once(method, path, query, body)
+            except ServiceError as error:
+                wait = repeats.seconds_until_next(error)
+            await asyncio.sleep(wait)
+
+    async def _ask_once(self, method: str, path: str, query: list[tuple[str, Any]], body: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, params=query, json=body)
+        except httpx.TransportError as error:
+            raise unreachable(error) from error
+        return read_answer(answer)

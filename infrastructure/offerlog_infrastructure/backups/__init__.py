@@ -1,0 +1,1 @@
+"""Backups of a store: one file with a manifest and a dump, and its restore into a new data folder."""

@@ -1,0 +1,315 @@
+"""The commands audit: the key of the log, checkpoints, proofs, and the verification of the whole log."""
+
+import secrets
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offerlog_infrastructure.cli.event_bar import event_bar
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
+from offerlog_infrastructure.cli.exit_codes import ExitCode
+from offerlog_infrastructure.cli.opening import Access
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.options import Data, KeyringFile, ListForm, file_name, folder_name
+from offerlog_infrastructure.cli.output import Form, console, print_json, usage
+from offerlog_infrastructure.cli.streams import telling
+from offerlog_infrastructure.cli.witness import Witness, WitnessKey, ask_witnesses, read_verifier_key
+from offerlog_infrastructure.presentation.escaping import spell_out
+
+if TYPE_CHECKING:
+    from offerlog_application.evidence.evidence import Evidence
+    from offerlog_application.evidence.findings import AuditReport, Finding
+    from offerlog_application.offerlog import Offerlog
+    from offerlog_application.ports.sealed_tree import CheckpointArchive
+
+
+class Algorithm(StrEnum):
+    """The algorithm of the key that signs checkpoints."""
+
+    ED25519 = "ed25519"
+    MLDSA44 = "ml-dsa-44"
+
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoints",
+        parser=folder_name,
+        metavar="DIR",
+        help="Checkpoints outside the store: a folder, or a file. [dim]Default: $OFFERLOG_CHECKPOINTS[/]",
+        show_default=False,
+    ),
+]
+
+
+def add_to(audit: typer.Typer) -> None:
+    """Add the commands to the group audit."""
+    audit.command(
+        cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit keygen --origin example.com/offers"
+    )(keygen)
+    audit.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit checkpoint --to /mnt/audit")(
+        checkpoint
+    )
+    audit.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit prove 4711 > 4711.tlog-proof")(
+        prove
+    )
+    audit.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit consistency 1000 2000")(
+        consistency
+    )
+    audit.command(
+        cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog audit verify --checkpoints /mnt/audit"
+    )(verify)
+
+
+def keygen(
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Unique name of this log, like a URL without its scheme. [dim]Default: a random one[/]",
+            show_default=False,
+        ),
+    ] = None,
+    algorithm: Annotated[Algorithm, typer.Option(help="What it signs with.")] = Algorithm.ED25519,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file_name,
+            metavar="FILE",
+            help="The new file. [dim]Default: $OFFERLOG_AUDIT_KEY, else audit.key beside the keyring[/]",
+            show_default=False,
+        ),
+    ] = None,
+    data: Data = None,
+    keyring: KeyringFile = None,
+) -> None:
+    """Make the key that signs checkpoints, and print its public key.
+
+    The key is in a file of mode 0600, outside the data folder. The public
+    key is in a file beside it. Give the public key to your auditors, and
+    keep a copy of the key file. A key is never replaced.
+    """
+    from offerlog_domain.transparency.notes import SignatureType, check_name  # noqa: PLC0415 - --help need not wait
+    from offerlog_infrastructure.composition import usual_audit_key  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.evidence.audit_key import make_audit_key  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
+
+    settings = read_settings()
+    name = f"offerlog-{secrets.token_hex(8)}" if origin is None else origin
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise usage(f"--origin: {error}") from None
+    place = key or settings.audit_key or usual_audit_key(FileKeyring(keyring or settings.keyring))
+    embedded = None if settings.database_url and not data else data or settings.data or default_data_dir()
+    kind = SignatureType.MLDSA44 if algorithm is Algorithm.MLDSA44 else SignatureType.ED25519
+    made = make_audit_key(place, name, kind, embedded)
+    with telling(f"the key is in {place}"):
+        typer.echo(str(made))
+
+
+@spread_groups
+def checkpoint(
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            parser=folder_name,
+            metavar="DIR",
+            help="Folder outside the store to write it to, with the tiles. [dim]$OFFERLOG_CHECKPOINTS[/]",
+            show_default=False,
+        ),
+    ] = None,
+    witness: Witness = None,
+    witness_key: WitnessKey = None,
+    store: StoreOptions,
+) -> None:
+    """Sign the whole log as it is now, and print the checkpoint.
+
+    It is kept in the store, and in a folder outside: only there it protects
+    against someone who can change the database. A running service signs by
+    itself. Nothing is signed if the log does not continue what was signed
+    before. A witness that refuses ends the command with exit code 3.
+    """
+    witnesses = ask_witnesses(witness or (), witness_key or ())
+    archive = _archive(to)
+    with store.open(Access.MAINTAIN) as service:
+        evidence = evidence_of(service)
+        evidence.catch_up()
+        signed = evidence.checkpoint(archive)
+        for one in witnesses:
+            signed = evidence.cosign(signed, one, archive)
+    with telling("the checkpoint is signed and kept"):
+        typer.echo(str(signed), nl=False)
+
+
+@spread_groups
+def prove(
+    position: Annotated[int, typer.Argument(min=1, metavar="POSITION", help="The event's position.")],
+    store: StoreOptions,
+) -> None:
+    """Print the proof that an event is in the signed log: a C2SP tlog-proof file.
+
+    Tools for C2SP tlog-proof files check it with the public key of the log, without the store.
+    """
+    with store.open(Access.MAINTAIN) as service:
+        evidence = evidence_of(service)
+        evidence.catch_up()
+        found = evidence.prove(position)
+    typer.echo(str(found), nl=False)
+
+
+@spread_groups
+def consistency(
+    old: Annotated[int, typer.Argument(min=0, metavar="OLD", help="Number of events of a checkpoint.")],
+    new: Annotated[int, typer.Argument(min=0, metavar="NEW", help="That of a later one.")],
+    store: StoreOptions,
+) -> None:
+    """Print the proof that the log of NEW events begins with that of OLD events, as JSON.
+
+    Compare the roots with those of the two checkpoints.
+    """
+    from offerlog_domain.errors import ArgumentError  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_domain.transparency.notes import encode_base64  # noqa: PLC0415 - as above
+
+    with store.open(Access.MAINTAIN, project=False) as service:
+        try:
+            found = evidence_of(service).consistency(old, new)
+        except ArgumentError as error:
+            raise usage(f"OLD and NEW: {error}") from None
+    print_json(
+        {
+            "old": {"size": found.old_size, "root": encode_base64(found.old_root)},
+            "new": {"size": found.new_size, "root": encode_base64(found.new_root)},
+            "proof": [encode_base64(one) for one in found.hashes],
+        }
+    )
+
+
+@spread_groups
+def verify(
+    *,
+    checkpoints: Folder = None,
+    vkey: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="A public key that may have signed, or its file; may be repeated. [dim]The log's[/]",
+            show_default=False,
+        ),
+    ] = None,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
+) -> None:
+    """Compare every event with the tree, and the tree with all checkpoints.
+
+    Names what is wrong: edited, blanked, deleted, inserted, reordered or
+    truncated, each with position, stream and tile. Reads the whole log. Exit
+    code 3 if anything is wrong.
+    """
+    keys = [read_verifier_key(one, "--vkey") for one in vkey or ()]
+    archive = _archive(checkpoints)
+    if archive is not None and not any(True for _ in archive.checkpoints()):
+        from offerlog_application.ports.sealed_tree import CheckpointFolderError  # noqa: PLC0415 - --help need not wait
+
+        raise CheckpointFolderError(
+            f"{checkpoints} holds no checkpoint, so nothing was compared with it: name the folder or the file"
+            " that you keep"
+        )
+    with (
+        store.open(Access.MAINTAIN, project=False) as service,
+        event_bar("verifying the log") as on_progress,
+    ):
+        report = evidence_of(service).verify(keys=keys, archive=archive, on_progress=on_progress)
+    with telling("the log is verified"):
+        if form is Form.JSON:
+            for one in report.findings:
+                print_json(describe_finding(one))
+            print_json(describe_report(report))
+        else:
+            _print_report(report)
+    if not report.is_whole:
+        raise typer.Exit(ExitCode.FOUND_WRONG)
+
+
+def evidence_of(service: "Offerlog") -> "Evidence":
+    """Return the evidence of a service over a store."""
+    assert service.evidence is not None  # noqa: S101 - only a log in memory has none
+    return service.evidence
+
+
+def describe_finding(finding: "Finding") -> dict[str, Any]:
+    """Return a finding for JSON; what is not known is left out."""
+    known = {
+        "finding": finding.kind.value,
+        "detail": finding.detail,
+        "position": finding.position,
+        "stream": finding.stream,
+        "version": finding.version,
+        "stored_as": finding.topic,
+        "tile": finding.tile,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def describe_report(report: "AuditReport") -> dict[str, Any]:
+    """Return the sums of a report for JSON."""
+    return {
+        "whole": report.is_whole,
+        "events": report.events,
+        "position": report.position,
+        "not_sealed_yet": report.unsealed,
+        "not_sealed_seconds": report.unsealed_seconds,
+        "checkpoints": report.checkpoints,
+        "checkpoints_outside": report.outside,
+        "signed_events": report.signed,
+        "signatures_checked": report.signatures_checked,
+        "found": {kind.value: count for kind, count in sorted(report.counts.items())},
+    }
+
+
+def _print_report(report: "AuditReport") -> None:
+    out = console()
+    for one in report.findings:
+        out.print(spell_out(str(one)), markup=False, soft_wrap=True)
+    listed = len(report.findings)
+    total = sum(report.counts.values())
+    if total > listed:
+        out.print(f"... and {total - listed:,} more")
+    verdict = f"{total:,} findings"
+    if report.is_whole:
+        verdict = "The log is as it was sealed"
+        if not report.checkpoints:
+            verdict = "The events fit the tree in the store, and no checkpoint speaks for that tree"
+    age = ""
+    if report.unsealed:
+        seconds = report.unsealed_seconds
+        age = ", the oldest for an unknown time" if seconds is None else f", the oldest for {seconds:,.0f} s"
+    out.print(
+        f"{verdict}: {report.events:,} events up to position {report.position:,} compared,"
+        f" {report.unsealed:,} not sealed yet{age}"
+    )
+    where = f"{report.checkpoints:,} checkpoints, {report.outside:,} of them outside of the store"
+    if report.signatures_checked:
+        out.print(f"{where}; the first {report.signed:,} events are as they were signed.")
+    else:
+        out.print(
+            f"{where}. No public key is known, so NO SIGNATURE WAS CHECKED: anybody can have written these"
+            f" checkpoints, which the first {report.signed:,} events fit. Give --vkey."
+        )
+    if not report.outside:
+        out.print(
+            "No checkpoint outside of the store was compared: whoever can change the database can change log,"
+            " tree and checkpoints together."
+        )
+
+
+def _archive(folder: Path | None) -> "CheckpointArchive | None":
+    """Return the folder that an option names; None for that of the service."""
+    from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder  # noqa: PLC0415 - --help need not wait
+
+    return None if folder is None else CheckpointFolder(folder)

@@ -1,0 +1,30 @@
+"""Times in options."""
+
+from datetime import UTC, datetime
+
+from offerlog_infrastructure.cli.output import usage
+
+
+def read_moment(text: str, option: str) -> datetime:
+    """Read a date or a time; in UTC unless it has an offset.
+
+    Raises:
+        UsageError: The text is not a time; names the option.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise usage(
+            f"{option} {text!r} is not a time: give 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:00Z"
+        ) from None
+
+
+def read_optional_moment(text: str | None, option: str) -> datetime | None:
+    """Read a date or a time, as `read_moment`; None stays None."""
+    return None if text is None else read_moment(text, option)
+
+
+def format_moment(moment: datetime) -> str:
+    """Write a time for people, in UTC, to the millisecond."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "milliseconds")

@@ -1,0 +1,1 @@
+"""The AsyncAPI 3 document: the contract of the events that leave the service."""

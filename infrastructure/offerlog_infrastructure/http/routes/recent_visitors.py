@@ -1,0 +1,48 @@
+"""The visitors with the newest activity, for analysts."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from offerlog_application.ports.recent_visitors import VisitorsPlace
+from offerlog_infrastructure.http.requests.access import Reporter
+from offerlog_infrastructure.http.requests.parameters import Int64, ShortLimit, cursor_of_page
+from offerlog_infrastructure.http.requests.urls import check_url
+from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
+from offerlog_infrastructure.http.responses.pages import decode_cursor, encode_cursor, encoded_response
+from offerlog_infrastructure.http.state import state_of
+from offerlog_infrastructure.http.threads.dispatch import run_report
+from offerlog_infrastructure.presentation.analysis_documents import describe_recent_visitor
+
+router = APIRouter(tags=["reports"], dependencies=[Depends(check_url)])
+
+
+@router.get(
+    "/v1/visitors",
+    operation_id="recentVisitors",
+    summary="List the visitors with the newest activity",
+)
+async def recent_visitors(
+    request: Request,
+    key: Reporter,
+    cursor: Annotated[str | None, cursor_of_page("visitors")] = None,
+    limit: ShortLimit = 100,
+) -> Response:
+    """Each visitor once, with the newest event. A page may have fewer than `limit`, where others follow."""
+    behind = VisitorsPlace(*decode_cursor(cursor, tuple[Int64, Int64])) if cursor else None
+    analysis = state_of(request).service.analysis
+
+    def read() -> bytes:
+        page = analysis.recent_visitors(organization=key.organization, behind=behind, limit=limit)
+        names = analysis.map_names(
+            [one.action_map_id for one in page.visitors], organization=key.organization
+        )
+        return encode_escaped(
+            {
+                "position": page.position,
+                "items": [describe_recent_visitor(one, names) for one in page.visitors],
+                "next_cursor": None if page.behind is None else encode_cursor(list(page.behind)),
+            }
+        )
+
+    return encoded_response(await run_report(request, read))

@@ -1,0 +1,1 @@
+"""The log as those who follow it read it."""

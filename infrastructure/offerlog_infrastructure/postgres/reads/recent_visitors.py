@@ -1,0 +1,130 @@
+"""The visitors with the newest activity, found from the end of the log.
+
+The log is read backward by the indexes on positions. The first event of a visitor that is met is the newest
+one, unless a page before has shown the visitor. Then the visitor's streams have a newer event, and they lie
+beside each other in the primary key.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from psycopg import Cursor
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.event_log import UnreadableEventError
+from offerlog_application.ports.recent_visitors import (
+    RecentVisitor,
+    RecentVisitorPage,
+    VisitorsPlace,
+    show_activity,
+)
+from offerlog_domain.event_fields import SignalEvent
+from offerlog_domain.stream_ids import stream_bounds, token_of
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow
+from offerlog_infrastructure.postgres.reads.read_transaction import (
+    ONE_SNAPSHOT,
+    limit_statements,
+    read_transaction,
+)
+
+_EVENTS_AT_ONCE: Final = (500, 2_000, 5_000, 12_500)
+"""Events that each statement of a page looks at: the first one mostly fills the page."""
+
+_LAST: Final = (1 << 63) - 1
+
+_SELECT_NEWEST: LiteralString = """
+    SELECT notification_id, originator_id, originator_version FROM offerlog_events
+    WHERE notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id DESC LIMIT %s
+"""
+_SELECT_VISITORS: LiteralString = """
+    SELECT token, kek, wrapped_key, names FROM visitors
+    WHERE organization = %s AND token = ANY(%s::bigint[])
+"""
+# By the primary key: a visitor's events are few, and the positions may be millions.
+_SELECT_NEWER: LiteralString = """
+    SELECT wanted.token FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) AS wanted (token, low, high)
+    CROSS JOIN LATERAL (
+        SELECT FROM offerlog_events
+        WHERE originator_id BETWEEN wanted.low AND wanted.high AND topic = ANY(%s)
+          AND notification_id + 0 > %s AND notification_id + 0 <= %s
+        ORDER BY originator_id, originator_version LIMIT 1
+    ) AS newer
+"""
+_SELECT_EVENTS: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM unnest(%s::uuid[], %s::integer[]) AS wanted (id, version)
+    JOIN offerlog_events ON originator_id = wanted.id AND originator_version = wanted.version
+    ORDER BY notification_id DESC
+"""
+
+
+class PostgresRecentVisitors:
+    """The application's `RecentVisitors`; thread-safe."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.reading
+        self._mapper = application.event_mapper
+        self._keys = application.visitor_keys
+        self._topics = self._mapper.topics(SignalEvent)
+
+    def recent(self, organization: str, behind: VisitorsPlace | None, limit: int) -> RecentVisitorPage:
+        """Return a page of the visitors of an organization, each with the newest event, newest first."""
+        before, top = behind or (_LAST, 0)
+        found: list[RecentVisitor] = []
+        with (
+            read_transaction(self._datastore) as transaction,
+            transaction.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+        ):
+            cursor.execute(ONE_SNAPSHOT)
+            for most in _EVENTS_AT_ONCE:
+                limit_statements(cursor)
+                rows = cursor.execute(_SELECT_NEWEST, (before, self._topics, most)).fetchall()
+                if not rows:
+                    return RecentVisitorPage(top, found, None)
+                top = top or rows[0][0]
+                found += self._open(cursor, organization, rows, (before, top))
+                before = rows[-1][0] - 1
+                if len(found) > limit:
+                    shown = found[:limit]
+                    return RecentVisitorPage(top, shown, VisitorsPlace(shown[-1].position - 1, top))
+                if len(rows) < most:
+                    return RecentVisitorPage(top, found, None)
+        return RecentVisitorPage(top, found, VisitorsPlace(before, top))
+
+    def _open(
+        self,
+        cursor: Cursor[Any],
+        organization: str,
+        rows: Sequence[tuple[int, UUID, int]],
+        newer: tuple[int, int],
+    ) -> list[RecentVisitor]:
+        """Open the visitors of events that have no newer event, sorted by the newest first."""
+        newest: dict[int, tuple[UUID, int]] = {}
+        for _, stream, version in rows:
+            newest.setdefault(token_of(stream), (stream, version))
+        visitors = {
+            row[0]: row for row in cursor.execute(_SELECT_VISITORS, (organization, list(newest))).fetchall()
+        }
+        above, top = newer
+        if above < top and visitors:
+            bounds = [stream_bounds(token) for token in visitors]
+            asked = (list(visitors), [low for low, _ in bounds], [high for _, high in bounds])
+            for (token,) in cursor.execute(_SELECT_NEWER, (*asked, self._topics, above, top)).fetchall():
+                del visitors[token]
+        wanted = [newest[token] for token in visitors]
+        parameters = ([stream for stream, _ in wanted], [version for _, version in wanted])
+        events = cursor.execute(_SELECT_EVENTS, parameters).fetchall()
+        return [one for row in events if (one := self._read(row, visitors[token_of(row[1])])) is not None]
+
+    def _read(self, row: PositionedRow, visitor: tuple[int, int, bytes, bytes]) -> RecentVisitor | None:
+        """Return a visitor with an event; None if the event is damaged."""
+        position, stream, version, topic, state = row
+        try:
+            event = self._mapper.event(stream, version, topic, state).event
+        except UnreadableEventError:
+            return None
+        assert isinstance(event, SignalEvent)  # noqa: S101 - its topic was asked for
+        token, kek, wrapped_key, names = visitor
+        identity = self._keys.open_names(token, kek, wrapped_key, names)
+        return show_activity(identity, position, event)

@@ -1,0 +1,38 @@
+"""The events of the log for a bundle, as stored and decoded."""
+
+from typing import LiteralString
+
+from psycopg.rows import tuple_row
+
+from offerlog_application.evidence.bundle_parts import BundlePage
+from offerlog_application.projections.page import Page
+from offerlog_infrastructure.postgres.connections import lift_answer_limit
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, decode_page
+
+_SELECT_EVENTS: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events
+    WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id
+"""
+
+
+class PostgresBundleSource:
+    """The application's `BundleSource`."""
+
+    def __init__(self, application: OfferlogApplication) -> None:
+        self._datastore = application.reading
+        self._mapper = application.event_mapper
+
+    def read(self, after: int, until: int) -> BundlePage:
+        """Return the events behind a position and up to another."""
+        with (
+            store_reached(self._datastore),
+            self._datastore.get_connection() as connection,
+            connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+        ):
+            lift_answer_limit(connection)  # an export reads the whole log
+            rows = cursor.execute(_SELECT_EVENTS, (after, until), prepare=True).fetchall()
+            decoded = decode_page(cursor, self._mapper, rows)
+        stored = [(position, stream.bytes, *rest) for position, stream, *rest in rows]
+        return BundlePage(stored, Page(decoded.events, decoded.earlier))

@@ -1,0 +1,121 @@
+"""The statements of the store of webhooks."""
+
+from typing import LiteralString
+
+from offerlog_infrastructure.postgres.feed.lag import JOIN_LAG, LAG_COLUMNS
+
+LOCK_ORGANIZATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0x7765626b))"
+"""Two new endpoints of an organization are counted one after the other; "webk" in ASCII."""
+
+SELECT_IS_LOCKED: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND objsubid = 1
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND classid::bigint = %s AND objid::bigint = %s
+    ) AS locked
+"""
+"""The two halves of the key of an advisory lock."""
+
+COUNT_ENDPOINTS: LiteralString = "SELECT count(*) AS number FROM webhook_endpoints WHERE organization = %s"
+INSERT_ENDPOINT: LiteralString = """
+    INSERT INTO webhook_endpoints (id, organization, url, types, action_maps, created_at, position)
+    VALUES (%s, %s, %s, %s, %s::uuid[], %s, %s)
+"""
+INSERT_SIGNING_KEY: LiteralString = """
+    INSERT INTO webhook_secrets (endpoint, kek, wrapped_secret) VALUES (%s, %s, %s)
+"""
+SELECT_SECRETS: LiteralString = """
+    SELECT kek, wrapped_secret FROM webhook_secrets
+    WHERE endpoint = %s AND (valid_until IS NULL OR valid_until > %s) ORDER BY number DESC
+"""
+END_SECRETS: LiteralString = """
+    UPDATE webhook_secrets SET valid_until = least(valid_until, %(until)s) WHERE endpoint = %(endpoint)s
+"""
+DELETE_OLDEST_SECRETS: LiteralString = """
+    DELETE FROM webhook_secrets WHERE endpoint = %s AND number <= (
+        SELECT number FROM webhook_secrets WHERE endpoint = %s ORDER BY number DESC OFFSET %s LIMIT 1
+    )
+"""
+DELETE_ENDED_SECRETS: LiteralString = "DELETE FROM webhook_secrets WHERE endpoint = %s AND valid_until <= %s"
+
+SELECT_ENABLED: LiteralString = "SELECT id FROM webhook_endpoints WHERE disabled_at IS NULL"
+SELECT_ENDPOINT: LiteralString = "SELECT * FROM webhook_endpoints WHERE id = %s"
+SELECT_WITH_LAG: LiteralString = f"""
+    SELECT s.*, {LAG_COLUMNS} FROM webhook_endpoints s {JOIN_LAG}
+    WHERE %(organization)s::text IS NULL OR s.organization = %(organization)s
+    ORDER BY s.organization, s.created_at, s.id
+"""
+DELETE_ENDPOINT: LiteralString = "DELETE FROM webhook_endpoints WHERE id = %s"
+DELETE_ENDPOINTS: LiteralString = "DELETE FROM webhook_endpoints WHERE organization = %s"
+DISABLE: LiteralString = """
+    UPDATE webhook_endpoints SET disabled_at = %s, disabled_because = %s
+    WHERE id = %s AND disabled_at IS NULL
+"""
+ENABLE: LiteralString = """
+    UPDATE webhook_endpoints
+    SET disabled_at = NULL, disabled_because = NULL, resting_until = NULL, failures = 0, failing_since = NULL
+    WHERE id = %s
+"""
+SET_POSITION: LiteralString = "UPDATE webhook_endpoints SET position = %s WHERE id = %s"
+DELETE_PENDING: LiteralString = "DELETE FROM webhook_deliveries WHERE endpoint = %s AND dead_at IS NULL"
+
+NOTE_READ: LiteralString = """
+    UPDATE webhook_endpoints SET position = greatest(position, %s) WHERE id = %s
+"""
+NOTE_DELIVERED: LiteralString = """
+    UPDATE webhook_endpoints
+    SET position = greatest(position, %s), delivered = delivered + 1,
+        resting_until = NULL, failures = 0, failing_since = NULL
+    WHERE id = %s
+"""
+NOTE_FAILED: LiteralString = """
+    UPDATE webhook_endpoints
+    SET position = greatest(position, %(position)s), failed = failed + 1, failures = failures + 1,
+        given_up = given_up + (%(dead_at)s::timestamptz IS NOT NULL)::integer,
+        failing_since = coalesce(failing_since, %(now)s), resting_until = %(resting_until)s
+    WHERE id = %(endpoint)s
+"""
+DELETE_DELIVERY: LiteralString = "DELETE FROM webhook_deliveries WHERE endpoint = %s AND position = %s"
+INSERT_DELIVERY: LiteralString = """
+    INSERT INTO webhook_deliveries (
+        endpoint, position, name, visitor, attempts, next_attempt_at, last_attempt_at, last_status,
+        last_error, dead_at
+    )
+    SELECT %(endpoint)s::text, %(position)s::bigint, %(name)s::text, %(visitor)s::text,
+        %(attempts)s::integer, %(next_attempt_at)s::timestamptz, %(last_attempt_at)s::timestamptz,
+        %(last_status)s::integer, %(last_error)s::text, %(dead_at)s::timestamptz
+    WHERE EXISTS (SELECT FROM webhook_endpoints WHERE id = %(endpoint)s FOR SHARE)
+    ON CONFLICT DO NOTHING
+"""
+"""An endpoint that was deleted meanwhile gets nothing."""
+
+UPDATE_DELIVERY: LiteralString = """
+    UPDATE webhook_deliveries
+    SET attempts = %(attempts)s, next_attempt_at = %(next_attempt_at)s, last_attempt_at = %(last_attempt_at)s,
+        last_status = %(last_status)s, last_error = %(last_error)s, dead_at = %(dead_at)s
+    WHERE endpoint = %(endpoint)s AND position = %(position)s
+"""
+SELECT_DUE: LiteralString = """
+    SELECT * FROM webhook_deliveries d
+    WHERE d.endpoint = %s AND d.dead_at IS NULL AND d.next_attempt_at <= %s AND NOT EXISTS (
+        SELECT FROM webhook_deliveries e
+        WHERE e.endpoint = d.endpoint AND e.visitor = d.visitor AND e.position < d.position
+          AND e.dead_at IS NULL
+    )
+    ORDER BY d.next_attempt_at, d.position LIMIT 1
+"""
+SELECT_HELD: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM webhook_deliveries WHERE endpoint = %s AND visitor = %s AND dead_at IS NULL
+    ) AS held
+"""
+SELECT_DELIVERIES: LiteralString = """
+    SELECT * FROM webhook_deliveries WHERE endpoint = %s AND (dead_at IS NOT NULL) = %s
+    ORDER BY position LIMIT %s
+"""
+SEND_AGAIN: LiteralString = """
+    UPDATE webhook_deliveries SET dead_at = NULL, attempts = 0, next_attempt_at = %(now)s
+    WHERE endpoint = %(endpoint)s AND dead_at IS NOT NULL
+      AND (%(position)s::bigint IS NULL OR position = %(position)s)
+"""

@@ -1,0 +1,1 @@
+"""Sending of webhooks: signatures, the addresses that may be reached, and HTTP."""

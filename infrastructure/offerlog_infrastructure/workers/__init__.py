@@ -1,0 +1,1 @@
+"""Workers: the processes of one service on one machine, and the supervisor that starts and ends them."""

@@ -1,0 +1,69 @@
+"""The commands funnel, blocked, times, visitor-offers and visitor --states, for people and for programs."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from support.command_line import CommandLine, an_id, signal_of
+
+MAP = "0a000000-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def recorded(offerlog: CommandLine) -> CommandLine:
+    """Three offers of a map: one engaged, one ignored and offered again, one that lapsed."""
+    one, two, three, four = (an_id() for _ in range(4))
+    name = {"actionMapName": "Checkout \x1b[31mhelp"}
+    offerlog.judged(
+        signal_of("offered", one, MAP, "2026-11-21T10:00:00Z", **name),
+        signal_of("accepted", one, MAP, "2026-11-21T10:00:05Z"),
+        signal_of("started", one, MAP, "2026-11-21T10:00:20Z"),
+        signal_of("engaged", one, MAP, "2026-11-21T10:01:00Z"),
+        signal_of("offered", two, MAP, "2026-11-21T11:00:00Z", customerId="v2"),
+        signal_of("ignored", two, MAP, "2026-11-21T11:00:05Z", customerId="v2"),
+        signal_of("offered", three, MAP, "2026-11-21T12:00:00Z", customerId="v2"),
+        signal_of("offered", four, MAP, "2026-11-21T12:00:00Z", customerId="v3"),
+    )
+    return offerlog
+
+
+def test_reports_for_people(recorded: CommandLine) -> None:
+    """In words, without control characters of names; empty ranges say so."""
+    funnel = recorded("funnel", "--from", "2026-11-21", "--to", "2026-11-22").text
+    assert "Checkout \\x1b[31mhelp" in funnel
+    ends = {" ".join(line.split()) for line in funnel.splitlines()}
+    assert {
+        "offered 3 100.0%",
+        "accepted 1 33.3%",
+        "ended: engaged 1 33.3%",
+        "ended: ignored 1 33.3%",
+    } <= ends
+    assert "Rates: accepted 33.3%, engaged 100.0%, started of accepted 100.0%" in funnel
+    assert "terminal_state" in recorded("blocked").text
+    assert "5.0 s" in recorded("times").text
+    states = recorded("visitor", "--customer", "v2", "--states").text
+    assert "ignored" in states
+    assert "never been seen" in recorded("visitor", "--customer", "nobody", "--states").text
+
+
+def test_reports_for_programs(recorded: CommandLine, tmp_path: Path) -> None:
+    """Files by the end of their names, with the total last; the list line by line; a wrong call."""
+    (tmp_path / "funnel.csv").symlink_to("funnels.csv")
+    recorded("funnel", "--output", str(tmp_path / "funnel.csv"))
+    header, row, total = csv.reader(io.StringIO((tmp_path / "funnel.csv").read_text(), newline=""))
+    assert (row[0], total[0], header[2], row[2], total[2]) == (MAP, "", "offered", "3", "3")
+    assert {one.name: one.is_symlink() for one in tmp_path.glob("f*")} == {
+        "funnel.csv": True,
+        "funnels.csv": False,
+    }
+    number = ("visitor-offers", "--action-map", MAP, "--metric")
+    lines = recorded(*number, "offered", "--format", "json").lines
+    assert {line["customer_id"] for line in lines} == {"v1", "v2", "v3"}
+    newest = recorded("visitors", "--limit", "2", "--format", "json").lines
+    assert newest == recorded("visitors", "--format", "json").lines[:2]
+    assert newest[0]["position"] > newest[1]["position"]
+    by_visitors = recorded(*number, "offered", "--count-by", "visitors", "--format", "json").lines
+    assert by_visitors == lines
+    assert "give cohort offered" in recorded.fails(*number, "rejected_at_form")

@@ -1,0 +1,30 @@
+"""`--help` of every command that there is: it teaches by an example, and fits a narrow terminal."""
+
+from collections.abc import Iterator
+
+import pytest
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from offerlog_infrastructure.cli.commands import app, command_tree
+
+
+def commands_under(command: object, *words: str) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """All commands, each with the words that call it, and whether it is a family of others."""
+    yield words, isinstance(command, TyperGroup)
+    if isinstance(command, TyperGroup):
+        for name, one in command.commands.items():
+            yield from commands_under(one, *words, name)
+
+
+ALL = list(commands_under(command_tree()))
+
+
+@pytest.mark.parametrize(("words", "is_family"), ALL, ids=[" ".join(words) or "offerlog" for words, _ in ALL])
+def test_help_teaches_and_fits(words: tuple[str, ...], is_family: bool) -> None:  # noqa: FBT001 - pytest's way
+    """Every command says what it does and, but for the families, gives an example; in 80 columns."""
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
+    assert shown.exit_code == 0, shown.output
+    assert max(map(len, shown.output.splitlines())) <= 80
+    assert "<bool>" not in shown.output  # a flag takes no value
+    assert is_family or f"Example: offerlog {' '.join(words)}" in shown.output
