@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 
 import psycopg
@@ -26,6 +27,8 @@ _COPY_EVENTS = """
         originator_version, topic, state
     FROM first_day ORDER BY position
 """
+_SUFFIXES = "SELECT DISTINCT right(originator_id::text, 6) FROM first_day"
+"""What `_COPY_EVENTS` replaces: a stream of the day that has the number already would meet its own copy."""
 _SELECT_UNSEALED = """
     SELECT FROM tree_progress WHERE position < (SELECT max(notification_id) FROM offerlog_events)
 """
@@ -42,7 +45,9 @@ def fill(dsn: str, size: int) -> int:
             " originator_version, topic, state FROM offerlog_events"
         )
         ((stored,),) = connection.execute("SELECT count(*) FROM first_day").fetchall()
-        for number in range(1, max(size // stored, 1)):
+        taken = {int(suffix, 16) for (suffix,) in connection.execute(_SUFFIXES)}
+        free = (number for number in count(1) if number not in taken)
+        for number in islice(free, max(size // stored - 1, 0)):
             connection.execute(_COPY_EVENTS, (number,))
         connection.execute("VACUUM ANALYZE offerlog_events")
         ((stored,),) = connection.execute("SELECT count(*) FROM offerlog_events").fetchall()
