@@ -1,9 +1,10 @@
 """Run the tests again, one at a time, that failed while the others ran beside them; `make test` ends with it.
 
-Some tests measure time, or wait for processes that were given a turn too late: the machine that runs the suite
-may be shared. A fault of the code fails alone too. What passes alone is listed, so that nobody overlooks it:
-such a test needs work as well. Decision 55 says why.
+Some tests measure time, or wait for processes that get their turn too late, because other programs share the
+machine. A fault of the code fails alone too. What passes alone is listed, so that nobody overlooks it: such a
+test needs work as well. Decision 55 says why.
 """
+# ruff: noqa: T201 - it prints for those who ran make
 
 import json
 import subprocess

@@ -41,9 +41,11 @@ _SELECT_WRITERS: LiteralString = """
 
 _SELECT_HOLDERS: LiteralString = """
     SELECT l.pid, a.application_name, a.state, p.gid, p.owner::text,
-        extract(epoch FROM clock_timestamp() - coalesce(a.state_change, p.prepared))::float8,
-        extract(epoch FROM clock_timestamp() - a.xact_start)::float8
-    FROM (SELECT DISTINCT virtualtransaction, pid FROM pg_locks WHERE virtualtransaction = ANY(%s)) AS l
+        extract(epoch FROM n.now - coalesce(a.state_change, p.prepared, n.now))::float8,
+        extract(epoch FROM n.now - coalesce(a.xact_start, n.now))::float8
+    FROM (SELECT clock_timestamp() AS now) AS n, (
+        SELECT DISTINCT virtualtransaction, pid FROM pg_locks WHERE virtualtransaction = ANY(%s)
+    ) AS l
     LEFT JOIN pg_stat_activity a ON a.pid = l.pid
     LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND EXISTS (
         SELECT FROM pg_locks x
@@ -51,7 +53,8 @@ _SELECT_HOLDERS: LiteralString = """
     )
     ORDER BY l.pid
 """
-"""The server hides the state of sessions of other users, unless this one may see it."""
+"""The server hides the state of sessions of other users, unless this one may see it. It shows locks first and
+sessions after them, so a transaction may have ended in between: then it has no start."""
 
 
 class PostgresFence:
@@ -149,8 +152,8 @@ class _Holder(NamedTuple):
     state: str | None
     prepared_as: str | None
     owner: str | None
-    unchanged_seconds: float | None
-    transaction_seconds: float | None
+    unchanged_seconds: float
+    transaction_seconds: float
 
 
 def _describe_holder(holder: _Holder) -> str:
@@ -165,6 +168,8 @@ def _describe_holder(holder: _Holder) -> str:
         return f"{name} works for another user: {end}"
     if holder.state.startswith("idle in transaction"):
         return f"{name} has been idle in its transaction for {holder.unchanged_seconds:.0f} seconds: {end}"
+    if holder.state == "idle":
+        return f"{name} has just ended its transaction, and may begin another one"
     return (
         f"{name} has worked in its transaction for {holder.transaction_seconds:.0f} seconds: wait, or {end}"
     )

@@ -23,7 +23,7 @@ from offerlog_application.ports.event_log import StaleEpochError
 from offerlog_application.ports.write_fence import FenceTimeoutError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.fence import PostgresFence, raise_epoch
+from offerlog_infrastructure.postgres.log.fence import PostgresFence, _describe_holders, raise_epoch
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from support.journeys import signal
 from support.processes import LimitedProcess, finish
@@ -245,6 +245,21 @@ def test_a_fence_that_cannot_end_in_time_names_who_is_there_and_goes_on_when_cal
         busy.commit()
         assert fence.finish(30) == 2
         assert fence.fence(30) == 3
+
+
+def test_a_holder_whose_transaction_ends_while_it_is_described_is_no_failure(dsn: str) -> None:
+    """A lock of the session shows what the server shows of such a holder: a lock, and no transaction."""
+    with (
+        closing(psycopg.connect(dsn, autocommit=True, application_name="somebody")) as session,
+        psycopg.connect(dsn) as connection,
+        connection.cursor() as cursor,
+    ):
+        session.execute("SELECT pg_advisory_lock(7)")
+        locks = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND pid = %s"
+        found = cursor.execute(locks, (session.info.backend_pid,)).fetchone()
+        assert found is not None
+        (described,) = _describe_holders(cursor, found)
+    assert described.endswith("(somebody) has just ended its transaction, and may begin another one")
 
 
 def test_a_writer_that_begins_during_the_wait_is_not_waited_for(dsn: str) -> None:
