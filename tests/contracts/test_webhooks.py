@@ -15,15 +15,14 @@ from offerlog import (
     Offerlog,
     UnknownWebhookError,
     WebhookLimitError,
-    open_offerlog,
 )
-from offerlog.testing import SettableClock, open_in_memory
+from offerlog.testing import SettableClock
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.webhooks import MOST_ENDPOINTS, MOST_SECRETS
 from offerlog_application.webhooks.delivering import EndpointDelivery
 from offerlog_application.webhooks.retrying import MOST_ATTEMPTS, RETRY_SECONDS
 from offerlog_infrastructure.http.webhook_metrics import describe_webhooks
-from support.either_service import EITHER_STORE
+from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, signal
 from support.receiver import Answer, Receiver, receiving
 
@@ -41,17 +40,7 @@ def service(
     request: pytest.FixtureRequest, make_dsn: Callable[[], str], clock: SettableClock
 ) -> Iterator[Offerlog]:
     """An empty service, which may send to this machine."""
-    if request.param == "in memory":
-        opened = open_in_memory("default", clock=clock, webhook_networks=LOCAL)
-    else:
-        opened = open_offerlog(
-            database_url=make_dsn(),
-            organization="default",
-            clock=clock,
-            keep_deadlines=False,
-            webhook_networks=LOCAL,
-        )
-    with opened:
+    with open_either(request.param, make_dsn, clock, webhook_networks=LOCAL) as opened:
         yield opened
 
 

@@ -44,11 +44,15 @@ class FeedPage(NamedTuple):
     is_end: bool
 
 
+FeedReader = tuple[str, int, FeedFilter]
+"""A reader who waits for an event: the tenant, how far the reader has read the log, and what is wanted."""
+
+
 class FeedNews(NamedTuple):
-    """The organizations that a piece of the log is about.
+    """The organizations, or the readers, that a piece of the log is about.
 
     Attributes:
-        newest: Position of the newest event of each organization in the piece.
+        newest: Position of the newest event of each organization, or for each reader, in the piece.
         position: The log was read up to this position.
         is_end: True if there was nothing more to read.
     """
@@ -147,6 +151,34 @@ class EventFeed(OrganizationScope):
         """
         found = self._source.read_page(after, MOST_EVENTS, settling_seconds=0.0)
         newest = {row.organization: row.position for row in found.rows if row.organization is not None}
+        return FeedNews(newest, found.position, found.is_end)
+
+    def news_for(self, readers: Mapping[str, FeedReader], after: int) -> FeedNews:
+        """Return for which readers there is an event after a position; of some thousand events at most.
+
+        One read of the log serves all readers.
+
+        Args:
+            readers: The readers by name.
+            after: The log is read after this position.
+
+        Raises:
+            PositionAheadError: No event has had that position yet.
+            UnreadableEventError: The next event is of a kind that this build does not know.
+            StoreUnavailableError: The store cannot be reached.
+            ClosedError: The service has been closed.
+        """
+        found = self._source.read_page(after, MOST_EVENTS, settling_seconds=0.0)
+        waiting: dict[str, dict[str, FeedReader]] = {}
+        for name, reader in readers.items():
+            waiting.setdefault(reader[0], {})[name] = reader
+        newest: dict[str, int] = {}
+        for row in reversed(found.rows):
+            others = waiting.get(row.organization or "", {})
+            for name, (_, read_to, wanted) in list(others.items()):
+                if row.position > read_to and (row.event is None or wanted.admits(row.event)):
+                    newest[name] = row.position
+                    del others[name]
         return FeedNews(newest, found.position, found.is_end)
 
     def events(

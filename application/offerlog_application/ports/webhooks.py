@@ -1,15 +1,15 @@
 """The ports of webhooks: their store, and what sends them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from offerlog_domain.errors import OfferlogError
 
 MOST_ENDPOINTS: Final = 20
-"""The most endpoints of an organization: each has a thread of the delivering process."""
+"""The most endpoints of an organization: while events are sent to one, a thread of the process does that."""
 
 MOST_SECRETS: Final = 5
 """The most secrets that sign for an endpoint: each attempt decrypts all, and sends a signature of each."""
@@ -91,6 +91,18 @@ class WebhookLag:
     lag_seconds: float | None
 
 
+class EnabledWebhook(NamedTuple):
+    """An endpoint that is enabled.
+
+    Attributes:
+        endpoint: The endpoint.
+        is_due: True if an attempt to send a delivery that waits for it can be made now.
+    """
+
+    endpoint: WebhookEndpoint
+    is_due: bool
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
     """An event that could not be delivered at once.
@@ -161,8 +173,11 @@ class WebhookStore(Protocol):
     def all(self, organization: str | None = None) -> Sequence[WebhookLag]:
         """List the endpoints of one organization, or of all, in the order of their making."""
 
-    def enabled_ids(self) -> Sequence[str]:
-        """List the ids of all endpoints that are enabled."""
+    def is_any_enabled(self) -> bool:
+        """Return True if an endpoint is enabled."""
+
+    def enabled(self, now: datetime) -> Sequence[EnabledWebhook]:
+        """List all endpoints that are enabled, and tell which of them have something due."""
 
     def find(self, endpoint: str) -> WebhookEndpoint | None:
         """Return an endpoint; None if there is none of that id."""
@@ -199,6 +214,12 @@ class WebhookStore(Protocol):
 
     def note_read(self, endpoint: str, position: int) -> None:
         """Note how far the log was read for an endpoint; a lower position changes nothing."""
+
+    def note_all_read(self, endpoints: Collection[str], start: int, end: int) -> None:
+        """Note that the log has nothing for some endpoints after `start` up to `end`.
+
+        An endpoint that was set to a position before `start` meanwhile stays there.
+        """
 
     def note_held(self, delivery: WebhookDelivery) -> None:
         """Store a delivery that waits behind another one of its visitor, and note its position as read."""

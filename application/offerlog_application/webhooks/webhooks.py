@@ -271,6 +271,7 @@ class Webhooks(OrganizationScope):
         """Start to deliver in the background, as soon as no other process of the store does."""
         if self._courier is None:
             self._courier = Courier(self._store, self._feed, self._make_sender, self._clock)
+            self._courier.keep_looking()
 
     def close(self) -> None:
         """Stop delivering."""

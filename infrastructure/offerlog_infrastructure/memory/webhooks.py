@@ -1,7 +1,7 @@
 """Webhooks of a log in memory."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from offerlog_application.ports.webhooks import (
     MOST_SECRETS,
     DeliveryTurn,
     DisableReason,
+    EnabledWebhook,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookLag,
@@ -52,10 +53,16 @@ class MemoryWebhooks:
             ordered = sorted(self._found.values(), key=lambda one: (one.organization, one.created_at, one.id))
             return [self._measure(one) for one in ordered if organization in {None, one.organization}]
 
-    def enabled_ids(self) -> Sequence[str]:
-        """List the ids of all endpoints that are enabled."""
+    def is_any_enabled(self) -> bool:
+        """Return True if an endpoint is enabled."""
         with self._lock:
-            return [one.id for one in self._found.values() if one.disabled_at is None]
+            return any(one.disabled_at is None for one in self._found.values())
+
+    def enabled(self, now: datetime) -> Sequence[EnabledWebhook]:
+        """List all endpoints that are enabled, and tell which of them have something due."""
+        with self._lock:
+            enabled = [self._count(one) for one in self._found.values() if one.disabled_at is None]
+            return [EnabledWebhook(one, self.next_due(one.id, now) is not None) for one in enabled]
 
     def find(self, endpoint: str) -> WebhookEndpoint | None:
         """Return an endpoint; None if there is none of that id."""
@@ -132,6 +139,13 @@ class MemoryWebhooks:
         with self._lock:
             if endpoint in self._found:
                 self._change(endpoint, position=max(self._found[endpoint].position, position))
+
+    def note_all_read(self, endpoints: Collection[str], start: int, end: int) -> None:
+        """Note that the log has nothing for some endpoints after `start` up to `end`."""
+        with self._lock:
+            for endpoint in endpoints:
+                if endpoint in self._found and self._found[endpoint].position >= start:
+                    self.note_read(endpoint, end)
 
     def note_held(self, delivery: WebhookDelivery) -> None:
         """Store a delivery that waits behind another one of its visitor, and note its position as read."""

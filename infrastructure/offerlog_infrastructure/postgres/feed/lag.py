@@ -1,6 +1,6 @@
-"""The lag of those who follow the log: parts of a statement, and the reading of their columns."""
+"""The lag of those who follow the log: one count for all followers of a statement."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -11,41 +11,72 @@ from offerlog_infrastructure.postgres.log.mapper import EventMapper
 _MAX_COUNTED: Final = 10_000
 """Up to so many events behind a follower are counted; beyond it, positions are."""
 
+Lag = tuple[int, float | None]
+"""Events behind a follower, and the age of the first of them in seconds.
+
+The age is 0 if there are none, and None if this build cannot read that event.
+"""
+
 SELECT_LAST: LiteralString = f"SELECT coalesce(({SELECT_LAST_POSITION}), 0) AS last"
 
-LAG_COLUMNS: LiteralString = f"""
-    newest.last, next.originator_id, next.originator_version, next.topic, next.state,
-    (
-        SELECT count(*) FROM (
-            SELECT FROM offerlog_events e
-            WHERE e.notification_id > s.position AND e.notification_id <= newest.last LIMIT {_MAX_COUNTED + 1}
-        ) AS newer
-    ) AS behind
+WITH_LAG: LiteralString = f"""
+    newest AS MATERIALIZED ({SELECT_LAST}), -- the last event of the log
+    newer AS MATERIALIZED ( -- the newest events that some follower does not have yet, up to a number
+        SELECT coalesce(array_agg(notification_id ORDER BY notification_id), '{{}}') AS positions FROM (
+            SELECT e.notification_id FROM offerlog_events e, newest
+            WHERE e.notification_id > (SELECT min(position) FROM followers)
+              AND e.notification_id <= newest.last
+            ORDER BY e.notification_id DESC LIMIT {_MAX_COUNTED + 1}
+        ) AS counted
+    ),
+    lags AS MATERIALIZED ( -- for each cursor the number of events behind it, by its place among them
+        SELECT position, cardinality(positions) - width_bucket(position, positions) AS behind,
+            positions[width_bucket(position, positions) + 1] AS next
+        FROM (SELECT DISTINCT position FROM followers) AS cursors, newer
+    ),
+    lagging AS ( -- the position of the first event behind each cursor; many cursors may have the same
+        SELECT l.position, l.behind, newest.last, CASE
+            WHEN l.behind <= {_MAX_COUNTED} THEN l.next
+            ELSE (SELECT min(e.notification_id) FROM offerlog_events e WHERE e.notification_id > l.position)
+        END AS next
+        FROM lags l, newest
+    ),
+    firsts AS MATERIALIZED ( -- the events at these positions
+        SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state
+        FROM (SELECT DISTINCT next FROM lagging WHERE next IS NOT NULL) AS wanted
+        JOIN offerlog_events e ON e.notification_id = wanted.next
+    )
 """
-"""Columns of a statement about followers, whose table is `s`, with `JOIN_LAG` behind it.
+"""Parts of a WITH clause behind `followers`, which has the rows of the followers with their `position`."""
 
-Costs the same however far a follower is behind.
-"""
-
-JOIN_LAG: LiteralString = f"""
-    CROSS JOIN ({SELECT_LAST}) AS newest LEFT JOIN LATERAL (
-        SELECT * FROM offerlog_events e WHERE e.notification_id > s.position
-        ORDER BY e.notification_id LIMIT 1
-    ) AS next ON next.notification_id <= newest.last
+LAG_COLUMNS: LiteralString = (
+    "l.last, l.behind, f.originator_id, f.originator_version, f.topic, f.state AS event_state"
+)
+JOIN_LAG: LiteralString = """
+    FROM followers s JOIN lagging l USING (position) LEFT JOIN firsts f ON f.notification_id = l.next
 """
 
 
-def read_lag(row: Mapping[str, Any], mapper: EventMapper, now: datetime) -> tuple[int, float | None]:
-    """Return the lag of a follower: events behind it, and the age of the first of them in seconds.
+def read_lags(rows: Sequence[Mapping[str, Any]], mapper: EventMapper, now: datetime) -> Sequence[Lag]:
+    """Return the lag of each row of a statement with `WITH_LAG`, `LAG_COLUMNS` and `JOIN_LAG`."""
+    ages: dict[tuple[Any, int], float | None] = {}
+    lags: list[Lag] = []
+    for row in rows:
+        behind = row["behind"] if row["behind"] <= _MAX_COUNTED else row["last"] - row["position"]
+        if row["originator_id"] is None:
+            lags.append((behind, 0.0))
+            continue
+        key = row["originator_id"], row["originator_version"]
+        if key not in ages:
+            ages[key] = _measure_age(row, mapper, now)
+        lags.append((behind, ages[key]))
+    return lags
 
-    The age is 0 if there are none, and None if this build cannot read that event.
-    """
-    behind = row["behind"] if row["behind"] <= _MAX_COUNTED else row["last"] - row["position"]
-    if row["originator_id"] is None:
-        return behind, 0.0
-    stored = row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
+
+def _measure_age(row: Mapping[str, Any], mapper: EventMapper, now: datetime) -> float | None:
+    stored = row["originator_id"], row["originator_version"], row["topic"], bytes(row["event_state"])
     try:
         recorded = mapper.event(*stored).event.recorded_at
     except UnreadableEventError:
-        return behind, None
-    return behind, max((now - recorded).total_seconds(), 0.0)
+        return None
+    return max((now - recorded).total_seconds(), 0.0)

@@ -15,7 +15,13 @@ from offerlog_application.ports.subscriptions import (
     SubscriptionLimitError,
 )
 from offerlog_infrastructure.postgres.errors import store_reached
-from offerlog_infrastructure.postgres.feed.lag import JOIN_LAG, LAG_COLUMNS, SELECT_LAST, read_lag
+from offerlog_infrastructure.postgres.feed.lag import (
+    JOIN_LAG,
+    LAG_COLUMNS,
+    SELECT_LAST,
+    WITH_LAG,
+    read_lags,
+)
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
@@ -36,10 +42,12 @@ _INSERT: LiteralString = """
 _DELETE: LiteralString = "DELETE FROM feed_subscriptions WHERE organization = %s AND name = %s"
 _DELETE_ALL: LiteralString = "DELETE FROM feed_subscriptions WHERE organization = %s"
 _SELECT: LiteralString = f"""
-    SELECT s.*, {LAG_COLUMNS} FROM feed_subscriptions s {JOIN_LAG}
-    WHERE (%(organization)s::text IS NULL OR s.organization = %(organization)s)
-      AND (%(name)s::text IS NULL OR s.name = %(name)s)
-    ORDER BY s.organization, s.name
+    WITH followers AS MATERIALIZED (
+        SELECT * FROM feed_subscriptions
+        WHERE (%(organization)s::text IS NULL OR organization = %(organization)s)
+          AND (%(name)s::text IS NULL OR name = %(name)s)
+    ), {WITH_LAG}
+    SELECT s.*, {LAG_COLUMNS} {JOIN_LAG} ORDER BY s.organization, s.name
 """
 
 
@@ -131,9 +139,9 @@ def read_subscriptions(
             row["position"],
             row["created_at"],
             row["moved_at"],
-            *read_lag(row, mapper, now),
+            *lag,
         )
-        for row in rows
+        for row, lag in zip(rows, read_lags(rows, mapper, now), strict=True)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from typing import LiteralString
 
-from offerlog_infrastructure.postgres.feed.lag import JOIN_LAG, LAG_COLUMNS
+from offerlog_infrastructure.postgres.feed.lag import JOIN_LAG, LAG_COLUMNS, WITH_LAG
 
 LOCK_ORGANIZATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0x7765626b))"
 """Two new endpoints of an organization are counted one after the other; "webk" in ASCII."""
@@ -39,12 +39,16 @@ DELETE_OLDEST_SECRETS: LiteralString = """
 """
 DELETE_ENDED_SECRETS: LiteralString = "DELETE FROM webhook_secrets WHERE endpoint = %s AND valid_until <= %s"
 
-SELECT_ENABLED: LiteralString = "SELECT id FROM webhook_endpoints WHERE disabled_at IS NULL"
+SELECT_IS_ANY_ENABLED: LiteralString = """
+    SELECT EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL) AS enabled
+"""
 SELECT_ENDPOINT: LiteralString = "SELECT * FROM webhook_endpoints WHERE id = %s"
 SELECT_WITH_LAG: LiteralString = f"""
-    SELECT s.*, {LAG_COLUMNS} FROM webhook_endpoints s {JOIN_LAG}
-    WHERE %(organization)s::text IS NULL OR s.organization = %(organization)s
-    ORDER BY s.organization, s.created_at, s.id
+    WITH followers AS MATERIALIZED (
+        SELECT * FROM webhook_endpoints
+        WHERE %(organization)s::text IS NULL OR organization = %(organization)s
+    ), {WITH_LAG}
+    SELECT s.*, {LAG_COLUMNS} {JOIN_LAG} ORDER BY s.organization, s.created_at, s.id
 """
 DELETE_ENDPOINT: LiteralString = "DELETE FROM webhook_endpoints WHERE id = %s"
 DELETE_ENDPOINTS: LiteralString = "DELETE FROM webhook_endpoints WHERE organization = %s"
@@ -62,6 +66,10 @@ DELETE_PENDING: LiteralString = "DELETE FROM webhook_deliveries WHERE endpoint =
 
 NOTE_READ: LiteralString = """
     UPDATE webhook_endpoints SET position = greatest(position, %s) WHERE id = %s
+"""
+NOTE_ALL_READ: LiteralString = """
+    UPDATE webhook_endpoints SET position = %(end)s
+    WHERE id = ANY(%(ids)s) AND position >= %(start)s AND position < %(end)s
 """
 NOTE_DELIVERED: LiteralString = """
     UPDATE webhook_endpoints
@@ -96,14 +104,24 @@ UPDATE_DELIVERY: LiteralString = """
         last_status = %(last_status)s, last_error = %(last_error)s, dead_at = %(dead_at)s
     WHERE endpoint = %(endpoint)s AND position = %(position)s
 """
-SELECT_DUE: LiteralString = """
-    SELECT * FROM webhook_deliveries d
-    WHERE d.endpoint = %s AND d.dead_at IS NULL AND d.next_attempt_at <= %s AND NOT EXISTS (
+_IS_FIRST_OF_VISITOR: LiteralString = """
+    d.dead_at IS NULL AND NOT EXISTS (
         SELECT FROM webhook_deliveries e
         WHERE e.endpoint = d.endpoint AND e.visitor = d.visitor AND e.position < d.position
           AND e.dead_at IS NULL
     )
+"""
+SELECT_DUE: LiteralString = f"""
+    SELECT * FROM webhook_deliveries d
+    WHERE d.endpoint = %s AND d.next_attempt_at <= %s AND {_IS_FIRST_OF_VISITOR}
     ORDER BY d.next_attempt_at, d.position LIMIT 1
+"""
+SELECT_ENABLED: LiteralString = f"""
+    SELECT w.*, w.pending > 0 AND coalesce(w.resting_until <= %(now)s, true) AND EXISTS (
+        SELECT FROM webhook_deliveries d
+        WHERE d.endpoint = w.id AND d.next_attempt_at <= %(now)s AND {_IS_FIRST_OF_VISITOR}
+    ) AS is_due
+    FROM webhook_endpoints w WHERE w.disabled_at IS NULL
 """
 SELECT_HELD: LiteralString = """
     SELECT EXISTS (

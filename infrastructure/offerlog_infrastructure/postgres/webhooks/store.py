@@ -1,6 +1,6 @@
 """The application's `WebhookStore` on PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from offerlog_application.ports.webhooks import (
     MOST_SECRETS,
     DeliveryTurn,
     DisableReason,
+    EnabledWebhook,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookLag,
@@ -24,7 +25,7 @@ from offerlog_application.ports.webhooks import (
 from offerlog_domain.uuids import format_uuid
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
-from offerlog_infrastructure.postgres.feed.lag import read_lag
+from offerlog_infrastructure.postgres.feed.lag import read_lags
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.webhooks import statements
@@ -83,10 +84,17 @@ class PostgresWebhooks:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
             return read_webhooks(cursor, mapper, self._clock.now(), organization)
 
-    def enabled_ids(self) -> Sequence[str]:
-        """List the ids of all endpoints that are enabled."""
+    def is_any_enabled(self) -> bool:
+        """Return True if an endpoint is enabled."""
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            return [row["id"] for row in cursor.execute(statements.SELECT_ENABLED).fetchall()]
+            row = cursor.execute(statements.SELECT_IS_ANY_ENABLED).fetchone()
+        return row is not None and bool(row["enabled"])
+
+    def enabled(self, now: datetime) -> Sequence[EnabledWebhook]:
+        """List all endpoints that are enabled, and tell which of them have something due."""
+        with store_reached(self._datastore), self._datastore.cursor() as cursor:
+            rows = cursor.execute(statements.SELECT_ENABLED, {"now": now}, prepare=True).fetchall()
+        return [EnabledWebhook(_read_endpoint(row), row["is_due"]) for row in rows]
 
     def find(self, endpoint: str) -> WebhookEndpoint | None:
         """Return an endpoint; None if there is none of that id."""
@@ -163,6 +171,11 @@ class PostgresWebhooks:
         """Note how far the log was read for an endpoint; a lower position changes nothing."""
         with self._changing() as cursor:
             cursor.execute(statements.NOTE_READ, (position, endpoint))
+
+    def note_all_read(self, endpoints: Collection[str], start: int, end: int) -> None:
+        """Note that the log has nothing for some endpoints after `start` up to `end`."""
+        with self._changing() as cursor:
+            cursor.execute(statements.NOTE_ALL_READ, {"ids": list(endpoints), "start": start, "end": end})
 
     def note_held(self, delivery: WebhookDelivery) -> None:
         """Store a delivery that waits behind another one of its visitor, and note its position as read."""
@@ -242,7 +255,8 @@ def read_webhooks(
         organization: The tenant; None for all.
     """
     rows = cursor.execute(statements.SELECT_WITH_LAG, {"organization": organization}).fetchall()
-    return [WebhookLag(_read_endpoint(row), *read_lag(row, mapper, now)) for row in rows]
+    lags = read_lags(rows, mapper, now)
+    return [WebhookLag(_read_endpoint(row), *lag) for row, lag in zip(rows, lags, strict=True)]
 
 
 class _LockedTurn:
