@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Set, as in many containers, it would have every process compile all modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run example browser typescript wrk test test-postgres fuzz-signals examples coverage mutants lint soak soak-readers soak-fence soak-erase bench bench-full docs lock clean
+.PHONY: help setup run example browser typescript wrk spin test test-postgres fuzz-signals examples coverage mutants lint soak soak-readers soak-fence soak-erase model bench bench-full docs lock clean
 
 help: ## List every target with its meaning
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/%/NAME/' \
@@ -48,7 +48,10 @@ typescript: ## Install the TypeScript compiler by npm, for the test of the clien
 wrk: ## Install Debian's wrk, for the benches http-service and workers, left out without it
 	@tools/install wrk wrk "the benches http_service and workers" || true
 
-test: setup browser typescript ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
+spin: ## Install Debian's spin, for the tests of the models, left out without it or without a C compiler
+	@tools/install spin spin "make test, for its tests of the models," || true
+
+test: setup browser typescript spin ## Everything that CI runs: style, types, layers, the tests on a real PostgreSQL
 	@$(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
 	  $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -q; tests=$$?; \
 	  test $$tests != 1 || { $(BIN)/python tests/support/failed_again.py; tests=$$?; }; \
@@ -102,6 +105,11 @@ soak-fence: setup ## Many writers that dawdle, and fences after which no older e
 
 soak-erase: setup ## One process erases a visitor ERASURES times (10000) while another records that visitor
 	OFFERLOG_SOAK_ERASURES=$(ERASURES) $(BIN)/pytest -q -s tests/infrastructure/postgres/erasure/test_race.py
+
+model: setup ## Every order of events in the models of horizon, fence and move, visited by spin within bounds
+	@tools/install spin spin "make model"
+	@tools/install cc build-essential "make model"
+	@cd tests && ../$(BIN)/python -m models
 
 bench: setup wrk ## All benches at up to 1 million events, a few minutes, a table at the end
 	$(BIN)/python benchmarks/everything.py
