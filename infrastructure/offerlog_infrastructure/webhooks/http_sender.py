@@ -3,11 +3,11 @@
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, Final
@@ -18,6 +18,7 @@ from standardwebhooks import Webhook
 from offerlog_application.ports.event_log import ClosedError
 from offerlog_application.ports.webhooks import WebhookResult
 from offerlog_domain.errors import ArgumentError
+from offerlog_infrastructure.webhooks.look_ups import LookUp
 from offerlog_infrastructure.webhooks.networks import (
     Address,
     AddressRefusedError,
@@ -27,9 +28,10 @@ from offerlog_infrastructure.webhooks.networks import (
 )
 
 ATTEMPT_SECONDS: Final = 20.0
-"""Seconds that an attempt may take from its connection to the end of the answer."""
+"""Seconds that an attempt may take, from the look-up of the name to the end of the answer."""
 
 _CONNECT_SECONDS: Final = 5.0
+_SHORTEST_SECONDS: Final = 0.001
 
 _KEEP_ALIVE_SECONDS: Final = 2.0
 """Seconds after which a connection is not used again: receivers close theirs, usually after five."""
@@ -79,6 +81,8 @@ class HttpSender:
         self._tls = tls
         self._client: httpx.Client | None = None
         self._cutter = _Cutter()
+        self._look_up: tuple[tuple[str, int], LookUp] | None = None
+        """The look-up of a host and port that is under way, perhaps since an attempt before."""
 
     def check_url(self, url: str) -> str:
         """Return an address if webhooks can be sent there, as far as it shows without being looked up."""
@@ -103,7 +107,8 @@ class HttpSender:
             except (httpx.HTTPError, httpx.InvalidURL, OSError, RuntimeError) as trouble:
                 # A client that another thread closes meanwhile raises a RuntimeError.
                 status, retry_after = None, None
-                error = "the time is over" if self._cutter.is_over else _describe(trouble)
+                is_cut = self._cutter.is_over and not isinstance(trouble, TimeoutError)
+                error = "the time is over" if is_cut else _describe(trouble)
         if self._cutter.is_closed:
             self.close()  # a client that was made meanwhile
             raise ClosedError
@@ -121,7 +126,7 @@ class HttpSender:
         is_secure = parsed.scheme == "https"
         host = parsed.raw_host.decode().strip("[]")
         port = parsed.port or _HTTP_PORTS[parsed.scheme]
-        addresses = resolve(host, port, self._allowed, is_secure=is_secure)[:_MOST_ADDRESSES]
+        addresses = self._find_addresses(host, port, is_secure=is_secure)[:_MOST_ADDRESSES]
         for number, address in enumerate(addresses, 1):
             try:
                 return self._post_to(address, parsed, headers, body)
@@ -129,6 +134,25 @@ class HttpSender:
                 if number == len(addresses) or self._cutter.is_over or self._cutter.is_closed:
                     raise
         raise AddressRefusedError(f"the host {host!r} has no address")
+
+    def _find_addresses(self, host: str, port: int, *, is_secure: bool) -> Sequence[Address]:
+        """Look a host up, for as long as the attempt may take.
+
+        A look-up that takes longer goes on in its thread. The next attempt waits for the same one, so there
+        is one at a time, however long the name server does not answer.
+
+        Raises:
+            AddressRefusedError: The name has no address, or one to which nothing may be sent.
+            OSError: The time is over, or the sender was closed.
+        """
+        if self._look_up is None or self._look_up[0] != (host, port):
+            find = partial(resolve, host, port, self._allowed, is_secure=is_secure)
+            self._look_up = (host, port), LookUp(find, self._cutter.woken.set)
+        look_up = self._look_up[1]
+        if not self._cutter.wait(lambda: look_up.is_done):
+            raise TimeoutError(f"the host {host!r} could not be looked up in time")
+        self._look_up = None
+        return look_up.addresses()
 
     def _post_to(
         self, address: Address, url: httpx.URL, headers: Mapping[str, str], body: str
@@ -139,6 +163,7 @@ class HttpSender:
             url.copy_with(host=str(address)),
             content=body.encode(),
             headers={**headers, "host": url.netloc.decode()},
+            timeout=httpx.Timeout(self._seconds, connect=min(_CONNECT_SECONDS, self._cutter.seconds_left())),
             extensions={"sni_hostname": name, "trace": self._cutter.follow},
         )
         response = self._open_client().send(request, stream=True)
@@ -160,7 +185,6 @@ class HttpSender:
                 trust_env=False,
                 follow_redirects=False,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-                timeout=httpx.Timeout(self._seconds, connect=min(_CONNECT_SECONDS, self._seconds)),
                 limits=httpx.Limits(
                     max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE_SECONDS
                 ),
@@ -169,11 +193,12 @@ class HttpSender:
 
 
 class _Cutter:
-    """Cuts the connection of an attempt when its time is over, or when the sender is closed.
+    """Ends an attempt when its time is over, or when the sender is closed: a wait, or its connection.
 
     Time-outs of single reads do not end an answer that comes byte by byte.
 
     Attributes:
+        woken: Set when what `wait` waits for may have happened.
         is_over: True once the time of the present attempt is over.
         is_closed: True once the sender has been closed.
     """
@@ -181,6 +206,8 @@ class _Cutter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stream: Any = None
+        self._until = 0.0
+        self.woken = threading.Event()
         self.is_over = False
         self.is_closed = False
 
@@ -202,6 +229,7 @@ class _Cutter:
         if self.is_closed:
             raise ClosedError
         self.is_over = False
+        self._until = time.monotonic() + seconds
         timer = threading.Timer(seconds, self._end)
         timer.daemon = True
         timer.start()
@@ -209,6 +237,19 @@ class _Cutter:
             yield
         finally:
             timer.cancel()
+
+    def seconds_left(self) -> float:
+        """Return how long the attempt may still take; not zero, which libraries take for no limit."""
+        return max(self._until - time.monotonic(), _SHORTEST_SECONDS)
+
+    def wait(self, holds: Callable[[], bool]) -> bool:
+        """Wait until something holds; returns False if the attempt ends before."""
+        while not holds():
+            if self.is_over or self.is_closed:
+                return False
+            self.woken.wait()
+            self.woken.clear()
+        return True
 
     def close(self) -> None:
         """Cut the connection for good."""
@@ -220,6 +261,7 @@ class _Cutter:
         self._cut()
 
     def _cut(self) -> None:
+        self.woken.set()
         with self._lock:
             stream, self._stream = self._stream, None
         if stream is not None:

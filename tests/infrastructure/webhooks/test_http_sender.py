@@ -127,6 +127,41 @@ def test_a_slow_or_endless_answer_takes_no_longer_than_an_attempt_may() -> None:
     assert moved.error == "the receiver answered 302, and redirects are not followed"
 
 
+def test_a_look_up_that_hangs_takes_no_longer_than_an_attempt_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one at a time, and the attempt that it ends in goes on."""
+    # given
+    answering, asked = threading.Event(), []
+
+    def hang(host: str, port: int, **_: object) -> list[Any]:
+        if not host[0].isdigit():
+            asked.append(host)
+            answering.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **more: hang(host, port, **more))
+    with receiving() as receiver:
+        url = receiver.url.replace("127.0.0.1", "receiver.example")
+        sender, patient = HttpSender(LOCAL, attempt_seconds=0.2), HttpSender(LOCAL)
+        # when
+        late = [sender.send(url, *MESSAGE) for _ in range(2)]
+        threading.Timer(0.05, answering.set).start()
+        arrived = patient.send(url, *MESSAGE)
+        patient.close()
+        sender._seconds = 20
+        again = sender.send(url, *MESSAGE)
+        answering.clear()
+        threading.Timer(0.1, sender.close).start()
+        with pytest.raises(ClosedError):
+            sender.send(url, *MESSAGE)
+        answering.set()
+    # then
+    assert {one.error for one in late} == {"the host 'receiver.example' could not be looked up in time"}
+    assert max(one.seconds for one in late) < 5
+    assert arrived.is_delivered
+    assert again.is_delivered
+    assert asked == ["receiver.example"] * 3
+
+
 def test_no_cookie_of_a_receiver_is_kept() -> None:
     """It could send new ones with each answer."""
     with receiving() as receiver:
