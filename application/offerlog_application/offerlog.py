@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -44,7 +44,7 @@ from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.refusals.upkeep import keep_refusals_tidy
 from offerlog_application.schedule.periodic_thread import PeriodicThread
 from offerlog_application.status.operations import Operations
-from offerlog_application.webhooks.webhooks import Webhooks
+from offerlog_application.webhooks.webhooks import KEEP_DEAD_LETTERS, Webhooks
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
@@ -90,6 +90,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         trace: Trace = UNTRACED,
         announce: WaitAnnouncer = SILENT,
         refusal_policy: RefusalPolicy | None = None,
+        webhook_retention: timedelta = KEEP_DEAD_LETTERS,
         evidence: Evidence | None = None,
         erasure_list: ErasureList | None = None,
     ) -> None:
@@ -106,6 +107,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
             trace: Follows commits.
             announce: Makes the waits of callers that are announced once they last.
             refusal_policy: How long refusals are kept; 30 days unless given.
+            webhook_retention: How long dead letters of webhooks are kept; zero for ever.
             evidence: The tree over the log; None for a log that has none.
             erasure_list: The list of erasures outside of the store; None for none.
         """
@@ -150,7 +152,14 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         )
         VisitorRights.__init__(self, store.erasures, self._eraser, clock, self._service.digest)
         FeedAccess.__init__(self, store.event_source, store.subscriptions, clock, organization)
-        self.webhooks = Webhooks(store.webhooks, self.feed, clock, organization, store.make_webhook_sender)
+        self.webhooks = Webhooks(
+            store.webhooks,
+            self.feed,
+            clock,
+            organization,
+            store.make_webhook_sender,
+            retention=webhook_retention,
+        )
         self.exports = Exports(
             self.feed, store.event_source, store.stream_source, store.replays, organization
         )

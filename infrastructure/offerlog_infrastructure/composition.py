@@ -343,6 +343,7 @@ def open_offerlog(
             trace=trace,
             announce=announced,
             refusal_policy=policy,
+            webhook_retention=settings.webhook_retention,
             evidence=store.evidence(
                 clock,
                 Path(audit_key).expanduser(),

@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from offerlog_application.evidence.evidence import USUAL_PERIOD
 from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.webhooks.webhooks import KEEP_DEAD_LETTERS
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.durations import Period, read_seconds
@@ -130,6 +131,7 @@ class StoreSettings(BaseSettings):
             by spaces.
         webhook_networks: Networks to which webhooks may be sent although they are not public, separated by
             commas; there, `http` is enough.
+        webhook_retention: Seconds that dead letters of webhooks are kept; 0: for ever.
     """
 
     model_config = SettingsConfigDict(
@@ -155,6 +157,7 @@ class StoreSettings(BaseSettings):
     checkpoint_period: Period = USUAL_PERIOD
     witnesses: WitnessList | None = None
     webhook_networks: NetworkList | None = None
+    webhook_retention: Period = KEEP_DEAD_LETTERS
 
     @field_validator("database_url")
     @classmethod

@@ -169,6 +169,8 @@ def test_an_event_is_given_up_after_the_schedule_then_others_go_on_and_it_can_be
     clock.advance(timedelta(minutes=5))
     deliver(service, made)
     assert receiver.types(made.secret)[MOST_ATTEMPTS:] == ["accepted"]
+    clock.advance(timedelta(days=30) - timedelta(minutes=5, seconds=2))
+    assert service.webhooks.prune() == 0
     (dead,) = service.webhooks.dead_letters(made.endpoint.id)
     assert (dead.name, dead.attempts, dead.last_status) == ("offered", MOST_ATTEMPTS, 500)
     assert dead.last_error == "the receiver answered 500: broken"
@@ -180,6 +182,32 @@ def test_an_event_is_given_up_after_the_schedule_then_others_go_on_and_it_can_be
     found = service.webhooks.find(made.endpoint.id)
     assert receiver.types(made.secret)[-1] == "offered"
     assert (found.given_up, found.dead_letters, found.pending, found.delivered) == (1, 0, 0, 2)
+
+
+def test_dead_letters_are_deleted_after_a_number_of_days(
+    service: Offerlog, receiver: Receiver, clock: SettableClock
+) -> None:
+    """Those of disabled webhooks too. What waits stays, and so do the counts."""
+    # given
+    old, new = (service.webhooks.create(receiver.url) for _ in range(2))
+    record(service, "offered", visitor=1)
+    for made in (old, new):
+        receiver.answers = [Answer(500)] * MOST_ATTEMPTS
+        for seconds in (*RETRY_SECONDS, 0):
+            deliver(service, made)
+            clock.advance(timedelta(seconds=seconds * 1.2))
+        clock.advance(timedelta(days=10))
+    service.webhooks.disable(old.endpoint.id)
+    receiver.answers = [Answer(500)]
+    record(service, "offered", visitor=2)
+    deliver(service, new)
+    # when
+    clock.advance(timedelta(days=9))
+    pruned = service.webhooks.prune(), service.webhooks.prune()
+    # then
+    assert pruned == (1, 0)
+    found = [service.webhooks.find(one.endpoint.id) for one in (old, new)]
+    assert [(one.given_up, one.dead_letters, one.pending) for one in found] == [(1, 0, 0), (1, 1, 1)]
 
 
 def test_a_receiver_says_with_its_status_when_it_wants_no_more(

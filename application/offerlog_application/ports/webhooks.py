@@ -241,6 +241,9 @@ class WebhookStore(Protocol):
     def send_again(self, endpoint: str, position: int | None, now: datetime) -> int:
         """Make a dead letter, or all of an endpoint, wait for an attempt again; returns their number."""
 
+    def prune(self, before: datetime) -> int:
+        """Delete some of the dead letters that were given up before a time; returns how many."""
+
     def claim_turn(self) -> DeliveryTurn | None:
         """Claim the right to deliver; None while another process has it."""
 

@@ -21,6 +21,7 @@ from offerlog_application.ports.webhooks import (
     WebhookSender,
     WebhookStore,
 )
+from offerlog_application.schedule.periodic_thread import PeriodicThread
 from offerlog_application.webhooks.courier import Courier
 from offerlog_application.webhooks.messages import encode_message, make_test_message
 from offerlog_domain.errors import ArgumentError
@@ -28,6 +29,15 @@ from offerlog_domain.uuids import format_uuid
 
 KEEP_FORMER_SECRET: Final = timedelta(hours=24)
 """A former secret signs for so long after a rotation, unless its caller says otherwise."""
+
+KEEP_DEAD_LETTERS: Final = timedelta(days=30)
+"""Dead letters are kept for so long after the last attempt, unless the operator says otherwise."""
+
+_PRUNE_SECONDS: Final = 60.0
+"""Seconds between two looks for dead letters that are too old."""
+
+_PAUSE_SECONDS: Final = 0.2
+"""Seconds between two steps of their deletion."""
 
 _LONGEST_KEEP: Final = timedelta(days=30)
 _SECRET_BYTES: Final = 32
@@ -77,13 +87,17 @@ class Webhooks(OrganizationScope):
         clock: Clock,
         organization: str,
         make_sender: Callable[[], WebhookSender],
+        *,
+        retention: timedelta = KEEP_DEAD_LETTERS,
     ) -> None:
         self.organization = organization
         self._store = store
         self._feed = feed
         self._clock = clock
         self._make_sender = make_sender
+        self._retention = retention
         self._courier: Courier | None = None
+        self._pruner: PeriodicThread | None = None
 
     def create(
         self,
@@ -267,14 +281,41 @@ class Webhooks(OrganizationScope):
             raise ArgumentError("position", f"position: the webhook has no dead letter {position}")
         return number
 
+    def prune(self, pause: Callable[[], bool] = lambda: False) -> int:
+        """Delete the dead letters of all organizations that are older than they may be, in steps.
+
+        Args:
+            pause: Called between two steps; ends the work if it returns true.
+
+        Returns:
+            The number of dead letters deleted.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached. Completed steps are kept.
+        """
+        pruned = 0
+        while self._retention and (step := self._store.prune(self._clock.now() - self._retention)):
+            pruned += step
+            if pause():
+                break
+        return pruned
+
     def keep_delivering(self) -> None:
-        """Start to deliver in the background, as soon as no other process of the store does."""
+        """Start to deliver in the background, once no other process does, and to delete dead letters."""
         if self._courier is None:
             self._courier = Courier(self._store, self._feed, self._make_sender, self._clock)
             self._courier.keep_looking()
+            self._pruner = PeriodicThread(
+                "offerlog-dead-letters",
+                _PRUNE_SECONDS,
+                lambda thread: self.prune(lambda: thread.pause(_PAUSE_SECONDS)),
+                "dead letters of webhooks could not be deleted, which will be tried again: %s",
+            )
 
     def close(self) -> None:
         """Stop delivering."""
+        if self._pruner is not None:
+            self._pruner.close()
         if self._courier is not None:
             self._courier.close()
 

@@ -204,6 +204,14 @@ class MemoryWebhooks:
                 self._deliveries[endpoint, one.position] = again
             return len(own)
 
+    def prune(self, before: datetime) -> int:
+        """Delete the dead letters that were given up before a time; returns their number."""
+        with self._lock:
+            old = [key for key, one in self._deliveries.items() if one.dead_at and one.dead_at < before]
+            for key in old:
+                del self._deliveries[key]
+            return len(old)
+
     def claim_turn(self) -> DeliveryTurn | None:
         """Claim the right to deliver: nobody else can have it."""
         return _OnlyTurn()

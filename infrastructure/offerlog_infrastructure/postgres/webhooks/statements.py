@@ -137,3 +137,15 @@ SEND_AGAIN: LiteralString = """
     WHERE endpoint = %(endpoint)s AND dead_at IS NOT NULL
       AND (%(position)s::bigint IS NULL OR position = %(position)s)
 """
+PRUNE: LiteralString = """
+    DELETE FROM webhook_deliveries d USING (
+        SELECT o.endpoint, o.position FROM webhook_deliveries o
+        WHERE o.dead_at < %(before)s AND o.endpoint = (
+            SELECT f.endpoint FROM webhook_deliveries f
+            WHERE f.dead_at < %(before)s ORDER BY f.dead_at LIMIT 1
+        )
+        ORDER BY o.dead_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ) AS old
+    WHERE d.endpoint = old.endpoint AND d.position = old.position
+"""
+"""The dead letters of one endpoint, as each statement changes the counts of one."""

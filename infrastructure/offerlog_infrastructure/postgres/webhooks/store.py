@@ -33,6 +33,9 @@ from offerlog_infrastructure.postgres.webhooks import statements
 _TURN_LOCK: Final = 0x6F66_6C72_7768_6F6B
 """The advisory lock of the process that delivers ("oflrwhok" in ASCII)."""
 
+_PRUNED_AT_ONCE: Final = 1_000
+"""The most dead letters that one statement deletes."""
+
 _ANSWER_SECONDS: Final = 5.0
 """Seconds to wait for an answer before the turn counts as lost."""
 
@@ -212,6 +215,11 @@ class PostgresWebhooks:
         where = {"endpoint": endpoint, "position": position, "now": now}
         with self._changing() as cursor:
             return cursor.execute(statements.SEND_AGAIN, where).rowcount
+
+    def prune(self, before: datetime) -> int:
+        """Delete some of the dead letters that were given up before a time; returns their number."""
+        with self._changing() as cursor:
+            return cursor.execute(statements.PRUNE, {"before": before, "limit": _PRUNED_AT_ONCE}).rowcount
 
     def claim_turn(self) -> DeliveryTurn | None:
         """Claim the right to deliver; None while another process has it."""
