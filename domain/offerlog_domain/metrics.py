@@ -75,10 +75,20 @@ RATES: Final[Mapping[str, tuple[State, State]]] = {
     "engaged_of_started": (State.ENGAGED, State.STARTED),
     "started_of_offered": (State.STARTED, State.OFFERED),
     "engaged_of_offered": (State.ENGAGED, State.OFFERED),
+    "offered": (State.OFFERED, State.QUALIFIED),
 }
-"""Every rate, by its name: the metric of the first state divided by that of the second.
+"""Every rate, by its name: the metric of the first state divided by that of the second."""
 
-The funnel shows all of them."""
+FUNNEL_RATES: Final = tuple(name for name in RATES if name != "offered")
+"""The names of the rates that the funnel shows: those of the offers that were made."""
+
+ACTION_MAPS_RATES: Final = ("offered", "accepted", "engaged", "engaged_of_offered")
+"""The names of the rates that the action maps report shows."""
+
+COMPARED_RATES: Final = ("accepted", "engaged", "engaged_of_offered")
+"""The names of the rates by which the action maps report compares versions of a map.
+
+Not `offered`: an offer need not have qualified, so it is not a share of what has."""
 
 REPORT_RATES: Final = ("accepted", "engaged")
 """The names of the rates that the performance report shows."""

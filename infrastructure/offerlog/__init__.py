@@ -7,8 +7,7 @@ with open_offerlog() as service:
     print(service.organization)
 ```
 
-Names outside this package and `offerlog.testing` are not public. Each name is loaded at its first use, so
-`import offerlog` costs nothing.
+Names outside this package and `offerlog.testing` are not public. Each name is loaded at its first use.
 """
 
 from importlib import import_module
@@ -117,6 +116,7 @@ if TYPE_CHECKING:
         WebhookResult,
     )
     from offerlog_application.ports.write_fence import FenceTimeoutError
+    from offerlog_application.reading.action_maps import ActionMapsReport, ActionMapsRow, VersionComparison
     from offerlog_application.reading.analysis import Analysis, BlockedOffers, OfferTimes, VisitorOverview
     from offerlog_application.reading.arrow import ExtraMissingError
     from offerlog_application.reading.audit import History, HistoryEvent
@@ -171,6 +171,7 @@ if TYPE_CHECKING:
         OutcomeKind,
         Reason,
     )
+    from offerlog_domain.rate_differences import RateDifference
     from offerlog_domain.signals import MalformedSignalError, Signal
     from offerlog_domain.transparency.errors import NoteError, ProofError, SignatureError
     from offerlog_infrastructure.composition import open_offerlog
@@ -194,6 +195,8 @@ __all__ = [
     "UNLIMITED",
     "ActionMapPolicies",
     "ActionMapPolicy",
+    "ActionMapsReport",
+    "ActionMapsRow",
     "Analysis",
     "ArgumentError",
     "ArgumentTypeError",
@@ -302,6 +305,7 @@ __all__ = [
     "ProjectionsDifferError",
     "Proof",
     "ProofError",
+    "RateDifference",
     "ReadBudget",
     "ReadCancelledError",
     "ReadTimeoutError",
@@ -362,6 +366,7 @@ __all__ = [
     "UnreadableEventError",
     "UnsealError",
     "UntrackedState",
+    "VersionComparison",
     "VisitorKey",
     "VisitorOverview",
     "VisitorsPlace",
@@ -388,8 +393,7 @@ _HOMES: Final = {name: module for module, names in MODULES.items() for name in n
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'offerlog' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return found
+    return globals().setdefault(name, getattr(import_module(_HOMES[name]), name))
 
 
 def __dir__() -> list[str]:

@@ -124,6 +124,7 @@ MODULES: Final = {
         "StepTimes",
     ),
     "offerlog_application.ports.recent_visitors": ("RecentVisitor", "RecentVisitorPage", "VisitorsPlace"),
+    "offerlog_application.reading.action_maps": ("ActionMapsReport", "ActionMapsRow", "VersionComparison"),
     "offerlog_application.reading.analysis": ("Analysis", "BlockedOffers", "OfferTimes", "VisitorOverview"),
     "offerlog_application.reading.funnel": ("Funnel", "FunnelPart"),
     "offerlog_application.reading.map_names": ("UnknownActionMapError",),
@@ -154,6 +155,7 @@ MODULES: Final = {
     "offerlog_domain.identity": ("VisitorKey",),
     "offerlog_domain.lifecycle": ("Lifecycle", "Stage", "State", "Transition", "UntrackedState"),
     "offerlog_domain.metrics": ("Cohort", "CountBy", "Granularity", "MetricSet", "OfferEnd"),
+    "offerlog_domain.rate_differences": ("RateDifference",),
     "offerlog_domain.outcomes": (
         "Blocker",
         "OfferBlocked",

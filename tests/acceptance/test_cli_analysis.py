@@ -67,3 +67,37 @@ def test_reports_for_programs(recorded: CommandLine, tmp_path: Path) -> None:
     by_visitors = recorded(*number, "offered", "--count-by", "visitors", "--format", "json").lines
     assert by_visitors == lines
     assert "give cohort offered" in recorded.fails(*number, "rejected_at_form")
+
+
+def test_versions_of_a_map_for_people_and_for_programs(recorded: CommandLine, tmp_path: Path) -> None:
+    """By media type and by version, with the comparison in words; wrong calls name the option."""
+    # given a second version of the map
+    for n, state in enumerate(("accepted", "accepted", "rejected")):
+        action, who = an_id(), {"customerId": f"w{n}", "actionMapVersion": 5}
+        recorded.judged(
+            signal_of("offered", action, MAP, "2026-11-21T13:00:00Z", **who),
+            signal_of(state, action, MAP, "2026-11-21T13:00:05Z", **who),
+        )
+    recorded.judged(
+        signal_of("offered", an_id(), MAP, "2026-11-21T13:00:00Z", customerId="x", actionMapVersion=4)
+    )
+    # when
+    shown = recorded("action-maps", "--from", "2026-11-21", "--by-version").text
+    # then
+    assert "Checkout \\x1b[31mhelp" in shown
+    assert (
+        "Offers of version 5 are accepted 66.7 points more often than those of version 4;"
+        " the 95 % interval from -" in shown
+    )
+    (row,) = recorded("action-maps", "--format", "json").json["rows"]
+    assert (row["offered"], row["accepted"], row["engaged"], row["rejected"]) == (7, 3, 1, 1)
+    assert "Nothing was counted there" in recorded("action-maps", "--to", "2026-11-01").text
+    place = tmp_path / "versions.csv"
+    recorded("export", "action-maps", str(place), "--by-version")
+    header, *rows = csv.reader(io.StringIO(place.read_text(), newline=""))
+    assert sorted(line[header.index("action_map_version")] for line in rows) == ["", "4", "5"]
+    turned = recorded("action-maps", "--baseline", "5", "--format", "json").json["rows"]
+    compared = {row["action_map_version"]: row["comparison"] for row in turned}
+    assert (compared[None], compared[4]["baseline"], compared[5]) == (None, 5, None)
+    events = recorded("action-maps", "--baseline", "5", "--cohort", "event").text
+    assert "Versions are compared by the time of the offer only" in events

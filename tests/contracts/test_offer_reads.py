@@ -14,7 +14,7 @@ import pytest
 from offerlog import Cohort, CountBy, MetricSet, Offerlog, ReportQuery, Stage, State
 from offerlog.testing import SettableClock
 from offerlog_application.ports.offer_reads import ListedOffer, OfferNumber
-from offerlog_domain.metrics import METRICS, RATES, OfferEnd
+from offerlog_domain.metrics import FUNNEL_RATES, METRICS, RATES, OfferEnd
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, signal
 
@@ -170,7 +170,9 @@ def test_ends_add_up_and_each_action_is_where_brute_force_finds_it(world: World,
                 assert part.ends == {end: ends[part.action_map_id][end] for end in OfferEnd}
                 assert part.steps == {step: reached[part.action_map_id][step] for step in part.steps}
                 assert sum(part.ends.values()) == part.steps[State.OFFERED]
-                for name, (above, below) in RATES.items():
+                assert list(part.rates) == list(FUNNEL_RATES)
+                for name in FUNNEL_RATES:
+                    above, below = RATES[name]
                     number = reached[part.action_map_id][below]
                     right = reached[part.action_map_id][above] / number if number else None
                     assert part.rates[name] == right

@@ -1,6 +1,6 @@
 """A lifecycle is a table: whatever media type it is of, everything else is read off the table."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -93,6 +93,31 @@ def test_each_action_follows_the_table_of_its_own_media_type(second_table: str) 
     suppressed = event("engaged", "b", 4, media_type=second_table)
     blocked = given(*past, short, suppressed).at(5).when(signal("offered", "c", 5), remember=False)
     blocked.then("refused: terminal_state")
+
+
+def test_a_new_version_of_a_map_may_make_another_kind_of_offer() -> None:
+    """Version 3 offered a chat, version 4 offers content: each action follows its own table to its end."""
+    # given a chat whose widget failed, then content
+    chat: dict[str, Any] = {"action_map_version": 3}
+    content: dict[str, Any] = {"action_map_version": 4, "media_type": "contentOffer"}
+    past = (
+        event("offered", **chat),
+        event("accepted", at=1, **chat),
+        event("started", at=2, **chat),
+        event("offered", "b", 60, **content),
+    )
+    accepted = event("accepted", "b", 61, **content)
+    before = given(*past)
+    # then the acceptance ends the content offer, and suppresses the map; the chat's table would go on
+    before.at(61).when(signal("accepted", "b", 61, **content)).then("recorded", accepted)
+    over = given(*past, accepted).at(62)
+    over.when(signal("rejected", "b", 62, **content)).then("refused: action_over")
+    over.when(signal("offered", "c", 62, **chat), remember=False).then("refused: terminal_state")
+    # and a chat's states are not those of content, by either media type
+    before.at(61).when(signal("started", "b", 61, **chat)).then("refused: not_legal")
+    assert signal("started", "b", 61, **content).lifecycle is None
+    # and the chat is over, as a newer action has begun
+    before.at(61).when(signal("engaged", at=61, **chat)).then("refused: action_over")
 
 
 def test_a_table_without_timeouts_lets_no_invitation_time_out(second_table: str) -> None:

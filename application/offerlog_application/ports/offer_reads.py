@@ -34,6 +34,33 @@ class CohortCounts:
     taken: Mapping[ActionMapId, int]
 
 
+class MapVersion(NamedTuple):
+    """A part of an action map's counts: those of a media type, or of a media type and version.
+
+    Attributes:
+        action_map_id: The action map.
+        media_type: The vendor's `actionMediaType`; None where it is not known.
+        version: The map's version; None where the signals named none, or for all versions.
+    """
+
+    action_map_id: ActionMapId
+    media_type: str | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MapCounts:
+    """Counts of the states that actions of a range reached, by action map.
+
+    Attributes:
+        position: The position of the log that the counts show.
+        counts: Counts by state, of actions or of distinct visitors, by map and media type, or by version too.
+    """
+
+    position: int
+    counts: Mapping[MapVersion, Mapping[State, int]]
+
+
 class BlockedCount(NamedTuple):
     """A number of blocked offers.
 
@@ -202,6 +229,15 @@ class OfferReads(Protocol):
             query: The range and the maps.
             touched_after: An open action that was heard of later than this is not lapsed.
             most: Number of maps to return, and one more.
+        """
+
+    def map_counts(self, query: ReportQuery, most: int, *, by_version: bool) -> MapCounts:
+        """Count the actions or visitors of a query in its range, by map and media type.
+
+        Args:
+            query: The range, the cohort, the maps, the media type, and what is counted.
+            most: Number of groups to return, and one more.
+            by_version: True to count each version of a map apart.
         """
 
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:

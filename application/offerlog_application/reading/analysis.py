@@ -1,6 +1,7 @@
 """Analysts' questions to an open service: where offers end, how long they take, who is behind a number."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.offer_reads import (
     BlockedCount,
     ListPlace,
+    MapVersion,
     OfferNumber,
     OfferOfVisitor,
     OfferPage,
@@ -23,6 +25,7 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.projections import DeadLetters
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.ports.recent_visitors import RecentVisitorPage, RecentVisitors, VisitorsPlace
+from offerlog_application.reading.action_maps import ActionMapsReport, make_rows
 from offerlog_application.reading.funnel import Funnel, make_funnel
 from offerlog_application.reading.map_names import find_action_maps
 from offerlog_application.reading.performance_report import DEFAULT_LIMITS, ReportTooLargeError
@@ -198,6 +201,55 @@ class Analysis(OrganizationScope):
                 names,
                 self._short_by(query),
             )
+
+    def action_maps_report(
+        self, query: ReportQuery, *, by_version: bool = False, baseline: int | None = None
+    ) -> ActionMapsReport:
+        """Return what became of each action map, by media type, or also by version with a comparison.
+
+        Everything of the query counts but the size of a bucket and the metric set. Offers that qualified or
+        were blocked count at their own time in either cohort. Only the cohort `offered` compares versions.
+
+        Args:
+            query: The query.
+            by_version: True to count each version of a map apart, and to compare it with another.
+            baseline: The version to compare with, which makes the report one by version; None for the version
+                before that made an offer.
+
+        Raises:
+            ReportTooLargeError: There are more than 50,000 rows.
+        """
+        by_version = by_version or baseline is not None
+        with _limited():
+            found = self._offers.map_counts(query, _MOST_ROWS, by_version=by_version)
+            if len(found.counts) > _MOST_ROWS:
+                raise ReportTooLargeError(query, "rows", _MOST_ROWS)
+            blocked = self._blocked_by_map(query, found.counts, by_version=by_version)
+            maps = sorted({one.action_map_id for one in (*found.counts, *blocked)})
+            names = self._performance.names(query.organization, maps)
+            rows = make_rows(query, found.counts, blocked, names, compares=by_version, baseline=baseline)
+            return ActionMapsReport(query, by_version, baseline, found.position, rows, self._short_by(query))
+
+    def _blocked_by_map(
+        self, query: ReportQuery, counted: Iterable[MapVersion], *, by_version: bool
+    ) -> Mapping[MapVersion, int]:
+        """Return the numbers of blocked offers of the rows of which they are known.
+
+        They are counted by map alone, so a map with several media types or versions has none of them.
+        """
+        if query.count_by is CountBy.VISITORS or query.media_type is not None:
+            return {}
+        counts: Counter[ActionMapId] = Counter()
+        for one in self._offers.blocked(query, _MOST_ROWS, 0).counts:
+            if one.action_map_id is not None:
+                counts[one.action_map_id] += one.blocked
+        parts = Counter(of.action_map_id for of in counted)
+        alone = {
+            of: counts[of.action_map_id]
+            for of in counted
+            if not counts[of.action_map_id] or (parts[of.action_map_id] == 1 and not by_version)
+        }
+        return alone | {MapVersion(one, None, None): counts[one] for one in counts if one not in parts}
 
     def times(self, query: ReportQuery) -> OfferTimes:
         """Return median and p90 of the time from the offer to each step, of the offers made in a range.

@@ -9,7 +9,7 @@ from offerlog_application.ports.offer_reads import CohortCounts
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import RATES, OfferEnd, offer_ends, rates
+from offerlog_domain.metrics import FUNNEL_RATES, OfferEnd, offer_ends, rates
 
 STEPS = (State.OFFERED, State.ACCEPTED, State.STARTED, State.ENGAGED)
 """The steps of the funnel, in order."""
@@ -24,7 +24,7 @@ class FunnelPart:
         action_map_name: Its newest known display name.
         steps: Number of actions that reached each of `STEPS`.
         ends: Number of actions at each end. They add up to the number of offers.
-        rates: Every rate of `RATES`; None where the divisor is zero.
+        rates: Every rate of `FUNNEL_RATES`; None where the divisor is zero.
     """
 
     action_map_id: str | None
@@ -83,4 +83,4 @@ def _part(
     action_map_id: str | None, name: str | None, states: Mapping[State, int], ends: Mapping[OfferEnd, int]
 ) -> FunnelPart:
     steps = {step: states.get(step, 0) for step in STEPS}
-    return FunnelPart(action_map_id, name, steps, ends, rates(states, RATES))
+    return FunnelPart(action_map_id, name, steps, ends, rates(states, FUNNEL_RATES))

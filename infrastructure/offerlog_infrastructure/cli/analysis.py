@@ -40,13 +40,15 @@ if TYPE_CHECKING:
     from offerlog_infrastructure.export.report_files import Sheet
 
 
-class _Made(Protocol):
+class AnsweredReport(Protocol):
+    """A report that says how many events are missing from it."""
+
     @property
     def short_by(self) -> int:
         """The number of events that are missing."""
 
 
-T = TypeVar("T", bound=_Made)
+T = TypeVar("T", bound=AnsweredReport)
 
 _STEPS = (State.ACCEPTED, State.STARTED, State.ENGAGED)
 
@@ -67,7 +69,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Report(Generic[T]):
+class AnalystReport(Generic[T]):
     """A report: how it is made, laid out, described and shown."""
 
     make: "Callable[[Offerlog, ReportQuery], T]"
@@ -76,8 +78,14 @@ class _Report(Generic[T]):
     show: Callable[[T], None]
 
 
-def _run(report: _Report[T], asked: MapRangeOptions, wanted: OutputOptions, store: StoreOptions) -> None:
-    """Make a report and print it or write it to a file."""
+def run_report(
+    report: AnalystReport[T], asked: MapRangeOptions, wanted: OutputOptions, store: StoreOptions
+) -> None:
+    """Make a report and print it or write it to a file.
+
+    Raises:
+        UsageError: The call is wrong, or asks for a report that is too large.
+    """
     chosen, build_query = wanted.choose_format(), asked.read_query()
     from offerlog_application.reading.performance_report import ReportTooLargeError  # noqa: PLC0415 - --help need not wait for it
 
@@ -104,7 +112,7 @@ def funnel(asked: OfferRangeOptions, wanted: OutputOptions, store: StoreOptions)
     open: not over yet. lapsed: not over, and silent for half an hour or
     as long as OFFERLOG_OPEN_ACTION_TTL says.
     """
-    _run(_FUNNEL, asked, wanted, store)
+    run_report(_FUNNEL, asked, wanted, store)
 
 
 def _show_funnel(made: "Funnel") -> None:
@@ -142,7 +150,7 @@ def blocked(asked: MapRangeOptions, wanted: OutputOptions, store: StoreOptions) 
     signal, and offer requests that named their action. Sessions are counted
     for up to 10,000 blocked offers.
     """
-    _run(_BLOCKED, asked, wanted, store)
+    run_report(_BLOCKED, asked, wanted, store)
 
 
 def _show_blocked(made: "BlockedOffers") -> None:
@@ -165,7 +173,7 @@ def times(asked: OfferRangeOptions, wanted: OutputOptions, store: StoreOptions) 
 
     Of the offers made in a range. Visitors who were erased are left out.
     """
-    _run(_TIMES, asked, wanted, store)
+    run_report(_TIMES, asked, wanted, store)
 
 
 def _show_times(made: "OfferTimes") -> None:
@@ -241,19 +249,19 @@ def visitor_offers(
 
 _PAGE = 1_000
 
-_FUNNEL: "Final[_Report[Funnel]]" = _Report(
+_FUNNEL: "Final[AnalystReport[Funnel]]" = AnalystReport(
     lambda service, query: service.analysis.funnel(query),
     sheet_of_funnel,
     describe_funnel,
     _show_funnel,
 )
-_BLOCKED: "Final[_Report[BlockedOffers]]" = _Report(
+_BLOCKED: "Final[AnalystReport[BlockedOffers]]" = AnalystReport(
     lambda service, query: service.analysis.blocked_offers(query),
     sheet_of_blocked_offers,
     describe_blocked_offers,
     _show_blocked,
 )
-_TIMES: "Final[_Report[OfferTimes]]" = _Report(
+_TIMES: "Final[AnalystReport[OfferTimes]]" = AnalystReport(
     lambda service, query: service.analysis.times(query),
     sheet_of_offer_times,
     describe_offer_times,

@@ -21,6 +21,7 @@ from typer.main import get_command
 
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.cli import (
+    action_maps,
     analysis,
     ask,
     audit,
@@ -68,6 +69,7 @@ for family in (
     record,
     import_genesys,
     report,
+    action_maps,
     exports,
     analysis,
     ask,

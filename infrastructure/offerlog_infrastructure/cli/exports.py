@@ -15,13 +15,19 @@ from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGrou
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import file_name
 from offerlog_infrastructure.cli.output import print_json, usage, usage_of
-from offerlog_infrastructure.cli.report_options import MapRangeOptions, MetricsOfReport, ReportOptions
+from offerlog_infrastructure.cli.report_options import (
+    ActionMapsOptions,
+    MapRangeOptions,
+    MetricsOfReport,
+    ReportOptions,
+)
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.export.export_format import ExportFormat
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
     from offerlog_application.reading.exports import Export, ExportRequest
+    from offerlog_application.reading.tables import Table
 
 _STDOUT = Path("-")
 _LAST_POSITION = 2**63 - 1
@@ -108,6 +114,11 @@ def add_to(app: typer.Typer) -> None:
     export.command(
         cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog export report hours.parquet --by hour"
     )(report)
+    export.command(
+        "action-maps",
+        cls=OfferlogCommand,
+        epilog="[dim]Example:[/] offerlog export action-maps versions.parquet --by-version",
+    )(action_maps)
     app.add_typer(export, name="export")
 
 
@@ -146,7 +157,6 @@ def report(file: _FileOptions, asked: _FullReportOptions, store: StoreOptions) -
     build_query, place, form = asked.read_query(), file.place, _choose_format(file)
     from offerlog_application.reading.performance_report import UNLIMITED  # noqa: PLC0415 - as above
     from offerlog_application.reading.report_table import tabulate_performance  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.export.formats import gather, open_writer  # noqa: PLC0415 - as above
 
     position = {}
     with store.open() as service:
@@ -158,12 +168,42 @@ def report(file: _FileOptions, asked: _FullReportOptions, store: StoreOptions) -
             with event_bar("replaying the log") as on_progress, _refusing_arguments():
                 made, last = service.exports.report_as_of(query, asked.as_of, on_progress)
             position = {"position": last}
-    table = tabulate_performance(made)
+    _write_report(place, form, tabulate_performance(made), made.short_by, position)
+
+
+@spread_groups
+def action_maps(file: _FileOptions, asked: ActionMapsOptions, store: StoreOptions) -> None:
+    """Export the action maps report, a row for each map and media type, or version.
+
+    It has what `offerlog action-maps --format csv` has, as typed columns.
+    """
+    build_query, place, form = asked.read_query(), file.place, _choose_format(file)
+    from offerlog_application.reading.performance_report import ReportTooLargeError  # noqa: PLC0415 - as above
+    from offerlog_application.reading.report_table import tabulate_action_maps  # noqa: PLC0415 - as above
+
+    with store.open() as service:
+        service.catch_up()
+        query = build_query(service)
+        try:
+            made = service.analysis.action_maps_report(
+                query, by_version=asked.by_version, baseline=asked.baseline
+            )
+        except ReportTooLargeError as error:
+            raise usage(str(error)) from None
+    position = {"position": made.position}
+    _write_report(place, form, tabulate_action_maps(made), made.short_by, position)
+
+
+def _write_report(
+    place: Path, form: ExportFormat, table: "Table", short_by: int, position: dict[str, int]
+) -> None:
+    """Write the table of a report, and say what was exported."""
+    from offerlog_infrastructure.export.formats import gather, open_writer  # noqa: PLC0415 - --help need not wait for it
+
     with _open_place(place, _PUBLIC) as sink, open_writer(form, table.columns, sink) as writer:
         for batch in gather(table.rows):
             writer.write(batch)
-    done = {"rows": len(table.rows), **position}
-    _conclude(place, done, made.short_by, "offerlog projections dead-letters")
+    _conclude(place, {"rows": len(table.rows), **position}, short_by, "offerlog projections dead-letters")
 
 
 def _choose_format(file: _FileOptions) -> ExportFormat:

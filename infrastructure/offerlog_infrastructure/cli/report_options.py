@@ -125,6 +125,37 @@ class OfferRangeOptions(MapRangeOptions):
 
 
 @dataclass(frozen=True, slots=True)
+class ActionMapsOptions(OfferRangeOptions):
+    """The options for an action maps report."""
+
+    by_version: Annotated[
+        bool, typer.Option("--by-version", help="Show each version of a map, and compare it with another.")
+    ] = False
+    baseline: Annotated[
+        int | None,
+        typer.Option(
+            min=-(2**63),
+            max=2**63 - 1,
+            metavar="VERSION",
+            help="Compare each version with this one. [dim]Default: with the version before[/]",
+            show_default=False,
+        ),
+    ] = None
+    count_by: Annotated[CountBy, typer.Option(help="Count actions, or distinct visitors per row.")] = (
+        CountBy.ACTIONS
+    )
+    cohort: CohortOfReport = Cohort.OFFERED
+
+    def read_query(
+        self, *, count_by: CountBy | None = None, cohort: Cohort | None = None
+    ) -> "Callable[[Offerlog], ReportQuery]":
+        """Read the range now; as `MapRangeOptions.read_query`. The options say what is counted."""
+        return OfferRangeOptions.read_query(
+            self, count_by=count_by or self.count_by, cohort=cohort or self.cohort
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ReportOptions(RangeOptions):
     """The options for a performance report."""
 

@@ -4,16 +4,17 @@ from __future__ import annotations  # the types below are loaded for the checker
 
 from typing import TYPE_CHECKING, Any, Final
 
-from offerlog_application.reading.report_table import tabulate_performance
+from offerlog_application.reading.report_table import tabulate_action_maps, tabulate_performance
 from offerlog_application.reading.tables import Column, ColumnKind
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import RATES, OfferEnd
+from offerlog_domain.metrics import FUNNEL_RATES, OfferEnd
 from offerlog_infrastructure.export.report_files import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from offerlog_application.ports.performance_counts import ReportQuery
+    from offerlog_application.reading.action_maps import ActionMapsReport
     from offerlog_application.reading.analysis import BlockedOffers, OfferTimes
     from offerlog_application.reading.funnel import Funnel
     from offerlog_application.reading.performance_report import PerformanceReport
@@ -33,13 +34,19 @@ def sheet_of_performance(report: PerformanceReport) -> Sheet:
     return _sheet("action-map-performance", columns, rows, report.query)
 
 
+def sheet_of_action_maps(report: ActionMapsReport) -> Sheet:
+    """Lay an action maps report out as a table: a row for each action map and media type, or version too."""
+    columns, rows = tabulate_action_maps(report)
+    return _sheet("action-maps", columns, rows, report.query)
+
+
 def sheet_of_funnel(made: Funnel) -> Sheet:
     """Lay a funnel out as a table: a row for each action map, and the total without a map at the end."""
     columns = [
         *_MAP_COLUMNS,
         *(Column(step.value, ColumnKind.INTEGER) for step in _STEPS),
         *(Column(f"ended_{end}", ColumnKind.INTEGER) for end in OfferEnd),
-        *(Column(f"{name}_rate", ColumnKind.NUMBER) for name in RATES),
+        *(Column(f"{name}_rate", ColumnKind.NUMBER) for name in FUNNEL_RATES),
     ]
     rows = (
         [
@@ -47,7 +54,7 @@ def sheet_of_funnel(made: Funnel) -> Sheet:
             part.action_map_name,
             *(part.steps[step] for step in _STEPS),
             *(part.ends[end] for end in OfferEnd),
-            *(part.rates[name] for name in RATES),
+            *(part.rates[name] for name in FUNNEL_RATES),
         ]
         for part in (*made.parts, made.total)
     )

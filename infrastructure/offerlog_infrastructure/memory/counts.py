@@ -3,11 +3,12 @@
 import threading
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 from uuid import UUID
 
+from offerlog_application.ports.offer_reads import MapVersion
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, Scope, performance
@@ -94,6 +95,31 @@ class MemoryCounts:
                 self._subtract_repeats(query, first, end, rows, bucket)
         return rows if most is None else dict(list(rows.items())[: most + 1])
 
+    def map_counts(
+        self, query: ReportQuery, first: int, end: int, most: int, *, by_version: bool
+    ) -> Mapping[MapVersion, Mapping[State, int]]:
+        """Return the counts of [first, end) by map and media type, or also by version."""
+        rows: defaultdict[MapVersion, Counter[State]] = defaultdict(_zeros)
+
+        def version_of(row: CountKey | RepeatRow) -> MapVersion:
+            version = row.action_map_version if by_version else None
+            return MapVersion(ActionMapId(str(row.action_map_id)), row.media_type, version)
+
+        with self._lock:
+            for key, counts in self._counts.items():
+                if _is_asked(query, key) and first <= key.slot < end:
+                    rows[version_of(key)].update(counts)
+            if query.count_by is CountBy.VISITORS:
+                scope = Scope.VERSION if by_version else Scope.MEDIA_TYPE
+                times: Counter[tuple[MapVersion, State, UUID]] = Counter()
+                for row, slot in self._reached_again(query, scope):
+                    if first <= slot < end:
+                        times[version_of(row), State(row.state), row.originator_id] += 1
+                for (of, state, _), count in times.items():
+                    if of in rows:
+                        rows[of][state] -= count - 1
+        return dict(list(rows.items())[: most + 1])
+
     def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps."""
         with self._lock:
@@ -128,21 +154,28 @@ class MemoryCounts:
         """Take off what a visitor-offer counts beyond once in the same bucket."""
         times: Counter[tuple[ActionMapId, int, State, UUID]] = Counter()
         scope = Scope.ALL if query.media_type is None else Scope.MEDIA_TYPE
-        asked = query.organization, scope, query.media_type
+        for row, slot in self._reached_again(query, scope):
+            if first <= slot < end:
+                action_map = ActionMapId(str(row.action_map_id))
+                times[action_map, bucket(slot), State(row.state), row.originator_id] += 1
+        for (action_map, number, state, _), count in times.items():
+            if (action_map, number) in rows:
+                rows[action_map, number][state] -= count - 1
+
+    def _reached_again(self, query: ReportQuery, scope: Scope) -> Iterator[tuple[RepeatRow, int]]:
+        """Yield each repeat of a scope with its slot, and for a first time its slot too."""
         for row in self._repeats:
-            if (row.organization, row.scope, row.media_type) != asked:
+            if row.scope is not scope or row.organization != query.organization:
+                continue
+            if query.media_type not in {None, row.media_type}:
                 continue
             again, once = row.slot, row.first_slot
             if query.cohort is Cohort.OFFERED:
                 again, once = row.offered_slot, row.first_offered_slot
+            yield row, again
             # Every repeat carries the first time's slot: the second row stands for the first time too.
-            for slot in [again, once] if row.ordinal == 2 else [again]:  # noqa: PLR2004 - the second time
-                if first <= slot < end:
-                    action_map = ActionMapId(str(row.action_map_id))
-                    times[action_map, bucket(slot), State(row.state), row.originator_id] += 1
-        for (action_map, number, state, _), count in times.items():
-            if (action_map, number) in rows:
-                rows[action_map, number][state] -= count - 1
+            if row.ordinal == 2:  # noqa: PLR2004 - the second time
+                yield row, once
 
 
 def _zeros() -> Counter[State]:

@@ -14,6 +14,7 @@ from offerlog_application.ports.offer_reads import (
     CohortTimes,
     ListedOffer,
     ListPlace,
+    MapCounts,
     OfferNumber,
     OfferOfVisitor,
     OfferPage,
@@ -81,6 +82,13 @@ class MemoryOfferReads:
                 one.action_map_id for one in actions if one.is_over and one.newest.state is State.ACCEPTED
             )
             return CohortCounts(self._log.last(), states, forms, still_open, taken)
+
+    def map_counts(self, query: ReportQuery, most: int, *, by_version: bool) -> MapCounts:
+        """Count the actions or visitors of a range, by map and media type, or also by version."""
+        with self._log.lock:
+            first, end = self._slots(query)
+            counts = self._log.counts.map_counts(query, first, end, most, by_version=by_version)
+            return MapCounts(self._log.last(), counts)
 
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of offers."""
@@ -218,13 +226,17 @@ class MemoryOfferReads:
             )
 
     def _states(self, query: ReportQuery, most: int | None) -> Mapping[ActionMapId, Mapping[State, int]]:
-        first, end = self._log.counts.slots(query)
-        first = first if query.start is None else max(first, slot(query.start))
-        end = end if query.end is None else min(end, slot(query.end))
+        first, end = self._slots(query)
         if first >= end:
             return {}
         counted = self._log.counts.counts(query, first, end, [(first, 0)], most)
         return {action_map: states for (action_map, _), states in counted.items()}
+
+    def _slots(self, query: ReportQuery) -> tuple[int, int]:
+        """Return the slots of a query's range in which anything may have been counted."""
+        first, end = self._log.counts.slots(query)
+        first = first if query.start is None else max(first, slot(query.start))
+        return first, end if query.end is None else min(end, slot(query.end))
 
     def _actions(self) -> Sequence[_Action]:
         """Return every action of the log, in the order of their offers' positions."""

@@ -36,7 +36,7 @@ def describe_funnel(made: funnel.Funnel) -> answers.Funnel:
     return cast(
         "answers.Funnel",
         {
-            **_describe_range(made.query, made.position, made.short_by),
+            **describe_range(made.query, made.position, made.short_by),
             "as_of": format_time(made.as_of),
             "total": _describe_part(made.total),
             "rows": [
@@ -67,7 +67,7 @@ def describe_blocked_offers(made: analysis.BlockedOffers) -> answers.BlockedOffe
     return cast(
         "answers.BlockedOffers",
         {
-            **_describe_range(made.query, made.position, made.short_by),
+            **describe_range(made.query, made.position, made.short_by),
             "total": _describe_blocked(made.total),
             "reasons": [{"reason": one.reason, **_describe_blocked(one)} for one in made.reasons],
             "rows": [
@@ -94,7 +94,7 @@ def describe_offer_times(made: analysis.OfferTimes) -> answers.OfferTimes:
     return cast(
         "answers.OfferTimes",
         {
-            **_describe_range(made.query, made.position, made.short_by),
+            **describe_range(made.query, made.position, made.short_by),
             "method": "exact",
             "total": _describe_steps(made.total),
             "rows": [
@@ -157,7 +157,8 @@ def describe_recent_visitor(
     }
 
 
-def _describe_range(query: ReportQuery, position: int, short_by: int) -> ReportRange:
+def describe_range(query: ReportQuery, position: int, short_by: int) -> ReportRange:
+    """Describe the range of a report; `short_by` only where events are missing."""
     described: ReportRange = {
         "from": query.start.astimezone(query.zone).isoformat() if query.start else None,
         "to": query.end.astimezone(query.zone).isoformat() if query.end else None,

@@ -44,6 +44,7 @@ ROUTES = {
     ("PUT", f"/v1/action-maps/{MAP}/policy"): {Role.ADMIN},
     ("GET", "/v1/reports/action-map-performance"): READ,
     ("GET", f"/v1/reports/action-map-performance/visitor-offers?action_map={MAP}&metric=offered"): READ,
+    ("GET", "/v1/reports/action-maps"): READ,
     ("GET", "/v1/reports/funnel"): READ,
     ("GET", "/v1/reports/blocked-offers"): READ,
     ("GET", "/v1/reports/times"): READ,

@@ -198,7 +198,9 @@ def test_recent_visitors_over_http(client: httpx.Client, shared_site: Site) -> N
         assert service.get("/v1/visitors").status_code == 403
 
 
-@pytest.mark.parametrize("report", ["funnel", "blocked-offers", "times", "action-map-performance"])
+@pytest.mark.parametrize(
+    "report", ["funnel", "blocked-offers", "times", "action-map-performance", "action-maps"]
+)
 def test_a_report_is_a_file_in_three_formats(client: httpx.Client, report: str) -> None:
     """The same rows; named after its range; no name is a formula; unchanged answers are not sent again."""
     # when

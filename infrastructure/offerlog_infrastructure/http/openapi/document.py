@@ -52,6 +52,7 @@ _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
     "policyOfActionMap": {_JSON: refer_to("PolicyInForce")},
     "setPolicyOfActionMap": {_JSON: refer_to("PolicyInForce")},
     "actionMapPerformance": {_JSON: refer_to("Performance"), **_FILES},
+    "actionMapsReport": {_JSON: refer_to("ActionMapsReport"), **_FILES},
     "funnel": {_JSON: refer_to("Funnel"), **_FILES},
     "blockedOffers": {_JSON: refer_to("BlockedOffers"), **_FILES},
     "offerTimes": {_JSON: refer_to("OfferTimes"), **_FILES},
@@ -99,7 +100,9 @@ _ANSWERS: Final[dict[str, dict[str, Schema]]] = {
 _OPEN: Final = frozenset({"alive", "ready"})
 """Operations that need no key."""
 
-_TAGGED: Final = frozenset({"actionMapPerformance", "funnel", "blockedOffers", "offerTimes"})
+_TAGGED: Final = frozenset(
+    {"actionMapPerformance", "actionMapsReport", "funnel", "blockedOffers", "offerTimes"}
+)
 """Operations whose answers have an ETag."""
 
 _OF_KNOWN_VISITORS: Final = frozenset({"visitorData", "visitorDataOf", "eraseVisitor", "eraseVisitorOf"})

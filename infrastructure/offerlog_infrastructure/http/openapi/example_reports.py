@@ -68,6 +68,26 @@ _FUNNEL: Final[dict[str, Any]] = {
     "total": _NUMBERS,
     "rows": [{**_OF_MAP, **_NUMBERS}],
 }
+_ACTION_MAPS: Final[dict[str, Any]] = {
+    **_RANGE,
+    "count_by": "actions",
+    "cohort": "offered",
+    "by_version": False,
+    "baseline": None,
+    "rows": [
+        {
+            **_OF_MAP,
+            "media_type": "webchat",
+            "qualified": 0,
+            "blocked": 0,
+            "offered": 2,
+            "accepted": 0,
+            "engaged": 0,
+            "rejected": 1,
+            "rates": {"offered": None, "accepted": 0.0, "engaged": None, "engaged_of_offered": 0.0},
+        }
+    ],
+}
 _BLOCKED_OFFERS: Final[dict[str, Any]] = {
     **_RANGE,
     "total": {"blocked": 0, "visitors": 0, "sessions": 0},
@@ -143,6 +163,7 @@ _RECENT_VISITORS: Final[dict[str, Any]] = {
 
 REPORTS: Final[dict[str, dict[str, Any]]] = {
     "actionMapPerformance": {"all time": _PERFORMANCE},
+    "actionMapsReport": {"all time": _ACTION_MAPS},
     "funnel": {"all time": _FUNNEL},
     "blockedOffers": {"all time": _BLOCKED_OFFERS},
     "offerTimes": {"all time": _OFFER_TIMES},

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from offerlog_application.ports.keys import Key
 from offerlog_application.ports.offer_reads import ListPlace
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.reading.action_maps import ActionMapsReport
 from offerlog_application.reading.analysis import Analysis, BlockedOffers, OfferTimes
 from offerlog_application.reading.funnel import Funnel
 from offerlog_domain.errors import ArgumentError
@@ -19,6 +20,7 @@ from offerlog_domain.lifecycle import MediaType
 from offerlog_domain.metrics import Cohort, CountBy
 from offerlog_infrastructure.export.report_files import FileFormat, Sheet
 from offerlog_infrastructure.export.report_sheets import (
+    sheet_of_action_maps,
     sheet_of_blocked_offers,
     sheet_of_funnel,
     sheet_of_offer_times,
@@ -54,6 +56,7 @@ from offerlog_infrastructure.http.responses.report_files import (
 )
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.threads.dispatch import run_report
+from offerlog_infrastructure.presentation.action_maps_documents import describe_action_maps_report
 from offerlog_infrastructure.presentation.analysis_documents import (
     NUMBERS,
     describe_blocked_offers,
@@ -125,6 +128,40 @@ async def funnel(request: Request, key: Reporter, asked: AskedOfferReport) -> Re
     """Of the offers made in the range. The ends add up to the offers. The ETag changes every minute."""
     minute = state_of(request).service.analysis.now().replace(second=0, microsecond=0)
     return await _answer(request, _FUNNEL, key, asked, minute)
+
+
+@router.get(
+    "/v1/reports/action-maps",
+    operation_id="actionMapsReport",
+    summary="Action maps by media type, or by version with a comparison",
+    response_model=None,
+)
+async def action_maps_report(
+    request: Request,
+    key: Reporter,
+    asked: AskedOfferReport,
+    count_by: CountBy = CountBy.ACTIONS,
+    cohort: Cohort = Cohort.OFFERED,
+    by_version: Annotated[
+        bool, Query(description="A row for each version of a map, and a comparison with another version.")
+    ] = False,
+    baseline: Annotated[
+        int | None,
+        Query(
+            ge=-(2**63),
+            le=2**63 - 1,
+            description="Compare each version with this one; without it, with the version before.",
+        ),
+    ] = None,
+) -> Response:
+    """Of the offers made in the range. `cohort=event`: each event at its own time, without comparison."""
+
+    def make(analysis: Analysis, query: ReportQuery) -> ActionMapsReport:
+        counted = replace(query, count_by=count_by, cohort=cohort)
+        return analysis.action_maps_report(counted, by_version=by_version, baseline=baseline)
+
+    report = _Report(make, describe_action_maps_report, sheet_of_action_maps)
+    return await _answer(request, report, key, asked)
 
 
 @router.get(

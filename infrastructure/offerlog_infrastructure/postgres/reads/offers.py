@@ -17,6 +17,7 @@ from offerlog_application.ports.offer_reads import (
     CohortCounts,
     CohortTimes,
     ListPlace,
+    MapCounts,
     OfferNumber,
     OfferOfVisitor,
     OfferPage,
@@ -32,6 +33,7 @@ from offerlog_infrastructure.postgres.action_map_policies import JOIN_POLICY, SU
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.listed_offers import AskedNumber, select_offers_behind
+from offerlog_infrastructure.postgres.reads.map_counts import select_map_counts
 from offerlog_infrastructure.postgres.reads.performance import decode_name, select_counts, select_slots
 from offerlog_infrastructure.postgres.reads.read_transaction import (
     ONE_SNAPSHOT,
@@ -159,6 +161,16 @@ class PostgresOfferReads:
             {row["action_map_id"]: row["actions"] for row in still_open},
             taken,
         )
+
+    def map_counts(self, query: ReportQuery, most: int, *, by_version: bool) -> MapCounts:
+        """Count the actions or visitors of a range, by map and media type, or also by version."""
+        with self._snapshot() as (cursor, position):
+            first, end = _slots(cursor, query)
+            if first >= end:
+                return MapCounts(position, {})
+            return MapCounts(
+                position, select_map_counts(cursor, query, first, end, most, by_version=by_version)
+            )
 
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of offers."""

@@ -20,7 +20,7 @@ _FEWEST_DAYS: Final = 2
 
 _MAPS_AT_ONCE: Final = 1_000
 
-_ASKED: LiteralString = """
+ASKED: LiteralString = """
     (%(maps)s::uuid[] IS NULL OR action_map_id = ANY (%(maps)s))
     AND (%(media_type)s::text IS NULL OR media_type = %(media_type)s)
 """
@@ -28,7 +28,7 @@ _SELECT_SLOTS: LiteralString = f"""
     SELECT coalesce(min(day) * 96, 0) AS first, coalesce((max(day) + 1) * 96, 0) AS end_slot
     FROM performance_days
     WHERE organization = %(organization)s AND cohort = %(cohort)s
-      AND {_ASKED}
+      AND {ASKED}
 """
 # A gap of more than `gap_days` days ends a span.
 _SELECT_SPANS: LiteralString = f"""
@@ -39,32 +39,32 @@ _SELECT_SPANS: LiteralString = f"""
                 SELECT DISTINCT day FROM performance_days
                 WHERE organization = %(organization)s AND cohort = %(cohort)s
                   AND (day + 1) * 96 > %(first)s AND day * 96 < %(end)s
-                  AND {_ASKED}
+                  AND {ASKED}
             ) AS occupied
         ) AS gaps
     ) AS spans GROUP BY span ORDER BY 1
 """
-_SUMS: LiteralString = """
+SUMS: LiteralString = """
     sum(offered), sum(accepted), sum(rejected), sum(started), sum(abandoned), sum(engaged),
     sum(ignored), sum(errored), sum(timedout), sum(qualified), sum(qualified_outside_schedule),
     sum(offered_outside_schedule), sum(frequency_cap_reached)
 """
 """The metrics, in the order of `METRICS`."""
 _SELECT_COUNTS: LiteralString = f"""
-    SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {_SUMS}
+    SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {SUMS}
     FROM performance_counts
     WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
-      AND {_ASKED}
+      AND {ASKED}
     GROUP BY action_map_id, bucket LIMIT %(most)s
 """
 # Whole days inside a bucket, and quarter-hours of the days at its ends. Bucket -1 means: not wanted here.
 # (With NULL in its place, PostgreSQL would scan the array for every row.)
-_SELECT_COUNTS_BY_DAYS: LiteralString = f"""
+PARTS_OF_DAYS: LiteralString = f"""
     WITH days AS MATERIALIZED (
         SELECT * FROM performance_days
         WHERE organization = %(organization)s AND cohort = %(cohort)s
           AND day >= %(first_day)s AND day < %(end_day)s
-          AND {_ASKED}
+          AND {ASKED}
     ), parts AS (
         SELECT (%(day_numbers)s::int[])[width_bucket(day, %(day_edges)s::int[])] AS bucket, days.*
         FROM days
@@ -79,7 +79,10 @@ _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
         ) AS counts
         WHERE days.day = ANY (%(cut_days)s) AND slot >= %(first)s AND slot < %(end)s
     )
-    SELECT action_map_id::text, bucket, {_SUMS} FROM parts WHERE bucket >= 0
+"""
+_SELECT_COUNTS_BY_DAYS: LiteralString = f"""
+    {PARTS_OF_DAYS}
+    SELECT action_map_id::text, bucket, {SUMS} FROM parts WHERE bucket >= 0
     GROUP BY action_map_id, bucket LIMIT %(most)s
 """
 # Counts of a visitor-offer beyond the first in the same bucket. Every repeat has its own slot and the first
@@ -93,7 +96,7 @@ _SELECT_SURPLUS: LiteralString = f"""
                 CASE WHEN %(cohort)s = 'offered' THEN first_offered_slot ELSE first_slot END AS once
             FROM performance_repeats
             WHERE organization = %(organization)s AND scope = %(scope)s
-              AND {_ASKED}
+              AND {ASKED}
         ) AS repeats
     )
     SELECT action_map_id::text, bucket, state, sum(times - 1)::bigint
@@ -152,7 +155,7 @@ class PostgresPerformance:
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
         """Return the parts of [first, end) with counts, ascending, divided by gaps of over `gap_days`."""
-        parameters = _parameters_of(query) | {"first": first, "end": end, "gap_days": gap_days}
+        parameters = parameters_of(query) | {"first": first, "end": end, "gap_days": gap_days}
         with read_transaction(self._datastore) as cursor:
             return [(row["first"], row["end_slot"]) for row in cursor.execute(_SELECT_SPANS, parameters)]
 
@@ -203,7 +206,7 @@ class PostgresPerformance:
 
 def select_slots(cursor: Cursor[DictRow], query: ReportQuery) -> tuple[int, int]:
     """Select the first slot of the first day with counts and the end of the last; (0, 0) without any."""
-    row = cursor.execute(_SELECT_SLOTS, _parameters_of(query)).fetchone()
+    row = cursor.execute(_SELECT_SLOTS, parameters_of(query)).fetchone()
     return (row["first"], row["end_slot"]) if row else (0, 0)
 
 
@@ -220,7 +223,7 @@ def select_counts(
 
     At most `most` of them are selected, and one more.
     """
-    parameters = _parameters_of(query) | _split_into_days_and_slots(first, end, stretches)
+    parameters = parameters_of(query) | split_into_days_and_slots(first, end, stretches)
     parameters["most"] = None if most is None else most + 1
     statement = _SELECT_COUNTS_BY_DAYS if parameters["day_edges"] else _SELECT_COUNTS
     with cursor.connection.cursor(row_factory=tuple_row) as rows:
@@ -240,7 +243,8 @@ def decode_name(stored: bytes) -> str:
     return stored.decode(errors="ignore")[:_NAME_CHARACTERS]
 
 
-def _parameters_of(query: ReportQuery) -> dict[str, Any]:
+def parameters_of(query: ReportQuery) -> dict[str, Any]:
+    """Return what `ASKED` and the statements around it need to know of a query."""
     return {
         "organization": query.organization,
         "cohort": Cohort(query.cohort).value,
@@ -250,7 +254,7 @@ def _parameters_of(query: ReportQuery) -> dict[str, Any]:
     }
 
 
-def _split_into_days_and_slots(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def split_into_days_and_slots(first: int, end: int, stretches: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Return where buckets begin, in slots; the days of UTC wholly in one bucket; and the other days."""
     starts = [start for start, _ in stretches]
     day_edges: list[int] = []

@@ -10,6 +10,13 @@ always written with their module: `answers.Outcome` is the document of an `Outco
 """
 
 from offerlog_infrastructure.presentation.answers.action_map_policies import PolicyInForce, SetPolicy
+from offerlog_infrastructure.presentation.answers.action_maps import (
+    ActionMapsRates,
+    ActionMapsReport,
+    ActionMapsRow,
+    RateDifference,
+    VersionComparison,
+)
 from offerlog_infrastructure.presentation.answers.administration import (
     DeletedTenant,
     IssuedReports,
@@ -104,6 +111,9 @@ from offerlog_infrastructure.presentation.answers.webhooks import (
 __all__ = [
     "ActionMap",
     "ActionMaps",
+    "ActionMapsRates",
+    "ActionMapsReport",
+    "ActionMapsRow",
     "Alive",
     "ApiKey",
     "ApiKeys",
@@ -152,6 +162,7 @@ __all__ = [
     "ProjectionStatus",
     "Projections",
     "Proof",
+    "RateDifference",
     "Rates",
     "Ready",
     "ReasonCount",
@@ -176,6 +187,7 @@ __all__ = [
     "TimelineEntry",
     "TimesOfSteps",
     "TimesRow",
+    "VersionComparison",
     "VisitorData",
     "VisitorSuppressions",
     "WaitingAgain",

@@ -44,13 +44,13 @@ def test_dates_of_twenty_centuries_make_buckets_only_where_something_was_counted
 ) -> None:
     """Every offer is counted, and the buckets that were made are those of the occupied days."""
     made: list[int] = []
-    cut = performance._split_into_days_and_slots
+    cut = performance.split_into_days_and_slots
 
     def counted(first: int, end: int, stretches: list[tuple[int, int]]) -> object:
         made.append(len(stretches))
         return cut(first, end, stretches)
 
-    monkeypatch.setattr(performance, "_split_into_days_and_slots", counted)
+    monkeypatch.setattr(performance, "split_into_days_and_slots", counted)
     report = old_dates.report(ReportQuery("default", by=by, zone=ZoneInfo(zone)))
     assert sum(row.metrics["nWebActionsOffered"] for row in report.rows) == OLD_DAYS
     assert len({row.bucket for row in report.rows}) == OLD_DAYS

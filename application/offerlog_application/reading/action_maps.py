@@ -1,0 +1,176 @@
+"""The action maps report: what became of each action map, by media type, and by version with a comparison."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from offerlog_application.ports.offer_reads import MapVersion
+from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.reading.arrow import make_table
+from offerlog_application.reading.report_table import tabulate_action_maps
+from offerlog_domain.identity import ActionMapId
+from offerlog_domain.lifecycle import LIFECYCLES, State
+from offerlog_domain.metrics import ACTION_MAPS_RATES, COMPARED_RATES, RATES, Cohort, rates
+from offerlog_domain.rate_differences import RateDifference, Share, rate_difference
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ACTION_MAPS_STATES: Final = (
+    State.QUALIFIED,
+    State.OFFERED,
+    State.ACCEPTED,
+    State.ENGAGED,
+    State.REJECTED,
+)
+"""The states that the report counts, beside blocked offers, in the order of its columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionComparison:
+    """A version of an action map, compared with another version of the same map and media type.
+
+    Attributes:
+        baseline: The other version.
+        differences: By each of `COMPARED_RATES`, the rate less that of the baseline. None where there is no
+            such rate: a divisor is 0, the media type has no such state, or signals of one action named
+            different versions.
+    """
+
+    baseline: int
+    differences: Mapping[str, RateDifference | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionMapsRow:
+    """An action map with one media type; in a report by version also with one version.
+
+    Attributes:
+        action_map_id: The map.
+        media_type: The vendor's `actionMediaType`; None where it is not known.
+        version: The version; None where the signals named none, or for all versions.
+        action_map_name: Newest known display name of the map.
+        counts: Number of actions or visitors by each of `ACTION_MAPS_STATES`, zeros too.
+        blocked: Number of blocked offers; None where they are not counted.
+        rates: Every rate of `ACTION_MAPS_RATES`; None for a zero denominator.
+        comparison: The comparison with another version; None without one to compare with.
+    """
+
+    action_map_id: ActionMapId
+    media_type: str | None
+    version: int | None
+    action_map_name: str | None
+    counts: Mapping[State, int]
+    blocked: int | None
+    rates: Mapping[str, float | None]
+    comparison: VersionComparison | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionMapsReport:
+    """The action maps report of a range.
+
+    Attributes:
+        query: The query.
+        by_version: True if each version of a map has a row.
+        baseline: The version with which every other is compared; None for the version before.
+        position: The position of the log that the report shows.
+        rows: Sorted by map, media type and version; the version None, which is not known, comes last.
+        short_by: Number of dead-letter events of these maps, in any period: they are not counted.
+    """
+
+    query: ReportQuery
+    by_version: bool
+    baseline: int | None
+    position: int
+    rows: Sequence[ActionMapsRow]
+    short_by: int = 0
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the rows as a table of Arrow, for pandas, Polars and DuckDB.
+
+        Its columns are those of `offerlog export action-maps`. Needs the extra `parquet`, which this call
+        loads.
+
+        Raises:
+            ExtraMissingError: pyarrow is not installed.
+        """
+        return make_table(tabulate_action_maps(self))
+
+
+def make_rows(
+    query: ReportQuery,
+    counts: Mapping[MapVersion, Mapping[State, int]],
+    blocked: Mapping[MapVersion, int],
+    names: Mapping[ActionMapId, str],
+    *,
+    compares: bool,
+    baseline: int | None,
+) -> Sequence[ActionMapsRow]:
+    """Return the rows of a report.
+
+    Args:
+        query: The query.
+        counts: Counts by state.
+        blocked: Blocked offers of the rows of which they are counted.
+        names: Newest known display names of the maps.
+        compares: True to compare versions. Only actions counted at the time of their offer can be: of other
+            counts, acceptances need not belong to the offers beside them.
+        baseline: The version to compare with; None for the version before that made an offer.
+    """
+    found = sorted({*counts, *blocked}, key=_place)
+    versions: defaultdict[tuple[ActionMapId, str | None], dict[int | None, Mapping[State, int]]] = (
+        defaultdict(dict)
+    )
+    for of in counts:
+        versions[of.action_map_id, of.media_type][of.version] = counts[of]
+    compares = compares and query.cohort is Cohort.OFFERED
+    rows: list[ActionMapsRow] = []
+    for of in found:
+        counted = {state: counts.get(of, {}).get(state, 0) for state in ACTION_MAPS_STATES}
+        of_blocked = blocked.get(of)
+        if not of_blocked and not any(counted.values()):
+            continue
+        comparison = None
+        if compares and of.version is not None:
+            others = versions[of.action_map_id, of.media_type]
+            comparison = _compare(of.version, of.media_type, others, baseline)
+        named = rates(counted, ACTION_MAPS_RATES)
+        name = names.get(of.action_map_id)
+        rows.append(ActionMapsRow(*of, name, counted, of_blocked, named, comparison))
+    return rows
+
+
+def _place(of: MapVersion) -> tuple[str, str, bool, int]:
+    return of.action_map_id, of.media_type or "", of.version is None, of.version or 0
+
+
+def _compare(
+    version: int,
+    media_type: str | None,
+    versions: Mapping[int | None, Mapping[State, int]],
+    baseline: int | None,
+) -> VersionComparison | None:
+    """Compare a version with the baseline, or with the version before that made an offer."""
+    offering = {one for one, counts in versions.items() if one is not None and counts.get(State.OFFERED, 0)}
+    other = max((one for one in offering if one < version), default=None) if baseline is None else baseline
+    if other is None or other == version or not {version, other} <= offering:
+        return None
+    lifecycle = None if media_type is None else LIFECYCLES.get(media_type)
+    differences: dict[str, RateDifference | None] = {}
+    for name in COMPARED_RATES:
+        part, whole = RATES[name]
+        exists = lifecycle is None or {part, whole} <= lifecycle.tracked
+        shares = {one: Share(counts.get(part, 0), counts.get(whole, 0)) for one, counts in versions.items()}
+        is_known = exists and _are_shares(shares.values())
+        differences[name] = rate_difference(shares[version], shares[other]) if is_known else None
+    return VersionComparison(other, differences)
+
+
+def _are_shares(shares: Iterable[Share]) -> bool:
+    """Return False if signals of one action must have named different versions of the map.
+
+    Then a version has more acceptances than offers, and another one has too few.
+    """
+    return all(share.part <= share.whole for share in shares)
