@@ -90,7 +90,10 @@ def test_a_witness_cosigns_a_bundle_shows_it_and_a_rewritten_log_gets_no_cosigna
         proof.write_text(offerlog("audit", "prove", "3").text)
         assert "position 3, " in offerlog(*alone, str(proof)).text
         error = offerlog(*alone, str(proof), "--all-disclosed", code=2).errors
-        assert error.startswith("usage: verify_bundle.py ")
+        assert error.startswith("offerlog: --proof wants a file; ")
+        assert "give a bundle, or --proof FILE" in offerlog(*alone[:-1], code=2).errors
+        error = offerlog("audit", "verify-bundle", "nosuch.zip", "--key", str(key), code=2).errors
+        assert error.startswith("offerlog: [Errno 2] No such file or directory: 'nosuch.zip'")
         # a later bundle is cosigned when it is made
         service.record(journeys(30))
         later = cli_folder / "later"

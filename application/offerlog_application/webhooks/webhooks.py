@@ -246,7 +246,8 @@ class Webhooks(OrganizationScope):
             ArgumentError: A negative time, or one of more than 30 days.
         """
         if not timedelta(0) <= keep <= _LONGEST_KEEP:
-            raise ArgumentError("keep", f"keep: give 0 seconds to {_LONGEST_KEEP.days} days, not {keep}")
+            seconds = f"{keep.total_seconds():,.0f} seconds"
+            raise ArgumentError("keep", f"keep: give 0 seconds to {_LONGEST_KEEP.days} days, not {seconds}")
         found = self.find(endpoint, organization=organization)
         secret = secrets.token_bytes(_SECRET_BYTES)
         self._store.rotate(found.id, secret, self._clock.now(), keep)

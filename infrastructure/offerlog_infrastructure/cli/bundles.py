@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -12,7 +12,7 @@ from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.evidence import evidence_of
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
-from offerlog_infrastructure.cli.output import print_json
+from offerlog_infrastructure.cli.output import print_json, usage
 from offerlog_infrastructure.cli.report_options import read_range
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.cli.witness import Witness, WitnessKey, ask_witnesses
@@ -145,11 +145,17 @@ def verify_bundle(
     """
     from offerlog_infrastructure.evidence import verify_bundle as alone  # noqa: PLC0415 - --help need not wait for it
 
+    if (bundle is None) == (proof is None):
+        raise usage("give a bundle, or --proof FILE")
     words = [] if bundle is None else [str(bundle)]
     files = ("--proof", proof), ("--checkpoint", checkpoint)
     for option, values in (("--key", key), ("--witness", witness or ())):
         words += [word for value in values for word in (option, value)]
     words += [word for option, file in files if file is not None for word in (option, str(file))]
     words += ["--all-disclosed"] * all_disclosed
-    if code := alone.main(words):
+    if code := alone.main(words, _refuse):
         raise typer.Exit(ExitCode.FOUND_WRONG if code == 1 else code)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise usage(text)

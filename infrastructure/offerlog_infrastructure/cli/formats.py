@@ -19,9 +19,16 @@ HEAD_BYTES: Final = MAX_LINE_BYTES
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8, which is skipped at the start of a file."""
 
+_ZIP: Final = b"PK\x03\x04"
+_ZIP_NAME: Final = 30
+"""Place of the name of the first file in a zip archive."""
+
+_OFFICE_PARTS: Final = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"xl/")
+"""Names with which a file of Excel or another Office program begins (ECMA-376, part 2)."""
+
 _UNPACK: Final = {
     b"\xfd7zXZ\0": ("packed with xz", "xz -dc {file} | offerlog record -"),
-    b"PK\x03\x04": ("a zip archive", "unzip -p {file} | offerlog record -"),
+    _ZIP: ("a zip archive", "unzip -p {file} | offerlog record -"),
     b"PK\x05\x06": ("an empty zip archive", "give the files that should be in it"),
     b"BZh": ("packed with bzip2", "bzip2 -dc {file} | offerlog record -"),
     b"\x28\xb5\x2f\xfd": ("packed with zstd", "zstd -dc {file} | offerlog record -"),
@@ -117,12 +124,24 @@ def _is_object(line: bytes) -> bool:
 
 
 def _packed_format(head: bytes) -> tuple[str, str] | None:
+    if (sheet := _office_format(head)) is not None:
+        return sheet, "save the table as NDJSON: one JSON object a line, with the fields of a signal"
     for magic, found in _UNPACK.items():
         if head.startswith(magic):
             return found
     if head[_TAR_MAGIC] == b"ustar":
         return "a tar archive", "tar -xOf {file} | offerlog record -"
     return None
+
+
+def _office_format(head: bytes) -> str | None:
+    """Describe a document of an office program, which is a zip archive with parts of known names."""
+    if not head.startswith(_ZIP):
+        return None
+    name = head[_ZIP_NAME:]
+    if name.startswith(_OFFICE_PARTS):
+        return "a file of Excel or another Office program"
+    return "an OpenDocument file" if name.startswith(b"mimetypeapplication/vnd.oasis") else None
 
 
 def _wide_format(head: bytes) -> tuple[str, str] | None:

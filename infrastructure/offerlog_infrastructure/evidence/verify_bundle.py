@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial, reduce
 from pathlib import Path
 from stat import S_ISLNK
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 from uuid import UUID
 
 try:
@@ -401,8 +401,8 @@ def run(title: str, found: Iterator[str]) -> int:
     return faults
 
 
-def main(words: Sequence[str]) -> int:  # noqa: C901 - one list of checks, in their order
-    """Run all checks; returns the exit code."""
+def main(words: Sequence[str], refuse: Callable[[str], NoReturn] | None = None) -> int:  # noqa: C901 - one list
+    """Run all checks; returns the exit code. Wrong words are told to `refuse`, or end the program."""
     parser = ArgumentParser("verify_bundle.py", None, __doc__, formatter_class=RawDescriptionHelpFormatter)
     one = parser.add_mutually_exclusive_group(required=True)
     one.add_argument("bundle", type=Path, nargs="?", help="the folder or ZIP file that you were given")
@@ -422,7 +422,7 @@ def main(words: Sequence[str]) -> int:  # noqa: C901 - one list of checks, in th
         heads = [read_checkpoint(read(given.checkpoint).decode())] if given.checkpoint else []
         files = list_files(given.bundle) if given.bundle else {}
     except (OSError, ValueError, zipfile.BadZipFile) as fault:
-        parser.error(ascii(str(fault))[1:-1])
+        (refuse or parser.error)(ascii(str(fault))[1:-1])
     if given.proof:
         signed = partial(check_signatures, keys=keys, witnesses=witnesses)
         return min(run("the event is in a signed tree", check_proof(given.proof, signed)), 1)

@@ -283,7 +283,10 @@ def test_a_subscription_is_a_cursor_that_is_acknowledged(site: Site) -> None:
         assert client.delete("/v1/subscriptions/warehouse").status_code == 404
         assert client.delete("/v1/subscriptions/a%00b").status_code == 404
         assert client.get("/v1/events", params={"subscription": "a\0b"}).status_code == 404
-        assert client.get("/v1/events", params={"subscription": "warehouse"}).status_code == 404
+        for start in ({}, {"lastEventId": "0"}, {"lastEventId": "latest"}):
+            missing = client.get("/v1/events", params={"subscription": "warehouse", **start})
+            assert missing.status_code == 404
+            assert "there is no subscription 'warehouse'" in missing.json()["detail"]
 
 
 def test_the_end_of_the_service_ends_all_waits_at_once(dsn: str) -> None:

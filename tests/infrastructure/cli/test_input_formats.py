@@ -20,9 +20,13 @@ LINES: Final = "".join(json.dumps(SIGNAL, ensure_ascii=False) + "\n" for _ in ra
 def archived(kind: str) -> bytes:
     """An archive with the signals in it."""
     made = io.BytesIO()
-    if kind == "zip":
+    first = {"zip": "day.ndjson", "xlsx": "[Content_Types].xml", "ods": "mimetype"}
+    if kind in first:
         with zipfile.ZipFile(made, "w") as zipped:
-            zipped.writestr("day.ndjson", LINES)
+            text = "application/vnd.oasis.opendocument.spreadsheet" if kind == "ods" else LINES
+            zipped.writestr(first[kind], text)
+            if kind == "xlsx":
+                zipped.writestr("xl/workbook.xml", LINES)
     else:
         with tarfile.open(fileobj=made, mode="w") as tar:
             member = tarfile.TarInfo("day.ndjson")
@@ -52,6 +56,8 @@ def checked(text: bytes, piece: int = HEAD_BYTES) -> None:
         (gzip.compress(LINES.encode()), "packed with gzip twice"),
         (b"\x28\xb5\x2f\xfd\x24\x03", "packed with zstd"),
         (archived("zip"), "a zip archive"),
+        (archived("xlsx"), "a file of Excel"),
+        (archived("ods"), "an OpenDocument file"),
         (archived("tar"), "a tar archive"),
         (b"", "it is empty"),
         (b"\n \r\n", "it is empty"),

@@ -10,6 +10,7 @@ from fastapi import Query, Request, Response
 from offerlog_application.ports.read_models import Proof
 from offerlog_application.reading.read_budget import check_read
 from offerlog_infrastructure.export.report_files import FileFormat, Sheet, encode_sheet
+from offerlog_infrastructure.http.requests.accepted_types import choose_media_type
 from offerlog_infrastructure.http.responses.packing import PACKED_HEADERS, accepts_gzip, pack
 from offerlog_infrastructure.http.responses.pages import encoded_response
 from offerlog_infrastructure.http.threads.dispatch import run_report
@@ -27,8 +28,9 @@ def wanted_format(request: Request, form: str | None) -> FileFormat | None:
     """Return the format of a file that a caller wants, by the parameter or by `Accept`; None for JSON."""
     if form is not None:
         return None if form == "json" else FileFormat(form)
-    accepted = request.headers.get("accept", "")
-    return next((one for one in FileFormat if one.media_type in accepted), None)
+    by_type = {"application/json": None, **{one.media_type: one for one in FileFormat}}
+    chosen = choose_media_type(request.headers.get("accept", ""), list(by_type))
+    return None if chosen is None else by_type[chosen]
 
 
 async def report_response(

@@ -148,15 +148,13 @@ async def asyncapi() -> EscapedJSONResponse:
 
 async def _find_start(request: Request, key: Key, cursor: str | None, subscription: str | None) -> int:
     """Return the position after which the events begin."""
-    service = state_of(request).service
+    service, start = state_of(request).service, 0
+    if subscription is not None:  # one that does not exist is a mistake, also beside a cursor
+        find = service.subscriptions.find
+        start = (await run_feed(request, find, subscription, organization=key.organization)).position
     if cursor == LATEST:
         return await run_feed(request, service.feed.end)
-    if cursor is not None:
-        return read_cursor(cursor)
-    if subscription is not None:
-        find = service.subscriptions.find
-        return (await run_feed(request, find, subscription, organization=key.organization)).position
-    return 0
+    return start if cursor is None else read_cursor(cursor)
 
 
 async def _read(request: Request, asked: _Asked) -> _Encoded:

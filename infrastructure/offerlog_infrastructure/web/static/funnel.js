@@ -11,10 +11,14 @@ const STEPS = [
   { name: "engaged", label: "Engaged", of: ["accepted", "offered"] },
 ];
 
-/** Where an offer can end, from success to what is not over, with the metric of the list behind the number. */
+/**
+ * Where an offer can end, from success to what is not over, with the metric of the list behind the number.
+ *
+ * An end of one media type alone is shown only where there are such offers.
+ */
 const ENDS = [
   { name: "engaged", label: "Engaged", kind: "good" },
-  { name: "accepted", label: "Accepted (content)", kind: "good" },
+  { name: "accepted", label: "Accepted (content)", kind: "good", isRare: true },
   { name: "abandoned", label: "Abandoned", kind: "bad" },
   { name: "rejected_at_form", label: "Rejected at the form", kind: "bad" },
   { name: "rejected_at_invitation", label: "Rejected at the invitation", kind: "bad" },
@@ -56,7 +60,8 @@ export function showFunnel({ total }, before, linkOf) {
     return createLine(label, total[name], offered, { kind, notes, link: linkOf(name) });
   });
   replaceChildren(find("#steps"), steps);
-  const lines = ENDS.map(({ name, label, kind }) => {
+  const isShown = ({ name, isRare }) => !isRare || ends[name] > 0 || before?.total.ends[name] > 0;
+  const lines = ENDS.filter(isShown).map(({ name, label, kind }) => {
     const part = offered ? ends[name] / offered : null;
     const earlier = before?.total.offered ? before.total.ends[name] / before.total.offered : null;
     const better = { good: 1, bad: -1 }[kind] ?? 0;

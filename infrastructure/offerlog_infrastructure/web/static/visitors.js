@@ -27,29 +27,44 @@ const time = (stamp) => formatInstant(stamp, zone());
 const withClocks = (text) => text.replace(/\b(since|at) (\d{4}-\d{2}-\d{2}T[\d:.]+Z)/g, (_, word, stamp) => `${word} ${time(stamp)}`);
 const labelOf = (map, otherwise = map) => labels.get(map) ?? otherwise;
 
-/** Show all events of a visitor-offer, with a slider that goes back in time. */
-function showHistory(history) {
+function createEvent(event) {
+  const error = [event.error_code, event.error_message].filter(Boolean).join(": ");
+  const details = [event.stage && `at the ${event.stage}`, error].filter(Boolean).join(", ");
+  const line = create("li");
+  line.append(create("time", time(event.occurred_at), { dateTime: event.occurred_at }), create("strong", ` ${nameOf(event.event)}`));
+  line.append(details ? ` (${plain(details)})` : "");
+  const isLater = time(event.recorded_at) !== time(event.occurred_at);
+  if (isLater) line.append(create("span", ` recorded ${time(event.recorded_at)}`, { className: "quiet" }));
+  return line;
+}
+
+/** Show the events of a visitor-offer, page by page, with a slider that goes back in time among those that are shown. */
+function showHistory(pair, history) {
   const slider = find("#version");
-  slider.max = history.version;
-  slider.value = history.version;
-  const lines = history.events.map((event) => {
-    const error = [event.error_code, event.error_message].filter(Boolean).join(": ");
-    const details = [event.stage && `at the ${event.stage}`, error].filter(Boolean).join(", ");
-    const line = create("li");
-    line.append(create("time", time(event.occurred_at), { dateTime: event.occurred_at }), create("strong", ` ${nameOf(event.event)}`));
-    line.append(details ? ` (${plain(details)})` : "");
-    const isLater = time(event.recorded_at) !== time(event.occurred_at);
-    if (isLater) line.append(create("span", ` recorded ${time(event.recorded_at)}`, { className: "quiet" }));
-    return line;
-  });
-  find("#events").replaceChildren(...lines);
+  const next = find("#more-events");
+  const events = [];
+  const lines = [];
   const step = () => {
     const version = Number(slider.value);
     lines.forEach((line, n) => line.toggleAttribute("data-later", n >= version));
-    find("#state").textContent = version ? `${version}: ${nameOf(history.events[version - 1].event)}` : "0: nothing yet";
+    find("#state").textContent = version ? `${version}: ${nameOf(events[version - 1].event)}` : "0: nothing yet";
+  };
+  const append = (page) => {
+    events.push(...page.events);
+    lines.push(...page.events.map(createEvent));
+    find("#events").replaceChildren(...lines);
+    slider.max = lines.length;
+    slider.value = lines.length;
+    next.hidden = page.next_cursor === null;
+    next.onclick = () =>
+      attempt(async (isLatest) => {
+        const further = await ask("/v1/history", { ...pair, cursor: page.next_cursor });
+        if (isLatest()) append(further);
+      });
+    step();
   };
   slider.oninput = step;
-  step();
+  append(history);
   find("#past").hidden = history.version === 0;
 }
 
@@ -117,7 +132,7 @@ function showAll(visitor, { items, next_cursor: next }) {
 }
 
 /** Show what stands against an offer of one action map, and its events. */
-function showPair(may, history) {
+function showPair(pair, may, history) {
   const since = may.since && time(may.since);
   const action = `(Action ${may.action_id})`;
   const verdicts = {
@@ -130,7 +145,7 @@ function showPair(may, history) {
   find("#verdict").textContent = plain(verdict);
   find("#why").textContent = plain(why);
   find("#answer").hidden = false;
-  showHistory(history);
+  showHistory(pair, history);
 }
 
 function hideAll() {
@@ -166,7 +181,7 @@ async function lookUp(isLatest) {
     return;
   }
   showAll(visitor, all);
-  if (pair) showPair(may, history);
+  if (pair) showPair(pair, may, history);
   await showKnown(pair ?? visitor, isLatest);
   keepZone(zone());
 }
