@@ -23,6 +23,7 @@ from offerlog_domain.events import (
 from offerlog_domain.lifecycle import WEBCHAT
 from offerlog_domain.service_events import (
     ActionMapPolicySet,
+    BlockedTally,
     ErasureReceipt,
     KeyRotated,
     OrganizationDeleted,
@@ -41,6 +42,7 @@ TABLES: Final = (
     "action_map_names",
     "form_rejections",
     "blocked_offers",
+    "blocked_counts",
 )
 """The tables of the projections. The counts of whole days are sums of `performance_counts`."""
 
@@ -51,8 +53,9 @@ SERVICE_ROADS: Final[Mapping[type[ServiceEvent], Sequence[str]]] = {
     KeyRotated: (),
     OrganizationDeleted: (),
     ActionMapPolicySet: (),
+    BlockedTally: ("blocked_counts",),
 }
-"""The tables that lose rows by an event of no visitor-offer. No projection stores one of its fields."""
+"""The tables that an event of no visitor-offer changes: it takes rows out, and a tally adds its number."""
 
 ANSWERS: Final = ("history", "suppressions", "parked", "report", "names")
 """The answers: a history, look-ups and lists of suppressions, the list of parked signals, a performance
@@ -137,7 +140,11 @@ _LOG_ALONE: Final = ("", "")
 
 _REFUSED: Final[_Roads] = {
     **dict.fromkeys((*_OF_SIGNALS, "reason", "blocking_state", "blocking_since"), _LOG_ALONE),
-    **dict.fromkeys(("organization", "action_map_id", "occurred_at", "reason"), ("blocked_offers", "")),
+    **dict.fromkeys(
+        ("organization", "action_map_id", "occurred_at", "reason", "media_type"),
+        ("blocked_offers blocked_counts", ""),
+    ),
+    "action_map_version": ("blocked_counts", ""),
     "parked_versions": ("parked_signals", "parked"),
 }
 _PARKED: Final[_Roads] = {

@@ -57,6 +57,10 @@ class Decision(Struct, frozen=True, gc=False):
     events: tuple[RecordedEvent[Event], ...] = ()
     ended_parkings: tuple[tuple[Parked, Reason], ...] = ()
 
+    def with_outcome(self, outcome: OutcomeKind) -> "Decision":
+        """Return the same decision with another outcome."""
+        return replace(self, outcome=outcome)
+
 
 def decide(
     offer: VisitorOffer,

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, MsgspecError, Struct, convert
 from msgspec.json import Decoder
 
+from offerlog_domain.block_signals import NativeBlock, check_reason
 from offerlog_domain.lifecycle import WEBCHAT
 from offerlog_domain.signals import (
     COOKIE,
@@ -122,14 +123,43 @@ class _StoredForm(Struct, rename="camel", frozen=True, gc=False):
         )
 
 
+class _BlockedAction(Struct, rename="camel", frozen=True, gc=False):
+    id: _Id | None = None
+    media_type: _Name | None = None
+
+
+class _BlockedActionMap(Struct, frozen=True, gc=False):
+    id: _Id
+    version: _Integer | None = None
+
+
+class _BlockedOfferEvent(Struct, rename="camel", frozen=True, gc=False):
+    action_map: _BlockedActionMap
+    blocking_reason: _Name
+    action: _BlockedAction | None = None
+
+
+class _BlockedForm(Struct, rename="camel", frozen=True, gc=False):
+    """The vendor's event of a blocked offer as it usually comes."""
+
+    event_type: Literal["com.genesys.journey.BlockedWebActionOfferEvent", "BlockedWebActionOfferEvent"]
+    id: _Id
+    customer_id: _Name
+    blocked_web_action_offer_event: _BlockedOfferEvent
+    customer_id_type: _Name = COOKIE
+    created_date: str | None = None
+    action_id: None = None
+    """Given, it says that this is the browser form."""
+
+
 _decode_browser_form: Final = Decoder(_BrowserForm).decode
 _decode_stored_form: Final = Decoder(_StoredForm).decode
+_decode_blocked_form: Final = Decoder(_BlockedForm).decode
 
 
 def read_fast(text: bytes) -> NativeSignal | None:
     """Read the text of a usual signal; None for any other text, whether or not it is valid."""
-    length = len(text)
-    if length > _LONGEST or (length >= _SHORTEST_NESTED and _count_brackets(text) > _MAX_BRACKETS):
+    if not _is_usual(text):
         return None
     try:
         if not text.isascii():
@@ -154,12 +184,38 @@ def convert_fast(document: object) -> NativeSignal | None:
         return None
 
 
+def read_block_fast(text: bytes) -> NativeBlock | None:
+    """Read the text of a usual event of a blocked offer; None for any other text, valid or not."""
+    if b"ebActionOfferEvent" not in text or not _is_usual(text):
+        return None
+    try:
+        if not text.isascii():
+            text.decode()
+        return _to_native_block(_decode_blocked_form(text))
+    except _DECLINED:
+        return None
+
+
+def convert_block_fast(document: object) -> NativeBlock | None:
+    """Convert the decoded object of a usual event of a blocked offer; None for any other object."""
+    try:
+        form = convert(document, _BlockedForm)
+        form.customer_id.encode(), form.customer_id_type.encode()
+        return _to_native_block(form)
+    except _DECLINED:
+        return None
+
+
 _DECLINED: Final = (MsgspecError, ValueError, KeyError, RecursionError)
 """Errors for which a signal is declined. They are not faults yet: pydantic decides."""
 
 
-def _count_brackets(text: bytes) -> int:
-    return text.count(b"[") + text.count(b"{")
+def _is_usual(text: bytes) -> bool:
+    """Return False for a text that is long, or that may be nested too deeply."""
+    length = len(text)
+    return length <= _LONGEST and (
+        length < _SHORTEST_NESTED or text.count(b"[") + text.count(b"{") <= _MAX_BRACKETS
+    )
 
 
 def _check_characters(form: _BrowserForm) -> None:
@@ -208,3 +264,26 @@ def _to_native(form: _BrowserForm) -> NativeSignal:
         timeout_seconds=form.timeout_seconds,
         action_map_name=form.action_map_name,
     )
+
+
+def _to_native_block(form: _BlockedForm) -> NativeBlock:
+    """Convert what is still text; the errors are those of `_to_native`."""
+    event = form.blocked_web_action_offer_event
+    action = event.action or _NO_ACTION
+    if action.media_type is not None:
+        action.media_type.encode()
+    ids = parse_signal_ids(form.id, event.action_map.id, action.id or form.id, None)
+    return NativeBlock(
+        event_id=ids[0],
+        action_map_id=ids[1],
+        action_map_version=event.action_map.version,
+        media_type=action.media_type,
+        action_id=None if action.id is None else ids[2],
+        reason=check_reason(event.blocking_reason),
+        customer_id=form.customer_id,
+        customer_id_type=form.customer_id_type,
+        occurred_at=None if form.created_date is None else parse_instant(form.created_date),
+    )
+
+
+_NO_ACTION: Final = _BlockedAction()

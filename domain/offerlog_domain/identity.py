@@ -94,6 +94,20 @@ class OfferKey(NamedTuple):
     visitor: VisitorKey | None
 
 
+class BlockKey(NamedTuple):
+    """The name of a blocked offer that may be reported again, so that it is counted once.
+
+    Attributes:
+        organization: The tenant.
+        visitor_digest: The visitor, by the keyed digest of an `OrganizationKey`.
+        digest: The action id or the event id, by a keyed digest as well.
+    """
+
+    organization: str
+    visitor_digest: UUID
+    digest: UUID
+
+
 _HASH_BLOCK: Final = 64
 """Bytes of a block of SHA-256, to which HMAC fills up a key."""
 
@@ -147,6 +161,18 @@ class OrganizationKey:
     def offer_of(self, signal: NativeSignal) -> OfferKey:
         """Return the name of the visitor and the action map of a signal."""
         return self.offer(VisitorKey(signal.customer_id_type, signal.customer_id), signal.action_map_id)
+
+    def block_of_action(self, offer: OfferKey, action_id: UUID) -> BlockKey:
+        """Return the name of the blocked offer of an action, within a visitor-offer of this organization."""
+        return self._block(offer, b"action" + offer.action_map_id.bytes + action_id.bytes)
+
+    def block_of_event(self, offer: OfferKey, event_id: UUID) -> BlockKey:
+        """Return the name of the blocked offer that an event of the vendor reports of this visitor."""
+        return self._block(offer, b"event" + event_id.bytes)
+
+    def _block(self, offer: OfferKey, text: bytes) -> BlockKey:
+        digest = convert(self._keyed_hash(b"block" + text), UUID)
+        return BlockKey(self.organization, offer.visitor_digest, digest)
 
     def _keyed_hash(self, text: bytes) -> bytes:
         """Return the first bytes of HMAC-SHA-256 (RFC 2104), in half of the time that `hmac` takes."""

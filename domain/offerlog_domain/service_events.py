@@ -1,9 +1,10 @@
 """Events of the log that belong to no visitor-offer: what the service itself did, and on whose behalf.
 
 They stand in separate streams: what became of a visitor in the visitor's own stream, the policies of an
-action map in the map's stream, everything else in the organization's own stream (see `stream_ids`). All
-their fields are public, and none identifies a person: they must outlive every key. A visitor-offer is folded
-without them. A projection passes over them, except for `VisitorErased`. See docs/decisions/0036.
+action map in the map's stream, tallies of blocked offers in a stream of their writer, everything else in the
+organization's own stream (see `stream_ids`). All their fields are public, and none identifies a person: they
+must outlive every key. A visitor-offer is folded without them. A projection passes over them, except for
+`VisitorErased` and `BlockedTally`. See docs/decisions/0036.
 """
 
 from datetime import datetime
@@ -23,7 +24,7 @@ class ServiceEvent(Event, frozen=True, kw_only=True):
 
     Attributes:
         action_map_id: The nil UUID, from which the id of the stream is made too; but the action map in an
-            `ActionMapPolicySet`.
+            `ActionMapPolicySet` and a `BlockedTally`.
     """
 
     action_map_id: UUID = NO_ACTION_MAP
@@ -177,6 +178,30 @@ class ActionMapPolicySet(ServiceEvent, frozen=True, kw_only=True):
         return ActionMapPolicy.from_seconds(dict(self.suppress_for))
 
 
+class BlockedTally(ServiceEvent, frozen=True, kw_only=True):
+    """A number of offers of an action map were blocked, for one reason, in one quarter-hour.
+
+    It stands in a stream of the process that has written it, so no two processes want the same place. An
+    offer that is blocked and remembered for its action id is not in it: its `OfferRefused` counts as one
+    (docs/decisions/0056).
+
+    Attributes:
+        reason: The reason: `terminal_state` or `already_open`, or the `blockingReason` of the vendor's event.
+        quarter_hour: The first instant of the quarter-hour of UTC in which they were blocked.
+        blocked: Number of offers.
+        media_type: The vendor's `actionMediaType`; None where it is not known.
+        action_map_version: The map's version; None where it is not known.
+    """
+
+    stored_name: ClassVar[str] = "blocked-tally"
+
+    reason: str
+    quarter_hour: datetime
+    blocked: int
+    media_type: str | None = None
+    action_map_version: int | None = None
+
+
 SERVICE_EVENTS: Final[tuple[type[ServiceEvent], ...]] = (
     VisitorErased,
     ErasureReceipt,
@@ -184,5 +209,6 @@ SERVICE_EVENTS: Final[tuple[type[ServiceEvent], ...]] = (
     KeyRotated,
     OrganizationDeleted,
     ActionMapPolicySet,
+    BlockedTally,
 )
 """Every kind of event that belongs to no visitor-offer."""

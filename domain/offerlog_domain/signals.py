@@ -99,8 +99,12 @@ class UntrackedEventError(OfferlogError, ValueError):
         super().__init__(f"{self.field}: {self.cause}")
 
 
-def _instant(value: object) -> object:
-    """Convert what a caller gives as a time to an aware datetime in UTC, or None."""
+def to_instant(value: object) -> object:
+    """Convert what a caller gives as a time to an aware datetime in UTC, or None.
+
+    Raises:
+        ValueError: It is not a time with an offset.
+    """
     if value is None:
         return None
     if isinstance(value, datetime):
@@ -249,7 +253,7 @@ class Signal:
     error_code: _Label | None = None
     error_message: _Message | None = None
     event_id: Uuid | None = None
-    occurred_at: Annotated[datetime | None, BeforeValidator(_instant)] = None
+    occurred_at: Annotated[datetime | None, BeforeValidator(to_instant)] = None
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] | None = None
     action_map_name: _Label | None = None
 

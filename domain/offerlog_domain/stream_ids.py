@@ -8,7 +8,8 @@ slice. A token takes 64 bits, with the version of the UUID among them, and is a 
 A visitor and an organization also have one stream each, for events that belong to no visitor-offer
 (see `service_events`). Its id is made with the nil UUID in place of the action map. An organization has a
 token for this purpose: its second is 0, which no visitor's token has. With an action map in its place, the
-token of an organization gives the stream of that map, which has the map's policies.
+token of an organization gives the stream of that map, which has the map's policies. With the random id of a
+writer in its place, it gives the stream of the tallies that this writer counts for the organization.
 """
 
 from datetime import UTC, datetime
@@ -84,6 +85,16 @@ def make_organization_stream_id(organization: str) -> UUID:
 def make_action_map_stream_id(organization: str, action_map_id: UUID) -> UUID:
     """Return the id of the stream that an action map of an organization has for its policies."""
     return make_stream_id(make_organization_token(organization), action_map_id)
+
+
+def make_tally_stream_id(organization: str, writer: UUID) -> UUID:
+    """Return the id of the stream in which a writer counts the blocked offers of an organization.
+
+    Args:
+        organization: The tenant.
+        writer: A random id that no other writer has.
+    """
+    return make_stream_id(make_organization_token(organization), writer)
 
 
 def stream_bounds(token: int) -> tuple[UUID, UUID]:

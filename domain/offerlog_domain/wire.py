@@ -8,13 +8,21 @@ from typing import Final, Never
 from pydantic import ValidationError
 from pydantic_core import ArgsKwargs
 
+from offerlog_domain.block_signals import (
+    BLOCK_PATHS,
+    BLOCK_SIGNAL,
+    BLOCKED_EVENT_TYPES,
+    BlockSignal,
+    NativeBlock,
+    to_native_block,
+)
 from offerlog_domain.customers_of_texts import (
     WRAPPERS,
     find_customers,
     find_customers_in_text,
     has_cut_customer,
 )
-from offerlog_domain.fast_reading import convert_fast, read_fast
+from offerlog_domain.fast_reading import convert_block_fast, convert_fast, read_block_fast, read_fast
 from offerlog_domain.signals import (
     MAX_LINE_BYTES,
     SIGNAL,
@@ -56,32 +64,63 @@ _BRACKET_OR_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL
 _FIELDS: Final = tuple(WIRE_NAMES.values())
 
 _fill: Final = SIGNAL.validator.validate_python
+_fill_block: Final = BLOCK_SIGNAL.validator.validate_python
 
 
 def read_signal(text: bytes) -> NativeSignal:
-    """Read one signal in either wire form.
+    """Read one signal of a state in either wire form.
 
     Raises:
         MalformedSignalError: Names the field at fault, and the reason.
-        UntrackedEventError: It is another event of the vendor.
+        UntrackedEventError: It is another event of the vendor, or it reports a blocked offer.
     """
-    signal = read_fast(text)
-    return to_native(validate_text(text)) if signal is None else signal
+    return _of_state(read_any_signal(text))
 
 
 def signal_from_document(document: object) -> NativeSignal:
-    """Read a signal from decoded JSON in either wire form.
+    """Read a signal of a state from decoded JSON in either wire form.
+
+    Raises:
+        MalformedSignalError: Names the field at fault, and the reason.
+        UntrackedEventError: It is another event of the vendor, or it reports a blocked offer.
+    """
+    return _of_state(any_signal_from_document(document))
+
+
+def read_any_signal(text: bytes) -> NativeSignal | NativeBlock:
+    """Read one signal: a state of an action in either wire form, or the vendor's event of a blocked offer.
 
     Raises:
         MalformedSignalError: Names the field at fault, and the reason.
         UntrackedEventError: It is another event of the vendor.
     """
-    signal = convert_fast(document)
-    return to_native(validate_document(document)) if signal is None else signal
+    signal = read_fast(text) or read_block_fast(text)
+    return _to_native(validate_text(text)) if signal is None else signal
 
 
-def validate_text(text: bytes) -> Signal:
-    """Read one signal in either wire form by pydantic, the authority on what is valid.
+def any_signal_from_document(document: object) -> NativeSignal | NativeBlock:
+    """Read a signal, as `read_any_signal` does, from decoded JSON.
+
+    Raises:
+        MalformedSignalError: Names the field at fault, and the reason.
+        UntrackedEventError: It is another event of the vendor.
+    """
+    signal = convert_fast(document) or convert_block_fast(document)
+    return _to_native(validate_document(document)) if signal is None else signal
+
+
+def _of_state(signal: NativeSignal | NativeBlock) -> NativeSignal:
+    if isinstance(signal, NativeSignal):
+        return signal
+    raise UntrackedEventError
+
+
+def _to_native(signal: Signal | BlockSignal) -> NativeSignal | NativeBlock:
+    return to_native(signal) if isinstance(signal, Signal) else to_native_block(signal)
+
+
+def validate_text(text: bytes) -> Signal | BlockSignal:
+    """Read one signal, as `read_any_signal` does, by pydantic, the authority on what is valid.
 
     Raises:
         MalformedSignalError: Names the field at fault, and the reason.
@@ -96,8 +135,8 @@ def validate_text(text: bytes) -> Signal:
         raise
 
 
-def validate_document(document: object) -> Signal:
-    """Read a signal from decoded JSON by pydantic, the authority on what is valid.
+def validate_document(document: object) -> Signal | BlockSignal:
+    """Read a signal, as `read_any_signal` does, of decoded JSON by pydantic, the authority on what is valid.
 
     Raises:
         MalformedSignalError: Names the field at fault, and the reason.
@@ -107,13 +146,18 @@ def validate_document(document: object) -> Signal:
         raise MalformedSignalError(None, "a JSON object is needed")
     whole, document = document, _open_notification(document)
     event_type = document.get("eventType")
+    names_action = document.get("actionId") is not None
     stored_form = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
+    reports_block = not names_action and isinstance(event_type, str) and event_type in BLOCKED_EVENT_TYPES
     try:
-        if not stored_form and document.get("actionId") is None:
+        if reports_block:
+            return _build_block(document)
+        if not stored_form and not names_action:
             _check_kind(document, event_type)
-        return _build_signal(_flatten(document) if stored_form else document, stored_form=stored_form)
+        fields = _flatten(document, _STORED_FORM_PATHS) if stored_form else document
+        return _build_signal(fields, stored_form=stored_form)
     except (MalformedSignalError, UntrackedEventError) as error:
-        error.event_id = _event_id(document.get("id" if stored_form else "eventId"))
+        error.event_id = _event_id(document.get("id" if stored_form or reports_block else "eventId"))
         _attribute(error, find_customers(whole))
         raise
 
@@ -126,7 +170,7 @@ def _open_notification(document: Mapping[str, object]) -> Mapping[str, object]:
     body, event_type = document.get("eventBody"), document.get("eventType")
     if not isinstance(body, Mapping) or document.get("actionId") is not None:
         return document
-    is_event = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES
+    is_event = isinstance(event_type, str) and event_type in STORED_FORM_EVENT_TYPES | BLOCKED_EVENT_TYPES
     return document if is_event else body
 
 
@@ -155,6 +199,18 @@ def _build_signal(document: Mapping[str, object], *, stored_form: bool) -> Signa
     return signal
 
 
+def _build_block(document: Mapping[str, object]) -> BlockSignal:
+    """Return the signal of the vendor's event of a blocked offer."""
+    fields = _flatten(document, BLOCK_PATHS)
+    signal = object.__new__(BlockSignal)
+    try:
+        _fill_block(ArgsKwargs((), fields), self_instance=signal)
+    except ValidationError as error:
+        field = str(error.errors(include_url=False)[0]["loc"][0])
+        raise MalformedSignalError(".".join(BLOCK_PATHS[field]), describe_fault(error)) from None
+    return signal
+
+
 def _event_id(value: object) -> str | None:
     """Return a valid event id in lower case. Any other value may be personal, so it is never returned."""
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
@@ -169,9 +225,9 @@ def _check_kind(document: Mapping[str, object], event_type: object) -> None:
         raise UntrackedEventError
 
 
-def _flatten(document: Mapping[str, object]) -> dict[str, object]:
+def _flatten(document: Mapping[str, object], paths: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for name, path in _STORED_FORM_PATHS.items():
+    for name, path in paths.items():
         value: object = document
         for depth, step in enumerate(path):
             if value is None:

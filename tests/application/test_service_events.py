@@ -1,16 +1,18 @@
 """Events that belong to no visitor-offer pass through the projections; `VisitorErased` removes rows."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from offerlog_application.projections.current_state import current_state
 from offerlog_application.projections.page import Page, Positioned
-from offerlog_application.projections.performance import performance
+from offerlog_application.projections.performance import BlockedKey, performance
+from offerlog_application.projections.slots import slot
 from offerlog_application.projections.suppression import suppressions
 from offerlog_domain.event_fields import Event, SealedEvent
-from offerlog_domain.events import is_sealed_lifecycle_event
-from offerlog_domain.service_events import ServiceEvent, VisitorErased
+from offerlog_domain.events import OfferRefused, is_sealed_lifecycle_event
+from offerlog_domain.service_events import BlockedTally, ServiceEvent, VisitorErased
 from offerlog_domain.stream_ids import (
     make_organization_stream_id,
     make_stream_id,
@@ -44,10 +46,23 @@ BRIEFS = [*one_of_each(), parked("accepted", "z", 1)]
 PAST = [seal(one) for one in facts_of(VisitorOffer(STREAM), BRIEFS, None)]
 
 
-@pytest.mark.parametrize("event", ONE_OF_EACH)
+@pytest.mark.parametrize("event", [one for one in ONE_OF_EACH if not isinstance(one, BlockedTally)])
 def test_no_count_changes(event: ServiceEvent) -> None:
     """Of no kind: not the counts, not the repeats, not the names."""
     assert performance(page_of(*PAST, entry(event))) == performance(page_of(*PAST))
+
+
+def test_a_tally_adds_its_number_to_the_blocked_offers_alone() -> None:
+    """To those of its map, reason, quarter-hour, media type and version; a refused offer counts as one."""
+    # given
+    (tally,) = [one for one in ONE_OF_EACH if isinstance(one, BlockedTally)]
+    refused = [one for one in PAST if isinstance(one.event, OfferRefused)]
+    # when
+    before, after = performance(page_of(*PAST)), performance(page_of(*PAST, entry(tally)))
+    # then
+    key = BlockedKey(ORGANIZATION, MAP_ID, slot(START), "FrequencyCapping", "webchat", 3)
+    assert after == replace(before, blocked_counts={**before.blocked_counts, key: 2**31})
+    assert sum(before.blocked_counts.values()) == len(before.blocked) == len(refused) > 0
 
 
 @pytest.mark.parametrize("event", [one for one in ONE_OF_EACH if not isinstance(one, VisitorErased)])

@@ -16,6 +16,7 @@ from offerlog_application.recording.set_aside import SetAside
 from offerlog_application.recording.store_watch import StoreWatch
 from offerlog_application.recording.submission import Command, Submission, UndatedRefusal
 from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import Reason, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
@@ -39,6 +40,7 @@ class LockableLog(MemoryLog):
         events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
+        blocked: Sequence[BlockedOffer] = (),
         *,
         hurried: bool = False,
         epoch: int | None = None,
@@ -46,7 +48,7 @@ class LockableLog(MemoryLog):
         """As its class does, where no locked table is needed."""
         if self.is_always_locked or (refusals and self.is_locked):
             raise LOCKED
-        return super().append(events, refusals, offers, hurried=hurried, epoch=epoch)
+        return super().append(events, refusals, offers, blocked, hurried=hurried, epoch=epoch)
 
 
 class Clock:

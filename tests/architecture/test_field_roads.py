@@ -141,6 +141,7 @@ def tables_of(page: Page) -> dict[str, Any]:
         "action_map_names": counted.names,
         "form_rejections": counted.form_rejections,
         "blocked_offers": counted.blocked,
+        "blocked_counts": counted.blocked_counts,
     }
 
 

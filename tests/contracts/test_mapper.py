@@ -41,6 +41,7 @@ SERVICE_NAMES = [
     "key-rotated.2",
     "organization-deleted.2",
     "action-map-policy-set.2",
+    "blocked-tally.2",
 ]
 """The same, of events that belong to no visitor-offer."""
 

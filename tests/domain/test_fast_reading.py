@@ -35,10 +35,24 @@ def values(signal: NativeSignal) -> list[tuple[type, object]]:
     return [(type(value), value) for value in structs.astuple(signal)]
 
 
+def signal_of(text: bytes) -> Signal:
+    """The signal of a state that pydantic reads in a text."""
+    signal = validate_text(text)
+    assert isinstance(signal, Signal)
+    return signal
+
+
+def signal_of_document(document: object) -> Signal:
+    """The same, of a decoded document."""
+    signal = validate_document(document)
+    assert isinstance(signal, Signal)
+    return signal
+
+
 def by_pydantic(text: bytes) -> NativeSignal | None:
     """The signal that pydantic reads; None for a text that is not one."""
     try:
-        return to_native(validate_text(text))
+        return to_native(signal_of(text))
     except (MalformedSignalError, UntrackedEventError):
         return None
 
@@ -89,7 +103,7 @@ def test_what_is_accepted_of_decoded_mutated_texts_pydantic_reads_alike() -> Non
         # then
         if fast is not None:
             accepted += 1
-            slow = to_native(validate_document(document))
+            slow = to_native(signal_of_document(document))
             assert values(fast) == values(slow), f"seed {SEED}, text {number}: {document!r}"
     assert accepted > TEXTS / 8
 
@@ -121,7 +135,7 @@ def test_a_usual_signal_needs_no_validation_by_pydantic(
     """As text or as an object; every page view sends some."""
     # given
     text = json.dumps(document).encode()
-    expected = to_native(validate_text(text))
+    expected = to_native(signal_of(text))
     monkeypatch.setattr(wire, "validate_text", None)
     monkeypatch.setattr(wire, "validate_document", None)
     # then
@@ -138,7 +152,7 @@ def test_the_stored_form_tells_its_media_type() -> None:
     # then
     assert signal is not None
     assert signal.media_type == "contentOffer"
-    assert values(signal) == values(to_native(validate_document(other)))
+    assert values(signal) == values(to_native(signal_of_document(other)))
 
 
 def browser(**members: str) -> bytes:
@@ -213,7 +227,7 @@ def test_a_trap_is_declined_and_pydantic_decides(text: bytes, field: str | None)
     assert read_fast(text) is None
     assert field_at_fault(text) == field
     if field is None:
-        assert read_signal(text) == to_native(validate_text(text))
+        assert read_signal(text) == to_native(signal_of(text))
 
 
 USUAL: dict[str, bytes] = {
@@ -242,7 +256,7 @@ def test_a_usual_text_is_accepted_and_means_what_pydantic_reads(text: bytes) -> 
     """Or the fast reading would be of no use."""
     fast = read_fast(text)
     assert fast is not None
-    assert values(fast) == values(to_native(validate_text(text)))
+    assert values(fast) == values(to_native(signal_of(text)))
 
 
 @pytest.mark.parametrize("levels", [1, 199, 200])

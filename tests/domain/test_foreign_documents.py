@@ -11,8 +11,8 @@ from support.wire import BROWSER, REQUIRED, STORED
 
 OTHER_EVENTS = [
     "com.genesys.journey.OutcomeAchievedEvent",
-    "com.genesys.journey.BlockedWebActionOfferEvent",
-    "BlockedWebActionOfferEvent",
+    "com.genesys.journey.WebEvent",
+    "WebEvent",
     "com.genesys.journey.SegmentAssignmentEvent",
 ]
 WRAPPED: dict[str, dict[str, Any]] = {

@@ -109,7 +109,9 @@ def test_ids_are_kept_in_lower_case() -> None:
 @pytest.mark.parametrize("text", ["\0", "a\0b", " x ", "\u202e", "🛒", "e\u0301", "\n"])
 def test_text_is_kept_byte_for_byte(name: str, text: str) -> None:
     """NUL, spaces, and characters beyond the first plane included; nothing is normalised."""
-    assert json.loads(validate_document(REQUIRED | {name: text}).to_json())[name] == text
+    signal = validate_document(REQUIRED | {name: text})
+    assert isinstance(signal, Signal)
+    assert json.loads(signal.to_json())[name] == text
     field = next(ours for ours, wire in WIRE_NAMES.items() if wire == name)
     assert getattr(read(**{name: text}), field) == text
 

@@ -20,6 +20,7 @@ SERVICE: Final = (
     "key-rotated",
     "organization-deleted",
     "action-map-policy-set",
+    "blocked-tally",
 )
 """Kinds that belong to no visitor-offer."""
 

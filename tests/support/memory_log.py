@@ -7,6 +7,7 @@ from uuid import UUID
 
 from offerlog_application.ports.event_log import HeldStreams
 from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import OfferKey
 from offerlog_domain.outcomes import Refusal
@@ -58,6 +59,7 @@ class MemoryLog(memory.MemoryLog):
         events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
+        blocked: Sequence[BlockedOffer] = (),
         *,
         hurried: bool = False,
         epoch: int | None = None,
@@ -67,7 +69,7 @@ class MemoryLog(memory.MemoryLog):
         self.entered.set()
         assert self.open.wait(10)
         self.before_append(events)
-        position = super().append(events, refusals, offers, hurried=hurried, epoch=epoch)
+        position = super().append(events, refusals, offers, blocked, hurried=hurried, epoch=epoch)
         known = {offer.id: offer for offer in offers}
         for stream in {event.originator_id for event in events} & known.keys():
             assert known[stream] == fold(self._streams[stream], VisitorOffer(stream))

@@ -4,11 +4,11 @@ The values are those in which JSON readers and validators differ.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Final
+from typing import Any, Final
 
-from support.wire import BROWSER, ID, REQUIRED, STORED
+from support.wire import BLOCKED, BROWSER, ID, REQUIRED, STORED
 
 _IDS: Final = [
     f'"{text}"'
@@ -84,9 +84,13 @@ _BYTES: Final = b'"\\{}[]:,0123456789-+.eEtfnuZT \t\r\n\x00\x0b\x0c\x1f\x7f\x80\
 Members = list[tuple[str, str]]
 
 
-def mutate(random: Random) -> bytes:
-    """Return the next text: in most cases a usual signal with one to four changes."""
-    source = random.choice((BROWSER, BROWSER, BROWSER, REQUIRED, STORED, STORED))
+SIGNALS: Final = (BROWSER, BROWSER, BROWSER, REQUIRED, STORED, STORED)
+"""The signals of states that are changed, the frequent ones several times."""
+
+
+def mutate(random: Random, sources: Sequence[Mapping[str, Any]] = SIGNALS) -> bytes:
+    """Return the next text: in most cases one of some usual signals with one to four changes."""
+    source = random.choice(sources)
     members: Members = [(json.dumps(name), json.dumps(value)) for name, value in source.items()]
     for _ in range(random.choice((0, 1, 1, 1, 2, 3))):
         _change_member(members, random)
@@ -133,10 +137,21 @@ _KINDS: Final[dict[str, Sequence[str]]] = {
 """The values of each member that is not any text."""
 
 
+_BLOCK: Final = BLOCKED["blockedWebActionOfferEvent"]
+_OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "session": STORED["session"],
+    "webActionEvent": STORED["webActionEvent"],
+    "action": STORED["webActionEvent"]["action"],
+    "actionMap": STORED["webActionEvent"]["actionMap"],
+    "blockedWebActionOfferEvent": _BLOCK,
+}
+"""The members that are objects, as they usually are."""
+
+
 def _value(name: str, random: Random) -> str:
     """Return a value for a member, mostly of the kind that it should have."""
     bare = name.strip('"')
-    if bare in {"webActionEvent", "session", "action", "actionMap"} and random.random() < 0.8:
+    if bare in _OBJECTS and random.random() < 0.8:
         return _nested(bare, random)
     if random.random() < 0.2:
         return _any(random)
@@ -144,9 +159,8 @@ def _value(name: str, random: Random) -> str:
 
 
 def _nested(name: str, random: Random) -> str:
-    """Return an object of the stored form with a change inside."""
-    event = STORED["webActionEvent"]
-    source = {"webActionEvent": event, "session": STORED["session"]}.get(name) or event[name]
+    """Return an object of the vendor's stored forms with a change inside."""
+    source = _OBJECTS[name]
     members: Members = [(json.dumps(inner), json.dumps(value)) for inner, value in source.items()]
     _change_member(members, random)
     return "{" + ",".join(f"{inner}:{value}" for inner, value in members) + "}"

@@ -89,7 +89,7 @@ def _read_log(dsn: str) -> list[tuple[RecordedEvent[Event], VisitorKey]]:
         " FROM offerlog_events e LEFT JOIN visitors v"
         " ON v.token = ('x' || left(replace(originator_id::text, '-', ''), 16))::bit(64)::bigint"
         " WHERE topic !~ '^(visitor-erased|erasure-receipt|report-issued|key-rotated)[.]'"
-        " AND topic !~ '^(organization-deleted|action-map-policy-set)[.]'"
+        " AND topic !~ '^(organization-deleted|action-map-policy-set|blocked-tally)[.]'"
         " ORDER BY notification_id",
     )
     found: list[tuple[RecordedEvent[Event], VisitorKey]] = []

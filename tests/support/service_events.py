@@ -1,8 +1,9 @@
 """One event of each kind that belongs to no visitor-offer."""
 
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import WEBCHAT, State
 from offerlog_domain.service_events import (
     ActionMapPolicySet,
+    BlockedTally,
     ErasureReceipt,
     KeyRotated,
     OrganizationDeleted,
@@ -42,5 +43,15 @@ ONE_OF_EACH: list[ServiceEvent] = [
         recorded_at=minute(5),
         suppress_for=((State.IGNORED, 2_592_000), (State.TIMEDOUT, 1)),
         set_by="an operator",
+    ),
+    BlockedTally(
+        organization=ORGANIZATION,
+        action_map_id=MAP_ID,
+        recorded_at=minute(6),
+        reason="FrequencyCapping",
+        quarter_hour=START,
+        blocked=2**31,
+        media_type=WEBCHAT.media_type,
+        action_map_version=3,
     ),
 ]

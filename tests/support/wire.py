@@ -38,3 +38,18 @@ STORED: dict[str, Any] = {
         "errorMessage": "no frame",
     },
 }
+
+BLOCKED: dict[str, Any] = {
+    "id": ID[:-1] + "e",
+    "eventType": "com.genesys.journey.BlockedWebActionOfferEvent",
+    "createdDate": "2026-11-22T10:00:00.123Z",
+    "session": {"id": ID[:-1] + "c", "type": "web"},
+    "customerId": "Visitor é",
+    "customerIdType": "email",
+    "blockedWebActionOfferEvent": {
+        "action": {"id": ID, "mediaType": "webchat"},
+        "actionMap": {"id": ID[:-1] + "b", "version": 3},
+        "blockingReason": "FrequencyCapping",
+    },
+}
+"""The vendor's event of an offer that was blocked."""

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
+from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import OfferKey, OrganizationKey
+from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.visitor_offer import Action, VisitorOffer
 
@@ -176,30 +177,41 @@ class EventLog(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    def counted_blocks(self, keys: Collection[BlockKey]) -> Collection[BlockKey]:
+        """Return those of these names of blocked offers that were counted before.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
     def append(
         self,
         events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer],
+        blocked: Sequence[BlockedOffer] = (),
         *,
         hurried: bool,
         epoch: int | None,
     ) -> int | None:
-        """Store events and refusals in one transaction.
+        """Store events, refusals and tallies of blocked offers in one transaction.
 
         Args:
             events: The events, in order within each stream.
             refusals: The lines for the refusal log.
             offers: The visitor-offers after the events, to be remembered once the events are stored.
+            blocked: The blocked offers to count, in one event for each map and reason (see `tally_blocked`).
+                The name of an offer is stored with it, and no name twice.
             hurried: True to wait for another writer for a moment only.
             epoch: The epoch under which the oldest decision was made; None if nothing was decided.
 
         Returns:
-            The last position that was drawn; None without events.
+            The last position that was drawn; None without events and tallies.
 
         Raises:
             StaleEpochError: Nothing was stored; decide everything again, from visitor-offers loaded anew.
-            VersionConflictError: Nothing was stored; load those visitor-offers again.
+            VersionConflictError: Nothing was stored; load those visitor-offers again, and ask again which
+                blocked offers were counted.
             RefusalsLockedError: Nothing was stored; the events could be stored without the refusals.
             StoreUnavailableError: Nothing was stored.
             OutcomeUnknownError: All of it was stored, or nothing.

@@ -68,13 +68,16 @@ class BlockedCount(NamedTuple):
         action_map_id: The action map; None for all of them.
         reason: The reason; None for all of them.
         blocked: Number of offers.
-        visitors: Number of distinct visitors.
-        sessions: Number of distinct sessions; None where they were not counted.
+        remembered: Number of those that are remembered in a visitor-offer, because their action id was named.
+            Of the others, the log has a number alone.
+        visitors: Number of distinct visitors of remembered offers.
+        sessions: Number of distinct sessions of remembered offers; None where they were not counted.
     """
 
     action_map_id: ActionMapId | None
     reason: str | None
     blocked: int
+    remembered: int
     visitors: int
     sessions: int | None = None
 
@@ -90,6 +93,20 @@ class BlockedCounts:
 
     position: int
     counts: Sequence[BlockedCount]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedOfMaps:
+    """Numbers of blocked offers of a range, by action map.
+
+    Attributes:
+        position: The position of the log that the counts show.
+        counts: By map and version of the map; the version None where it is not known. Maps without any are
+            left out.
+    """
+
+    position: int
+    counts: Mapping[ActionMapId, Mapping[int | None, int]]
 
 
 class StepTimes(NamedTuple):
@@ -244,10 +261,14 @@ class OfferReads(Protocol):
         """Count the blocked offers of a query, by the time of the offer.
 
         Args:
-            query: The range and the maps.
+            query: The range, the maps and the media type. With a media type, offers count whose media type
+                is known.
             most: Number of groups by map and reason to return, and one more.
-            most_sessions: Number of blocked offers up to which sessions are counted.
+            most_sessions: Number of remembered offers up to which sessions are counted.
         """
+
+    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
+        """Count the blocked offers of a query by action map, as `blocked` does."""
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""

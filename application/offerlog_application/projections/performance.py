@@ -20,6 +20,7 @@ from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent, OfferRefused
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import Cohort
+from offerlog_domain.service_events import BlockedTally
 
 Reached = SealedEvent[LifecycleEvent]
 """A state reached, in its stream."""
@@ -98,6 +99,7 @@ class BlockedRow(NamedTuple):
         action_map_id: The action map.
         slot: The quarter-hour of the offer.
         reason: `terminal_state` or `already_open`.
+        media_type: The media type of the offer.
     """
 
     originator_id: UUID
@@ -106,6 +108,18 @@ class BlockedRow(NamedTuple):
     action_map_id: UUID
     slot: int
     reason: str
+    media_type: str
+
+
+class BlockedKey(NamedTuple):
+    """A map, a quarter-hour and a reason, with media type and version of the map where they are known."""
+
+    organization: str
+    action_map_id: UUID
+    slot: int
+    reason: str
+    media_type: str | None
+    action_map_version: int | None
 
 
 class NameRow(NamedTuple):
@@ -131,6 +145,7 @@ class PerformanceChange:
         names: Names of action maps.
         form_rejections: Actions that were rejected at the form.
         blocked: Offers that were refused.
+        blocked_counts: Number of blocked offers: those that were refused, and those of tallies.
     """
 
     counts: Mapping[CountKey, Mapping[State, int]]
@@ -138,6 +153,7 @@ class PerformanceChange:
     names: Mapping[tuple[str, UUID], NameRow]
     form_rejections: Mapping[FormKey, int] = field(default_factory=dict)
     blocked: Sequence[BlockedRow] = ()
+    blocked_counts: Mapping[BlockedKey, int] = field(default_factory=dict)
 
     @property
     def days(self) -> Mapping[DayKey, Mapping[State, int]]:
@@ -202,6 +218,7 @@ def performance(page: Page) -> PerformanceChange:
         {(who, maps[number]): name for (who, number), name in names.items()},
         form_rejections,
         _blocked(others),
+        _count_blocked(others),
     )
 
 
@@ -215,10 +232,34 @@ def _blocked(events: Sequence[SealedEvent[Event]]) -> Sequence[BlockedRow]:
             event.action_map_id,
             counted_slot(event.occurred_at),
             event.reason.value,
+            event.media_type,
         )
         for recorded in events
         if isinstance(event := recorded.event, OfferRefused)
     ]
+
+
+def _count_blocked(events: Sequence[SealedEvent[Event]]) -> Mapping[BlockedKey, int]:
+    """Return the number of blocked offers. Each is counted by one event (docs/decisions/0056)."""
+    counts: Counter[BlockedKey] = Counter()
+    for recorded in events:
+        event = recorded.event
+        if isinstance(event, OfferRefused):
+            at, reason, number = event.occurred_at, event.reason.value, 1
+        elif isinstance(event, BlockedTally):
+            at, reason, number = event.quarter_hour, event.reason, event.blocked
+        else:
+            continue
+        key = BlockedKey(
+            event.organization,
+            event.action_map_id,
+            counted_slot(at),
+            reason,
+            event.media_type,
+            event.action_map_version,
+        )
+        counts[key] += number
+    return counts
 
 
 _Among = tuple[State, Scope, str | None, int | None]

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.offer_reads import (
     BlockedCount,
+    BlockedOfMaps,
     ListPlace,
     MapVersion,
     OfferNumber,
@@ -37,7 +38,7 @@ from offerlog_domain.lifecycle import BEFORE_OFFER, State
 from offerlog_domain.metrics import Cohort, CountBy, Granularity
 
 MAX_SESSIONS_READ: Final = 10_000
-"""Most blocked offers whose sessions are counted: each of them is decrypted."""
+"""Most remembered blocked offers whose sessions are counted: each of them is decrypted."""
 
 MAX_ACTIONS_MEASURED: Final = 1_000_000
 """Most accepted actions whose times are sorted."""
@@ -47,7 +48,7 @@ _MOST_ROWS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class BlockedOffers:
-    """Offers that were not made, because an earlier action stood against them.
+    """Offers that were not made: the offer rule, or the vendor, has blocked them.
 
     Attributes:
         query: The query.
@@ -174,9 +175,9 @@ class Analysis(OrganizationScope):
             return make_funnel(asked, as_of, counted, names, self._short_by(asked))
 
     def blocked_offers(self, query: ReportQuery) -> BlockedOffers:
-        """Return the offers that were blocked in a range, by reason, visitors and sessions.
+        """Return the offers that were blocked in a range, by reason; of remembered ones, the visitors.
 
-        Counted are refused offers that the log remembers. Only organization, range, zone and maps count.
+        Only organization, range, zone, maps and media type of the query count.
 
         Raises:
             ReportTooLargeError: There are more than 50,000 rows.
@@ -188,7 +189,7 @@ class Analysis(OrganizationScope):
             parts = [one for one in found.counts if one.action_map_id is not None]
             reasons = [one for one in found.counts if one.action_map_id is None and one.reason is not None]
             total = next(
-                (one for one in found.counts if one.reason is None), BlockedCount(None, None, 0, 0, 0)
+                (one for one in found.counts if one.reason is None), BlockedCount(None, None, 0, 0, 0, 0)
             )
             maps = sorted({one.action_map_id for one in parts if one.action_map_id is not None})
             names = self._performance.names(query.organization, maps)
@@ -196,8 +197,8 @@ class Analysis(OrganizationScope):
                 query,
                 found.position,
                 total,
-                sorted(reasons, key=lambda one: -one.blocked),
-                sorted(parts, key=lambda one: (one.action_map_id or "", -one.blocked)),
+                sorted(reasons, key=lambda one: (-one.blocked, one.reason)),
+                sorted(parts, key=lambda one: (one.action_map_id or "", -one.blocked, one.reason)),
                 names,
                 self._short_by(query),
             )
@@ -250,6 +251,14 @@ class Analysis(OrganizationScope):
             if not counts[of.action_map_id] or (parts[of.action_map_id] == 1 and not by_version)
         }
         return alone | {MapVersion(one, None, None): counts[one] for one in counts if one not in parts}
+
+    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
+        """Return the numbers of blocked offers of a range by action map and version of the map.
+
+        Only organization, range, zone, maps and media type of the query count.
+        """
+        with _limited():
+            return self._offers.blocked_of_maps(query)
 
     def times(self, query: ReportQuery) -> OfferTimes:
         """Return median and p90 of the time from the offer to each step, of the offers made in a range.

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from offerlog_application.recording.commands import RecordSignal
+from offerlog_application.recording.commands import RecordBlock, RecordSignal
 from offerlog_application.recording.signal_text import SignalInput, SignalText
 from offerlog_application.recording.submission import UndatedRefusal
+from offerlog_domain.block_signals import NativeBlock
 from offerlog_domain.decision import Decision
 from offerlog_domain.identity import OrganizationKey, VisitorKey
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, cut_text
@@ -33,7 +34,8 @@ class Batch:
         key: Names their visitor-offers.
 
     Attributes:
-        commands: One for each signal that a visitor-offer decides, in the order of decision.
+        commands: One for each signal that is decided, in the order of decision: signals of blocked offers
+            behind all others.
         refusals: Lines for the refusal log, of signals that are refused without asking a visitor-offer.
     """
 
@@ -43,16 +45,21 @@ class Batch:
         self.refusals: list[UndatedRefusal] = []
         self._outcomes: list[Outcome | None] = []
         tracked: list[RecordSignal] = []
+        blocks: list[RecordBlock] = []
         for signal in signals:
             command = _read_command(signal, key)
             if isinstance(command, RecordSignal):
                 command.place = len(self._outcomes)
                 tracked.append(command)
                 self._outcomes.append(None)
+            elif isinstance(command, RecordBlock):
+                command.place = len(self._outcomes)
+                blocks.append(command)
+                self._outcomes.append(None)
             else:
                 self._outcomes.append(command[0])
                 self.refusals.append(command[1])
-        self.commands = _in_lifecycle_order(tracked)
+        self.commands: list[RecordSignal | RecordBlock] = [*_in_lifecycle_order(tracked), *blocks]
 
     def receipt(self, decisions: Sequence[Decision], position: int | None) -> Receipt:
         """Return the answer, from the decisions on the commands."""
@@ -62,7 +69,9 @@ class Batch:
         return Receipt(tuple(outcome for outcome in self._outcomes if outcome is not None), position)
 
 
-def _read_command(given: SignalInput, key: OrganizationKey) -> RecordSignal | tuple[Outcome, UndatedRefusal]:
+def _read_command(
+    given: SignalInput, key: OrganizationKey
+) -> RecordSignal | RecordBlock | tuple[Outcome, UndatedRefusal]:
     """Read a signal; return its command, or its refusal (checks 1 and 2)."""
     text: SignalText | None = None
     try:
@@ -78,6 +87,12 @@ def _read_command(given: SignalInput, key: OrganizationKey) -> RecordSignal | tu
             kept, length = b"", len(kept) if length is None else length
         digest = None if error.customer is None else key.digest(VisitorKey(*error.customer))
         return outcome, UndatedRefusal(reason, error.field, error.cause, kept, length, digest)
+    if isinstance(signal, NativeBlock):
+        visitor = VisitorKey(signal.customer_id_type, signal.customer_id)
+        block = RecordBlock(key.offer(visitor, signal.action_map_id), signal, text)
+        if signal.is_tracked:
+            return block
+        return block.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), block.refusal(Reason.NOT_TRACKED)
     command = RecordSignal(key.offer_of(signal), signal, text)
     if signal.lifecycle is None:
         return command.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), command.refusal(Reason.NOT_TRACKED)

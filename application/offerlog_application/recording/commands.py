@@ -1,13 +1,16 @@
-"""The three commands of the write side. Each is pure: the writer stores what it decides."""
+"""The four commands of the write side. Each is pure: the writer stores what it decides."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submission import UndatedRefusal
+from offerlog_domain.block_signals import NativeBlock
+from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision, decide, expire
-from offerlog_domain.identity import OfferKey
+from offerlog_domain.events import OfferRefused
+from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.lifecycle import State
 from offerlog_domain.offer_rule import find_timing_fault
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
@@ -37,6 +40,20 @@ def _refuse_ended_parkings(offer: OfferKey, decision: Decision, context: Decisio
     return refusals
 
 
+def _find_blocked(
+    offer: OfferKey, signal: NativeSignal, decision: Decision, context: DecisionContext, key: BlockKey | None
+) -> BlockedOffer | None:
+    """Return the offer that a decision has blocked, if no event of the visitor-offer counts it."""
+    blocker = decision.blocker
+    if decision.outcome is not OutcomeKind.REFUSED or blocker is None:
+        return None
+    if any(isinstance(recorded.event, OfferRefused) for recorded in decision.events):
+        return None
+    at = signal.occurred_at or context.now
+    reason, version = blocker.reason.value, signal.action_map_version
+    return BlockedOffer(offer, reason, at, context.now, signal.media_type, version, key)
+
+
 class RecordSignal:
     """The command to record a tracked signal.
 
@@ -48,6 +65,7 @@ class RecordSignal:
     """
 
     __slots__ = ("_text", "offer", "place", "signal", "stream")
+    reports_block: Final = False
 
     def __init__(self, offer: OfferKey, signal: NativeSignal, text: SignalText) -> None:
         self.offer = offer
@@ -73,6 +91,13 @@ class RecordSignal:
         if fault is not None:
             return Decision(offer, OutcomeKind.REFUSED, fault)
         return decide(offer, self.signal, self._text.to_bytes, context)
+
+    def find_blocked(
+        self, decision: Decision, context: DecisionContext, key: OrganizationKey
+    ) -> BlockedOffer | None:
+        """Return the offer that the decision has blocked, if no event of the visitor-offer counts it."""
+        name = key.block_of_action(self.offer, self.signal.action_id)
+        return _find_blocked(self.offer, self.signal, decision, context, name)
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of parked signals that the decision ended, then the signal's own, if any."""
@@ -106,6 +131,7 @@ class RequestOffer:
 
     __slots__ = ("_signal", "has_own_id", "offer", "stream")
     text_size: Final = 0
+    reports_block: Final = False
 
     def __init__(self, offer: OfferKey, signal: NativeSignal, *, has_own_id: bool) -> None:
         self.offer = offer
@@ -116,6 +142,13 @@ class RequestOffer:
     def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide whether the offer is made or blocked."""
         return decide(offer, self._signal, bytes, context, remember=self.has_own_id)
+
+    def find_blocked(
+        self, decision: Decision, context: DecisionContext, key: OrganizationKey
+    ) -> BlockedOffer | None:
+        """Return the offer that the decision has blocked, if no event of the visitor-offer counts it."""
+        name = key.block_of_action(self.offer, self._signal.action_id) if self.has_own_id else None
+        return _find_blocked(self.offer, self._signal, decision, context, name)
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
@@ -132,6 +165,7 @@ class ExpireOffer:
 
     __slots__ = ("offer", "stream")
     text_size: Final = 0
+    reports_block: Final = False
 
     def __init__(self, offer: OfferKey) -> None:
         self.offer = offer
@@ -141,6 +175,80 @@ class ExpireOffer:
         """Decide what is due."""
         return expire(offer, context)
 
+    def find_blocked(
+        self, decision: Decision, context: DecisionContext, key: OrganizationKey
+    ) -> BlockedOffer | None:
+        """Return None: the passing of time blocks no offer."""
+
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
         return _refuse_ended_parkings(self.offer, decision, context)
+
+
+class RecordBlock:
+    """The command to count an offer that the vendor has blocked.
+
+    It decides nothing about the visitor-offer. Its first outcome is `recorded` or a refusal for its time; the
+    group finds out whether it is a `duplicate`.
+
+    Attributes:
+        offer: The visitor-offer that the signal names.
+        stream: Its id.
+        signal: The signal.
+        place: The place of its outcome in the answer.
+    """
+
+    __slots__ = ("_text", "offer", "place", "signal", "stream")
+    reports_block: Final = True
+
+    def __init__(self, offer: OfferKey, signal: NativeBlock, text: SignalText) -> None:
+        self.offer = offer
+        self.stream = offer.id
+        self.signal = signal
+        self.place = 0
+        self._text = text
+
+    @property
+    def text_size(self) -> int:
+        """Bytes of the signal's text, roughly."""
+        return self._text.size
+
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide whether the signal's time is fine (check 3)."""
+        fault = find_timing_fault(self.signal.occurred_at, context)
+        if fault is not None:
+            return Decision(offer, OutcomeKind.REFUSED, fault)
+        return Decision(offer, OutcomeKind.RECORDED)
+
+    def find_blocked(
+        self, decision: Decision, context: DecisionContext, key: OrganizationKey
+    ) -> BlockedOffer | None:
+        """Return the blocked offer; None if the signal is refused."""
+        if decision.outcome is OutcomeKind.REFUSED:
+            return None
+        signal = self.signal
+        return BlockedOffer(
+            self.offer,
+            signal.reason,
+            signal.occurred_at or context.now,
+            context.now,
+            signal.media_type,
+            signal.action_map_version,
+            key.block_of_event(self.offer, signal.event_id),
+        )
+
+    def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
+        """Return the signal's refusal, if it is refused."""
+        return [] if decision.reason is None else [self.refusal(decision.reason).at(context)]
+
+    def outcome(self, kind: OutcomeKind, reason: Reason | None = None) -> Outcome:
+        """Return the answer for the caller."""
+        signal = self.signal
+        action_id = None if signal.action_id is None else format_uuid(signal.action_id)
+        return Outcome(kind, reason, action_id, event_id=format_uuid(signal.event_id))
+
+    def refusal(self, reason: Reason) -> UndatedRefusal:
+        """Return the signal's line in the refusal log."""
+        kept, length = cut_text(self._text.to_bytes())
+        offer = self.offer
+        return UndatedRefusal(reason, None, None, kept, length, offer.visitor_digest, offer.action_map_id)

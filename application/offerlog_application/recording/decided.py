@@ -9,10 +9,11 @@ from offerlog_application.recording.store_watch import STORE_PATIENCE
 from offerlog_application.recording.submission import Command, Submission
 from offerlog_application.recording.writer_errors import OrganizationDeletedError
 from offerlog_domain.action_map_policies import ActionMapPolicy
+from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.context import NO_POLICIES, DecisionContext, Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import OfferKey, OrganizationKey
+from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import OutcomeKind, Refusal
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -29,6 +30,8 @@ class DecidedGroup:
         commands: The commands of all submissions, in order.
         decisions: One for each command.
         offers: The visitor-offers after the decisions.
+        blocked: The blocked offers that tallies count, each once (see `count_blocked`).
+        now: The time of the last decision.
         epoch: The epoch under which all decisions were made; None before the first.
         until: The time, by the monotonic clock, up to which the first submission may wait for a locked table.
     """
@@ -37,7 +40,7 @@ class DecidedGroup:
         self._submissions = submissions
         self._clock = clock
         self._rules = rules
-        self._now = clock.now()
+        self.now = clock.now()
         self._contexts: dict[tuple[str, bool], DecisionContext] = {}
         self._policies: Mapping[str, Mapping[UUID, ActionMapPolicy]] = {}
         self.commands: Sequence[Command] = [
@@ -48,6 +51,8 @@ class DecidedGroup:
         self._decided_in: list[Any] = [None] * len(self.commands)
         self._loaded: dict[UUID, VisitorOffer] = {}
         self.offers: dict[UUID, VisitorOffer] = {}
+        self.blocked: Sequence[BlockedOffer] = ()
+        self._blocks: Sequence[tuple[int, BlockedOffer]] = ()
         self.epoch: int | None = None
 
     @property
@@ -93,7 +98,7 @@ class DecidedGroup:
         }
         for stream in moved:
             known[stream] = self.offers[stream] = loaded[stream]
-        self._now, self._contexts, self._policies = self._clock.now(), {}, policies
+        self.now, self._contexts, self._policies = self._clock.now(), {}, policies
         offers, decisions, decided_in = self.offers, self.decisions, self._decided_in
         n = 0
         for submission in self._submissions:
@@ -105,6 +110,47 @@ class DecidedGroup:
                     offers[stream] = decision.offer
                     decided_in[n] = context
                 n += 1
+        self._blocks = self._find_blocked()
+
+    def _find_blocked(self) -> Sequence[tuple[int, BlockedOffer]]:
+        """Return the blocked offers that no event of a visitor-offer counts, by place of the command."""
+        decisions, found = self.decisions, []
+        n = 0
+        for submission in self._submissions:
+            for command in submission.commands:
+                if (
+                    (decisions[n].blocker is not None or command.reports_block)
+                    and submission.key is not None
+                    and (one := command.find_blocked(decisions[n], self._decided_in[n], submission.key))
+                ):
+                    found.append((n, one))
+                n += 1
+        return found
+
+    @property
+    def block_keys(self) -> Collection[BlockKey]:
+        """The names of the blocked offers that may have been counted before."""
+        return {one.key for _, one in self._blocks if one.key is not None}
+
+    def count_blocked(self, known: Collection[BlockKey]) -> None:
+        """Find the blocked offers that are to be counted: each name once, and none that was counted before.
+
+        A signal of a blocked offer becomes `recorded` or `duplicate`.
+
+        Args:
+            known: Those of `block_keys` that were counted before.
+        """
+        counted, blocked = set(known), []
+        for n, one in self._blocks:
+            is_repeated = one.key in counted
+            if self.commands[n].reports_block:
+                outcome = OutcomeKind.DUPLICATE if is_repeated else OutcomeKind.RECORDED
+                self.decisions[n] = self.decisions[n].with_outcome(outcome)
+            if not is_repeated:
+                blocked.append(one)
+                if one.key is not None:
+                    counted.add(one.key)
+        self.blocked = blocked
 
     def events(self) -> list[RecordedEvent[Event]]:
         """Return the events for the log, in order."""
@@ -157,7 +203,7 @@ class DecidedGroup:
         if context is None:
             organization, from_widget = key
             policies = self._policies.get(organization, NO_POLICIES)
-            context = DecisionContext(organization, self._now, self._rules, from_widget, policies)
+            context = DecisionContext(organization, self.now, self._rules, from_widget, policies)
             self._contexts[key] = context
         return context
 

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from offerlog_application.recording.pending_answer import BEGUN, CANCELLED, PendingAnswer
+from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision
 from offerlog_domain.identity import OfferKey, OrganizationKey
@@ -53,6 +54,10 @@ class Command(Protocol):
     def text_size(self) -> int:
         """Bytes of the signal's text, roughly; 0 where there is none."""
 
+    @property
+    def reports_block(self) -> bool:
+        """True if the command is a signal of a blocked offer: it is `recorded`, or a `duplicate`."""
+
     def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide. The decision is pure, and it is made again if another writer was first."""
 
@@ -60,6 +65,19 @@ class Command(Protocol):
         """Return the lines of the refusal log that come with a decision.
 
         Called only where the decision refuses a signal or ends a parking.
+        """
+
+    def find_blocked(
+        self, decision: Decision, context: DecisionContext, key: OrganizationKey
+    ) -> BlockedOffer | None:
+        """Return the blocked offer that a tally must count with the decision, unless it was counted before.
+
+        Called only where the command reports a block, or the decision has a blocker.
+
+        Args:
+            decision: The decision.
+            context: Its context.
+            key: The organization's key, which names the blocked offer.
         """
 
 

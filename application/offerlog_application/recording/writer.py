@@ -317,15 +317,15 @@ class GroupCommitWriter:
         hurried = group.was_set_aside or self._submissions.hung_writer
         attempt = 0
         while True:
-            events, refusals = decided.events(), decided.refusals()
-            if not events and not refusals:
+            events, refusals, blocked = decided.events(), decided.refusals(), decided.blocked
+            if not events and not refusals and not blocked:
                 return
             began = time.monotonic()
             try:
                 epoch = self._log.epoch() if decided.epoch is None else decided.epoch
                 decided.check_keys(self._log.is_current)  # behind the epoch, with which keys are read again
                 commit.position = self._log.append(
-                    events, refusals, decided.offers.values(), hurried=hurried, epoch=epoch
+                    events, refusals, decided.offers.values(), blocked, hurried=hurried, epoch=epoch
                 )
             except StaleEpochError as error:  # fences are rare, so the attempt does not count
                 check_patience(error, decided.until)
@@ -373,9 +373,11 @@ class GroupCommitWriter:
                 epoch = self._log.epoch()  # before the load: a fence between them is found out
                 loaded = self._log.load(decided.touched)
                 policies = self._log.policies(decided.organizations)
+                decided.decide(loaded, epoch, policies)
+                keys = decided.block_keys
+                decided.count_blocked(self._log.counted_blocks(keys) if keys else ())
             except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began, is_load=True)
             else:
                 self._watch.note_success(began=began, is_load=True)
-                decided.decide(loaded, epoch, policies)
                 return

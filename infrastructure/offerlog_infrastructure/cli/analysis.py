@@ -143,12 +143,13 @@ def _percent(count: int, whole: int) -> str:
 
 
 @spread_groups
-def blocked(asked: MapRangeOptions, wanted: OutputOptions, store: StoreOptions) -> None:
-    """Show the blocked offers of a range by reason, visitors and sessions.
+def blocked(asked: OfferRangeOptions, wanted: OutputOptions, store: StoreOptions) -> None:
+    """Show the blocked offers of a range, for each map and reason.
 
-    Counted are refused offers that the log remembers: offers reported by a
-    signal, and offer requests that named their action. Sessions are counted
-    for up to 10,000 blocked offers.
+    Counted are offers that the offer rule has refused, and the vendor's events
+    of blocked offers, each once. Visitors and sessions are those of remembered
+    offers, whose action id was named; sessions for up to 10,000 of them. With
+    `--media-type`, offers whose media type is not known are left out.
     """
     run_report(_BLOCKED, asked, wanted, store)
 
@@ -158,12 +159,13 @@ def _show_blocked(made: "BlockedOffers") -> None:
     if not made.total.blocked:
         out.print("No offer was blocked there.")
         return
-    rows = table(out, ["action map", "reason", "blocked", "visitors", "sessions"], numbers=3)
+    rows = table(out, ["action map", "reason", "blocked", "remembered", "visitors", "sessions"], numbers=4)
     for one in (*made.parts, made.total):
         name = spell_out(made.names.get(one.action_map_id) or "") if one.action_map_id else "all"
         heading = " ".join(filter(None, [name, one.action_map_id]))
         sessions = "\u2013" if one.sessions is None else f"{one.sessions:,}"
-        rows.add_row(Text(heading), one.reason or "", f"{one.blocked:,}", f"{one.visitors:,}", sessions)
+        counts = [f"{number:,}" for number in (one.blocked, one.remembered, one.visitors)]
+        rows.add_row(Text(heading), Text(spell_out(one.reason or "")), *counts, sessions)
     out.print(rows)
 
 

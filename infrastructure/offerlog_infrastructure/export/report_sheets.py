@@ -63,7 +63,7 @@ def sheet_of_funnel(made: Funnel) -> Sheet:
 
 def sheet_of_blocked_offers(made: BlockedOffers) -> Sheet:
     """Lay blocked offers out as a table: a row for each action map and reason, and the total at the end."""
-    counts = ("blocked", "visitors", "sessions")
+    counts = ("blocked", "remembered", "visitors", "sessions")
     columns = [
         *_MAP_COLUMNS,
         Column("reason", ColumnKind.WORD),

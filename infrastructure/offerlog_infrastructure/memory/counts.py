@@ -11,7 +11,14 @@ from uuid import UUID
 from offerlog_application.ports.offer_reads import MapVersion
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.page import Page
-from offerlog_application.projections.performance import CountKey, NameRow, RepeatRow, Scope, performance
+from offerlog_application.projections.performance import (
+    BlockedKey,
+    CountKey,
+    NameRow,
+    RepeatRow,
+    Scope,
+    performance,
+)
 from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
@@ -35,6 +42,7 @@ class MemoryCounts:
         self._counts: defaultdict[CountKey, Counter[State]] = defaultdict(Counter)
         self._repeats: list[RepeatRow] = []
         self._names: dict[tuple[str, str], NameRow] = {}
+        self._blocked: Counter[BlockedKey] = Counter()
 
     def apply(self, page: Page) -> None:
         """Count the events of one more page of the log."""
@@ -43,6 +51,7 @@ class MemoryCounts:
             for key, counts in change.counts.items():
                 self._counts[key].update(counts)
             self._repeats.extend(change.repeats)
+            self._blocked.update(change.blocked_counts)
             for (organization, action_map), name in change.names.items():
                 where = organization, str(action_map)
                 if where not in self._names or self._names[where].rank < name.rank:
@@ -119,6 +128,18 @@ class MemoryCounts:
                     if of in rows:
                         rows[of][state] -= count - 1
         return dict(list(rows.items())[: most + 1])
+
+    def blocked(self, query: ReportQuery, first: int, end: int) -> Mapping[BlockedKey, int]:
+        """Return the blocked offers of [first, end) that a query asks for."""
+        with self._lock:
+            return {
+                key: number
+                for key, number in self._blocked.items()
+                if key.organization == query.organization
+                and first <= key.slot < end
+                and query.media_type in {None, key.media_type}
+                and (not query.action_maps or str(key.action_map_id) in query.action_maps)
+            }
 
     def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps."""

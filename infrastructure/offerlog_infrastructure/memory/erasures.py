@@ -35,7 +35,8 @@ class MemoryErasures:
                 raise LegalHoldError(reason, since)
             own = 0
             visitor, refusals = self._log.forget_visitor(digest), self._log.forget_refusals(digest)
-            if visitor is not None or refusals:
+            blocks = self._log.forget_blocks(digest)
+            if visitor is not None or refusals or blocks:
                 own = self._number = self._number + 1
                 token = None if visitor is None else visitor.token
                 self._begun.append(BegunErasure(self._number, organization, digest, token, now, refusals))
@@ -55,6 +56,7 @@ class MemoryErasures:
         with self._log.lock:
             if erasure.digest in self._log.holds:
                 return erasure.refusals
+            self._log.forget_blocks(erasure.digest, until)
             return erasure.refusals + self._log.forget_refusals(erasure.digest, until)
 
     @contextmanager
@@ -138,6 +140,11 @@ class MemoryErasures:
                 )
                 for one in self._log.refusals.values()
                 if one.visitor_digest == digest
+            ]
+            found += [
+                HeldRow("counted_blocks", {"recorded_at": recorded_at, "digest": key.digest})
+                for key, recorded_at in self._log.counted_blocks_at.items()
+                if key.visitor_digest == digest
             ]
             if digest in self._log.holds:
                 _, since, reason = self._log.holds[digest]

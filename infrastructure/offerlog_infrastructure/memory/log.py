@@ -22,15 +22,24 @@ from offerlog_application.projections.page import Page, Positioned, streams_with
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
+from offerlog_domain.blocked_offers import BlockedOffer, tally_blocked
 from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent
 from offerlog_domain.events import EventSinceOffer, LifecycleEvent, Offered, is_sealed_lifecycle_event
-from offerlog_domain.identity import OfferKey, OrganizationKey, VisitorKey
+from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey, VisitorKey
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.service_events import ActionMapPolicySet, ServiceEvent
-from offerlog_domain.stream_ids import make_action_map_stream_id, make_stream_id, token_of
+from offerlog_domain.stream_ids import (
+    make_action_map_stream_id,
+    make_stream_id,
+    make_tally_stream_id,
+    token_of,
+)
 from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.memory.counts import MemoryCounts
 from offerlog_infrastructure.memory.visitors import MemoryVisitor, MemoryVisitors, close_private, open_private
+
+_WRITER: Final = UUID(int=1)
+"""There is one writer of tallies."""
 
 _END: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -53,6 +62,7 @@ class MemoryLog:
         parked: Signals that wait.
         keys: Keys for digests of visitors, by organization.
         policies_in_force: Policies of action maps, by organization and map.
+        counted_blocks_at: Names of blocked offers that may be reported again, with the time of the count.
     """
 
     def __init__(self, policy: RefusalPolicy) -> None:
@@ -69,6 +79,7 @@ class MemoryLog:
         self.parked: dict[ParkedPlace, ParkedRow] = {}
         self.keys: dict[str, OrganizationKey] = {}
         self.policies_in_force: dict[str, dict[UUID, ActionMapPolicy]] = {}
+        self.counted_blocks_at: dict[BlockKey, datetime] = {}
         self._secrets_destroyed = 0
         self._streams: dict[UUID, list[RecordedEvent[Event]]] = {}
         self._lifecycles: dict[UUID, list[SealedEvent[LifecycleEvent]]] = {}
@@ -107,15 +118,16 @@ class MemoryLog:
         events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
+        blocked: Sequence[BlockedOffer] = (),
         *,
         hurried: bool = False,
         epoch: int | None = None,
     ) -> int | None:
-        """Store both, or neither where a version is taken; returns the last position, None without events.
+        """Store all, or nothing where a version is taken; returns the last position, None without events.
 
         Raises:
             StaleEpochError: The epoch is not the one given; nothing was stored.
-            VersionConflictError: A version is taken; nothing was stored.
+            VersionConflictError: A version is taken, or a blocked offer was counted; nothing was stored.
         """
         del offers, hurried
         with self.lock:
@@ -128,16 +140,31 @@ class MemoryLog:
                 if event.originator_version != offer.version + 1:
                     raise VersionConflictError(offer_id, waiting=False)
                 changed[offer_id] = evolve(offer, event)
+            for one in blocked:
+                if one.key in self.counted_blocks_at:
+                    raise VersionConflictError(one.offer.id, waiting=False)
             added = [Positioned(self.last() + place, self._seal(one)) for place, one in enumerate(events, 1)]
             self.offers |= changed
             self.events_in_order += added
             for event in events:
                 self._streams.setdefault(event.originator_id, []).append(event)
             self._project(added)
+            self._count_blocked(blocked)
             for refusal in refusals:
                 self.refusal_tallies.append(refusal)
                 self.refusals[len(self.refusal_tallies)] = self._within_quota(refusal)
-            return self.last() if events else None
+            return self.last() if events or blocked else None
+
+    def counted_blocks(self, keys: Collection[BlockKey]) -> Collection[BlockKey]:
+        """Return those of these names of blocked offers that were counted before."""
+        with self.lock:
+            return self.counted_blocks_at.keys() & keys
+
+    def _count_blocked(self, blocked: Sequence[BlockedOffer]) -> None:
+        """Append the tallies of blocked offers, and remember the names."""
+        for tally in tally_blocked(blocked):
+            self.append_entry(make_tally_stream_id(tally.organization, _WRITER), tally)
+        self.counted_blocks_at |= {one.key: one.recorded_at for one in blocked if one.key is not None}
 
     def append_entry(self, stream: UUID, event: ServiceEvent, *, version: int | None = None) -> ServiceEntry:
         """Append an event that belongs to no visitor-offer.
@@ -273,6 +300,18 @@ class MemoryLog:
                 self.offers.pop(offer.id, None)
                 self._streams.pop(offer.id, None)
             return visitor
+
+    def forget_blocks(self, digest: UUID, until: datetime = _END) -> int:
+        """Remove the names of a visitor's blocked offers that were counted until a time; returns how many."""
+        with self.lock:
+            found = [
+                key
+                for key, counted_at in self.counted_blocks_at.items()
+                if key.visitor_digest == digest and counted_at <= until
+            ]
+            for key in found:
+                del self.counted_blocks_at[key]
+            return len(found)
 
     def forget_refusals(self, digest: UUID, until: datetime = _END) -> int:
         """Remove the texts of a visitor's refusals until a time, and whose they are; returns how many."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from offerlog_application.ports.offer_reads import (
     BlockedCount,
     BlockedCounts,
+    BlockedOfMaps,
     CohortCounts,
     CohortTimes,
     ListedOffer,
@@ -21,6 +22,7 @@ from offerlog_application.ports.offer_reads import (
     StepTimes,
 )
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.projections.performance import BlockedKey
 from offerlog_application.projections.slots import counted_slot, slot
 from offerlog_application.projections.suppression import SuppressionKey
 from offerlog_domain.events import EventSinceOffer, LifecycleEvent, OfferRefused
@@ -93,31 +95,51 @@ class MemoryOfferReads:
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of offers."""
         counts: Counter[tuple[ActionMapId | None, str | None]] = Counter()
+        remembered: Counter[tuple[ActionMapId | None, str | None]] = Counter()
         visitors: defaultdict[tuple[ActionMapId | None, str | None], set[int]] = defaultdict(set)
         sessions: defaultdict[tuple[ActionMapId | None, str | None], set[UUID]] = defaultdict(set)
         with self._log.lock:
+            for key, number in self._blocked(query).items():
+                for group in ((_map_of(key), key.reason), (None, key.reason), (None, None)):
+                    counts[group] += number
             for _, recorded in self._log.events_in_order:
                 event, token = recorded.event, token_of(recorded.originator_id)
                 if not isinstance(event, OfferRefused) or not _is_blocked_in(query, event):
                     continue
                 action_map, reason = ActionMapId(format_uuid(event.action_map_id)), event.reason.value
                 for group in ((action_map, reason), (None, reason), (None, None)):
-                    counts[group] += 1
+                    remembered[group] += 1
                     visitors[group].add(token)
                     if self._log.visitors.has_token(token):
                         sessions[group].add(open_private(recorded.sealed).session_id)
-        is_counted = counts[None, None] <= most_sessions
-        groups = sorted(counts, key=lambda group: (group[0] or "", -counts[group]))
+        is_counted = remembered[None, None] <= most_sessions
+        groups = sorted(counts, key=lambda group: (group[0] or "", -counts[group], group[1] or ""))
         return BlockedCounts(
             self._log.last(),
             [
                 BlockedCount(
-                    *group, counts[group], len(visitors[group]), len(sessions[group]) if is_counted else None
+                    *group,
+                    counts[group],
+                    remembered[group],
+                    len(visitors[group]),
+                    len(sessions[group]) if is_counted else None,
                 )
                 for group in groups[: most + 1]
                 if counts[group]
             ],
         )
+
+    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
+        """Count the blocked offers of a query by action map and version of the map."""
+        counts: defaultdict[ActionMapId, Counter[int | None]] = defaultdict(Counter)
+        with self._log.lock:
+            for key, number in self._blocked(query).items():
+                counts[_map_of(key)][key.action_map_version] += number
+            return BlockedOfMaps(self._log.last(), counts)
+
+    def _blocked(self, query: ReportQuery) -> Mapping[BlockedKey, int]:
+        first = -(1 << 31) if query.start is None else slot(query.start)
+        return self._log.counts.blocked(query, first, (1 << 31) - 1 if query.end is None else slot(query.end))
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""
@@ -304,8 +326,13 @@ def _is_of(query: ReportQuery, one: _Action) -> bool:
     return asked and one.newest.organization == query.organization
 
 
+def _map_of(key: BlockedKey) -> ActionMapId:
+    return ActionMapId(format_uuid(key.action_map_id))
+
+
 def _is_blocked_in(query: ReportQuery, event: OfferRefused) -> bool:
     asked = not query.action_maps or format_uuid(event.action_map_id) in query.action_maps
+    asked &= query.media_type in {None, event.media_type}
     return asked and event.organization == query.organization and _is_within(query, event.occurred_at)
 
 

@@ -23,14 +23,14 @@ class MemoryOrganizationVisitors:
             return len(self._recorded(organization))
 
     def digests(self, organization: str, after: UUID, limit: int) -> Sequence[UUID]:
-        """Return digests of visitors behind a digest, sorted; those who were only ever refused, too."""
+        """Return digests of visitors behind a digest, sorted; also of those only ever refused or blocked."""
         with self._log.lock:
             refused = {
                 one.visitor_digest
                 for one in self._log.refusals.values()
                 if one.organization == organization and one.visitor_digest is not None
             }
-            found = self._recorded(organization) | refused
+            found = self._recorded(organization) | refused | self._blocked(organization)
         return sorted(one for one in found if one > after)[:limit]
 
     def delete_refusals(self, organization: str) -> int:
@@ -49,9 +49,8 @@ class MemoryOrganizationVisitors:
         """Destroy the key of an organization of which nothing is left; returns False if it has none."""
         del since
         with self._log.lock:
-            if self._recorded(organization) or any(
-                one.organization == organization for one in self._log.refusals.values()
-            ):
+            refused = any(one.organization == organization for one in self._log.refusals.values())
+            if self._recorded(organization) or self._blocked(organization) or refused:
                 raise OrganizationInUseError(organization)
             return self._log.destroy_key(organization)
 
@@ -67,6 +66,9 @@ class MemoryOrganizationVisitors:
                 if one.token in tokens:
                     found.setdefault(one.organization, []).append(one.digest)
         return found
+
+    def _blocked(self, organization: str) -> set[UUID]:
+        return {key.visitor_digest for key in self._log.counted_blocks_at if key.organization == organization}
 
     def _recorded(self, organization: str) -> set[UUID]:
         return {one.digest for one in self._log.visitors.all() if one.organization == organization}

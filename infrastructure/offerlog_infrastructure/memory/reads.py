@@ -19,7 +19,7 @@ from offerlog_application.ports.read_models import (
 from offerlog_application.projections.current_state import ParkedRow, deadline_of
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow
 from offerlog_domain.identity import ActionMapId, OfferKey, VisitorKey, name_offer
-from offerlog_domain.service_events import ServiceEvent
+from offerlog_domain.service_events import BlockedTally, ServiceEvent
 from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.clock import SystemClock
@@ -171,7 +171,7 @@ class MemoryReads:
         changed: dict[str, set[ActionMapId]] = {}
         for _, recorded in self._log.events_in_order[behind:position]:
             event = recorded.event
-            if isinstance(event, ServiceEvent):
+            if isinstance(event, ServiceEvent) and not isinstance(event, BlockedTally):
                 continue  # it is about no action map
             changed.setdefault(event.organization, set()).add(ActionMapId(str(event.action_map_id)))
         return changed

@@ -86,7 +86,12 @@ def describe_blocked_offers(made: analysis.BlockedOffers) -> answers.BlockedOffe
 
 
 def _describe_blocked(one: offer_reads.BlockedCount) -> answers.BlockedNumbers:
-    return {"blocked": one.blocked, "visitors": one.visitors, "sessions": one.sessions}
+    return {
+        "blocked": one.blocked,
+        "remembered": one.remembered,
+        "visitors": one.visitors,
+        "sessions": one.sessions,
+    }
 
 
 def describe_offer_times(made: analysis.OfferTimes) -> answers.OfferTimes:

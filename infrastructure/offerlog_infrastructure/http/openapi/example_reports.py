@@ -90,7 +90,7 @@ _ACTION_MAPS: Final[dict[str, Any]] = {
 }
 _BLOCKED_OFFERS: Final[dict[str, Any]] = {
     **_RANGE,
-    "total": {"blocked": 0, "visitors": 0, "sessions": 0},
+    "total": {"blocked": 0, "remembered": 0, "visitors": 0, "sessions": 0},
     "reasons": [],
     "rows": [],
 }

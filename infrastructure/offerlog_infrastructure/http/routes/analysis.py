@@ -170,8 +170,11 @@ async def action_maps_report(
     summary="Blocked offers by reason, visitors and sessions",
     response_model=None,
 )
-async def blocked_offers(request: Request, key: Reporter, asked: AskedReport) -> Response:
-    """Refused offers that the log remembers, by the time of the offer."""
+async def blocked_offers(request: Request, key: Reporter, asked: AskedOfferReport) -> Response:
+    """Offers that the offer rule or the vendor has blocked, each once, by the time of the offer.
+
+    With a media type, offers whose media type is not known are left out.
+    """
     return await _answer(request, _BLOCKED, key, asked)
 
 

@@ -65,6 +65,12 @@ _DELETE_LATE_TEXTS: LiteralString = f"""{_DELETE_REFUSED_TEXTS}
 """
 """A legal hold under this digest protects a new life of the visitor."""
 
+_DELETE_COUNTED_BLOCKS: LiteralString = """
+    DELETE FROM counted_blocks WHERE organization = %s AND visitor_digest = %s
+"""
+_DELETE_LATE_BLOCKS: LiteralString = f"""{_DELETE_COUNTED_BLOCKS}
+    AND recorded_at <= %s AND NOT EXISTS (SELECT FROM legal_holds WHERE legal_holds.digest = visitor_digest)
+"""
 _INSERT_TOMBSTONE: LiteralString = """
     WITH tombstone AS (
         INSERT INTO erased_visitors (token, erased_at, refusals, organization) VALUES (%s, %s, %s, %s)
@@ -93,7 +99,7 @@ _UPDATE_DEAD_LETTERS: LiteralString = """
 """
 _TABLES: LiteralString = """
     visitors, refusals, offerlog_events, suppressions, parked_signals, current_offers, current_actions,
-    dead_letters, erased_visitors, legal_holds
+    dead_letters, erased_visitors, legal_holds, counted_blocks
 """
 _VACUUM: LiteralString = f"VACUUM {_TABLES}"
 _VACUUM_FULL: LiteralString = f"VACUUM (FULL, ANALYZE) {_TABLES}"
@@ -128,7 +134,7 @@ class PostgresErasures:
         self._completing = threading.Lock()
 
     def begin(self, organization: str, digest: UUID, now: datetime) -> Sequence[BegunErasure]:
-        """Destroy a visitor's key and names, delete refused texts and raise the epoch, in one transaction."""
+        """Destroy a visitor's key and names, delete refused texts and names of blocks, raise the epoch."""
         with (
             store_reached(self._datastore),
             self._datastore.get_connection() as connection,
@@ -142,8 +148,9 @@ class PostgresErasures:
                 raise LegalHoldError(*hold)
             own = None
             refusals = cursor.execute(_DELETE_REFUSED_TEXTS, (digest,)).rowcount
+            blocks = cursor.execute(_DELETE_COUNTED_BLOCKS, (organization, digest)).rowcount
             unfinished = _select_unfinished(cursor, _SELECT_UNFINISHED_OF, digest)
-            if visitor is not None or (refusals and not unfinished):
+            if visitor is not None or ((refusals or blocks) and not unfinished):
                 token = None if visitor is None else visitor[0]
                 cursor.execute(_DELETE_VISITOR, (token,))
                 own = cursor.execute(
@@ -164,9 +171,11 @@ class PostgresErasures:
     def delete_late_refusals(self, erasure: BegunErasure, until: datetime) -> int:
         """Delete the refused texts that writers have added before the fence; returns how many in all.
 
-        Only those that were recorded until a time, and none that a legal hold of a new life protects.
+        Only those that were recorded until a time, and none that a legal hold of a new life protects. Names
+        of blocked offers go likewise.
         """
         with self._transaction() as cursor:
+            cursor.execute(_DELETE_LATE_BLOCKS, (erasure.organization, erasure.digest, until))
             late = cursor.execute(_DELETE_LATE_TEXTS, (erasure.digest, until)).rowcount
             row = cursor.execute(_ADD_REFUSALS, (late, erasure.number)).fetchone() if late else None
         return erasure.refusals if row is None else int(row[0])

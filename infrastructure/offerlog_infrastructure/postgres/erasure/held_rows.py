@@ -58,7 +58,7 @@ _OF_PROJECTIONS: Final[Mapping[str, LiteralString]] = {
         FROM performance_repeats WHERE originator_id BETWEEN %s AND %s ORDER BY 1, 3, 4, 5, 6, 7
     """,
     "blocked_offers": """
-        SELECT originator_id AS stream, version, action_map_id, slot, reason
+        SELECT originator_id AS stream, event_version AS version, action_map_id, slot, reason, media_type
         FROM blocked_offers WHERE originator_id BETWEEN %s AND %s ORDER BY 1, 2
     """,
     "dead_letters": """
@@ -72,6 +72,10 @@ _OF_PROJECTIONS: Final[Mapping[str, LiteralString]] = {
 _SELECT_REFUSALS: LiteralString = """
     SELECT organization, recorded_at, reason, field, cause, action_map_id, sealed_text, raw_length
     FROM refusals WHERE visitor_digest = %s ORDER BY recorded_at, id
+"""
+_SELECT_COUNTED_BLOCKS: LiteralString = """
+    SELECT recorded_at, digest FROM counted_blocks
+    WHERE organization = %s AND visitor_digest = %s ORDER BY recorded_at, digest
 """
 _SELECT_HOLD: LiteralString = "SELECT held_since AS since, reason FROM legal_holds WHERE digest = %s"
 
@@ -109,6 +113,8 @@ def select_held_rows(
             found += _select_events(application, cursor, known["token"], sealer)
             found += _select_projected(cursor, known["token"], sealer)
         found += _select_refusals(application, cursor, digest)
+        blocks = cursor.execute(_SELECT_COUNTED_BLOCKS, (organization, digest)).fetchall()
+        found += [HeldRow("counted_blocks", row) for row in blocks]
         found += [HeldRow("legal_holds", row) for row in cursor.execute(_SELECT_HOLD, (digest,)).fetchall()]
     return found
 

@@ -31,6 +31,12 @@ _SELECT_DIGESTS: LiteralString = """
         )
         UNION
         (
+            SELECT DISTINCT visitor_digest FROM counted_blocks
+            WHERE organization = %(organization)s AND visitor_digest > %(after)s
+            ORDER BY visitor_digest LIMIT %(limit)s
+        )
+        UNION
+        (
             SELECT DISTINCT digest FROM erasing_visitors JOIN erased_visitors USING (number)
             WHERE organization = %(organization)s AND digest > %(after)s
             ORDER BY digest LIMIT %(limit)s
@@ -46,11 +52,12 @@ _DELETE_REFUSALS: LiteralString = """
 _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '1s'"
 """Writers with new visitors or refusals stand behind a lock that is waited for."""
 
-_LOCK_TABLES: LiteralString = "LOCK TABLE visitors, refusals IN SHARE ROW EXCLUSIVE MODE"
+_LOCK_TABLES: LiteralString = "LOCK TABLE visitors, counted_blocks, refusals IN SHARE ROW EXCLUSIVE MODE"
 """Whoever has copied rows into one of them is waited for. Whoever copies later, finds another epoch."""
 
 _SELECT_LEFT: LiteralString = """
-    SELECT EXISTS (SELECT FROM refusals WHERE organization = %(organization)s) OR EXISTS (
+    SELECT EXISTS (SELECT FROM refusals WHERE organization = %(organization)s)
+        OR EXISTS (SELECT FROM counted_blocks WHERE organization = %(organization)s) OR EXISTS (
         SELECT FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS slice (first, last)
         JOIN visitors v ON v.token BETWEEN slice.first AND slice.last
         WHERE v.organization = %(organization)s
@@ -97,7 +104,7 @@ class PostgresOrganizationVisitors:
         return int(row[0])
 
     def digests(self, organization: str, after: UUID, limit: int) -> Sequence[UUID]:
-        """Return digests of visitors behind a digest, sorted; those who were only ever refused, too.
+        """Return digests of visitors behind a digest, sorted; also of those only ever refused or blocked.
 
         Also those whose erasure was begun and is not complete.
         """

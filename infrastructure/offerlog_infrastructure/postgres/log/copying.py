@@ -39,11 +39,16 @@ class StaleLoadError(OfferlogError, IntegrityError):
     """The append would go to another server than the load: perhaps to a copy that is behind."""
 
 
+class BlockConflictError(RowConflictError):
+    """Another writer counts or has counted a blocked offer that this append would count."""
+
+
 class VisitorConflictError(RowConflictError):
     """Another writer makes or has made a visitor whom this append would make."""
 
 
 _EVENT_TYPES: Final = ("int4", "uuid", "text", "bytea")
+_BLOCK_TYPES: Final = ("text", "uuid", "uuid", "timestamptz")
 _REFUSAL_TYPES: Final = ("text", "timestamptz", "text", "text", "text", "bytea", "int4", "uuid", "uuid")
 
 
@@ -95,6 +100,18 @@ def raise_conflict(error: psycopg.Error, conflict: type[RowConflictError]) -> No
 def visitors_statement(table: sql.Composable) -> sql.Composed:
     """Return the statement that copies new visitors."""
     return sql.SQL(f"COPY {{}} ({VISITOR_COLUMNS}) FROM STDIN (FORMAT BINARY)").format(table)
+
+
+def blocks_statement(table: sql.Composable) -> sql.Composed:
+    """Return the statement that copies the names of blocked offers that are counted."""
+    return sql.SQL(
+        "COPY {} (organization, visitor_digest, digest, recorded_at) FROM STDIN (FORMAT BINARY)"
+    ).format(table)
+
+
+def blocks_step(table: str, statement: bytes, rows: Sequence[Sequence[Any]]) -> AppendStep:
+    """Return the step of an append that copies the names of blocked offers."""
+    return AppendStep(statement, table, rows, _BLOCK_TYPES)
 
 
 def visitors_step(table: str, statement: bytes, rows: Sequence[Sequence[Any]]) -> AppendStep:

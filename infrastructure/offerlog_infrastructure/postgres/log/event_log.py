@@ -15,29 +15,30 @@ from offerlog_application.ports.event_log import (
     VersionConflictError,
 )
 from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.events import EventSinceOffer, LifecycleEvent, Offered, is_lifecycle_event
-from offerlog_domain.identity import OfferKey, OrganizationKey
-from offerlog_domain.lifecycle import LONGEST_ACTION
+from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Refusal
-from offerlog_domain.visitor_offer import Action, VisitorOffer, evolve
-from offerlog_infrastructure.postgres.action_map_policies import read_policy, select_policies
+from offerlog_domain.visitor_offer import VisitorOffer, evolve
+from offerlog_infrastructure.postgres.action_map_policies import select_policies
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.known_policies import KnownPolicies, Policies
-from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.cache import OfferCache
 from offerlog_infrastructure.postgres.log.copying import (
     REFUSAL_TABLES,
+    BlockConflictError,
     RowConflictError,
     StaleLoadError,
     VisitorConflictError,
 )
+from offerlog_infrastructure.postgres.log.counted_blocks import CountedBlocks, DraftedBlocks
 from offerlog_infrastructure.postgres.log.group_streams import GroupStreams
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.log.mapper import EventRow
+from offerlog_infrastructure.postgres.log.newest_actions import NewestActions
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 
 if TYPE_CHECKING:
@@ -59,18 +60,6 @@ _SELECT_NEWER_EVENTS: LiteralString = """
 without such events has one row. OFFSET 0 keeps the server from computing the id more than once. The epoch is
 that of the snapshot: a decision that appends nothing is not checked against it later."""
 
-_SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
-    SELECT v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state,
-        (SELECT suppress_for FROM action_map_policies WHERE organization = %s AND action_map_id = %s)
-    FROM visitors v CROSS JOIN LATERAL (
-        SELECT originator_version, topic, state FROM offerlog_events
-        WHERE originator_id = stream_id(v.token, %s) AND topic = ANY(%s)
-        ORDER BY originator_version DESC LIMIT %s
-    ) AS e
-    WHERE v.digest = %s ORDER BY e.originator_version DESC
-"""
-"""Only the newest action changes, so the last lifecycle events of a stream hold all of it."""
-
 _CACHED_EVENTS: Final = 50_000
 """The most events that the cached visitor-offers of a process hold together; each takes about a kilobyte."""
 
@@ -79,8 +68,8 @@ _EVENTS_WORTH_CACHING: Final = 100
 crowded visitor-offer refuses signals without appending any, and would be read again each time."""
 
 
-_Draft = tuple[EventRow, RecordedEvent[Event]]
-"""An event, and its row."""
+_Draft = tuple[EventRow, RecordedEvent[Event] | None]
+"""A row, and its event; None for a tally."""
 
 
 class PostgresLog:
@@ -106,7 +95,8 @@ class PostgresLog:
         self._keys = application.visitor_keys
         self._streams = GroupStreams((), self._keys)
         self._texts = RefusedTexts(application.keys)
-        self._gate = LockGate()
+        self._newest_actions = NewestActions(application)
+        self._blocks = CountedBlocks(application)
         self._epoch: int | None = None
         self._policies = KnownPolicies(self._select_policies)
         self._are_keys_stale = True
@@ -213,16 +203,21 @@ class PostgresLog:
         with store_reached(datastore), datastore.get_connection() as connection:
             return select_policies(connection, organizations)
 
+    def counted_blocks(self, keys: Collection[BlockKey]) -> Collection[BlockKey]:
+        """Return those of these names of blocked offers that were counted before."""
+        return self._blocks.find(keys)
+
     def append(
         self,
         events: Sequence[RecordedEvent[Event]],
         refusals: Sequence[Refusal],
         offers: Iterable[VisitorOffer] = (),
+        blocked: Sequence[BlockedOffer] = (),
         *,
         hurried: bool = False,
         epoch: int | None = None,
     ) -> int | None:
-        """Store events and refusals in one transaction; returns the last position, None without events.
+        """Store events, refusals and tallies in one transaction; returns the last position, None without any.
 
         Raises:
             StaleEpochError: The epoch has been raised. Nothing was stored, and nothing is cached any more.
@@ -232,8 +227,9 @@ class PostgresLog:
         """
         if not hurried:
             self._finder.release()  # no other writer is in the way any more
-        drafts = self._draft(events)
-        rows, visitors = [row for row, _ in drafts], self._streams.new_visitors() if drafts else ()
+        counted = self._blocks.draft(blocked)
+        drafts = self._draft(events, counted.events)
+        rows, visitors = [row for row, _ in drafts], self._streams.new_visitors() if events else ()
         try:
             if refusals and self._quota is not None:
                 refusals = self._apply_quota(refusals, self._quota)
@@ -243,57 +239,76 @@ class PostgresLog:
                     rows,
                     sealed,
                     visitors,
+                    counted.names,
                     hurried=hurried,
                     epoch=self.epoch() if epoch is None else epoch,
                     loaded_from=self._loaded_from if rows else None,
                 )
         except BaseException as error:
-            if self._quota is not None:
-                self._quota.forget()
-            if isinstance(error, StaleEpochError):
-                self._epoch = error.epoch
-            if isinstance(error, StaleEpochError | StaleLoadError):
-                self._cache = OfferCache(_CACHED_EVENTS)
-                self._policies.note_epoch(None)
-                self._keys.forget()
-                self._application.keys.forget()
-                self._are_keys_stale = True
-            explained = self._explain(error, visitors, drafts)
+            self._forget(error)
+            explained = self._explain(error, visitors, drafts, counted)
             if explained is None:
                 raise
             raise explained from error
         self._streams.note_stored(visitors)
-        last = {event.originator_id: row.state for row, event in drafts}
+        self._blocks.note_stored(counted)
+        last = {event.originator_id: row.state for row, event in drafts if event is not None}
         for offer in offers:
             if offer.id in last:
                 self._cache.put(offer, last[offer.id])
         return position
 
+    def _forget(self, error: BaseException) -> None:
+        """Forget what may be wrong after an append that has failed."""
+        if self._quota is not None:
+            self._quota.forget()
+        if isinstance(error, StaleEpochError):
+            self._epoch = error.epoch
+        if isinstance(error, StaleEpochError | StaleLoadError):
+            self._cache = OfferCache(_CACHED_EVENTS)
+            self._policies.note_epoch(None)
+            self._keys.forget()
+            self._application.keys.forget()
+            self._are_keys_stale = True
+        if not isinstance(error, StaleEpochError | RowConflictError):
+            self._blocks.begin_anew()
+
     def _explain(
-        self, error: BaseException, visitors: Sequence[Sequence[Any]], drafts: Sequence[_Draft]
+        self,
+        error: BaseException,
+        visitors: Sequence[Sequence[Any]],
+        drafts: Sequence[_Draft],
+        counted: DraftedBlocks,
     ) -> VersionConflictError | RefusalsLockedError | None:
         """Return the error that names what an append wants and others have; None for any other error."""
-        if isinstance(error, VisitorConflictError):
-            return VersionConflictError(
-                *self._streams.offers_of(visitors[error.row][1]), waiting=error.waiting
-            )
         if isinstance(error, RowConflictError):
-            return VersionConflictError(drafts[error.row][1].originator_id, waiting=error.waiting)
+            streams: Collection[UUID]
+            if isinstance(error, VisitorConflictError):
+                streams = self._streams.offers_of(visitors[error.row][1])
+            elif isinstance(error, BlockConflictError):
+                streams = [counted.streams[error.row]]
+            elif (event := drafts[error.row][1]) is not None:
+                streams = [event.originator_id]
+            else:  # nobody else appends to a tally's stream, so this store is not that of the last append
+                self._blocks.begin_anew()
+                return VersionConflictError(waiting=False)
+            return VersionConflictError(*streams, waiting=error.waiting)
         if isinstance(error, StaleLoadError):
             return VersionConflictError(waiting=False)
         if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
             return _to_refusals_locked(error)
         return None
 
-    def _draft(self, events: Sequence[RecordedEvent[Event]]) -> list[_Draft]:
-        """Encode events as rows, in the order of streams that all writers keep.
+    def _draft(self, events: Sequence[RecordedEvent[Event]], tallies: Sequence[EventRow]) -> list[_Draft]:
+        """Encode events as rows, and put all rows into the order of streams that all writers keep.
 
         In one order, two writers never wait for each other.
         """
         open_stream, row = self._streams.open, self._mapper.row
-        drafts = [
+        drafts: list[_Draft] = [
             (row(event, open_stream(event.originator_id, event.event.recorded_at)), event) for event in events
         ]
+        drafts += [(tally, None) for tally in tallies]
         drafts.sort(key=_get_stream_order)
         return drafts
 
@@ -327,42 +342,8 @@ class PostgresLog:
         return int(row[0] or 0) if row is not None else 0
 
     def newest_action(self, offer: OfferKey) -> NewestAction:
-        """Return the action that began last, and the policy of its action map.
-
-        Reads the stream backwards from its end to the event that began the action.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-            UnreadableEventError: A stored event is unknown to this build.
-        """
-        topics = self._mapper.topics(EventSinceOffer)
-        with (
-            self._gate.passing(_SELECT_LAST_LIFECYCLE_EVENTS),
-            store_reached(self._application.reading),
-            self._application.reading.get_connection() as connection,
-        ):
-            cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            stored = cursor.execute(
-                _SELECT_LAST_LIFECYCLE_EVENTS,
-                (
-                    offer.organization,
-                    offer.action_map_id,
-                    offer.action_map_id,
-                    topics,
-                    LONGEST_ACTION,
-                    offer.visitor_digest,
-                ),
-                prepare=True,
-            ).fetchall()
-        events: list[RecordedEvent[LifecycleEvent]] = []
-        for token, kek, wrapped_key, version, topic, state, suppress_for in stored:
-            stream = self._keys.open_stream(token, kek, wrapped_key, offer.action_map_id)
-            recorded = self._mapper.open_event(offer.id, stream, version, topic, state)
-            assert is_lifecycle_event(recorded)  # noqa: S101 - the topics belong to lifecycle events
-            events.insert(0, recorded)
-            if isinstance(recorded.event, Offered):
-                return NewestAction(Action(tuple(events)), read_policy(suppress_for))
-        return NewestAction()
+        """Return the action that began last, and the policy of its action map."""
+        return self._newest_actions.find(offer)
 
     def close(self) -> None:
         """Close the connections that `find_held` keeps; for the one writer."""

@@ -8,7 +8,7 @@ topic filter that matches nothing they scan the log again and again. These recor
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -33,9 +33,12 @@ from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import TableLockedError
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep, AppendTransaction
 from offerlog_infrastructure.postgres.log.copying import (
+    BlockConflictError,
     RowConflictError,
     StaleLoadError,
     VisitorConflictError,
+    blocks_statement,
+    blocks_step,
     copy_events,
     events_statement,
     events_step,
@@ -58,7 +61,11 @@ _SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
 _STALE_EPOCH: Final = "OEPCH"
 """The SQLSTATE of `check_epoch` for a decision of another epoch; its detail is the current epoch."""
 
-_CONFLICTS: Final = {"offerlog_events": RowConflictError, "visitors": VisitorConflictError}
+_CONFLICTS: Final = {
+    "offerlog_events": RowConflictError,
+    "visitors": VisitorConflictError,
+    "counted_blocks": BlockConflictError,
+}
 """The tables in which two writers may want the same row."""
 
 _PATIENCE_SECONDS: Final = 60
@@ -107,6 +114,15 @@ def _to_rows(events: Sequence[StoredEvent]) -> list[EventRow]:
     return rows
 
 
+class _AppendedRows(NamedTuple):
+    """The rows of an append."""
+
+    events: Sequence[EventRow]
+    visitors: Sequence[Sequence[Any]]
+    blocks: Sequence[Sequence[Any]]
+    refusals: Sequence[RefusalRow]
+
+
 class StreamRecorder(PostgresAggregateRecorder):
     """Streams without a global order: the library's aggregate recorder by COPY."""
 
@@ -140,6 +156,7 @@ class LogRecorder(PostgresApplicationRecorder):
         self._horizon_lock = threading.Lock()
         self._copy_events = events_statement(table).as_bytes(None)
         self._copy_visitors = visitors_statement(sql.Identifier(schema, "visitors")).as_bytes(None)
+        self._copy_blocks = blocks_statement(sql.Identifier(schema, "counted_blocks")).as_bytes(None)
         self._copy_refusals = refusals_statement(refusals).as_bytes(None)
         self._select_epoch = sql.SQL("SELECT epoch FROM {}").format(sql.Identifier(schema, "log_epoch"))
         sequence = f'"{schema}"."{POSITIONS_SEQUENCE}"'
@@ -163,6 +180,7 @@ class LogRecorder(PostgresApplicationRecorder):
         events: Sequence[EventRow],
         refusals: Sequence[RefusalRow] = (),
         visitors: Sequence[Sequence[Any]] = (),
+        blocks: Sequence[Sequence[Any]] = (),
         *,
         epoch: int,
         hurried: bool = False,
@@ -177,6 +195,7 @@ class LogRecorder(PostgresApplicationRecorder):
             events: In order of their streams, as all writers have it.
             refusals: For the refusal log.
             visitors: Rows of visitors who are new with these events, in order of their digests.
+            blocks: Rows with the names of the blocked offers that these events count, in order.
             epoch: The epoch under which all of it was decided.
             hurried: Whether to wait for another writer for a moment only.
             loaded_from: The server from which the events were loaded on which this builds; None for any.
@@ -186,6 +205,7 @@ class LogRecorder(PostgresApplicationRecorder):
             StaleEpochError: The epoch is another one; nothing was stored.
             RowConflictError: Another writer has a version, or is about to; nothing was stored.
             VisitorConflictError: Another writer has a new visitor, or is about to; nothing was stored.
+            BlockConflictError: Another writer counts one of the blocked offers; nothing was stored.
             OperationalError: The server could not be reached; nothing was stored.
             OutcomeUnknownError: The commit was sent, and the server has not answered for a minute.
         """
@@ -193,8 +213,9 @@ class LogRecorder(PostgresApplicationRecorder):
             assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
             if loaded_from is not None and connection.server != loaded_from:
                 raise StaleLoadError
+            rows = _AppendedRows(events, visitors, blocks, refusals)
             transaction = AppendTransaction(
-                connection, self._make_steps(connection, events, refusals, visitors, epoch, hurried=hurried)
+                connection, self._make_steps(connection, rows, epoch, hurried=hurried)
             )
             try:
                 position = transaction.run()
@@ -217,21 +238,17 @@ class LogRecorder(PostgresApplicationRecorder):
         raise OperationalError(str(lost_connection)) from lost_connection
 
     def _make_steps(
-        self,
-        connection: Connection[DictRow],
-        events: Sequence[EventRow],
-        refusals: Sequence[RefusalRow],
-        visitors: Sequence[Sequence[Any]],
-        epoch: int,
-        *,
-        hurried: bool,
+        self, connection: Connection[DictRow], rows: "_AppendedRows", epoch: int, *, hurried: bool
     ) -> list[AppendStep]:
         """Return the statements of an append. The look at the epoch comes last, and selects the position."""
+        events, refusals = rows.events, rows.refusals
         steps = [AppendStep(_SET_SHORT_LOCK_TIMEOUT)] if hurried else []
         if events:
             steps.append(events_step(self.events_table_name, self._copy_events, events))
-        if visitors:  # behind the events, whose lock shows every writer, also one that hangs here
-            steps.append(visitors_step("visitors", self._copy_visitors, visitors))
+        if rows.visitors:  # behind the events, whose lock shows every writer, also one that hangs here
+            steps.append(visitors_step("visitors", self._copy_visitors, rows.visitors))
+        if rows.blocks:
+            steps.append(blocks_step("counted_blocks", self._copy_blocks, rows.blocks))
         if refusals:
             steps.append(refusals_step("refusals", self._copy_refusals, refusals))
             tallies = tallies_statement(self._tallies, refusals).as_bytes(connection)

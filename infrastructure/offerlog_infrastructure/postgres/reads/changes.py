@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_domain.identity import ActionMapId
-from offerlog_domain.service_events import ServiceEvent
+from offerlog_domain.service_events import BlockedTally, ServiceEvent
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
@@ -55,7 +55,7 @@ class PostgresChanges:
         try:
             for topic, state in stored:
                 event = self._mapper.event(_NO_STREAM, 0, topic, state).event
-                if isinstance(event, ServiceEvent):
+                if isinstance(event, ServiceEvent) and not isinstance(event, BlockedTally):
                     continue  # it is about no action map
                 changed.setdefault(event.organization, set()).add(ActionMapId(str(event.action_map_id)))
         except UnreadableEventError:

@@ -1,6 +1,6 @@
 """Single offers and their ends, for analysts."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,8 +12,8 @@ from psycopg import Cursor
 from psycopg.rows import DictRow
 
 from offerlog_application.ports.offer_reads import (
-    BlockedCount,
     BlockedCounts,
+    BlockedOfMaps,
     CohortCounts,
     CohortTimes,
     ListPlace,
@@ -31,7 +31,7 @@ from offerlog_domain.metrics import ACCEPTED_IS_FINAL, offer_ends
 from offerlog_domain.stream_ids import stream_bounds
 from offerlog_infrastructure.postgres.action_map_policies import JOIN_POLICY, SUPPRESSED_UNTIL
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.visitors import OpenStream
+from offerlog_infrastructure.postgres.reads.blocked_offers import BlockedOfferReads
 from offerlog_infrastructure.postgres.reads.listed_offers import AskedNumber, select_offers_behind
 from offerlog_infrastructure.postgres.reads.map_counts import select_map_counts
 from offerlog_infrastructure.postgres.reads.performance import decode_name, select_counts, select_slots
@@ -62,26 +62,6 @@ _SELECT_STILL_OPEN: LiteralString = """
       AND a.action_map_id = ANY (%(maps)s::uuid[])
       AND (%(media_type)s::text IS NULL OR a.media_type = %(media_type)s)
     GROUP BY 1
-"""
-_BLOCKED: LiteralString = """
-    FROM blocked_offers AS b
-    WHERE b.organization = %(organization)s AND b.slot >= %(first)s AND b.slot < %(end)s
-      AND (%(maps)s::uuid[] IS NULL OR b.action_map_id = ANY (%(maps)s))
-"""
-# The first half of a stream's id is its visitor's token.
-_SELECT_BLOCKED: LiteralString = f"""
-    SELECT b.action_map_id::text, b.reason, count(*) AS blocked,
-        count(DISTINCT left(b.originator_id::text, 18)) AS visitors
-    {_BLOCKED}
-    GROUP BY GROUPING SETS ((b.action_map_id, b.reason), (b.reason), ())
-    ORDER BY b.action_map_id NULLS FIRST, blocked DESC LIMIT %(most)s
-"""
-_TOKEN: LiteralString = "('x' || left(replace(b.originator_id::text, '-', ''), 16))::bit(64)::bigint"  # noqa: S105 - no password
-_SELECT_BLOCKED_EVENTS: LiteralString = f"""
-    SELECT b.action_map_id::text, b.reason, b.originator_id, b.version, e.topic, e.state, v.kek, v.wrapped_key
-    FROM (SELECT b.* {_BLOCKED}) AS b
-    JOIN offerlog_events e ON e.originator_id = b.originator_id AND e.originator_version = b.version
-    JOIN visitors v ON v.token = {_TOKEN}
 """
 _OFFERED_WITHIN: LiteralString = """
     organization = %(organization)s AND action_map_id = ANY (%(maps)s::uuid[])
@@ -173,48 +153,17 @@ class PostgresOfferReads:
             )
 
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
-        """Count the blocked offers of a range; sessions are counted up to a number of offers."""
-        parameters: dict[str, Any] = _parameters(query, list(query.action_maps) or None)
-        parameters |= {
-            "first": -(1 << 31) if query.start is None else slot(query.start),
-            "end": (1 << 31) - 1 if query.end is None else slot(query.end),
-            "most": most + 1,
-        }
+        """Count the blocked offers of a range; sessions are counted up to a number of remembered offers."""
         with self._snapshot() as (cursor, position):
-            rows = _select(cursor, _SELECT_BLOCKED, parameters)
-            total = max((row["blocked"] for row in rows), default=0)
-            sessions: Mapping[tuple[Any, Any], set[UUID]] = {}
-            if 0 < total <= most_sessions:
-                sessions = self._sessions(_select(cursor, _SELECT_BLOCKED_EVENTS, parameters))
-        counted = total <= most_sessions
-        return BlockedCounts(
-            position,
-            [
-                BlockedCount(
-                    row["action_map_id"],
-                    row["reason"],
-                    row["blocked"],
-                    row["visitors"],
-                    len(sessions.get((row["action_map_id"], row["reason"]), ())) if counted else None,
-                )
-                for row in rows
-                if row["blocked"]
-            ],
-        )
+            reads = BlockedOfferReads(cursor, query, self._mapper, self._keys)
+            return BlockedCounts(position, reads.counts(most, most_sessions))
 
-    def _sessions(self, rows: Sequence[DictRow]) -> Mapping[tuple[Any, Any], set[UUID]]:
-        """Open the sessions of blocked offers, by map and reason, by reason, and all of them."""
-        found: defaultdict[tuple[Any, Any], set[UUID]] = defaultdict(set)
-        for row in rows:
-            stream_id, wrapped_key = row["originator_id"], bytes(row["wrapped_key"])
-            stream = OpenStream(stream_id, self._keys.sealer(row["kek"], wrapped_key))
-            opened = self._mapper.open_event(
-                stream_id, stream, row["version"], row["topic"], bytes(row["state"])
+    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
+        """Count the blocked offers of a query by action map and version of the map."""
+        with self._snapshot() as (cursor, position):
+            return BlockedOfMaps(
+                position, BlockedOfferReads(cursor, query, self._mapper, self._keys).of_maps()
             )
-            session, reason = opened.private.session_id, row["reason"]
-            for group in ((row["action_map_id"], reason), (None, reason), (None, None)):
-                found[group].add(session)
-        return found
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""

@@ -141,12 +141,14 @@ class BlockedNumbers(TypedDict):
     """Number of blocked offers.
 
     Attributes:
-        blocked: Blocked offers that the log remembers.
-        visitors: Distinct visitors.
-        sessions: Distinct sessions; null where they were not counted.
+        blocked: Blocked offers, all of them.
+        remembered: Those of them whose action id was named, so that the log remembers visitor and session.
+        visitors: Distinct visitors of remembered offers.
+        sessions: Distinct sessions of remembered offers; null where they were not counted.
     """
 
     blocked: Count
+    remembered: Count
     visitors: Count
     sessions: Count | None
 
@@ -155,10 +157,11 @@ class BlockedReason(BlockedNumbers):
     """Number of blocked offers for one reason.
 
     Attributes:
-        blocked: Blocked offers that the log remembers.
-        visitors: Distinct visitors.
-        sessions: Distinct sessions; null where they were not counted.
-        reason: The code.
+        blocked: Blocked offers, all of them.
+        remembered: Those of them whose action id was named, so that the log remembers visitor and session.
+        visitors: Distinct visitors of remembered offers.
+        sessions: Distinct sessions of remembered offers; null where they were not counted.
+        reason: The code of the offer rule, or the vendor's `blockingReason`.
     """
 
     reason: str
@@ -170,22 +173,23 @@ class BlockedRow(_OfMap, BlockedReason):
     Attributes:
         action_map_id: The action map.
         action_map_name: Its newest known display name.
-        blocked: Blocked offers that the log remembers.
-        visitors: Distinct visitors.
-        sessions: Distinct sessions; null where they were not counted.
+        blocked: Blocked offers, all of them.
+        remembered: Those of them whose action id was named, so that the log remembers visitor and session.
+        visitors: Distinct visitors of remembered offers.
+        sessions: Distinct sessions of remembered offers; null where they were not counted.
         reason: The code.
     """
 
 
 class BlockedOffers(ReportRange):
-    """Offers that were not made, because an earlier action stood against them.
+    """Offers that were not made, because an earlier action stood against them, or the vendor blocked them.
 
     Attributes:
         from: First instant that counts; null for all time.
         to: First instant that does not count any more; null for all time.
         zone: IANA name of the zone.
         position: Log position that the counts show.
-        media_type: Left out: blocked offers are not counted by media type.
+        media_type: The media type of the offers; left out where it is every one, known or not.
         short_by: Events that wait as dead letters and are missing; left out where it is 0.
         total: All of them.
         reasons: By reason, the most frequent first.

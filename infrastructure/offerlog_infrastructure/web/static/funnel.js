@@ -103,12 +103,18 @@ export function showTimes({ total, rows, method, error }, labelOf) {
   find("#times-more").hidden = rows.length < 2;
 }
 
-/** Show which offers were blocked by earlier actions: by reason, and for each action map. */
+/** Show which offers were blocked: by reason, and for each action map. */
 export function showBlocked({ total, reasons, rows, error }, labelOf) {
   if (showError("blocked", error)) return;
-  const figures = ({ blocked, sessions, visitors }) => [blocked, sessions, visitors].map((one) => (one === null ? "not counted" : number(one)));
+  const known = (remembered, count) => (remembered === 0 ? "not known" : count === null ? "not counted" : number(count));
+  const figures = ({ blocked, remembered, sessions, visitors }) => [
+    number(blocked),
+    number(remembered),
+    known(remembered, sessions),
+    known(remembered, visitors),
+  ];
   const reasonOf = ({ reason }) => BLOCKED[reason] ?? reason;
-  const names = ["Blocked", "Sessions", "Visitors"];
+  const names = ["Blocked", "Named", "Sessions of those", "Visitors of those"];
   const isEmpty = total.blocked === 0;
   find("#blocked-none").hidden = !isEmpty;
   for (const id of ["#blocked", "#blocked-more"]) find(id).hidden = isEmpty;

@@ -40,17 +40,9 @@ const parameters = (days, by) => {
 /** Parameters of the reports about offers made, which know neither visitors nor cohorts. */
 const plainParameters = (days) => parametersOf({ ...submitted.query, count_by: "actions", cohort: "event" }, days);
 const BLOCKED = "/v1/reports/blocked-offers";
-/** Parameters of the report of blocked offers, which does not know media types either. */
-const blockedParameters = (days) => {
-  const asked = plainParameters(days);
-  asked.delete("media_type");
-  return asked;
-};
 
 /** Ask for one card: its error, such as that it would be too large, leaves the other figures alone. */
 const askPart = (path, asked) => ask(path, asked).catch((error) => ({ error }));
-const NOT_BY_MEDIA_TYPE = { error: { message: "Blocked offers are not counted by media type: choose all." } };
-const askBlocked = (days) => (submitted.query.media_type ? NOT_BY_MEDIA_TYPE : askPart(BLOCKED, blockedParameters(days)));
 
 /** Query of the list of visitor-offers behind a number. */
 function linkTo(name, maps, unlike = {}) {
@@ -107,7 +99,7 @@ function showDownloads() {
   for (const [name, path, asked] of [
     ["#report-files", REPORT, parameters(days, find("#per").value === "map" ? "total" : days.by)],
     ["#funnel-files", FUNNEL, plainParameters(days)],
-    ["#blocked-files", BLOCKED, blockedParameters(days)],
+    ["#blocked-files", BLOCKED, plainParameters(days)],
   ]) {
     const items = Object.entries(FILES).map(([format, label]) => {
       const item = create("li");
@@ -131,7 +123,7 @@ async function show(isLatest) {
     reading,
     ask(REPORT, parameters(days, "total")),
     ask(FUNNEL, plainParameters(days)),
-    isSlowDue ? askBlocked(days) : null,
+    isSlowDue ? askPart(BLOCKED, plainParameters(days)) : null,
     isSlowDue ? askPart("/v1/reports/times", plainParameters(days)) : null,
     isShown ? asked.before : reading.then(readBefore),
   ]);

@@ -32,7 +32,11 @@ _NAMES: LiteralString = (
 
 _FORMS: LiteralString = "organization text, action_map_id uuid, slot int4, media_type text, rejections int4"
 _BLOCKED: LiteralString = (
-    "originator_id uuid, version int4, organization text, action_map_id uuid, slot int4, reason text"
+    "originator_id uuid, event_version int4, organization text, action_map_id uuid, slot int4, reason text,"
+    " media_type text"
+)
+_BLOCKED_COUNTS: LiteralString = (
+    f"organization text, action_map_id uuid, slot int4, reason text, {_KIND}, blocked int8"
 )
 
 
@@ -82,6 +86,13 @@ def _blocked(change: PerformanceChange) -> Rows:
     ]
 
 
+def _blocked_counts(change: PerformanceChange) -> Rows:
+    return [
+        (organization, action_map.bytes, *rest, number)
+        for (organization, action_map, *rest), number in change.blocked_counts.items()
+    ]
+
+
 _ADDED: LiteralString = """
     offered = c.offered + excluded.offered, accepted = c.accepted + excluded.accepted,
     rejected = c.rejected + excluded.rejected, started = c.started + excluded.started,
@@ -106,6 +117,7 @@ PERFORMANCE: Final = Projection(
         "action_map_names",
         "form_rejections",
         "blocked_offers",
+        "blocked_counts",
     ),
     performance,
     (
@@ -162,6 +174,16 @@ PERFORMANCE: Final = Projection(
             f"INSERT INTO blocked_offers ({names_of(_BLOCKED)}) SELECT * FROM stage_blocked",
             _blocked,
         ),
+        Merge(
+            "stage_blocked_counts",
+            _BLOCKED_COUNTS,
+            f"""
+            INSERT INTO blocked_counts AS b ({names_of(_BLOCKED_COUNTS)}) SELECT * FROM stage_blocked_counts
+            ON CONFLICT (organization, slot, action_map_id, reason, media_type, action_map_version)
+            DO UPDATE SET blocked = b.blocked + excluded.blocked
+            """,
+            _blocked_counts,
+        ),
     ),
     (
         Load("performance_counts", _COUNTS, lambda change: _counted(change.counts)),
@@ -169,6 +191,7 @@ PERFORMANCE: Final = Projection(
         Load("action_map_names", _NAMES, _names),
         Load("form_rejections", _FORMS, _forms),
         Load("blocked_offers", _BLOCKED, _blocked),
+        Load("blocked_counts", _BLOCKED_COUNTS, _blocked_counts),
     ),
     # Each slice has loaded its own part of every count and its own newest names: add them up.
     f"""
@@ -182,6 +205,10 @@ PERFORMANCE: Final = Projection(
     WITH parts AS (DELETE FROM form_rejections RETURNING *)
     INSERT INTO form_rejections ({names_of(_FORMS)})
     SELECT organization, action_map_id, slot, media_type, sum(rejections) FROM parts GROUP BY 1, 2, 3, 4;
+    WITH parts AS (DELETE FROM blocked_counts RETURNING *)
+    INSERT INTO blocked_counts ({names_of(_BLOCKED_COUNTS)})
+    SELECT organization, action_map_id, slot, reason, media_type, action_map_version, sum(blocked) FROM parts
+    GROUP BY 1, 2, 3, 4, 5, 6;
     WITH parts AS (DELETE FROM action_map_names RETURNING *)
     INSERT INTO action_map_names ({names_of(_NAMES)})
     SELECT DISTINCT ON (organization, action_map_id) {names_of(_NAMES)} FROM parts

@@ -1,0 +1,266 @@
+"""Blocked offers are counted exactly: beside a recount of random traffic, in memory and on PostgreSQL."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from offerlog import NoSuchVisitorError, Offerlog, OfferMade, OutcomeKind, ReportQuery, open_offerlog
+from offerlog.testing import SettableClock, open_in_memory
+from offerlog_domain.identity import ActionMapId
+from support.journeys import an_id, signal
+
+START: Final = datetime(2026, 11, 1, 10, 7, tzinfo=UTC)
+QUARTER: Final = timedelta(minutes=15)
+ORGANIZATIONS: Final = ("default", "acme")
+MAPS: Final = [an_id("map", n) for n in range(2)]
+REASONS: Final = ("FrequencyCapping", "NoAvailableAgents", "terminal_state", "Ein neuer Grund ✓")
+CROWD: Final = 64
+"""Refused offers that a visitor-offer remembers."""
+
+
+class Key(NamedTuple):
+    """The properties by which blocked offers are told apart in reports."""
+
+    organization: str
+    action_map: str
+    reason: str
+    at: datetime
+    media_type: str | None
+    version: int | None
+
+
+@dataclass
+class Recount:
+    """What was blocked, by the words of the rule alone; and the names that were counted."""
+
+    counts: Counter[Key] = field(default_factory=Counter)
+    names: set[tuple[object, ...]] = field(default_factory=set)
+
+    def block(self, key: Key, name: tuple[object, ...] | None) -> bool:
+        """Count a block; returns False if it was counted under its name before."""
+        if name is not None and name in self.names:
+            return False
+        if name is not None:
+            self.names.add(name)
+        self.counts[key] += 1
+        return True
+
+    def forget(self, organization: str, visitor: int) -> None:
+        """The visitor was erased: what is sent afterwards is new."""
+        self.names = {name for name in self.names if name[:2] != (organization, visitor)}
+
+    def select(
+        self, organization: str, start: datetime | None, end: datetime | None, media_type: str | None
+    ) -> Counter[tuple[str, str]]:
+        """Count by map and reason what a query asks for."""
+        found: Counter[tuple[str, str]] = Counter()
+        for key, number in self.counts.items():
+            slot = key.at - timedelta(seconds=key.at.timestamp() % QUARTER.total_seconds())
+            if (
+                key.organization == organization
+                and (start is None or slot >= start)
+                and (end is None or slot < end)
+                and media_type in {None, key.media_type}
+            ):
+                found[key.action_map, key.reason] += number
+        return found
+
+
+def blocked_event(event: int, visitor: int, action_map: str, reason: str, **more: Any) -> dict[str, Any]:
+    """The vendor's event of a blocked offer."""
+    return {
+        "id": an_id("blocked", event),
+        "eventType": "com.genesys.journey.BlockedWebActionOfferEvent",
+        "customerId": f"visitor-{visitor}",
+        "session": {"id": an_id("session", visitor), "type": "web"},
+        "blockedWebActionOfferEvent": {"actionMap": {"id": action_map}, "blockingReason": reason},
+        **more,
+    }
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """The clock of all services of a test."""
+    return SettableClock(START)
+
+
+@pytest.fixture(params=["in memory", "on PostgreSQL"])
+def services(
+    request: pytest.FixtureRequest, clock: SettableClock, make_dsn: Callable[[], str]
+) -> Iterator[list[Offerlog]]:
+    """One service in memory; or two on one store, each with a writer of its own."""
+    with ExitStack() as held:
+        if request.param == "in memory":
+            yield [held.enter_context(open_in_memory("default", clock=clock))]
+            return
+        dsn = make_dsn()
+        yield [
+            held.enter_context(
+                open_offerlog(
+                    database_url=dsn,
+                    organization="default",
+                    clock=clock,
+                    keep_deadlines=False,
+                    project=project,
+                )
+            )
+            for project in (True, False)
+        ]
+
+
+class Traffic:
+    """Random requests, signals and events of few visitors, so that most are repeated or blocked."""
+
+    def __init__(self, services: list[Offerlog], clock: SettableClock, seed: int) -> None:
+        self.services = services
+        self.clock = clock
+        self.chance = random.Random(seed)  # noqa: S311 - a choice of examples
+        self.recount = Recount()
+        self.seed = seed
+
+    @property
+    def service(self) -> Offerlog:
+        """Any of the services."""
+        return self.chance.choice(self.services)
+
+    def ask(self, organization: str, visitor: int, action_map: str, action: int | None) -> None:
+        """Request an offer, with an action id or without one."""
+        version = self.chance.choice([None, 3])
+        media_type = self.chance.choice(["webchat", "contentOffer"])
+        answer = self.service.offer(
+            customer_id=f"visitor-{visitor}",
+            action_map_id=action_map,
+            session_id=an_id("session", visitor),
+            action_id=None if action is None else an_id("action", visitor, action),
+            action_map_version=version,
+            media_type=media_type,
+            organization=organization,
+        )
+        name = None if action is None else (organization, visitor, action_map, action)
+        if isinstance(answer, OfferMade):
+            return
+        reason = answer.by.reason.value
+        key = Key(organization, action_map, reason, self.clock.now(), media_type, version)
+        self.recount.block(key, name)
+
+    def report_offered(self, organization: str, visitor: int, action_map: str, action: int) -> None:
+        """Record an `offered` signal, which may be refused."""
+        line = signal(
+            "offered",
+            visitor=visitor,
+            action=action,
+            actionMapId=action_map,
+            createdDate=self.clock.now().isoformat(),
+            eventId=None,
+        )
+        (outcome,) = self.service.record([line], organization=organization).outcomes
+        if outcome.kind is OutcomeKind.REFUSED:
+            assert outcome.reason is not None
+            key = Key(organization, action_map, outcome.reason.value, self.clock.now(), "webchat", None)
+            self.recount.block(key, (organization, visitor, action_map, action))
+
+    def report_blocked(self, organization: str) -> None:
+        """Record some of the vendor's events in one call; some are repeats, also within the call."""
+        lines, expected = [], []
+        for _ in range(self.chance.choice([1, 1, 3])):
+            event, visitor = self.chance.randrange(12), self.chance.randrange(3)
+            action_map, reason = self.chance.choice(MAPS), self.chance.choice(REASONS)
+            at = self.clock.now() - self.chance.choice([0, 1, 40]) * QUARTER
+            line = blocked_event(event, visitor, action_map, reason, createdDate=at.isoformat())
+            media_type = self.chance.choice([None, None, "webMessagingOffer"])
+            version = self.chance.choice([None, 7])
+            inner = line["blockedWebActionOfferEvent"]
+            inner["actionMap"] |= {"version": version}
+            inner["action"] = {"id": an_id("any"), "mediaType": media_type}
+            if self.chance.random() < 0.1:
+                at = self.clock.now() + timedelta(minutes=6)
+                line["createdDate"] = at.isoformat()
+                expected.append("refused")
+            else:
+                key = Key(organization, action_map, reason, at, media_type, version)
+                is_new = self.recount.block(key, (organization, visitor, "event", event))
+                expected.append("recorded" if is_new else "duplicate")
+            lines.append(line)
+        receipt = self.service.record(lines, organization=organization)
+        assert [one.kind.value for one in receipt.outcomes] == expected, self.seed
+        assert all(one.event_id == line["id"] for one, line in zip(receipt.outcomes, lines, strict=True))
+
+    def step(self) -> None:
+        """Do one thing, at a later time."""
+        self.clock.advance(timedelta(seconds=self.chance.choice([0, 1, 400])))
+        organization, visitor = self.chance.choice(ORGANIZATIONS), self.chance.randrange(3)
+        action_map, action = self.chance.choice(MAPS), self.chance.randrange(8)
+        kind = self.chance.random()
+        if kind < 0.3:
+            self.ask(organization, visitor, action_map, None)
+        elif kind < 0.5:
+            self.ask(organization, visitor, action_map, action)
+        elif kind < 0.65:
+            self.report_offered(organization, visitor, action_map, action)
+        elif kind < 0.97:
+            self.report_blocked(organization)
+        else:
+            self.services[0].catch_up()
+            with suppress(NoSuchVisitorError):  # nothing was recorded since the last erasure
+                self.services[0].erase(customer_id=f"visitor-{visitor}", organization=organization)
+            self.recount.forget(organization, visitor)
+
+    def crowd(self) -> None:
+        """Fill a visitor-offer with refused offers, so that the next ones are not remembered."""
+        for action in range(100, 101 + CROWD):
+            self.ask("default", 0, MAPS[0], action)
+
+
+def check(service: Offerlog, recount: Recount) -> None:
+    """Compare every report with the recount."""
+    service.catch_up()
+    edges = [None, START.replace(minute=0), START.replace(minute=0) + 9 * QUARTER]
+    for organization, start, end in product(ORGANIZATIONS, edges, edges):
+        for media_type in (None, "webchat", "contentOffer", "webMessagingOffer"):
+            query = ReportQuery(organization, start, end, media_type=media_type)
+            expected = recount.select(organization, start, end, media_type)
+            made = service.analysis.blocked_offers(query)
+            assert {(one.action_map_id, one.reason): one.blocked for one in made.parts} == expected, (
+                organization
+            )
+            assert made.total.blocked == expected.total()
+            by_reason: Counter[str] = Counter()
+            for (_, reason), number in expected.items():
+                by_reason[reason] += number
+            assert {one.reason: one.blocked for one in made.reasons} == by_reason
+            assert made.total.remembered <= made.total.blocked
+            by_map: Counter[str] = Counter()
+            for (action_map, _), number in expected.items():
+                by_map[action_map] += number
+            found = service.analysis.blocked_of_maps(query)
+            assert {one: sum(versions.values()) for one, versions in found.counts.items()} == by_map
+    of_version = service.analysis.blocked_of_maps(ReportQuery("default")).counts[ActionMapId(MAPS[0])]
+    versions: Counter[int | None] = Counter()
+    for key, number in recount.counts.items():
+        if (key.organization, key.action_map) == ("default", MAPS[0]):
+            versions[key.version] += number
+    assert of_version == versions
+
+
+def test_random_traffic_is_counted_as_by_hand(services: list[Offerlog], clock: SettableClock) -> None:
+    """Requests with and without action ids, refused signals, the vendor's events, repeats and erasures."""
+    # given
+    traffic = Traffic(services, clock, seed=20261127)
+    traffic.crowd()
+    # when
+    for _ in range(150):
+        traffic.step()
+    # then
+    check(services[0], traffic.recount)
+    assert traffic.recount.counts.total() > 100
+    if len(services) > 1:
+        services[0].rebuild()
+        check(services[0], traffic.recount)
+        assert all(not one.differences for one in services[0].verify())
