@@ -35,6 +35,22 @@ BLOCK_PATHS: Final = {
 """The place of each field in the vendor's event."""
 
 
+KNOWN_REASONS: Final = frozenset(
+    {
+        "Unknown",
+        "PageUrlConditionsNotMatching",
+        "ServiceLevelThrottling",
+        "AlreadyExistingOffer",
+        "TriggerDateInFuture",
+        "MultipleSimultaneousOffers",
+        "NoAvailableAgents",
+        "FrequencyCapping",
+        "OfferedOutsideSchedule",
+    }
+)
+"""The reasons that the vendor has today (its enumeration `blockingReason`). Others are kept as they are."""
+
+
 def check_reason(reason: str) -> str:
     """Return a reason; it is stored for good beside the counts, so it is one line of readable characters.
 

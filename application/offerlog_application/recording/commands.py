@@ -5,7 +5,7 @@ from typing import Final
 
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submission import UndatedRefusal
-from offerlog_domain.block_signals import NativeBlock
+from offerlog_domain.block_signals import KNOWN_REASONS, NativeBlock
 from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import Decision, decide, expire
@@ -214,7 +214,12 @@ class RecordBlock:
         return self._text.size
 
     def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
-        """Decide whether the signal's time is fine (check 3)."""
+        """Decide whether the signal's time is fine (check 3), and the reason of one from a widget known.
+
+        Anybody may hold a widget key, and could fill the reports with invented reasons.
+        """
+        if context.from_widget and self.signal.reason not in KNOWN_REASONS:
+            return Decision(offer, OutcomeKind.REFUSED, Reason.NOT_TRACKED)
         fault = find_timing_fault(self.signal.occurred_at, context)
         if fault is not None:
             return Decision(offer, OutcomeKind.REFUSED, fault)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 from urllib.parse import parse_qs, urlsplit
 
+from offerlog_domain.block_signals import BLOCKED_EVENT_TYPES
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.wire import STORED_FORM_EVENT_TYPES
 from offerlog_infrastructure.cli.lines import STDIN
@@ -42,6 +43,11 @@ _KEPT: Final[Mapping[str, Any]] = {
         "errorCode": None,
         "errorMessage": None,
     },
+    "blockedWebActionOfferEvent": {
+        "action": {"id": None, "mediaType": None},
+        "actionMap": {"id": None, "version": None},
+        "blockingReason": None,
+    },
 }
 """The fields of an entity that a signal has. The rest is left out before anything is stored: browser, device,
 place, address and pages of a visitor."""
@@ -58,7 +64,7 @@ class GenesysPage:
     Attributes:
         place: The file and the number of the page in it, from 1, for people.
         digest: SHA-256 of its text, in hexadecimal digits.
-        signals: Its web action events, as they came but for the fields that no signal has.
+        signals: Its web action events and blocked offers, as they came but for fields that no signal has.
         others: How many other events it has, by type.
         behind: The vendor's cursor to what follows (`after`); None on the last page.
     """
@@ -156,7 +162,7 @@ def _read_page(place: str, text: str, document: Any) -> GenesysPage:
     signals = []
     for one in entities:
         kind = one.get(_EVENT_TYPE) if isinstance(one, dict) else None
-        if isinstance(kind, str) and kind not in STORED_FORM_EVENT_TYPES:
+        if isinstance(kind, str) and kind not in STORED_FORM_EVENT_TYPES | BLOCKED_EVENT_TYPES:
             others[kind[:_LONGEST_TYPE]] += 1
         else:
             signals.append(_keep(one, _KEPT))

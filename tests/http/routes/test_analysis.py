@@ -111,7 +111,7 @@ def test_blocked_offers_and_times_over_http(client: httpx.Client) -> None:
     blocked = client.get("/v1/reports/blocked-offers").json()
     times = client.get("/v1/reports/times", params={"from": "2025-03-10"}).json()
     # then
-    one = {"blocked": 1, "visitors": 1, "sessions": 1}
+    one = {"blocked": 1, "remembered": 1, "visitors": 1, "sessions": 1}
     assert blocked["total"] == one
     assert blocked["reasons"] == [{"reason": "terminal_state", **one}]
     assert blocked["rows"] == [

@@ -11,7 +11,7 @@ import pytest
 from offerlog_infrastructure.cli import genesys_pages
 from offerlog_infrastructure.cli.genesys_pages import NotPagesError, read_pages
 from offerlog_infrastructure.cli.import_cursor import ImportCursorError, open_cursor
-from support.wire import STORED
+from support.wire import BLOCKED, STORED
 
 PERSONAL: dict[str, Any] = {
     **STORED,
@@ -20,8 +20,19 @@ PERSONAL: dict[str, Any] = {
     "session": {**STORED["session"], "type": "web"},
     "webActionEvent": {**STORED["webActionEvent"], "geolocation": {"city": "Riga"}},
 }
+KEPT_OF_BLOCKED = {name: value for name, value in BLOCKED.items() if name != "session"} | {
+    "session": {"id": BLOCKED["session"]["id"]}
+}
+BLOCKED_THERE: dict[str, Any] = {
+    **BLOCKED,
+    "ipAddress": "203.0.113.7",
+    "blockedWebActionOfferEvent": {
+        **BLOCKED["blockedWebActionOfferEvent"],
+        "blockingPageUrlConditions": [{"values": ["https://shop.example/private"]}],
+    },
+}
 PAGE = {
-    "entities": [PERSONAL, {"eventType": "com.genesys.journey.WebEvent", "id": "1"}],
+    "entities": [PERSONAL, BLOCKED_THERE, {"eventType": "com.genesys.journey.WebEvent", "id": "1"}],
     "nextUri": "/api/v2/journey/sessions/7/events?pageSize=200&after=MTIz",
 }
 
@@ -45,7 +56,9 @@ def test_pages_are_read_however_a_client_has_joined_them(
     file.write_bytes(pack(text.encode()))
     first, second = read_pages(file)
     assert [first.place, second.place] == [f"{file}, page 1", f"{file}, page 2"]
-    assert first.signals == second.signals == [STORED], "nothing of the browser, the place or the address"
+    assert first.signals == second.signals == [STORED, KEPT_OF_BLOCKED], (
+        "nothing of the browser, the place or the address"
+    )
     assert first.others == {"com.genesys.journey.WebEvent": 1}
     assert first.behind == "MTIz"
 

@@ -60,7 +60,7 @@ _NUMBERS: Final[answers.FunnelNumbers] = {
         "engaged_of_offered": 0.0,
     },
 }
-_RANGE: Final[dict[str, Any]] = {"from": None, "to": None, "zone": "UTC", "position": 3}
+_RANGE: Final[dict[str, Any]] = {"from": None, "to": None, "zone": "UTC", "position": 4}
 _OF_MAP: Final[dict[str, Any]] = {"action_map_id": MAP, "action_map_name": None}
 _FUNNEL: Final[dict[str, Any]] = {
     **_RANGE,
@@ -79,7 +79,7 @@ _ACTION_MAPS: Final[dict[str, Any]] = {
             **_OF_MAP,
             "media_type": "webchat",
             "qualified": 0,
-            "blocked": 0,
+            "blocked": 1,
             "offered": 2,
             "accepted": 0,
             "engaged": 0,
@@ -88,11 +88,12 @@ _ACTION_MAPS: Final[dict[str, Any]] = {
         }
     ],
 }
+_BLOCKED: Final[dict[str, Any]] = {"blocked": 1, "remembered": 0, "visitors": 0, "sessions": 0}
 _BLOCKED_OFFERS: Final[dict[str, Any]] = {
     **_RANGE,
-    "total": {"blocked": 0, "remembered": 0, "visitors": 0, "sessions": 0},
-    "reasons": [],
-    "rows": [],
+    "total": _BLOCKED,
+    "reasons": [{"reason": "terminal_state", **_BLOCKED}],
+    "rows": [{**_OF_MAP, "reason": "terminal_state", **_BLOCKED}],
 }
 _NO_TIMES: Final[answers.StepTimes] = {"actions": 0, "median": None, "p90": None}
 _OFFER_TIMES: Final[dict[str, Any]] = {
@@ -103,7 +104,7 @@ _OFFER_TIMES: Final[dict[str, Any]] = {
 }
 _OFFERS_BEHIND: Final[answers.OffersBehind] = {
     "count": 1,
-    "position": 3,
+    "position": 4,
     "items": [
         {
             "customer_id": "visitor-1",
@@ -135,7 +136,7 @@ _OFFERS_OF_VISITOR: Final[dict[str, Any]] = {
     "next_cursor": None,
 }
 _RECENT_VISITORS: Final[dict[str, Any]] = {
-    "position": 3,
+    "position": 4,
     "items": [
         {
             **_OF_MAP,
@@ -145,7 +146,7 @@ _RECENT_VISITORS: Final[dict[str, Any]] = {
             "state": "offered",
             "occurred_at": NOW,
             "recorded_at": NOW,
-            "position": 3,
+            "position": 4,
         },
         {
             **_OF_MAP,

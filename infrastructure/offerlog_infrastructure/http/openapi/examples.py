@@ -100,7 +100,7 @@ _EVENT: Final[answers.HistoryEvent] = {
     "action_map_version": None,
     "timeout_seconds": 45,
 }
-_FRESH: Final[answers.Freshness] = {"position": 3, "age_seconds": 0, "short_by": 0}
+_FRESH: Final[answers.Freshness] = {"position": 4, "age_seconds": 0, "short_by": 0}
 
 _OUTCOMES: Final[dict[str, answers.Outcomes]] = {
     "one": {"outcomes": [_RECORDED], "position": 1},
@@ -240,7 +240,7 @@ _REFUSAL_COUNTS: Final[answers.RefusalCounts] = {
 }
 _PROJECTIONS: Final[answers.Projections] = {
     "projections": [
-        {"projection": name, "position": 3, "lag_events": 0, "lag_seconds": 0.0, "short_by": 0}
+        {"projection": name, "position": 4, "lag_events": 0, "lag_seconds": 0.0, "short_by": 0}
         for name in ("current_state", "performance", "suppression")
     ]
 }
@@ -249,8 +249,8 @@ _ERASURE: Final[answers.Erasure] = {
     "erased_at": NOW,
     "events": 2,
     "refusals": 0,
-    "position": 4,
-    "receipt_position": 5,
+    "position": 5,
+    "receipt_position": 6,
     "signature": None,
     "unreadable": 0,
 }

@@ -8,6 +8,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
+from offerlog_domain.block_signals import BLOCKED_EVENT_TYPES
 from offerlog_domain.wire import STORED_FORM_EVENT_TYPES
 from offerlog_infrastructure.presentation.json_types import (
     AnyStateName,
@@ -21,6 +22,8 @@ from offerlog_infrastructure.presentation.json_types import (
 _MediaType = Annotated[Name, Meta(extra_json_schema={"default": "webchat"})]
 _CustomerIdType = Annotated[Name, Meta(extra_json_schema={"default": "cookie"})]
 _StoredEventType = Annotated[str, Meta(extra_json_schema={"enum": sorted(STORED_FORM_EVENT_TYPES)})]
+
+_BlockedEventType = Annotated[str, Meta(extra_json_schema={"enum": sorted(BLOCKED_EVENT_TYPES)})]
 
 
 class Signal(TypedDict):
@@ -131,5 +134,63 @@ class StoredSignal(TypedDict):
     session: StoredSession
     webActionEvent: StoredWebActionEvent
     id: NotRequired[Uuid | None]
+    customerIdType: NotRequired[_CustomerIdType | None]
+    createdDate: NotRequired[Time | None]
+
+
+class BlockedAction(TypedDict):
+    """Invitation that was not shown.
+
+    Attributes:
+        id: The action.
+        mediaType: The vendor's media type; null where it is not known.
+    """
+
+    id: NotRequired[Uuid | None]
+    mediaType: NotRequired[Name | None]
+
+
+class BlockedActionMap(TypedDict):
+    """Action map whose offer was blocked.
+
+    Attributes:
+        id: The action map.
+        version: Version of the action map.
+    """
+
+    id: Uuid
+    version: NotRequired[Integer | None]
+
+
+class BlockedWebActionOfferEvent(TypedDict):
+    """Part of the vendor's event that tells of the blocked offer.
+
+    Attributes:
+        actionMap: The action map.
+        blockingReason: The vendor's reason, as it is. With a widget key, one that it has today.
+        action: The invitation.
+    """
+
+    actionMap: BlockedActionMap
+    blockingReason: Name
+    action: NotRequired[BlockedAction | None]
+
+
+class BlockedSignal(TypedDict):
+    """Report that the vendor has blocked an offer: its event of a blocked offer.
+
+    Attributes:
+        eventType: The vendor's name of the event.
+        id: The vendor's id of this event; the same id again counts once.
+        customerId: The visitor.
+        blockedWebActionOfferEvent: The action map and the reason.
+        customerIdType: Type of the visitor's id.
+        createdDate: When it happened; if absent, the moment at which it is counted.
+    """
+
+    eventType: _BlockedEventType
+    id: Uuid
+    customerId: Name
+    blockedWebActionOfferEvent: BlockedWebActionOfferEvent
     customerIdType: NotRequired[_CustomerIdType | None]
     createdDate: NotRequired[Time | None]

@@ -8,7 +8,7 @@ more new maps than the limit. Then it sends the first signal of each map with a 
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
@@ -28,10 +28,12 @@ _SHARE_OF_A_PEER: Final = 0.2
 
 
 class _MapFields(msgspec.Struct, rename="camel"):
-    """The fields in which the two wire forms hold a signal's action map. Their values may have any type."""
+    """The fields in which the wire forms hold a signal's action map. Their values may have any type."""
 
     action_map_id: Any = None
     web_action_event: Any = None
+    blocked_web_action_offer_event: Any = None
+    event_body: Any = None
 
 
 _decode = msgspec.json.Decoder(_MapFields).decode
@@ -106,14 +108,26 @@ def _find_maps(signal: bytes) -> Iterator[ActionMapId]:
         fields = _decode(signal)
     except (msgspec.MsgspecError, RecursionError):
         fields = _decode_slowly(signal)
-    named = [fields.action_map_id]
-    if isinstance(fields.web_action_event, dict):
-        action_map = fields.web_action_event.get("actionMap")
-        named.append(action_map.get("id") if isinstance(action_map, dict) else None)
+    named = [fields.action_map_id, *_find_events_maps(fields)]
+    if isinstance(fields.event_body, dict):  # a notification
+        inner = _to_fields(fields.event_body)
+        named += [inner.action_map_id, *_find_events_maps(inner)]
     for one in named:
         if isinstance(one, str):
             with suppress(ValueError):
                 yield ActionMapId(str(UUID(one)))
+
+
+def _find_events_maps(fields: _MapFields) -> Iterator[Any]:
+    """Yield the ids of action maps in events of the vendor."""
+    for event in (fields.web_action_event, fields.blocked_web_action_offer_event):
+        if isinstance(event, dict) and isinstance(action_map := event.get("actionMap"), dict):
+            yield action_map.get("id")
+
+
+def _to_fields(document: Mapping[str, Any]) -> _MapFields:
+    names = (field.encode_name for field in msgspec.structs.fields(_MapFields))
+    return _MapFields(*(document.get(name) for name in names))
 
 
 def _decode_slowly(signal: bytes) -> _MapFields:
@@ -122,6 +136,4 @@ def _decode_slowly(signal: bytes) -> _MapFields:
         document = json.loads(signal)
     except (ValueError, RecursionError):
         return _MapFields()
-    if not isinstance(document, dict):
-        return _MapFields()
-    return _MapFields(document.get("actionMapId"), document.get("webActionEvent"))
+    return _to_fields(document) if isinstance(document, dict) else _MapFields()

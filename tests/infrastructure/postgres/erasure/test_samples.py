@@ -14,6 +14,8 @@ UNSAMPLED = {
     ("refusals", "visitor_digest"),
     ("refusals", "sealed_text"),
     ("offerlog_events", "state"),
+    ("counted_blocks", "visitor_digest"),
+    ("counted_blocks", "digest"),
     ("legal_holds", "digest"),
     ("legal_holds", "reason"),
     ("suppressions", "sealed"),

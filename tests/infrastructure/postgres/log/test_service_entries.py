@@ -82,7 +82,10 @@ def test_the_check_of_stored_events_and_the_proofs_take_them(offerlog: Offerlog,
     assert {*kinds.values()} == {None}
     assert all(not one.differences for one in offerlog.verify())
     after = contents(dsn)
-    assert {name for name in after if after[name] != before[name]} == {"projection_proofs"}
+    assert {name for name in after if after[name] != before[name]} == {
+        "projection_proofs",
+        "blocked_counts",
+    }
     with closing(OfferlogApplication(dsn, SCHEMA)) as application:
         stored = application.log.select_notifications(1, 9_999)
         read = [application.mapper.to_domain_event(one) for one in stored]
