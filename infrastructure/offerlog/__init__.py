@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from offerlog_application.ports.offer_reads import (
         BlockedCount,
+        BlockedOfMaps,
         ListedOffer,
         ListPlace,
         OfferNumber,
@@ -206,6 +207,7 @@ __all__ = [
     "AuditReport",
     "Binaries",
     "BlockedCount",
+    "BlockedOfMaps",
     "BlockedOffers",
     "Blocker",
     "CalendarError",

@@ -116,6 +116,7 @@ MODULES: Final = {
     "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
     "offerlog_application.ports.offer_reads": (
         "BlockedCount",
+        "BlockedOfMaps",
         "ListPlace",
         "ListedOffer",
         "OfferNumber",

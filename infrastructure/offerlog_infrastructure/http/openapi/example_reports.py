@@ -136,7 +136,7 @@ _OFFERS_OF_VISITOR: Final[dict[str, Any]] = {
     "next_cursor": None,
 }
 _RECENT_VISITORS: Final[dict[str, Any]] = {
-    "position": 4,
+    "position": 3,
     "items": [
         {
             **_OF_MAP,
@@ -146,7 +146,7 @@ _RECENT_VISITORS: Final[dict[str, Any]] = {
             "state": "offered",
             "occurred_at": NOW,
             "recorded_at": NOW,
-            "position": 4,
+            "position": 3,
         },
         {
             **_OF_MAP,
