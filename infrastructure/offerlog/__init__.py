@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     )
     from offerlog_application.ports.offer_reads import (
         BlockedCount,
-        BlockedOfMaps,
         ListedOffer,
         ListPlace,
         OfferNumber,
@@ -207,7 +206,6 @@ __all__ = [
     "AuditReport",
     "Binaries",
     "BlockedCount",
-    "BlockedOfMaps",
     "BlockedOffers",
     "Blocker",
     "CalendarError",

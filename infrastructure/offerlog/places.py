@@ -116,7 +116,6 @@ MODULES: Final = {
     "offerlog_application.reading.instants": ("CalendarError", "instant", "zone"),
     "offerlog_application.ports.offer_reads": (
         "BlockedCount",
-        "BlockedOfMaps",
         "ListPlace",
         "ListedOffer",
         "OfferNumber",

@@ -101,12 +101,12 @@ class BlockedOfMaps:
 
     Attributes:
         position: The position of the log that the counts show.
-        counts: By map and version of the map; the version None where it is not known. Maps without any are
-            left out.
+        counts: By map, media type and version of the map, each None where it is not known. Parts without any
+            are left out.
     """
 
     position: int
-    counts: Mapping[ActionMapId, Mapping[int | None, int]]
+    counts: Mapping[MapVersion, int]
 
 
 class StepTimes(NamedTuple):
@@ -268,7 +268,7 @@ class OfferReads(Protocol):
         """
 
     def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
-        """Count the blocked offers of a query by action map, as `blocked` does."""
+        """Count the blocked offers of a query by map, media type and version, as `blocked` does."""
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""

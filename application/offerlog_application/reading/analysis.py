@@ -1,6 +1,6 @@
 """Analysts' questions to an open service: where offers end, how long they take, who is behind a number."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.offer_reads import (
     BlockedCount,
-    BlockedOfMaps,
     ListPlace,
     MapVersion,
     OfferNumber,
@@ -234,31 +233,23 @@ class Analysis(OrganizationScope):
     def _blocked_by_map(
         self, query: ReportQuery, counted: Iterable[MapVersion], *, by_version: bool
     ) -> Mapping[MapVersion, int]:
-        """Return the numbers of blocked offers of the rows of which they are known.
+        """Return the numbers of blocked offers of the rows; none where visitors are counted.
 
-        They are counted by map alone, so a map with several media types or versions has none of them.
+        Those whose media type is not known count with the only media type of their map, if it has one alone.
         """
-        if query.count_by is CountBy.VISITORS or query.media_type is not None:
+        if query.count_by is CountBy.VISITORS:
             return {}
-        counts: Counter[ActionMapId] = Counter()
-        for one in self._offers.blocked(query, _MOST_ROWS, 0).counts:
-            if one.action_map_id is not None:
-                counts[one.action_map_id] += one.blocked
-        parts = Counter(of.action_map_id for of in counted)
-        alone = {
-            of: counts[of.action_map_id]
-            for of in counted
-            if not counts[of.action_map_id] or (parts[of.action_map_id] == 1 and not by_version)
-        }
-        return alone | {MapVersion(one, None, None): counts[one] for one in counts if one not in parts}
-
-    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
-        """Return the numbers of blocked offers of a range by action map and version of the map.
-
-        Only organization, range, zone, maps and media type of the query count.
-        """
-        with _limited():
-            return self._offers.blocked_of_maps(query)
+        found = self._offers.blocked_of_maps(query).counts
+        media_types: defaultdict[ActionMapId, set[str]] = defaultdict(set)
+        for of in (*counted, *found):
+            if of.media_type is not None:
+                media_types[of.action_map_id].add(of.media_type)
+        numbers = Counter(dict.fromkeys(counted, 0))
+        for of, number in found.items():
+            known = media_types[of.action_map_id]
+            media_type = next(iter(known)) if of.media_type is None and len(known) == 1 else of.media_type
+            numbers[MapVersion(of.action_map_id, media_type, of.version if by_version else None)] += number
+        return numbers
 
     def times(self, query: ReportQuery) -> OfferTimes:
         """Return median and p90 of the time from the offer to each step, of the offers made in a range.

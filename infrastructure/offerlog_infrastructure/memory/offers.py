@@ -16,6 +16,7 @@ from offerlog_application.ports.offer_reads import (
     ListedOffer,
     ListPlace,
     MapCounts,
+    MapVersion,
     OfferNumber,
     OfferOfVisitor,
     OfferPage,
@@ -130,11 +131,11 @@ class MemoryOfferReads:
         )
 
     def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
-        """Count the blocked offers of a query by action map and version of the map."""
-        counts: defaultdict[ActionMapId, Counter[int | None]] = defaultdict(Counter)
+        """Count the blocked offers of a query by map, media type and version."""
+        counts: Counter[MapVersion] = Counter()
         with self._log.lock:
             for key, number in self._blocked(query).items():
-                counts[_map_of(key)][key.action_map_version] += number
+                counts[MapVersion(_map_of(key), key.media_type, key.action_map_version)] += number
             return BlockedOfMaps(self._log.last(), counts)
 
     def _blocked(self, query: ReportQuery) -> Mapping[BlockedKey, int]:

@@ -259,7 +259,7 @@ _SUBSCRIPTION: Final[answers.Subscription] = {
     "cursor": "0",
     "created_at": NOW,
     "moved_at": None,
-    "lag_events": 5,
+    "lag_events": 6,
     "lag_seconds": 0.0,
 }
 _ALIVE: Final[answers.Alive] = {"status": "ok"}

@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg import Cursor
 from psycopg.rows import DictRow
 
-from offerlog_application.ports.offer_reads import BlockedCount
+from offerlog_application.ports.offer_reads import BlockedCount, MapVersion
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.slots import slot
 from offerlog_domain.identity import ActionMapId
@@ -28,8 +28,8 @@ _SELECT_COUNTS: LiteralString = f"""
     ORDER BY b.action_map_id NULLS FIRST, blocked DESC, b.reason LIMIT %(most)s
 """
 _SELECT_OF_MAPS: LiteralString = f"""
-    SELECT b.action_map_id::text, b.action_map_version, sum(b.blocked)::bigint AS blocked
-    FROM blocked_counts AS b WHERE {_ASKED} GROUP BY 1, 2
+    SELECT b.action_map_id::text, b.media_type, b.action_map_version, sum(b.blocked)::bigint AS blocked
+    FROM blocked_counts AS b WHERE {_ASKED} GROUP BY 1, 2, 3
 """
 # The first half of a stream's id is its visitor's token.
 _SELECT_REMEMBERED: LiteralString = f"""
@@ -96,12 +96,12 @@ class BlockedOfferReads:
             found.append(BlockedCount(*group, row["blocked"], known["remembered"], known["visitors"], opened))
         return found
 
-    def of_maps(self) -> Mapping[ActionMapId, Mapping[int | None, int]]:
-        """Count by map and version of the map."""
-        found: defaultdict[ActionMapId, dict[int | None, int]] = defaultdict(dict)
-        for row in self._select(_SELECT_OF_MAPS):
-            found[row["action_map_id"]][row["action_map_version"]] = row["blocked"]
-        return found
+    def of_maps(self) -> Mapping[MapVersion, int]:
+        """Count by map, media type and version of the map."""
+        return {
+            MapVersion(row["action_map_id"], row["media_type"], row["action_map_version"]): row["blocked"]
+            for row in self._select(_SELECT_OF_MAPS)
+        }
 
     def _sessions(self) -> Mapping[_Group, set[UUID]]:
         """Open the sessions of remembered offers, by map and reason, by reason, and all of them."""

@@ -159,7 +159,7 @@ class PostgresOfferReads:
             return BlockedCounts(position, reads.counts(most, most_sessions))
 
     def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
-        """Count the blocked offers of a query by action map and version of the map."""
+        """Count the blocked offers of a query by map, media type and version."""
         with self._snapshot() as (cursor, position):
             return BlockedOfMaps(
                 position, BlockedOfferReads(cursor, query, self._mapper, self._keys).of_maps()
