@@ -255,7 +255,7 @@ def test_from_a_number_to_its_visitors(site: Site, page: Page) -> None:
     *ends, offered = (int(count) for count in page.locator("#ends .count").all_text_contents())
     assert sum(ends) == offered
     expect(page.locator("#blocked tbody tr")).to_have_text(
-        ["An earlier offer was taken or turned down101010"]
+        ["An earlier offer was taken or turned down10101010"]
     )
     expect(page.locator("#times tbody th")).to_have_text(["Accepted", "Started", "Engaged"])
     ignored = lines.filter(has_text="Ignored").get_by_role("link")
