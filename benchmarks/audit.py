@@ -4,6 +4,7 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from ground import database, percentile, say, server, settle, timed
 from ingest_bulk import IN_FLIGHT, record
 from psycopg.rows import dict_row
 from traffic import day
+from unsealed import no_tree
 
 from offerlog_domain.transparency.notes import SignatureType
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
@@ -56,14 +58,11 @@ def fill(dsn: str, size: int) -> int:
 
 def sealing(dsn: str, lines: list[bytes], *, on: bool) -> float:
     """Signals a second of ingest-bulk beside projections, with the sealer or without."""
-    seal = TreeSealer.seal
-    if not on:
-        setattr(TreeSealer, "seal", lambda *_: None)  # noqa: B010 - for this run alone
-    try:
-        with open_offerlog(database_url=database(dsn), keep_deadlines=False) as service:
-            return len(lines) / timed(partial(record, service, lines, IN_FLIGHT))
-    finally:
-        setattr(TreeSealer, "seal", seal)  # noqa: B010
+    with (
+        nullcontext() if on else no_tree(),
+        open_offerlog(database_url=database(dsn), keep_deadlines=False) as service,
+    ):
+        return len(lines) / timed(partial(record, service, lines, IN_FLIGHT))
 
 
 def seal_all(dsn: str) -> float:

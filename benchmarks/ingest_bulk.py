@@ -2,23 +2,20 @@
 
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 from children import SECONDS, limited
 from ground import database, say, server, settle, timed
 from peers import copy_rate, stored_rows
 from traffic import day
+from unsealed import parts_unsealed
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_infrastructure.composition import open_offerlog
-from offerlog_infrastructure.sealing import SEAL_BYTES, Sealer
 
 CALL = 1_000
-_NO_SEAL = bytes(SEAL_BYTES)
 IN_FLIGHT = 3
 
 
@@ -33,19 +30,6 @@ def record(service: Offerlog, lines: list[bytes], in_flight: int) -> Counter[str
     while waiting:
         outcomes.update(o.kind.value for o in waiting.popleft().result(SECONDS).outcomes)
     return outcomes
-
-
-@contextmanager
-def unsealed() -> Iterator[None]:
-    """Leave what is sealed as it is, to see what sealing costs; keys are made and encrypted nevertheless."""
-    seal, open_ = Sealer.seal, Sealer.open
-    setattr(Sealer, "open", lambda _, sealed, __: sealed[SEAL_BYTES:])  # noqa: B010 - for this run alone
-    setattr(Sealer, "seal", lambda _, text, __: _NO_SEAL + text)  # noqa: B010 - for this run alone
-    try:
-        yield
-    finally:
-        setattr(Sealer, "seal", seal)  # noqa: B010
-        setattr(Sealer, "open", open_)  # noqa: B010
 
 
 def main(visitors: int) -> None:
@@ -63,7 +47,7 @@ def main(visitors: int) -> None:
             figures[f"signals/s, {in_flight} calls in flight"] = rates[in_flight]
         with (
             open_offerlog(database_url=database(dsn), keep_deadlines=False, project=False) as service,
-            unsealed(),
+            parts_unsealed(),
         ):
             figures["signals/s, nothing sealed"] = len(lines) / timed(
                 partial(record, service, lines, IN_FLIGHT)

@@ -10,6 +10,7 @@ from children import DSN, SECONDS, child, limited
 from ground import database, percentile, say, server, settle, timed
 from peers import copy_rate, stock_rate, stored_rows
 from traffic import LIFECYCLES, lifecycles
+from unsealed import no_tree, parts_unsealed
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
@@ -111,13 +112,16 @@ def main(count: int) -> None:
     settle()
     figures: dict[str, float] = {}
     with server() as dsn:
-        for where, project, beside in (
-            ("no projector", False, False),
-            ("projector in a process of its own", False, True),
-            ("projector in the same process", True, False),
+        for where, project, beside, sealed in (
+            ("projector in the same process, nothing sealed, no tree", True, False, False),
+            ("no projector", False, False, True),
+            ("projector in a process of its own", False, True, True),
+            ("projector in the same process", True, False, True),
         ):
             ours = database(dsn)
             with (
+                nullcontext() if sealed else parts_unsealed(),
+                nullcontext() if sealed else no_tree(),
                 projector(ours) if beside else nullcontext(),
                 open_offerlog(database_url=ours, keep_deadlines=False, project=project) as service,
             ):
@@ -137,6 +141,8 @@ def main(count: int) -> None:
         "vs_stock": like / plain,
         "vs_stock, with projections": apart / plain,
         "vs_stock, with projections, one process": together / plain,
+        "vs_unsealed, no tree": together
+        / figures[f"signals/s, {CALLERS} callers, projector in the same process, nothing sealed, no tree"],
         "vs_copy": like / limit,
     }
     say("ingest-one", figures, ratios)
