@@ -8,18 +8,18 @@ class OfferlogError(Exception):
 
         OfferlogError
         |- ArgumentError                                 offerlog_domain.errors
-        |  |- ArgumentTypeError
+        |  |- ArgumentTypeError                          offerlog_domain.errors
         |  |- UnknownVisitorError                        offerlog_application.ports.read_models
         |  `- PositionAheadError                         offerlog_application.ports.event_source
         |- MalformedSignalError, UntrackedEventError     offerlog_domain.signals
         |- ProofError, NoteError                         offerlog_domain.transparency.errors
-        |  `- SignatureError
+        |  `- SignatureError                             offerlog_domain.transparency.errors
         |- OrganizationNameError                         offerlog_application.ports.organizations
         |- StoreUnavailableError                         offerlog_application.ports.event_log
-        |  `- RefusalsLockedError
+        |  `- RefusalsLockedError                        offerlog_application.ports
         |- OutcomeUnknownError                           offerlog_application.ports.event_log
         |  `- WriterFailedError                          offerlog_application.recording.writer
-        |- VersionConflictError, StaleEpochError, ClosedError
+        |- VersionConflictError, StaleEpochError, ClosedError, UnreadableEventError
         |                                                offerlog_application.ports.event_log
         |- FenceTimeoutError                             offerlog_application.ports.write_fence
         |- NotAnOriginError, UnknownKeyError, KeyExpiryError
@@ -36,13 +36,14 @@ class OfferlogError(Exception):
         |                                                offerlog_application.ports.sealed_tree
         |- OverloadedError, ContendedError, OrganizationDeletedError
         |                                                offerlog_application.recording
-        |- CalendarError, UnknownActionMapError, ReportTooLargeError, TooManySuppressionsError,
-        |  ReadTimeoutError, ReadCancelledError, ReplicaStaleError, NoReplicaError, ProjectionsBehindError,
+        |- TooManySuppressionsError, ReplicaStaleError, NoReplicaError, ProjectionsBehindError
+        |                                                offerlog_application.ports.read_models
+        |- CalendarError, UnknownActionMapError, ReportTooLargeError, ReadTimeoutError, ReadCancelledError,
         |  ReportNotIssuedError, ExtraMissingError
         |                                                offerlog_application.reading
         |- RebuildRunningError, TablesInUseError, RebuildWorkersError, ProjectionsDifferError,
         |  NotProjectedError                             offerlog_application.ports.rebuilds
-        |- UnreadableEventError, SchemaTooNewError, SchemaNotMadeError, ConversionError
+        |- SchemaTooNewError, SchemaNotMadeError, ConversionError
         |                                                offerlog_infrastructure.postgres
         |- LogChangedError, BundlePlaceError             offerlog_application.evidence.bundle_parts
         |- WitnessError, WitnessFolderError              offerlog_infrastructure.evidence

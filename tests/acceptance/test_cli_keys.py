@@ -86,7 +86,7 @@ def test_a_widget_key_names_its_origins(offerlog: CommandLine) -> None:
     assert offerlog(*widget, "--any-origin").json["origins"] == []
     assert offerlog(*widget, "--origin", "https://shop.example").json["origins"] == ["https://shop.example"]
     never = offerlog.fails(*widget, "--origin", "https://shop.example/")
-    assert "'--origin': 'https://shop.example/' is no web origin" in never
+    assert "'--origin': 'https://shop.example/' is not a web origin" in never
     assert "is no name" in offerlog.fails(*widget, "--any-origin", "--name", "two\nlines")
 
 

@@ -23,7 +23,7 @@ from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, Granularity, MetricSet
 from offerlog_domain.visitor_offer import VisitorOffer
-from support.memory_counts import MemoryCounts
+from support.memory_counts import count_pages
 from support.scenario import MAP_ID, START, STREAM, BriefEvent, event, facts_of, minute, native, parked, uuid
 from support.sealed import LOGGED_STREAM, seal
 
@@ -241,7 +241,7 @@ def naive(
 def test_a_report_is_the_count_of_the_events(lives: Lives, size: int, query: ReportQuery) -> None:
     """In any view, cohort and zone, however the log was cut into pages; sorted by map, then bucket."""
     events = events_of(lives)
-    source = MemoryCounts(pages_of(events, size))
+    source = count_pages(pages_of(events, size))
     rows = report(query, source).rows
     assert {(row.action_map_id, row.bucket): row.metrics for row in rows} == naive(query, events)
     keys = [(row.action_map_id, datetime.fromisoformat(row.bucket) if row.bucket else None) for row in rows]
@@ -251,7 +251,7 @@ def test_a_report_is_the_count_of_the_events(lives: Lives, size: int, query: Rep
 def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
     """Rejected may come on top of accepted; an unknown name is none."""
     briefs = (event("offered"), event("accepted", at=1), event("rejected", at=2, stage=Stage.FORM))
-    source = MemoryCounts([page(*briefs)])
+    source = count_pages([page(*briefs)])
     (row,) = report(ReportQuery("acme"), source).rows
     assert list(row.metrics.items()) == [
         ("nWebActionsOffered", 1),
@@ -265,7 +265,7 @@ def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
     assert (row.action_map_name, row.bucket) == (None, None)
     (named,) = report(
         ReportQuery("acme", view=MetricSet.FULL),
-        MemoryCounts([page(event("offered", action_map_name="Help"))]),
+        count_pages([page(event("offered", action_map_name="Help"))]),
     ).rows
     assert (named.action_map_name, len(named.metrics), named.rates["engaged"]) == ("Help", 9, None)
 
@@ -277,4 +277,4 @@ def test_rows_of_zeros_are_left_out(query: ReportQuery) -> None:
     """Nothing in the interval, nothing of that organization, nothing that the view shows."""
     cut = event("offered", at=0), event("errored", at=1)
     events = [one for one in page(*cut).events if one.recorded.event.stored_name == "errored"]
-    assert not report(query, MemoryCounts([Page(events)])).rows
+    assert not report(query, count_pages([Page(events)])).rows

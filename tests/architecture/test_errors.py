@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +49,23 @@ def test_the_root_names_every_error_of_the_inner_layers() -> None:
     for one in errors():
         if not one.__name__.startswith("_") and not one.__module__.startswith("offerlog_infrastructure"):
             assert one.__name__ in docstring or one is OfferlogError, one
+
+
+def test_the_root_names_the_place_of_every_error() -> None:
+    """The names stand before their place, on as many lines as they need."""
+    tree = (inspect.getdoc(OfferlogError) or "").partition("::")[2].partition("An error that")[0]
+    places: dict[str, str] = {}
+    names: list[str] = []
+    for word in re.findall(r"\w+Error\b|offerlog_[\w.]+", tree):
+        if word.endswith("Error"):
+            names.append(word)
+        else:
+            places |= dict.fromkeys(names, word)
+            names = []
+    named = [one for one in errors() if one.__name__ in places]
+    assert len(named) > 50
+    for one in named:
+        assert f"{one.__module__}.".startswith(f"{places[one.__name__]}."), one
 
 
 def test_callers_may_catch_a_wrong_argument_as_python_has_it() -> None:

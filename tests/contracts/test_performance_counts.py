@@ -28,7 +28,7 @@ from offerlog_infrastructure.postgres.projections.projector import PostgresProje
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.performance import PostgresPerformance
 from support.keyrings import run_keyring
-from support.memory_counts import MemoryCounts
+from support.memory_counts import count_pages
 from support.recount import until
 from support.scenario import START, STREAM, BriefEvent, event, facts_of, key_of, uuid
 from support.sealed import seal
@@ -69,7 +69,7 @@ def in_memory(_: pytest.FixtureRequest) -> Iterator[Count]:
                 streams[one.originator_id].append(one)
         positioned = [Positioned(n, one) for n, one in enumerate(sealed, 1)]
         half = len(positioned) // 2
-        return MemoryCounts([Page(part, streams) for part in (positioned[:half], positioned[half:])])
+        return count_pages([Page(part, streams) for part in (positioned[:half], positioned[half:])])
 
     yield count
 

@@ -159,7 +159,7 @@ def test_a_list_of_suppressed_visitors_can_be_continued_anywhere(service: Offerl
     rests = [list(service.suppressed_visitors(an_id("map", 0), behind=visitor)) for visitor in visitors]
     # then
     assert rests == [listed[place:] for place in range(1, len(listed) + 1)]
-    with pytest.raises(UnknownVisitorError, match="is not known: begin it anew") as unknown:
+    with pytest.raises(UnknownVisitorError, match="is unknown: begin the list again") as unknown:
         list(service.suppressed_visitors(an_id("map", 0), behind=VisitorKey("cookie", "nobody")))
     assert unknown.value.argument == "behind"
 

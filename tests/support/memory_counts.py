@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from offerlog_application.projections.page import Page
-from offerlog_infrastructure.memory import counts
+from offerlog_infrastructure.memory.counts import MemoryCounts
 
 
-class MemoryCounts(counts.MemoryCounts):
-    """`PerformanceSource` in memory, as `offerlog.testing` has it, filled with pages."""
-
-    def __init__(self, pages: Sequence[Page]) -> None:
-        super().__init__()
-        for page in pages:
-            self.apply(page)
+def count_pages(pages: Sequence[Page]) -> MemoryCounts:
+    """Return what the performance projection counts after these pages."""
+    counts = MemoryCounts()
+    for page in pages:
+        counts.apply(page)
+    return counts

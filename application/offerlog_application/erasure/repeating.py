@@ -1,26 +1,14 @@
 """Erasures that are repeated in a store that was restored from a backup."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final
 
 from offerlog_application.erasure.erasing import Eraser
 from offerlog_application.ports.erasure import OrganizationVisitors
 from offerlog_domain.errors import OfferlogError
 
-_PAGE = 200
+_PAGE: Final = 200
 """Visitors who share a fence and a wait for the projections."""
-
-
-class RepeatedErasures(NamedTuple):
-    """The erasures that were repeated.
-
-    Attributes:
-        erased: Number of visitors who were erased again.
-        held: Number of visitors whom a legal hold of the backup protects.
-    """
-
-    erased: int
-    held: int
 
 
 class ErasureRepetition:
@@ -35,33 +23,26 @@ class ErasureRepetition:
         self._visitors = visitors
         self._eraser = eraser
 
-    def erased_tokens(self) -> Sequence[int]:
-        """Return the tokens of all visitors who were erased in this store.
+    def repeat(self, tokens: Sequence[int], timeout: float = 60.0) -> int:
+        """Erase the visitors with these tokens, as far as this store holds them; returns their number.
 
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-        """
-        return self._visitors.erased_tokens()
-
-    def repeat(self, tokens: Sequence[int], timeout: float = 60.0) -> RepeatedErasures:
-        """Erase the visitors with these tokens, as far as this store holds them.
+        One visitor's error does not stop the others. The first such error is raised at the end.
 
         Args:
-            tokens: Those that `erased_tokens` gives of a later state of this store.
-            timeout: Seconds to wait for writers, and for projections that make no progress.
+            tokens: Tokens of erased visitors, from the list of erasures outside of the store.
+            timeout: Seconds to wait at each step; it begins anew for every 200 visitors.
 
         Raises:
             ErasureUnfinishedError: Keys of visitors are destroyed, and a later step did not end in time.
             StoreUnavailableError: The store cannot be reached.
         """
-        erased = held = 0
+        erased = 0
         errors: list[OfferlogError] = []
         for organization, digests in self._visitors.digests_of(tokens).items():
             for start in range(0, len(digests), _PAGE):
                 done = self._eraser.erase_all(organization, digests[start : start + _PAGE], timeout)
                 erased += len(done.erasures)
-                held += len(done.held)
                 errors += done.errors
         if errors:
             raise errors[0]
-        return RepeatedErasures(erased, held)
+        return erased

@@ -18,6 +18,7 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.sealed_tree import LeafTile, NotSealedError
 from offerlog_domain.errors import ArgumentError
+from offerlog_domain.event_fields import Event
 from offerlog_domain.transparency.checkpoints import SignedCheckpoint
 from offerlog_domain.transparency.hashing import HASH_BYTES
 from offerlog_domain.transparency.leaves import entry_of_event, hash_events
@@ -28,7 +29,6 @@ from offerlog_domain.transparency.tiles import (
     Tile,
     list_tiles,
     split_hashes,
-    unpack_positions,
 )
 
 EVENTS_FILE: Final = "events.ndjson"
@@ -72,7 +72,7 @@ class BundleContents(NamedTuple):
 
 
 class BundleExport:
-    """One export.
+    """Exports one bundle. `run` is called once: what it counts is kept in the object.
 
     Args:
         evidence: The tree, the events, and the key that signs.
@@ -105,8 +105,11 @@ class BundleExport:
             AuditKeyError: There is no key that signs checkpoints.
             ForkError: The log does not continue what was signed before.
             OfferlogError: A witness refuses or cannot be reached.
+            ArgumentError: `as_of` is behind the end of the log, or an event that shall be proved is one of
+                another organization, whose events are not disclosed.
             LogChangedError: An event is not the one in the tree, or was blanked without an erasure.
-            NotSealedError: An event that shall be proved is not in the bundle.
+            NotSealedError: An event that shall be proved is not in the bundle, or the tree does not catch up.
+            CheckpointFolderError: The folder of checkpoints cannot be read or written.
             BundlePlaceError: A file cannot be written.
             StoreUnavailableError: The store cannot be reached.
         """
@@ -114,6 +117,7 @@ class BundleExport:
         signed = self._sign()
         size = signed.checkpoint.size
         indexes = {position: self._index(position, size) for position in self._request.proved}
+        self._check_disclosed(indexes)
         self._sink.write("checkpoint", str(signed).encode())
         self._sink.append(EVENTS_FILE, b"")
         last = self._write_events(size)
@@ -126,6 +130,21 @@ class BundleExport:
         reports = {"as_of": last, "events": size, "reports": self._claims.describe()}
         self._sink.write("report.json", (json.dumps(reports, indent=1) + "\n").encode())
         return BundleContents(signed, last, self._withheld)
+
+    def _check_disclosed(self, positions: Iterable[int]) -> None:
+        """Check that proofs, which hold the public part of their event, disclose no other organization's."""
+        for position in positions:
+            read = self._source.read(position - 1, position)
+            if read.rows and not self._is_disclosed(read.events().get(position)):
+                raise ArgumentError(
+                    "proved",
+                    f"position {position:,} holds an event of another organization, which a proof shows:"
+                    " leave it out, or disclose every organization",
+                )
+
+    def _is_disclosed(self, event: Event | None) -> bool:
+        organization = self._request.query.organization
+        return self._request.discloses_all or (event is not None and event.organization == organization)
 
     def _sign(self) -> SignedCheckpoint:
         """Return the checkpoint of the bundle, with the cosignatures that are asked for."""
@@ -168,11 +187,10 @@ class BundleExport:
                 raise LogChangedError(_first_difference(positions, read.rows, leaves, hashes))
             if wrong := self._blanked.check(read.rows):
                 raise LogChangedError(f"the event at position {wrong[0].position:,} was {wrong[0].detail}")
-            events, own = read.events(), self._request.query.organization
-            lines = []
+            events, lines = read.events(), []
             for index, (row, leaf) in enumerate(zip(read.rows, leaves, strict=True), first):
                 event = events.get(row[0])
-                if self._request.discloses_all or (event is not None and event.organization == own):
+                if self._is_disclosed(event):
                     lines.append(disclose(index, row, event))
                 else:
                     lines.append(withhold(index, leaf))
@@ -206,7 +224,10 @@ class BundleExport:
 
 
 def _positions(tile: LeafTile) -> list[int]:
-    return unpack_positions(tile.first, len(tile.hashes) // HASH_BYTES, tile.gaps)
+    positions = tile.find_positions()
+    if positions is None:
+        raise LogChangedError(f"the positions of {Tile(0, tile.n).path} were changed")
+    return positions
 
 
 def _first_difference(

@@ -11,25 +11,24 @@ from uuid import UUID
 
 from offerlog_application.evidence.findings import Finding, FindingKind
 from offerlog_application.ports.sealed_tree import LeafTile
-from offerlog_domain.transparency.errors import NoteError
-from offerlog_domain.transparency.hashing import HASH_BYTES
 from offerlog_domain.transparency.leaves import StoredRow, hash_events
-from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, split_hashes, unpack_positions
+from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, split_hashes
 
 _MATCHED: Final = 300
-"""Most events and leaves that are tried against each other, to find those that were moved."""
+"""Most events and leaves that are tried against each other, to find those that were moved. A moved event
+beyond these is reported as one that was deleted, and one that was inserted or edited."""
 
 
 class SealedLeaf(NamedTuple):
     """A leaf that no event fits.
 
     Attributes:
-        number: Its number in the tree, from 0.
+        leaf_index: Its place in the tree, from 0.
         position: The position at which its event was sealed.
         leaf: The hash.
     """
 
-    number: int
+    leaf_index: int
     position: int
     leaf: bytes
 
@@ -61,22 +60,12 @@ class Differences:
     missing: list[SealedLeaf] = field(default_factory=list)
 
     @property
-    def number(self) -> int:
+    def count(self) -> int:
         """Number of all of them."""
         return len(self.strays) + len(self.missing)
 
     def __bool__(self) -> bool:
-        return bool(self.number)
-
-
-def positions_of(tile: LeafTile) -> list[int] | None:
-    """Return the positions of the events of a tile; None if they contradict each other."""
-    width = len(tile.hashes) // HASH_BYTES
-    try:
-        positions = unpack_positions(tile.first, width, tile.gaps)
-    except NoteError:
-        return None
-    return positions if positions[-1] == tile.last else None
+        return bool(self.count)
 
 
 def compare(
@@ -113,18 +102,24 @@ def name_differences(
         last_position: The position of the last event that is in the log and in the tree.
         broken_streams: The streams that lack an event, for the events that are gone.
     """
-    moved, left = _find_moved(differences)
-    gone = sorted(one for one in differences.missing if one.number not in left)
+    moved, explained = _find_moved(differences)
+    moved_to = {one.position for one in moved}
+    covered = [one.sealed for one in differences.strays if one.row[0] in moved_to and one.sealed is not None]
+    gone = sorted(one for one in [*differences.missing, *covered] if one.leaf_index not in explained)
     cut = [one for one in gone if one.position > last_position]
     deleted = gone[: len(gone) - len(cut)]
-    named, moved_to = [*moved], {one.position for one in moved}
+    named = [*moved]
     for stray in differences.strays:
         if stray.row[0] in moved_to:
             continue
         if stray.sealed is None:
-            named.append(_about(stray, FindingKind.INSERTED, "an event that was not sealed stands here"))
+            named.append(
+                _make_finding(stray, FindingKind.INSERTED, "an event that was not sealed stands here")
+            )
         else:
-            named.append(_about(stray, FindingKind.EDITED, "the event is not the one that was sealed here"))
+            named.append(
+                _make_finding(stray, FindingKind.EDITED, "the event is not the one that was sealed here")
+            )
     only = broken_streams[0] if len(broken_streams) == len(gone) == 1 else None
     hint = ""
     if only is None and broken_streams:
@@ -135,7 +130,7 @@ def name_differences(
             "the event that was sealed here is gone" + hint,
             one.position,
             only,
-            tile=_tile_of(one.number),
+            tile=_format_tile_path(one.leaf_index),
         )
         for one in deleted
     ]
@@ -147,7 +142,7 @@ def name_differences(
                 + hint,
                 cut[0].position,
                 only,
-                tile=_tile_of(cut[0].number),
+                tile=_format_tile_path(cut[0].leaf_index),
             )
         )
     return sorted(named, key=lambda one: one.position or 0)
@@ -157,7 +152,7 @@ def _find_moved(differences: Differences) -> tuple[list[Finding], set[int]]:
     """Find events that were sealed at another position than they stand at.
 
     Returns:
-        A finding for each; and the numbers of the leaves that are explained by it.
+        A finding for each; and the indexes of the leaves that are explained by it.
     """
     wanted = {one.leaf: one for one in differences.missing[:_MATCHED]}
     wanted |= {one.sealed.leaf: one.sealed for one in differences.strays[:_MATCHED] if one.sealed is not None}
@@ -169,21 +164,21 @@ def _find_moved(differences: Differences) -> tuple[list[Finding], set[int]]:
         for sealed, leaf in zip(tried, hash_events(candidates), strict=True):
             if sealed.leaf == leaf:
                 found.append(
-                    _about(
+                    _make_finding(
                         stray,
                         FindingKind.REORDERED,
                         f"the event was sealed at position {sealed.position} and stands here",
                     )
                 )
-                explained.add(sealed.number)
+                explained.add(sealed.leaf_index)
                 break
     return found, explained
 
 
-def _about(stray: StrayRow, kind: FindingKind, detail: str) -> Finding:
+def _make_finding(stray: StrayRow, kind: FindingKind, detail: str) -> Finding:
     position, stream, version, topic, _ = stray.row
     return Finding(kind, detail, position, str(UUID(bytes=stream)), version, topic, Tile(0, stray.n).path)
 
 
-def _tile_of(number: int) -> str:
-    return Tile(0, number // TILE_WIDTH).path
+def _format_tile_path(index: int) -> str:
+    return Tile(0, index // TILE_WIDTH).path

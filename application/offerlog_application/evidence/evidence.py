@@ -28,7 +28,7 @@ from offerlog_domain.transparency.leaves import entry_of_event
 from offerlog_domain.transparency.notes import VerifierKey
 from offerlog_domain.transparency.proof_files import InclusionFile
 from offerlog_domain.transparency.proofs import ReadTile, prove_consistency, prove_inclusion, root_hash
-from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, list_proof_tiles, unpack_positions
+from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, list_proof_tiles
 
 USUAL_PERIOD: Final = timedelta(minutes=5)
 """The usual time between two checkpoints."""
@@ -252,9 +252,11 @@ class Evidence:
             ForkError: A checkpoint was needed, and the log does not continue what was signed before.
         """
         tile = self._tree.leaf_tile_of(position)
-        positions = (
-            [] if tile is None else unpack_positions(tile.first, len(tile.hashes) // HASH_BYTES, tile.gaps)
-        )
+        positions = [] if tile is None else tile.find_positions()
+        if positions is None:
+            raise ProofError(
+                f"the tile of the event at position {position} was changed: `offerlog audit verify`"
+            )
         if tile is None or position not in positions:
             reached = self._tree.progress().position
             raise NotSealedError(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from offerlog_application.evidence.comparison import positions_of
 from offerlog_application.evidence.findings import Finding, FindingKind
 from offerlog_application.evidence.kept_checkpoints import TrustedCheckpoint
 from offerlog_application.ports.sealed_tree import CheckpointArchive, LeafTile, SealedTree
@@ -159,7 +158,7 @@ def _pin(tree: SealedTree, archive: CheckpointArchive, start: int, end: int) -> 
 
 def _compare_outside(tree: SealedTree, tile: LeafTile, outside: bytes) -> list[Finding]:
     """Name the events of a tile whose leaves differ from those of the same tile outside."""
-    inside, positions = split_hashes(tile.hashes), positions_of(tile)
+    inside, positions = split_hashes(tile.hashes), tile.find_positions()
     found = []
     for number, leaf in enumerate(split_hashes(outside)):
         if number < len(inside) and inside[number] == leaf:

@@ -16,7 +16,6 @@ from offerlog_application.evidence.comparison import (
     Differences,
     compare,
     name_differences,
-    positions_of,
 )
 from offerlog_application.evidence.findings import LISTED, AuditReport, Finding, FindingKind
 from offerlog_application.evidence.kept_checkpoints import read_checkpoints
@@ -163,13 +162,13 @@ class Verification:
 
     def _ends_of(self, tiles: dict[int, LeafTile], numbers: range, reached: int) -> list[int]:
         """Return the position up to which events belong to each tile, also to one that is damaged."""
-        known = {n: tile.last for n, tile in tiles.items() if positions_of(tile) is not None}
+        known = {n: tile.last for n, tile in tiles.items() if tile.find_positions() is not None}
         ends: list[int] = []
         for n in numbers:
             last = known.get(n)
             if last is None:  # up to the next tile that is not damaged
                 behind = self._tree.leaf_tiles(n + 1, n + 2)
-                last = behind[0].first - 1 if behind and positions_of(behind[0]) else self._position
+                last = behind[0].first - 1 if behind and behind[0].find_positions() else self._position
             reached = max(reached, last)
             ends.append(reached)
         return ends
@@ -207,7 +206,7 @@ class Verification:
         if tile is None or len(tile.hashes) != width * HASH_BYTES:
             self._add_tile(place, "it is missing" if tile is None else f"it does not have {width} hashes")
             return [*leaves[:width], *[bytes(HASH_BYTES)] * (width - len(leaves))]
-        positions = positions_of(tile)
+        positions = tile.find_positions()
         stored, now = split_hashes(tile.hashes), b"".join(leaves)
         if positions is None:
             self._add_tile(place, "its positions were changed")
@@ -220,11 +219,11 @@ class Verification:
         if self._parent_says(tile, now):
             self._add_tile(place, "its hashes were changed: the events fit the tile above it")
             return list(leaves)
-        if self._differences.number < _NAMED:
+        if self._differences.count < _NAMED:
             self._differences.strays += found.strays
             self._differences.missing += found.missing
         else:
-            self._unnamed += found.number
+            self._unnamed += found.count
         return stored
 
     def _parent_says(self, tile: LeafTile, now: bytes) -> bool:
@@ -281,9 +280,9 @@ class Verification:
         if not self._differences:
             return
         if good_for_log > good:
-            numbers = [one.number for one in self._differences.missing]
-            numbers += [one.sealed.number for one in self._differences.strays if one.sealed is not None]
-            for n in sorted({number // TILE_WIDTH for number in numbers}):
+            indexes = [one.leaf_index for one in self._differences.missing]
+            indexes += [one.sealed.leaf_index for one in self._differences.strays if one.sealed is not None]
+            for n in sorted({index // TILE_WIDTH for index in indexes}):
                 self._add_tile(Tile(0, n), "its hashes were changed: the events are those that were signed")
             return
         broken = self._tree.broken_streams(_STREAMS_NAMED) if self._differences.missing else ()
@@ -333,7 +332,7 @@ def _cut(tile: LeafTile, size: int) -> LeafTile:
     width, stored = size - tile.n * TILE_WIDTH, len(tile.hashes) // HASH_BYTES
     if stored <= width:
         return tile
-    positions = positions_of(tile)
+    positions = tile.find_positions()
     hashes = tile.hashes[: width * HASH_BYTES]
     if positions is None:
         return tile._replace(hashes=hashes)

@@ -35,7 +35,7 @@ class Subscriptions(OrganizationScope):
         It never moves back: a lower position than its own changes nothing. To read events again, delete it.
 
         Args:
-            name: 1 to 64 letters, digits, dots, dashes or underscores.
+            name: 1 to 64 letters, digits, dots, dashes or underscores; the first is a letter or digit.
             position: Position of an event or of a page; 0 for the beginning of the log.
             organization: The tenant; None for the organization of the service.
 

@@ -8,7 +8,7 @@ from offerlog_domain.identity import OfferKey
 
 
 class Deadlines(Protocol):
-    """A search for visitor-offers on which the passing of time may have an effect.
+    """A search for visitor-offers with an overdue invitation or an overdue parked signal.
 
     It may lag behind the log. It does not decide: the aggregate does.
     """

@@ -291,9 +291,6 @@ class OrganizationVisitors(Protocol):
             OrganizationInUseError: A visitor or a refusal is there; nothing was changed.
         """
 
-    def erased_tokens(self) -> Sequence[int]:
-        """Return the tokens of all visitors who were erased, of every organization."""
-
     def digests_of(self, tokens: Sequence[int]) -> Mapping[str, Sequence[UUID]]:
         """Return the digests of the visitors with these tokens who are stored, by organization.
 

@@ -26,16 +26,18 @@ class Role(StrEnum):
     """Sign visitor tokens, with which pages ask for offers. The key itself stays on the site's server."""
 
     SERVICE = "service"
-    """Write signals, ask for offers, look up suppressions."""
+    """Write signals, ask for offers, look up suppressions, eligibility and histories, and read the feed
+    without customer ids."""
 
     REPORTER = "reporter"
-    """Read reports, histories, refusals and the positions of the projections."""
+    """Read reports, lists, histories, suppressions, eligibility, refusals, the state of the projections, and
+    the feed without customer ids."""
 
     PRIVACY = "privacy"
     """Read all that is held of a visitor, erase a visitor, set and lift legal holds."""
 
     EVENTS = "events"
-    """Read the feed, with what identifies visitors."""
+    """Read the feed, customer ids included."""
 
     ADMIN = "admin"
     """All rights of the other roles."""
@@ -82,7 +84,7 @@ class NotAnOriginError(OfferlogError, ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"{text!r} is no web origin: give scheme, host and port alone, as https://shop.example"
+            f"{text!r} is not a web origin: give scheme, host and port only, such as https://shop.example"
         )
 
 
@@ -106,7 +108,8 @@ class KeyExpiryError(OfferlogError, ValueError):
 
     def __init__(self, expires_at: datetime) -> None:
         super().__init__(
-            f"a key cannot expire at {expires_at.isoformat()}: give a time with an offset that is to come"
+            f"a key cannot expire at {expires_at.isoformat()}, which has passed or lacks a UTC offset: give"
+            " a future time such as 2027-01-31T00:00:00Z"
         )
 
 
@@ -150,7 +153,8 @@ class KeySource(Protocol):
 class KeyStore(KeySource, Protocol):
     """The store of keys. It holds digests only, not the texts of keys.
 
-    A key is valid until it is revoked or has expired, by the service's clock.
+    A key is valid until it is revoked or has expired, by the service's clock. Each method that asks the store
+    raises `StoreUnavailableError` if the store cannot be reached.
     """
 
     def now(self) -> datetime:

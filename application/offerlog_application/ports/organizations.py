@@ -7,7 +7,13 @@ from typing import Final, Protocol
 
 from offerlog_domain.errors import OfferlogError
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""A regular expression for the whole name of an organization, or of a subscription."""
+
+NAME_RULE: Final = "give 1 to 64 letters, digits, dots, dashes or underscores; the first is a letter or digit"
+"""The same, for people."""
+
+_NAME: Final = re.compile(NAME_PATTERN, re.ASCII)
 
 
 class OrganizationNameError(OfferlogError, ValueError):
@@ -18,9 +24,7 @@ class OrganizationNameError(OfferlogError, ValueError):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name!r} cannot name an organization: give 1 to 64 letters, digits, dots, dashes or underscores"
-        )
+        super().__init__(f"{name!r} cannot name an organization: {NAME_RULE}")
         self.name = name
 
 

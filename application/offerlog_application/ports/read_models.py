@@ -75,7 +75,10 @@ class UnknownVisitorError(ArgumentError):
     """A list cannot be continued behind a visitor of whom no event was recorded."""
 
     def __init__(self) -> None:
-        super().__init__("behind", "the visitor behind whom the list shall go on is not known: begin it anew")
+        super().__init__(
+            "behind",
+            "the visitor after whom the list continues is unknown: begin the list again",
+        )
 
 
 class ReplicaStaleError(OfferlogError):
@@ -87,7 +90,11 @@ class ReplicaStaleError(OfferlogError):
 
     def __init__(self, age: float | None, bound: float, cause: Exception | None) -> None:
         how_old = "is not there yet" if age is None else f"is {age:.1f} s old, and {bound:g} s are allowed"
-        super().__init__(f"the local suppression list {how_old}" + (f": {cause}" if cause else ""))
+        super().__init__(
+            f"the local suppression list {how_old}"
+            + (f": {cause}" if cause else "")
+            + "; ask the store, or do not offer"
+        )
         self.age = age
 
 

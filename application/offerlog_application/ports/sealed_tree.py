@@ -7,8 +7,10 @@ from uuid import UUID
 
 from offerlog_application.ports.erasure import Tombstone
 from offerlog_domain.errors import OfferlogError
+from offerlog_domain.transparency.errors import NoteError
+from offerlog_domain.transparency.hashing import HASH_BYTES
 from offerlog_domain.transparency.leaves import RawRow, StoredRow
-from offerlog_domain.transparency.tiles import Tile
+from offerlog_domain.transparency.tiles import Tile, unpack_positions
 
 
 class CheckpointFolderError(OfferlogError):
@@ -73,6 +75,14 @@ class LeafTile(NamedTuple):
     last: int
     gaps: bytes | None
     hashes: bytes
+
+    def find_positions(self) -> list[int] | None:
+        """Return the positions of its events; None if what it says of them contradicts itself."""
+        try:
+            positions = unpack_positions(self.first, len(self.hashes) // HASH_BYTES, self.gaps)
+        except NoteError:
+            return None
+        return positions if positions[-1] == self.last else None
 
 
 class KeptCheckpoint(NamedTuple):

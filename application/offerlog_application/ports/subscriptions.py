@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from offerlog_application.ports.organizations import NAME_PATTERN, NAME_RULE
 from offerlog_domain.errors import ArgumentError, OfferlogError
 
 MOST_SUBSCRIPTIONS: Final = 100
 """The most subscriptions of an organization."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_NAME: Final = re.compile(NAME_PATTERN, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,7 @@ def check_subscription_name(name: str) -> str:
         ArgumentError: It cannot.
     """
     if not is_subscription_name(name):
-        raise ArgumentError(
-            "name",
-            f"{name!r} cannot name a subscription: give 1 to 64 letters, digits, dots, dashes or underscores",
-        )
+        raise ArgumentError("name", f"{name!r} cannot name a subscription: {NAME_RULE}")
     return name
 
 

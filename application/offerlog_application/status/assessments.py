@@ -208,7 +208,7 @@ def _name_missing(service: ObservedService) -> str:
         return ""
     names = [f"worker {number} of {workers.count}" for number in workers.missing]
     names += [] if workers.has_background else ["the process of projections and deadlines"]
-    return f"{' and '.join(names)} is missing" if names else ""
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing" if names else ""
 
 
 def _count_workers(service: ObservedService) -> str:

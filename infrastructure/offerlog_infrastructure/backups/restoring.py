@@ -158,14 +158,14 @@ def _erase_again(service: Offerlog, tables: RestoredTables, erased: list[Tombsto
     """Erase those visitors of the list who are in the store again; returns their number."""
     living = tables.find_living(erased)
     tables.lift_holds([digest for digests in living.values() for digest in digests])
-    done = service.erasure_repetition.repeat([one.token for one in erased if one.token is not None])
+    number = service.erasure_repetition.repeat([one.token for one in erased if one.token is not None])
     tables.delete_texts_without_visitor(erased)
-    if done.erased:
+    if number:
         service.remove_remains(rewrite=True)  # nobody else is here whom it could lock out
     left = sum(map(len, tables.find_living(erased).values()))
     if left:
         raise OfferlogError(f"{left:,} visitors could not be erased again, so the backup is not restored")
-    return done.erased
+    return number
 
 
 def _in_mebibytes(request: RestoreRequest, manifest: Manifest, stage: str) -> Callable[[int], None]:

@@ -54,10 +54,6 @@ class MemoryOrganizationVisitors:
                 raise OrganizationInUseError(organization)
             return self._log.destroy_key(organization)
 
-    def erased_tokens(self) -> Sequence[int]:
-        """Return none: a log in memory is not restored."""
-        return ()
-
     def digests_of(self, tokens: Sequence[int]) -> Mapping[str, Sequence[UUID]]:
         """Return the digests of the visitors with these tokens, by organization."""
         found: dict[str, list[UUID]] = {}

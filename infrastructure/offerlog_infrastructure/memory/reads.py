@@ -99,7 +99,7 @@ class MemoryReads:
         limit: int,
         besides: Collection[OfferKey] = (),
     ) -> Sequence[OfferKey]:
-        """Return the visitor-offers on which the passing of time may have an effect."""
+        """Return visitor-offers with an overdue invitation or an overdue parked signal."""
         excluded = {offer.id for offer in besides}
         with self._log.lock:
             waiting = {

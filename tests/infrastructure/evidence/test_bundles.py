@@ -26,6 +26,7 @@ from offerlog_application.ports.sealed_tree import AuditKeyError, NotSealedError
 from offerlog_application.reading.arrow import ExtraMissingError
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.metrics import METRICS, Cohort, CountBy, MetricSet
+from offerlog_domain.transparency.errors import ProofError
 from offerlog_domain.transparency.leaves import blank_sealed, split_state
 from offerlog_domain.transparency.proof_files import InclusionFile
 from offerlog_infrastructure.composition import open_offerlog
@@ -171,6 +172,8 @@ def test_an_earlier_position_has_a_checkpoint_of_its_own(
                 BundleRequest(query, as_of=1, proved=(2,)),
                 tmp_path / "other",
             )
+        with pytest.raises(ArgumentError, match="position 2 holds an event of another organization"):
+            write_bundle(evidence_of(service), BundleRequest(query, proved=(2,)), tmp_path / "other")
         with pytest.raises(ArgumentError, match="the log ends at position"):
             write_bundle(evidence_of(service), BundleRequest(query, as_of=10**9), tmp_path / "other")
     assert alone.main([str(place), *exported.words]) == 0
@@ -203,6 +206,11 @@ def test_a_changed_log_is_not_exported_and_nothing_is_left_behind(
         rows(dsn, "DELETE FROM offerlog_events WHERE notification_id = 7")
         with pytest.raises(LogChangedError, match="at position 7 was inserted or deleted"):
             write_bundle(evidence_of(service), request, tmp_path / "bundle")
+        rows(dsn, "UPDATE tree_tiles SET gaps = '\\x01' WHERE level = 0 AND n = 0")
+        with pytest.raises(LogChangedError, match="the positions of tile/0/000 were changed"):
+            write_bundle(evidence_of(service), request, tmp_path / "bundle")
+        with pytest.raises(ProofError, match="the tile of the event at position 3 was changed"):
+            evidence_of(service).prove(3)
     assert [one.name for one in tmp_path.rglob("*")] == ["taken", "a file"]
 
 

@@ -12,7 +12,9 @@ def _example(slug: str, detail: str, field: str | None = None) -> Problem:
 _EXAMPLES: Final = (
     _example("malformed-request", "a hyphenated UUID is needed", "action_map_id"),
     _example("unauthorized", "a key is needed: Authorization: Bearer ofl_..."),
-    _example("forbidden", "this is for a key with the role reporter or admin, and this one is a widget's"),
+    _example(
+        "forbidden", "a key with the role reporter or admin is needed here; this key has the role widget"
+    ),
     _example("not-found", "Not Found"),
     _example(
         "legal-hold",

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
@@ -61,14 +62,16 @@ async def find_visitor(request: Request, token: str) -> tuple[Key, VisitorKey]:
             return key, verify_visitor_token(token, secret, time.time())
     except VisitorTokenError as error:
         raise _unauthorized(f"this visitor token is not valid: {error}") from None
-    raise _unauthorized("this visitor token is not valid: its page key is not known, revoked or expired")
+    raise _unauthorized("this visitor token is not valid: its page key is unknown, revoked or expired")
 
 
 async def find_caller(request: Request) -> Key:
     """Return the key of the Authorization header or, for reading, of a session of the dashboard.
 
     Raises:
-        ProblemError: 401, the request has no key, or its key is not valid any more.
+        ProblemError: 401, the request has no key, or its key is not valid any more; 429, this peer has sent
+            too many unknown keys.
+        StoreUnavailableError: The store cannot be reached.
     """
     text = bearer(request)
     if text is None and request.method == "GET":  # a cookie of the dashboard allows reading only
@@ -78,7 +81,7 @@ async def find_caller(request: Request) -> Key:
     return await find_key(request, text)
 
 
-async def is_still_allowed(request: Request) -> bool:
+async def is_still_valid(request: Request) -> bool:
     """Return False once the key of a reader was revoked or has expired, or its session has ended.
 
     A check counts as a use of the session, so an open page keeps its session alive.
@@ -86,14 +89,16 @@ async def is_still_allowed(request: Request) -> bool:
     try:
         await find_caller(request)
     except ProblemError as problem:
-        return problem.status != 401  # noqa: PLR2004 - Unauthorized; any other problem is temporary, and the key is checked again
+        return problem.status != HTTPStatus.UNAUTHORIZED  # others, such as 429, are temporary
     except StoreUnavailableError:
         return True
     return True
 
 
-async def check_still_good(request: Request, text: str | None = None) -> None:
+async def check_still_valid(request: Request, text: str | None = None) -> None:
     """Check again that the key of a request is valid.
+
+    Any other problem than 401, and an outage of the store, is ignored: the next check decides.
 
     Args:
         request: The request.
@@ -111,7 +116,7 @@ async def check_still_good(request: Request, text: str | None = None) -> None:
             else:
                 await find_key(request, text)
         except ProblemError as problem:
-            if problem.status != 401:  # noqa: PLR2004 - Unauthorized; any other problem is temporary, and the key is checked again
+            if problem.status != HTTPStatus.UNAUTHORIZED:  # others, such as 429, are temporary
                 return
             detail = (
                 "this key was revoked, or has expired, while the body was coming: NDJSON is recorded up to"
@@ -121,7 +126,7 @@ async def check_still_good(request: Request, text: str | None = None) -> None:
             raise ProblemError("unauthorized", detail, headers=headers) from None
 
 
-def while_key_is_good(request: Request) -> Request:
+def end_with_key(request: Request) -> Request:
     """Return the same request, but its body ends with 401 within seconds after the end of its key.
 
     An upload may take hours and may pause for a minute, so its key is checked every second.
@@ -133,7 +138,7 @@ def while_key_is_good(request: Request) -> Request:
         while True:
             left = checked + _CHECK_SECONDS - time.monotonic()
             if left <= 0:
-                await check_still_good(request)
+                await check_still_valid(request)
                 checked = time.monotonic()
                 continue
             try:
@@ -164,7 +169,7 @@ def check_role(key: Key, *roles: Role) -> Key:
     if key.role is not Role.ADMIN and key.role not in roles:
         needed = " or ".join(role.value for role in (*roles, Role.ADMIN))
         raise ProblemError(
-            "forbidden", f"this is for a key with the role {needed}, and this one is a {key.role}'s"
+            "forbidden", f"a key with the role {needed} is needed here; this key has the role {key.role}"
         )
     return key
 
@@ -192,20 +197,18 @@ def allowed(*roles: Role) -> Any:
     return Depends(check)
 
 
-Writer = Annotated[Key, allowed(Role.SERVICE)]
-"""Key that may send signals and make offers."""
-
 Reader = Annotated[Key, allowed(Role.SERVICE, Role.REPORTER)]
-"""Key that may look up suppressions and explain decisions."""
+"""Key that may look up suppressions and histories, and explain decisions."""
 
 AdminKey = Annotated[Key, allowed()]
-"""The caller's key, of role admin. A change needs the key itself: no session of the dashboard makes it."""
+"""Key with the role admin. A change needs the key itself: a session of the dashboard is not enough."""
 
 PrivacyOfficer = Annotated[Key, allowed(Role.PRIVACY)]
 """The caller's key: of role privacy or admin."""
 
 EventReader = Annotated[Key, allowed(Role.SERVICE, Role.REPORTER, Role.EVENTS)]
-"""Key that may read the feed. Only the roles events and admin may read what identifies visitors there."""
+"""Key that may read the feed, and move and delete its subscriptions. Only the roles events and admin read
+what identifies visitors."""
 
 Reporter = Annotated[Key, allowed(Role.REPORTER)]
 """Key that may read reports and the state of the service."""

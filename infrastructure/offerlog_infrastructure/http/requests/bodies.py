@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from offerlog_domain.signals import MAX_LINE_BYTES
 from offerlog_infrastructure.http.problems import ProblemError, malformed
-from offerlog_infrastructure.http.requests.access import while_key_is_good
+from offerlog_infrastructure.http.requests.access import end_with_key
 from offerlog_infrastructure.http.requests.foreign_text import FIRST_BYTES, UTF_8_MARK, recognize_foreign
 from offerlog_infrastructure.http.requests.held_bodies import FREE_BYTES
 from offerlog_infrastructure.http.requests.unpacking import PIECE, Unpacker
@@ -229,7 +229,7 @@ def body_as(model: type[Model], most: int = MAX_QUESTION_BYTES) -> Any:
                 field="Content-Type",
             )
         try:
-            body = await read_whole(while_key_is_good(request), most)
+            body = await read_whole(end_with_key(request), most)
             if body.count(b":") > _MAX_COLONS:  # the error would list a fault for each of them
                 raise malformed(None, "too many fields")
             return model.model_validate_json(body)

@@ -6,6 +6,7 @@ from fastapi import Path, Query
 
 from offerlog_application.feed.filters import FeedFilter
 from offerlog_application.feed.kinds import KINDS_BY_NAME
+from offerlog_application.ports.organizations import NAME_PATTERN
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.lifecycle import MediaType
 from offerlog_domain.signals import MalformedSignalError
@@ -22,7 +23,7 @@ LATEST: Final = "latest"
 """The cursor of the present end of the log."""
 
 _MAX_POSITION: Final = 2**53 - 1
-_NAME: Final = {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
+_NAME: Final = {"pattern": f"^{NAME_PATTERN}$"}
 
 FeedCursor = Annotated[
     str | None,

@@ -67,7 +67,7 @@ class KeyChecks:
         """Say why no valid key has this text, as the last look-up showed. Only its holder sends the text."""
         key = self._keys.expired(text)
         if key is None or key.expires_at is None:
-            return "this key is not known, or revoked"
+            return "this key is unknown or was revoked"
         ended = f"{key.expires_at.astimezone(UTC):%Y-%m-%d at %H:%M UTC}"
         return f"this key expired on {ended}; ask an administrator for a new one"
 

@@ -15,9 +15,11 @@ STATIC: Final = Path(__file__).parents[2] / "web" / "static"
 MODULE_NAME: Final = "offerlog.js"
 
 IMMUTABLE: Final = re.compile(r"offerlog-[0-9][\w.]*-[0-9a-f]{12}\.js")
-"""Names of versions of the browser module, this one's and those that releases have left in the folder."""
+"""File names of the browser module with version and digest: this version's, and those of earlier releases."""
 
-_COMMENT: Final = re.compile(r"^ *(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_COMMENT: Final = re.compile(r"^ *(?:/\*\*(?:(?!\*/).)*\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+"""Comments that fill whole lines; no others are removed. A text over several lines must not have
+such a line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from offerlog_infrastructure.http.problems import ProblemError, malformed
-from offerlog_infrastructure.http.requests.access import is_still_allowed
+from offerlog_infrastructure.http.requests.access import is_still_valid
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.threads.dispatch import run_report
 
@@ -135,7 +135,7 @@ async def stream_response(
     async def pieces(piece: bytes) -> AsyncIterator[bytes]:
         with closing(rows):
             while piece:
-                if not await is_still_allowed(request):
+                if not await is_still_valid(request):
                     raise ProblemError("unauthorized", "the key has been revoked while the list was read")
                 yield piece
                 piece = await run_report(request, encode_piece)

@@ -16,7 +16,7 @@ from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.keys import Key, Role
 from offerlog_infrastructure.http.asyncapi.document import build_document
 from offerlog_infrastructure.http.problems import ProblemError, problem_of
-from offerlog_infrastructure.http.requests.access import EventReader, is_still_allowed
+from offerlog_infrastructure.http.requests.access import EventReader, is_still_valid
 from offerlog_infrastructure.http.requests.feed_parameters import (
     LATEST,
     FeedCursor,
@@ -198,7 +198,7 @@ async def _wait(request: Request, asked: _Asked, seconds: float) -> _Encoded:
     waits, until = state.feed_waits, time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not state.stopping.is_set():
         await waits.pause(min(left, CHECK_SECONDS))
-        if await request.is_disconnected() or not await is_still_allowed(request):
+        if await request.is_disconnected() or not await is_still_valid(request):
             break
         quiet = waits.find_quiet(asked.key.organization, position)
         if quiet is not None:
@@ -231,7 +231,7 @@ async def _stream(request: Request, asked: _Asked) -> AsyncIterator[bytes]:
     """Yield events as they are recorded. The next page is read once the page before it has been sent."""
     state, position, shown_trouble, times = state_of(request), asked.after, "", StreamTimes()
     yield OPENING
-    while not state.stopping.is_set() and await is_still_allowed(request):
+    while not state.stopping.is_set() and await is_still_valid(request):
         quiet = state.feed_waits.find_quiet(asked.key.organization, position)
         is_end = quiet is not None
         if quiet is not None:

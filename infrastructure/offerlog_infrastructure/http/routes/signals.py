@@ -21,9 +21,9 @@ from offerlog_infrastructure.http.requests.access import (
     bearer,
     check_origin,
     check_role,
-    check_still_good,
+    check_still_valid,
+    end_with_key,
     find_key,
-    while_key_is_good,
 )
 from offerlog_infrastructure.http.requests.bodies import (
     JSON_TYPES,
@@ -101,7 +101,7 @@ async def record_signals(request: Request) -> Response:
     key = await _check_writer(request, bearer(request))
     if kind in _NDJSON_TYPES:
         most_bytes = MAX_WIDGET_BYTES if key.role is Role.WIDGET else None
-        signal_lines = lines(while_key_is_good(request), most_bytes)
+        signal_lines = lines(end_with_key(request), most_bytes)
         return await _answer_lines(request, key, _limit(signal_lines, _most_signals(key)))
     if kind not in JSON_TYPES:
         raise ProblemError(
@@ -109,7 +109,7 @@ async def record_signals(request: Request) -> Response:
             f"{kind} is not understood: send application/json, application/x-ndjson or text/plain",
             field="Content-Type",
         )
-    checked = while_key_is_good(request)
+    checked = end_with_key(request)
     if key.role is Role.WIDGET:
         body = await read_whole(checked, MAX_WIDGET_BYTES, advice="; send several")
     else:
@@ -190,7 +190,7 @@ async def _answer_beacon(request: Request) -> Response:
         rest += piece
         if len(rest) > MAX_BEACON_BYTES:
             raise too_long
-    await check_still_good(request, text)
+    await check_still_valid(request, text)
     signals = [bytes(line) for line in rest.split(b"\n") if line.strip()]
     return await _answer_array(request, key, signals)
 
@@ -296,7 +296,7 @@ async def _submit_batch(request: Request, key: Key, batch: list[bytes]) -> Pendi
     """Submit a batch of a stream while its key is good; wait where a single request would be refused."""
     await _check_new_maps(request, key, batch)
     while True:
-        await check_still_good(request)
+        await check_still_valid(request)
         try:
             return await _submit(request, key, batch)
         except OverloadedError as overloaded:

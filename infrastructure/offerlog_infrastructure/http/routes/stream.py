@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 
-from offerlog_infrastructure.http.requests.access import Reporter, is_still_allowed
+from offerlog_infrastructure.http.requests.access import Reporter, is_still_valid
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.state import state_of
 from offerlog_infrastructure.http.streams.event_stream import (
@@ -41,7 +41,7 @@ async def _events(request: Request, live: LiveReport, last_mark: str | None) -> 
     times, shown_trouble = StreamTimes(), ""
     sent_change: int | None = None
     yield OPENING
-    while not stopping.is_set() and not live.is_over and await is_still_allowed(request):
+    while not stopping.is_set() and not live.is_over and await is_still_valid(request):
         if live.number is not None and sent_change != live.number:
             is_up_to_date = sent_change is None and last_mark == live.mark
             rows = [] if is_up_to_date else live.rows_since(sent_change)

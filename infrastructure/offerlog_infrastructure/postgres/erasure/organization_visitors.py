@@ -70,9 +70,6 @@ _DELETE_ORGANIZATION: LiteralString = "DELETE FROM organizations WHERE organizat
 _CLOCK_DIFFERENCE: Final = timedelta(hours=1)
 """The clocks of two machines may differ by so much. A token has the time of the machine that made it."""
 
-_SELECT_ERASED: LiteralString = """
-    SELECT token FROM erased_visitors WHERE token IS NOT NULL ORDER BY token
-"""
 _SELECT_NAMED: LiteralString = """
     SELECT organization, digest FROM visitors WHERE token = ANY(%(tokens)s::bigint[])
     UNION
@@ -158,12 +155,6 @@ class PostgresOrganizationVisitors:
                 raise_epoch(connection)
         self._application.keys.refresh_secrets()
         return is_destroyed
-
-    def erased_tokens(self) -> Sequence[int]:
-        """Return the tokens of all visitors who were erased, of every organization."""
-        with store_reached(self._datastore), self._datastore.get_connection() as connection:
-            cursor = connection.cursor(row_factory=tuple_row)
-            return [token for (token,) in cursor.execute(_SELECT_ERASED).fetchall()]
 
     def digests_of(self, tokens: Sequence[int]) -> Mapping[str, Sequence[UUID]]:
         """Return the digests of the visitors with these tokens who are stored, by organization.

@@ -53,7 +53,7 @@ _SUPPRESSED: LiteralString = (
     "v.token, v.kek, v.wrapped_key, s.action_map_id, s.state, s.since, s.version, s.sealed"
 )
 _EPOCH: LiteralString = "(SELECT epoch FROM log_epoch)"
-"""The epoch of the snapshot, under which policies are remembered: to join them costs more."""
+"""The epoch of the snapshot, under which policies are remembered. A join would make each look-up slower."""
 
 _SELECT_BY_VISITOR: LiteralString = f"""
     SELECT {_SUPPRESSED}, {_EPOCH} FROM visitors v JOIN suppressions s ON s.visitor = v.token
@@ -114,10 +114,10 @@ _BEFORE_ALL: Final = -(1 << 63)
 _PARKED_NAME: Final = SignalParked.stored_name.encode()
 
 _SELECT_FRESHNESS: LiteralString = f"""
-    SELECT t.notification_id, coalesce((SELECT events FROM dead_letter_counts WHERE view = %s), 0),
+    SELECT t.notification_id, coalesce((SELECT events FROM dead_letter_counts WHERE view = 'suppression'), 0),
         next.originator_id, next.originator_version, next.topic, next.state
     FROM offerlog_tracking t {JOIN_NEXT_EVENT}
-    WHERE application_name = %s
+    WHERE application_name = 'suppression'
 """
 """Counts nothing, because every page view asks, even while the projections are far behind an import."""
 
@@ -155,7 +155,8 @@ class PostgresReadSide:
         """List the same for many visitors, by one query. Each visitor has an entry.
 
         Raises:
-            TooManySuppressionsError: The visitors have more than 10,000 suppressions together.
+            TooManySuppressionsError: The visitors have more than 10,000 suppressions together. Those count,
+                too, that a policy has ended and that are still stored.
             ReadTimeoutError: It took longer than a look-up may.
             StoreUnavailableError: The store cannot be reached.
         """
@@ -174,9 +175,9 @@ class PostgresReadSide:
             raise TooManySuppressionsError
         return found
 
-    def freshness(self, projection: str = "suppression") -> Freshness:
-        """Return how up to date a projection is."""
-        ((position, waiting, *event),) = self._lookups.rows(_SELECT_FRESHNESS, (projection, projection))
+    def freshness(self) -> Freshness:
+        """Return how up to date the suppression list is."""
+        ((position, waiting, *event),) = self._lookups.rows(_SELECT_FRESHNESS, ())
         age = age_of(self._application.event_mapper, event, self._clock.now())
         return Freshness(position, age, waiting)
 

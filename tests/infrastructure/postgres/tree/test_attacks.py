@@ -185,6 +185,13 @@ def test_an_event_that_gets_another_position_is_reordered(log: AttackedLog) -> N
     assert found(log.verify()) == [("reordered", UNUSED, "tile/0/001")]
 
 
+def test_an_event_that_another_one_was_moved_over_is_named(log: AttackedLog) -> None:
+    """The move does not hide what stood there."""
+    log.delete(f"= {AT}")
+    log.edit(f"notification_id = {AT}", OTHER)
+    assert {*found(log.verify())} == {("reordered", AT, "tile/0/001"), ("deleted", AT, "tile/0/001")}
+
+
 EDIT_HASH = "UPDATE tree_tiles SET hashes = set_byte(hashes, 40, get_byte(hashes, 40) # 1)"
 
 
