@@ -18,7 +18,7 @@ class OfferlogError(Exception):
         |- StoreUnavailableError                         offerlog_application.ports.event_log
         |  `- RefusalsLockedError                        offerlog_application.ports
         |- OutcomeUnknownError                           offerlog_application.ports.event_log
-        |  `- WriterFailedError                          offerlog_application.recording.writer
+        |  `- WriterFailedError                          offerlog_application.recording.writer_errors
         |- VersionConflictError, StaleEpochError, ClosedError, UnreadableEventError
         |                                                offerlog_application.ports.event_log
         |- FenceTimeoutError                             offerlog_application.ports.write_fence

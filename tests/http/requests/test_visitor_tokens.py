@@ -112,7 +112,7 @@ def test_only_a_whole_token_of_a_valid_key_is_accepted(site: Site, ask: Ask) -> 
             token(key, visitor, {"alg": "RS256"}),
             token(key, visitor, {"crit": ["exp"]}),
         ],
-        "not known, revoked or expired": [
+        "unknown, revoked or expired": [
             token(service_key, visitor),
             token("ofl_page_000000000000_x", visitor),
             token("ofl_page_\0_x", visitor),
