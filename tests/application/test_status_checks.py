@@ -18,6 +18,7 @@ from offerlog_application.ports.store_figures import (
 )
 from offerlog_application.ports.subscriptions import Subscription
 from offerlog_application.ports.webhooks import DisableReason, WebhookEndpoint, WebhookLag
+from offerlog_application.status import assessments, followers, machine
 from offerlog_application.status.assessments import is_healthy
 from offerlog_application.status.checks import CHECKS, run_checks, summarize
 from offerlog_application.status.levels import Assessment, Level, format_period, format_size
@@ -31,6 +32,32 @@ from offerlog_application.status.observation import (
 from offerlog_domain.context import Rules
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
+LIMITS = {
+    "lag": (assessments.LAG_LIMIT, "a minute"),
+    "subscriptions": (followers.SUBSCRIPTION_LIMIT, "25 hours"),
+    "webhooks": (followers.WEBHOOK_LIMIT, "an hour"),
+    "parked": (assessments.OVERDUE_LIMIT, "five minutes"),
+    "deadlines": (assessments.OVERDUE_LIMIT, "five minutes"),
+    "refusals": (assessments.FEW_REFUSALS, "100"),
+    "seal_lag": (assessments.LAG_LIMIT, "a minute"),
+    "checkpoint": (assessments.PERIODS_MISSED, "three periods"),
+    "witness": (followers.WITNESS_LIMIT, "half an hour"),
+    "backup": (assessments.BACKUP_LIMIT, "two days"),
+    "disk": (machine.LITTLE_SHARE, "a tenth"),
+}
+"""The limit by which a check assesses, and how its text names it."""
+
+WORDS = {
+    "a minute": timedelta(minutes=1),
+    "five minutes": timedelta(minutes=5),
+    "half an hour": timedelta(minutes=30),
+    "an hour": timedelta(hours=1),
+    "25 hours": timedelta(hours=25),
+    "two days": timedelta(days=2),
+    "100": 100,
+    "three periods": 3,
+    "a tenth": 0.1,
+}
 MINUTE = timedelta(minutes=1)
 GRACE = Rules().deadline_grace
 PARKING = Rules().parking_time
@@ -86,6 +113,15 @@ PROJECTION = FIGURES.projections[0]
 def assessed(seen: Observation) -> Mapping[str, Assessment]:
     """Every assessment by its check."""
     return dict(run_checks(seen))
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_check_names_the_limit_by_which_it_assesses(name: str) -> None:
+    """The text is for people, and the limit is for the program."""
+    limit, words = LIMITS[name]
+    (check,) = (one for one in CHECKS if one.name == name)
+    assert words in check.what
+    assert WORDS[words] == limit
 
 
 def test_a_store_in_order_is_well() -> None:

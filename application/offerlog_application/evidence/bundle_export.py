@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from offerlog_application.evidence.blanked import BlankedCheck
-from offerlog_application.evidence.bundle_parts import BundleSink, LogChangedError
+from offerlog_application.evidence.bundle_parts import BundlePage, BundleSink, LogChangedError
 from offerlog_application.evidence.claims import Claims
 from offerlog_application.evidence.event_lines import disclose, withhold
 from offerlog_application.evidence.evidence import CosigningWitness, Evidence
@@ -181,25 +181,29 @@ class BundleExport:
         """Write the lines of all events, and count them; returns the last position."""
         last = 0
         for first, positions, hashes in self._leaves(size):
-            read = self._source.read(last, positions[-1])
-            leaves = hash_events(read.rows)
-            if [row[0] for row in read.rows] != positions or leaves != hashes:
-                raise LogChangedError(_first_difference(positions, read.rows, leaves, hashes))
-            if wrong := self._blanked.check(read.rows):
-                raise LogChangedError(f"the event at position {wrong[0].position:,} was {wrong[0].detail}")
-            events, lines = read.events(), []
-            for index, (row, leaf) in enumerate(zip(read.rows, leaves, strict=True), first):
+            page = self._source.read(last, positions[-1])
+            self._check_page(page, positions, hashes)
+            events, lines = page.events(), []
+            for index, (row, leaf) in enumerate(zip(page.rows, hashes, strict=True), first):
                 event = events.get(row[0])
                 if self._is_disclosed(event):
                     lines.append(disclose(index, row, event))
                 else:
                     lines.append(withhold(index, leaf))
                     self._withheld += 1
-            self._claims.add(read.page)
+            self._claims.add(page.page)
             self._sink.append(EVENTS_FILE, b"".join(lines))
             last = positions[-1]
             self._on_progress(RebuildProgress("exporting events", first + len(positions), size))
         return last
+
+    def _check_page(self, page: BundlePage, positions: Sequence[int], hashes: Sequence[bytes]) -> None:
+        """Check that events are those in the tree, and that none was blanked without an erasure."""
+        leaves = hash_events(page.rows)
+        if [row[0] for row in page.rows] != positions or leaves != hashes:
+            raise LogChangedError(_first_difference(positions, page.rows, leaves, hashes))
+        if wrong := self._blanked.check(page.rows):
+            raise LogChangedError(f"the event at position {wrong[0].position:,} was {wrong[0].detail}")
 
     def _leaves(self, size: int) -> Iterator[tuple[int, list[int], list[bytes]]]:
         """Return pages of leaves: the index of the first, positions and hashes."""

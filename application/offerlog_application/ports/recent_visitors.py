@@ -40,11 +40,11 @@ class VisitorsPlace(NamedTuple):
     """A place in a list of recent visitors.
 
     Attributes:
-        before: Events at this position or before it come next.
+        up_to: Events at this position or before it come next.
         top: The position of the newest event when the list was begun.
     """
 
-    before: int
+    up_to: int
     top: int
 
 

@@ -1,8 +1,8 @@
 """The visitors with the newest activity, found from the end of the log.
 
-The log is read backward by the indexes on positions. The first event of a visitor that is met is the newest
-one, unless a page before has shown the visitor. Then the visitor's streams have a newer event, and they lie
-beside each other in the primary key.
+The log is read backward, by position. A visitor's first event that is met is the newest one, unless an
+earlier page showed the visitor. Such a visitor has an event between this page and the beginning of the list,
+which is looked for in the primary key.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from offerlog_infrastructure.postgres.reads.read_transaction import (
 )
 
 _EVENTS_AT_ONCE: Final = (500, 2_000, 5_000, 12_500)
-"""Events that each statement of a page looks at: the first one mostly fills the page."""
+"""Number of events that each statement of a page reads. The first statement usually fills the page."""
 
 _LAST: Final = (1 << 63) - 1
 
@@ -70,7 +70,7 @@ class PostgresRecentVisitors:
 
     def recent(self, organization: str, behind: VisitorsPlace | None, limit: int) -> RecentVisitorPage:
         """Return a page of the visitors of an organization, each with the newest event, newest first."""
-        before, top = behind or (_LAST, 0)
+        up_to, top = behind or (_LAST, 0)
         found: list[RecentVisitor] = []
         with (
             read_transaction(self._datastore) as transaction,
@@ -79,38 +79,42 @@ class PostgresRecentVisitors:
             cursor.execute(ONE_SNAPSHOT)
             for most in _EVENTS_AT_ONCE:
                 limit_statements(cursor)
-                rows = cursor.execute(_SELECT_NEWEST, (before, self._topics, most)).fetchall()
+                rows = cursor.execute(_SELECT_NEWEST, (up_to, self._topics, most)).fetchall()
                 if not rows:
                     return RecentVisitorPage(top, found, None)
                 top = top or rows[0][0]
-                found += self._open(cursor, organization, rows, (before, top))
-                before = rows[-1][0] - 1
+                found += self._open(cursor, organization, rows, up_to, top)
+                up_to = rows[-1][0] - 1
                 if len(found) > limit:
                     shown = found[:limit]
                     return RecentVisitorPage(top, shown, VisitorsPlace(shown[-1].position - 1, top))
                 if len(rows) < most:
                     return RecentVisitorPage(top, found, None)
-        return RecentVisitorPage(top, found, VisitorsPlace(before, top))
+        return RecentVisitorPage(top, found, VisitorsPlace(up_to, top))
 
     def _open(
         self,
         cursor: Cursor[Any],
         organization: str,
         rows: Sequence[tuple[int, UUID, int]],
-        newer: tuple[int, int],
+        after: int,
+        top: int,
     ) -> list[RecentVisitor]:
-        """Open the visitors of events that have no newer event, sorted by the newest first."""
+        """Return the visitors of these events, each with the newest event, newest first.
+
+        Visitors with an event behind the position `after` and up to `top` are left out: an earlier page has
+        shown them.
+        """
         newest: dict[int, tuple[UUID, int]] = {}
         for _, stream, version in rows:
             newest.setdefault(token_of(stream), (stream, version))
         visitors = {
             row[0]: row for row in cursor.execute(_SELECT_VISITORS, (organization, list(newest))).fetchall()
         }
-        above, top = newer
-        if above < top and visitors:
+        if after < top and visitors:
             bounds = [stream_bounds(token) for token in visitors]
             asked = (list(visitors), [low for low, _ in bounds], [high for _, high in bounds])
-            for (token,) in cursor.execute(_SELECT_NEWER, (*asked, self._topics, above, top)).fetchall():
+            for (token,) in cursor.execute(_SELECT_NEWER, (*asked, self._topics, after, top)).fetchall():
                 del visitors[token]
         wanted = [newest[token] for token in visitors]
         parameters = ([stream for stream, _ in wanted], [version for _, version in wanted])
