@@ -2,7 +2,7 @@
 
 import pytest
 
-from offerlog_application.ports.keys import NotAnOriginError, checked_origin
+from offerlog_application.ports.keys import NotAnOriginError, check_web_origin
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from offerlog_application.ports.keys import NotAnOriginError, checked_origin
 )
 def test_what_a_browser_sends_is_an_origin(origin: str) -> None:
     """It is taken as it is."""
-    assert checked_origin(origin) == origin
+    assert check_web_origin(origin) == origin
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_what_a_browser_sends_is_an_origin(origin: str) -> None:
 def test_what_no_browser_sends_is_none(text: str) -> None:
     """A key for it could be used from nowhere, and nobody would know why."""
     with pytest.raises(NotAnOriginError):
-        checked_origin(text)
+        check_web_origin(text)

@@ -240,7 +240,7 @@ def test_a_key_ends_and_its_use_is_known(
             keys.create("default", Role.REPORTER, "", expires_at=wrong)
     # when
     assert keys.record_uses() == 0
-    assert keys.find(text) == keys.remembered(text) == key
+    assert keys.find(text) == keys.find_remembered(text) == key
     used = [(keys.record_uses(), keys.all("default")[0].last_used_at)]
     with monkeypatch.context() as forgetful:
         forgetful.setattr("offerlog_infrastructure.postgres.keys._REMEMBERED_SECONDS", 0.0)
@@ -254,13 +254,13 @@ def test_a_key_ends_and_its_use_is_known(
     # when
     clock.advance(timedelta(days=1, minutes=-5))
     # then
-    assert keys.remembered(text) is keys.find(text) is None
-    assert keys.remembered_id(key.id) is keys.find_id(key.id) is None
+    assert keys.find_remembered(text) is keys.find(text) is None
+    assert keys.find_remembered_id(key.id) is keys.find_id(key.id) is None
     assert keys.is_unknown(text)
-    ended = keys.expired(text)
+    ended = keys.find_expired(text)
     assert ended is not None
     assert ended.id == key.id
-    assert keys.expired(lasting) is None
+    assert keys.find_expired(lasting) is None
     assert keys.find(lasting) is not None
     assert keys.record_uses() == 1
 

@@ -88,7 +88,7 @@ class NotAnOriginError(OfferlogError, ValueError):
         )
 
 
-def checked_origin(text: str) -> str:
+def check_web_origin(text: str) -> str:
     """Return the text unchanged if it is an origin as browsers send it. No request has any other text.
 
     An origin is a scheme and a host in lower case, and the port if it is not the usual one. It has neither a
@@ -133,7 +133,7 @@ class UnknownKeyError(OfferlogError):
 class KeySource(Protocol):
     """A source of valid keys by a secret text: that of a key, or one that stands for a key."""
 
-    def remembered(self, text: str) -> Key | None:
+    def find_remembered(self, text: str) -> Key | None:
         """Return the valid key with this text if it was looked up just now, without asking the store."""
 
     def find(self, text: str) -> Key | None:
@@ -146,7 +146,7 @@ class KeySource(Protocol):
     def is_unknown(self, text: str) -> bool:
         """Return True if a look-up has shown that no valid key has this text, without asking the store."""
 
-    def was_good(self, text: str) -> bool:
+    def was_valid(self, text: str) -> bool:
         """Return True if a valid key had this text at the last look-up, without asking the store."""
 
 
@@ -178,10 +178,10 @@ class KeyStore(KeySource, Protocol):
             KeyExpiryError: `expires_at` has no offset, or has passed.
         """
 
-    def expired(self, text: str) -> Key | None:
+    def find_expired(self, text: str) -> Key | None:
         """Return the key with this text if a look-up has shown that it expired, without asking the store."""
 
-    def remembered_id(self, key_id: str) -> Key | None:
+    def find_remembered_id(self, key_id: str) -> Key | None:
         """Return the valid key with this id if it was looked up just now, without asking the store."""
 
     def find_id(self, key_id: str) -> Key | None:

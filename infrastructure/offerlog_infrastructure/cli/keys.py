@@ -10,7 +10,7 @@ from offerlog_application.ports.keys import (
     NotAnOriginError,
     Role,
     UnknownKeyError,
-    checked_origin,
+    check_web_origin,
 )
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.opening import Access
@@ -38,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _origin(text: str) -> str:
     try:
-        return checked_origin(text)
+        return check_web_origin(text)
     except NotAnOriginError as error:
         raise usage(str(error)) from None
 

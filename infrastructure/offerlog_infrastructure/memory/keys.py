@@ -64,11 +64,11 @@ class MemoryKeys:
         return key, text
 
     def find(self, text: str) -> Key | None:
-        """Return the good key with this text; None where there is none."""
+        """Return the valid key with this text; None where there is none."""
         return self.find_id(self._texts.get(text, ""))
 
     def find_id(self, key_id: str) -> Key | None:
-        """Return the good key with this id; None where there is none."""
+        """Return the valid key with this id; None where there is none."""
         key, now = self._keys.get(key_id), self._clock.now()
         if key is None or key.revoked_at is not None or key.has_expired(now):
             return None
@@ -76,27 +76,27 @@ class MemoryKeys:
             self._used[key_id] = now
         return key
 
-    def remembered(self, text: str) -> Key | None:
+    def find_remembered(self, text: str) -> Key | None:
         """As `find`: memory holds all keys."""
         return self.find(text)
 
-    def remembered_id(self, key_id: str) -> Key | None:
+    def find_remembered_id(self, key_id: str) -> Key | None:
         """As `find_id`: memory holds all keys."""
         return self.find_id(key_id)
 
     def is_unknown(self, text: str) -> bool:
         """Return whether this text is not a valid key's."""
-        return text not in self._texts or self.expired(text) is not None
+        return text not in self._texts or self.find_expired(text) is not None
 
-    def expired(self, text: str) -> Key | None:
+    def find_expired(self, text: str) -> Key | None:
         """Return the key with this text if it has expired and was not revoked."""
         key = self._keys.get(self._texts.get(text, ""))
         if key is None or key.revoked_at is not None:
             return None
         return key if key.has_expired(self._clock.now()) else None
 
-    def was_good(self, text: str) -> bool:
-        """Return whether this is a good key's text."""
+    def was_valid(self, text: str) -> bool:
+        """Return whether this is a valid key's text."""
         return self.find(text) is not None
 
     def signing_secret(self, key: Key) -> bytes:

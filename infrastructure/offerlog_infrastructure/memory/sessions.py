@@ -48,7 +48,7 @@ class MemorySessions:
             self._open[text] = key_id, opened_at, now
         return self._find_key(key_id)
 
-    def remembered(self, text: str) -> Key | None:
+    def find_remembered(self, text: str) -> Key | None:
         """As `find`: all sessions are in memory."""
         return self.find(text)
 
@@ -56,7 +56,7 @@ class MemorySessions:
         """Return True if no session that is open has this text."""
         return text not in self._open
 
-    def was_good(self, text: str) -> bool:
+    def was_valid(self, text: str) -> bool:
         """Return True if a session has this text."""
         return text in self._open
 

@@ -119,34 +119,34 @@ class PostgresKeys:
         assert row is not None  # noqa: S101 - INSERT returns what it made
         return to_key(row), text
 
-    def remembered(self, text: str) -> Key | None:
-        """Return the good key with this text if it was looked up just now, without asking the store."""
+    def find_remembered(self, text: str) -> Key | None:
+        """Return the valid key with this text if it was looked up just now, without asking the store."""
         return self._remembered.get(_digest(text), _REMEMBERED_SECONDS)
 
-    def remembered_id(self, key_id: str) -> Key | None:
-        """Return the good key with this id if it was looked up just now, without asking the store."""
+    def find_remembered_id(self, key_id: str) -> Key | None:
+        """Return the valid key with this id if it was looked up just now, without asking the store."""
         return self._remembered.get(key_id, _REMEMBERED_SECONDS)
 
-    def was_good(self, text: str) -> bool:
-        """Return whether this was a good key's text when it was last looked up, without asking the store."""
+    def was_valid(self, text: str) -> bool:
+        """Return whether this was a valid key's text when it was last looked up, without asking the store."""
         return self._remembered.holds(_digest(text))
 
     def is_unknown(self, text: str) -> bool:
         """Return whether this text is known not to be a valid key's, without asking the store."""
-        if _parse_id(text) is None or self.expired(text) is not None:
+        if _parse_id(text) is None or self.find_expired(text) is not None:
             return True
         return self._remembered.is_unknown(_digest(text))
 
-    def expired(self, text: str) -> Key | None:
+    def find_expired(self, text: str) -> Key | None:
         """Return the key with this text if it was looked up and has expired, without asking the store."""
-        return self._remembered.expired(_digest(text))
+        return self._remembered.find_expired(_digest(text))
 
     def find(self, text: str) -> Key | None:
-        """Return the good key with this text; None if there is none."""
+        """Return the valid key with this text; None if there is none."""
         key_id = _parse_id(text)
         if key_id is None:
             return None
-        known = self.remembered(text)
+        known = self.find_remembered(text)
         if known is not None:
             return known
         digest, began = _digest(text), time.monotonic()
@@ -157,8 +157,8 @@ class PostgresKeys:
         return self._remember(digest, found[0], began)
 
     def find_id(self, key_id: str) -> Key | None:
-        """Return the good key with this id; None if there is none."""
-        known, began = self.remembered_id(key_id), time.monotonic()
+        """Return the valid key with this id; None if there is none."""
+        known, began = self.find_remembered_id(key_id), time.monotonic()
         if known is not None:
             return known
         found = self._look_up(key_id) if _can_be_id(key_id) else None

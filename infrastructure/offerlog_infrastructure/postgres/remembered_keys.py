@@ -39,7 +39,7 @@ class RememberedKeys:
         """Return True if the last look-up by this name has found a key."""
         return name in self._known
 
-    def expired(self, name: bytes | str) -> Key | None:
+    def find_expired(self, name: bytes | str) -> Key | None:
         """Return the key of the last look-up by this name if it has expired since, or had."""
         known = self._known.get(name)
         return known[0] if known is not None and known[0].has_expired(self._clock.now()) else None

@@ -83,7 +83,7 @@ class PostgresSessions:
         wait_for_lock(write)
         return text
 
-    def remembered(self, text: str) -> Key | None:
+    def find_remembered(self, text: str) -> Key | None:
         """Return the key of the session with this text if it was looked up within the last second."""
         return self._remembered.get(_digest(text), _REMEMBERED_SECONDS)
 
@@ -91,7 +91,7 @@ class PostgresSessions:
         """Return True if a look-up of the last minute has found no open session with this text."""
         return self._remembered.is_unknown(_digest(text))
 
-    def was_good(self, text: str) -> bool:
+    def was_valid(self, text: str) -> bool:
         """Return True if the last look-up has found an open session with this text."""
         return self._remembered.holds(_digest(text))
 

@@ -63,7 +63,7 @@ def test_a_beacon_is_not_recorded_once_its_key_is_revoked(site: Site, dsn: str) 
         beacon.sendall(head("/v1/signals", "none", "text/plain", len(body)) + body[:-1])
         time.sleep(0.5)
         rows(dsn, "UPDATE api_keys SET revoked_at = now()")
-        time.sleep(3.5)  # a good key is remembered for three
+        time.sleep(3.5)  # a valid key is remembered for three
         beacon.sendall(body[-1:])
         assert beacon.recv(65_536).startswith(b"HTTP/1.1 401 ")
     assert rows(dsn, "SELECT count(*) FROM offerlog_events") == [(0,)]

@@ -115,7 +115,7 @@ def test_offers_that_wait_hold_no_look_up(site: Site, dsn: str) -> None:
 def test_unknown_keys_ask_the_store_a_bounded_number_of_times(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Repeated and always new ones, while good keys from the same address are let in."""
+    """Repeated and always new ones, while valid keys from the same address are let in."""
     # given a store that counts look-ups of keys
     asked: list[str] = []
     keys = keys_of(site.service)
@@ -140,7 +140,7 @@ def test_unknown_keys_ask_the_store_a_bounded_number_of_times(
         # then the store is asked for a few of them, and the rest is sent away
         assert set(others) == {401, 429}
         assert len(asked) < 150
-        # and who has shown a good key before, from the same address, is let in also when it must be looked
+        # and who has shown a valid key before, from the same address, is let in also when it must be looked
         # up again
         known = keys._remembered._known
         keys._remembered._known = {name: (key, 0.0) for name, (key, _) in known.items()}

@@ -65,7 +65,7 @@ class KeyChecks:
 
     def say_why_not(self, text: str) -> str:
         """Say why no valid key has this text, as the last look-up showed. Only its holder sends the text."""
-        key = self._keys.expired(text)
+        key = self._keys.find_expired(text)
         if key is None or key.expires_at is None:
             return "this key is unknown or was revoked"
         ended = f"{key.expires_at.astimezone(UTC):%Y-%m-%d at %H:%M UTC}"
@@ -93,7 +93,7 @@ class KeyChecks:
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        key = self._keys.remembered_id(key_id)
+        key = self._keys.find_remembered_id(key_id)
         if key is not None:
             return key
         name = f"id {key_id}"
@@ -127,11 +127,11 @@ class KeyChecks:
         return key, self._signing[key_id]
 
     async def _find_by_text(self, source: KeySource, kind: str, text: str, peer: str) -> Key | None:
-        key = source.remembered(text)
+        key = source.find_remembered(text)
         if key is not None or source.is_unknown(text):
             return key
         name = f"{kind} {text}"
-        if source.was_good(text):  # this caller has a separate turn, apart from its address
+        if source.was_valid(text):  # this caller has a separate turn, apart from its address
             return await self._share_look_up(name, name, lambda: source.find(text))
         if wait := self._failures.wait(peer):
             raise rate_limited(f"too many unknown {kind}s from this address", wait)

@@ -9,7 +9,7 @@ from offerlog_application.ports.keys import (
     NotAnOriginError,
     Role,
     UnknownKeyError,
-    checked_origin,
+    check_web_origin,
 )
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.administrators import Administrator
@@ -108,6 +108,6 @@ def _check_origins(asked: NewKey, role: Role) -> None:
         )
     try:
         for origin in asked.origins:
-            checked_origin(origin)
+            check_web_origin(origin)
     except NotAnOriginError as error:
         raise malformed("origins", str(error)) from None
