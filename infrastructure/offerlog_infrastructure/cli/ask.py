@@ -7,10 +7,10 @@ import typer
 
 from offerlog_domain.lifecycle import MediaType
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
+from offerlog_infrastructure.cli.map_options import MAP_METAVAR, ActionMap, find_map
 from offerlog_infrastructure.cli.opening import Access, open_service
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import (
-    ActionMap,
     Customer,
     CustomerType,
     Data,
@@ -50,7 +50,8 @@ def suppressions(
     ] = None,
     customer_type: CustomerType = "cookie",
     action_map: Annotated[
-        str | None, typer.Option(metavar="ID", help="List the visitors that this map must not offer to.")
+        str | None,
+        typer.Option(metavar=MAP_METAVAR, help="List the visitors that this map must not offer to."),
     ] = None,
 ) -> None:
     """List which visitors must not be offered which maps again.
@@ -71,7 +72,7 @@ def suppressions(
             for one in service.suppressions(customer, customer_type):
                 print_json(describe_suppression(one))
             return
-        with closing(service.suppressed_visitors(action_map or "")) as found:
+        with closing(service.suppressed_visitors(find_map(service, action_map or ""))) as found:
             for one in found:
                 print_json(describe_suppression(one))
 
@@ -87,7 +88,9 @@ def eligibility(
     """Show whether a map may offer to a visitor now, and why not; nothing is recorded."""
     with store.open() as service:
         found = service.check_eligibility(
-            customer_id=customer, action_map_id=action_map, customer_id_type=customer_type
+            customer_id=customer,
+            action_map_id=find_map(service, action_map),
+            customer_id_type=customer_type,
         )
     print_json(describe_eligibility(found))
 
@@ -121,7 +124,7 @@ def offer(
         decision = service.offer(
             customer_id=customer,
             customer_id_type=customer_type,
-            action_map_id=action_map,
+            action_map_id=find_map(service, action_map),
             session_id=session,
             action_id=action,
             action_map_version=action_map_version,

@@ -11,10 +11,15 @@ from rich.text import Text
 from offerlog_application.ports.read_models import Order
 from offerlog_domain.outcomes import Reason
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
+from offerlog_infrastructure.cli.map_options import (
+    MAP_METAVAR,
+    ActionMap,
+    find_map,
+    find_optional_map,
+)
 from offerlog_infrastructure.cli.moments import format_moment, read_optional_moment
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import (
-    ActionMap,
     Customer,
     CustomerType,
     ListForm,
@@ -57,7 +62,7 @@ def history(
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="The state recorded by this time; in UTC unless it has an offset."),
+        typer.Option(metavar="TIME", help="The state recorded by this time; UTC, or as yesterday, -7d."),
     ] = None,
     everything: Annotated[
         bool,
@@ -85,14 +90,17 @@ def history(
     with store.open() as service:
         if everything:
             entries = service.timeline(
-                customer_id=customer, customer_id_type=customer_type, action_map_id=action_map, as_of=moment
+                customer_id=customer,
+                customer_id_type=customer_type,
+                action_map_id=find_map(service, action_map),
+                as_of=moment,
             )
             print_timeline(entries, form, limit, with_maps=False)
             return
         found = service.history(
             customer_id=customer,
             customer_id_type=customer_type,
-            action_map_id=action_map,
+            action_map_id=find_map(service, action_map),
             version=version,
             as_of=moment,
         )
@@ -150,11 +158,11 @@ def refusals(
     reason: Annotated[Reason | None, typer.Option(help="Only refusals with this reason.")] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only from this time on; in UTC unless it has an offset."),
+        typer.Option(metavar="TIME", help="Only from this time on; UTC, or as yesterday, -7d."),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only before this time; in UTC unless it has an offset."),
+        typer.Option(metavar="TIME", help="Only before this time; UTC, or as yesterday, -7d."),
     ] = None,
     customer: Annotated[
         str | None,
@@ -162,7 +170,8 @@ def refusals(
     ] = None,
     customer_type: CustomerType = "cookie",
     action_map: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only about this map, as far as the texts can be read.")
+        str | None,
+        typer.Option(metavar=MAP_METAVAR, help="Only about this map, as far as the texts can be read."),
     ] = None,
     newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin with the newest.")] = False,
     count: Annotated[
@@ -210,7 +219,7 @@ def refusals(
                     order=Order.NEWEST if newest_first else Order.OLDEST,
                     customer_id=customer,
                     customer_id_type=customer_type,
-                    action_map_id=action_map,
+                    action_map_id=find_optional_map(service, action_map),
                 )
             )
 

@@ -7,8 +7,9 @@ import typer
 
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
+from offerlog_infrastructure.cli.map_options import OnlyMaps
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
-from offerlog_infrastructure.cli.options import ListForm, OnlyMapIds, OnlyTypes
+from offerlog_infrastructure.cli.options import ListForm, OnlyTypes
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage, usage_of
 from offerlog_infrastructure.cli.report_options import OnlyMediaType
 from offerlog_infrastructure.presentation.documents import format_optional_time
@@ -44,7 +45,7 @@ def follow(
         ),
     ] = None,
     types: OnlyTypes = None,
-    action_maps: OnlyMapIds = None,
+    action_maps: OnlyMaps = None,
     media_type: OnlyMediaType = None,
     subscription: Annotated[
         str | None,
@@ -68,7 +69,8 @@ def follow(
 
     with store.open(project=False) as service:
         try:
-            wanted = FeedFilter.parse(types or (), action_maps or (), media_type)
+            maps = service.analysis.find_action_maps(action_maps or ())
+            wanted = FeedFilter.parse(types or (), maps, media_type)
             start = _find_start(service, after, subscription)
             end = service.feed.end() if until_now else None
             _print_events(service, start, end, wanted, subscription, form=form, identified=identified)

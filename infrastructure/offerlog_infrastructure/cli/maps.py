@@ -6,13 +6,14 @@ import typer
 
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
+from offerlog_infrastructure.cli.map_options import MAP_METAVAR, find_map
 from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.output import print_json, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.presentation.policy_documents import describe_policy, describe_policy_change
 
-_MapId = Annotated[str, typer.Argument(metavar="ID", help="The action map's id.")]
+_MapId = Annotated[str, typer.Argument(metavar=MAP_METAVAR, help="The action map, by id or unique name.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,10 +75,11 @@ def set_policy(
         raise usage(f"--suppress-for: {error}") from None
     with store.open(Access.ADD, project=False) as service:
         service.organizations.register(service.organization)
-        service.policies.set(action_map, times, set_by=by)
-        policy = service.policies.find(action_map)
+        map_id = find_map(service, action_map)
+        service.policies.set(map_id, times, set_by=by)
+        policy = service.policies.find(map_id)
     with telling("the policy is set"):
-        print_json(describe_policy(action_map.lower(), policy))
+        print_json(describe_policy(map_id, policy))
 
 
 def _split(texts: list[str]) -> dict[str, str]:
@@ -105,5 +107,6 @@ def list_policies(store: StoreOptions) -> None:
 def history(action_map: _MapId, store: StoreOptions) -> None:
     """List every policy of an action map that was set, oldest first, from the log; one JSON object a line."""
     with store.open(project=False) as service:
-        for change in service.policies.changes(action_map):
-            print_json(describe_policy_change(action_map.lower(), change))
+        map_id = find_map(service, action_map)
+        for change in service.policies.changes(map_id):
+            print_json(describe_policy_change(map_id, change))

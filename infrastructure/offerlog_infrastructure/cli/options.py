@@ -63,15 +63,11 @@ CustomerType = Annotated[
     str, typer.Option("--customer-type", metavar="TYPE", help="What kind of id the customer's is.")
 ]
 Customer = Annotated[str, typer.Option("--customer", metavar="ID", help="The visitor's customer id.")]
-ActionMap = Annotated[str, typer.Option("--action-map", metavar="ID", help="The action map's id.")]
 ListForm = Annotated[Form, typer.Option("--format", help="Output format.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 OnlyTypes = Annotated[
     list[str] | None,
     typer.Option("--type", metavar="TYPE", help="Only this type, such as offered. Repeatable."),
-]
-OnlyMapIds = Annotated[
-    list[str] | None, typer.Option("--action-map", metavar="ID", help="Only this action map. Repeatable.")
 ]
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
 

@@ -12,6 +12,7 @@ from offerlog_application.reading.instants import zone
 from offerlog_application.reading.report_range import Range, report_range
 from offerlog_domain.lifecycle import MediaType
 from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
+from offerlog_infrastructure.cli.map_options import OnlyMaps
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:
@@ -35,12 +36,6 @@ Last = Annotated[
 ]
 Zone = Annotated[
     str, typer.Option("--zone", metavar="ZONE", help="Whose days and hours: a name such as Asia/Kathmandu.")
-]
-OnlyMaps = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--action-map", metavar="ID|NAME", help="Only this map, by id or unique name; may be given again."
-    ),
 ]
 CohortOfReport = Annotated[
     Cohort, typer.Option(help="Count each event at its own time, or at the time of its action's offer.")

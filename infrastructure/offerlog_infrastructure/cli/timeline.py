@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
+from offerlog_infrastructure.cli.map_options import MAP_METAVAR, find_optional_map
 from offerlog_infrastructure.cli.moments import format_moment, read_optional_moment
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import Customer, CustomerType, ListForm
@@ -42,11 +43,12 @@ def visitor(
     customer: Customer,
     customer_type: CustomerType = "cookie",
     action_map: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this action map. [dim]Default: all of them[/]")
+        str | None,
+        typer.Option(metavar=MAP_METAVAR, help="Only this action map. [dim]Default: all of them[/]"),
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="What was recorded by this time; in UTC unless it has an offset."),
+        typer.Option(metavar="TIME", help="What was recorded by this time; UTC, or as yesterday, -7d."),
     ] = None,
     limit: Limit = None,
     states: Annotated[
@@ -76,7 +78,10 @@ def visitor(
         return
     with store.open() as service:
         found = service.timeline(
-            customer_id=customer, customer_id_type=customer_type, action_map_id=action_map, as_of=moment
+            customer_id=customer,
+            customer_id_type=customer_type,
+            action_map_id=find_optional_map(service, action_map),
+            as_of=moment,
         )
         print_timeline(found, form, limit, with_maps=action_map is None)
 

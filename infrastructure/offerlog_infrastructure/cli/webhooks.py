@@ -9,9 +9,10 @@ import typer
 
 from offerlog_domain.errors import ArgumentError
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
+from offerlog_infrastructure.cli.map_options import OnlyMaps
 from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
-from offerlog_infrastructure.cli.options import OnlyMapIds, OnlyTypes
+from offerlog_infrastructure.cli.options import OnlyTypes
 from offerlog_infrastructure.cli.output import print_json, usage, usage_of
 from offerlog_infrastructure.cli.streams import check_output, telling
 from offerlog_infrastructure.durations import read_period
@@ -74,7 +75,7 @@ def create(
     *,
     url: Annotated[str, typer.Argument(metavar="URL", help="Address of the receiver, with https.")],
     types: OnlyTypes = None,
-    action_maps: OnlyMapIds = None,
+    action_maps: OnlyMaps = None,
     after: Annotated[
         int | None,
         typer.Option(
@@ -93,7 +94,8 @@ def create(
     check_output()
     with _opened(store, Access.ADD) as service:
         service.organizations.register(service.organization)
-        made = service.webhooks.create(url, types=types or (), action_maps=action_maps or (), after=after)
+        maps = service.analysis.find_action_maps(action_maps or ())
+        made = service.webhooks.create(url, types=types or (), action_maps=maps, after=after)
     with telling(f"the webhook {made.endpoint.id} is made, and its secret is lost: rotate it"):
         print_json(describe_new_webhook(made))
 
