@@ -172,7 +172,10 @@ def test_a_reader_that_has_enough_ends_it_quietly(offerlog: CommandLine) -> None
     [
         (("refusals", "--since", "soon"), "--since 'soon' is not a time"),
         (("refusals", "--reason", "no"), "'no' is not one of 'malformed', 'not_tracked'"),
-        (("history", "--customer", "v", "--action-map", "7"), "--action-map: a hyphenated UUID is needed"),
+        (
+            ("history", "--customer", "v", "--action-map", "7"),
+            "--action-map: '7' is neither the id nor the name of an action map",
+        ),
         (
             (
                 "history",

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
 
 MAP_METAVAR = "ID|NAME"
-"""What stands in the help for the value of an option that takes an action map."""
+"""The name of the value of an option that takes an action map, in the help."""
 
 ActionMap = Annotated[
     str, typer.Option("--action-map", metavar=MAP_METAVAR, help="The action map, by id or unique name.")
