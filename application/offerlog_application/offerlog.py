@@ -37,6 +37,7 @@ from offerlog_application.recording.action_map_policies import ActionMapPolicies
 from offerlog_application.recording.deadline_worker import keep_deadlines as start_deadlines
 from offerlog_application.recording.expiry import Expired, Expiry
 from offerlog_application.recording.offers import OfferService
+from offerlog_application.recording.short_signal_release import ShortSignalRelease
 from offerlog_application.recording.write_side import WriteSide
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
 from offerlog_application.refusals.access import RefusalAccess
@@ -169,7 +170,8 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         self._visitors = store.visitors
         self._troubles = store.troubles
         self._projector = projector
-        self._expiry = Expiry(self._writer, store.reads)
+        short_signals = ShortSignalRelease(self._writer, store.short_signals, store.log)
+        self._expiry = Expiry(self._writer, store.reads, short_signals)
         self._waits = PositionWaits(store.reads.position, projector, announce)
         self.policies = ActionMapPolicies(store.policies, store.service_log, clock, organization)
         self.aio = AsyncOfferlog(self, self._waits, store.log.last)
@@ -259,6 +261,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
     def expire(self) -> Expired:
         """Record the time-outs that are due and end the parkings that are over, in all organizations.
 
+        Releases the short signals whose action is known by now.
         Waits until the projections show it.
         """
         self.catch_up()

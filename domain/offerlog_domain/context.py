@@ -31,6 +31,14 @@ class Rules:
     future_tolerance: timedelta = timedelta(minutes=5)
     widget_max_age: timedelta = timedelta(days=8)
 
+    @property
+    def named_action_time(self) -> timedelta:
+        """Time for which an action is found by its id alone, from the recording of its offer.
+
+        An action is open in three states, each for `open_action_ttl`; the last quarter is for repeats.
+        """
+        return 4 * self.open_action_ttl
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
@@ -42,6 +50,7 @@ class DecisionContext:
         rules: The periods that an operator may set.
         from_widget: True if the signals come with a widget key, which anybody may hold.
         policies: The policies of the tenant's action maps that are in force, by the id of the map.
+        undated_at: The time of a signal that states none; None for `now`.
     """
 
     organization: str
@@ -49,6 +58,7 @@ class DecisionContext:
     rules: Rules = field(default_factory=Rules)
     from_widget: bool = False
     policies: Mapping[UUID, ActionMapPolicy] = field(default_factory=lambda: NO_POLICIES)
+    undated_at: datetime | None = None
 
     def policy_of(self, action_map_id: UUID) -> ActionMapPolicy:
         """Return the policy of an action map that is in force."""

@@ -33,7 +33,7 @@ def public_fields_of(signal: NativeSignal, context: DecisionContext) -> SignalEv
         "action_map_id": signal.action_map_id,
         "recorded_at": now,
         "media_type": signal.media_type,
-        "occurred_at": now if occurred_at is None else occurred_at,
+        "occurred_at": (context.undated_at or now) if occurred_at is None else occurred_at,
         "dated": occurred_at is not None,
         "action_map_version": signal.action_map_version,
         "action_map_name": signal.action_map_name,

@@ -142,6 +142,10 @@ class OrganizationKey:
         kind, who = visitor.encode()
         return convert(self._keyed_hash(b"%d:%b%b" % (len(kind), kind, who)), UUID)
 
+    def action_digest(self, action_id: UUID) -> UUID:
+        """Return an action's digest. No visitor has the same: their texts begin with a digit."""
+        return convert(self._keyed_hash(b"action %b" % action_id.bytes), UUID)
+
     def offer(self, visitor: VisitorKey, action_map_id: UUID) -> OfferKey:
         """Return the name of one visitor x one action map."""
         names = visitor.type, visitor.id, action_map_id.int  # an int has a faster hash than its UUID

@@ -169,7 +169,7 @@ WIRE_NAMES: Final[Mapping[str, str]] = {
 }
 """The wire name of each field of a signal."""
 
-_STRICT: Final = ConfigDict(
+STRICT: Final = ConfigDict(
     strict=True, validate_by_name=True, validate_by_alias=True, alias_generator=WIRE_NAMES.__getitem__
 )
 
@@ -186,8 +186,9 @@ def _cut_message(message: str) -> str:
     return message[:MAX_MESSAGE_LENGTH]
 
 
-_Message = Annotated[str, StringConstraints(max_length=MAX_LINE_BYTES), AfterValidator(_cut_message)]
-_Label = Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)]
+Message = Annotated[str, StringConstraints(max_length=MAX_LINE_BYTES), AfterValidator(_cut_message)]
+Label = Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)]
+AnyState = Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
@@ -219,7 +220,7 @@ class NativeSignal(Struct, frozen=True, gc=False):
         return find_lifecycle(self.media_type, self.state)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Signal:
     """A valid report that an action reached a state, as text: the one description of a signal.
 
@@ -243,19 +244,19 @@ class Signal:
     """
 
     action_id: Uuid
-    state: Annotated[State | UntrackedState, PlainValidator(_state), PlainSerializer(str)]
+    state: AnyState
     media_type: Name = WEBCHAT.media_type
     action_map_id: Uuid
     action_map_version: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     customer_id: Name
     customer_id_type: Name = COOKIE
     session_id: Uuid
-    error_code: _Label | None = None
-    error_message: _Message | None = None
+    error_code: Label | None = None
+    error_message: Message | None = None
     event_id: Uuid | None = None
     occurred_at: Annotated[datetime | None, BeforeValidator(to_instant)] = None
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] | None = None
-    action_map_name: _Label | None = None
+    action_map_name: Label | None = None
 
     @property
     def lifecycle(self) -> Lifecycle | None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Never
 
 from pydantic import ValidationError
@@ -127,7 +127,7 @@ def validate_text(text: bytes) -> Signal | BlockSignal:
         UntrackedEventError: It is another event of the vendor.
     """
     try:
-        return validate_document(_document(text))
+        return validate_document(parse_document(text))
     except (MalformedSignalError, UntrackedEventError) as error:
         if error.customer is None and not error.names_several:
             _attribute(error, find_customers_in_text(text[:MAX_LINE_BYTES]))
@@ -182,12 +182,7 @@ def _attribute(error: MalformedSignalError | UntrackedEventError, named: set[tup
 
 
 def _build_signal(document: Mapping[str, object], *, stored_form: bool) -> Signal:
-    fields = {name: value for name in _FIELDS if (value := document.get(name)) is not None}
-    code = fields.get("errorCode")
-    if isinstance(code, _Fraction):
-        fields["errorCode"] = code.text
-    elif isinstance(code, int | float) and not isinstance(code, bool):
-        fields["errorCode"] = str(code)
+    fields = pick_fields(document, _FIELDS)
     signal = object.__new__(Signal)  # strict validation fills an instance; it does not make one of a mapping
     try:
         _fill(ArgsKwargs((), fields), self_instance=signal, by_alias=True, by_name=False)
@@ -209,6 +204,17 @@ def _build_block(document: Mapping[str, object]) -> BlockSignal:
         field = str(error.errors(include_url=False)[0]["loc"][0])
         raise MalformedSignalError(".".join(BLOCK_PATHS[field]), describe_fault(error)) from None
     return signal
+
+
+def pick_fields(document: Mapping[str, object], names: Iterable[str]) -> dict[str, object]:
+    """Return the fields of a document that have these wire names and a value; an error code as text."""
+    fields = {name: value for name in names if (value := document.get(name)) is not None}
+    code = fields.get("errorCode")
+    if isinstance(code, _Fraction):
+        fields["errorCode"] = code.text
+    elif isinstance(code, int | float) and not isinstance(code, bool):
+        fields["errorCode"] = str(code)
+    return fields
 
 
 def _event_id(value: object) -> str | None:
@@ -259,7 +265,12 @@ def _check_depth(text: str) -> None:
         raise MalformedSignalError(None, "nested too deeply")
 
 
-def _document(text: bytes) -> object:
+def parse_document(text: bytes) -> object:
+    """Return the value of a JSON text, whose numbers with a fraction stay as they were written.
+
+    Raises:
+        MalformedSignalError: The text is too long or nested too deeply, or it is not JSON.
+    """
     if len(text) > MAX_LINE_BYTES:
         raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
     try:

@@ -41,6 +41,7 @@ from offerlog_infrastructure.postgres.log.event_kinds import PostgresEventKinds
 from offerlog_infrastructure.postgres.log.event_log import PostgresLog
 from offerlog_infrastructure.postgres.log.fence import PostgresFence
 from offerlog_infrastructure.postgres.log.service_log import PostgresServiceLog
+from offerlog_infrastructure.postgres.log.short_signals import PostgresParkedShortSignals
 from offerlog_infrastructure.postgres.master_keys import PostgresMasterKeys
 from offerlog_infrastructure.postgres.migrations import migrate
 from offerlog_infrastructure.postgres.organizations import PostgresOrganizations
@@ -135,10 +136,16 @@ class OpenStore:
                 convert_first_format(self._application, on_upgrade)
             self._resources = held.pop_all()
 
-    def ports(self, clock: Clock, policy: RefusalPolicy, webhook_networks: Sequence[Network] = ()) -> Store:
+    def ports(
+        self,
+        clock: Clock,
+        policy: RefusalPolicy,
+        webhook_networks: Sequence[Network] = (),
+        rules: Rules | None = None,
+    ) -> Store:
         """Put PostgreSQL behind every port of the application."""
         application = self._application
-        log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day))
+        log = PostgresLog(application, TextQuota(application, policy.text_bytes_a_day), rules)
         fence, service_log = PostgresFence(application), PostgresServiceLog(application)
         reads = PostgresReadSide(application, clock)
         keys = PostgresKeys(application, clock)
@@ -147,6 +154,7 @@ class OpenStore:
             fence=fence,
             service_log=service_log,
             policies=PostgresPolicies(application),
+            short_signals=PostgresParkedShortSignals(application),
             erasures=PostgresErasures(application),
             streams=PostgresStreamReader(application),
             replays=PostgresReplays(application),
@@ -331,11 +339,11 @@ def open_offerlog(
             local = store.replica(replica, replica_max_age, clock)
             held.callback(local.close)
             local.await_fresh(_COPY_SECONDS)
-        resources = ExitStack()
+        resources, rules = ExitStack(), rules or settings.rules
         offerlog = Offerlog(
-            store.ports(clock, policy, networks),
+            store.ports(clock, policy, networks, rules),
             clock=clock,
-            rules=rules or settings.rules,
+            rules=rules,
             organization=organization,
             resources=resources,
             projector=store.projector(trace) if project else None,

@@ -9,6 +9,7 @@ import pytest
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.expiry import Expiry
 from offerlog_application.recording.offers import OfferService
+from offerlog_application.recording.short_signal_release import ShortSignalRelease
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event, RecordedEvent
@@ -81,4 +82,9 @@ def writer(log: MemoryLog, clock: SettableClock) -> Iterator[GroupCommitWriter]:
 @pytest.fixture
 def desk(log: MemoryLog, writer: GroupCommitWriter, clock: SettableClock) -> Desk:
     """The service over it."""
-    return Desk(log, clock, OfferService(writer, log), Expiry(writer, log, group=4))
+    return Desk(
+        log,
+        clock,
+        OfferService(writer, log),
+        Expiry(writer, log, ShortSignalRelease(writer, log.short_signals, log), group=4),
+    )

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from offerlog_application.ports.event_log import RefusalsLockedError, StoreUnavailableError
+from offerlog_application.ports.short_signals import NO_PARKINGS, Parkings
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.recording import set_aside, store_watch
 from offerlog_application.recording import writer as writers
@@ -44,11 +45,14 @@ class LockableLog(MemoryLog):
         *,
         hurried: bool = False,
         epoch: int | None = None,
+        parkings: Parkings = NO_PARKINGS,
     ) -> int | None:
         """As its class does, where no locked table is needed."""
         if self.is_always_locked or (refusals and self.is_locked):
             raise LOCKED
-        return super().append(events, refusals, offers, blocked, hurried=hurried, epoch=epoch)
+        return super().append(
+            events, refusals, offers, blocked, hurried=hurried, epoch=epoch, parkings=parkings
+        )
 
 
 class Clock:

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from offerlog_application.ports.event_log import HeldStreams
+from offerlog_application.ports.short_signals import NO_PARKINGS, Parkings
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.blocked_offers import BlockedOffer
 from offerlog_domain.event_fields import Event, RecordedEvent
@@ -63,13 +64,16 @@ class MemoryLog(memory.MemoryLog):
         *,
         hurried: bool = False,
         epoch: int | None = None,
+        parkings: Parkings = NO_PARKINGS,
     ) -> int | None:
         """Store both, or neither where a version is taken; what the writer makes of the events is right."""
         self.appends.append((len(events), len(refusals)))
         self.entered.set()
         assert self.open.wait(10)
         self.before_append(events)
-        position = super().append(events, refusals, offers, blocked, hurried=hurried, epoch=epoch)
+        position = super().append(
+            events, refusals, offers, blocked, hurried=hurried, epoch=epoch, parkings=parkings
+        )
         known = {offer.id: offer for offer in offers}
         for stream in {event.originator_id for event in events} & known.keys():
             assert known[stream] == fold(self._streams[stream], VisitorOffer(stream))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from offerlog_application.ports.short_signals import NO_PARKINGS, FoundAction, NamedAction, Parkings
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
 from offerlog_domain.blocked_offers import BlockedOffer
@@ -168,6 +169,13 @@ class EventLog(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    def find_actions(self, actions: Collection[NamedAction]) -> Mapping[NamedAction, FoundAction]:
+        """Return all these actions, as the store knows them now: the visitor-offers that offered them lately.
+
+        Raises:
+            StoreUnavailableError: The store cannot be reached.
+        """
+
     def policies(self, organizations: Collection[str]) -> Mapping[str, Mapping[UUID, ActionMapPolicy]]:
         """Return the policies of these organizations, by action map, as they were at the last load or later.
 
@@ -193,8 +201,11 @@ class EventLog(Protocol):
         *,
         hurried: bool,
         epoch: int | None,
+        parkings: Parkings = NO_PARKINGS,
     ) -> int | None:
-        """Store events, refusals and tallies of blocked offers in one transaction.
+        """Store events, refusals, tallies of blocked offers and parkings in one transaction.
+
+        Actions that are offered can be found then.
 
         Args:
             events: The events, in order within each stream.
@@ -204,6 +215,7 @@ class EventLog(Protocol):
                 The name of an offer is stored with it, and no name twice.
             hurried: True to wait for another writer for a moment only.
             epoch: The epoch under which the oldest decision was made; None if nothing was decided.
+            parkings: The short signals that begin or end to wait beside the log.
 
         Returns:
             The last position that was drawn; None without events and tallies.
@@ -211,7 +223,8 @@ class EventLog(Protocol):
         Raises:
             StaleEpochError: Nothing was stored; decide everything again, from visitor-offers loaded anew.
             VersionConflictError: Nothing was stored; load those visitor-offers again, and ask again which
-                blocked offers were counted.
+                blocked offers were counted. Without any visitor-offer, another process may have ended the
+                waiting of a short signal.
             RefusalsLockedError: Nothing was stored; the events could be stored without the refusals.
             StoreUnavailableError: Nothing was stored.
             OutcomeUnknownError: All of it was stored, or nothing.

@@ -46,7 +46,7 @@ class ReadSide(Deadlines, Protocol):
         """
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
-        """Stream the signals that wait for their action, in order of arrival."""
+        """Stream the signals that wait for their action, in order of arrival; short ones come last."""
 
     def status(self) -> Sequence[ProjectionStatus]:
         """Return the position and lag of each projection."""

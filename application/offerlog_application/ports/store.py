@@ -25,6 +25,7 @@ from offerlog_application.ports.refusals import RefusalCounter, RefusalLog
 from offerlog_application.ports.replays import Replays
 from offerlog_application.ports.service_log import ServiceLog
 from offerlog_application.ports.sessions import SessionStore
+from offerlog_application.ports.short_signals import ParkedShortSignals
 from offerlog_application.ports.store_figures import StoreFiguresReader
 from offerlog_application.ports.store_trouble import TroubleCounts
 from offerlog_application.ports.stream_source import StreamSource
@@ -56,6 +57,7 @@ class Store:
         fence: Stops writers that decided before a change.
         service_log: Events that belong to no visitor-offer.
         policies: Policies of action maps.
+        short_signals: Short signals that wait for their action.
         erasures: Erasure, legal holds, and what is held of a visitor.
         streams: Reads whole streams for audits.
         replays: The log as it stood at an earlier position.
@@ -89,6 +91,7 @@ class Store:
     fence: WriteFence
     service_log: ServiceLog
     policies: PolicyStore
+    short_signals: ParkedShortSignals
     erasures: Erasures
     streams: StreamReader
     replays: Replays

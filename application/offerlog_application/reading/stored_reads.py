@@ -109,5 +109,5 @@ class StoredReads(OrganizationScope):
         return self._performance.action_maps(self._of(organization), start)
 
     def parked(self, *, organization: str | None = None) -> Generator[KeptSignal]:
-        """Stream the signals that wait for their action, from the projection."""
+        """Stream the signals that wait for their action, from the projection; short ones come last."""
         return self._reads.parked(self._of(organization))

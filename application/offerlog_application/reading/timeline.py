@@ -10,9 +10,9 @@ from offerlog_domain.event_fields import Event, RecordedEvent, SignalEvent
 from offerlog_domain.events import LifecycleEvent, OfferRefused, ParkingEnded, SignalParked
 from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.outcomes import Reason
+from offerlog_domain.short_signals import ShortSignal, read_whole_or_short
 from offerlog_domain.signals import MalformedSignalError, NativeSignal, UntrackedEventError
-from offerlog_domain.uuids import format_uuid
-from offerlog_domain.wire import read_signal
+from offerlog_domain.uuids import format_uuid, parse_uuid
 
 
 class TimelinePlace(NamedTuple):
@@ -245,6 +245,9 @@ def _read(refusal: KeptSignal) -> NativeSignal | None:
     if len(refusal.raw) != refusal.raw_length:
         return None
     try:
-        return read_signal(refusal.raw)
+        signal = read_whole_or_short(refusal.raw)
     except (MalformedSignalError, UntrackedEventError):
         return None
+    if isinstance(signal, ShortSignal):
+        return signal.complete(parse_uuid(signal.action_id), "", None)  # its map is not shown
+    return signal if isinstance(signal, NativeSignal) else None

@@ -4,13 +4,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from offerlog_application.recording.commands import RecordBlock, RecordSignal
+from offerlog_application.recording.short_signals import RecordShortSignal
 from offerlog_application.recording.signal_text import SignalInput, SignalText
 from offerlog_application.recording.submission import UndatedRefusal
 from offerlog_domain.block_signals import NativeBlock
 from offerlog_domain.decision import Decision
 from offerlog_domain.identity import OrganizationKey, VisitorKey
+from offerlog_domain.lifecycle import State
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, cut_text
+from offerlog_domain.short_signals import ShortSignal
 from offerlog_domain.signals import MalformedSignalError, UntrackedEventError
+
+_Recording = RecordSignal | RecordShortSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +49,22 @@ class Batch:
     def __init__(self, signals: Iterable[SignalInput], key: OrganizationKey) -> None:
         self.refusals: list[UndatedRefusal] = []
         self._outcomes: list[Outcome | None] = []
-        tracked: list[RecordSignal] = []
+        tracked: list[_Recording] = []
         blocks: list[RecordBlock] = []
         for signal in signals:
             command = _read_command(signal, key)
-            if isinstance(command, RecordSignal):
-                command.place = len(self._outcomes)
-                tracked.append(command)
-                self._outcomes.append(None)
-            elif isinstance(command, RecordBlock):
+            if isinstance(command, RecordBlock):
                 command.place = len(self._outcomes)
                 blocks.append(command)
+                self._outcomes.append(None)
+            elif not isinstance(command, tuple):
+                command.place = len(self._outcomes)
+                tracked.append(command)
                 self._outcomes.append(None)
             else:
                 self._outcomes.append(command[0])
                 self.refusals.append(command[1])
-        self.commands: list[RecordSignal | RecordBlock] = [*_in_lifecycle_order(tracked), *blocks]
+        self.commands: list[_Recording | RecordBlock] = [*_in_lifecycle_order(tracked), *blocks]
 
     def receipt(self, decisions: Sequence[Decision], position: int | None) -> Receipt:
         """Return the answer, from the decisions on the commands."""
@@ -71,7 +76,7 @@ class Batch:
 
 def _read_command(
     given: SignalInput, key: OrganizationKey
-) -> RecordSignal | RecordBlock | tuple[Outcome, UndatedRefusal]:
+) -> _Recording | RecordBlock | tuple[Outcome, UndatedRefusal]:
     """Read a signal; return its command, or its refusal (checks 1 and 2)."""
     text: SignalText | None = None
     try:
@@ -93,23 +98,34 @@ def _read_command(
         if signal.is_tracked:
             return block
         return block.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), block.refusal(Reason.NOT_TRACKED)
-    command = RecordSignal(key.offer_of(signal), signal, text)
-    if signal.lifecycle is None:
+    command: _Recording
+    if isinstance(signal, ShortSignal):
+        command, is_tracked = RecordShortSignal(key, signal, text), isinstance(signal.state, State)
+    else:
+        command, is_tracked = RecordSignal(key.offer_of(signal), signal, text), signal.lifecycle is not None
+    if not is_tracked:
         return command.outcome(OutcomeKind.REFUSED, Reason.NOT_TRACKED), command.refusal(Reason.NOT_TRACKED)
     return command
 
 
-def _in_lifecycle_order(commands: list[RecordSignal]) -> list[RecordSignal]:
+def _in_lifecycle_order(commands: list[_Recording]) -> list[_Recording]:
     """Return the order in which a batch is decided (domain rule "Order inside a batch").
 
     The signals of one action, in lifecycle order and ties in input order, take the places which that
-    action's signals hold; all other places stay.
+    action's signals hold; all other places stay. The visitor-offer of a short signal is not known yet, so an
+    action with such signals is known by its id alone.
     """
     if len(commands) < 2:  # noqa: PLR2004 - one alone is in order
         return commands
     held: dict[tuple[int, int], list[int]] = {}  # an int has a faster hash than its UUID
+    short = {command.action.action_id.int for command in commands if isinstance(command, RecordShortSignal)}
     for n, command in enumerate(commands):
-        held.setdefault((command.stream.int, command.signal.action_id.int), []).append(n)
+        if isinstance(command, RecordShortSignal):
+            stream, action = 0, command.action.action_id.int
+        else:
+            action = command.signal.action_id.int
+            stream = 0 if action in short else command.stream.int
+        held.setdefault((stream, action), []).append(n)
     ordered = commands.copy()
     for places in held.values():
         if len(places) > 1:

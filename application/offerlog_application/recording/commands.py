@@ -19,7 +19,7 @@ from offerlog_domain.uuids import format_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
-def _refuse_ended_parkings(offer: OfferKey, decision: Decision, context: DecisionContext) -> list[Refusal]:
+def refuse_ended_parkings(offer: OfferKey, decision: Decision, context: DecisionContext) -> list[Refusal]:
     """Return the refusals of the parked signals that a decision has ended."""
     refusals: list[Refusal] = []
     for parked, reason in decision.ended_parkings:
@@ -66,6 +66,7 @@ class RecordSignal:
 
     __slots__ = ("_text", "offer", "place", "signal", "stream")
     reports_block: Final = False
+    is_short: Final = False
 
     def __init__(self, offer: OfferKey, signal: NativeSignal, text: SignalText) -> None:
         self.offer = offer
@@ -101,7 +102,7 @@ class RecordSignal:
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of parked signals that the decision ended, then the signal's own, if any."""
-        refusals = _refuse_ended_parkings(self.offer, decision, context)
+        refusals = refuse_ended_parkings(self.offer, decision, context)
         if decision.outcome is OutcomeKind.REFUSED and decision.reason is not None:
             refusals.append(self.refusal(decision.reason).at(context))
         return refusals
@@ -130,6 +131,7 @@ class RequestOffer:
     """
 
     __slots__ = ("_signal", "has_own_id", "offer", "stream")
+    is_short: Final = False
     text_size: Final = 0
     reports_block: Final = False
 
@@ -152,7 +154,7 @@ class RequestOffer:
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
-        return _refuse_ended_parkings(self.offer, decision, context)
+        return refuse_ended_parkings(self.offer, decision, context)
 
 
 class ExpireOffer:
@@ -164,6 +166,7 @@ class ExpireOffer:
     """
 
     __slots__ = ("offer", "stream")
+    is_short: Final = False
     text_size: Final = 0
     reports_block: Final = False
 
@@ -182,7 +185,7 @@ class ExpireOffer:
 
     def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
         """Return the refusals of the parked signals that the decision ended."""
-        return _refuse_ended_parkings(self.offer, decision, context)
+        return refuse_ended_parkings(self.offer, decision, context)
 
 
 class RecordBlock:
@@ -199,6 +202,7 @@ class RecordBlock:
     """
 
     __slots__ = ("_text", "offer", "place", "signal", "stream")
+    is_short: Final = False
     reports_block: Final = True
 
     def __init__(self, offer: OfferKey, signal: NativeBlock, text: SignalText) -> None:

@@ -5,6 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.short_signals import FoundAction, NamedAction, Parkings
+from offerlog_application.recording.short_signals import (
+    RecordShortSignal,
+    ReleaseShortSignal,
+    ShortSignalCommand,
+    note_actions,
+)
 from offerlog_application.recording.store_watch import STORE_PATIENCE
 from offerlog_application.recording.submission import Command, Submission
 from offerlog_application.recording.writer_errors import OrganizationDeletedError
@@ -46,6 +53,11 @@ class DecidedGroup:
         self.commands: Sequence[Command] = [
             command for submission in submissions for command in submission.commands
         ]
+        self._shorts: dict[int, ShortSignalCommand] = {}
+        if any(submission.has_short for submission in submissions):
+            for n, command in enumerate(self.commands):
+                if isinstance(command, RecordShortSignal | ReleaseShortSignal):
+                    self._shorts[n] = command
         self.until = min([submission.arrived for submission in submissions]) + STORE_PATIENCE
         self.decisions: list[Any] = [None] * len(self.commands)
         self._decided_in: list[Any] = [None] * len(self.commands)
@@ -69,6 +81,15 @@ class DecidedGroup:
     def organizations(self) -> Collection[str]:
         """The tenants of the submissions, each once."""
         return {submission.organization for submission in self._submissions}
+
+    @property
+    def named_actions(self) -> Collection[NamedAction]:
+        """The actions of short signals, which must be looked up before the visitor-offers are loaded."""
+        return {short.action for short in self._shorts.values()}
+
+    def note_actions(self, found: Mapping[NamedAction, FoundAction]) -> None:
+        """Note where the actions of short signals are."""
+        note_actions(self._shorts.values(), self.commands, found)
 
     def decide(
         self,
@@ -96,6 +117,7 @@ class DecidedGroup:
             for stream, offer in loaded.items()
             if stream not in known or offer.version != known[stream].version
         }
+        moved |= {short.stream for short in self._shorts.values()}  # a look-up may have changed
         for stream in moved:
             known[stream] = self.offers[stream] = loaded[stream]
         self.now, self._contexts, self._policies = self._clock.now(), {}, policies
@@ -167,6 +189,18 @@ class DecidedGroup:
             if _refuses(decision):
                 refusals += self.commands[n].refusals(decision, self._decided_in[n])
         return refusals
+
+    def parkings(self) -> Parkings:
+        """Return the short signals that begin or end to wait beside the log."""
+        begun, ended = [], []
+        for n, short in self._shorts.items():
+            parked = short.begun_parking(self.decisions[n], self._decided_in[n])
+            if parked is not None:
+                begun.append(parked)
+            number = short.ended_parking(self.decisions[n])
+            if number is not None:
+                ended.append(number)
+        return Parkings(begun, ended)
 
     def check_keys(self, is_current: Callable[[OrganizationKey], bool]) -> None:
         """Check that no secret was destroyed under which a submission names visitors.

@@ -1,4 +1,4 @@
-"""The use case of time: it records due time-outs and ends parkings whose time is over."""
+"""The use case of time: it records due time-outs, ends parkings that are over and releases short signals."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from offerlog_application.ports.deadlines import Deadlines
 from offerlog_application.recording.commands import ExpireOffer
 from offerlog_application.recording.pending_answer import PendingAnswer
+from offerlog_application.recording.short_signal_release import ShortSignalRelease
 from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.decision import Decision
@@ -38,6 +39,7 @@ class Expiry:
     Args:
         writer: The log's writer in this process.
         deadlines: Finds what may be overdue.
+        short_signals: Releases the short signals that wait.
         group: How many visitor-offers to look at before the projections are waited for.
     """
 
@@ -45,11 +47,13 @@ class Expiry:
         self,
         writer: GroupCommitWriter,
         deadlines: Deadlines,
+        short_signals: ShortSignalRelease,
         *,
         group: int = 2_000,
     ) -> None:
         self._writer = writer
         self._deadlines = deadlines
+        self._short_signals = short_signals
         self._group = group
 
     def expire(
@@ -65,8 +69,8 @@ class Expiry:
             StoreUnavailableError: The store cannot be reached.
             Exception: Nothing could be recorded; the error of the last one.
         """
-        timedout = ended = 0
-        position: int | None = None
+        timedout = 0
+        ended, position = self._short_signals.release(goes_on)
         failed: dict[OfferKey, Exception] = {}
         idle: set[OfferKey] = set()  # nothing is due there: a projection has not been told, and may never be
         while True:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from offerlog_domain.block_signals import NativeBlock
+from offerlog_domain.short_signals import ShortSignal, read_whole_or_short, whole_or_short_from_document
 from offerlog_domain.signals import MAX_LINE_BYTES, MalformedSignalError, NativeSignal, Signal, to_native
-from offerlog_domain.wire import any_signal_from_document, read_any_signal
 
 SignalInput = bytes | bytearray | memoryview | str | Mapping[str, object] | Signal
-"""A signal as a caller may give it: JSON text in either wire form, the decoded object, or a `Signal`."""
+"""A signal as a caller may give it: JSON text in a wire form, the decoded object, or a `Signal`."""
 
 _encode: Final = json.JSONEncoder(default=str).encode
 
@@ -67,7 +67,7 @@ class SignalText:
             self._text = _write(dict(given))
         self.size = len(self._text)
 
-    def read(self) -> NativeSignal | NativeBlock:
+    def read(self) -> NativeSignal | NativeBlock | ShortSignal:
         """Read the signal: a state of an action, or a blocked offer.
 
         Raises:
@@ -79,8 +79,8 @@ class SignalText:
         if self._document is not None:
             if self._text is not None and len(self._text) > MAX_LINE_BYTES:
                 raise MalformedSignalError(None, f"longer than {MAX_LINE_BYTES // 1024} KiB")
-            return any_signal_from_document(self._document)
-        return read_any_signal(self.to_bytes())
+            return whole_or_short_from_document(self._document)
+        return read_whole_or_short(self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the text: as it came, or JSON made of what came."""

@@ -58,6 +58,10 @@ class Command(Protocol):
     def reports_block(self) -> bool:
         """True if the command is a signal of a blocked offer: it is `recorded`, or a `duplicate`."""
 
+    @property
+    def is_short(self) -> bool:
+        """True for the commands of `short_signals`, whose visitor-offer is looked up before each decision."""
+
     def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
         """Decide. The decision is pure, and it is made again if another writer was first."""
 
@@ -113,6 +117,7 @@ class Submission(PendingAnswer[Any]):
             where that is more.
         missed: Number of times it was set aside although nobody was found to hold it.
         is_delayed: True if it was last set aside because it needs a table that is locked.
+        has_short: True if it has commands of short signals.
     """
 
     queue: SubmissionQueue | None = None
@@ -147,10 +152,13 @@ class Submission(PendingAnswer[Any]):
         self.key = key
         self.number = number
         self.arrived = time.monotonic() if arrived is None else arrived
+        self.has_short = False
         weight = size = 0
         for command in commands:
             weight += 1
             size += command.text_size
+            if command.is_short:
+                self.has_short = True
         for refusal in refusals:
             weight += 1
             size += len(refusal.raw)
@@ -158,8 +166,8 @@ class Submission(PendingAnswer[Any]):
 
     @property
     def streams(self) -> frozenset[UUID]:
-        """The visitor-offers that it touches."""
-        if self._streams is None:
+        """The visitor-offers that it touches. They may be others after a look-up for its short signals."""
+        if self._streams is None or self.has_short:
             self._streams = frozenset([command.stream for command in self.commands])
         return self._streams
 

@@ -318,14 +318,21 @@ class GroupCommitWriter:
         attempt = 0
         while True:
             events, refusals, blocked = decided.events(), decided.refusals(), decided.blocked
-            if not events and not refusals and not blocked:
+            parkings = decided.parkings()
+            if not events and not refusals and not blocked and parkings.are_none:
                 return
             began = time.monotonic()
             try:
                 epoch = self._log.epoch() if decided.epoch is None else decided.epoch
                 decided.check_keys(self._log.is_current)  # behind the epoch, with which keys are read again
                 commit.position = self._log.append(
-                    events, refusals, decided.offers.values(), blocked, hurried=hurried, epoch=epoch
+                    events,
+                    refusals,
+                    decided.offers.values(),
+                    blocked,
+                    hurried=hurried,
+                    epoch=epoch,
+                    parkings=parkings,
                 )
             except StaleEpochError as error:  # fences are rare, so the attempt does not count
                 check_patience(error, decided.until)
@@ -371,6 +378,8 @@ class GroupCommitWriter:
             began = time.monotonic()
             try:
                 epoch = self._log.epoch()  # before the load: a fence between them is found out
+                if decided.named_actions:
+                    decided.note_actions(self._log.find_actions(decided.named_actions))
                 loaded = self._log.load(decided.touched)
                 policies = self._log.policies(decided.organizations)
                 decided.decide(loaded, epoch, policies)

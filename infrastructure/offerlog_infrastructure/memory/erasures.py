@@ -125,6 +125,10 @@ class MemoryErasures:
                 }
                 found = [HeldRow("visitors", identity), *self._events(known.token)]
                 found += self._projected(known.token)
+                found += [
+                    HeldRow("named_actions", {"action_map_id": action_map_id, "recorded_at": at})
+                    for action_map_id, at in self._log.short_signals.known_actions(digest)
+                ]
             found += [
                 HeldRow(
                     "refusals",

@@ -16,6 +16,7 @@ from offerlog_application.ports.event_log import (
 )
 from offerlog_application.ports.read_models import PlacedEvent
 from offerlog_application.ports.service_log import SERVICE_PAGE, ServiceEntry
+from offerlog_application.ports.short_signals import NO_PARKINGS, FoundAction, NamedAction, Parkings
 from offerlog_application.ports.write_fence import FENCE_SECONDS
 from offerlog_application.projections.current_state import ParkedPlace, ParkedRow, current_state
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
@@ -23,6 +24,7 @@ from offerlog_application.projections.suppression import SuppressionKey, Suppres
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_domain.action_map_policies import NO_POLICY, ActionMapPolicy
 from offerlog_domain.blocked_offers import BlockedOffer, tally_blocked
+from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event, RecordedEvent, SealedEvent
 from offerlog_domain.events import EventSinceOffer, LifecycleEvent, Offered, is_sealed_lifecycle_event
 from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey, VisitorKey
@@ -36,6 +38,7 @@ from offerlog_domain.stream_ids import (
 )
 from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.memory.counts import MemoryCounts
+from offerlog_infrastructure.memory.short_signals import MemoryShortSignals
 from offerlog_infrastructure.memory.visitors import MemoryVisitor, MemoryVisitors, close_private, open_private
 
 _WRITER: Final = UUID(int=1)
@@ -51,6 +54,7 @@ class MemoryLog:
 
     Attributes:
         lock: Guards everything below.
+        short_signals: The short signals that wait, and the actions that such signals find.
         events_in_order: Every event, by position, as projections read it.
         offers: Every visitor-offer as it stands, by the id of its name.
         named: The names of all visitor-offers that were loaded, by id.
@@ -65,8 +69,9 @@ class MemoryLog:
         counted_blocks_at: Names of blocked offers that may be reported again, with the time of the count.
     """
 
-    def __init__(self, policy: RefusalPolicy) -> None:
+    def __init__(self, policy: RefusalPolicy, rules: Rules | None = None) -> None:
         self.lock = threading.RLock()
+        self.short_signals = MemoryShortSignals(self.lock, (rules or Rules()).named_action_time)
         self.events_in_order: list[Positioned] = []
         self.offers: dict[UUID, VisitorOffer] = {}
         self.named: dict[UUID, OfferKey] = {}
@@ -122,17 +127,21 @@ class MemoryLog:
         *,
         hurried: bool = False,
         epoch: int | None = None,
+        parkings: Parkings = NO_PARKINGS,
     ) -> int | None:
         """Store all, or nothing where a version is taken; returns the last position, None without events.
 
         Raises:
             StaleEpochError: The epoch is not the one given; nothing was stored.
-            VersionConflictError: A version is taken, or a blocked offer was counted; nothing was stored.
+            VersionConflictError: A version is taken, a blocked offer was counted, or a parking has ended;
+                nothing was stored.
         """
         del offers, hurried
         with self.lock:
             if epoch not in {None, self._epoch}:
                 raise StaleEpochError(self._epoch)
+            if not self.short_signals.can_store(parkings):
+                raise VersionConflictError(waiting=False)
             changed: dict[UUID, VisitorOffer] = {}
             for event in events:
                 offer_id = event.originator_id
@@ -148,6 +157,8 @@ class MemoryLog:
             self.events_in_order += added
             for event in events:
                 self._streams.setdefault(event.originator_id, []).append(event)
+                self.short_signals.note_offer(event, self.named[event.originator_id])
+            self.short_signals.store(parkings)
             self._project(added)
             self._count_blocked(blocked)
             for refusal in refusals:
@@ -187,6 +198,10 @@ class MemoryLog:
         """Return the entries of a stream behind a version, in order."""
         with self.lock:
             return self._entries.get(stream, [])[after : after + limit]
+
+    def find_actions(self, actions: Collection[NamedAction]) -> Mapping[NamedAction, FoundAction]:
+        """Return all these actions, as they are known now."""
+        return self.short_signals.find(actions)
 
     def policies(self, organizations: Collection[str]) -> Mapping[str, Mapping[UUID, ActionMapPolicy]]:
         """Return the policies of these organizations, by action map."""
@@ -281,6 +296,7 @@ class MemoryLog:
         with self.lock:
             if self.keys.pop(organization, None) is None:
                 return False
+            self.short_signals.forget_organization(organization)
             self._secrets_destroyed += 1
             self._epoch += 1
             return True
@@ -295,6 +311,7 @@ class MemoryLog:
         """Remove a visitor and the visitor-offers, not the events; returns None for an unknown visitor."""
         with self.lock:
             visitor = self.visitors.remove(digest)
+            self.short_signals.forget_visitor(digest)
             for offer in [one for one in self.named.values() if one.visitor_digest == digest]:
                 del self.named[offer.id]
                 self.offers.pop(offer.id, None)

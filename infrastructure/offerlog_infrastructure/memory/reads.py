@@ -82,7 +82,7 @@ class MemoryReads:
                 yield self._suppression(visitors[key.visitor], key, row)
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
-        """Stream the signals that wait for their action, in order of arrival."""
+        """Stream the signals that wait for their action, in order of arrival; short ones come last."""
         with self._log.lock:
             rows = sorted(self._log.parked.values(), key=lambda row: row.position)
         for row in rows:
@@ -90,6 +90,8 @@ class MemoryReads:
                 raw = open_private(row.sealed).raw or b""
                 length = len(raw) if row.raw_length is None else row.raw_length
                 yield KeptSignal(row.parked_at, None, None, None, raw, length)
+        for one in self._log.short_signals.waiting(organization):
+            yield KeptSignal(one.parked_at, None, None, None, one.raw, one.raw_length or len(one.raw))
 
     def due(
         self,

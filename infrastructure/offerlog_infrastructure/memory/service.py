@@ -55,7 +55,7 @@ def open_in_memory(
     """
     check_organization(organization)
     clock, policy = clock or SystemClock(), refusal_policy or RefusalPolicy()
-    log = MemoryLog(policy)
+    log = MemoryLog(policy, rules)
     reads, refusals, projections = MemoryReads(log, clock), MemoryRefusals(log), MemoryProjections(log)
     keys = MemoryKeys(clock, reads.known.add)
     subscriptions, webhooks = MemorySubscriptions(log, clock), MemoryWebhooks(log, clock)
@@ -64,6 +64,7 @@ def open_in_memory(
         fence=log,
         service_log=log,
         policies=log,
+        short_signals=log.short_signals,
         erasures=MemoryErasures(log),
         streams=log,
         replays=MemoryReplays(log),

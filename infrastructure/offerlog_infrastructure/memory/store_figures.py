@@ -39,6 +39,7 @@ class MemoryStoreFigures:
         now = self._clock.now()
         with self._log.lock:
             parked = [row.parked_at for row in self._log.parked.values()]
+            parked += [one.parked_at for one in self._log.short_signals.waiting()]
             newest = [offer.newest for offer in self._log.offers.values() if offer.newest is not None]
             deadlines = [
                 due for action in newest if (due := deadline_of(action.events[-1].event)) is not None

@@ -64,10 +64,11 @@ class SharedStore:
             raise ForkedServiceError(self._opened_in)
         check_organization(organization)
         clock, policy = clock or SystemClock(), refusal_policy or RefusalPolicy()
+        rules = rules or Rules()
         service = Offerlog(
-            self._store.ports(clock, policy),
+            self._store.ports(clock, policy, rules=rules),
             clock=clock,
-            rules=rules or Rules(),
+            rules=rules,
             organization=organization,
             projector=self._projector,
             announce=announced,

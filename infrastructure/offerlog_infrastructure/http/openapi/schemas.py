@@ -42,7 +42,9 @@ def build_schemas() -> dict[str, Schema]:
         **_describe([problems.Problem], is_closed=True),
         **_describe(_models_of(signal_forms), is_closed=False),
         **{name: _without_titles(schema) for name, schema in asked["$defs"].items()},
-        "AnySignal": {"anyOf": [refer_to("StoredSignal"), refer_to("BlockedSignal"), refer_to("Signal")]},
+        "AnySignal": {
+            "anyOf": [refer_to(one) for one in ("StoredSignal", "BlockedSignal", "Signal", "ShortSignal")]
+        },
     }
 
 

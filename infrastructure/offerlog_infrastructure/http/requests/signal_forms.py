@@ -1,6 +1,6 @@
 """Wire forms of a signal, as the OpenAPI document shows them.
 
-The domain reads signals (`offerlog_domain.wire`). These models only describe the two forms to callers, and
+The domain reads signals (`offerlog_domain.wire`). These models only describe the forms to callers, and
 type the examples. A null stands for an optional field that is left out, and unknown fields are ignored.
 """
 
@@ -194,3 +194,23 @@ class BlockedSignal(TypedDict):
     blockedWebActionOfferEvent: BlockedWebActionOfferEvent
     customerIdType: NotRequired[_CustomerIdType | None]
     createdDate: NotRequired[Time | None]
+
+
+class ShortSignal(TypedDict):
+    """Report that an action reached a state, as the vendor's client makes it; its action says the rest.
+
+    Attributes:
+        actionId: The action. It was offered in the last two hours, or it is offered soon.
+        actionState: The state that it reached.
+        sessionId: The visit.
+        errorCode: The vendor's error code.
+        errorMessage: The error in words.
+        id: The sender's id of this event; `eventId` is the same.
+    """
+
+    actionId: Uuid
+    actionState: AnyStateName
+    sessionId: Uuid
+    errorCode: NotRequired[str | float | None]
+    errorMessage: NotRequired[str | None]
+    id: NotRequired[Uuid | None]

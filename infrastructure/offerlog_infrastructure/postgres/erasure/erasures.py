@@ -97,9 +97,14 @@ _COMPLETE: LiteralString = """
 _UPDATE_DEAD_LETTERS: LiteralString = """
     UPDATE dead_letters SET error = %s WHERE originator_id BETWEEN %s AND %s
 """
+_DELETE_SHORT_SIGNALS: LiteralString = """
+    DELETE FROM parked_short_signals
+    WHERE action_digest IN (SELECT action_digest FROM named_actions WHERE visitor = %s)
+"""
+_DELETE_NAMED_ACTIONS: LiteralString = "DELETE FROM named_actions WHERE visitor = %s"
 _TABLES: LiteralString = """
     visitors, refusals, offerlog_events, suppressions, parked_signals, current_offers, current_actions,
-    dead_letters, erased_visitors, legal_holds, counted_blocks
+    dead_letters, erased_visitors, legal_holds, counted_blocks, named_actions, parked_short_signals
 """
 _VACUUM: LiteralString = f"VACUUM {_TABLES}"
 _VACUUM_FULL: LiteralString = f"VACUUM (FULL, ANALYZE) {_TABLES}"
@@ -209,11 +214,17 @@ class PostgresErasures:
                 cursor.execute(_UNLOCK, (key,))
 
     def blank_events(self, token: int) -> BlankedEvents:
-        """Replace the sealed parts of a visitor's events by their hashes; damaged events stay as they are."""
+        """Replace the sealed parts of a visitor's events by their hashes; damaged events stay as they are.
+
+        No writer of the visitor is left, so the look-up of the visitor's actions goes here, too, with the
+        short signals that wait for them.
+        """
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             with connection.transaction():
                 connection.execute(COMMIT_LATER)
                 connection.execute(_UPDATE_DEAD_LETTERS, (_ERASED, *stream_bounds(token)))
+                connection.execute(_DELETE_SHORT_SIGNALS, (token,))
+                connection.execute(_DELETE_NAMED_ACTIONS, (token,))
             return blank_events(connection, token)
 
     def complete(self, erasure: BegunErasure, position: int | None, now: datetime) -> None:

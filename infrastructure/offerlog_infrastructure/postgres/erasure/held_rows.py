@@ -31,7 +31,7 @@ _SELECT_EVENTS: LiteralString = """
         topic AS stored_as, state
     FROM offerlog_events WHERE originator_id BETWEEN %s AND %s ORDER BY notification_id
 """
-_OF_PROJECTIONS: Final[Mapping[str, LiteralString]] = {
+_BY_TOKEN: Final[Mapping[str, LiteralString]] = {
     "current_offers": """
         SELECT originator_id AS stream, action_map_id, state, stage, since, actions,
             events AS lifecycle_version, withdrawn_at AS timeout_due_at, touched_at
@@ -66,8 +66,14 @@ _OF_PROJECTIONS: Final[Mapping[str, LiteralString]] = {
             topic AS stored_as, error, dead_at, waiting
         FROM dead_letters WHERE originator_id BETWEEN %s AND %s ORDER BY 1, 3
     """,
+    "named_actions": """
+        SELECT action_map_id, recorded_at FROM named_actions WHERE visitor = %s ORDER BY 2, 1
+    """,
 }
 """The tables in which a visitor is known by the token."""
+
+_WITH_TOKEN: Final = frozenset({"suppressions", "named_actions"})
+"""Those that have the token itself; the others have the ids of the streams."""
 
 _SELECT_REFUSALS: LiteralString = """
     SELECT organization, recorded_at, reason, field, cause, action_map_id, sealed_text, raw_length
@@ -138,8 +144,8 @@ def _select_events(
 
 
 def _select_projected(cursor: Cursor[dict[str, Any]], token: int, sealer: Sealer) -> Iterator[HeldRow]:
-    for table, statement in _OF_PROJECTIONS.items():
-        where = (token,) if table == "suppressions" else stream_bounds(token)
+    for table, statement in _BY_TOKEN.items():
+        where = (token,) if table in _WITH_TOKEN else stream_bounds(token)
         for row in cursor.execute(statement, where).fetchall():
             private: dict[str, Any] = {}
             if "sealed" in row:

@@ -52,8 +52,10 @@ _DELETE_REFUSALS: LiteralString = """
 _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '1s'"
 """Writers with new visitors or refusals stand behind a lock that is waited for."""
 
-_LOCK_TABLES: LiteralString = "LOCK TABLE visitors, counted_blocks, refusals IN SHARE ROW EXCLUSIVE MODE"
-"""Whoever has copied rows into one of them is waited for. Whoever copies later, finds another epoch."""
+_LOCK_TABLES: LiteralString = """
+    LOCK TABLE visitors, counted_blocks, refusals, parked_short_signals IN SHARE ROW EXCLUSIVE MODE
+"""
+"""Whoever has put rows into one of them is waited for. Whoever does so later, finds another epoch."""
 
 _SELECT_LEFT: LiteralString = """
     SELECT EXISTS (SELECT FROM refusals WHERE organization = %(organization)s)
@@ -65,6 +67,7 @@ _SELECT_LEFT: LiteralString = """
         SELECT FROM erasing_visitors JOIN erased_visitors USING (number) WHERE organization = %(organization)s
     )
 """
+_DELETE_SHORT_SIGNALS: LiteralString = "DELETE FROM parked_short_signals WHERE organization = %s"
 _DELETE_ORGANIZATION: LiteralString = "DELETE FROM organizations WHERE organization = %s"
 
 _CLOCK_DIFFERENCE: Final = timedelta(hours=1)
@@ -151,6 +154,7 @@ class PostgresOrganizationVisitors:
             if cursor.execute(_SELECT_LEFT, where).fetchone() == (True,):
                 raise OrganizationInUseError(organization)
             is_destroyed = cursor.execute(_DELETE_ORGANIZATION, (organization,)).rowcount > 0
+            cursor.execute(_DELETE_SHORT_SIGNALS, (organization,))
             if is_destroyed:
                 raise_epoch(connection)
         self._application.keys.refresh_secrets()

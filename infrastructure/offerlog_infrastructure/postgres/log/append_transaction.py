@@ -42,11 +42,12 @@ class AppendStep:
 
 
 class AppendTransaction:
-    """A transaction of some statements, at least one of them COPY from the client; used once.
+    """A transaction of some statements, COPY from the client among them; used once.
 
     Args:
         connection: In auto-commit mode, outside a transaction.
-        steps: The statements between the transaction's id and COMMIT.
+        steps: The statements between the transaction's id and COMMIT. Without COPY among them, the caller
+            must be able to carry them out twice: `may_be_committed` stays False then.
 
     Attributes:
         transaction_id: The id of the transaction; empty before the server has answered it.

@@ -43,6 +43,10 @@ class BlockConflictError(RowConflictError):
     """Another writer counts or has counted a blocked offer that this append would count."""
 
 
+class ParkingEndedError(OfferlogError, IntegrityError):
+    """Another process has ended the waiting of a short signal that this append would end."""
+
+
 class VisitorConflictError(RowConflictError):
     """Another writer makes or has made a visitor whom this append would make."""
 

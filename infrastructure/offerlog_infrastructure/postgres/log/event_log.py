@@ -1,7 +1,7 @@
 """The log behind the application's ports. One query loads a whole group; one COPY appends it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from psycopg.rows import tuple_row
@@ -14,8 +14,10 @@ from offerlog_application.ports.event_log import (
     StoreUnavailableError,
     VersionConflictError,
 )
+from offerlog_application.ports.short_signals import NO_PARKINGS, FoundAction, NamedAction, Parkings
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_domain.blocked_offers import BlockedOffer
+from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Refusal
@@ -29,6 +31,7 @@ from offerlog_infrastructure.postgres.log.cache import OfferCache
 from offerlog_infrastructure.postgres.log.copying import (
     REFUSAL_TABLES,
     BlockConflictError,
+    ParkingEndedError,
     RowConflictError,
     StaleLoadError,
     VisitorConflictError,
@@ -39,26 +42,12 @@ from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.newest_actions import NewestActions
+from offerlog_infrastructure.postgres.log.short_signals import ShortSignalTables
+from offerlog_infrastructure.postgres.log.stream_statements import SELECT_NEWER_EVENTS
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 
 if TYPE_CHECKING:
     from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
-
-_SELECT_NEWER_EVENTS: LiteralString = """
-    SELECT known.place, v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state,
-        (SELECT epoch FROM log_epoch)
-    FROM unnest(%s::text::uuid[], %s::text::uuid[], %s::text::int[])
-        WITH ORDINALITY AS known (digest, action_map_id, version, place)
-    JOIN visitors v ON v.digest = known.digest
-    CROSS JOIN LATERAL (SELECT stream_id(v.token, known.action_map_id) AS id OFFSET 0) AS stream
-    LEFT JOIN LATERAL (
-        SELECT originator_version, topic, state FROM offerlog_events
-        WHERE originator_id = stream.id AND originator_version >= known.version ORDER BY originator_version
-    ) AS e ON true
-"""
-"""Events after the cached version, plus the event at that version, to detect a lost tail. A known visitor
-without such events has one row. OFFSET 0 keeps the server from computing the id more than once. The epoch is
-that of the snapshot: a decision that appends nothing is not checked against it later."""
 
 _CACHED_EVENTS: Final = 50_000
 """The most events that the cached visitor-offers of a process hold together; each takes about a kilobyte."""
@@ -80,12 +69,14 @@ class PostgresLog:
     Args:
         application: The log.
         quota: Removes the texts of refusals beyond the daily quota; None keeps all texts.
+        rules: They say how long an action is found by its id alone.
     """
 
     def __init__(
         self,
         application: OfferlogApplication,
         quota: "TextQuota | None" = None,
+        rules: Rules | None = None,
     ) -> None:
         self._application = application
         self._quota = quota
@@ -95,6 +86,7 @@ class PostgresLog:
         self._keys = application.visitor_keys
         self._streams = GroupStreams((), self._keys)
         self._texts = RefusedTexts(application.keys)
+        self._short_signals = ShortSignalTables(application, (rules or Rules()).named_action_time)
         self._newest_actions = NewestActions(application)
         self._blocks = CountedBlocks(application)
         self._epoch: int | None = None
@@ -189,10 +181,14 @@ class PostgresLog:
             self._loaded_from = connection.server
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
             return cursor.execute(
-                _SELECT_NEWER_EVENTS,
+                SELECT_NEWER_EVENTS,
                 (f"{{{digests}}}", f"{{{maps}}}", f"{{{versions}}}"),
                 prepare=True,
             ).fetchall()
+
+    def find_actions(self, actions: Collection[NamedAction]) -> Mapping[NamedAction, FoundAction]:
+        """Return all these actions, as the store knows them now."""
+        return self._short_signals.find(actions)
 
     def policies(self, organizations: Collection[str]) -> Policies:
         """Return the policies of these organizations, as they were at the last load or later."""
@@ -216,8 +212,9 @@ class PostgresLog:
         *,
         hurried: bool = False,
         epoch: int | None = None,
+        parkings: Parkings = NO_PARKINGS,
     ) -> int | None:
-        """Store events, refusals and tallies in one transaction; returns the last position, None without any.
+        """Store all in one transaction; returns the last position, None without events and tallies.
 
         Raises:
             StaleEpochError: The epoch has been raised. Nothing was stored, and nothing is cached any more.
@@ -243,6 +240,7 @@ class PostgresLog:
                     hurried=hurried,
                     epoch=self.epoch() if epoch is None else epoch,
                     loaded_from=self._loaded_from if rows else None,
+                    besides=self._short_signals.make_steps(drafts, parkings),
                 )
         except BaseException as error:
             self._forget(error)
@@ -293,7 +291,7 @@ class PostgresLog:
                 self._blocks.begin_anew()
                 return VersionConflictError(waiting=False)
             return VersionConflictError(*streams, waiting=error.waiting)
-        if isinstance(error, StaleLoadError):
+        if isinstance(error, StaleLoadError | ParkingEndedError):
             return VersionConflictError(waiting=False)
         if isinstance(error, StoreUnavailableError) and error.table in REFUSAL_TABLES:
             return _to_refusals_locked(error)

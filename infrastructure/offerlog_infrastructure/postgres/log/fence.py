@@ -35,7 +35,9 @@ _SELECT_WRITERS: LiteralString = """
     SELECT DISTINCT virtualtransaction FROM pg_locks
     WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND relation IN ('offerlog_events'::regclass, 'refusals'::regclass)
+      AND relation IN (
+          'offerlog_events'::regclass, 'refusals'::regclass, 'parked_short_signals'::regclass
+      )
 """
 """Every append locks one of these tables, and looks at the epoch afterwards."""
 

@@ -34,6 +34,7 @@ from offerlog_infrastructure.postgres.errors import TableLockedError
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep, AppendTransaction
 from offerlog_infrastructure.postgres.log.copying import (
     BlockConflictError,
+    ParkingEndedError,
     RowConflictError,
     StaleLoadError,
     VisitorConflictError,
@@ -60,6 +61,9 @@ _SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
 
 _STALE_EPOCH: Final = "OEPCH"
 """The SQLSTATE of `check_epoch` for a decision of another epoch; its detail is the current epoch."""
+
+_PARKING_ENDED: Final = "OPARK"
+"""The SQLSTATE of `end_short_parkings` for a short signal that does not wait any more."""
 
 _CONFLICTS: Final = {
     "offerlog_events": RowConflictError,
@@ -93,6 +97,7 @@ def _raise_cause(error: psycopg.Error, failed: AppendStep | None) -> None:
 
     Raises:
         StaleEpochError: The look at the epoch has failed.
+        ParkingEndedError: The end of a parking has failed.
         RowConflictError: Another writer has a row, or is about to.
         TableLockedError: A table is locked.
     """
@@ -100,6 +105,8 @@ def _raise_cause(error: psycopg.Error, failed: AppendStep | None) -> None:
         return
     if error.sqlstate == _STALE_EPOCH:
         raise StaleEpochError(int(error.diag.message_detail or 0)) from error
+    if error.sqlstate == _PARKING_ENDED:
+        raise ParkingEndedError from error
     if failed.table in _CONFLICTS:
         raise_conflict(error, _CONFLICTS[failed.table])
     if failed.table and isinstance(error, psycopg.errors.LockNotAvailable):
@@ -185,6 +192,7 @@ class LogRecorder(PostgresApplicationRecorder):
         epoch: int,
         hurried: bool = False,
         loaded_from: str | None = None,
+        besides: Sequence[AppendStep] = (),
     ) -> int | None:
         """Append visitors, events and refusals as one; returns the last position, None without events.
 
@@ -199,6 +207,7 @@ class LogRecorder(PostgresApplicationRecorder):
             epoch: The epoch under which all of it was decided.
             hurried: Whether to wait for another writer for a moment only.
             loaded_from: The server from which the events were loaded on which this builds; None for any.
+            besides: Further statements. Without events and refusals, they may be carried out twice.
 
         Raises:
             StaleLoadError: Another server answers; nothing was stored.
@@ -206,6 +215,7 @@ class LogRecorder(PostgresApplicationRecorder):
             RowConflictError: Another writer has a version, or is about to; nothing was stored.
             VisitorConflictError: Another writer has a new visitor, or is about to; nothing was stored.
             BlockConflictError: Another writer counts one of the blocked offers; nothing was stored.
+            ParkingEndedError: Another process has ended a parking; nothing was stored.
             OperationalError: The server could not be reached; nothing was stored.
             OutcomeUnknownError: The commit was sent, and the server has not answered for a minute.
         """
@@ -214,9 +224,8 @@ class LogRecorder(PostgresApplicationRecorder):
             if loaded_from is not None and connection.server != loaded_from:
                 raise StaleLoadError
             rows = _AppendedRows(events, visitors, blocks, refusals)
-            transaction = AppendTransaction(
-                connection, self._make_steps(connection, rows, epoch, hurried=hurried)
-            )
+            steps = self._make_steps(connection, rows, epoch, hurried=hurried)
+            transaction = AppendTransaction(connection, [*steps[:-1], *besides, steps[-1]])
             try:
                 position = transaction.run()
             except psycopg.Error as error:

@@ -37,6 +37,7 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.known_policies import KnownPolicies, Policies
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
+from offerlog_infrastructure.postgres.log.short_signals import PostgresParkedShortSignals
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.lookups import Lookups
 from offerlog_infrastructure.postgres.reads.progress import JOIN_NEXT_EVENT, age_of, read_statuses
@@ -132,6 +133,7 @@ class PostgresReadSide:
         self._lookups = Lookups(application)
         self._keys = application.visitor_keys
         self._policies = KnownPolicies(self._select_policies)
+        self._short_signals = PostgresParkedShortSignals(application)
 
     def use_of_look_ups(self) -> PoolUse:
         """Return the use of the connections of look-ups."""
@@ -208,7 +210,7 @@ class PostgresReadSide:
         return int(found[0][0])
 
     def parked(self, organization: str) -> Generator[KeptSignal]:
-        """Stream the parked signals, in order of arrival."""
+        """Stream the parked signals, in order of arrival; short ones come last."""
         where = {"organization": organization}
         for row in stream_rows(self._datastore, _SELECT_PARKED, where, {"position": 0}, page=_PARKED_PAGE):
             stream = self._keys.open_stream(
@@ -217,6 +219,7 @@ class PostgresReadSide:
             raw = decode_private(_open(stream, bytes(row["sealed"]), row["version"], _PARKED_NAME)).raw or b""
             length = row["raw_length"] or len(raw)
             yield KeptSignal(row["parked_at"], None, None, None, raw[:KEPT_TEXT_BYTES], length)
+        yield from self._short_signals.waiting(organization)
 
     def due(
         self,

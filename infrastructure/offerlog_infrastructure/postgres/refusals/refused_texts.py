@@ -1,19 +1,16 @@
 """The texts of refused signals, sealed under a key of their organization."""
 
-import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
-from offerlog_domain.identity import OrganizationKey
 from offerlog_domain.outcomes import Refusal
+from offerlog_infrastructure.postgres.organization_sealers import OrganizationSealers
 from offerlog_infrastructure.postgres.store_keys import StoreKeys
-from offerlog_infrastructure.sealing import Sealer
 
 _LABEL: Final = b"offerlog: texts of refused signals"
-"""Derives the key from the organization's secret. Digests are made of texts that begin with a digit."""
+"""Derives the key from the organization's secret."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -57,9 +54,7 @@ class RefusedTexts:
     """
 
     def __init__(self, keys: StoreKeys) -> None:
-        self._keys = keys
-        self._sealers: WeakKeyDictionary[OrganizationKey, Sealer] = WeakKeyDictionary()
-        """By the key of the organization, as it goes with a secret that is destroyed."""
+        self._sealers = OrganizationSealers(keys, _LABEL)
 
     def to_rows(self, refusals: Sequence[Refusal]) -> list[RefusalRow]:
         """Return the rows of refusals, with their texts sealed.
@@ -93,7 +88,7 @@ class RefusedTexts:
         """
         if not text:
             return b""
-        return self._sealer(organization).seal(text, _place_of(organization, recorded_at, reason))
+        return self._sealers.of(organization).seal(text, _place_of(organization, recorded_at, reason))
 
     def open(self, organization: str, recorded_at: datetime, reason: str, sealed_text: bytes) -> bytes:
         """Open one text.
@@ -105,15 +100,7 @@ class RefusedTexts:
         """
         if not sealed_text:
             return b""
-        return self._sealer(organization).open(sealed_text, _place_of(organization, recorded_at, reason))
-
-    def _sealer(self, organization: str) -> Sealer:
-        key = self._keys.key(organization)
-        known = self._sealers.get(key)
-        if known is None:
-            secret = self._keys.secret(organization)
-            known = self._sealers[key] = Sealer(hmac.digest(secret, _LABEL, "sha256"))
-        return known
+        return self._sealers.of(organization).open(sealed_text, _place_of(organization, recorded_at, reason))
 
 
 def _place_of(organization: str, recorded_at: datetime, reason: str) -> bytes:

@@ -40,7 +40,10 @@ _SELECT_STORE: LiteralString = f"""
 _SELECT_ORGANIZATIONS: LiteralString = "SELECT organization FROM organizations ORDER BY 1"
 _COUNT_PARKED: LiteralString = """
     SELECT count(*), min(parked_at) FROM (
-        SELECT parked_at FROM parked_signals WHERE parked_at <= %s ORDER BY parked_at LIMIT %s
+        SELECT parked_at FROM (
+            SELECT parked_at FROM parked_signals UNION ALL SELECT parked_at FROM parked_short_signals
+        ) AS waiting
+        WHERE parked_at <= %s ORDER BY parked_at LIMIT %s
     ) AS found
 """
 _COUNT_DEADLINES: LiteralString = """

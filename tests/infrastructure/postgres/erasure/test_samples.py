@@ -21,6 +21,9 @@ UNSAMPLED = {
     ("suppressions", "sealed"),
     ("parked_signals", "sealed"),
     ("dead_letters", "error"),
+    ("named_actions", "action_digest"),
+    ("parked_short_signals", "action_digest"),
+    ("parked_short_signals", "sealed"),
 }
 _SELECT_UNSAMPLED = """
     SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid

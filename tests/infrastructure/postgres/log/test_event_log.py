@@ -114,6 +114,7 @@ def test_the_key_of_a_visitor_is_not_decrypted_by_who_has_just_stored_it(
     """The next signal comes soon. Once keys are forgotten, it is decrypted again."""
     # given
     offer, unwrap = an_offer(), Mock(wraps=application.keys.unwrap)
+    log.key(offer.organization)
     monkeypatch.setattr(application.keys, "unwrap", unwrap)
     # when
     append(log, (offer, 1))

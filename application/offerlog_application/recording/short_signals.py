@@ -1,0 +1,231 @@
+"""The commands of short signals: to record one, and to release one that waits.
+
+Such a signal names its action alone. The writer looks the action up before it loads (`look_up`). A signal
+whose action is not known belongs to no visitor-offer: it is decided against an empty one, which is never
+stored, and waits beside the log.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from offerlog_application.ports.short_signals import FoundAction, NamedAction, ParkedShortSignal
+from offerlog_application.recording.commands import RecordSignal, refuse_ended_parkings
+from offerlog_application.recording.signal_text import SignalText
+from offerlog_application.recording.submission import UndatedRefusal
+from offerlog_domain.context import DecisionContext
+from offerlog_domain.decision import Decision, decide
+from offerlog_domain.event_fields import RecordedEvent, SignalEvent
+from offerlog_domain.identity import OfferKey, OrganizationKey, name_offer
+from offerlog_domain.lifecycle import State
+from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason, Refusal, cut_text
+from offerlog_domain.short_signals import ShortSignal
+from offerlog_domain.uuids import parse_uuid
+from offerlog_domain.visitor_offer import VisitorOffer
+
+_NO_MAP: Final = UUID(int=0)
+
+
+class _ShortSignalCommand:
+    """A command about a short signal.
+
+    Attributes:
+        signal: The signal.
+        action: Its action.
+        offer: The visitor-offer that has the action; one that is never stored as long as it is not known.
+        stream: The id of that visitor-offer.
+    """
+
+    __slots__ = ("_found", "_nowhere", "action", "offer", "signal", "stream")
+    is_short: Final = True
+    reports_block: Final = False
+
+    def __init__(self, key: OrganizationKey, signal: ShortSignal) -> None:
+        self.signal = signal
+        self.action = NamedAction(key.organization, parse_uuid(signal.action_id))
+        self._nowhere = name_offer(key.organization, key.action_digest(self.action.action_id), _NO_MAP)
+        self._found = FoundAction()
+        self.offer: OfferKey = self._nowhere
+        self.stream: UUID = self._nowhere.id
+
+    def look_up(self, found: FoundAction, fresh: Collection[OfferKey]) -> None:
+        """Note where the action is.
+
+        Args:
+            found: The look-up in the store.
+            fresh: The visitor-offers in which the same group offers an action of that id.
+        """
+        offers = {offer.id: offer for offer in (*found.offers, *fresh)}
+        self._found = found
+        self.offer = next(iter(offers.values())) if len(offers) == 1 else self._nowhere
+        self.stream = self.offer.id
+
+    def find_blocked(self, decision: Decision, context: DecisionContext, key: OrganizationKey) -> None:
+        """Return None: no action begins with a short signal, so it never asks for an offer."""
+        del decision, context, key
+
+    def _decide(
+        self,
+        offer: VisitorOffer,
+        begun: RecordedEvent[SignalEvent],
+        text: Callable[[], bytes],
+        context: DecisionContext,
+    ) -> Decision:
+        """Decide the signal as the whole one that its action makes of it."""
+        signal = self.signal.complete(
+            self.offer.action_map_id, begun.event.media_type, begun.event.action_map_version
+        )
+        if signal.lifecycle is None:
+            return Decision(offer, OutcomeKind.REFUSED, Reason.NOT_TRACKED)
+        return decide(offer, signal, text, context)
+
+    def _find_begun(self, offer: VisitorOffer) -> RecordedEvent[SignalEvent] | None:
+        """Return the event of the action's offer, made or refused; None if the visitor-offer has neither."""
+        action = offer.find_action(self.action.action_id)
+        return offer.find_refused_offer(self.action.action_id) if action is None else action.offer
+
+    def _refusals_of(
+        self, decision: Decision, context: DecisionContext, raw: bytes, raw_length: int | None
+    ) -> list[Refusal]:
+        refusals = refuse_ended_parkings(self.offer, decision, context)
+        if decision.outcome is OutcomeKind.REFUSED and decision.reason is not None:
+            refusals.append(self._refusal(decision.reason, raw, raw_length).at(context))
+        return refusals
+
+    def _refusal(self, reason: Reason, raw: bytes, raw_length: int | None) -> UndatedRefusal:
+        if self.offer is self._nowhere:
+            return UndatedRefusal(reason, None, None, raw, raw_length)
+        offer = self.offer
+        return UndatedRefusal(reason, None, None, raw, raw_length, offer.visitor_digest, offer.action_map_id)
+
+
+class RecordShortSignal(_ShortSignalCommand):
+    """The command to record a short signal.
+
+    Attributes:
+        place: The place of its outcome in the answer.
+        is_repeat: True if the group has an earlier short signal of the same action and state.
+    """
+
+    __slots__ = ("_text", "is_repeat", "place")
+
+    def __init__(self, key: OrganizationKey, signal: ShortSignal, text: SignalText) -> None:
+        super().__init__(key, signal)
+        self.place = 0
+        self.is_repeat = False
+        self._text = text
+
+    @property
+    def text_size(self) -> int:
+        """Bytes of the signal's text, roughly."""
+        return self._text.size
+
+    @property
+    def rank(self) -> int:
+        """The signal's place in lifecycle order."""
+        return self.signal.rank
+
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide what becomes of the signal. Parked without any event, it waits beside the log."""
+        begun = self._find_begun(offer)
+        if begun is not None:
+            return self._decide(offer, begun, self._text.to_bytes, context)
+        if self.signal.state.value in self._found.parked:
+            return Decision(offer, OutcomeKind.DUPLICATE)
+        if self._found.is_crowded:
+            return Decision(offer, OutcomeKind.REFUSED, Reason.CROWDED)
+        return Decision(offer, OutcomeKind.DUPLICATE if self.is_repeat else OutcomeKind.PARKED)
+
+    def begun_parking(self, decision: Decision, context: DecisionContext) -> ParkedShortSignal | None:
+        """Return the signal as it is to wait beside the log; None if it does not."""
+        if decision.outcome is not OutcomeKind.PARKED or decision.events:
+            return None
+        return ParkedShortSignal(*self.action, self.signal, context.now, *cut_text(self._text.to_bytes()))
+
+    def ended_parking(self, decision: Decision) -> int | None:
+        """Return None: it has not waited."""
+        del decision
+        return None
+
+    def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
+        """Return the refusals of parked signals that the decision ended, then the signal's own, if any."""
+        return self._refusals_of(decision, context, *cut_text(self._text.to_bytes()))
+
+    def outcome(self, kind: OutcomeKind, reason: Reason | None = None) -> Outcome:
+        """Return the answer for the caller."""
+        signal = self.signal
+        return Outcome(kind, reason, signal.action_id, signal.state.value, None, None, signal.event_id)
+
+    def refusal(self, reason: Reason) -> UndatedRefusal:
+        """Return the signal's line in the refusal log."""
+        return self._refusal(reason, *cut_text(self._text.to_bytes()))
+
+
+class ReleaseShortSignal(_ShortSignalCommand):
+    """The command to look again at a short signal that waits.
+
+    Its outcome is None if it waits on, or if another process has ended its waiting.
+    """
+
+    __slots__ = ("_parked",)
+    text_size: Final = 0
+
+    def __init__(self, key: OrganizationKey, parked: ParkedShortSignal) -> None:
+        super().__init__(key, parked.signal)
+        self._parked = parked
+
+    def decide(self, offer: VisitorOffer, context: DecisionContext) -> Decision:
+        """Decide the signal if its action was offered before its time was over; end it when that is over."""
+        parked, begun = self._parked, self._find_begun(offer)
+        if self._found.parked.get(self.signal.state.value) != parked.number:
+            return Decision(offer)
+        until = parked.parked_at + context.rules.parking_time
+        if begun is not None and begun.event.recorded_at < until:
+            return self._decide(
+                offer, begun, lambda: parked.raw, replace(context, undated_at=parked.parked_at)
+            )
+        if context.now < until:
+            return Decision(offer)
+        return Decision(offer, OutcomeKind.REFUSED, Reason.NEVER_REACHABLE)
+
+    def begun_parking(self, decision: Decision, context: DecisionContext) -> None:
+        """Return None: one that waits on is not parked anew."""
+        del decision, context
+
+    def ended_parking(self, decision: Decision) -> int | None:
+        """Return the number of the signal if it waits no longer; None if it does."""
+        return None if decision.outcome is None else self._parked.number
+
+    def refusals(self, decision: Decision, context: DecisionContext) -> Sequence[Refusal]:
+        """Return the refusals of parked signals that the decision ended, then the signal's own, if any."""
+        return self._refusals_of(decision, context, self._parked.raw, self._parked.raw_length)
+
+
+ShortSignalCommand = RecordShortSignal | ReleaseShortSignal
+
+
+def note_actions(
+    shorts: Iterable[ShortSignalCommand],
+    commands: Iterable[object],
+    found: Mapping[NamedAction, FoundAction],
+) -> None:
+    """Note for the short signals of a group where their actions are.
+
+    Args:
+        shorts: Their commands, in order.
+        commands: All commands of the group. The actions that it offers itself are known.
+        found: The look-ups in the store.
+    """
+    fresh: dict[NamedAction, list[OfferKey]] = {}
+    for command in commands:
+        if isinstance(command, RecordSignal) and command.signal.state is State.OFFERED:
+            action = NamedAction(command.offer.organization, command.signal.action_id)
+            fresh.setdefault(action, []).append(command.offer)
+    seen: set[tuple[NamedAction, str]] = set()
+    for short in shorts:
+        short.look_up(found[short.action], fresh.get(short.action, ()))
+        if isinstance(short, RecordShortSignal):
+            key = short.action, short.signal.state.value
+            short.is_repeat = key in seen
+            seen.add(key)
