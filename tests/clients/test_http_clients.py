@@ -170,7 +170,7 @@ def test_everything_that_a_program_asks(
 def test_there_is_one_error(client: Callable[..., OfferlogClient]) -> None:
     """A problem of the service, the page of a proxy, no answer: what is final is raised at once."""
     with client(Role.REPORTER) as reporter:
-        with pytest.raises(ServiceError, match="this is for a key with the role service") as forbidden:
+        with pytest.raises(ServiceError, match="a key with the role service or admin is needed") as forbidden:
             reporter.offer(customer_id="v", action_map_id=MAP, session_id=SESSION)
         assert reporter._http._transport.requests == 1  # type: ignore[attr-defined] # it is the test's own
         with pytest.raises(ServiceError) as malformed:
