@@ -67,7 +67,7 @@ test-postgres: setup ## The tests of the store on a plain PostgreSQL: PG_BIN=/us
 TEXTS ?= 200000
 fuzz-signals: setup ## TEXTS (200,000) nearly right signals, by a SEED, read by both readings, which must agree
 	OFFERLOG_FUZZ_SIGNALS=$(TEXTS) $(if $(SEED),OFFERLOG_FUZZ_SEED=$(SEED)) \
-	  $(BIN)/pytest -q -s tests/domain/test_fast_reading.py -k mutated
+	  $(BIN)/pytest -q -s tests/domain/test_fast_reading.py tests/domain/test_block_signals.py -k mutated
 
 examples: setup ## The tests beside a model and beside the OpenAPI document, with many more examples
 	OFFERLOG_EXAMPLES=100 OFFERLOG_CONTRACT='--phases=examples,coverage,fuzzing,stateful -n 30' $(BIN)/pytest -q \

@@ -273,3 +273,45 @@ def test_random_traffic_is_counted_as_by_hand(services: list[Offerlog], clock: S
         services[0].rebuild()
         check(services[0], traffic.recount)
         assert all(not one.differences for one in services[0].verify())
+
+
+def test_the_names_of_counted_offers_go_with_their_visitor(
+    services: list[Offerlog], clock: SettableClock
+) -> None:
+    """Of one who has nothing else, too; the counts stay, and what is sent afterwards is new."""
+    # given
+    service = services[0]
+    lines = [blocked_event(n, n, MAPS[0], "FrequencyCapping") for n in (1, 2)]
+    service.record(lines)
+    (held,) = service.visitor_data(customer_id="visitor-1")
+    assert held.place == "counted_blocks"
+    # when
+    erased = service.erase(customer_id="visitor-1")
+    # then
+    assert (erased.events, erased.position) == (0, None)
+    with pytest.raises(NoSuchVisitorError):
+        service.visitor_data(customer_id="visitor-1")
+    assert len(service.visitor_data(customer_id="visitor-2")) == 1
+    clock.advance(QUARTER)
+    assert [one.kind.value for one in service.record(lines).outcomes] == ["recorded", "duplicate"]
+    service.catch_up()
+    assert service.analysis.blocked_offers(ReportQuery("default")).total.blocked == 3
+
+
+def test_the_deletion_of_an_organization_takes_the_names_along(services: list[Offerlog]) -> None:
+    """Those of other organizations stay; the counts do, too."""
+    # given
+    service = services[0]
+    line = blocked_event(1, 1, MAPS[0], "FrequencyCapping")
+    for organization in ORGANIZATIONS:
+        service.record([line], organization=organization)
+    # when
+    deleted = service.organization_deletion.delete("acme")
+    # then
+    assert deleted.receipt is not None
+    with pytest.raises(NoSuchVisitorError):
+        service.visitor_data(customer_id="visitor-1", organization="acme")
+    assert [one.kind.value for one in service.record([line]).outcomes] == ["duplicate"]
+    assert [one.kind.value for one in service.record([line], organization="acme").outcomes] == ["recorded"]
+    service.catch_up()
+    assert service.analysis.blocked_offers(ReportQuery("acme")).total.blocked == 2

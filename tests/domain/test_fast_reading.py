@@ -1,9 +1,7 @@
 """The fast reading accepts only what pydantic accepts, with the same value; pydantic decides on all else."""
 
 import json
-import os
 import random
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,13 +19,8 @@ from offerlog_domain.signals import (
     to_native,
 )
 from offerlog_domain.wire import read_signal, signal_from_document, validate_document, validate_text
-from support.mutated_signals import mutate
+from support.mutated_signals import SEED, TEXTS, mutate
 from support.wire import BROWSER, ID, REQUIRED, STORED
-
-TEXTS: Final = int(os.environ.get("OFFERLOG_FUZZ_SIGNALS", "600"))
-"""Number of mutated texts that a run tries; `make fuzz-signals` tries more."""
-
-SEED: Final = int(os.environ.get("OFFERLOG_FUZZ_SEED") or secrets.randbits(32))
 
 
 def values(signal: NativeSignal) -> list[tuple[type, object]]:

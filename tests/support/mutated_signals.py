@@ -4,11 +4,18 @@ The values are those in which JSON readers and validators differ.
 """
 
 import json
+import os
+import secrets
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
 from support.wire import BLOCKED, BROWSER, ID, REQUIRED, STORED
+
+TEXTS: Final = int(os.environ.get("OFFERLOG_FUZZ_SIGNALS", "600"))
+"""Number of mutated texts that a run tries; `make fuzz-signals` tries more."""
+
+SEED: Final = int(os.environ.get("OFFERLOG_FUZZ_SEED") or secrets.randbits(32))
 
 _IDS: Final = [
     f'"{text}"'

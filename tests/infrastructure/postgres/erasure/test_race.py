@@ -44,15 +44,23 @@ with open_offerlog(database_url=sys.argv[1], keep_deadlines=False, project=False
                 signal("accepted", visitor=0, action=-number, actionMapId=an_id("map", number)),
                 signal("offered", visitor=0, sessionId="no id", action=number),
                 signal("offered", visitor=number % 50 + 1, action=number, actionMapId=an_id("map", number)),
+                {
+                    "id": an_id("blocked", number),
+                    "eventType": "BlockedWebActionOfferEvent",
+                    "customerId": "visitor-0",
+                    "blockedWebActionOfferEvent": {
+                        "actionMap": {"id": an_id("map")}, "blockingReason": "Unknown"
+                    },
+                },
             ]
             waiting.append(service.submit(batch))
         if len(waiting) > 16 or over.is_set():
             receipt = waiting.popleft().result(60)
-            for name, outcome in zip(("of", "of", "of", "refused", "others"), receipt.outcomes):
+            for name, outcome in zip(("of", "of", "of", "refused", "others", "blocked"), receipt.outcomes):
                 counts[name, outcome.kind.value] += 1
 print(json.dumps([[*name, count] for name, count in counts.items()]))
 """
-"""Two events, a parked signal and a refusal of the visitor, and an event of another one, in every batch."""
+"""Two events, a parked signal, a refusal and a blocked offer of the visitor, and an event of another one."""
 
 _DAWDLE: Final = """
     CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -76,7 +84,8 @@ _COUNT_LEFT = """
         (SELECT count(*) FROM refusals WHERE visitor_digest IS NOT NULL OR sealed_text <> ''),
         (SELECT count(*) FROM parked_signals),
         (SELECT count(*) FROM suppressions),
-        (SELECT count(*) FROM current_offers WHERE visitor IN (SELECT token FROM erased_visitors))
+        (SELECT count(*) FROM current_offers WHERE visitor IN (SELECT token FROM erased_visitors)),
+        (SELECT count(*) FROM counted_blocks)
 """
 
 
@@ -119,12 +128,14 @@ def test_nothing_is_left_behind_and_nothing_of_others_is_lost(
     assert not [row for row in events if row[0] > row[1]]
     assert all(is_blanked((split_state(state) or (b"", b""))[1]) for *_, state in events)
     assert rows(dsn, _COUNT_OF_OTHERS) == [(counts["others", "recorded"],)]
-    assert rows(dsn, _COUNT_LEFT) == [(0, 0, 0, 0, 0)]
+    assert rows(dsn, _COUNT_LEFT) == [(0, 0, 0, 0, 0, 0)]
     assert rows(dsn, "SELECT sum(refusals) FROM erased_visitors") == [(counts["refused", "refused"],)]
     shown = offerlog.report(ReportQuery(offerlog.organization, view=MetricSet.FULL)).rows
     assert sum(sum(row.metrics.values()) for row in shown) == sum(
-        count for (_, kind), count in counts.items() if kind == "recorded"
+        count for (name, kind), count in counts.items() if kind == "recorded" and name != "blocked"
     )
+    blocked = offerlog.analysis.blocked_offers(ReportQuery(offerlog.organization)).total.blocked
+    assert blocked == counts["blocked", "recorded"]
     live = contents(dsn)
     offerlog.rebuild()
     assert contents(dsn) == live
