@@ -194,6 +194,9 @@ def test_new_action_maps_are_bounded(few_maps: Site, dsn: str) -> None:
         '{{"actionMapId": "{new}", "webActionEvent": {{"actionMap": {{"id": "{known}"}}}}, {rest}}}',
         '{{"actionMapId": "{known}", "actionMapId": "{new}", {rest}}}',
         '{{"actionMapId": "{upper}", {rest}}}',
+        '{{"eventBody": {{"actionMapId": "{new}", {rest}}}}}',
+        '{{"id": "{action}", "eventType": "BlockedWebActionOfferEvent", "customerId": "v",'
+        ' "blockedWebActionOfferEvent": {{"actionMap": {{"id": "{new}"}}, "blockingReason": "Unknown"}}}}',
     ],
 )
 def test_a_new_action_map_cannot_be_hidden(few_maps: Site, hidden: str) -> None:
@@ -206,7 +209,7 @@ def test_a_new_action_map_cannot_be_hidden(few_maps: Site, hidden: str) -> None:
             rest = json.dumps(
                 {"actionId": action, "actionState": "offered", "customerId": "v", "sessionId": SESSION}
             )[1:-1]
-            body = hidden.format(new=new, upper=new.upper(), known=MAP, rest=rest)
+            body = hidden.format(new=new, upper=new.upper(), known=MAP, rest=rest, action=action)
             answer = widget.post("/v1/signals", content=body)
             statuses.append(answer.status_code)
         assert statuses == [200, 429, 429]
