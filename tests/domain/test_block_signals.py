@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from offerlog_domain import wire
-from offerlog_domain.block_signals import NativeBlock, to_native_block
+from offerlog_domain.block_signals import BlockSignal, NativeBlock, to_native_block
 from offerlog_domain.fast_reading import convert_block_fast, read_block_fast, read_fast
 from offerlog_domain.signals import MalformedSignalError, NativeSignal, Signal, UntrackedEventError
 from offerlog_domain.wire import (
@@ -32,13 +32,13 @@ def values(signal: NativeBlock) -> list[tuple[type, object]]:
     return [(type(value), value) for value in structs.astuple(signal)]
 
 
-def by_pydantic(read: Callable[[Any], object], text: object) -> NativeBlock | None:
+def by_pydantic(read: Callable[[Any], Signal | BlockSignal], text: object) -> NativeBlock | None:
     """The blocked offer that pydantic reads; None for anything else."""
     try:
         signal = read(text)
     except (MalformedSignalError, UntrackedEventError):
         return None
-    return None if isinstance(signal, Signal) else to_native_block(signal)  # type: ignore[arg-type]
+    return None if isinstance(signal, Signal) else to_native_block(signal)
 
 
 def changed(**fields: Any) -> dict[str, Any]:

@@ -195,8 +195,10 @@ def test_new_action_maps_are_bounded(few_maps: Site, dsn: str) -> None:
         '{{"actionMapId": "{known}", "actionMapId": "{new}", {rest}}}',
         '{{"actionMapId": "{upper}", {rest}}}',
         '{{"eventBody": {{"actionMapId": "{new}", {rest}}}}}',
-        '{{"id": "{action}", "eventType": "BlockedWebActionOfferEvent", "customerId": "v",'
-        ' "blockedWebActionOfferEvent": {{"actionMap": {{"id": "{new}"}}, "blockingReason": "Unknown"}}}}',
+        (
+            '{{"id": "{action}", "eventType": "BlockedWebActionOfferEvent", "customerId": "v",'
+            ' "blockedWebActionOfferEvent": {{"actionMap": {{"id": "{new}"}}, "blockingReason": "Unknown"}}}}'
+        ),
     ],
 )
 def test_a_new_action_map_cannot_be_hidden(few_maps: Site, hidden: str) -> None:

@@ -114,10 +114,10 @@ def test_a_reader_sees_its_organization_alone_and_can_change_nothing(
             "SELECT reason, count(DISTINCT visitor) FROM offerlog_bi.blocked_offers GROUP BY 1"
         )
         assert blocked.fetchall() == [("terminal_state", 10)]
-        counted = connection.execute(
+        by_reason = connection.execute(
             "SELECT reason, media_type, sum(blocked)::int FROM offerlog_bi.blocked_offer_counts GROUP BY 1, 2"
         )
-        assert counted.fetchall() == [("terminal_state", "webchat", 10)]
+        assert by_reason.fetchall() == [("terminal_state", "webchat", 10)]
         offered = sum(row.metrics["nWebActionsOffered"] for row in report.rows)
         actions = connection.execute(
             "SELECT subject, visitor, action_number, state, offered_at FROM offerlog_bi.actions"
