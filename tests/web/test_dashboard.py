@@ -17,7 +17,10 @@ from support.journeys import journeys, signal
 pytest_plugins = ("support.http_site", "support.pages.dashboard")
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-PAGES = ("/", "/offers?metric=ignored&cohort=offered", "/visitors?customer_id=visitor-4", "/health")
+PAGES = (
+    *("/", "/action-maps?by_version=true", "/offers?metric=ignored&cohort=offered"),
+    *("/visitors?customer_id=visitor-4", "/health"),
+)
 COLUMNS = [
     f"nWebActions{name}"
     for name in (
@@ -153,7 +156,7 @@ def test_some_maps_and_an_address_to_pass_on(site: Site, page: Page) -> None:
     with site.client() as client:
         names = [one["action_map_id"] for one in client.get("/v1/action-maps").json()["action_maps"]]
     assert len(names) > 2
-    page.get_by_text("Action maps", exact=True).click()
+    page.locator("#asked").get_by_text("Action maps", exact=True).click()
     for name in names[:2]:
         page.locator(f"#maps input[value='{name}']").check()
     page.locator("#find").fill(names[2][:8])

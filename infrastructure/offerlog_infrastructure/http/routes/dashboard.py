@@ -28,6 +28,7 @@ _POLICY: Final = {
 }
 PAGES: Final = {
     "": "report",
+    "action-maps": "action_maps",
     "offers": "offers",
     "visitors": "visitors",
     "health": "health",
@@ -54,6 +55,7 @@ def _render_trouble(request: Request, error: StoreUnavailableError, page: str) -
 
 
 @router.get("/")
+@router.get("/action-maps")
 @router.get("/offers")
 @router.get("/visitors")
 @router.get("/health")

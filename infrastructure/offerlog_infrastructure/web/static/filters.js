@@ -9,6 +9,9 @@ import { listZones, preferredZone } from "/static/zones.js";
 const SHORT_DAY = 6;
 const form = find("#asked");
 
+/** What a query asks for unless its address says otherwise. A page that begins differently says so at its form. */
+const USUAL = { by: "auto", count_by: "actions", cohort: form.dataset.cohort ?? "event", media_type: "" };
+
 /**
  * Read the query of the page's address.
  *
@@ -19,14 +22,14 @@ export function readAddress() {
   const one = (name, otherwise = "") => address.get(name) || otherwise;
   const hasDays = address.has("from") || address.has("to");
   return {
-    range: hasDays ? "" : Object.hasOwn(RANGES, one("range")) ? one("range") : "newest",
+    range: hasDays ? "" : Object.hasOwn(RANGES, one("range")) ? one("range") : (form.dataset.range ?? "newest"),
     from: one("from"),
     to: one("to"),
     zone: one("zone", preferredZone()),
-    by: one("by", "auto"),
+    by: one("by", USUAL.by),
     maps: address.getAll("action_map"),
-    count_by: one("count_by", "actions"),
-    cohort: one("cohort", "event"),
+    count_by: one("count_by", USUAL.count_by),
+    cohort: one("cohort", USUAL.cohort),
     media_type: one("media_type"),
     compare: one("compare") !== "off",
   };
@@ -40,7 +43,7 @@ export function addressOf(query, days = null) {
   if (from) address.set("from", from);
   if (to) address.set("to", to);
   address.set("zone", query.zone);
-  for (const [name, usual] of [["by", "auto"], ["count_by", "actions"], ["cohort", "event"], ["media_type", ""]]) {
+  for (const [name, usual] of Object.entries(USUAL)) {
     if (query[name] !== usual) address.set(name, query[name]);
   }
   for (const map of query.maps) address.append("action_map", map);
@@ -56,8 +59,8 @@ export function parametersOf(query, { from, to }, by = null) {
   parameters.set("zone", query.zone);
   if (by) parameters.set("by", by);
   for (const map of query.maps) parameters.append("action_map", map);
-  for (const [name, usual] of [["count_by", "actions"], ["cohort", "event"], ["media_type", ""]]) {
-    if (query[name] !== usual) parameters.set(name, query[name]);
+  for (const [name, usual] of Object.entries(USUAL)) {
+    if (name !== "by" && query[name] !== usual) parameters.set(name, query[name]);
   }
   return parameters;
 }
@@ -158,11 +161,12 @@ export function fillDays(range, { from, to }) {
 export function fillForm(query) {
   for (const name of ["zone", "by", "count_by", "cohort", "media_type"]) {
     const field = form.elements[name];
+    if (!field) continue; // not every page has all of them
     const before = field.value;
     field.value = query[name];
     if (field instanceof HTMLSelectElement && field.selectedIndex < 0) field.value = before; // the address names no option
   }
-  form.elements.compare.checked = query.compare;
+  if (form.elements.compare) form.elements.compare.checked = query.compare;
   for (const box of boxes.querySelectorAll("input")) box.checked = query.maps.includes(box.value);
   showRange(query.range);
   fillDays(query.range, query);
@@ -178,12 +182,12 @@ export function readForm() {
     from: activeRange ? "" : from,
     to: activeRange ? "" : isDate(until) ? addDays(until, 1) : until,
     zone: elements.zone.value.trim(),
-    by: elements.by.value,
+    by: elements.by?.value ?? USUAL.by,
     maps: [...boxes.querySelectorAll("input:checked")].map((box) => box.value),
     count_by: elements.count_by.value,
     cohort: elements.cohort.value,
     media_type: elements.media_type.value,
-    compare: elements.compare.checked,
+    compare: elements.compare?.checked ?? true,
   };
 }
 
@@ -228,4 +232,21 @@ export function beginForm(submit) {
     if (event.submitter?.name === "range") showRange(event.submitter.value);
     submit(readForm());
   });
+}
+
+/** Copy the page's address with another query, such as one that shows the same days tomorrow, too. */
+export async function copyLink(query) {
+  const address = `${location.origin}${location.pathname}?${query}`;
+  const button = find("#copy");
+  try {
+    await navigator.clipboard.writeText(address);
+    button.textContent = "Copied";
+  } catch {
+    const field = find("#link");
+    field.value = address;
+    field.hidden = false;
+    field.select();
+    button.textContent = "Copy this";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 3_000);
 }

@@ -1,6 +1,11 @@
 /** News of the service: that some figures have changed. */
 
 import { ask } from "/static/asking.js";
+import { formatInstant } from "/static/dates.js";
+import { find } from "/static/elements.js";
+
+/** Least milliseconds between two live updates. */
+const LIVE_PAUSE = 2_000;
 
 /**
  * Listen to changes while the page is open. If the session has ended, show the log-in.
@@ -22,4 +27,40 @@ export function listen(changed, lost) {
     ask("/v1/projections").catch(() => {}); // shows the log-in if the session has ended
     setTimeout(() => listen(() => changed(false), lost), 5_000);
   });
+}
+
+/**
+ * Update the figures when they change, but not faster than people read, and not while the page is hidden.
+ *
+ * `show` shows them anew; `zoneOf` returns the zone in which the time of the update is told.
+ */
+export function follow(show, zoneOf) {
+  const live = find("#live");
+  let timer = null;
+  let due = false;
+  const say = (text) => (live.textContent = text);
+  const sayLive = () => say(`live, ${formatInstant(Date.now(), zoneOf()).slice(11)}`);
+  const update = async () => {
+    if (!due || timer !== null || document.visibilityState === "hidden") return;
+    due = false;
+    timer = 0; // until the update has ended
+    if (find("#main").hasAttribute("aria-busy")) due = true;
+    else {
+      await show();
+      sayLive();
+    }
+    timer = setTimeout(() => {
+      timer = null;
+      update();
+    }, LIVE_PAUSE);
+  };
+  document.addEventListener("visibilitychange", update);
+  listen(
+    (first) => {
+      sayLive();
+      due ||= !first;
+      update();
+    },
+    () => say("not connected; trying again"),
+  );
 }

@@ -4,20 +4,20 @@ import { ask, attempt, countedMaps } from "/static/asking.js";
 import { createChart, seriesOf } from "/static/chart.js";
 import { describeDays, formatInstant, today } from "/static/dates.js";
 import {
-  addressOf, beginForm, fillDays, fillForm, listMaps, parametersOf, periodBefore, readAddress, readForm, resolve, showChosenMaps,
+  addressOf, beginForm, copyLink, fillDays, fillForm, listMaps, parametersOf, periodBefore, readAddress, readForm, resolve, showChosenMaps,
 } from "/static/filters.js";
 import { closeByItself, create, createLink, find, number, plain } from "/static/elements.js";
 import { metric, showTable, showTiles, sumsOf } from "/static/figures.js";
 import { showBlocked, showFunnel, showTimes } from "/static/funnel.js";
-import { listen } from "/static/live.js";
+import { follow } from "/static/live.js";
 import { keepZone } from "/static/zones.js";
 
 const REPORT = "/v1/reports/action-map-performance";
 const FUNNEL = "/v1/reports/funnel";
 const COARSER = { hour: "day", day: "week", week: "month" };
 const FILES = { csv: "CSV", xlsx: "Excel", parquet: "Parquet" };
-/** Least milliseconds between two live updates, and between two updates of the cards that change slowly. */
-const [LIVE_PAUSE, SLOW_PAUSE] = [2_000, 30_000];
+/** Least milliseconds between two updates of the cards that change slowly. */
+const SLOW_PAUSE = 30_000;
 
 const chart = createChart();
 const labels = new Map();
@@ -173,63 +173,13 @@ async function submit(query) {
   });
 }
 
-/** Update the figures when they change, but not faster than people read, and not while the page is hidden. */
-function follow() {
-  const live = find("#live");
-  let timer = null;
-  let due = false;
-  const say = (text) => (live.textContent = text);
-  const sayLive = () => say(`live, ${formatInstant(Date.now(), submitted.query.zone).slice(11)}`);
-  const update = async () => {
-    if (!due || timer !== null || document.visibilityState === "hidden") return;
-    due = false;
-    timer = 0; // until the update has ended
-    if (find("#main").hasAttribute("aria-busy")) due = true;
-    else if (!submitted.isWrong) {
-      await attempt(show, { quiet: true });
-      sayLive();
-    }
-    timer = setTimeout(() => {
-      timer = null;
-      update();
-    }, LIVE_PAUSE);
-  };
-  document.addEventListener("visibilitychange", update);
-  listen(
-    (first) => {
-      sayLive();
-      due ||= !first;
-      update();
-    },
-    () => say("not connected; trying again"),
-  );
-}
-
-/** Copy an address that shows the same days tomorrow, too. */
-async function copyLink() {
-  const { query, days } = submitted;
-  const address = `${location.origin}${location.pathname}?${addressOf(query, days)}`;
-  const button = find("#copy");
-  try {
-    await navigator.clipboard.writeText(address);
-    button.textContent = "Copied";
-  } catch {
-    const field = find("#link");
-    field.value = address;
-    field.hidden = false;
-    field.select();
-    button.textContent = "Copy this";
-  }
-  setTimeout(() => (button.textContent = "Copy link"), 3_000);
-}
-
 async function begin() {
   const { maps } = readAddress(); // a submission changes the address
   const counted = await countedMaps();
   for (const { id, label } of counted) labels.set(id, label);
   listMaps(counted, maps);
   await submit(readForm());
-  follow();
+  follow(async () => submitted.isWrong || (await attempt(show, { quiet: true })), () => submitted.query.zone);
 }
 
 beginForm(submit);
@@ -239,7 +189,7 @@ find("#per").addEventListener("change", () => {
   submitted.showTable({ first: true });
 });
 for (const menu of document.querySelectorAll(".menu")) closeByItself(menu);
-find("#copy").addEventListener("click", copyLink);
+find("#copy").addEventListener("click", () => copyLink(addressOf(submitted.query, submitted.days)));
 find("#everything").addEventListener("click", () => {
   fillForm({ ...submitted.query, range: "all", maps: [] });
   submit(readForm());

@@ -8,6 +8,9 @@ const NAMES = { timedout: "timed out", "offer-refused": "offer refused", "signal
 /** Name the states in a sentence of the service as people read them; texts from outside stay as they are. */
 export const nameStates = (text) => text.replace(/^timedout\b|\btimedout(?= since )/g, "timed out");
 
+/** The media types of offers. */
+export const MEDIA_TYPES = { webchat: "web chat", webMessagingOffer: "web messaging", contentOffer: "content" };
+
 /** Why the offer rule refused an offer. */
 const BY_OFFER_RULE = {
   terminal_state: "An earlier offer was taken or turned down",
