@@ -11,8 +11,11 @@ WEB = "infrastructure/offerlog_infrastructure/web"
 def test_every_media_type_with_a_table_can_be_asked_for(root: Path) -> None:
     """By name: `MediaType` is what options, parameters and types of clients are made from."""
     assert {one.value for one in MediaType} == set(LIFECYCLES)
-    options = re.findall(r'<option value="(\w+)', (root / WEB / "templates/report.html").read_text())
+    options = re.findall(r'<option value="(\w+)', (root / WEB / "templates/form_choices.html").read_text())
     assert set(LIFECYCLES) <= set(options)
+    named = re.search(r"MEDIA_TYPES = {(.*?)}", (root / WEB / "static/words.js").read_text(), re.DOTALL)
+    assert named
+    assert set(re.findall(r"(\w+):", named[1])) == set(LIFECYCLES)
     declared = re.search(r"type MediaType = ([^;]*);", (root / "clients/browser/offerlog.d.ts").read_text())
     assert declared
     assert set(re.findall(r'"(\w+)"', declared[1])) == set(LIFECYCLES)

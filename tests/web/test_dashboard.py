@@ -356,7 +356,7 @@ def test_the_session(site: Site, page: Page) -> None:
 def test_a_key_that_opens_nothing_here(site: Site) -> None:
     """Unknown ones and widgets' are refused in words; the form never comes back with the key in it."""
     for text, status, message in (
-        ("nonsense", 401, "not known"),
+        ("nonsense", 401, "unknown"),
         (site.key(Role.WIDGET), 403, "opens no reports"),
     ):
         answer = httpx.post(f"{site.url}/login", data={"key": text})
