@@ -13,6 +13,7 @@ ROOTS = (
     "History",
     "Outcome",
     "Performance",
+    "PolicyInForce",
     "Problem",
     "Refusal",
     "RefusalCounts",
@@ -103,6 +104,8 @@ def _python(schema: Schema) -> str:
             return str(place).rpartition("/")[2]
         case {"type": "array", "items": items}:
             return f"list[{_python(items)}]"
+        case {"type": "object", "additionalProperties": dict() as values}:
+            return f"dict[str, {_python(values)}]"
         case {"type": kind}:
             return {
                 "string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None",
@@ -122,6 +125,8 @@ def _typescript(schema: Schema) -> str:
         case {"type": "array", "items": items}:
             inner = _typescript(items)
             return f"({inner})[]" if " | " in inner else f"{inner}[]"
+        case {"type": "object", "additionalProperties": dict() as values}:
+            return f"Record<string, {_typescript(values)}>"
         case {"type": kind}:
             return {"integer": "number", "object": "Record<string, unknown>"}.get(kind, str(kind))
     raise ValueError(f"no TypeScript type for {schema}")

@@ -149,6 +149,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
             clock,
             webhooks=store.webhooks,
             subscriptions=store.subscriptions,
+            policies=store.policies,
             find_end=store.event_source.find_end,
         )
         VisitorRights.__init__(self, store.erasures, self._eraser, clock, self._service.digest)

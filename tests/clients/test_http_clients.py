@@ -167,6 +167,16 @@ def test_everything_that_a_program_asks(
     assert counts["refusals"] == 1
 
 
+def test_a_policy_is_set_and_shown(client: Callable[..., OfferlogClient]) -> None:
+    """In place of the one before; without any state, none is left."""
+    action_map = str(uuid.uuid4())
+    with client(Role.ADMIN, "answer lost") as admin:
+        made = admin.set_policy(action_map, {"ignored": "30d", "rejected": 3_600})
+        assert made["suppress_for"] == {"ignored": 30 * 86_400, "rejected": 3_600}
+        assert admin.policy(action_map) == made
+        assert admin.set_policy(action_map, {})["suppress_for"] == {}
+
+
 def test_there_is_one_error(client: Callable[..., OfferlogClient]) -> None:
     """A problem of the service, the page of a proxy, no answer: what is final is raised at once."""
     with client(Role.REPORTER) as reporter:

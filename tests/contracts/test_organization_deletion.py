@@ -1,7 +1,7 @@
 """All visitors of an organization are erased, in memory and on PostgreSQL; other organizations stay."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -61,6 +61,24 @@ def service(request: pytest.FixtureRequest, make_dsn: Callable[[], str]) -> Iter
         )
     with opened as one:
         yield one
+
+
+def test_a_deletion_ends_the_policies(service: Offerlog) -> None:
+    """No setting of the tenant stays, and the log says when each ended. Others keep theirs."""
+    # given
+    for organization in ("default", "other"):
+        service.policies.set(an_id("map"), {"ignored": timedelta(days=30)}, organization=organization)
+    service.record(journeys(1))
+    # when
+    service.organization_deletion.delete("default")
+    # then
+    assert service.policies.all() == {}
+    assert len(service.policies.all(organization="other")) == 1
+    changes = service.policies.changes(an_id("map"))
+    assert [one.set_by for one in changes] == ["", "the deletion of the organization"]
+    assert service.policies.find(an_id("map")).to_seconds() == {}
+    service.organization_deletion.delete("default")
+    assert len(service.policies.changes(an_id("map"))) == 2
 
 
 def test_receivers_get_the_erasures_before_their_webhooks_are_deleted(service: Offerlog) -> None:

@@ -6,14 +6,21 @@ from uuid import UUID
 
 from offerlog_application.erasure.erasing import Eraser
 from offerlog_application.erasure.last_deliveries import await_deliveries
+from offerlog_application.ports.action_map_policies import PolicyStore
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import OrganizationInUseError, OrganizationVisitors
 from offerlog_application.ports.keys import KeyStore
 from offerlog_application.ports.service_log import ServiceLog
 from offerlog_application.ports.subscriptions import SubscriptionStore
 from offerlog_application.ports.webhooks import WebhookStore
+from offerlog_domain.action_map_policies import NO_POLICY
 from offerlog_domain.errors import OfferlogError
-from offerlog_domain.service_events import OrganizationDeleted, deletion_text, sign_deletion
+from offerlog_domain.service_events import (
+    ActionMapPolicySet,
+    OrganizationDeleted,
+    deletion_text,
+    sign_deletion,
+)
 from offerlog_domain.stream_ids import make_organization_stream_id
 
 _PAGE: Final = 200
@@ -21,6 +28,9 @@ _PAGE: Final = 200
 
 _ROUNDS: Final = 5
 """Number of times that visitors are looked for who were recorded meanwhile."""
+
+_DELETION: Final = "the deletion of the organization"
+"""By this name, a deletion ends policies."""
 
 _BEFORE_ALL: Final = UUID(int=0)
 
@@ -81,6 +91,7 @@ class OrganizationDeletion:
         clock: The service's clock.
         webhooks: Endpoints and deliveries of webhooks.
         subscriptions: The subscriptions to the feed.
+        policies: The policies of action maps.
         find_end: Returns the position of the last event of the log.
     """
 
@@ -94,6 +105,7 @@ class OrganizationDeletion:
         *,
         webhooks: WebhookStore,
         subscriptions: SubscriptionStore,
+        policies: PolicyStore,
         find_end: Callable[[], int],
     ) -> None:
         self._visitors = visitors
@@ -101,6 +113,7 @@ class OrganizationDeletion:
         self._keys = keys
         self._webhooks = webhooks
         self._subscriptions = subscriptions
+        self._policies = policies
         self._find_end = find_end
         self._log = log
         self._clock = clock
@@ -119,9 +132,9 @@ class OrganizationDeletion:
         begins anew, under another secret. The same call again continues an interrupted deletion. As long as a
         legal hold protects a visitor, the secret stays: nobody would find the visitor without it.
 
-        Its webhooks and its subscriptions to the feed go last. Receivers that are reached get the erasures
-        before, as long as they make progress. While a visitor is held, webhooks and subscriptions stay,
-        because that erasure is yet to come.
+        Its webhooks, its subscriptions to the feed and the policies of its action maps go last. Receivers
+        that are reached get the erasures before, as long as they make progress. While a visitor is held,
+        they stay, because that erasure is yet to come.
 
         Args:
             organization: The organization.
@@ -161,6 +174,7 @@ class OrganizationDeletion:
             behind = await_deliveries(
                 self._webhooks, organization, self._find_end(), lambda: on_progress(done.progress())
             )
+            self._end_policies(organization)
             webhooks = self._webhooks.delete_all(organization)
             subscriptions = self._subscriptions.delete_all(organization)
         if last_key is not None:
@@ -204,6 +218,19 @@ class OrganizationDeletion:
         if errors:
             raise errors[0]
         return held
+
+    def _end_policies(self, organization: str) -> None:
+        """End the policies of the action maps. Each end is an event, so that the log says what held when."""
+        for action_map_id, policy in self._policies.all_policies(organization).items():
+            if policy != NO_POLICY:
+                ended = ActionMapPolicySet(
+                    organization=organization,
+                    action_map_id=action_map_id,
+                    recorded_at=self._clock.now(),
+                    set_by=_DELETION,
+                )
+                self._policies.put_policy(ended)
+        self._policies.delete_policies(organization)
 
     def _append_receipt(self, organization: str, done: "_Done", keys: int) -> int:
         """Append the receipt to the organization's own stream; returns its position."""

@@ -27,6 +27,9 @@ class PolicyStore(Protocol):
             VersionConflictError: Another writer sits on the stream of the map. Nothing was stored.
         """
 
+    def delete_policies(self, organization: str) -> None:
+        """Delete the rows of policies that give no state an end. Their events stay in the log."""
+
     def find_policy(self, organization: str, action_map_id: UUID) -> ActionMapPolicy:
         """Return the policy of an action map that is in force; `NO_POLICY` if none was set."""
 

@@ -119,6 +119,13 @@ Performance = TypedDict("Performance", {"from": str | None, "to": str | None, "z
 """Action Map Performance report."""
 
 
+class PolicyInForce(TypedDict):
+    """The policy of an action map that is in force."""
+
+    action_map_id: str
+    suppress_for: dict[str, int]
+
+
 class Problem(TypedDict):
     """Error as problem details (RFC 9457)."""
 

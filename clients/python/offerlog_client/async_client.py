@@ -18,6 +18,7 @@ from offerlog_client.answers import (
     History,
     Outcome,
     Performance,
+    PolicyInForce,
     Refusal,
     RefusalCounts,
     Signal,
@@ -169,6 +170,21 @@ class AsyncOfferlogClient:
     def suppressed_visitors(self, action_map_id: str) -> AsyncIterator[Suppression]:
         """Yield the visitors to whom this map must not offer."""
         return self._list(f"/v1/action-maps/{action_map_id}/suppressions", {})
+
+    async def policy(self, action_map_id: str) -> PolicyInForce:
+        """Return the policy of an action map that is in force: how long its terminal states suppress."""
+        return cast("PolicyInForce", await self._ask("GET", f"/v1/action-maps/{action_map_id}/policy"))
+
+    async def set_policy(self, action_map_id: str, suppress_for: Mapping[str, int | str]) -> PolicyInForce:
+        """Set the policy of an action map, in place of the one before; return what is in force.
+
+        Args:
+            action_map_id: The action map.
+            suppress_for: By terminal state, the time for which it suppresses the offer: seconds, or a number
+                with a unit such as `30d`. A state that is left out suppresses for ever.
+        """
+        path, asked = f"/v1/action-maps/{action_map_id}/policy", {"suppress_for": dict(suppress_for)}
+        return cast("PolicyInForce", await self._ask("PUT", path, body=asked))
 
     async def history(
         self,

@@ -184,6 +184,14 @@ export interface Performance {
   proof?: Proof;
 }
 
+/** The policy of an action map that is in force. */
+export interface PolicyInForce {
+  /** The action map. */
+  action_map_id: string;
+  /** By terminal state, the seconds for which it suppresses the offer; absent: for ever. */
+  suppress_for: Record<string, number>;
+}
+
 /** Error as problem details (RFC 9457). */
 export interface Problem {
   /** Relative reference that names the kind of problem; it never changes. */

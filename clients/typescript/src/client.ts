@@ -5,6 +5,7 @@ import type {
   History,
   Outcome,
   Performance,
+  PolicyInForce,
   Refusal,
   RefusalCounts,
   Signal,
@@ -131,6 +132,20 @@ export class OfferlogClient {
   /** Yield the visitors to whom this map must not offer. */
   suppressedVisitors(actionMapId: string): AsyncGenerator<Suppression, void> {
     return this.#list(`v1/action-maps/${encodeURIComponent(actionMapId)}/suppressions`);
+  }
+
+  /** Return the policy of an action map that is in force: how long its terminal states suppress. */
+  policy(actionMapId: string): Promise<PolicyInForce> {
+    return this.#ask("GET", `v1/action-maps/${encodeURIComponent(actionMapId)}/policy`, {});
+  }
+
+  /**
+   * Set the policy of an action map, in place of the one before; return what is in force. `suppressFor` has seconds,
+   * or a number with a unit such as `30d`, by terminal state. A state that is left out suppresses for ever.
+   */
+  setPolicy(actionMapId: string, suppressFor: Readonly<Record<string, number | string>>): Promise<PolicyInForce> {
+    const asked = { suppress_for: suppressFor };
+    return this.#ask("PUT", `v1/action-maps/${encodeURIComponent(actionMapId)}/policy`, {}, asked);
   }
 
   /** Return the events of a visitor-offer, of all pages; with `version` or `asOf`, an earlier state. */

@@ -218,6 +218,12 @@ class MemoryLog:
             stream = make_action_map_stream_id(event.organization, event.action_map_id)
             return self.append_entry(stream, event).position
 
+    def delete_policies(self, organization: str) -> None:
+        """Forget the policies that give no state an end."""
+        with self.lock:
+            known = self.policies_in_force.get(organization, {})
+            self.policies_in_force[organization] = {n: one for n, one in known.items() if one != NO_POLICY}
+
     def find_policy(self, organization: str, action_map_id: UUID) -> ActionMapPolicy:
         """Return the policy of an action map that is in force."""
         with self.lock:

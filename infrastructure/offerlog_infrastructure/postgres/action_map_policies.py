@@ -41,6 +41,11 @@ _PUT_POLICY: LiteralString = """
     INSERT INTO action_map_policies (organization, action_map_id, suppress_for) VALUES (%s, %s, %s)
     ON CONFLICT (organization, action_map_id) DO UPDATE SET suppress_for = excluded.suppress_for
 """
+_DELETE_POLICIES: LiteralString = """
+    DELETE FROM action_map_policies WHERE organization = %s AND suppress_for = '{}'
+"""
+"""They mean the same as no row, so no decision depends on them."""
+
 _SELECT_LAST_VERSION: LiteralString = """
     SELECT coalesce(max(originator_version), 0) FROM offerlog_events WHERE originator_id = %s
 """
@@ -95,6 +100,11 @@ class PostgresPolicies:
             copy_events(cursor, table, [self._application.event_mapper.service_row(stream, version, event)])
         except RowConflictError as error:
             raise VersionConflictError(stream, waiting=error.waiting) from error
+
+    def delete_policies(self, organization: str) -> None:
+        """Delete the rows of policies that give no state an end."""
+        with store_reached(self._datastore), self._datastore.get_connection() as connection:
+            connection.execute(_DELETE_POLICIES, (organization,))
 
     def find_policy(self, organization: str, action_map_id: UUID) -> ActionMapPolicy:
         """Return the policy of an action map that is in force."""
