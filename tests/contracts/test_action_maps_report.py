@@ -13,6 +13,7 @@ import pytest
 from offerlog import Cohort, CountBy, Offerlog, ReportQuery, State
 from offerlog.testing import SettableClock
 from offerlog_application.reading.action_maps import ActionMapsReport, ActionMapsRow
+from offerlog_domain.metrics import COMPARED_RATES
 from offerlog_domain.rate_differences import Share, rate_difference
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, signal
@@ -191,6 +192,18 @@ def test_versions_are_compared_with_the_one_before_or_with_a_baseline(
                 )
             }
             assert all(row.comparison.differences.values())
+
+
+def test_the_rows_are_a_table_of_arrow(world: World) -> None:
+    """With the columns of the comparison where versions are compared, and without them elsewhere."""
+    ask, query = world.service.analysis.action_maps_report, ReportQuery("default", cohort=Cohort.OFFERED)
+    plain, compared = ask(query).to_arrow(), ask(query, by_version=True).to_arrow()
+    assert [plain.num_rows, compared.num_rows] == [4, 10]
+    assert [name for name in compared.column_names if name not in plain.column_names] == [
+        *("action_map_version", "baseline_version"),
+        *(f"{rate}_{limit}" for rate in COMPARED_RATES for limit in ("difference", "low", "high")),
+    ]
+    assert compared["baseline_version"].to_pylist().count(3) == len(MAPS)
 
 
 def test_only_offers_in_their_own_time_are_compared(world: World) -> None:

@@ -52,7 +52,7 @@ class ActionMapsRow:
         version: The version; None where the signals named none, or for all versions.
         action_map_name: Newest known display name of the map.
         counts: Number of actions or visitors by each of `ACTION_MAPS_STATES`, zeros too.
-        blocked: Number of blocked offers; None where they are not counted.
+        blocked: Number of blocked offers; None where visitors are counted.
         rates: Every rate of `ACTION_MAPS_RATES`; None for a zero denominator.
         comparison: The comparison with another version; None without one to compare with.
     """

@@ -75,7 +75,7 @@ class ActionMapsRow(TypedDict):
         media_type: The media type of the offers; null where it is not known.
         action_map_version: The version; null where the signals named none. Only by version.
         qualified: Times that the map qualified.
-        blocked: Blocked offers; null where they are not counted.
+        blocked: Blocked offers; null where visitors are counted.
         offered: Offers made.
         accepted: Acceptances.
         engaged: Chats that an agent connected to.
