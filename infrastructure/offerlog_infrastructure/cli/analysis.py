@@ -163,9 +163,10 @@ def _show_blocked(made: "BlockedOffers") -> None:
     for one in (*made.parts, made.total):
         name = spell_out(made.names.get(one.action_map_id) or "") if one.action_map_id else "all"
         heading = " ".join(filter(None, [name, one.action_map_id]))
-        sessions = "\u2013" if one.sessions is None else f"{one.sessions:,}"
-        counts = [f"{number:,}" for number in (one.blocked, one.remembered, one.visitors)]
-        rows.add_row(Text(heading), Text(spell_out(one.reason or "")), *counts, sessions)
+        known = (one.visitors, one.sessions) if one.remembered else (None, None)
+        counts = (one.blocked, one.remembered, *known)
+        cells = ["\u2013" if number is None else f"{number:,}" for number in counts]
+        rows.add_row(Text(heading), Text(spell_out(one.reason or "")), *cells)
     out.print(rows)
 
 

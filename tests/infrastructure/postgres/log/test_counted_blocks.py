@@ -5,8 +5,12 @@ import subprocess
 from collections import Counter
 from typing import Any, Final
 
+import psycopg
+import pytest
+
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_infrastructure.composition import SCHEMA
 from support.journeys import an_id, signal
 from support.preloaded import preloaded_code
 from support.processes import LimitedProcess
@@ -115,3 +119,47 @@ def check_log(offerlog: Offerlog, dsn: str) -> None:
     )
     assert len(streams) >= 4, "each process has a stream of its own"
     assert {*streams} == {(1, 0)}
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_hanging_count_of_the_same_name_holds_up_nothing_else(
+    offerlog: Offerlog,
+    dsn: str,
+    commits: bool,  # noqa: FBT001 - pytest's way
+) -> None:
+    """Another process is about to count it: this one waits for the end of that transaction, others do not."""
+    # given
+    names = ("SELECT organization, visitor_digest, digest, recorded_at FROM counted_blocks",)
+    first, second = (event_of(n) for n in (1, 2))
+    offerlog.record([first])
+    (name,) = rows(dsn, *names)
+    rows(dsn, "DELETE FROM counted_blocks")
+    with psycopg.connect(dsn, options=f"-c search_path={SCHEMA}") as other:
+        other.execute(
+            "INSERT INTO counted_blocks (organization, visitor_digest, digest, recorded_at)"
+            " VALUES (%s, %s, %s, %s)",
+            name,
+        )
+        # when
+        waiting = offerlog.submit([first])
+        (outcome,) = offerlog.record([second]).outcomes
+        # then
+        assert outcome.kind.value == "recorded"
+        assert not waiting.done()
+        (other.commit if commits else other.rollback)()
+    (outcome,) = waiting.result(60).outcomes
+    assert outcome.kind.value == ("duplicate" if commits else "recorded")
+    assert counted(offerlog) == {"FrequencyCapping": 2 if commits else 3}
+
+
+def event_of(number: int) -> dict[str, object]:
+    """The vendor's event of a blocked offer to a visitor of that number."""
+    return {
+        "id": an_id("blocked", number),
+        "eventType": "BlockedWebActionOfferEvent",
+        "customerId": f"visitor-{number}",
+        "blockedWebActionOfferEvent": {
+            "actionMap": {"id": an_id("map")},
+            "blockingReason": "FrequencyCapping",
+        },
+    }
