@@ -4,23 +4,28 @@ import re
 from pathlib import Path
 from typing import Final
 
-SOURCE: Final = Path(__file__).parents[1] / "clients" / "python" / "offerlog_client" / "async_client.py"
+_PACKAGE: Final = Path(__file__).parents[1] / "clients" / "python" / "offerlog_client"
 
-_DOCSTRING: Final = '''"""The client: one method for each thing that a program asks of the service.
-
-Made from async_client.py by docs/generate.py (`make docs`); do not edit.
+_NOTICE: Final = """
+Made from {source} by docs/generate.py (`make docs`); do not edit.
+\"\"\"
 """
-'''
 _LOOP: Final = re.compile(r"for (\w+) in (.+):\n\s+yield \1\n")
 _REPLACED: Final = (
     (
         "import asyncio\nfrom collections.abc import AsyncIterator, Iterable,",
         "import time\nfrom collections.abc import Iterable, Iterator,",
     ),
+    (
+        "from collections.abc import AsyncIterator, Iterable,",
+        "from collections.abc import Iterable, Iterator,",
+    ),
     ("[one async for one in client.record(signals)]", "list(client.record(signals))"),
     ("for one key, in one event loop.", "for one key; thread-safe."),
     ("asyncio.sleep", "time.sleep"),
     ("AsyncOfferlogClient", "OfferlogClient"),
+    ("async_organization", "organization"),
+    ("AsyncOrganization", "Organization"),
     ("AsyncBaseTransport", "BaseTransport"),
     ("AsyncClient", "Client"),
     ("AsyncIterator", "Iterator"),
@@ -31,11 +36,12 @@ _REPLACED: Final = (
 )
 
 
-def threaded_client() -> str:
-    """The module of the client for threads."""
-    _, _, code = SOURCE.read_text(encoding="utf-8").partition('"""\n\n')
-    for asynchronous, threaded in _REPLACED:
-        assert asynchronous in code, asynchronous  # noqa: S101 - a replacement without a place is a mistake
-        code = code.replace(asynchronous, threaded)
+def threaded(source: str) -> str:
+    """The module for threads that is made from a module for asyncio, by the name of that one's file."""
+    head, _, code = (_PACKAGE / source).read_text(encoding="utf-8").partition('"""\n\n')
+    for asynchronous, threads in _REPLACED:
+        code = code.replace(asynchronous, threads)
+    assert "async" not in code, source  # noqa: S101 - a form that no replacement covers
     code = re.sub(r"\(await ([\w.]+\(.+\))\)\[", r"\1[", code).replace("await ", "")
-    return f"{_DOCSTRING}\n" + _LOOP.sub(r"yield from \2\n", code)
+    first = head.partition("\n")[0].replace(" of asyncio", "").replace(", for asyncio", "")
+    return f"{first}\n{_NOTICE.format(source=source)}\n" + _LOOP.sub(r"yield from \2\n", code)

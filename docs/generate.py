@@ -7,8 +7,9 @@ It writes the npm package of the browser module and the types of the HTTP client
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -312,14 +313,17 @@ def asyncapi_document() -> str:
     return json.dumps(build_document(), indent=1) + "\n"
 
 
-PAGES = {
+PAGES: Mapping[str, Callable[[], str]] = {
     "asyncapi.json": asyncapi_document,
     "browser.md": browser_page,
     "../clients/browser/offerlog.js": module_file,
     "../clients/browser/package.json": lambda: npm_package("browser"),
     "../clients/typescript/package.json": lambda: npm_package("typescript"),
     "../clients/python/offerlog_client/answers.py": client_types.python_types,
-    "../clients/python/offerlog_client/client.py": client_modules.threaded_client,
+    "../clients/python/offerlog_client/organization.py": partial(
+        client_modules.threaded, "async_organization.py"
+    ),
+    "../clients/python/offerlog_client/client.py": partial(client_modules.threaded, "async_client.py"),
     "../clients/typescript/src/answers.ts": client_types.typescript_types,
     "lifecycle.md": lifecycle_page,
     "events.md": events_page,

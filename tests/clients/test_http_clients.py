@@ -177,6 +177,84 @@ def test_a_policy_is_set_and_shown(client: Callable[..., OfferlogClient]) -> Non
         assert admin.set_policy(action_map, {})["suppress_for"] == {}
 
 
+def test_what_analysts_ask(client: Callable[..., OfferlogClient], shared_site: Site) -> None:
+    """Reports of a range, the newest visitors, and all maps of one."""
+    # given
+    actions = [str(uuid.uuid4()) for _ in range(3)]
+    with client(Role.SERVICE) as service:
+        list(service.record([signal(n, "offered", one) for n, one in enumerate(actions)]))
+        list(service.record([signal(0, "ignored", actions[0])]))
+        service.offer(customer_id="visitor-0", action_map_id=MAP, session_id=SESSION)
+        shared_site.service.catch_up()
+    # when
+    asked: dict[str, Any] = {
+        "start": "today",
+        "end": "tomorrow",
+        "action_maps": [MAP],
+        "media_type": "webchat",
+    }
+    with client(Role.REPORTER) as reporter:
+        funnel, times, blocked = (
+            reporter.funnel(**asked),
+            reporter.times(**asked),
+            reporter.blocked_offers(**asked),
+        )
+        last = reporter.performance(last="7d")
+        visitors = [one["customer_id"] for one in reporter.visitors()]
+        maps = [(one["action_map_id"], one["state"]) for one in reporter.visitor_offers("visitor-0")]
+    # then
+    assert (funnel["total"]["offered"], funnel["total"]["ends"]["ignored"]) == (3, 1)
+    assert times["total"]["accepted"]["actions"] == 0
+    assert blocked["total"]["blocked"] == 1
+    assert last["rows"] == []  # only whole days, and today is not over
+    assert set(visitors) == {"visitor-0", "visitor-1", "visitor-2"}
+    assert maps == [(MAP, "ignored")]
+
+
+def test_what_administrators_do(client: Callable[..., OfferlogClient], shared_site: Site) -> None:
+    """Keys, webhooks and subscriptions, up to the end of the organization."""
+    with client(Role.ADMIN) as admin:
+        # keys
+        made = admin.create_key("reporter", name="BI", expires="90d")
+        assert made["key"].startswith("ofl_")
+        assert admin.revoke_key(made["id"])["revoked_at"]
+        assert made["id"] in {one["id"] for one in admin.api_keys()}
+        assert admin.keyring()[0]["current"]
+        # webhooks
+        hook = admin.create_webhook("https://shop.example/", types=["engaged"], action_maps=[MAP], after=0)
+        place = hook["id"]
+        assert admin.rotate_webhook(place, keep="12h")["secret"] != hook["secret"]
+        assert admin.disable_webhook(place)["disabled_because"] == "operator"
+        assert admin.enable_webhook(place, skip=True)["disabled_because"] is None
+        assert admin.test_webhook(place)["delivered"] is False  # there is no such host
+        assert (admin.webhook(place)["types"], admin.dead_letters(place)) == (["engaged"], [])
+        assert admin.send_again(place) == 0
+        with pytest.raises(ServiceError, match="no dead letter 7"):
+            admin.send_again(place, position=7)
+        assert [one["id"] for one in admin.webhooks()] == [place]
+        admin.delete_webhook(place)
+        assert admin.webhooks() == []
+        # subscriptions
+        assert admin.acknowledge("ware.house", "0")["cursor"] == "0"
+        assert [one["name"] for one in admin.subscriptions()] == ["ware.house"]
+        admin.delete_subscription("ware.house")
+        with pytest.raises(ServiceError, match="there is no subscription 'nosuch'"):
+            admin.delete_subscription("nosuch")
+        # the organization
+        assert list(admin.issued_reports()) == []
+        with pytest.raises(ServiceError, match="it is not the name of the organization"):
+            admin.delete_organization("another")
+        assert admin.delete_organization(shared_site.organization)["organization"] == shared_site.organization
+
+
+def test_what_must_not_be_repeated_is_sent_once(client: Callable[..., OfferlogClient]) -> None:
+    """The caller looks what is there: a second key would be a key that nobody knows."""
+    with client(Role.ADMIN, "answer lost") as admin:
+        with pytest.raises(ServiceError, match="unreachable"):
+            admin.create_key("reporter", name="lost")
+        assert [one["name"] for one in admin.api_keys()].count("lost") == 1
+
+
 def test_there_is_one_error(client: Callable[..., OfferlogClient]) -> None:
     """A problem of the service, the page of a proxy, no answer: what is final is raised at once."""
     with client(Role.REPORTER) as reporter:
@@ -249,7 +327,7 @@ def run(*command: str | Path) -> str:
 
 def test_the_same_in_typescript(program: Path, shared_site: Site) -> None:
     """Repeated until answered, recorded once; lists whole; one error; tokens that the service accepts."""
-    keys = (shared_site.key(role) for role in (Role.SERVICE, Role.REPORTER, Role.PAGE))
+    keys = (shared_site.key(role) for role in (Role.SERVICE, Role.REPORTER, Role.PAGE, Role.ADMIN))
     found: dict[str, Any] = json.loads(run("node", program, shared_site.url, *keys))
     assert found.pop("outcomes") == ["duplicate"] * 4 + ["recorded"] * 6
     assert found.pop("decisions") == ["offered", "already_open", True, False]
@@ -271,4 +349,12 @@ def test_the_same_in_typescript(program: Path, shared_site: Site) -> None:
         "refusals": 0,
         "counts": 0,
         "page": "offered",
+        "funnel": 6,
+        "analysis": [0, 1],
+        "visitors": 6,
+        "offersOfVisitor": ["rejected"],
+        "keys": [True, True, True],
+        "webhooks": [["engaged"], "operator", None, False, 0, 0, 1, 0],
+        "subscriptions": ["0", 1, 0],
+        "organization": ["malformed-request", 0, True],
     }

@@ -10,6 +10,55 @@ class ActionMap(TypedDict):
     action_map_name: str | None
 
 
+class ApiKey(TypedDict):
+    """A key of the HTTP service, without its secret."""
+
+    id: str
+    organization: str
+    role: Literal["widget", "page", "service", "reporter", "privacy", "events", "admin"]
+    name: str
+    origins: list[str]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+
+
+class BlockedNumbers(TypedDict):
+    """Number of blocked offers."""
+
+    blocked: int
+    remembered: int
+    visitors: int
+    sessions: int | None
+
+
+class BlockedReason(TypedDict):
+    """Number of blocked offers for one reason."""
+
+    blocked: int
+    remembered: int
+    visitors: int
+    sessions: int | None
+    reason: str
+
+
+class BlockedRow(TypedDict):
+    """Number of blocked offers of one action map for one reason."""
+
+    action_map_id: str
+    action_map_name: str | None
+    blocked: int
+    remembered: int
+    visitors: int
+    sessions: int | None
+    reason: str
+
+
+BlockedOffers = TypedDict("BlockedOffers", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "total": BlockedNumbers, "reasons": list[BlockedReason], "rows": list[BlockedRow]})
+"""Offers that were not made, because an earlier action stood against them, or the vendor blocked them."""
+
+
 class Decision(TypedDict):
     """Decision about an offer."""
 
@@ -21,6 +70,23 @@ class Decision(TypedDict):
     blocking_action_id: str | None
 
 
+class DeletedTenant(TypedDict):
+    """A deletion of an organization."""
+
+    organization: str
+    visitors: int
+    events: int
+    refusals: int
+    keys: int
+    held: int
+    first_receipt: int | None
+    last_receipt: int | None
+    receipt: int | None
+    webhooks: int
+    webhooks_behind: int
+    subscriptions: int
+
+
 class Eligibility(TypedDict):
     """Answer to the question whether a map may offer to a visitor."""
 
@@ -30,6 +96,60 @@ class Eligibility(TypedDict):
     state: Literal["offered", "accepted", "started", "rejected", "ignored", "errored", "timedout", "abandoned", "engaged", "qualified", "qualifiedOutsideSchedule", "offeredOutsideSchedule", "frequencyCapReached"] | None
     action_id: str | None
     since: str | None
+
+
+class FunnelRates(TypedDict):
+    """Rates of a funnel, not rounded; null where the divisor is 0."""
+
+    accepted: float | None
+    engaged: float | None
+    started_of_accepted: float | None
+    engaged_of_started: float | None
+    started_of_offered: float | None
+    engaged_of_offered: float | None
+
+
+class OfferEnds(TypedDict):
+    """Number of offers at each end. They add up to the number of offers."""
+
+    engaged: int
+    accepted: int
+    abandoned: int
+    rejected_at_form: int
+    rejected_at_invitation: int
+    ignored: int
+    timedout: int
+    errored: int
+    open: int
+    lapsed: int
+
+
+class FunnelNumbers(TypedDict):
+    """Funnel of the offers made in a range."""
+
+    offered: int
+    accepted: int
+    started: int
+    engaged: int
+    ends: OfferEnds
+    rates: FunnelRates
+
+
+class FunnelRow(TypedDict):
+    """Funnel of an action map."""
+
+    action_map_id: str
+    action_map_name: str | None
+    offered: int
+    accepted: int
+    started: int
+    engaged: int
+    ends: OfferEnds
+    rates: FunnelRates
+
+
+Funnel = TypedDict("Funnel", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "as_of": str, "total": FunnelNumbers, "rows": list[FunnelRow]})
+"""Of the offers made in a range: how far they came, and where they ended."""
 
 
 class HistoryEvent(TypedDict):
@@ -57,6 +177,118 @@ class History(TypedDict):
     version: int
     events: list[HistoryEvent]
     next_cursor: str | None
+
+
+class KeyringKey(TypedDict):
+    """A key of the keyring, without the key."""
+
+    key: str
+    current: bool
+    made_at: str | None
+    used_since: str | None
+
+
+class ListedWebhook(TypedDict):
+    """An address to which events are sent, with its lag."""
+
+    id: str
+    organization: str
+    url: str
+    types: list[str]
+    action_maps: list[str]
+    created_at: str
+    cursor: str
+    disabled_at: str | None
+    disabled_because: Literal["operator", "gone", "failing", "log-restored"] | None
+    resting_until: str | None
+    failing_since: str | None
+    delivered: int
+    failed: int
+    given_up: int
+    pending: int
+    dead_letters: int
+    lag_events: int
+    lag_seconds: float | None
+
+
+class MadeWebhook(TypedDict):
+    """A webhook with a secret that it has just got."""
+
+    id: str
+    organization: str
+    url: str
+    types: list[str]
+    action_maps: list[str]
+    created_at: str
+    cursor: str
+    disabled_at: str | None
+    disabled_because: Literal["operator", "gone", "failing", "log-restored"] | None
+    resting_until: str | None
+    failing_since: str | None
+    delivered: int
+    failed: int
+    given_up: int
+    pending: int
+    dead_letters: int
+    secret: str
+
+
+class NewApiKey(TypedDict):
+    """A key that was just made."""
+
+    id: str
+    organization: str
+    role: Literal["widget", "page", "service", "reporter", "privacy", "events", "admin"]
+    name: str
+    origins: list[str]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+    key: str
+
+
+class OfferOfVisitor(TypedDict):
+    """An action map for a visitor, as it is now."""
+
+    action_map_id: str
+    action_map_name: str | None
+    state: Literal["offered", "accepted", "started", "rejected", "ignored", "errored", "timedout", "abandoned", "engaged", "qualified", "qualifiedOutsideSchedule", "offeredOutsideSchedule", "frequencyCapReached"]
+    stage: Literal["invitation", "form"] | None
+    since: str
+    actions: int
+    suppressed: bool
+    blocked_offers: int
+
+
+class StepTimes(TypedDict):
+    """Seconds from the offer to a step."""
+
+    actions: int
+    median: float | None
+    p90: float | None
+
+
+class TimesOfSteps(TypedDict):
+    """Seconds from the offer to each step."""
+
+    accepted: StepTimes
+    started: StepTimes
+    engaged: StepTimes
+
+
+class TimesRow(TypedDict):
+    """Seconds from the offer to each step, of an action map."""
+
+    action_map_id: str
+    action_map_name: str | None
+    accepted: StepTimes
+    started: StepTimes
+    engaged: StepTimes
+
+
+OfferTimes = TypedDict("OfferTimes", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "method": Literal["exact"], "total": TimesOfSteps, "rows": list[TimesRow]})
+"""Seconds from the offer to each step, of the offers made in a range."""
 
 
 class Outcome(TypedDict):
@@ -137,6 +369,20 @@ class Problem(TypedDict):
     cause: NotRequired[str]
 
 
+class RecentVisitor(TypedDict):
+    """A visitor with the newest event."""
+
+    action_map_id: str
+    action_map_name: str | None
+    customer_id: str
+    customer_id_type: str
+    event: Literal["offered", "accepted", "started", "rejected", "ignored", "errored", "timedout", "abandoned", "engaged", "qualified", "qualifiedOutsideSchedule", "offeredOutsideSchedule", "frequencyCapReached", "offer-refused", "signal-parked"]
+    state: Literal["offered", "accepted", "started", "rejected", "ignored", "errored", "timedout", "abandoned", "engaged", "qualified", "qualifiedOutsideSchedule", "offeredOutsideSchedule", "frequencyCapReached"] | None
+    occurred_at: str
+    recorded_at: str
+    position: int
+
+
 class Refusal(TypedDict):
     """A refused signal."""
 
@@ -165,6 +411,56 @@ class RefusalCounts(TypedDict):
     reasons: list[ReasonCount]
 
 
+class ReportGivenOut(TypedDict):
+    """A report that was recorded as issued."""
+
+    position: int
+    as_of_position: int
+    digest: str
+    issued_by: str
+    issued_at: str
+    query: str
+
+
+class WebhookDelivery(TypedDict):
+    """An event that could not be delivered: it waits for another attempt, or was given up."""
+
+    webhook: str
+    id: str
+    type: str
+    visitor: str
+    attempts: int
+    next_attempt_at: str | None
+    last_attempt_at: str | None
+    last_status: int | None
+    last_error: str | None
+    dead_at: str | None
+
+
+class ShownWebhook(TypedDict):
+    """An address to which events are sent, with its lag and the events that could not be delivered."""
+
+    id: str
+    organization: str
+    url: str
+    types: list[str]
+    action_maps: list[str]
+    created_at: str
+    cursor: str
+    disabled_at: str | None
+    disabled_because: Literal["operator", "gone", "failing", "log-restored"] | None
+    resting_until: str | None
+    failing_since: str | None
+    delivered: int
+    failed: int
+    given_up: int
+    pending: int
+    dead_letters: int
+    lag_events: int
+    lag_seconds: float | None
+    deliveries: list[WebhookDelivery]
+
+
 class Signal(TypedDict):
     """Report that an action reached a state, in the vendor's browser form."""
 
@@ -182,6 +478,17 @@ class Signal(TypedDict):
     timeoutSeconds: NotRequired[int | None]
     errorCode: NotRequired[str | float | None]
     errorMessage: NotRequired[str | None]
+
+
+class Subscription(TypedDict):
+    """Cursor of a reader of the feed, with its lag."""
+
+    name: str
+    cursor: str
+    created_at: str
+    moved_at: str | None
+    lag_events: int
+    lag_seconds: float | None
 
 
 class Suppression(TypedDict):
@@ -258,3 +565,33 @@ class TimelineEntry(TypedDict):
     cause: str | None
     signal: str | None
     signal_bytes: int | None
+
+
+class Webhook(TypedDict):
+    """An address to which events are sent, without its secret."""
+
+    id: str
+    organization: str
+    url: str
+    types: list[str]
+    action_maps: list[str]
+    created_at: str
+    cursor: str
+    disabled_at: str | None
+    disabled_because: Literal["operator", "gone", "failing", "log-restored"] | None
+    resting_until: str | None
+    failing_since: str | None
+    delivered: int
+    failed: int
+    given_up: int
+    pending: int
+    dead_letters: int
+
+
+class WebhookAttempt(TypedDict):
+    """The result of a test message."""
+
+    delivered: bool
+    status: int | None
+    error: str | None
+    seconds: float

@@ -13,12 +13,17 @@ import httpx
 
 from offerlog_client.answers import (
     ActionMap,
+    BlockedOffers,
     Decision,
     Eligibility,
+    Funnel,
     History,
+    OfferOfVisitor,
+    OfferTimes,
     Outcome,
     Performance,
     PolicyInForce,
+    RecentVisitor,
     Refusal,
     RefusalCounts,
     Signal,
@@ -27,10 +32,12 @@ from offerlog_client.answers import (
     SuppressionsOfMany,
     TimelineEntry,
 )
+from offerlog_client.organization import Organization
 from offerlog_client.requests import (
     Repeats,
     Time,
     build_query,
+    name_range,
     name_visitor,
     read_answer,
     unreachable,
@@ -44,12 +51,16 @@ _BATCH: Final = 1_000
 _PAGE: Final = 1_000
 """Items of one page of a list."""
 
+_SHORT_PAGE: Final = 100
+"""Items of one page of the newest visitors."""
 
-class OfferlogClient:
+
+class OfferlogClient(Organization):
     """A client of the HTTP service of offerlog, for one key; thread-safe.
 
-    A request without an answer, or with one that says so, is sent again. That is safe for every method: the
-    service recognises a signal by its event id and an offer by its action id, and the other methods read.
+    A request without an answer, or with one that says so, is sent again. That is safe: the service recognises
+    a signal by its event id and an offer by its action id, and the other methods read. Methods for
+    administrators that must not be repeated send their request once.
 
     A method raises `ServiceError` if the service does not answer, or refuses a request.
 
@@ -243,41 +254,107 @@ class OfferlogClient:
         *,
         start: Time | None = None,
         end: Time | None = None,
+        last: str | None = None,
         by: str | None = None,
         zone: str | None = None,
         full: bool = False,
         cohort: str | None = None,
         count_by: str | None = None,
         action_maps: Iterable[str] = (),
+        media_type: str | None = None,
     ) -> Performance:
         """Return the Action Map Performance report, with the options of `offerlog report`."""
-        asked = {
-            "from": start,
-            "to": end,
+        asked = name_range(
+            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
+        ) | {
             "by": by,
-            "zone": zone,
             "view": "full" if full else None,
             "cohort": cohort,
             "count_by": count_by,
-            "action_map": list(action_maps),
         }
         return cast("Performance", self._ask("GET", "/v1/reports/action-map-performance", asked))
 
-    def _list(self, path: str, asked: Mapping[str, Any], name: str = "items") -> Iterator[Any]:
+    def funnel(
+        self,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+        last: str | None = None,
+        zone: str | None = None,
+        action_maps: Iterable[str] = (),
+        media_type: str | None = None,
+    ) -> Funnel:
+        """Return how far the offers of a time came, and where they ended."""
+        asked = name_range(
+            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
+        )
+        return cast("Funnel", self._ask("GET", "/v1/reports/funnel", asked))
+
+    def blocked_offers(
+        self,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+        last: str | None = None,
+        zone: str | None = None,
+        action_maps: Iterable[str] = (),
+        media_type: str | None = None,
+    ) -> BlockedOffers:
+        """Return which offers were blocked, by reason."""
+        asked = name_range(
+            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
+        )
+        return cast("BlockedOffers", self._ask("GET", "/v1/reports/blocked-offers", asked))
+
+    def times(
+        self,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+        last: str | None = None,
+        zone: str | None = None,
+        action_maps: Iterable[str] = (),
+        media_type: str | None = None,
+    ) -> OfferTimes:
+        """Return the seconds from the offer to each step: median and 90th percentile."""
+        asked = name_range(
+            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
+        )
+        return cast("OfferTimes", self._ask("GET", "/v1/reports/times", asked))
+
+    def visitors(self) -> Iterator[RecentVisitor]:
+        """Yield the visitors with the newest activity, the newest first."""
+        return self._list("/v1/visitors", {}, most=_SHORT_PAGE)
+
+    def visitor_offers(
+        self, customer_id: str, *, customer_id_type: str = "cookie"
+    ) -> Iterator[OfferOfVisitor]:
+        """Yield all action maps of a visitor, with the state of each."""
+        return self._list("/v1/visitor-offers", name_visitor(customer_id, customer_id_type))
+
+    def _list(
+        self, path: str, asked: Mapping[str, Any], name: str = "items", most: int | None = None
+    ) -> Iterator[Any]:
         """Yield the items of a list, page by page. Each page is a request that may be repeated."""
         cursor: str | None = None
         while True:
-            page = self._ask("GET", path, {**asked, "limit": _PAGE, "cursor": cursor})
+            page = self._ask("GET", path, {**asked, "limit": most or _PAGE, "cursor": cursor})
             yield from page[name]
             cursor = page["next_cursor"]
             if cursor is None:
                 return
 
     def _ask(
-        self, method: str, path: str, asked: Mapping[str, Any] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        asked: Mapping[str, Any] | None = None,
+        body: Any = None,
+        *,
+        is_sent_once: bool = False,
     ) -> Any:
         """Send a request until it is answered, or the patience is over; return the answer's JSON."""
-        query, repeats = build_query(asked or {}), Repeats(self._patience)
+        query, repeats = build_query(asked or {}), Repeats(0.0 if is_sent_once else self._patience)
         while True:
             try:
                 return self._ask_once(method, path, query, body)

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -74,6 +74,26 @@ def unreachable(error: httpx.TransportError) -> ServiceError:
 def with_event_id(signal: Signal) -> Signal:
     """Return a signal with an event id, so that a repeated request is recognised."""
     return {**signal, "eventId": signal.get("eventId") or str(uuid4())}
+
+
+def name_range(
+    *,
+    start: Time | None,
+    end: Time | None,
+    last: str | None,
+    zone: str | None,
+    action_maps: Iterable[str],
+    media_type: str | None,
+) -> dict[str, Any]:
+    """Return the parameters that reports share: their range, its zone, the action maps and the media type."""
+    return {
+        "from": start,
+        "to": end,
+        "last": last,
+        "zone": zone,
+        "action_map": list(action_maps),
+        "media_type": media_type,
+    }
 
 
 def name_visitor(customer_id: str, customer_id_type: str) -> dict[str, Any]:

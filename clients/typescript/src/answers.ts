@@ -8,6 +8,94 @@ export interface ActionMap {
   action_map_name: string | null;
 }
 
+/** A key of the HTTP service, without its secret. */
+export interface ApiKey {
+  /** Its public part, which may be logged. */
+  id: string;
+  /** The organization whose data it opens. */
+  organization: string;
+  /** Its rights. */
+  role: "widget" | "page" | "service" | "reporter" | "privacy" | "events" | "admin";
+  /** Its purpose, for people. */
+  name: string;
+  /** The web origins from which a browser may use it; empty for any. */
+  origins: string[];
+  /** The time at which it was made. */
+  created_at: string;
+  /** The time from which it is refused; null if it does not expire. */
+  expires_at: string | null;
+  /** A time at which it was used, some minutes before the last use at most; null if no use has been recorded. */
+  last_used_at: string | null;
+  /** The time at which it was revoked; null if it was not. */
+  revoked_at: string | null;
+}
+
+/** Number of blocked offers. */
+export interface BlockedNumbers {
+  /** Blocked offers, all of them. */
+  blocked: number;
+  /** Those of them whose action id was named, so that the log remembers visitor and session. */
+  remembered: number;
+  /** Distinct visitors of remembered offers. */
+  visitors: number;
+  /** Distinct sessions of remembered offers; null where they were not counted. */
+  sessions: number | null;
+}
+
+/** Number of blocked offers for one reason. */
+export interface BlockedReason {
+  /** Blocked offers, all of them. */
+  blocked: number;
+  /** Those of them whose action id was named, so that the log remembers visitor and session. */
+  remembered: number;
+  /** Distinct visitors of remembered offers. */
+  visitors: number;
+  /** Distinct sessions of remembered offers; null where they were not counted. */
+  sessions: number | null;
+  /** The code of the offer rule, or the vendor's `blockingReason`. */
+  reason: string;
+}
+
+/** Number of blocked offers of one action map for one reason. */
+export interface BlockedRow {
+  /** The action map. */
+  action_map_id: string;
+  /** Its newest known display name. */
+  action_map_name: string | null;
+  /** Blocked offers, all of them. */
+  blocked: number;
+  /** Those of them whose action id was named, so that the log remembers visitor and session. */
+  remembered: number;
+  /** Distinct visitors of remembered offers. */
+  visitors: number;
+  /** Distinct sessions of remembered offers; null where they were not counted. */
+  sessions: number | null;
+  /** The code. */
+  reason: string;
+}
+
+/** Offers that were not made, because an earlier action stood against them, or the vendor blocked them. */
+export interface BlockedOffers {
+  /** First instant that counts; null for all time. */
+  from: string | null;
+  /** First instant that does not count any more; null for all time. */
+  to: string | null;
+  /** IANA name of the zone. */
+  zone: string;
+  /** Log position that the counts show. */
+  position: number;
+  /** The media type of the offers; left out where it is every one, known or not. */
+  media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
+  /** Events that wait as dead letters and are missing; left out where it is 0. */
+  short_by?: number;
+  /** All of them. */
+  total: BlockedNumbers;
+  /** By reason, the most frequent first. */
+  reasons: BlockedReason[];
+  /** By action map and reason: sorted by id, then the most frequent reason first. */
+  rows: BlockedRow[];
+}
+
 /** Decision about an offer. */
 export interface Decision {
   /** `offered` if the offer is recorded and may be shown. */
@@ -24,6 +112,34 @@ export interface Decision {
   blocking_action_id: string | null;
 }
 
+/** A deletion of an organization. */
+export interface DeletedTenant {
+  /** The organization. */
+  organization: string;
+  /** Number of visitors who were erased by this request. */
+  visitors: number;
+  /** Number of their events that stay in the log, unreadable. */
+  events: number;
+  /** Number of refusals that were deleted. */
+  refusals: number;
+  /** Number of keys that were revoked. */
+  keys: number;
+  /** Number of visitors whom a legal hold protects: they are left as they are. */
+  held: number;
+  /** Position of the first receipt of a visitor; null without one. */
+  first_receipt: number | null;
+  /** Position of the last one; null without one. */
+  last_receipt: number | null;
+  /** Position of the receipt of the organization; null if visitors are held. */
+  receipt: number | null;
+  /** Number of webhooks that were deleted; 0 if visitors are held. */
+  webhooks: number;
+  /** Number of those whose receivers had not got all erasures. */
+  webhooks_behind: number;
+  /** Number of subscriptions to the feed that were deleted; 0 if visitors are held. */
+  subscriptions: number;
+}
+
 /** Answer to the question whether a map may offer to a visitor. */
 export interface Eligibility {
   /** The offer may be made. */
@@ -38,6 +154,104 @@ export interface Eligibility {
   action_id: string | null;
   /** When the blocking action reached that state. */
   since: string | null;
+}
+
+/** Rates of a funnel, not rounded; null where the divisor is 0. */
+export interface FunnelRates {
+  /** Accepted ÷ offered, as in the performance report. */
+  accepted: number | null;
+  /** Engaged ÷ accepted, as in the performance report. */
+  engaged: number | null;
+  /** Started ÷ accepted. */
+  started_of_accepted: number | null;
+  /** Engaged ÷ started. */
+  engaged_of_started: number | null;
+  /** Started ÷ offered. */
+  started_of_offered: number | null;
+  /** Engaged ÷ offered. */
+  engaged_of_offered: number | null;
+}
+
+/** Number of offers at each end. They add up to the number of offers. */
+export interface OfferEnds {
+  /** An agent accepted and connected. */
+  engaged: number;
+  /** Accepted, and nothing follows: so ends a content offer. */
+  accepted: number;
+  /** The visitor closed the window before an agent connected. */
+  abandoned: number;
+  /** The visitor accepted, and cancelled or closed the form. */
+  rejected_at_form: number;
+  /** The visitor rejected the invitation. */
+  rejected_at_invitation: number;
+  /** The visitor navigated away. */
+  ignored: number;
+  /** The invitation timed out. */
+  timedout: number;
+  /** A widget error prevented the engagement. */
+  errored: number;
+  /** Not over, and not lapsed. */
+  open: number;
+  /** Not over, and silent for longer than an open action may be. */
+  lapsed: number;
+}
+
+/** Funnel of the offers made in a range. */
+export interface FunnelNumbers {
+  /** Offers made. */
+  offered: number;
+  /** Those that were accepted, whatever came then. */
+  accepted: number;
+  /** Those of which the chat started. */
+  started: number;
+  /** Those that an agent connected to. */
+  engaged: number;
+  /** Where they ended. */
+  ends: OfferEnds;
+  /** Rates of these numbers. */
+  rates: FunnelRates;
+}
+
+/** Funnel of an action map. */
+export interface FunnelRow {
+  /** The action map. */
+  action_map_id: string;
+  /** Its newest known display name. */
+  action_map_name: string | null;
+  /** Offers made. */
+  offered: number;
+  /** Those that were accepted, whatever came then. */
+  accepted: number;
+  /** Those of which the chat started. */
+  started: number;
+  /** Those that an agent connected to. */
+  engaged: number;
+  /** Where they ended. */
+  ends: OfferEnds;
+  /** Rates of these numbers. */
+  rates: FunnelRates;
+}
+
+/** Of the offers made in a range: how far they came, and where they ended. */
+export interface Funnel {
+  /** First instant that counts; null for all time. */
+  from: string | null;
+  /** First instant that does not count any more; null for all time. */
+  to: string | null;
+  /** IANA name of the zone. */
+  zone: string;
+  /** Log position that the funnel shows. */
+  position: number;
+  /** The media type of the offers; left out where it is every one. */
+  media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
+  /** Events that wait as dead letters and are missing; left out where it is 0. */
+  short_by?: number;
+  /** The minute as of which open and lapsed offers are told apart. */
+  as_of: string;
+  /** All action maps together. */
+  total: FunnelNumbers;
+  /** By action map, sorted by id. */
+  rows: FunnelRow[];
 }
 
 /** Lifecycle event of a visitor-offer. */
@@ -80,6 +294,196 @@ export interface History {
   events: HistoryEvent[];
   /** Where the next page begins; null on the last page. */
   next_cursor: string | null;
+}
+
+/** A key of the keyring, without the key. */
+export interface KeyringKey {
+  /** Its id. */
+  key: string;
+  /** True for the key that encrypts new keys. */
+  current: boolean;
+  /** The time at which it was made; null where the keyring does not say. */
+  made_at: string | null;
+  /** The time since which this store uses it; null if it does not. */
+  used_since: string | null;
+}
+
+/** An address to which events are sent, with its lag. */
+export interface ListedWebhook {
+  /** Its id. */
+  id: string;
+  /** The organization. */
+  organization: string;
+  /** The address. */
+  url: string;
+  /** Names of the kinds of events that it gets; empty for all. The erasure of a visitor comes in any case. */
+  types: string[];
+  /** Ids of the action maps whose events it gets; empty for all. */
+  action_maps: string[];
+  /** The time at which it was made. */
+  created_at: string;
+  /** Each event up to this position was delivered, or waits, or was given up. */
+  cursor: string;
+  /** The time at which it was disabled; null while it is enabled. */
+  disabled_at: string | null;
+  /** The reason; null while it is enabled. */
+  disabled_because: "operator" | "gone" | "failing" | "log-restored" | null;
+  /** Nothing is sent before this time; null if it does not rest. */
+  resting_until: string | null;
+  /** The time of the first failure since the last delivery; null without one. */
+  failing_since: string | null;
+  /** Number of events that were delivered. */
+  delivered: number;
+  /** Number of attempts that failed. */
+  failed: number;
+  /** Number of events that were given up. */
+  given_up: number;
+  /** Number of events that wait for another attempt. */
+  pending: number;
+  /** Number of events that were given up and not sent again since. */
+  dead_letters: number;
+  /** Number of events of the log behind the cursor; a number of positions above 10,000. */
+  lag_events: number;
+  /** Age of the oldest of them; 0 without any, null where this build cannot read that event. */
+  lag_seconds: number | null;
+}
+
+/** A webhook with a secret that it has just got. */
+export interface MadeWebhook {
+  /** Its id. */
+  id: string;
+  /** The organization. */
+  organization: string;
+  /** The address. */
+  url: string;
+  /** Names of the kinds of events that it gets; empty for all. The erasure of a visitor comes in any case. */
+  types: string[];
+  /** Ids of the action maps whose events it gets; empty for all. */
+  action_maps: string[];
+  /** The time at which it was made. */
+  created_at: string;
+  /** Each event up to this position was delivered, or waits, or was given up. */
+  cursor: string;
+  /** The time at which it was disabled; null while it is enabled. */
+  disabled_at: string | null;
+  /** The reason; null while it is enabled. */
+  disabled_because: "operator" | "gone" | "failing" | "log-restored" | null;
+  /** Nothing is sent before this time; null if it does not rest. */
+  resting_until: string | null;
+  /** The time of the first failure since the last delivery; null without one. */
+  failing_since: string | null;
+  /** Number of events that were delivered. */
+  delivered: number;
+  /** Number of attempts that failed. */
+  failed: number;
+  /** Number of events that were given up. */
+  given_up: number;
+  /** Number of events that wait for another attempt. */
+  pending: number;
+  /** Number of events that were given up and not sent again since. */
+  dead_letters: number;
+  /** The secret for its receiver, `whsec_...`. No later answer shows it. */
+  secret: string;
+}
+
+/** A key that was just made. */
+export interface NewApiKey {
+  /** Its public part, which may be logged. */
+  id: string;
+  /** The organization whose data it opens. */
+  organization: string;
+  /** Its rights. */
+  role: "widget" | "page" | "service" | "reporter" | "privacy" | "events" | "admin";
+  /** Its purpose, for people. */
+  name: string;
+  /** The web origins from which a browser may use it; empty for any. */
+  origins: string[];
+  /** The time at which it was made. */
+  created_at: string;
+  /** The time from which it is refused; null if it does not expire. */
+  expires_at: string | null;
+  /** Null: it has not been used. */
+  last_used_at: string | null;
+  /** Null: it was not revoked. */
+  revoked_at: string | null;
+  /** The text of the key, for `Authorization: Bearer`. No later answer shows it. */
+  key: string;
+}
+
+/** An action map for a visitor, as it is now. */
+export interface OfferOfVisitor {
+  /** The action map. */
+  action_map_id: string;
+  /** Its newest known display name. */
+  action_map_name: string | null;
+  /** State of the newest action. */
+  state: "offered" | "accepted" | "started" | "rejected" | "ignored" | "errored" | "timedout" | "abandoned" | "engaged" | "qualified" | "qualifiedOutsideSchedule" | "offeredOutsideSchedule" | "frequencyCapReached";
+  /** Stage at which the visitor rejected: `invitation` or `form`. */
+  stage: "invitation" | "form" | null;
+  /** When it reached that state. */
+  since: string;
+  /** Offers that were made. */
+  actions: number;
+  /** A terminal state keeps the map from offering to the visitor now. */
+  suppressed: boolean;
+  /** Refused offers that the log remembers. */
+  blocked_offers: number;
+}
+
+/** Seconds from the offer to a step. */
+export interface StepTimes {
+  /** Actions that took the step. */
+  actions: number;
+  /** Half of them took at most so long; null without any. */
+  median: number | null;
+  /** Nine of ten took at most so long; null without any. */
+  p90: number | null;
+}
+
+/** Seconds from the offer to each step. */
+export interface TimesOfSteps {
+  /** To the acceptance of the invitation. */
+  accepted: StepTimes;
+  /** To the start of the chat. */
+  started: StepTimes;
+  /** To the agent who connected. */
+  engaged: StepTimes;
+}
+
+/** Seconds from the offer to each step, of an action map. */
+export interface TimesRow {
+  /** The action map. */
+  action_map_id: string;
+  /** Its newest known display name. */
+  action_map_name: string | null;
+  /** To the acceptance of the invitation. */
+  accepted: StepTimes;
+  /** To the start of the chat. */
+  started: StepTimes;
+  /** To the agent who connected. */
+  engaged: StepTimes;
+}
+
+/** Seconds from the offer to each step, of the offers made in a range. */
+export interface OfferTimes {
+  /** First instant that counts; null for all time. */
+  from: string | null;
+  /** First instant that does not count any more; null for all time. */
+  to: string | null;
+  /** IANA name of the zone. */
+  zone: string;
+  /** Log position that the times show. */
+  position: number;
+  /** The media type of the offers; left out where it is every one. */
+  media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
+  /** Events that wait as dead letters and are missing; left out where it is 0. */
+  short_by?: number;
+  /** `exact`: by sorting all times. */
+  method: "exact";
+  /** All action maps together. */
+  total: TimesOfSteps;
+  /** By action map, sorted by id; maps without an accepted offer are left out. */
+  rows: TimesRow[];
 }
 
 /** Result of one signal. */
@@ -208,6 +612,28 @@ export interface Problem {
   cause?: string;
 }
 
+/** A visitor with the newest event. */
+export interface RecentVisitor {
+  /** The action map of the event. */
+  action_map_id: string;
+  /** Its newest known display name. */
+  action_map_name: string | null;
+  /** The visitor. */
+  customer_id: string;
+  /** What kind of id that is. */
+  customer_id_type: string;
+  /** The kind of the event: a state, `offer-refused` or `signal-parked`. */
+  event: "offered" | "accepted" | "started" | "rejected" | "ignored" | "errored" | "timedout" | "abandoned" | "engaged" | "qualified" | "qualifiedOutsideSchedule" | "offeredOutsideSchedule" | "frequencyCapReached" | "offer-refused" | "signal-parked";
+  /** State of the visitor-offer after it; null for a parked signal. */
+  state: "offered" | "accepted" | "started" | "rejected" | "ignored" | "errored" | "timedout" | "abandoned" | "engaged" | "qualified" | "qualifiedOutsideSchedule" | "offeredOutsideSchedule" | "frequencyCapReached" | null;
+  /** When it happened. */
+  occurred_at: string;
+  /** When it was recorded. */
+  recorded_at: string;
+  /** Position of the event in the log. */
+  position: number;
+}
+
 /** A refused signal. */
 export interface Refusal {
   /** When the service refused it. */
@@ -246,6 +672,88 @@ export interface RefusalCounts {
   reasons: ReasonCount[];
 }
 
+/** A report that was recorded as issued. */
+export interface ReportGivenOut {
+  /** Position of the event that says so. */
+  position: number;
+  /** Position of the log as of which the report counts. */
+  as_of_position: number;
+  /** SHA-256 of the report's canonical text, hexadecimal. */
+  digest: string;
+  /** The person or program that issued it. */
+  issued_by: string;
+  /** The time at which it was recorded as issued. */
+  issued_at: string;
+  /** The query, as JSON. */
+  query: string;
+}
+
+/** An event that could not be delivered: it waits for another attempt, or was given up. */
+export interface WebhookDelivery {
+  /** The webhook. */
+  webhook: string;
+  /** The position of the event. */
+  id: string;
+  /** The name of its kind. */
+  type: string;
+  /** The pseudonym of its visitor. */
+  visitor: string;
+  /** Number of attempts; 0 while it waits behind another event of the visitor. */
+  attempts: number;
+  /** No attempt is made before this time; null for an event that was given up. */
+  next_attempt_at: string | null;
+  /** The time of the last attempt; null without one. */
+  last_attempt_at: string | null;
+  /** The HTTP status of the last answer; null if there was none. */
+  last_status: number | null;
+  /** The trouble of the last attempt; null without one. */
+  last_error: string | null;
+  /** The time at which it was given up; null while it waits. */
+  dead_at: string | null;
+}
+
+/** An address to which events are sent, with its lag and the events that could not be delivered. */
+export interface ShownWebhook {
+  /** Its id. */
+  id: string;
+  /** The organization. */
+  organization: string;
+  /** The address. */
+  url: string;
+  /** Names of the kinds of events that it gets; empty for all. The erasure of a visitor comes in any case. */
+  types: string[];
+  /** Ids of the action maps whose events it gets; empty for all. */
+  action_maps: string[];
+  /** The time at which it was made. */
+  created_at: string;
+  /** Each event up to this position was delivered, or waits, or was given up. */
+  cursor: string;
+  /** The time at which it was disabled; null while it is enabled. */
+  disabled_at: string | null;
+  /** The reason; null while it is enabled. */
+  disabled_because: "operator" | "gone" | "failing" | "log-restored" | null;
+  /** Nothing is sent before this time; null if it does not rest. */
+  resting_until: string | null;
+  /** The time of the first failure since the last delivery; null without one. */
+  failing_since: string | null;
+  /** Number of events that were delivered. */
+  delivered: number;
+  /** Number of attempts that failed. */
+  failed: number;
+  /** Number of events that were given up. */
+  given_up: number;
+  /** Number of events that wait for another attempt. */
+  pending: number;
+  /** Number of events that were given up and not sent again since. */
+  dead_letters: number;
+  /** Number of events of the log behind the cursor; a number of positions above 10,000. */
+  lag_events: number;
+  /** Age of the oldest of them; 0 without any, null where this build cannot read that event. */
+  lag_seconds: number | null;
+  /** Events that wait for another attempt, then those that were given up; the first hundred of each, by position. */
+  deliveries: WebhookDelivery[];
+}
+
 /** Report that an action reached a state, in the vendor's browser form. */
 export interface Signal {
   /** The action. */
@@ -276,6 +784,22 @@ export interface Signal {
   errorCode?: string | number | null;
   /** The widget's error message. */
   errorMessage?: string | null;
+}
+
+/** Cursor of a reader of the feed, with its lag. */
+export interface Subscription {
+  /** Name of the subscription. */
+  name: string;
+  /** Everything up to it has been acknowledged. */
+  cursor: string;
+  /** Time at which it was made. */
+  created_at: string;
+  /** Time of the last acknowledgement; null if there was none. */
+  moved_at: string | null;
+  /** Number of events of the log behind the cursor; a number of positions above 10,000. */
+  lag_events: number;
+  /** Age of the oldest of them; 0 without any, null where this build cannot read that event. */
+  lag_seconds: number | null;
 }
 
 /** An offer that must not be made to a visitor again. */
@@ -392,4 +916,52 @@ export interface TimelineEntry {
   signal: string | null;
   /** Length of the text that came, in bytes. */
   signal_bytes: number | null;
+}
+
+/** An address to which events are sent, without its secret. */
+export interface Webhook {
+  /** Its id. */
+  id: string;
+  /** The organization. */
+  organization: string;
+  /** The address. */
+  url: string;
+  /** Names of the kinds of events that it gets; empty for all. The erasure of a visitor comes in any case. */
+  types: string[];
+  /** Ids of the action maps whose events it gets; empty for all. */
+  action_maps: string[];
+  /** The time at which it was made. */
+  created_at: string;
+  /** Each event up to this position was delivered, or waits, or was given up. */
+  cursor: string;
+  /** The time at which it was disabled; null while it is enabled. */
+  disabled_at: string | null;
+  /** The reason; null while it is enabled. */
+  disabled_because: "operator" | "gone" | "failing" | "log-restored" | null;
+  /** Nothing is sent before this time; null if it does not rest. */
+  resting_until: string | null;
+  /** The time of the first failure since the last delivery; null without one. */
+  failing_since: string | null;
+  /** Number of events that were delivered. */
+  delivered: number;
+  /** Number of attempts that failed. */
+  failed: number;
+  /** Number of events that were given up. */
+  given_up: number;
+  /** Number of events that wait for another attempt. */
+  pending: number;
+  /** Number of events that were given up and not sent again since. */
+  dead_letters: number;
+}
+
+/** The result of a test message. */
+export interface WebhookAttempt {
+  /** True if the receiver took it: an answer from 200 to 299. */
+  delivered: boolean;
+  /** The HTTP status of its answer; null if there was none. */
+  status: number | null;
+  /** The trouble; null if it was delivered. */
+  error: string | null;
+  /** Seconds that the attempt took. */
+  seconds: number;
 }

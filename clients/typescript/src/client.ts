@@ -1,11 +1,17 @@
+import { Organization, type Query } from "./organization.js";
 import type {
   ActionMap,
+  BlockedOffers,
   Decision,
   Eligibility,
+  Funnel,
   History,
+  OfferOfVisitor,
+  OfferTimes,
   Outcome,
   Performance,
   PolicyInForce,
+  RecentVisitor,
   Refusal,
   RefusalCounts,
   Signal,
@@ -16,14 +22,12 @@ import type {
 } from "./answers.js";
 import { ServiceError } from "./service-error.js";
 
-/** Signals of one request, and items of one page of a list. */
-const [BATCH, PAGE] = [1000, 1000];
+/** Signals of one request, items of one page of a list, and of one page of the newest visitors. */
+const [BATCH, PAGE, SHORT_PAGE] = [1000, 1000, 100];
 const [FIRST_DELAY, LONGEST_DELAY] = [250, 5000];
 
 /** A time, or a text as the service accepts it, such as `2026-11-22`. */
 export type Time = Date | string;
-
-type Query = Record<string, string | number | Date | readonly string[] | null | undefined>;
 
 export interface ClientOptions {
   /** Milliseconds until a request counts as unanswered; 30,000 by default. */
@@ -47,25 +51,32 @@ export interface OfferRequest {
   timeoutSeconds?: number;
 }
 
-export interface ReportRequest {
+/** The range of a report, and the offers that count. */
+export interface RangeRequest {
   from?: Time;
   to?: Time;
-  by?: string;
+  /** So many whole units before the current one, such as `7d`, in place of `from` and `to`. */
+  last?: string;
   zone?: string;
-  view?: "report" | "full";
+  actionMaps?: readonly string[];
+  mediaType?: string;
+}
+
+export interface ReportRequest extends RangeRequest {
+  by?: string;
+  view?: "report" | "full" | "all";
   cohort?: string;
   countBy?: string;
-  actionMaps?: readonly string[];
 }
 
 /**
  * A client of the HTTP service of offerlog, for one key.
  *
- * A request without an answer, or with one that says so, is sent again. That is safe for every method: the service
- * recognises a signal by its event id and an offer by its action id, and the other methods read. Every method may
- * throw a `ServiceError`.
+ * A request without an answer, or with one that says so, is sent again. That is safe: the service recognises a signal
+ * by its event id and an offer by its action id, and the other methods read. Methods for administrators that must not
+ * be repeated send their request once. Every method may throw a `ServiceError`.
  */
-export class OfferlogClient {
+export class OfferlogClient extends Organization {
   readonly #url: string;
   readonly #key: string;
   readonly #timeout: number;
@@ -75,6 +86,7 @@ export class OfferlogClient {
   readonly #fetch: typeof fetch;
 
   constructor(url: string | URL, key: string, options: ClientOptions = {}) {
+    super();
     this.#url = `${url}`.replace(/\/*$/, "/");
     this.#key = key;
     this.#timeout = options.timeout ?? 30_000;
@@ -105,28 +117,28 @@ export class OfferlogClient {
   }
 
   async #record(batch: Signal[]): Promise<Outcome[]> {
-    return (await this.#ask<{ outcomes: Outcome[] }>("POST", "v1/signals", {}, batch)).outcomes;
+    return (await this.ask<{ outcomes: Outcome[] }>("POST", "v1/signals", {}, batch)).outcomes;
   }
 
   /** Ask to make an offer, and have it recorded if it may be made. */
   offer(asked: OfferRequest): Promise<Decision> {
-    return this.#ask("POST", "v1/offers", {}, { ...asked, actionId: asked.actionId ?? crypto.randomUUID() });
+    return this.ask("POST", "v1/offers", {}, { ...asked, actionId: asked.actionId ?? crypto.randomUUID() });
   }
 
   /** Explain whether the map may offer to this visitor, without recording anything. */
   eligibility(customerId: string, actionMapId: string, customerIdType = "cookie"): Promise<Eligibility> {
-    return this.#ask("GET", "v1/eligibility", { ...visitor(customerId, customerIdType), action_map_id: actionMapId });
+    return this.ask("GET", "v1/eligibility", { ...visitor(customerId, customerIdType), action_map_id: actionMapId });
   }
 
   /** List the maps that must not offer to this visitor. */
   suppressions(customerId: string, customerIdType = "cookie"): Promise<Suppressions> {
-    return this.#ask("GET", "v1/suppressions", visitor(customerId, customerIdType));
+    return this.ask("GET", "v1/suppressions", visitor(customerId, customerIdType));
   }
 
   /** List the maps that must not offer to each of at most 1,000 visitors, in one query. */
   suppressionsOf(customerIds: readonly string[], customerIdType = "cookie"): Promise<SuppressionsOfMany> {
     const visitors = customerIds.map((customerId) => ({ customerId, customerIdType }));
-    return this.#ask("POST", "v1/suppressions:batch", {}, { visitors });
+    return this.ask("POST", "v1/suppressions:batch", {}, { visitors });
   }
 
   /** Yield the visitors to whom this map must not offer. */
@@ -136,7 +148,7 @@ export class OfferlogClient {
 
   /** Return the policy of an action map that is in force: how long its terminal states suppress. */
   policy(actionMapId: string): Promise<PolicyInForce> {
-    return this.#ask("GET", `v1/action-maps/${encodeURIComponent(actionMapId)}/policy`, {});
+    return this.ask("GET", `v1/action-maps/${encodeURIComponent(actionMapId)}/policy`, {});
   }
 
   /**
@@ -145,7 +157,7 @@ export class OfferlogClient {
    */
   setPolicy(actionMapId: string, suppressFor: Readonly<Record<string, number | string>>): Promise<PolicyInForce> {
     const asked = { suppress_for: suppressFor };
-    return this.#ask("PUT", `v1/action-maps/${encodeURIComponent(actionMapId)}/policy`, {}, asked);
+    return this.ask("PUT", `v1/action-maps/${encodeURIComponent(actionMapId)}/policy`, {}, asked);
   }
 
   /** Return the events of a visitor-offer, of all pages; with `version` or `asOf`, an earlier state. */
@@ -155,9 +167,9 @@ export class OfferlogClient {
     { customerIdType = "cookie", version, asOf }: { customerIdType?: string; version?: number; asOf?: Time } = {},
   ): Promise<History> {
     const asked = { ...visitor(customerId, customerIdType), action_map_id: actionMapId, version, as_of: asOf };
-    const found = await this.#ask<History>("GET", "v1/history", asked);
+    const found = await this.ask<History>("GET", "v1/history", asked);
     while (found.next_cursor !== null) {
-      const more = await this.#ask<History>("GET", "v1/history", { ...asked, cursor: found.next_cursor });
+      const more = await this.ask<History>("GET", "v1/history", { ...asked, cursor: found.next_cursor });
       found.events.push(...more.events);
       found.next_cursor = more.next_cursor;
     }
@@ -179,7 +191,7 @@ export class OfferlogClient {
 
   /** Count the refused signals by reason, for whole quarter-hours. */
   refusalCounts({ since, until }: { since?: Time; until?: Time } = {}): Promise<RefusalCounts> {
-    return this.#ask("GET", "v1/refusals/counts", { since, until });
+    return this.ask("GET", "v1/refusals/counts", { since, until });
   }
 
   /** Yield the action maps that have been counted. */
@@ -188,24 +200,55 @@ export class OfferlogClient {
   }
 
   /** Return the Action Map Performance report, with the options of `offerlog report`. */
-  performance({ countBy, actionMaps, ...asked }: ReportRequest = {}): Promise<Performance> {
-    const query = { ...asked, count_by: countBy, action_map: actionMaps };
-    return this.#ask("GET", "v1/reports/action-map-performance", query);
+  performance({ by, view, cohort, countBy, ...asked }: ReportRequest = {}): Promise<Performance> {
+    const query = { ...range(asked), by, view, cohort, count_by: countBy };
+    return this.ask("GET", "v1/reports/action-map-performance", query);
+  }
+
+  /** Return how far the offers of a time came, and where they ended. */
+  funnel(asked: RangeRequest = {}): Promise<Funnel> {
+    return this.ask("GET", "v1/reports/funnel", range(asked));
+  }
+
+  /** Return which offers were blocked, by reason. */
+  blockedOffers(asked: RangeRequest = {}): Promise<BlockedOffers> {
+    return this.ask("GET", "v1/reports/blocked-offers", range(asked));
+  }
+
+  /** Return the seconds from the offer to each step: median and 90th percentile. */
+  times(asked: RangeRequest = {}): Promise<OfferTimes> {
+    return this.ask("GET", "v1/reports/times", range(asked));
+  }
+
+  /** Yield the visitors with the newest activity, the newest first. */
+  visitors(): AsyncGenerator<RecentVisitor, void> {
+    return this.#list("v1/visitors", { limit: Math.min(this.#page, SHORT_PAGE) });
+  }
+
+  /** Yield all action maps of a visitor, with the state of each. */
+  visitorOffers(customerId: string, customerIdType = "cookie"): AsyncGenerator<OfferOfVisitor, void> {
+    return this.#list("v1/visitor-offers", visitor(customerId, customerIdType));
   }
 
   /** Yield the items of a list, page by page. Each page is a request that may be repeated. */
   async *#list<Item>(path: string, asked: Query = {}, name = "items"): AsyncGenerator<Item, void> {
     let cursor: string | null = null;
     do {
-      const query: Query = { ...asked, limit: this.#page, cursor };
-      const page: Record<string, unknown> = await this.#ask("GET", path, query);
+      const query: Query = { limit: this.#page, ...asked, cursor };
+      const page: Record<string, unknown> = await this.ask("GET", path, query);
       yield* page[name] as Item[];
       cursor = page["next_cursor"] as string | null;
     } while (cursor !== null);
   }
 
   /** Send a request until it is answered, or the patience is over; return the answer's JSON. */
-  async #ask<Answer>(method: string, path: string, asked: Query, body?: unknown): Promise<Answer> {
+  protected async ask<Answer>(
+    method: string,
+    path: string,
+    asked: Query = {},
+    body?: unknown,
+    isSentOnce = false,
+  ): Promise<Answer> {
     const address = new URL(path, this.#url);
     for (const [name, given] of Object.entries(asked)) {
       for (const one of Array.isArray(given) ? given : [given]) {
@@ -214,7 +257,7 @@ export class OfferlogClient {
         }
       }
     }
-    const end = Date.now() + this.#patience;
+    const end = Date.now() + (isSentOnce ? 0 : this.#patience);
     for (let delay = FIRST_DELAY; ; delay = Math.min(2 * delay, LONGEST_DELAY)) {
       try {
         return await this.#askOnce(method, address, body);
@@ -256,6 +299,12 @@ export class OfferlogClient {
     }
   }
 }
+
+const range = ({ actionMaps, mediaType, ...asked }: RangeRequest): Query => ({
+  ...asked,
+  action_map: actionMaps,
+  media_type: mediaType,
+});
 
 const visitor = (customerId: string, customerIdType: string): Query => ({
   customer_id: customerId,

@@ -4,7 +4,7 @@ import type { Offerlog, RefusedEvent } from "../../browser/offerlog.js";
 import { OfferlogClient, ServiceError, visitorToken, type Signal } from "../src/index.js";
 
 declare const process: { argv: string[] };
-const [, , url = "", service = "", reporter = "", page = ""] = process.argv;
+const [, , url = "", service = "", reporter = "", page = "", admin = ""] = process.argv;
 const [actionMapId, sessionId] = [crypto.randomUUID(), crypto.randomUUID()];
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -55,6 +55,49 @@ const eligibility = await client.eligibility("v w/ü", actionMapId);
 let suppressed = await collect(client.suppressedVisitors(actionMapId));
 while (suppressed.length < 5) suppressed = await collect(client.suppressedVisitors(actionMapId));
 const report = await reports.performance({ by: "total", view: "full", actionMaps: [actionMapId] });
+const today = { from: "today", to: "tomorrow", actionMaps: [actionMapId], mediaType: "webchat" };
+let funnel = await reports.funnel(today);
+while (funnel.total.offered < 6) funnel = await reports.funnel(today);
+const [times, blockedOffers] = await Promise.all([reports.times(today), reports.blockedOffers(today)]);
+
+/** Keys, webhooks and subscriptions, made and ended. What must not be repeated is sent once. */
+async function administer(): Promise<Record<string, unknown>> {
+  const losing = new OfferlogClient(url, admin, { fetch: fragile("answer lost") });
+  const lost = (await failure(losing.createKey("reporter", { name: "lost" }))) !== null;
+  const made = await losing.createKey("reporter", { name: "BI", expires: "90d" });
+  const revoked = await losing.revokeKey(made.id);
+  const names = (await losing.apiKeys()).map((one) => one.name);
+  const hook = await losing.createWebhook("https://shop.example/", { types: ["engaged"], actionMaps: [actionMapId], after: 0 });
+  const rotated = await losing.rotateWebhook(hook.id, { keep: "12h" });
+  const disabled = await losing.disableWebhook(hook.id);
+  const enabled = await losing.enableWebhook(hook.id, { skip: true });
+  const attempt = await losing.testWebhook(hook.id);
+  const shown = await losing.webhook(hook.id);
+  const waiting = await losing.sendAgain(hook.id);
+  const dead = await losing.deadLetters(hook.id);
+  const before = (await losing.webhooks()).length;
+  await losing.deleteWebhook(hook.id);
+  const cursor = (await losing.acknowledge("ware.house", "0")).cursor;
+  const subscriptions = (await losing.subscriptions()).length;
+  await losing.deleteSubscription("ware.house");
+  const refused = (await failure(losing.deleteOrganization("another"))) as [number, string];
+  return {
+    keys: [lost, revoked.revoked_at !== null && rotated.secret !== hook.secret, names.filter((one) => one === "lost").length === 1],
+    webhooks: [
+      shown.types,
+      disabled.disabled_because,
+      enabled.disabled_because,
+      attempt.delivered,
+      waiting,
+      dead.length,
+      before,
+      (await losing.webhooks()).length,
+    ],
+    subscriptions: [cursor, subscriptions, (await losing.subscriptions()).length],
+    organization: [refused[1], (await collect(losing.issuedReports())).length, (await losing.keyring())[0]?.current],
+  };
+}
+
 const asPage = new OfferlogClient(url, await visitorToken(page, "ü", { customerIdType: "email" }));
 
 /** Held by the type checker alone: the page's side, with the types of the npm package. */
@@ -85,6 +128,11 @@ console.log(
     timeline: (await collect(reports.timeline("visitor-4"))).map((one) => one.kind),
     refusals: (await collect(reports.refusals({ since: new Date(0) }))).length,
     counts: (await reports.refusalCounts()).refusals,
+    funnel: funnel.total.offered,
+    analysis: [times.total.accepted.actions, blockedOffers.total.blocked],
+    visitors: (await collect(reports.visitors())).length,
+    offersOfVisitor: (await collect(reports.visitorOffers("visitor-0"))).map((one) => one.state),
+    ...(await administer()),
     page: (await asPage.offer({ customerId: "ü", customerIdType: "email", actionMapId, sessionId })).decision,
     failures: [
       await failure(reports.offer({ customerId: "v", actionMapId, sessionId })),
