@@ -6,6 +6,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from offerlog_infrastructure.composition import open_offerlog
 from support.journeys import an_id
@@ -99,8 +102,8 @@ def test_short_signals_and_their_offers_meet_once_in_any_number_of_processes(
         assert shown(service, dsn) == recounted(dsn)
 
 
-def test_two_processes_end_one_wait_once(dsn: str) -> None:
-    """A short signal whose action is over is refused once, however many release it at the same time."""
+def test_two_processes_end_one_wait_once(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short signal whose action is over is refused once, though both have decided to refuse it."""
     # given
     with (
         open_offerlog(database_url=dsn, keep_deadlines=False) as service,
@@ -117,11 +120,18 @@ def test_two_processes_end_one_wait_once(dsn: str) -> None:
                     for n, one in enumerate(actions)
                 ]
             )
+        append = other._log.append
+        released: list[object] = []
+
+        def append_behind_the_other(*rows: Any, **options: Any) -> int | None:
+            if not released:
+                released.append(service.expire())
+            return append(*rows, **options)
+
         # when
-        both = [threading.Thread(target=one.expire) for one in (service, other)]
-        for thread in both:
-            thread.start()
-        finish(*both)
+        monkeypatch.setattr(other._log, "append", append_behind_the_other)
+        other.expire()
         # then
+        assert len(released) == 1
         assert rows(dsn, "SELECT count(*) FROM parked_short_signals") == [(0,)]
         assert rows(dsn, "SELECT reason, count(*) FROM refusals GROUP BY 1") == [("action_over", 100)]
