@@ -220,6 +220,19 @@ def test_why_an_offer_is_suppressed(page: Page) -> None:
     expect(page.locator("#events li[data-later]")).to_have_count(1)
 
 
+def test_when_a_suppression_ends(site: Site, page: Page) -> None:
+    """The list of the visitor's action maps says until when, where a policy gives it an end."""
+    # given
+    line = json.loads(journeys(1)[0])
+    with site.client() as client:
+        path = f"/v1/action-maps/{line['actionMapId']}/policy"
+        assert client.put(path, json={"suppress_for": {"engaged": "3650d"}}).status_code == 200
+    # when
+    page.goto(f"{site.url}/visitors?customer_id={line['customerId']}&zone=UTC")
+    # then
+    expect(page.locator("#offers tbody td").nth(2)).to_have_text("suppressed until 2035-03-08 10:30:00")
+
+
 def test_why_a_visitor_was_offered_twice(site: Site, page: Page) -> None:
     """Every event and every refused signal of a visitor, over all maps or on one, page by page."""
     # given a visitor whose first action errored, and who was offered again

@@ -102,13 +102,14 @@ async function showKnown(asked, isLatest, cursor) {
 const OPEN = ["offered", "accepted", "started"];
 
 /** Say whether an action map offers again; an open action may have lapsed, which the page of the map says. */
-function describeFuture({ suppressed, state }) {
-  if (suppressed) return "suppressed";
+function describeFuture({ suppressed, state }, until) {
+  if (suppressed) return until ? `suppressed until ${time(until)}` : "suppressed";
   return OPEN.includes(state) ? "not while it is open" : "yes";
 }
 
 /** Show all action maps of a visitor; each leads to the events of its visitor-offer. */
-function showAll(visitor, { items, next_cursor: next }) {
+function showAll(visitor, { items, next_cursor: next }, suppressions) {
+  const ends = new Map(suppressions.map((one) => [one.action_map_id, one.until]));
   const rows = items.map((one) => [
     createLink(labelOf(one.action_map_id, one.action_map_name ?? one.action_map_id), "/visitors", {
       ...visitor,
@@ -117,7 +118,7 @@ function showAll(visitor, { items, next_cursor: next }) {
     }),
     `${one.state ? nameOf(one.state) : "no offer made"}${one.stage ? ` at the ${one.stage}` : ""}`,
     one.since ? time(one.since) : "–",
-    describeFuture(one),
+    describeFuture(one, ends.get(one.action_map_id)),
     number(one.actions),
     number(one.blocked_offers),
   ]);
@@ -169,8 +170,9 @@ async function lookUp(isLatest) {
   const { customer, kind, action_map: map } = form.elements;
   const visitor = { customer_id: customer.value, customer_id_type: kind.value };
   const pair = map.value ? { ...visitor, action_map_id: map.value } : null;
-  const [all, may, history] = await Promise.all([
+  const [all, { suppressions }, may, history] = await Promise.all([
     ask("/v1/visitor-offers", { ...visitor, limit: 1_000 }),
+    ask("/v1/suppressions", visitor),
     pair && ask("/v1/eligibility", pair),
     pair && ask("/v1/history", pair),
   ]);
@@ -180,7 +182,7 @@ async function lookUp(isLatest) {
     find("#unknown").hidden = false;
     return;
   }
-  showAll(visitor, all);
+  showAll(visitor, all, suppressions);
   if (pair) showPair(pair, may, history);
   await showKnown(pair ?? visitor, isLatest);
   keepZone(zone());
