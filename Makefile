@@ -129,7 +129,7 @@ docs: setup ## Write the generated pages of docs/ anew from the code
 COMPILE = $(BIN)/uv pip compile --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet --python-version 3.11
 lock: setup ## Resolve the three locks anew: to develop; to run, a part of that; to build the wheel, another
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) --group dev --extra otel --extra parquet pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --group dev --extra archive --extra otel --extra parquet pyproject.toml -o requirements-dev.lock
 	$(COMPILE) --constraint requirements-dev.lock --extra otel pyproject.toml -o requirements.lock
 	$(COMPILE) --constraint requirements-dev.lock --group build -o requirements-build.lock
 

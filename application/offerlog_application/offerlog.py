@@ -21,6 +21,7 @@ from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.read_models import Freshness, ProjectionStatus
 from offerlog_application.ports.read_side import Replica
+from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Trace
@@ -71,6 +72,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         policies: The policies of action maps.
         webhooks: Addresses to which events are sent.
         evidence: Checkpoints, proofs and the verification of the log; None for a log in memory.
+        slices: The log in slices, for a replay elsewhere; None for a log in memory.
         organization_deletion: Erases all visitors of an organization.
         erasure_repetition: Repeats erasures in a store that was restored.
         issued_reports: The reports that were given out.
@@ -93,6 +95,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         refusal_policy: RefusalPolicy | None = None,
         webhook_retention: timedelta = KEEP_DEAD_LETTERS,
         evidence: Evidence | None = None,
+        slices: SliceSource | None = None,
         erasure_list: ErasureList | None = None,
     ) -> None:
         """Build the service over its ports.
@@ -110,6 +113,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
             refusal_policy: How long refusals are kept; 30 days unless given.
             webhook_retention: How long dead letters of webhooks are kept; zero for ever.
             evidence: The tree over the log; None for a log that has none.
+            slices: The log in slices; None for a log that has none.
             erasure_list: The list of erasures outside of the store; None for none.
         """
         StoredReads.__init__(
@@ -200,6 +204,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         self._refusal_keeper: PeriodicThread | None = None
         self._checkpoint_keeper: PeriodicThread | None = None
         self.evidence = evidence
+        self.slices = slices
         self._erasure_keeper: PeriodicThread | None = None
 
     def history(

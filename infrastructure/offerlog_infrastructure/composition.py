@@ -13,6 +13,7 @@ from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.organizations import check_organization
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.refusals.policy import RefusalPolicy
@@ -50,6 +51,7 @@ from offerlog_infrastructure.postgres.projections.projector import PostgresProje
 from offerlog_infrastructure.postgres.projections.proofs import PostgresProofs
 from offerlog_infrastructure.postgres.projections.rebuilds import PostgresRebuilds
 from offerlog_infrastructure.postgres.projections.replays import PostgresReplays
+from offerlog_infrastructure.postgres.projections.slice_source import PostgresSliceSource
 from offerlog_infrastructure.postgres.reads.changes import PostgresChanges
 from offerlog_infrastructure.postgres.reads.lists import PostgresReadSide
 from offerlog_infrastructure.postgres.reads.offers import PostgresOfferReads
@@ -204,6 +206,10 @@ class OpenStore:
             witnesses=witnesses,
         )
 
+    def slices(self) -> SliceSource:
+        """Return the log in slices."""
+        return PostgresSliceSource(self._application)
+
     def projector(self, trace: Trace = UNTRACED) -> Projector:
         """Start a projector of this process; close it before the store."""
         return PostgresProjector(self._application, trace=trace)
@@ -352,6 +358,7 @@ def open_offerlog(
             announce=announced,
             refusal_policy=policy,
             webhook_retention=settings.webhook_retention,
+            slices=store.slices(),
             evidence=store.evidence(
                 clock,
                 Path(audit_key).expanduser(),

@@ -21,7 +21,7 @@ from support.recount import rows, until
 REBUILDING = """
 import sys
 from offerlog_infrastructure.postgres.projections.rebuild import staging
-staging._EVENTS_A_SLICE = 10
+staging.EVENTS_A_SLICE = 10
 from offerlog_infrastructure.cli.main import main
 sys.argv = ["offerlog", "projections", "rebuild"]
 main()

@@ -71,6 +71,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
     from offerlog_infrastructure.backups.errors import NotTheSignedLogError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.evidence.witness_client import RewrittenLogError  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.replaying.errors import SliceChangedError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.settings_file import SettingsError  # noqa: PLC0415 - see above
 
     return {
@@ -83,6 +84,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
         LogChangedError: ExitCode.FOUND_WRONG,
         RewrittenLogError: ExitCode.FOUND_WRONG,
         NotTheSignedLogError: ExitCode.FOUND_WRONG,
+        SliceChangedError: ExitCode.FOUND_WRONG,
         RebuildRunningError: ExitCode.BUSY,
         RotationRunningError: ExitCode.BUSY,
         TablesInUseError: ExitCode.BUSY,

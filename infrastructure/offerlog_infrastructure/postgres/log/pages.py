@@ -1,6 +1,6 @@
 """A page of the log, decoded for the projections: the readable events, and the unreadable ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -12,6 +12,7 @@ from offerlog_application.projections.page import Positioned, streams_with_repea
 from offerlog_application.projections.proof import SliceProof, prove
 from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
+from offerlog_domain.stream_ids import token_of
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
@@ -60,17 +61,48 @@ class DecodedPage:
     proof: Mapping[int, SliceProof]
 
 
-def decode_page(
-    cursor: Cursor[Any], mapper: EventMapper, rows: Sequence[PositionedRow], *, whole_streams: bool = False
-) -> DecodedPage:
-    """Decode stored events. The cursor must return binary tuples.
+def decode_page(cursor: Cursor[Any], mapper: EventMapper, rows: Sequence[PositionedRow]) -> DecodedPage:
+    """Decode stored events in order of position. The cursor must return binary tuples.
 
     Args:
         cursor: Selects the earlier events of streams with repeats.
         mapper: Decodes the events that this build knows.
-        rows: In order of position, or stream by stream.
-        whole_streams: True if the rows hold every event of their streams, so none are earlier.
+        rows: In order of position.
     """
+    events, unreadable = _decode(mapper, rows)
+    repeating = streams_with_repeats(events)
+    found = _select_earlier(cursor, mapper, repeating, rows) if repeating else []
+    return _make_page(rows, events, unreadable, repeating, found)
+
+
+def decode_whole_streams(mapper: EventMapper, rows: Sequence[PositionedRow]) -> DecodedPage:
+    """Decode stored events, stream by stream; the rows hold every event of their streams."""
+    events, unreadable = _decode(mapper, rows)
+    repeating = streams_with_repeats(events)
+    found = [one.recorded for one in events if one.recorded.originator_id in repeating]
+    return _make_page(rows, events, unreadable, repeating, found)
+
+
+def cut_between_visitors(pages: Iterable[Sequence[PositionedRow]]) -> Iterator[list[PositionedRow]]:
+    """Cut rows in order of their streams anew: each page ends with the last event of a visitor.
+
+    So the page that says that a visitor was erased has all other events of the visitor.
+    """
+    rest: list[PositionedRow] = []
+    for page in pages:
+        rows = [*rest, *page]
+        end = len(rows)
+        last = token_of(rows[-1][1])
+        while end and token_of(rows[end - 1][1]) == last:
+            end -= 1  # the last visitor may continue on the next page
+        rest = rows[end:]
+        if end:
+            yield rows[:end]
+    if rest:
+        yield rest
+
+
+def _decode(mapper: EventMapper, rows: Sequence[PositionedRow]) -> tuple[list[Positioned], list[FailedEvent]]:
     events: list[Positioned] = []
     unreadable: list[FailedEvent] = []
     read = mapper.event
@@ -79,12 +111,17 @@ def decode_page(
             events.append(Positioned(position, read(stream, version, topic, state)))
         except UnreadableEventError as error:
             unreadable.append(FailedEvent(position, stream, error))
-    repeating = streams_with_repeats(events)
+    return events, unreadable
+
+
+def _make_page(
+    rows: Sequence[PositionedRow],
+    events: Sequence[Positioned],
+    unreadable: Sequence[FailedEvent],
+    repeating: set[UUID],
+    found: Sequence[SealedEvent[Event]],
+) -> DecodedPage:
     earlier: dict[UUID, list[SealedEvent[LifecycleEvent]]] = {stream: [] for stream in repeating}
-    if whole_streams:
-        found = [one.recorded for one in events if one.recorded.originator_id in repeating]
-    else:
-        found = _select_earlier(cursor, mapper, repeating, rows) if repeating else []
     for recorded in found:
         if is_sealed_lifecycle_event(recorded):
             earlier[recorded.originator_id].append(recorded)

@@ -99,7 +99,7 @@ def test_a_rebuild_folds_an_erasure_as_the_projector_does(
 ) -> None:
     """Whether the pages of a rebuild or those behind its goal hold it; the counts stay."""
     # given
-    monkeypatch.setattr(staging, "_EVENTS_A_SLICE", 100)
+    monkeypatch.setattr(staging, "EVENTS_A_SLICE", 100)
     offerlog.wait(offerlog.record(journeys(200)).position)
     visitors = Visitors(dsn)
     counted = {name: found for name, found in contents(dsn).items() if name.startswith("performance")}

@@ -35,7 +35,7 @@ REBUILDING = """
 import sys, time
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.postgres.projections.rebuild import loading, staging
-staging._EVENTS_A_SLICE = 100
+staging.EVENTS_A_SLICE = 100
 def on_progress(step):
     print(step.stage, step.events, flush=True)
     if step.events:
@@ -50,7 +50,7 @@ SLICES = "offerlog_infrastructure.postgres.projections.rebuild.slices:main"
 
 @pytest.fixture(autouse=True)
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "_EVENTS_A_SLICE", 100)
+    monkeypatch.setattr(staging, "EVENTS_A_SLICE", 100)
 
 
 @pytest.fixture(autouse=True)
@@ -310,7 +310,7 @@ def test_a_last_slice_that_somebody_still_holds_is_waited_for(
     offerlog: Offerlog, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process of a rebuild that was killed may outlive it for a moment; nothing is left out."""
-    monkeypatch.setattr(staging, "_EVENTS_A_SLICE", 20_000)
+    monkeypatch.setattr(staging, "EVENTS_A_SLICE", 20_000)
     offerlog.wait(offerlog.record(journeys(70)).position)
     with pytest.raises(KeyboardInterrupt):
         offerlog.rebuild(on_progress=_interrupt)

@@ -14,10 +14,14 @@ from typing import Any, Final, LiteralString
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from offerlog_domain.stream_ids import token_of
 from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
-from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow, decode_page
+from offerlog_infrastructure.postgres.log.pages import (
+    EVENT_COLUMNS,
+    PositionedRow,
+    cut_between_visitors,
+    decode_whole_streams,
+)
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection
@@ -46,35 +50,20 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
                 return
             number, low, high, goal = row
             events = 0
-            for rows in _read_whole_visitors(connection, (low, high, goal)):
-                page = decode_page(cursor, mapper, rows, whole_streams=True)
+            for rows in cut_between_visitors(_read_pages(connection, (low, high, goal))):
+                page = decode_whole_streams(mapper, rows)
                 for projection in projections:
                     apply_page(cursor, projection.name, projection.load, page)
                 events += len(rows)
             cursor.execute(_UPDATE_SLICE_DONE, (events, number))
 
 
-def _read_whole_visitors(
-    connection: Connection[Any], bounds: tuple[Any, ...]
-) -> Iterator[list[PositionedRow]]:
-    """Yield pages of a slice; each page ends with the last event of a visitor.
-
-    So the page that says that a visitor was erased has all other events of the visitor.
-    """
+def _read_pages(connection: Connection[Any], bounds: tuple[Any, ...]) -> Iterator[list[PositionedRow]]:
+    """Yield the events of a slice, stream by stream."""
     with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
         cursor.execute(_SELECT_STREAMS, bounds)
-        rest: list[PositionedRow] = []
         while page := cursor.fetchmany(_PAGE):
-            rows = rest + page
-            end = len(rows)
-            last = token_of(rows[-1][1])
-            while end and token_of(rows[end - 1][1]) == last:
-                end -= 1  # the last visitor may continue on the next page
-            rest = rows[end:]
-            if end:
-                yield rows[:end]
-        if rest:
-            yield rest
+            yield page
 
 
 def main() -> None:

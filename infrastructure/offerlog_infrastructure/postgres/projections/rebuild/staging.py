@@ -23,7 +23,7 @@ from offerlog_infrastructure.postgres.projections.tables import Projection
 FINGERPRINTED: Final = ("offerlog_domain", "offerlog_application", "offerlog_infrastructure.postgres")
 """Packages whose whole source, nested packages included, decides what a projection holds."""
 
-_EVENTS_A_SLICE: Final = 20_000
+EVENTS_A_SLICE: Final = 20_000
 _MAX_SLICES: Final = 256
 
 _CREATE_BOOKKEEPING: LiteralString = """
@@ -120,7 +120,7 @@ class StagingSchema:
                     )
                 )
                 self._copy_targets(cursor, table)
-            ranges = list(_divide_streams(cursor, self._live("offerlog_events"), goal))
+            ranges = list(divide_streams(cursor, self._live("offerlog_events"), goal))
             cursor.executemany(
                 "INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)",
                 [(number, *bounds) for number, bounds in enumerate(ranges)],
@@ -271,14 +271,14 @@ def _digest_rows(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] 
     ).fetchone()
 
 
-def _divide_streams(cursor: Cursor[Any], events: sql.Identifier, goal: int) -> Iterator[tuple[UUID, UUID]]:
+def divide_streams(cursor: Cursor[Any], events: sql.Identifier, goal: int) -> Iterator[tuple[UUID, UUID]]:
     """Divide all stream ids into ranges with a modest number of events each.
 
     The streams of a slice lie close together, in the order of time. So a slice is divided between its first
     stream and its last one.
     """
     count = 1
-    while count < _MAX_SLICES and goal > count * _EVENTS_A_SLICE:
+    while count < _MAX_SLICES and goal > count * EVENTS_A_SLICE:
         count *= 2
     parts = max(count // SLICES, 1)
     width = (1 << 128) // min(count, SLICES)

@@ -186,12 +186,12 @@ PERFORMANCE: Final = Projection(
         ),
     ),
     (
-        Load("performance_counts", _COUNTS, lambda change: _counted(change.counts)),
+        Load("performance_counts", _COUNTS, lambda change: _counted(change.counts), 6),
         Load("performance_repeats", _REPEATS, _repeats),
         Load("action_map_names", _NAMES, _names),
-        Load("form_rejections", _FORMS, _forms),
+        Load("form_rejections", _FORMS, _forms, 4),
         Load("blocked_offers", _BLOCKED, _blocked),
-        Load("blocked_counts", _BLOCKED_COUNTS, _blocked_counts),
+        Load("blocked_counts", _BLOCKED_COUNTS, _blocked_counts, 6),
     ),
     # Each slice has loaded its own part of every count and its own newest names: add them up.
     f"""

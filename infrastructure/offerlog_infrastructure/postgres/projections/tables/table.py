@@ -31,11 +31,20 @@ class Merge(NamedTuple):
 
 
 class Load(NamedTuple):
-    """A write of a rebuild: COPY of the rows of whole streams straight into the table."""
+    """A write of a rebuild: COPY of the rows of whole streams straight into the table.
+
+    Attributes:
+        table: The table.
+        columns: Its columns, with their types.
+        rows: The rows of a change.
+        counted_by: In a table of counts, the number of columns that say what is counted; they come first. Its
+            rows belong to many streams. None where each row belongs to one stream.
+    """
 
     table: LiteralString
     columns: LiteralString
     rows: Callable[[Any], Rows]
+    counted_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
