@@ -166,9 +166,8 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
             store.make_webhook_sender,
             retention=webhook_retention,
         )
-        self.exports = Exports(
-            self.feed, store.event_source, store.stream_source, store.replays, organization
-        )
+        sources = store.event_source, store.stream_source, store.replays
+        self.exports = Exports(self.feed, *sources, organization)
         self._resources = nullcontext() if resources is None else resources
         self._log = store.log
         self._streams = store.streams
@@ -203,8 +202,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         self._key_keeper: KeyUseKeeper | None = None
         self._refusal_keeper: PeriodicThread | None = None
         self._checkpoint_keeper: PeriodicThread | None = None
-        self.evidence = evidence
-        self.slices = slices
+        self.evidence, self.slices = evidence, slices
         self._erasure_keeper: PeriodicThread | None = None
 
     def history(
