@@ -49,7 +49,7 @@ def test_an_issued_report_is_replayed_to_the_same_digest(service: Offerlog, cloc
     clock.advance(timedelta(minutes=1))
     service.record(journeys(90)[100:])
     service.catch_up()
-    late, _ = service.issued_reports.issue(QUERY)
+    late, late_report = service.issued_reports.issue(QUERY)
     # when
     by_position = service.issued_reports.replay("default", issued[0].as_of_position)
     by_time = service.issued_reports.replay("default", then)
@@ -61,6 +61,9 @@ def test_an_issued_report_is_replayed_to_the_same_digest(service: Offerlog, cloc
     assert [one.projection for one in by_position.proofs] == ["current_state", "performance", "suppression"]
     assert by_time.position >= by_position.position
     assert [one.issued_by for one in service.issued_reports.all("default")] == ["an analyst"] * 2 + [""]
+    for after in (issued[0].position, issued[0].position + 1, late_report.position):
+        behind = [one.position for one in service.issued_reports.all("default", after)]
+        assert behind == [one.position for one in (*issued, late_report) if one.position > after]
     again = service.issued_reports.replay("default", issued[1].as_of_position)
     assert [(one.issued, one.is_equal) for one in again.reports] == [(issued[1], True)]
 

@@ -44,10 +44,19 @@ class ServiceLog(Protocol):
             OutcomeUnknownError: It may or may not have been stored.
         """
 
-    def read_entries(self, stream: UUID, after: int = 0, limit: int = SERVICE_PAGE) -> Sequence[ServiceEntry]:
+    def read_entries(
+        self, stream: UUID, after: int = 0, limit: int = SERVICE_PAGE, *, behind: int = 0
+    ) -> Sequence[ServiceEntry]:
         """Return the entries of a stream behind a version, in order, at most `limit`.
 
         Two organizations may share a stream: look at `event.organization` of each entry.
+
+        Args:
+            stream: The stream.
+            after: The version.
+            limit: The most entries.
+            behind: A position of the log. Entries up to there are left out, too. If it is that of an entry of
+                the stream, nothing before it is read.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

@@ -246,14 +246,18 @@ class IssuedReports:
         stream = make_organization_stream_id(query.organization)
         return made, _issued(self._service_log.append_entry(stream, event).position, event)
 
-    def all(self, organization: str) -> Generator[IssuedReport]:
+    def all(self, organization: str, after: int = 0) -> Generator[IssuedReport]:
         """Stream the issued reports of an organization, in the order in which they were issued.
+
+        Args:
+            organization: Whose reports.
+            after: Only those behind this position. If it is that of a report, nothing before is read.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
         stream, last = make_organization_stream_id(organization), 0
-        while entries := self._service_log.read_entries(stream, last):
+        while entries := self._service_log.read_entries(stream, last, behind=after):
             for position, _, _, event in entries:
                 if isinstance(event, ReportIssued) and event.organization == organization:
                     yield _issued(position, event)

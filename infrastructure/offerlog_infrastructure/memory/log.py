@@ -187,17 +187,18 @@ class MemoryLog:
             entries = self._entries.setdefault(stream, [])
             if version not in {None, len(entries) + 1}:
                 raise VersionConflictError(stream, waiting=False)
-            entry = ServiceEntry(self.last() + 1, stream, len(entries) + 1, event)
+            entries.append(entry := ServiceEntry(self.last() + 1, stream, len(entries) + 1, event))
             added = [Positioned(entry.position, SealedEvent(stream, entry.version, event, b""))]
-            entries.append(entry)
             self.events_in_order += added
             self._project(added)
             return entry
 
-    def read_entries(self, stream: UUID, after: int = 0, limit: int = SERVICE_PAGE) -> Sequence[ServiceEntry]:
+    def read_entries(
+        self, stream: UUID, after: int = 0, limit: int = SERVICE_PAGE, *, behind: int = 0
+    ) -> Sequence[ServiceEntry]:
         """Return the entries of a stream behind a version, in order."""
         with self.lock:
-            return self._entries.get(stream, [])[after : after + limit]
+            return [one for one in self._entries.get(stream, [])[after:] if one.position > behind][:limit]
 
     def find_actions(self, actions: Collection[NamedAction]) -> Mapping[NamedAction, FoundAction]:
         """Return all these actions, as they are known now."""

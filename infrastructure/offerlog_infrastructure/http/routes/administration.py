@@ -47,8 +47,7 @@ async def issued_reports(
     service = state_of(request).service
 
     def read() -> bytes:
-        behind = (one for one in service.issued_reports.all(key.organization) if one.position > after)
-        found = list(islice(behind, limit))
+        found = list(islice(service.issued_reports.all(key.organization, after), limit))
         answer: answers.IssuedReports = {
             "reports": [describe_issued(one) for one in found],
             "next": found[-1].position if len(found) == limit else None,

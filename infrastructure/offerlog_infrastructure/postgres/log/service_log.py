@@ -21,8 +21,14 @@ _SELECT_LAST_VERSION: LiteralString = """
 """
 _SELECT_ENTRIES: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
-    WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s
+    WHERE originator_id = %(stream)s AND notification_id > %(behind)s
+      AND originator_version > greatest(%(after)s, (
+          SELECT originator_version FROM offerlog_events
+          WHERE notification_id = %(behind)s AND originator_id = %(stream)s
+      ))
+    ORDER BY originator_version LIMIT %(limit)s
 """
+"""`greatest` leaves a null out: that of a position without an entry of the stream."""
 
 
 class PostgresServiceLog:
@@ -57,14 +63,17 @@ class PostgresServiceLog:
                         raise
         raise AssertionError("the last try returns or raises")
 
-    def read_entries(self, stream: UUID, after: int = 0, limit: int = SERVICE_PAGE) -> Sequence[ServiceEntry]:
+    def read_entries(
+        self, stream: UUID, after: int = 0, limit: int = SERVICE_PAGE, *, behind: int = 0
+    ) -> Sequence[ServiceEntry]:
         """Return the entries of a stream behind a version, in order, at most `limit`."""
         with (
             store_reached(self._application.reading),
             self._application.reading.get_connection() as connection,
         ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            stored = cursor.execute(_SELECT_ENTRIES, (stream, after, limit)).fetchall()
+            asked = {"stream": stream, "after": after, "behind": behind, "limit": limit}
+            stored = cursor.execute(_SELECT_ENTRIES, asked).fetchall()
         return [self._read(*row) for row in stored]
 
     def _read(self, position: int, stream: UUID, version: int, topic: str, state: bytes) -> ServiceEntry:
