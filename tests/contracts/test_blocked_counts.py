@@ -315,3 +315,16 @@ def test_the_deletion_of_an_organization_takes_the_names_along(services: list[Of
     assert [one.kind.value for one in service.record([line], organization="acme").outcomes] == ["recorded"]
     service.catch_up()
     assert service.analysis.blocked_offers(ReportQuery("acme")).total.blocked == 2
+
+
+def test_a_tally_changes_the_report_of_its_map_alone(services: list[Offerlog]) -> None:
+    """So a page that shows another map is not updated, and one that shows this map is."""
+    # given
+    service = services[0]
+    before = service.position()
+    # when
+    receipt = service.record([blocked_event(1, 1, MAPS[1], "Unknown")])
+    service.wait(receipt.position)
+    # then
+    assert receipt.position is not None
+    assert service.changes.changed_maps(before, receipt.position) == {"default": {MAPS[1]}}
