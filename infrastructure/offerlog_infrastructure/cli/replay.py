@@ -71,6 +71,7 @@ def replay(
         store.open(Access.MAINTAIN) as service,
         event_bar("replaying the log", "slices") as on_progress,
     ):
+        service.catch_up()  # an upgrade may have emptied a projection, which is folded anew
         assert service.slices is not None  # noqa: S101 - no command opens a log in memory
         done = replay_on_dask(service.slices, folder, scheduler, on_progress)
     if form is Form.JSON:

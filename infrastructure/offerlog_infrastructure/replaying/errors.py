@@ -10,8 +10,8 @@ class SchedulerLostError(OfferlogError):
 
     def __init__(self, address: str, done: int, total: int, cause: str) -> None:
         super().__init__(
-            f"the scheduler {address} is lost after {done} of {total} slices ({cause}): run the same command"
-            " again, and it goes on from there"
+            f"the scheduler {address} or its workers cannot be reached; {done} of {total} slices are done"
+            f" ({cause}): run the same command again, and it goes on from there"
         )
 
 
