@@ -7,10 +7,11 @@ encrypted a new visitor's key before decide again, and read the keyring again fi
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
+import psycopg
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
@@ -282,7 +283,11 @@ class PostgresMasterKeys:
         with self._connected() as connection:
             if connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone() != (True,):
                 raise RotationRunningError
-            yield connection
+            try:
+                yield connection
+            finally:  # the server ends a closed session later, and the next rotation may come at once
+                with suppress(psycopg.Error):
+                    connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK_KEY,))
 
 
 def _says(event: ServiceEvent, organization: str, old_id: str, new_id: str) -> bool:
