@@ -37,11 +37,9 @@ _ACTIONS_TABLE: Final = "named_actions"
 
 _LABEL: Final = b"offerlog: short signals that wait"
 
-_INSERT_ACTIONS: LiteralString = """
-    INSERT INTO {} (visitor, recorded_at, action_digest, action_map_id)
-    SELECT * FROM unnest({}::text::bigint[], {}::text::timestamptz[], {}::text::uuid[], {}::text::uuid[])
-"""
-"""A statement of its own, and not COPY: a further COPY takes a further round trip."""
+_INSERT_ACTIONS: LiteralString = "INSERT INTO {} (visitor, recorded_at, action_digest, action_map_id) VALUES "
+"""A statement of its own, and not COPY: a further COPY takes a further round trip. The values are numbers, a
+time and hexadecimal digits, so nothing needs quoting. For one row they cost half of what arrays cost."""
 
 _INSERT_PARKINGS: LiteralString = """
     INSERT INTO {} (parked_at, raw_length, action_digest, organization, state, sealed)
@@ -153,7 +151,8 @@ class ShortSignalTables:
         self._texts = ParkedTexts(application.keys)
         self._action_time = action_time
         schema = self._datastore.schema
-        self._actions = sql.Identifier(schema, _ACTIONS_TABLE)
+        actions = sql.Identifier(schema, _ACTIONS_TABLE)
+        self._insert_actions = sql.SQL(_INSERT_ACTIONS).format(actions).as_bytes(None)
         self._parkings = sql.Identifier(schema, PARKINGS_TABLE)
         self._end = sql.Identifier(schema, "end_short_parkings")
 
@@ -194,29 +193,22 @@ class ShortSignalTables:
     ) -> list[AppendStep]:
         """Return the statements of an append that note the offered actions, and begin and end parkings."""
         steps = []
-        tokens: list[str] = []
-        moments: list[datetime] = []
-        digests: list[UUID] = []
-        maps: list[UUID] = []
+        values: list[str] = []
+        times: dict[datetime, str] = {}  # a group has one
         for row, one in drafts:
             if one is None:  # a tally of blocked offers
                 continue
             event = one.event
             if isinstance(event, Offered) and event.occurred_at > event.recorded_at - self._action_time:
-                tokens.append(str(token_of(row.originator_id)))
-                moments.append(event.recorded_at)
-                digests.append(self._digest(event.organization, one.private.action_id))
-                maps.append(event.action_map_id)
-        if tokens:
-            texts = {moment: moment.isoformat() for moment in {*moments}}  # a group has one moment
-            statement = sql.SQL(_INSERT_ACTIONS).format(
-                self._actions,
-                f"{{{','.join(tokens)}}}",
-                f"{{{','.join([texts[moment] for moment in moments])}}}",
-                _uuids(digests),
-                _uuids(maps),
-            )
-            steps.append(AppendStep(statement.as_bytes(None), _ACTIONS_TABLE))
+                recorded_at = event.recorded_at
+                text = times.get(recorded_at) or times.setdefault(recorded_at, recorded_at.isoformat())
+                digest = self._digest(event.organization, one.private.action_id)
+                values.append(
+                    f"({token_of(row.originator_id)},'{text}','{digest.int:032x}','{event.action_map_id.int:032x}')"
+                )
+        if values:
+            statement = self._insert_actions + ",".join(values).encode()
+            steps.append(AppendStep(statement, _ACTIONS_TABLE))
         if parkings.begun:
             steps.append(AppendStep(self._insert_parkings(parkings.begun), PARKINGS_TABLE))
         if parkings.ended:
