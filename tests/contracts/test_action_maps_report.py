@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from offerlog import Cohort, CountBy, Offerlog, ReportQuery, State
+from offerlog import Cohort, CountBy, Offerlog, ReportQuery, ReportTooLargeError, State
 from offerlog.testing import SettableClock
 from offerlog_application.reading.action_maps import ActionMapsReport, ActionMapsRow
 from offerlog_domain.metrics import COMPARED_RATES
 from offerlog_domain.rate_differences import Share, rate_difference
+from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 from support.either_service import EITHER_STORE, open_either
-from support.journeys import DAY, an_id, signal
+from support.journeys import DAY, an_id, blocked_event, signal
 
 MAPS = [an_id("map"), an_id("another map")]
 KINDS = [("webchat", 3), ("webchat", 4), ("contentOffer", 4), ("contentOffer", None), ("webchat", None)]
@@ -252,3 +253,66 @@ def test_a_content_offer_is_not_compared_by_what_it_cannot_reach(world: World) -
     comparison = rows[2].comparison
     assert comparison is not None
     assert comparison.differences["accepted"] is None
+
+
+def record(service: Offerlog, organization: str, *signals: dict[str, Any]) -> None:
+    """Record signals, and wait for the report."""
+    receipt = service.record(signals, organization=organization)
+    assert {one.kind.value for one in receipt.outcomes} == {"recorded"}
+    service.wait(receipt.position)
+
+
+def test_a_block_of_an_unknown_media_type_counts_with_the_only_one_of_its_map(world: World) -> None:
+    """With that media type asked for, too; and in a range without any offer, so that parts add up."""
+    # given
+    service, at = world.service, DAY + timedelta(days=1)
+
+    def blocked(start: datetime | None, media_type: str | None = None) -> dict[str | None, int | None]:
+        query = ReportQuery("blocked", start, media_type=media_type)
+        return {row.media_type: row.blocked for row in service.analysis.action_maps_report(query).rows}
+
+    blocks = [blocked_event(n, n, MAPS[0], "FrequencyCapping", createdDate=at.isoformat()) for n in range(5)]
+    record(service, "blocked", signal("offered", actionMapId=MAPS[0], createdDate=DAY.isoformat()), *blocks)
+    # when
+    found = [blocked(start, media_type) for start in (None, at) for media_type in (None, "webchat")]
+    # then
+    assert found == [{"webchat": 5}] * 4
+    assert blocked(None, "contentOffer") == {}
+    fields: dict[str, Any] = {
+        "actionMapId": MAPS[0],
+        "actionMediaType": "contentOffer",
+        "createdDate": DAY.isoformat(),
+    }
+    record(service, "blocked", signal("offered", visitor="reader", **fields))
+    assert (blocked(at), blocked(at, "webchat")) == ({None: 5}, {})
+
+
+def test_rows_of_blocked_offers_are_limited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions are counted apart only where they are asked for."""
+    # given
+    monkeypatch.setattr("offerlog_application.reading.analysis._MOST_ROWS", 3)
+    blocks = [blocked_event(n, n, MAPS[0], "FrequencyCapping", createdDate=DAY.isoformat()) for n in range(4)]
+    for n, block in enumerate(blocks):
+        block["blockedWebActionOfferEvent"]["actionMap"]["version"] = 2**62 + n
+    record(world.service, "limited", *blocks)
+    # when, then
+    ask, query = world.service.analysis.action_maps_report, ReportQuery("limited")
+    assert [row.blocked for row in ask(query).rows] == [4]
+    with pytest.raises(ReportTooLargeError, match="rows"):
+        ask(query, by_version=True)
+
+
+def test_counts_and_blocked_offers_are_of_one_state(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store is read once, so no offer is blocked behind the position of the report."""
+    # given
+    opened: list[object] = []
+
+    def count(*given: Any, **named: Any) -> Any:
+        opened.append(given)
+        return read_transaction(*given, **named)
+
+    monkeypatch.setattr("offerlog_infrastructure.postgres.reads.offers.read_transaction", count)
+    # when
+    world.service.analysis.action_maps_report(ReportQuery("default"))
+    # then
+    assert len(opened) <= 1  # none in memory

@@ -1,19 +1,26 @@
 """Blocked offers are counted exactly: beside a recount of random traffic, in memory and on PostgreSQL."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
-from offerlog import NoSuchVisitorError, Offerlog, OfferMade, OutcomeKind, ReportQuery, open_offerlog
+from offerlog import (
+    NoSuchVisitorError,
+    Offerlog,
+    OfferMade,
+    OutcomeKind,
+    ReportQuery,
+    open_offerlog,
+)
 from offerlog.testing import SettableClock, open_in_memory
-from support.journeys import an_id, signal
+from support.journeys import an_id, blocked_event, signal
 
 START: Final = datetime(2026, 11, 1, 10, 7, tzinfo=UTC)
 QUARTER: Final = timedelta(minutes=15)
@@ -41,6 +48,8 @@ class Recount:
 
     counts: Counter[Key] = field(default_factory=Counter)
     names: set[tuple[object, ...]] = field(default_factory=set)
+    media_types: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Of the offers that were made, by organization and map."""
 
     def block(self, key: Key, name: tuple[object, ...] | None) -> bool:
         """Count a block; returns False if it was counted under its name before."""
@@ -55,10 +64,21 @@ class Recount:
         """The visitor was erased: what is sent afterwards is new."""
         self.names = {name for name in self.names if name[:2] != (organization, visitor)}
 
+    def media_type_of(self, key: Key) -> str | None:
+        """The media type with which the action maps report counts a block."""
+        known = self.media_types[key.organization, key.action_map]
+        return next(iter(known)) if key.media_type is None and len(known) == 1 else key.media_type
+
     def select(
-        self, organization: str, start: datetime | None, end: datetime | None, media_type: str | None
+        self,
+        organization: str,
+        start: datetime | None,
+        end: datetime | None,
+        media_type: str | None,
+        *,
+        of_map: bool = False,
     ) -> Counter[tuple[str, str]]:
-        """Count by map and reason what a query asks for."""
+        """Count by map and reason what a query asks for; a block of an unknown type as that of its map."""
         found: Counter[tuple[str, str]] = Counter()
         for key, number in self.counts.items():
             slot = key.at - timedelta(seconds=key.at.timestamp() % QUARTER.total_seconds())
@@ -66,22 +86,10 @@ class Recount:
                 key.organization == organization
                 and (start is None or slot >= start)
                 and (end is None or slot < end)
-                and media_type in {None, key.media_type}
+                and media_type in {None, self.media_type_of(key) if of_map else key.media_type}
             ):
                 found[key.action_map, key.reason] += number
         return found
-
-
-def blocked_event(event: int, visitor: int, action_map: str, reason: str, **more: Any) -> dict[str, Any]:
-    """The vendor's event of a blocked offer."""
-    return {
-        "id": an_id("blocked", event),
-        "eventType": "com.genesys.journey.BlockedWebActionOfferEvent",
-        "customerId": f"visitor-{visitor}",
-        "session": {"id": an_id("session", visitor), "type": "web"},
-        "blockedWebActionOfferEvent": {"actionMap": {"id": action_map}, "blockingReason": reason},
-        **more,
-    }
 
 
 @pytest.fixture
@@ -144,6 +152,7 @@ class Traffic:
         )
         name = None if action is None else (organization, visitor, action_map, action)
         if isinstance(answer, OfferMade):
+            self.recount.media_types[organization, action_map].add(media_type)
             return
         reason = answer.by.reason.value
         key = Key(organization, action_map, reason, self.clock.now(), media_type, version)
@@ -160,6 +169,8 @@ class Traffic:
             eventId=None,
         )
         (outcome,) = self.service.record([line], organization=organization).outcomes
+        if outcome.kind is OutcomeKind.RECORDED:
+            self.recount.media_types[organization, action_map].add("webchat")
         if outcome.kind is OutcomeKind.REFUSED:
             assert outcome.reason is not None
             key = Key(organization, action_map, outcome.reason.value, self.clock.now(), "webchat", None)
@@ -236,6 +247,7 @@ def check(service: Offerlog, recount: Recount) -> None:
             assert {one.reason: one.blocked for one in made.reasons} == by_reason
             assert made.total.remembered <= made.total.blocked
             by_map: Counter[str] = Counter()
+            expected = recount.select(organization, start, end, media_type, of_map=True)
             for (action_map, _), number in expected.items():
                 by_map[action_map] += number
             found = service.analysis.action_maps_report(query)
@@ -251,7 +263,7 @@ def check_versions(service: Offerlog, recount: Recount) -> None:
     expected: Counter[tuple[str, str | None, int | None]] = Counter()
     for key, number in recount.counts.items():
         if key.organization == "default":
-            expected[key.action_map, key.media_type, key.version] += number
+            expected[key.action_map, recount.media_type_of(key), key.version] += number
     rows = service.analysis.action_maps_report(ReportQuery("default"), by_version=True).rows
     assert {
         (one.action_map_id, one.media_type, one.version): one.blocked for one in rows if one.blocked

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
 DAY: Final = datetime(2025, 3, 10, 10, tzinfo=UTC)
@@ -57,3 +57,15 @@ def journey(visitor: int) -> Iterator[dict[str, object]]:
 def journeys(visitors: int) -> list[bytes]:
     """The signals of so many visitors as lines, each visitor's behind the one before."""
     return [json.dumps(one_signal).encode() for visitor in range(visitors) for one_signal in journey(visitor)]
+
+
+def blocked_event(event: int, visitor: int, action_map: str, reason: str, **more: Any) -> dict[str, Any]:
+    """The vendor's event of a blocked offer."""
+    return {
+        "id": an_id("blocked", event),
+        "eventType": "com.genesys.journey.BlockedWebActionOfferEvent",
+        "customerId": f"visitor-{visitor}",
+        "session": {"id": an_id("session", visitor), "type": "web"},
+        "blockedWebActionOfferEvent": {"actionMap": {"id": action_map}, "blockingReason": reason},
+        **more,
+    }

@@ -3,7 +3,7 @@
 Each read sees one state of the projections, whose position it returns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -50,15 +50,21 @@ class MapVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MapCounts:
-    """Counts of the states that actions of a range reached, by action map.
+    """Counts of the states that actions of a range reached, and of its blocked offers, by action map.
 
     Attributes:
-        position: The position of the log that the counts show.
+        position: The position of the log that all of them show.
         counts: Counts by state, of actions or of distinct visitors, by map and media type, or by version too.
+        blocked: Numbers of blocked offers, likewise. The media type is None where it is not known. Empty
+            where visitors are counted.
+        media_types: Media types of the actions of all time, of maps with blocked offers of which it is not
+            known.
     """
 
     position: int
     counts: Mapping[MapVersion, Mapping[State, int]]
+    blocked: Mapping[MapVersion, int]
+    media_types: Mapping[ActionMapId, Collection[str]]
 
 
 class BlockedCount(NamedTuple):
@@ -93,20 +99,6 @@ class BlockedCounts:
 
     position: int
     counts: Sequence[BlockedCount]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockedOfMaps:
-    """Numbers of blocked offers of a range, by action map.
-
-    Attributes:
-        position: The position of the log that the counts show.
-        counts: By map, media type and version of the map, each None where it is not known. Parts without any
-            are left out.
-    """
-
-    position: int
-    counts: Mapping[MapVersion, int]
 
 
 class StepTimes(NamedTuple):
@@ -249,11 +241,12 @@ class OfferReads(Protocol):
         """
 
     def map_counts(self, query: ReportQuery, most: int, *, by_version: bool) -> MapCounts:
-        """Count the actions or visitors of a query in its range, by map and media type.
+        """Count the actions or visitors of a query in its range, and blocked offers, by map and media type.
 
         Args:
-            query: The range, the cohort, the maps, the media type, and what is counted.
-            most: Number of groups to return, and one more.
+            query: The range, the cohort, the maps, the media type, and what is counted. With a media type,
+                blocked offers count of which it is not known, too.
+            most: Number of groups to return, and one more; and as many of blocked offers.
             by_version: True to count each version of a map apart.
         """
 
@@ -266,9 +259,6 @@ class OfferReads(Protocol):
             most: Number of groups by map and reason to return, and one more.
             most_sessions: Number of remembered offers up to which sessions are counted.
         """
-
-    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
-        """Count the blocked offers of a query by map, media type and version, as `blocked` does."""
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""

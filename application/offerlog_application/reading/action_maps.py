@@ -1,17 +1,17 @@
 """The action maps report: what became of each action map, by media type, and by version with a comparison."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from offerlog_application.ports.offer_reads import MapVersion
+from offerlog_application.ports.offer_reads import MapCounts, MapVersion
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.reading.arrow import make_table
 from offerlog_application.reading.report_table import tabulate_action_maps
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import LIFECYCLES, State
-from offerlog_domain.metrics import ACTION_MAPS_RATES, COMPARED_RATES, RATES, Cohort, rates
+from offerlog_domain.metrics import ACTION_MAPS_RATES, COMPARED_RATES, RATES, Cohort, CountBy, rates
 from offerlog_domain.rate_differences import RateDifference, Share, rate_difference
 
 if TYPE_CHECKING:
@@ -97,6 +97,25 @@ class ActionMapsReport:
             ExtraMissingError: pyarrow is not installed.
         """
         return make_table(tabulate_action_maps(self))
+
+
+def blocked_by_row(query: ReportQuery, found: MapCounts) -> Mapping[MapVersion, int]:
+    """Return the numbers of blocked offers of the rows; none where visitors are counted.
+
+    Those whose media type is not known count with the only media type of their map, if its actions had one
+    alone, at any time: so the months of a year add up to the year.
+    """
+    if query.count_by is CountBy.VISITORS:
+        return {}
+    numbers = Counter(dict.fromkeys(found.counts, 0))
+    for group, number in found.blocked.items():
+        media_type = group.media_type
+        if media_type is None:
+            known = found.media_types.get(group.action_map_id, frozenset())
+            media_type = next(iter(known)) if len(known) == 1 else None
+        if query.media_type in {None, media_type}:
+            numbers[group._replace(media_type=media_type)] += number
+    return numbers
 
 
 def make_rows(

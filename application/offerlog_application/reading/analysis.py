@@ -1,7 +1,6 @@
 """Analysts' questions to an open service: where offers end, how long they take, who is behind a number."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +12,6 @@ from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.offer_reads import (
     BlockedCount,
     ListPlace,
-    MapVersion,
     OfferNumber,
     OfferOfVisitor,
     OfferPage,
@@ -25,7 +23,7 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.projections import DeadLetters
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.ports.recent_visitors import RecentVisitorPage, RecentVisitors, VisitorsPlace
-from offerlog_application.reading.action_maps import ActionMapsReport, make_rows
+from offerlog_application.reading.action_maps import ActionMapsReport, blocked_by_row, make_rows
 from offerlog_application.reading.funnel import Funnel, make_funnel
 from offerlog_application.reading.map_names import find_action_maps
 from offerlog_application.reading.performance_report import DEFAULT_LIMITS, ReportTooLargeError
@@ -222,34 +220,14 @@ class Analysis(OrganizationScope):
         by_version = by_version or baseline is not None
         with _limited():
             found = self._offers.map_counts(query, _MOST_ROWS, by_version=by_version)
-            if len(found.counts) > _MOST_ROWS:
+            blocked = blocked_by_row(query, found)
+            # Before the rule is applied to them too: the store returns no more.
+            if max(len(found.blocked), len({*found.counts, *blocked})) > _MOST_ROWS:
                 raise ReportTooLargeError(query, "rows", _MOST_ROWS)
-            blocked = self._blocked_by_map(query, found.counts, by_version=by_version)
-            maps = sorted({one.action_map_id for one in (*found.counts, *blocked)})
+            maps = sorted({group.action_map_id for group in (*found.counts, *blocked)})
             names = self._performance.names(query.organization, maps)
             rows = make_rows(query, found.counts, blocked, names, compares=by_version, baseline=baseline)
             return ActionMapsReport(query, by_version, baseline, found.position, rows, self._short_by(query))
-
-    def _blocked_by_map(
-        self, query: ReportQuery, counted: Iterable[MapVersion], *, by_version: bool
-    ) -> Mapping[MapVersion, int]:
-        """Return the numbers of blocked offers of the rows; none where visitors are counted.
-
-        Those whose media type is not known count with the only media type of their map, if it has one alone.
-        """
-        if query.count_by is CountBy.VISITORS:
-            return {}
-        found = self._offers.blocked_of_maps(query).counts
-        media_types: defaultdict[ActionMapId, set[str]] = defaultdict(set)
-        for of in (*counted, *found):
-            if of.media_type is not None:
-                media_types[of.action_map_id].add(of.media_type)
-        numbers = Counter(dict.fromkeys(counted, 0))
-        for of, number in found.items():
-            known = media_types[of.action_map_id]
-            media_type = next(iter(known)) if of.media_type is None and len(known) == 1 else of.media_type
-            numbers[MapVersion(of.action_map_id, media_type, of.version if by_version else None)] += number
-        return numbers
 
     def times(self, query: ReportQuery) -> OfferTimes:
         """Return median and p90 of the time from the offer to each step, of the offers made in a range.

@@ -3,7 +3,7 @@
 import threading
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 from uuid import UUID
@@ -124,10 +124,22 @@ class MemoryCounts:
                 for row, slot in self._reached_again(query, scope):
                     if first <= slot < end:
                         times[version_of(row), State(row.state), row.originator_id] += 1
-                for (of, state, _), count in times.items():
-                    if of in rows:
-                        rows[of][state] -= count - 1
+                for (group, state, _), count in times.items():
+                    if group in rows:
+                        rows[group][state] -= count - 1
         return dict(list(rows.items())[: most + 1])
+
+    def media_types(
+        self, organization: str, action_maps: Collection[ActionMapId]
+    ) -> Mapping[ActionMapId, Collection[str]]:
+        """Return the media types that the actions of these maps had at any time."""
+        found: defaultdict[ActionMapId, set[str]] = defaultdict(set)
+        with self._lock:
+            for key in self._counts:
+                action_map = ActionMapId(str(key.action_map_id))
+                if key.organization == organization and action_map in action_maps:
+                    found[action_map].add(key.media_type)
+        return found
 
     def blocked(self, query: ReportQuery, first: int, end: int) -> Mapping[BlockedKey, int]:
         """Return the blocked offers of [first, end) that a query asks for."""

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,6 @@ from uuid import UUID
 from offerlog_application.ports.offer_reads import (
     BlockedCount,
     BlockedCounts,
-    BlockedOfMaps,
     CohortCounts,
     CohortTimes,
     ListedOffer,
@@ -91,7 +90,15 @@ class MemoryOfferReads:
         with self._log.lock:
             first, end = self._slots(query)
             counts = self._log.counts.map_counts(query, first, end, most, by_version=by_version)
-            return MapCounts(self._log.last(), counts)
+            blocked: Counter[MapVersion] = Counter()
+            if query.count_by is CountBy.ACTIONS:
+                for key, number in self._blocked(replace(query, media_type=None)).items():
+                    if query.media_type is None or key.media_type in {None, query.media_type}:
+                        version = key.action_map_version if by_version else None
+                        blocked[MapVersion(_map_of(key), key.media_type, version)] += number
+            unknown = {group.action_map_id for group in blocked if group.media_type is None}
+            media_types = self._log.counts.media_types(query.organization, unknown)
+            return MapCounts(self._log.last(), counts, dict(list(blocked.items())[: most + 1]), media_types)
 
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of offers."""
@@ -129,14 +136,6 @@ class MemoryOfferReads:
                 if counts[group]
             ],
         )
-
-    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
-        """Count the blocked offers of a query by map, media type and version."""
-        counts: Counter[MapVersion] = Counter()
-        with self._log.lock:
-            for key, number in self._blocked(query).items():
-                counts[MapVersion(_map_of(key), key.media_type, key.action_map_version)] += number
-            return BlockedOfMaps(self._log.last(), counts)
 
     def _blocked(self, query: ReportQuery) -> Mapping[BlockedKey, int]:
         first = -(1 << 31) if query.start is None else slot(query.start)

@@ -16,10 +16,12 @@ from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.visitors import OpenStream, VisitorKeys
 from offerlog_infrastructure.postgres.reads.read_transaction import limit_statements
 
-_ASKED: LiteralString = """
+_OF_ANY_TYPE: LiteralString = """
     b.organization = %(organization)s AND b.slot >= %(first)s AND b.slot < %(end)s
       AND (%(maps)s::uuid[] IS NULL OR b.action_map_id = ANY (%(maps)s))
-      AND (%(media_type)s::text IS NULL OR b.media_type = %(media_type)s)
+"""
+_ASKED: LiteralString = f"""
+    {_OF_ANY_TYPE} AND (%(media_type)s::text IS NULL OR b.media_type = %(media_type)s)
 """
 _SELECT_COUNTS: LiteralString = f"""
     SELECT b.action_map_id::text, b.reason, sum(b.blocked)::bigint AS blocked
@@ -28,8 +30,12 @@ _SELECT_COUNTS: LiteralString = f"""
     ORDER BY b.action_map_id NULLS FIRST, blocked DESC, b.reason LIMIT %(most)s
 """
 _SELECT_OF_MAPS: LiteralString = f"""
-    SELECT b.action_map_id::text, b.media_type, b.action_map_version, sum(b.blocked)::bigint AS blocked
-    FROM blocked_counts AS b WHERE {_ASKED} GROUP BY 1, 2, 3
+    SELECT b.action_map_id::text, b.media_type,
+        CASE WHEN %(by_version)s THEN b.action_map_version END AS version, sum(b.blocked)::bigint AS blocked
+    FROM blocked_counts AS b
+    WHERE {_OF_ANY_TYPE}
+      AND (%(media_type)s::text IS NULL OR b.media_type IS NULL OR b.media_type = %(media_type)s)
+    GROUP BY 1, 2, 3 LIMIT %(most)s
 """
 # The first half of a stream's id is its visitor's token.
 _SELECT_REMEMBERED: LiteralString = f"""
@@ -96,11 +102,14 @@ class BlockedOfferReads:
             found.append(BlockedCount(*group, row["blocked"], known["remembered"], known["visitors"], opened))
         return found
 
-    def of_maps(self) -> Mapping[MapVersion, int]:
-        """Count by map, media type and version of the map."""
+    def of_maps(self, most: int, *, by_version: bool) -> Mapping[MapVersion, int]:
+        """Count by map and media type, or by version too; at most `most` groups and one more.
+
+        With a media type, those count too of which it is not known.
+        """
         return {
-            MapVersion(row["action_map_id"], row["media_type"], row["action_map_version"]): row["blocked"]
-            for row in self._select(_SELECT_OF_MAPS)
+            MapVersion(row["action_map_id"], row["media_type"], row["version"]): row["blocked"]
+            for row in self._select(_SELECT_OF_MAPS, most=most + 1, by_version=by_version)
         }
 
     def _sessions(self) -> Mapping[_Group, set[UUID]]:

@@ -1,6 +1,7 @@
 """Counts by action map, media type and version, for the action maps report."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, LiteralString
 
 from psycopg import Cursor
@@ -63,6 +64,13 @@ _SELECT_SURPLUS: LiteralString = f"""
 """
 
 
+# The cohorts have the same media types.
+_SELECT_MEDIA_TYPES: LiteralString = """
+    SELECT DISTINCT action_map_id::text, media_type FROM performance_days
+    WHERE organization = %s AND cohort = 'event' AND action_map_id = ANY (%s::uuid[])
+"""
+
+
 def select_map_counts(
     cursor: Cursor[DictRow], query: ReportQuery, first: int, end: int, most: int, *, by_version: bool
 ) -> Mapping[MapVersion, Mapping[State, int]]:
@@ -83,10 +91,22 @@ def select_map_counts(
             from_days if parameters["day_edges"] else from_slots, parameters
         ):
             version = counts.pop(0) if by_version else None
-            of = MapVersion(ActionMapId(str(action_map)), media_type, version)
-            found[of] = dict(zip(METRICS, counts, strict=True))
+            group = MapVersion(ActionMapId(str(action_map)), media_type, version)
+            found[group] = dict(zip(METRICS, counts, strict=True))
         if query.count_by is CountBy.VISITORS and len(found) <= most:
             limit_statements(rows)
             for action_map, media_type, version, state, surplus in rows.execute(_SELECT_SURPLUS, parameters):
                 found[MapVersion(action_map, media_type, version)][State(state)] -= surplus
+    return found
+
+
+def select_media_types(
+    cursor: Cursor[DictRow], query: ReportQuery, action_maps: Sequence[ActionMapId]
+) -> Mapping[ActionMapId, Collection[str]]:
+    """Select the media types that the actions of these maps had at any time, whatever range is asked for."""
+    found: defaultdict[ActionMapId, set[str]] = defaultdict(set)
+    if action_maps:
+        limit_statements(cursor)
+        for row in cursor.execute(_SELECT_MEDIA_TYPES, (query.organization, list(action_maps))):
+            found[row["action_map_id"]].add(row["media_type"])
     return found

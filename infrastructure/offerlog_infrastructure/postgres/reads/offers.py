@@ -13,11 +13,11 @@ from psycopg.rows import DictRow
 
 from offerlog_application.ports.offer_reads import (
     BlockedCounts,
-    BlockedOfMaps,
     CohortCounts,
     CohortTimes,
     ListPlace,
     MapCounts,
+    MapVersion,
     OfferNumber,
     OfferOfVisitor,
     OfferPage,
@@ -27,13 +27,13 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.slots import slot
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import Stage, State
-from offerlog_domain.metrics import ACCEPTED_IS_FINAL, offer_ends
+from offerlog_domain.metrics import ACCEPTED_IS_FINAL, CountBy, offer_ends
 from offerlog_domain.stream_ids import stream_bounds
 from offerlog_infrastructure.postgres.action_map_policies import JOIN_POLICY, SUPPRESSED_UNTIL
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.blocked_offers import BlockedOfferReads
 from offerlog_infrastructure.postgres.reads.listed_offers import AskedNumber, select_offers_behind
-from offerlog_infrastructure.postgres.reads.map_counts import select_map_counts
+from offerlog_infrastructure.postgres.reads.map_counts import select_map_counts, select_media_types
 from offerlog_infrastructure.postgres.reads.performance import decode_name, select_counts, select_slots
 from offerlog_infrastructure.postgres.reads.read_transaction import (
     ONE_SNAPSHOT,
@@ -146,24 +146,21 @@ class PostgresOfferReads:
         """Count the actions or visitors of a range, by map and media type, or also by version."""
         with self._snapshot() as (cursor, position):
             first, end = _slots(cursor, query)
-            if first >= end:
-                return MapCounts(position, {})
-            return MapCounts(
-                position, select_map_counts(cursor, query, first, end, most, by_version=by_version)
-            )
+            counts: Mapping[MapVersion, Mapping[State, int]] = {}
+            if first < end:
+                counts = select_map_counts(cursor, query, first, end, most, by_version=by_version)
+            if query.count_by is CountBy.VISITORS or len(counts) > most:
+                return MapCounts(position, counts, {}, {})
+            reads = BlockedOfferReads(cursor, query, self._mapper, self._keys)
+            blocked = reads.of_maps(most, by_version=by_version)
+            unknown = sorted({group.action_map_id for group in blocked if group.media_type is None})
+            return MapCounts(position, counts, blocked, select_media_types(cursor, query, unknown))
 
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of remembered offers."""
         with self._snapshot() as (cursor, position):
             reads = BlockedOfferReads(cursor, query, self._mapper, self._keys)
             return BlockedCounts(position, reads.counts(most, most_sessions))
-
-    def blocked_of_maps(self, query: ReportQuery) -> BlockedOfMaps:
-        """Count the blocked offers of a query by map, media type and version."""
-        with self._snapshot() as (cursor, position):
-            return BlockedOfMaps(
-                position, BlockedOfferReads(cursor, query, self._mapper, self._keys).of_maps()
-            )
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""
