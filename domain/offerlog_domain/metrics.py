@@ -108,6 +108,12 @@ def rates(counts: Mapping[State, int], names: Iterable[str] = REPORT_RATES) -> d
     return found
 
 
+def has_rate(media_type: str | None, rate: str) -> bool:
+    """Return False if actions of a media type never reach the states of a rate; True of an unknown type."""
+    lifecycle = None if media_type is None else LIFECYCLES.get(media_type)
+    return lifecycle is None or lifecycle.tracked.issuperset(RATES[rate])
+
+
 class OfferEnd(StrEnum):
     """An end of an offer, or the place where it is. Every action that was offered is at exactly one."""
 

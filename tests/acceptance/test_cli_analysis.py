@@ -99,5 +99,8 @@ def test_versions_of_a_map_for_people_and_for_programs(recorded: CommandLine, tm
     turned = recorded("action-maps", "--baseline", "5", "--format", "json").json["rows"]
     compared = {row["action_map_version"]: row["comparison"] for row in turned}
     assert (compared[None], compared[4]["baseline"], compared[5]) == (None, 5, None)
+    assert "those that did: 4, 5" in recorded.fails("action-maps", "--baseline", "3")
+    assert "those that did: 4, 5" in recorded.fails("export", "action-maps", str(place), "--baseline", "3")
+    assert "engaged \u00f7 accepted is not compared: no accepted of the other version" in shown
     events = recorded("action-maps", "--baseline", "5", "--cohort", "event").text
     assert "Versions are compared by the time of the offer only" in events

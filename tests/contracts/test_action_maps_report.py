@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from offerlog import Cohort, CountBy, Offerlog, ReportQuery, ReportTooLargeError, State
+from offerlog import ArgumentError, Cohort, CountBy, Offerlog, ReportQuery, ReportTooLargeError, State
 from offerlog.testing import SettableClock
 from offerlog_application.reading.action_maps import ActionMapsReport, ActionMapsRow
 from offerlog_domain.metrics import COMPARED_RATES
@@ -154,7 +154,9 @@ def test_the_report_counts_what_brute_force_counts(world: World, organization: s
                 ("engaged", "engaged", "accepted"),
                 ("engaged_of_offered", "engaged", "offered"),
             ):
-                assert row.rates[name] == (counts[part] / counts[whole] if counts[whole] else None)
+                is_reached = group[1] == "webchat" or part != "engaged"  # content offers end with acceptance
+                right_rate = counts[part] / counts[whole] if counts[whole] and is_reached else None
+                assert row.rates[name] == right_rate
             assert row.action_map_name == f"Map {MAPS.index(group[0])}"
         places = [(row.action_map_id, row.media_type, row.version is None) for row in report.rows]
         assert places == sorted(places)
@@ -168,10 +170,10 @@ def test_versions_are_compared_with_the_one_before_or_with_a_baseline(
     # given
     query = ReportQuery("default", cohort=Cohort.OFFERED, count_by=count_by)
     right = recount(world.played["default"], query, by_version=True)
-    for baseline, compared in ((None, {4: 3}), (4, {3: 4}), (3, {4: 3}), (9, {})):
+    for baseline, compared in ((None, {4: 3}), (4, {3: 4}), (3, {4: 3})):
         # when
         report = world.service.analysis.action_maps_report(
-            query, by_version=baseline is None, baseline=baseline
+            query, by_version=True if baseline is None else None, baseline=baseline
         )
         # then
         for (action_map, media_type, version), row in rows_of(report).items():
@@ -193,6 +195,18 @@ def test_versions_are_compared_with_the_one_before_or_with_a_baseline(
                 )
             }
             assert all(row.comparison.differences.values())
+
+
+def test_a_baseline_that_made_no_offer_is_an_error(world: World) -> None:
+    """It names the versions that did; without any offer there is nothing to compare, and no error."""
+    ask, query = world.service.analysis.action_maps_report, ReportQuery("default", cohort=Cohort.OFFERED)
+    with pytest.raises(ArgumentError, match="version 9 made no offer there; those that did: 3, 4") as wrong:
+        ask(query, baseline=9)
+    assert wrong.value.argument == "baseline"
+    with pytest.raises(ArgumentError, match="only in a report by version") as wrong:
+        ask(query, by_version=False, baseline=3)
+    assert wrong.value.argument == "baseline"
+    assert ask(ReportQuery("default", END), baseline=9).rows == []
 
 
 def test_the_rows_are_a_table_of_arrow(world: World) -> None:

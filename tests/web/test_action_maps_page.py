@@ -1,11 +1,14 @@
 """The page of action maps in real Chromium: what the report says, and which version did better."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from offerlog import Cohort, ReportQuery
+from offerlog_infrastructure.presentation.action_maps_documents import describe_action_maps_report
 from support.http_site import Site
 from support.journeys import an_id, signal
 
@@ -76,6 +79,36 @@ def test_a_version_that_did_better(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Show", exact=True).click()
     expect(page.get_by_text("Versions are compared by the offers made in this time")).to_be_visible()
     expect(rows).to_have_count(0)
+
+
+def test_visitors_are_not_added_up(page: Page, site: Site) -> None:
+    """A visitor may be in several rows; the sentences speak of visitors."""
+    # when
+    page.goto(f"{site.url}/action-maps?by_version=true&count_by=visitors&cohort=offered")
+    # then
+    expect(page.locator("#comparisons tbody tr").first).to_contain_text(
+        "Visitors who were offered version 4 accept"
+    )
+    totals = page.locator("#rows .totals tr").first.locator("th, td").all_text_contents()
+    assert set(totals[-9:]) == {"\N{EN DASH}"}
+
+
+def test_small_differences_are_told_by_the_rule_of_the_sentences(page: Page, site: Site) -> None:
+    """A figure that is not 0 does not read as 0, and none is a power."""
+    # given
+    report = site.service.analysis.action_maps_report(
+        ReportQuery(site.service.organization, cohort=Cohort.OFFERED), by_version=True
+    )
+    changed = json.loads(json.dumps(describe_action_maps_report(report)))
+    (compared,) = (row["comparison"] for row in changed["rows"] if row["comparison"])
+    compared["accepted"] |= {"difference": 0.0002, "low": -1e-8, "high": 0.0025, "excludes_zero": False}
+    page.route("**/v1/reports/action-maps?*", lambda route: route.fulfill(json=changed))
+    # when
+    page.goto(f"{site.url}/action-maps?by_version=true")
+    # then
+    row = page.locator("#comparisons tbody tr").first
+    expect(row).to_contain_text("+0.02-0.000001 to +0.3")
+    expect(row.locator("svg.interval.same")).to_have_count(1)
 
 
 def test_the_figures_follow_what_is_recorded(page: Page, site: Site) -> None:

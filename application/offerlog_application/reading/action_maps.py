@@ -9,9 +9,10 @@ from offerlog_application.ports.offer_reads import MapCounts, MapVersion
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.reading.arrow import make_table
 from offerlog_application.reading.report_table import tabulate_action_maps
+from offerlog_domain.errors import ArgumentError
 from offerlog_domain.identity import ActionMapId
-from offerlog_domain.lifecycle import LIFECYCLES, State
-from offerlog_domain.metrics import ACTION_MAPS_RATES, COMPARED_RATES, RATES, Cohort, CountBy, rates
+from offerlog_domain.lifecycle import State
+from offerlog_domain.metrics import ACTION_MAPS_RATES, COMPARED_RATES, RATES, Cohort, CountBy, has_rate, rates
 from offerlog_domain.rate_differences import RateDifference, Share, rate_difference
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ ACTION_MAPS_STATES: Final = (
     State.REJECTED,
 )
 """The states that the report counts, beside blocked offers, in the order of its columns."""
+
+
+_MOST_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class ActionMapsRow:
         action_map_name: Newest known display name of the map.
         counts: Number of actions or visitors by each of `ACTION_MAPS_STATES`, zeros too.
         blocked: Number of blocked offers; None where visitors are counted.
-        rates: Every rate of `ACTION_MAPS_RATES`; None for a zero denominator.
+        rates: Every rate of `ACTION_MAPS_RATES`; None for a zero denominator, and where the media type has no
+            such state.
         comparison: The comparison with another version; None without one to compare with.
     """
 
@@ -142,27 +147,46 @@ def make_rows(
     versions: defaultdict[tuple[ActionMapId, str | None], dict[int | None, Mapping[State, int]]] = (
         defaultdict(dict)
     )
-    for of in counts:
-        versions[of.action_map_id, of.media_type][of.version] = counts[of]
-    compares = compares and query.cohort is Cohort.OFFERED
+    for group in counts:
+        versions[group.action_map_id, group.media_type][group.version] = counts[group]
+    can_compare = compares and query.cohort is Cohort.OFFERED
     rows: list[ActionMapsRow] = []
-    for of in found:
-        counted = {state: counts.get(of, {}).get(state, 0) for state in ACTION_MAPS_STATES}
-        of_blocked = blocked.get(of)
-        if not of_blocked and not any(counted.values()):
+    for group in found:
+        counted = {state: counts.get(group, {}).get(state, 0) for state in ACTION_MAPS_STATES}
+        blocked_here = blocked.get(group)
+        if not blocked_here and not any(counted.values()):
             continue
         comparison = None
-        if compares and of.version is not None:
-            others = versions[of.action_map_id, of.media_type]
-            comparison = _compare(of.version, of.media_type, others, baseline)
-        named = rates(counted, ACTION_MAPS_RATES)
-        name = names.get(of.action_map_id)
-        rows.append(ActionMapsRow(*of, name, counted, of_blocked, named, comparison))
+        if can_compare and group.version is not None:
+            others = versions[group.action_map_id, group.media_type]
+            comparison = _compare(group.version, group.media_type, others, baseline)
+        quotients = rates(counted, ACTION_MAPS_RATES)
+        shown = {one: quotients[one] if has_rate(group.media_type, one) else None for one in quotients}
+        name = names.get(group.action_map_id)
+        rows.append(ActionMapsRow(*group, name, counted, blocked_here, shown, comparison))
     return rows
 
 
-def _place(of: MapVersion) -> tuple[str, str, bool, int]:
-    return of.action_map_id, of.media_type or "", of.version is None, of.version or 0
+def check_baseline(baseline: int, counts: Mapping[MapVersion, Mapping[State, int]]) -> None:
+    """Check that a version made an offer in some map; that is so if no version made any.
+
+    Raises:
+        ArgumentError: Others made offers, and this one none. Says which.
+    """
+    offering = {
+        group.version
+        for group, counted in counts.items()
+        if group.version is not None and counted.get(State.OFFERED, 0)
+    }
+    if not offering or baseline in offering:
+        return
+    named = ", ".join(map(str, sorted(offering)[-_MOST_NAMED:]))
+    those = f"the newest {_MOST_NAMED} that did" if len(offering) > _MOST_NAMED else "those that did"
+    raise ArgumentError("baseline", f"version {baseline} made no offer there; {those}: {named}")
+
+
+def _place(group: MapVersion) -> tuple[str, str, bool, int]:
+    return group.action_map_id, group.media_type or "", group.version is None, group.version or 0
 
 
 def _compare(
@@ -176,13 +200,11 @@ def _compare(
     other = max((one for one in offering if one < version), default=None) if baseline is None else baseline
     if other is None or other == version or not {version, other} <= offering:
         return None
-    lifecycle = None if media_type is None else LIFECYCLES.get(media_type)
     differences: dict[str, RateDifference | None] = {}
     for name in COMPARED_RATES:
         part, whole = RATES[name]
-        exists = lifecycle is None or {part, whole} <= lifecycle.tracked
         shares = {one: Share(counts.get(part, 0), counts.get(whole, 0)) for one, counts in versions.items()}
-        is_known = exists and _are_shares(shares.values())
+        is_known = has_rate(media_type, name) and _are_shares(shares.values())
         differences[name] = rate_difference(shares[version], shares[other]) if is_known else None
     return VersionComparison(other, differences)
 

@@ -23,7 +23,12 @@ from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.projections import DeadLetters
 from offerlog_application.ports.read_side import PerformanceSource
 from offerlog_application.ports.recent_visitors import RecentVisitorPage, RecentVisitors, VisitorsPlace
-from offerlog_application.reading.action_maps import ActionMapsReport, blocked_by_row, make_rows
+from offerlog_application.reading.action_maps import (
+    ActionMapsReport,
+    blocked_by_row,
+    check_baseline,
+    make_rows,
+)
 from offerlog_application.reading.funnel import Funnel, make_funnel
 from offerlog_application.reading.map_names import find_action_maps
 from offerlog_application.reading.performance_report import DEFAULT_LIMITS, ReportTooLargeError
@@ -201,7 +206,7 @@ class Analysis(OrganizationScope):
             )
 
     def action_maps_report(
-        self, query: ReportQuery, *, by_version: bool = False, baseline: int | None = None
+        self, query: ReportQuery, *, by_version: bool | None = None, baseline: int | None = None
     ) -> ActionMapsReport:
         """Return what became of each action map, by media type, or also by version with a comparison.
 
@@ -210,20 +215,27 @@ class Analysis(OrganizationScope):
 
         Args:
             query: The query.
-            by_version: True to count each version of a map apart, and to compare it with another.
-            baseline: The version to compare with, which makes the report one by version; None for the version
-                before that made an offer.
+            by_version: True to count each version of a map apart, and to compare it with another. None is
+                True with a baseline, else False.
+            baseline: The version to compare with; None for the version before that made an offer.
 
         Raises:
+            ArgumentError: The baseline made no offer in the range, and other versions did. Or there is a
+                baseline, and the report is not by version.
             ReportTooLargeError: There are more than 50,000 rows.
         """
-        by_version = by_version or baseline is not None
+        if by_version is None:
+            by_version = baseline is not None
+        if baseline is not None and not by_version:
+            raise ArgumentError("baseline", "versions are compared only in a report by version")
         with _limited():
             found = self._offers.map_counts(query, _MOST_ROWS, by_version=by_version)
             blocked = blocked_by_row(query, found)
             # Before the rule is applied to them too: the store returns no more.
             if max(len(found.blocked), len({*found.counts, *blocked})) > _MOST_ROWS:
                 raise ReportTooLargeError(query, "rows", _MOST_ROWS)
+            if baseline is not None:
+                check_baseline(baseline, found.counts)
             maps = sorted({group.action_map_id for group in (*found.counts, *blocked)})
             names = self._performance.names(query.organization, maps)
             rows = make_rows(query, found.counts, blocked, names, compares=by_version, baseline=baseline)

@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from offerlog_domain.lifecycle import State
-from offerlog_domain.metrics import COMPARED_RATES, Cohort
+from offerlog_domain.metrics import COMPARED_RATES, RATES, Cohort, has_rate
 from offerlog_infrastructure.cli.analysis import AnalystReport, run_report
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
@@ -49,7 +49,7 @@ def action_maps(asked: ActionMapsOptions, wanted: OutputOptions, store: StoreOpt
 
     def make(service: "Offerlog", query: "ReportQuery") -> "ActionMapsReport":
         return service.analysis.action_maps_report(
-            query, by_version=asked.by_version, baseline=asked.baseline
+            query, by_version=asked.by_version or None, baseline=asked.baseline
         )
 
     report = AnalystReport(make, sheet_of_action_maps, describe_action_maps_report, _show)
@@ -71,10 +71,13 @@ def _show(made: "ActionMapsReport") -> None:
         out.print(rows)
     else:
         for row in made.rows:
-            of = f"version {_name_version(row)}, " if made.by_version else ""
+            version_here = f"version {_name_version(row)}, " if made.by_version else ""
             out.print(Text.assemble(_heading(row), f", {row.media_type or 'unknown'}"), soft_wrap=True)
             figures = zip(_NUMBERS, _list_figures(row), strict=True)
-            out.print("  " + of + ", ".join(f"{name} {figure}" for name, figure in figures), soft_wrap=True)
+            out.print(
+                "  " + version_here + ", ".join(f"{name} {figure}" for name, figure in figures),
+                soft_wrap=True,
+            )
     if made.by_version:
         _show_comparisons(made)
 
@@ -84,12 +87,26 @@ def _show_comparisons(made: "ActionMapsReport") -> None:
     if made.query.cohort is not Cohort.OFFERED:
         out.print("Versions are compared by the time of the offer only: --cohort offered.")
         return
-    for row in made.rows:
-        sentences = [one for one in (describe_difference(row, rate) for rate in COMPARED_RATES) if one]
-        if sentences:
-            out.print(Text.assemble("\n", _heading(row), f", {row.media_type}"), soft_wrap=True)
-        for sentence in sentences:
+    compared = [row for row in made.rows if row.comparison is not None]
+    if not compared:
+        out.print("No version is compared: no map has two versions that made offers, with one media type.")
+    for row in compared:
+        out.print(Text.assemble("\n", _heading(row), f", {row.media_type}"), soft_wrap=True)
+        for rate in COMPARED_RATES:
+            sentence = describe_difference(row, rate, made.query.count_by) or _explain_none(row, rate)
             out.print(f"  {sentence}", soft_wrap=True)
+
+
+def _explain_none(row: "ActionMapsRow", rate: str) -> str:
+    """Say why versions are not compared by a rate."""
+    part, whole = RATES[rate]
+    if not has_rate(row.media_type, rate):
+        why = f"offers of this media type do not reach {part.value}"
+    elif row.rates[rate] is None:
+        why = f"version {row.version} has no {whole.value}"
+    else:
+        why = f"no {whole.value} of the other version, or signals of one action named different versions"
+    return f"{part.value} \u00f7 {whole.value} is not compared: {why}."
 
 
 _NUMBERS: Final = (

@@ -96,6 +96,8 @@ def run_report(
             made = report.make(service, query)
         except ReportTooLargeError as error:
             raise usage(str(error)) from None
+        except ArgumentError as error:
+            raise usage_of(error) from None
     if chosen is Format.TABLE:
         report.show(made)
     else:

@@ -181,12 +181,12 @@ def action_maps(file: _FileOptions, asked: ActionMapsOptions, store: StoreOption
     from offerlog_application.reading.performance_report import ReportTooLargeError  # noqa: PLC0415 - as above
     from offerlog_application.reading.report_table import tabulate_action_maps  # noqa: PLC0415 - as above
 
-    with store.open() as service:
+    with store.open() as service, _refusing_arguments():
         service.catch_up()
         query = build_query(service)
         try:
             made = service.analysis.action_maps_report(
-                query, by_version=asked.by_version, baseline=asked.baseline
+                query, by_version=asked.by_version or None, baseline=asked.baseline
             )
         except ReportTooLargeError as error:
             raise usage(str(error)) from None

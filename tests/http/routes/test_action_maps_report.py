@@ -72,6 +72,7 @@ def test_versions_of_a_map_are_compared(client: httpx.Client) -> None:
     assert fourth["comparison"]["baseline"] == 3
     assert fourth["comparison"]["accepted"] == {
         **right._asdict(),
+        "excludes_zero": False,
         "in_words": "Offers of version 4 are accepted 37.5 points more often than those of version 3;"
         " the 95 % interval from -9.2 to 67.3 includes 0, so chance alone may explain it.",
     }
@@ -99,6 +100,8 @@ def test_a_file_by_version_has_the_comparison(client: httpx.Client) -> None:
     [
         ({"baseline": 2**63, "by_version": "true"}, "baseline"),
         ({"by_version": "perhaps"}, "by_version"),
+        ({"by_version": "false", "baseline": 3}, "baseline"),
+        ({"baseline": 9}, "baseline"),
         ({"action_map": "nobody's"}, "action_map"),
         ({"last": "7 days"}, "last"),
     ],

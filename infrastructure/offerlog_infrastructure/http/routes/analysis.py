@@ -143,8 +143,12 @@ async def action_maps_report(
     count_by: CountBy = CountBy.ACTIONS,
     cohort: Cohort = Cohort.OFFERED,
     by_version: Annotated[
-        bool, Query(description="A row for each version of a map, and a comparison with another version.")
-    ] = False,
+        bool | None,
+        Query(
+            description="A row for each version of a map, and a comparison with another version."
+            " The default is true with `baseline`, else false."
+        ),
+    ] = None,
     baseline: Annotated[
         int | None,
         Query(
@@ -158,7 +162,10 @@ async def action_maps_report(
 
     def make(analysis: Analysis, query: ReportQuery) -> ActionMapsReport:
         counted = replace(query, count_by=count_by, cohort=cohort)
-        return analysis.action_maps_report(counted, by_version=by_version, baseline=baseline)
+        try:
+            return analysis.action_maps_report(counted, by_version=by_version, baseline=baseline)
+        except ArgumentError as error:
+            raise malformed(error.argument, str(error)) from None
 
     report = _Report(make, describe_action_maps_report, sheet_of_action_maps)
     return await _answer(request, report, key, asked)

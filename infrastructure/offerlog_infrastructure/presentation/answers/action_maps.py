@@ -22,12 +22,14 @@ class RateDifference(TypedDict):
         difference: The difference.
         low: Lower limit of the interval: Newcombe's hybrid score interval, without rounding.
         high: Upper limit of the interval.
+        excludes_zero: True if the interval lies on one side of 0.
         in_words: The difference in percentage points, and what the interval says of it.
     """
 
     difference: Difference
     low: Difference
     high: Difference
+    excludes_zero: bool
     in_words: str
 
 
@@ -51,7 +53,7 @@ class VersionComparison(TypedDict):
 
 
 class ActionMapsRates(TypedDict):
-    """Rates of a row, not rounded; null where the divisor is 0.
+    """Rates of a row, not rounded; null where the divisor is 0, or the media type has no such state.
 
     Attributes:
         offered: Offered ÷ qualified. It exceeds 1 where offers were made without a `qualified` before them.

@@ -6,7 +6,7 @@ import { describeDays } from "/static/dates.js";
 import {
   addressOf, beginForm, copyLink, fillDays, fillForm, listMaps, parametersOf, readAddress, readForm, resolve, showChosenMaps,
 } from "/static/filters.js";
-import { closeByItself, create, createLink, find, number, plain, share } from "/static/elements.js";
+import { closeByItself, create, createLink, find, number, percent, plain, share } from "/static/elements.js";
 import { follow } from "/static/live.js";
 import { SortedTable } from "/static/tables.js";
 import { MEDIA_TYPES } from "/static/words.js";
@@ -47,12 +47,13 @@ function createFigure(row, name) {
   return createLink(number(row[name]), "/offers", asked);
 }
 
-const count = (name, label, cell = (row) => createFigure(row, name)) => ({ label, cell, value: (row) => row[name] });
+const count = (name, label, cell = (row) => createFigure(row, name)) => ({ label, cell, value: (row) => row[name], total: (sums) => number(sums[name]) });
 const rate = (label, part, whole, title) => ({
   label,
   title,
-  cell: (row) => share(row[part], row[whole]),
-  value: (row) => (row[whole] ? row[part] / row[whole] : null),
+  cell: (row) => percent(row.rates[part]),
+  value: (row) => row.rates[part],
+  total: (sums) => share(sums[part], sums[whole]),
 });
 const COUNTS = [
   count("qualified", "Qualified", (row) => number(row.qualified)),
@@ -68,7 +69,7 @@ const COUNTS = [
 
 const table = new SortedTable(find("#rows"), find("#pager"), find("#search"));
 
-function showRows(rows, { byVersion, first }) {
+function showRows(rows, { byVersion, countBy, first }) {
   const columns = [
     { label: "Action map", text: true, cell: labelOf, value: (row) => `${labelOf(row)} ${row.action_map_id}` },
     { label: "Type", text: true, cell: typeOf, value: typeOf },
@@ -78,15 +79,11 @@ function showRows(rows, { byVersion, first }) {
   const totals = (found) => {
     const sums = {};
     for (const name of ["qualified", "blocked", "offered", "accepted", "engaged", "rejected"]) {
-      const known = found.map((row) => row[name]).filter((one) => one !== null);
-      sums[name] = known.length || !found.length ? known.reduce((sum, one) => sum + one, 0) : null;
+      sums[name] = found.reduce((sum, row) => sum + row[name], 0);
     }
     const maps = new Set(found.map((row) => row.action_map_id)).size;
-    const cells = COUNTS.map(({ label, value }) => {
-      const found = value(sums);
-      if (found === null) return "–";
-      return label.endsWith("%") ? share(found, 1) : number(found);
-    });
+    // A visitor may be in several rows, so distinct visitors do not add up.
+    const cells = COUNTS.map(({ total }) => (countBy === "visitors" ? "–" : total(sums)));
     return [`${number(maps)} action map${maps === 1 ? "" : "s"}`, "", ...(byVersion ? [""] : []), ...cells];
   };
   const order = byVersion ? { label: "Action map", isFalling: false } : { label: "Offered", isFalling: true };
@@ -95,7 +92,7 @@ function showRows(rows, { byVersion, first }) {
 
 /** Offer the versions that are there to compare with; a chosen one stays. */
 function listBaselines(rows, chosen) {
-  const versions = new Set(rows.map((row) => row.action_map_version).filter((one) => one !== null && one !== undefined));
+  const versions = new Set(rows.filter((row) => row.offered && row.action_map_version !== null).map((row) => row.action_map_version));
   if (chosen) versions.add(Number(chosen));
   const sorted = [...versions].sort((one, other) => one - other);
   const select = find("#baseline");
@@ -140,7 +137,7 @@ async function show(isLatest) {
   find("#missing").hidden = !report.short_by;
   find("#missing").textContent = `${number(report.short_by ?? 0)} events are missing from the figures: they are dead letters.`;
   if (first) describe(asked);
-  showRows(report.rows, { byVersion: query.by_version, first });
+  showRows(report.rows, { byVersion: query.by_version, countBy: report.count_by, first });
   find("#compared").hidden = !query.by_version;
   if (!query.by_version) return;
   if (first) listBaselines(report.rows, query.baseline);

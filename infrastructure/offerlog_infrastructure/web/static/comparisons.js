@@ -1,25 +1,32 @@
 /** The comparisons of versions of action maps: differences of rates, with their intervals. */
 
-import { create, draw, find, share } from "/static/elements.js";
+import { create, draw, find, percent } from "/static/elements.js";
 import { fill } from "/static/tables.js";
 
 const RATES = [
-  { name: "accepted", label: "Accepted % of offered", part: "accepted", whole: "offered" },
-  { name: "engaged", label: "Engaged % of accepted", part: "engaged", whole: "accepted" },
-  { name: "engaged_of_offered", label: "Engaged % of offered", part: "engaged", whole: "offered" },
+  { name: "accepted", label: "Accepted % of offered" },
+  { name: "engaged", label: "Engaged % of accepted" },
+  { name: "engaged_of_offered", label: "Engaged % of offered" },
 ];
 
-const points = (fraction) => `${fraction > 0 ? "+" : ""}${(100 * fraction).toFixed(1)}`;
+const ONE_DIGIT = new Intl.NumberFormat("en", { maximumSignificantDigits: 1, useGrouping: false });
 
-/** Return whether an interval excludes 0: 1 where the version is better, -1 where it is worse, else 0. */
-const verdictOf = ({ low, high }) => (low > 0 ? 1 : high < 0 ? -1 : 0);
+/** Format a difference in percentage points by the rule of the sentences: as many digits as show that it is not 0. */
+function points(fraction) {
+  const number = 100 * fraction;
+  if (!number) return "0";
+  const rounded = number.toFixed(1);
+  return `${number > 0 ? "+" : ""}${Number(rounded) ? rounded : ONE_DIGIT.format(number)}`;
+}
+
+/** Return the kind of a difference: better or worse where its interval excludes 0, else same. */
+const kindOf = ({ difference, excludes_zero }) => (!excludes_zero ? "same" : difference > 0 ? "better" : "worse");
 
 /** Create the interval as a bar around the mark of 0; it is left to the eye, as the row has the figures. */
 function createInterval(difference, most) {
   const [width, height] = [120, 18];
   const place = (fraction) => (width / 2 + (fraction / most) * (width / 2 - 4)).toFixed(1);
-  const kind = { 1: "better", "-1": "worse", 0: "same" }[verdictOf(difference)];
-  const picture = draw("svg", { class: `interval ${kind}`, width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  const picture = draw("svg", { class: `interval ${kindOf(difference)}`, width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   picture.append(
     draw("line", { class: "zero", x1: width / 2, x2: width / 2, y1: 1, y2: height - 1 }),
     draw("line", { class: "span", x1: place(difference.low), x2: place(difference.high), y1: height / 2, y2: height / 2 }),
@@ -46,15 +53,13 @@ export function showComparisons({ rows, cohort }, { labelOf, typeOf }) {
     find("#comparisons"),
     ["Action map", "Versions", "Rate", "Baseline", "This version", "Points", "95 % interval", "In words"],
     found.map(({ row, rate, difference, other }) => {
-      const mark = create("span", points(difference.difference), {
-        className: `change ${{ 1: "better", "-1": "worse", 0: "same" }[verdictOf(difference)]}`,
-      });
+      const mark = create("span", points(difference.difference), { className: `change ${kindOf(difference)}` });
       return [
         `${labelOf(row)} (${typeOf(row)})`,
         `${row.action_map_version} against ${row.comparison.baseline}`,
         rate.label,
-        share(other[rate.part], other[rate.whole]),
-        share(row[rate.part], row[rate.whole]),
+        percent(other.rates[rate.name]),
+        percent(row.rates[rate.name]),
         mark,
         [`${points(difference.low)} to ${points(difference.high)}`, createInterval(difference, most)],
         difference.in_words,

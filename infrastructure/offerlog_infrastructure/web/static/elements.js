@@ -50,7 +50,9 @@ export function draw(name, attributes = {}) {
 }
 
 export const number = (value) => value.toLocaleString("en");
-export const share = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
+/** Format a fraction as a percentage; a dash where there is none. */
+export const percent = (fraction) => (fraction === null ? "–" : `${(100 * fraction).toFixed(1)} %`);
+export const share = (part, whole) => percent(whole ? part / whole : null);
 
 /** Format a number of seconds for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. */
 export function duration(seconds) {
