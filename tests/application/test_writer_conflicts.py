@@ -222,6 +222,43 @@ def test_conflicts_without_end_are_given_up(
     assert not log.events_of
 
 
+def test_a_conflict_that_names_no_visitor_offer_ends_for_its_own_submission(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """It cannot be set aside. So the group is halved, the one is told, and the others are stored."""
+    # given
+    busy = held(writer, log)
+
+    def interfere(events: Sequence[RecordedEvent[Event]]) -> None:
+        if any(event.originator_id == TWO for event in events):
+            raise VersionConflictError(waiting=False)
+
+    sent = [send(writer, case(stream)) for stream in (ONE, TWO, THREE)]
+    log.before_append = interfere
+    # when
+    log.open.set()
+    # then
+    assert busy.result(10) == ["recorded"]
+    assert sent[0].result(10) == ["recorded"]
+    assert sent[2].result(10) == ["recorded"]
+    with pytest.raises(ContendedError, match="nothing of it was stored: send it again later"):
+        sent[1].result(10)
+    assert TWO not in log.events_of
+
+
+def test_a_conflict_at_a_visitor_offer_of_nobody_in_the_group_ends(
+    writer: GroupCommitWriter, log: MemoryLog
+) -> None:
+    """Whatever the cause of a conflict is, no group is tried for ever."""
+
+    def interfere(_: Sequence[RecordedEvent[Event]]) -> None:
+        raise VersionConflictError(THREE, waiting=False)
+
+    log.before_append = interfere
+    with pytest.raises(ContendedError):
+        send(writer, case(ONE)).result(10)
+
+
 def test_a_lost_connection_is_tried_again(
     writer: GroupCommitWriter, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from offerlog import (
     open_offerlog,
 )
 from offerlog.testing import SettableClock, open_in_memory
+from offerlog_domain.stream_ids import make_organization_token
 from support.journeys import an_id, blocked_event, signal
 
 START: Final = datetime(2026, 11, 1, 10, 7, tzinfo=UTC)
@@ -327,6 +328,26 @@ def test_the_deletion_of_an_organization_takes_the_names_along(services: list[Of
     assert [one.kind.value for one in service.record([line], organization="acme").outcomes] == ["recorded"]
     service.catch_up()
     assert service.analysis.blocked_offers(ReportQuery("acme")).total.blocked == 2
+
+
+def test_organizations_whose_tokens_are_equal_count_in_one_group(services: list[Offerlog]) -> None:
+    """Their tallies share a stream. Neither these nor others of the group wait for ever."""
+    # given
+    names = ("org4805", "org9193", "acme")
+    assert make_organization_token(names[0]) == make_organization_token(names[1])
+    service, count = services[0], 9
+    # when
+    waiting = [
+        service.submit([blocked_event(n, n, MAPS[0], "FrequencyCapping")], organization=name)
+        for n in range(count)
+        for name in names
+    ]
+    receipts = [one.result(60) for one in waiting]
+    # then
+    assert {one.kind.value for receipt in receipts for one in receipt.outcomes} == {"recorded"}
+    service.catch_up()
+    for name in names:
+        assert service.analysis.blocked_offers(ReportQuery(name)).total.blocked == count
 
 
 def test_a_tally_changes_the_report_of_its_map_alone(services: list[Offerlog]) -> None:

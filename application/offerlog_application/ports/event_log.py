@@ -21,13 +21,14 @@ class VersionConflictError(OfferlogError):
 
     Attributes:
         streams: The visitor-offers concerned: one, or all of a visitor whom another writer records first.
-            None if the whole store may have changed, as another server answers by now.
+            None if another server may answer by now, if the waiting of a short signal has ended, or if a
+            stream of tallies is not as this process left it.
         waiting: True while the other writer may still commit or roll back; False if it has committed.
     """
 
     def __init__(self, *streams: UUID, waiting: bool) -> None:
         names = " and ".join(map(str, streams))
-        super().__init__(f"another writer is at visitor-offer {names}" if names else "another server answers")
+        super().__init__(f"another writer is at visitor-offer {names}" if names else "the store has changed")
         self.streams = frozenset(streams)
         self.waiting = waiting
 

@@ -65,3 +65,13 @@ def fail(group: Iterable[Submission], error: Exception) -> None:
         except BaseException:  # noqa: BLE001 - a callback asks this thread to end; the others still wait
             _log.exception("a callback of a submission failed")
         submission.forget()
+
+
+def halve_or_fail(part: Sequence[Submission], error: Exception) -> list[Sequence[Submission]]:
+    """Return the halves of a part that failed, the first one last; a single submission gets the error."""
+    if len(part) == 1:
+        fail(part, error)
+        return []
+    half = len(part) // 2
+    _log.warning("a group of %d submissions failed (%s): writing its halves apart", len(part), error)
+    return [part[half:], part[:half]]

@@ -25,7 +25,7 @@ from offerlog_application.ports.event_log import (
     VersionConflictError,
 )
 from offerlog_application.ports.tracing import UNTRACED, Commit, Trace
-from offerlog_application.recording.answering import answer_all, fail, fail_late
+from offerlog_application.recording.answering import answer_all, fail, fail_late, halve_or_fail
 from offerlog_application.recording.decided import DecidedGroup
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.set_aside import split_by_streams
@@ -38,7 +38,7 @@ from offerlog_application.recording.store_watch import (
 )
 from offerlog_application.recording.submission import Answer, Command, Submission, UndatedRefusal
 from offerlog_application.recording.submissions import Group, Submissions
-from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError
+from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError, to_contended
 from offerlog_domain.blocked_offers import tally_blocked
 from offerlog_domain.context import Rules
 from offerlog_domain.errors import OfferlogError
@@ -240,7 +240,9 @@ class GroupCommitWriter:
                     return True
                 parts.append(rest)
             except VersionConflictError as conflict:
-                parts.append(self._set_aside(part, HeldStreams(conflict.streams)))
+                rest = self._set_aside(part, HeldStreams(conflict.streams))
+                # The same part again would meet the same conflict, for ever.
+                parts += [rest] if len(rest) < len(part) else halve_or_fail(part, to_contended(conflict))
             except _RefusalsWaitError as wait:
                 met_others = True
                 parts.append(self._set_aside_refusing(part, wait))
@@ -250,14 +252,7 @@ class GroupCommitWriter:
                 # Undecided: deciding again would call what was perhaps stored a repeat.
                 parts.append(fail_late(part, error))
             except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to a caller
-                if len(part) == 1:
-                    fail(part, error)
-                else:
-                    count, half = len(part), len(part) // 2
-                    _log.warning(
-                        "a group of %d submissions failed (%s): writing its halves apart", count, error
-                    )
-                    parts += [part[half:], part[:half]]
+                parts += halve_or_fail(part, error)
         return met_others or waits > 0
 
     def _set_aside(self, part: Sequence[Submission], found: HeldStreams) -> list[Submission]:

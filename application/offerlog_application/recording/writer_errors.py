@@ -1,11 +1,14 @@
 """Errors of the writer that callers get."""
 
-from offerlog_application.ports.event_log import OutcomeUnknownError
+from offerlog_application.ports.event_log import OutcomeUnknownError, VersionConflictError
 from offerlog_domain.errors import OfferlogError
 
 
 class ContendedError(OfferlogError):
-    """Other writers kept getting to the same visitor-offer first; nothing of this request was stored."""
+    """Other writers kept getting to the same visitor-offer first; nothing of this request was stored.
+
+    Also if the store kept refusing the request for such a conflict, and named no visitor-offer.
+    """
 
 
 class OrganizationDeletedError(OfferlogError):
@@ -37,3 +40,13 @@ class WriterFailedError(OutcomeUnknownError):
             f"the writer broke off: {cause!r}; send the same signals again: what was recorded is recognised",
         )
         self.transaction = ""
+
+
+def to_contended(conflict: VersionConflictError) -> ContendedError:
+    """Return the caller's error for an append that was refused each time, by no writer to be waited for."""
+    error = ContendedError(
+        f"the store has refused this request time and again ({conflict}); nothing of it was stored: send it"
+        " again later"
+    )
+    error.__cause__ = conflict
+    return error

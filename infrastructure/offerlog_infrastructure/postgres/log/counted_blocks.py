@@ -1,8 +1,9 @@
 """Blocked offers as a writer counts them: tallies in streams of its own, and the names of those counted.
 
-Nobody else appends to the streams of a writer, one of each organization. So no two writers ever want the same
-version, and no tally makes a group wait or decide again. A name is a row with a unique key: of two writers
-that count the same blocked offer, one is refused and asks again (docs/decisions/0056).
+Nobody else appends to the streams of a writer. Each organization has one of them; two organizations whose
+tokens are equal share one. So no two writers ever want the same version, and no tally makes a group wait or
+decide again. A name is a row with a unique key: of two writers that count the same blocked offer, one is
+refused and asks again (docs/decisions/0056).
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +14,6 @@ from psycopg.rows import tuple_row
 
 from offerlog_domain.blocked_offers import BlockedOffer, tally_blocked
 from offerlog_domain.identity import BlockKey
-from offerlog_domain.service_events import BlockedTally
 from offerlog_domain.stream_ids import make_tally_stream_id
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -29,13 +29,11 @@ class DraftedBlocks(NamedTuple):
     """The rows that count blocked offers.
 
     Attributes:
-        tallies: The tallies.
         events: The rows of the tallies, for the log.
         names: The rows with the names, in the order in which all writers insert them.
         streams: The visitor-offer of each name.
     """
 
-    tallies: Sequence[BlockedTally] = ()
     events: Sequence[EventRow] = ()
     names: Sequence[Sequence[Any]] = ()
     streams: Sequence[UUID] = ()
@@ -52,7 +50,7 @@ class CountedBlocks:
         self._datastore = application.log.datastore
         self._mapper = application.event_mapper
         self._writer = uuid4()
-        self._versions: dict[str, int] = {}
+        self._versions: dict[UUID, int] = {}
 
     def find(self, keys: Collection[BlockKey]) -> Collection[BlockKey]:
         """Return those of these names that were counted before.
@@ -69,21 +67,20 @@ class CountedBlocks:
         """Return the rows that count these, each tally at the next place of its stream."""
         if not blocked:
             return DraftedBlocks()
-        tallies = tally_blocked(blocked)
         versions = self._versions.copy()
         events: list[EventRow] = []
-        for tally in tallies:
-            version = versions[tally.organization] = versions.get(tally.organization, 0) + 1
+        for tally in tally_blocked(blocked):
             stream = make_tally_stream_id(tally.organization, self._writer)
+            version = versions[stream] = versions.get(stream, 0) + 1
             events.append(self._mapper.service_row(stream, version, tally))
         named = sorted((one.key, one.recorded_at, one.offer.id) for one in blocked if one.key is not None)
         names = [(*key, recorded_at) for key, recorded_at, _ in named]
-        return DraftedBlocks(tallies, events, names, [stream for *_, stream in named])
+        return DraftedBlocks(events, names, [stream for *_, stream in named])
 
     def note_stored(self, drafted: DraftedBlocks) -> None:
         """Note that a draft is stored."""
-        for tally in drafted.tallies:
-            self._versions[tally.organization] = self._versions.get(tally.organization, 0) + 1
+        for event in drafted.events:
+            self._versions[event.originator_id] = event.originator_version
 
     def begin_anew(self) -> None:
         """Begin new streams: the store may have a draft that was not noted, or lack one that was."""
