@@ -124,6 +124,20 @@ def test_the_figures_follow_what_is_recorded(page: Page, site: Site) -> None:
     expect(rows.filter(has_text="5 against 4").first).to_be_visible(timeout=20_000)
 
 
+def test_a_baseline_that_made_no_offer_can_be_chosen_anew(page: Page, site: Site) -> None:
+    """An old address may name one; without versions there is none to choose."""
+    # when
+    page.goto(f"{site.url}/action-maps?by_version=true&baseline=9")
+    # then
+    chosen = page.get_by_label("Compare each version with")
+    expect(page.locator("#wrong")).to_contain_text("baseline: version 9 made no offer there")
+    expect(chosen).to_have_attribute("aria-invalid", "true")
+    chosen.select_option("the version before")
+    expect(page.locator("#comparisons tbody tr").first).to_contain_text("4 against 3")
+    page.get_by_label("By version").uncheck()
+    expect(chosen).to_be_hidden()
+
+
 def test_a_wrong_filter_is_an_error_beside_its_field(page: Page, site: Site) -> None:
     """As on the page of the performance report."""
     page.goto(f"{site.url}/action-maps")

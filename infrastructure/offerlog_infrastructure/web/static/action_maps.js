@@ -149,6 +149,7 @@ async function submit(query) {
   const asked = { query, days: null, isShown: false, isWrong: false };
   submitted = asked;
   showChosenMaps();
+  find("#baseline-field").hidden = !query.by_version;
   history.replaceState(null, "", `?${withVersions(addressOf(query), query)}`);
   await attempt(async (isLatest) => {
     try {
