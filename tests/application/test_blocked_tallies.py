@@ -1,16 +1,18 @@
 """Blocked offers in the commit that answers: a tally for a group, each name once, nothing without a block."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from offerlog_application.ports.event_log import OutcomeUnknownError
+from offerlog_application.ports.event_log import OutcomeUnknownError, UnreadableEventError
 from offerlog_domain.block_signals import NativeBlock
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.identity import VisitorKey
+from offerlog_domain.identity import OfferKey, VisitorKey
 from offerlog_domain.service_events import BlockedTally
+from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import read_any_signal
 from support.memory_log import MemoryLog
 from support.scenario import CUSTOMER, MAP, START, minute, signal, uuid
@@ -155,6 +157,27 @@ def test_another_writer_that_counts_the_same_name_makes_it_a_duplicate(desk: Any
     # then
     assert outcomes == ["duplicate", "recorded"]
     assert tallies(log) == [("FrequencyCapping", 1)]
+
+
+def test_the_vendors_event_is_counted_although_its_visitor_offer_is_damaged(
+    desk: Any, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The visitor-offer is not loaded: it decides nothing about the event."""
+    # given
+    desk.offer("a")
+    load = log.load
+
+    def fail(offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
+        if offers:
+            raise UnreadableEventError("offered.2", "a stream", 1, "damaged")
+        return load(offers)
+
+    monkeypatch.setattr(log, "load", fail)
+    # when
+    outcomes = [desk.record(blocked("a")), desk.record(blocked("a"), blocked("b"))]
+    # then
+    assert outcomes == [["recorded"], ["duplicate", "recorded"]]
+    assert tallies(log) == [("FrequencyCapping", 1), ("FrequencyCapping", 1)]
 
 
 def test_after_a_lost_commit_the_same_event_may_be_sent_again(desk: Any, log: MemoryLog) -> None:

@@ -34,7 +34,7 @@ def test_an_interrupted_deletion_is_continued(
         # given
         service.wait(service.record(journeys(3)).position)
         with monkeypatch.context() as patched:
-            patched.setattr(PostgresErasures, "delete_late_refusals", die)
+            patched.setattr(PostgresErasures, "delete_late_rows", die)
             with pytest.raises(_KilledError):
                 service.organization_deletion.delete("acme")
         assert rows(dsn, "SELECT count(*) FROM erasing_visitors") == [(3,)]

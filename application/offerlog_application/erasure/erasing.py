@@ -203,7 +203,7 @@ class Eraser:
             # A call that erases has asked for what was refused until now; one that goes on has not.
             until = _END if erases else one.erased_at + _CLOCK_DIFFERENCE
             try:
-                refusals = self._erasures.delete_late_refusals(one, until)
+                refusals = self._erasures.delete_late_rows(one, until)
                 steps.append((one, self._append_erased(one), refusals))
             except OfferlogError as error:
                 errors.append(_unfinished(error))

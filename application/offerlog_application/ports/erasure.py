@@ -207,14 +207,17 @@ class Erasures(Protocol):
     def unfinished(self, before: datetime) -> Sequence[BegunErasure]:
         """Return the erasures of all organizations that were begun before a time and are not complete."""
 
-    def delete_late_refusals(self, erasure: BegunErasure, until: datetime) -> int:
-        """Delete the refused texts that writers have added before the fence; returns how many in all.
+    def delete_late_rows(self, erasure: BegunErasure, until: datetime) -> int:
+        """Delete the refused texts and the names of blocked offers that writers added before the fence.
 
         Does not delete those of a new life that a legal hold protects.
 
         Args:
             erasure: The erasure.
             until: Only those that were recorded until then: later ones belong to a new life.
+
+        Returns:
+            The number of refused texts in all.
         """
 
     def completing(self, erasure: BegunErasure) -> AbstractContextManager[bool]:

@@ -69,9 +69,14 @@ class DecidedGroup:
 
     @property
     def touched(self) -> Collection[OfferKey]:
-        """The visitor-offers of all commands, each once; with the visitor's identity if a command has it."""
+        """The visitor-offers of all commands, each once; with the visitor's identity if a command has it.
+
+        Signals of blocked offers are decided without one.
+        """
         touched: dict[UUID, OfferKey] = {}
         for command in self.commands:
+            if command.reports_block:
+                continue
             offer = command.offer
             if offer.visitor is not None or offer.id not in touched:
                 touched[offer.id] = offer
@@ -99,7 +104,7 @@ class DecidedGroup:
     ) -> None:
         """Decide the commands whose visitor-offers have changed since the last call.
 
-        At first, and under another epoch, decide all of them.
+        At first, and under another epoch, decide all of them; signals of blocked offers each time.
 
         The clock is read once: all that a call decides has one moment.
 
@@ -127,7 +132,10 @@ class DecidedGroup:
             context = self._context_of(submission)
             for command in submission.commands:
                 stream = command.stream
-                if stream in moved:
+                if command.reports_block:
+                    decisions[n] = command.decide(VisitorOffer(stream), context)
+                    decided_in[n] = context
+                elif stream in moved:
                     decisions[n] = decision = command.decide(offers[stream], context)
                     offers[stream] = decision.offer
                     decided_in[n] = context

@@ -48,7 +48,7 @@ class MemoryErasures:
         with self._log.lock:
             return [one for one in self._begun if one.erased_at < before]
 
-    def delete_late_refusals(self, erasure: BegunErasure, until: datetime) -> int:
+    def delete_late_rows(self, erasure: BegunErasure, until: datetime) -> int:
         """Delete the refused texts that were added meanwhile; returns how many in all.
 
         Only those that were recorded until a time, and none that a legal hold of a new life protects.

@@ -173,7 +173,7 @@ class PostgresErasures:
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             return _select_unfinished(connection.cursor(row_factory=tuple_row), _SELECT_UNFINISHED, before)
 
-    def delete_late_refusals(self, erasure: BegunErasure, until: datetime) -> int:
+    def delete_late_rows(self, erasure: BegunErasure, until: datetime) -> int:
         """Delete the refused texts that writers have added before the fence; returns how many in all.
 
         Only those that were recorded until a time, and none that a legal hold of a new life protects. Names

@@ -88,7 +88,7 @@ class _KilledError(Exception):
     """The process dies here."""
 
 
-@pytest.mark.parametrize("step", ["delete_late_refusals", "blank_events", "complete"])
+@pytest.mark.parametrize("step", ["delete_late_rows", "blank_events", "complete"])
 def test_an_interrupted_erasure_is_gone_on_with(
     offerlog: Offerlog, dsn: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def interrupt(service: Offerlog, *customers: str) -> None:
     """Begin erasures, and die before the second step."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(PostgresErasures, "delete_late_refusals", die)
+        patched.setattr(PostgresErasures, "delete_late_rows", die)
         for customer in customers:
             with pytest.raises(_KilledError):
                 service.erase(customer_id=customer)
