@@ -30,7 +30,7 @@ _COPY_EVENTS = """
     FROM first_day ORDER BY position
 """
 _SUFFIXES = "SELECT DISTINCT right(originator_id::text, 6) FROM first_day"
-"""What `_COPY_EVENTS` replaces: a stream of the day that has the number already would meet its own copy."""
+"""The digits that `_COPY_EVENTS` replaces. A stream that has the number of a copy would meet it."""
 _SELECT_UNSEALED = """
     SELECT FROM tree_progress WHERE position < (SELECT max(notification_id) FROM offerlog_events)
 """
