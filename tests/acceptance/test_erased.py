@@ -145,6 +145,7 @@ def test_nothing_is_left_of_erased_visitors(cli_folder: Path, erased: Secrets) -
         assert len([*service.parked()]) == 1
         assert service.suppressions(others.text("customer turned-down"))
         assert not service.suppressions(suppressed)
+        service.catch_up()
         live = contents(dsn)
         service.rebuild()
         assert contents(dsn) == live

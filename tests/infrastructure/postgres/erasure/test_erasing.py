@@ -117,6 +117,7 @@ def test_an_interrupted_erasure_is_gone_on_with(
     assert not offerlog.suppressions(REJECTED)
     assert rows(dsn, "SELECT count(*) FROM erasing_visitors") == [(0,)]
     assert rows(dsn, "SELECT count(*) FROM offerlog_events WHERE topic = 'visitor-erased.2'") == [(1,)]
+    offerlog.catch_up()
     live = contents(dsn)
     offerlog.rebuild()
     assert contents(dsn) == live

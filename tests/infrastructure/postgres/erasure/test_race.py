@@ -141,6 +141,7 @@ def test_nothing_is_left_behind_and_nothing_of_others_is_lost(
     )
     blocked = offerlog.analysis.blocked_offers(ReportQuery(offerlog.organization)).total.blocked
     assert blocked == counts["blocked", "recorded"]
+    offerlog.catch_up()
     live = contents(dsn)
     offerlog.rebuild()
     assert contents(dsn) == live

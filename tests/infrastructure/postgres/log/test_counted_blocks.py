@@ -107,6 +107,7 @@ def test_processes_count_each_block_once_although_one_is_killed(offerlog: Offerl
 
 def check_log(offerlog: Offerlog, dsn: str) -> None:
     """A rebuild gives the same rows, each projection has each event once, and every event can be read."""
+    offerlog.catch_up()
     live = contents(dsn)
     offerlog.rebuild()
     assert contents(dsn) == live

@@ -106,6 +106,7 @@ def test_a_rebuild_folds_an_erasure_as_the_projector_does(
     # when
     append_all(dsn, *visitors.streams)
     offerlog.wait(last(dsn))
+    offerlog.catch_up()
     live = contents(dsn)
     offerlog.rebuild()
     # then
@@ -132,6 +133,7 @@ def test_a_dead_letter_that_is_lifted_after_the_erasure_brings_nothing_back(
     assert offerlog.retry_dead_letters() > 0
     # then
     assert visitors.count() == (0, 0, 0, 0)
+    offerlog.catch_up()
     live = contents(dsn)
     offerlog.rebuild()
     assert contents(dsn) == live
