@@ -106,7 +106,6 @@ def test_a_rebuild_folds_an_erasure_as_the_projector_does(
     # when
     append_all(dsn, *visitors.streams)
     offerlog.wait(last(dsn))
-    offerlog.catch_up()
     live = contents(dsn)
     offerlog.rebuild()
     # then
