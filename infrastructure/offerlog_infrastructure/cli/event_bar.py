@@ -32,10 +32,10 @@ def event_bar(title: str, unit: str = "events") -> Iterator[Callable[[RebuildPro
         disable=not sys.stderr.isatty(),
     )
     task = bar.add_task(title, total=None, rate=0.0)
-    began, first, last = 0.0, 0, -1
+    began, first, last, stage = 0.0, 0, -1, title
 
     def on_progress(step: RebuildProgress) -> None:
-        nonlocal began, first, last
+        nonlocal began, first, last, stage
         if last < 0:
             bar.start()
         if last < 0 or step.events < last:  # the first stage, or one that counts anew
@@ -43,6 +43,9 @@ def event_bar(title: str, unit: str = "events") -> Iterator[Callable[[RebuildPro
         last = step.events
         rate = (step.events - first) / max(time.monotonic() - began, 0.1)
         bar.update(task, description=step.stage, total=step.total, completed=step.events, rate=rate)
+        if step.stage != stage or step.events == step.total:
+            stage = step.stage
+            bar.refresh()  # a stage that is over before the next tenth of a second is shown too
 
     try:
         yield on_progress
