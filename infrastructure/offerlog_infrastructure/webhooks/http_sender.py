@@ -108,7 +108,9 @@ class HttpSender:
                 # A client that another thread closes meanwhile raises a RuntimeError.
                 status, retry_after = None, None
                 is_cut = self._cutter.is_over and not isinstance(trouble, TimeoutError)
-                error = "the time is over" if is_cut else _describe(trouble)
+                # The limit of a single read is as long, and may end a moment before the cutter's.
+                is_late = isinstance(trouble, httpx.ReadTimeout | httpx.WriteTimeout)
+                error = "the time is over" if is_cut or is_late else _describe(trouble)
         if self._cutter.is_closed:
             self.close()  # a client that was made meanwhile
             raise ClosedError
