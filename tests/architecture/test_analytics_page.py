@@ -1,4 +1,4 @@
-"""The page on analytics: its Python runs over exports, and counts what the report counts."""
+"""The page on analytics: its Python runs over exports and a replay, and counts what the report counts."""
 
 import json
 import os
@@ -7,15 +7,21 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.slices import SliceBounds
 from offerlog_application.reading.exports import ExportRequest
 from offerlog_application.reading.report_table import tabulate_performance
 from offerlog_domain.metrics import Cohort, Granularity
 from offerlog_infrastructure.export.export_format import ExportFormat
 from offerlog_infrastructure.export.formats import open_writer
+from offerlog_infrastructure.replaying.slice_files import SliceTask, write_slice
 from support.journeys import journeys
 from support.preloaded import preloaded_code
+
+pytest.importorskip("pyarrow")
 
 RESULTS = """
 import json
@@ -27,10 +33,22 @@ print(json.dumps({
     "report": hours.select("nWebActionsOffered", "nWebActionsAccepted").sum().row(0),
     "times": [list(row) for row in times.fetchall()],
     "blocked": [list(row) for row in blocked.fetchall()],
-    "merged": len(merged) == len(actions),
+    "erased": len(actions) - len(merged),
+    "recount": recount.fetchall(),
+    "gaps": gaps.fetchall(),
+    "sizes": sizes.fetchall(),
+    "at_rest": at_rest.fetchall(),
     "arrow": by_day.num_rows,
 }))
 """
+
+
+def write_slices(offerlog: Offerlog, folder: Path) -> None:
+    """Write the files of a replay; the page does not read the manifest."""
+    assert offerlog.slices is not None
+    for low, high in offerlog.slices.divide(1_000):
+        path = folder / f"slice={low.int >> 124:02}" / f"{low.hex}.parquet"
+        write_slice(path, SliceTask({}, {}, ""), offerlog.slices.read(SliceBounds(low, high), 2**62))
 
 
 def test_the_page_counts_what_the_report_counts(
@@ -38,7 +56,9 @@ def test_the_page_counts_what_the_report_counts(
 ) -> None:
     """One process for the whole page; the libraries take long to load."""
     # given
-    offerlog.wait(offerlog.record(journeys(70)).position)
+    offerlog.record(journeys(70))
+    offerlog.erase(customer_id="visitor-1", customer_id_type="cookie")
+    offerlog.catch_up()
     by_hour = ReportQuery("default", by=Granularity.HOUR, cohort=Cohort.OFFERED)
     for name in ("events", "actions", "hours"):
         with (tmp_path / f"{name}.parquet").open("wb") as file:
@@ -51,6 +71,7 @@ def test_the_page_counts_what_the_report_counts(
             with open_writer(ExportFormat.PARQUET, columns, file) as writer:
                 for batch in batches:
                     writer.write(batch)
+    write_slices(offerlog, tmp_path / "replay")
     page = (root / "docs" / "analytics.md").read_text()
     code = "".join(re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
     # when
@@ -78,5 +99,19 @@ def test_the_page_counts_what_the_report_counts(
     assert [row[:2] for row in found["times"]] == [[row[0], row[2]] for row in counted if row[2]]
     assert all(bool(0 < row[2] <= row[3]) for row in found["times"])
     assert found["blocked"] == [["terminal_state", "ignored", 10, 10]]
-    assert found["merged"]
+    assert found["erased"] == 1
+    recount = {name: (stored, exported) for name, stored, exported in found["recount"]}
+    assert recount.pop("signal-parked") == (10, None)
+    assert recount.pop("erasure-receipt") == (1, None)
+    assert recount["rejected"] == (20, 20)
+    assert recount["visitor-erased"] == (1, 1)
+    assert all(stored == exported for stored, exported in recount.values())
+    assert found["gaps"] == []
+    sizes = {name: (events, size, blanked) for name, events, size, blanked in found["sizes"]}
+    assert sizes["offered"][0] == 70
+    assert {name for name, (_, __, blanked) in sizes.items() if blanked} == {"offered", "rejected"}
+    assert sum(blanked for _, __, blanked in sizes.values()) == 2, "the events of the erased visitor"
+    ((_, offers, events, size),) = found["at_rest"]
+    assert (offers, events) == (60, 200), "all but the ten whose offer never came"
+    assert 100 < size / events < 250
     assert found["arrow"] == len(report.rows)
