@@ -45,6 +45,9 @@ def test_reports_for_people(recorded: CommandLine) -> None:
     assert "5.0 s" in recorded("times").text
     states = recorded("visitor", "--customer", "v2", "--states").text
     assert "ignored" in states
+    assert "above 100 %" not in recorded("action-maps").text
+    recorded.judged(signal_of("qualified", an_id(), MAP, "2026-11-21T12:00:00Z", customerId="v4"))
+    assert "offered % is offered ÷ qualified: above 100 %" in recorded("action-maps").text
     assert "never been seen" in recorded("visitor", "--customer", "nobody", "--states").text
 
 

@@ -1,11 +1,12 @@
 """Ranges of reports, as people write them."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from offerlog_application.reading.instants import CalendarError, zone
-from offerlog_application.reading.report_range import report_range, report_time
+from offerlog_application.reading.report_range import moment, report_range, report_time
 
 NOW = datetime(2026, 11, 26, 18, 32, 7, tzinfo=UTC)
 """A Thursday."""
@@ -69,6 +70,31 @@ def test_a_text_that_is_not_a_range_is_refused_with_the_option(
     with pytest.raises(CalendarError, match=cause) as caught:
         report_range(*asked, zone("UTC"), NOW)
     assert caught.value.option == option
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("now", NOW),
+        ("today", NOW.replace(hour=0, minute=0, second=0, microsecond=0)),
+        ("2026-11-22", datetime(2026, 11, 22, tzinfo=UTC)),
+        ("2026-11-22T10:00:00.5", datetime(2026, 11, 22, 10, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-11-22 10:01+02:00", datetime(2026, 11, 22, 8, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_need_not_be_on_a_quarter_hour(text: str, meant: datetime) -> None:
+    """Given a time or a word, when it is read, then it is an instant, by the days of UTC."""
+    assert moment(text, NOW.astimezone(ZoneInfo("Asia/Tokyo")), "since") == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["soon", "", "-1x", "2026-13-01", "10 minutes ago", "0001-01-01T00:00+01:00"]
+)
+def test_a_text_that_is_not_a_moment_is_refused_with_the_option(text: str) -> None:
+    """Given a wrong text, when it is read, then the error names the option and says what to give."""
+    with pytest.raises(CalendarError, match=r"is not a time: give 2026-11-22, .* -24h") as caught:
+        moment(text, NOW, "since")
+    assert caught.value.option == "since"
 
 
 def test_a_day_that_the_zone_skipped_is_named() -> None:

@@ -13,7 +13,10 @@ import offerlog_application
 import offerlog_domain
 import offerlog_infrastructure
 from offerlog import open_offerlog
+from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.ports.projections import UnknownProjectionError
+from offerlog_application.ports.read_models import TooManySuppressionsError
+from offerlog_application.reading.performance_report import ReportTooLargeError
 from offerlog_domain.errors import ArgumentError, ArgumentTypeError, OfferlogError
 
 ELSEWHERE = {"offerlog_infrastructure.observability.tracing", "offerlog_infrastructure.cli.__main__"}
@@ -72,6 +75,10 @@ def test_callers_may_catch_a_wrong_argument_as_python_has_it() -> None:
     """A wrong value is a `ValueError` too."""
     wrong = [one for one in errors() if issubclass(one, ValueError)]
     assert {one.__name__ for one in wrong} >= {"MalformedSignalError", "OrganizationNameError"}
+    for limit in (TooManySuppressionsError(), ReportTooLargeError(ReportQuery("default"), "rows", 50_000)):
+        copy = pickle.loads(pickle.dumps(limit))  # noqa: S301 - our own
+        assert isinstance(limit, ValueError)
+        assert (copy.field, str(copy)) == (limit.field, limit.cause)
     with pytest.raises(OfferlogError):
         raise wrong[0](*["x"] * (len(inspect.signature(wrong[0]).parameters)))
 

@@ -154,13 +154,15 @@ def test_everything_that_a_program_asks(
     assert earlier["state"] == "offered"
     # when
     with client(Role.REPORTER) as reporter:
-        report = reporter.performance(by="total", full=True, action_maps=[MAP])
+        everything = reporter.performance(view="all", action_maps=[MAP])
+        report = reporter.performance(by="total", view="full", action_maps=[MAP])
         maps = [one["action_map_id"] for one in reporter.action_maps()]
         timeline = [one["kind"] for one in reporter.timeline("visitor-4")]
         refusals = list(reporter.refusals(reason="malformed"))
         counts = reporter.refusal_counts()
     # then
     assert report["rows"][0]["metrics"]["nWebActionsRejected"] == 5
+    assert everything["rows"][0]["metrics"]["nWebActionsQualified"] == 0
     assert set(maps) == {MAP, OTHER_MAP}
     assert timeline == ["offered", "rejected"]
     assert [one["field"] for one in refusals] == ["actionId"]

@@ -50,6 +50,7 @@ def test_each_action_map_with_its_type(page: Page) -> None:
         *("web chat", "0", "0", "80", "\N{EN DASH}", "34", "42.5 %", "0", "0.0 %", "46")
     ]
     expect(page.locator("#compared")).to_be_hidden()
+    expect(page.locator("#over")).to_be_hidden()
     page.locator("#rows .rows tr").filter(has_text="Help").get_by_role("link", name="34").click()
     expect(page.locator("#count")).to_have_text("34 of 34 are listed.")
 
@@ -109,6 +110,15 @@ def test_small_differences_are_told_by_the_rule_of_the_sentences(page: Page, sit
     row = page.locator("#comparisons tbody tr").first
     expect(row).to_contain_text("+0.02-0.000001 to +0.3")
     expect(row.locator("svg.interval.same")).to_have_count(1)
+
+
+def test_offers_without_qualified_signals_explain_their_rate(page: Page, site: Site) -> None:
+    """Given 80 offers and one signal that their map qualified, then Offered % says why it is above 100."""
+    qualified = signal("qualified", visitor="other", actionMapId=MAP, actionMapName="Help")
+    site.service.wait(site.service.record([qualified]).position)
+    page.get_by_role("link", name="Action maps", exact=True).click()
+    expect(page.get_by_text("Offered % is offered ÷ qualified: above 100 %")).to_be_visible()
+    assert cells(page, "Help")[1:5] == ["1", "0", "80", "8000.0 %"]
 
 
 def test_the_figures_follow_what_is_recorded(page: Page, site: Site) -> None:

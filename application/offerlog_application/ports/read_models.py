@@ -60,15 +60,23 @@ MAX_SUPPRESSIONS: Final = 10_000
 """The most suppressions in the answer to one batch of visitors."""
 
 
-class TooManySuppressionsError(OfferlogError):
-    """The visitors of a batch together have more suppressions than one answer holds."""
+class TooManySuppressionsError(OfferlogError, ValueError):
+    """The visitors of a batch together have more suppressions than one answer holds.
+
+    Attributes:
+        field: The argument at fault, `visitors`.
+        cause: The fault and what to do.
+    """
 
     def __init__(self) -> None:
         self.field = "visitors"
         self.cause = (
             f"they have more than {MAX_SUPPRESSIONS:,} suppressions together: ask for fewer at a time"
         )
-        super().__init__(self.cause)
+        super().__init__()
+
+    def __str__(self) -> str:
+        return self.cause
 
 
 class UnknownVisitorError(ArgumentError):

@@ -55,12 +55,13 @@ DEFAULT_LIMITS: Final = ReportLimits()
 UNLIMITED: Final = ReportLimits(None, None, None)
 
 
-class ReportTooLargeError(OfferlogError):
+class ReportTooLargeError(OfferlogError, ValueError):
     """A report would have more buckets or rows than it may; nothing was read but what shows this.
 
     Attributes:
         field: The parameter to change first, `by` or `action_map`.
         limit: The limit that it goes past.
+        cause: The fault and what to do.
     """
 
     def __init__(self, query: "ReportQuery", what: str, limit: int) -> None:
@@ -71,7 +72,10 @@ class ReportTooLargeError(OfferlogError):
         self.cause = (
             f"by {query.by.value} gives more than {limit:,} {what}: {other}, or a shorter time by from and to"
         )
-        super().__init__(self.cause)
+        super().__init__(query, what, limit)
+
+    def __str__(self) -> str:
+        return self.cause
 
 
 def _is_coarser(one: Granularity, other: Granularity) -> bool:

@@ -16,6 +16,7 @@ _COUNTED: Final = re.compile(r"([0-9]{1,6})(h|d|w|mo)")
 _DAYS_BACK: Final = {"today": 0, "yesterday": 1, "tomorrow": -1}
 _MONTHS: Final = 12
 _HOUR: Final = timedelta(hours=1)
+_MOMENTS: Final = "2026-11-22, 2026-11-22T10:00, 2026-11-22T10:00:00Z"
 _MEANINGS: Final = (
     "today, yesterday, now, or so many hours, days, weeks or months ago such as -24h, -7d, -4w, -1mo"
 )
@@ -90,6 +91,29 @@ def report_time(text: str, zone: ZoneInfo, now: datetime, option: str) -> dateti
     raise CalendarError(
         option, text, f"is not a time: give a date (2026-03-29), a time (2026-03-29T01:30), {_MEANINGS}"
     )
+
+
+def moment(text: str, now: datetime, option: str) -> datetime:
+    """Return an instant that need not be on a quarter-hour, in UTC.
+
+    Args:
+        text: A date or a time, in UTC unless it has an offset; `now`; or another relative time of
+            `report_time`, with the days of UTC.
+        now: The current time, with an offset.
+        option: The name of the parameter, for the error.
+
+    Raises:
+        CalendarError: The text is not such a time.
+    """
+    if text == "now":
+        return now.astimezone(UTC)
+    try:
+        if not text[:1].isdigit():
+            return report_time(text, ZoneInfo("UTC"), now, option)
+        read = datetime.fromisoformat(text)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise CalendarError(option, text, f"is not a time: give {_MOMENTS}, {_MEANINGS}") from None
 
 
 def _begin(count: int, unit: str, asked: _Asked) -> datetime:

@@ -34,6 +34,7 @@ from offerlog_client.answers import (
 )
 from offerlog_client.async_organization import AsyncOrganization
 from offerlog_client.requests import (
+    MetricView,
     Repeats,
     Time,
     build_query,
@@ -259,7 +260,7 @@ class AsyncOfferlogClient(AsyncOrganization):
         last: str | None = None,
         by: str | None = None,
         zone: str | None = None,
-        full: bool = False,
+        view: MetricView | None = None,
         cohort: str | None = None,
         count_by: str | None = None,
         action_maps: Iterable[str] = (),
@@ -270,7 +271,7 @@ class AsyncOfferlogClient(AsyncOrganization):
             start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
         ) | {
             "by": by,
-            "view": "full" if full else None,
+            "view": view,
             "cohort": cohort,
             "count_by": count_by,
         }

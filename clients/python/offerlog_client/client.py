@@ -34,6 +34,7 @@ from offerlog_client.answers import (
 )
 from offerlog_client.organization import Organization
 from offerlog_client.requests import (
+    MetricView,
     Repeats,
     Time,
     build_query,
@@ -257,7 +258,7 @@ class OfferlogClient(Organization):
         last: str | None = None,
         by: str | None = None,
         zone: str | None = None,
-        full: bool = False,
+        view: MetricView | None = None,
         cohort: str | None = None,
         count_by: str | None = None,
         action_maps: Iterable[str] = (),
@@ -268,7 +269,7 @@ class OfferlogClient(Organization):
             start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
         ) | {
             "by": by,
-            "view": "full" if full else None,
+            "view": view,
             "cohort": cohort,
             "count_by": count_by,
         }

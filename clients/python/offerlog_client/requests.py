@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 import httpx
@@ -18,6 +18,10 @@ _LONGEST_DELAY: Final = 5.0
 
 Time = datetime | str
 """A time with its offset from UTC, or a text as the service accepts it, such as `2026-11-22`."""
+
+
+MetricView = Literal["report", "full", "all"]
+"""The metrics of a report: those of the vendor's report, all of web chats, or all that there are."""
 
 
 class Repeats:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _NONE: Final = "\u2013"
 
+_OVER_HUNDRED: Final = "offered % is offered \u00f7 qualified: above 100 %, offers were made without a signal"
+    " that their map qualified."
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -78,6 +81,8 @@ def _show(made: "ActionMapsReport") -> None:
                 "  " + version_here + ", ".join(f"{name} {figure}" for name, figure in figures),
                 soft_wrap=True,
             )
+    if any((row.rates[State.OFFERED.value] or 0) > 1 for row in made.rows):
+        out.print(_OVER_HUNDRED, soft_wrap=True)
     if made.by_version:
         _show_comparisons(made)
 

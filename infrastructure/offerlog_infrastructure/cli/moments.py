@@ -1,10 +1,9 @@
 """Times in options."""
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from offerlog_application.reading.instants import CalendarError
-from offerlog_application.reading.report_range import report_time
+from offerlog_application.reading.report_range import moment
 from offerlog_infrastructure.cli.output import usage
 
 
@@ -14,19 +13,10 @@ def read_moment(text: str, option: str) -> datetime:
     Raises:
         UsageError: The text is not a time; names the option.
     """
-    now = datetime.now(UTC)
-    if text == "now":
-        return now
     try:
-        if not text[:1].isdigit():
-            return report_time(text, ZoneInfo("UTC"), now, option)
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (CalendarError, ValueError, OverflowError):
-        raise usage(
-            f"{option} {text!r} is not a time: give 2026-11-22, 2026-11-22T10:00, 2026-11-22T10:00:00Z, now,"
-            " today, yesterday, or so many hours, days, weeks or months ago such as -24h, -7d, -4w, -1mo"
-        ) from None
+        return moment(text, datetime.now(UTC), option)
+    except CalendarError as error:
+        raise usage(f"{option} {text!r} {error.cause}") from None
 
 
 def read_optional_moment(text: str | None, option: str) -> datetime | None:

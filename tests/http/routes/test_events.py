@@ -52,7 +52,7 @@ def test_batches_follow_each_other_by_cursor_link_or_event_id(site: Site) -> Non
         # given
         start = cursor(reporter.get("/v1/events", params={"lastEventId": "latest"}))
         record(site, 1, *STATES)
-        record(site, 2, "offered", actionMapId=an_id("other map"))
+        record(site, 2, "offered", actionMapId=an_id("other map"), actionMapName="Another map")
         # when
         first = reporter.get("/v1/events", params={"lastEventId": start, "limit": 2})
         by_link = reporter.get(first.links["next"]["url"])
@@ -65,8 +65,10 @@ def test_batches_follow_each_other_by_cursor_link_or_event_id(site: Site) -> Non
         assert (end.json(), cursor(end)) == ([], cursor(by_id))
         asked = {"lastEventId": start, "type": ["offered", "io.offerlog.engaged.v1"]}
         assert kinds(reporter.get("/v1/events", params=asked)) == ["offered", "engaged", "offered"]
+        site.service.wait(int(cursor(by_id)))
         asked = {"lastEventId": start, "action_map": an_id("other map")}
         assert kinds(reporter.get("/v1/events", params=asked)) == ["offered"]
+        assert kinds(reporter.get("/v1/events", params=asked | {"action_map": "Another map"})) == ["offered"]
         # and only a key of the role events may see who it was
         assert "customer_id" not in first.text
         refused = reporter.get("/v1/events", params={"identified": "true"})
@@ -84,6 +86,20 @@ def test_batches_follow_each_other_by_cursor_link_or_event_id(site: Site) -> Non
             stream = reporter.get("/v1/events", params=wrong, headers={"Accept": "text/event-stream"})
             assert stream.json() == answer.json()
             assert (answer.status_code, answer.json()["field"]) == (400, field), wrong
+
+
+def test_a_webhook_takes_action_maps_by_name_and_keeps_their_ids(site: Site) -> None:
+    """A later name of the map changes nothing."""
+    # given
+    record(site, 1, "offered", actionMapId=an_id("named map"), actionMapName="Named map")
+    asked = {"url": "https://shop.example/", "action_maps": ["Named map", an_id("unknown map")]}
+    with site.client(Role.ADMIN) as admin:
+        site.service.wait(int(cursor(admin.get("/v1/events", params={"lastEventId": "latest"}))))
+        # when
+        made = admin.post("/v1/webhooks", json=asked).json()
+        # then
+        assert set(made["action_maps"]) == {an_id("named map"), an_id("unknown map")}
+        assert admin.delete(f"/v1/webhooks/{made['id']}").status_code == 200
 
 
 def test_a_batch_ends_before_its_client_would_hold_up_much_memory(

@@ -52,6 +52,9 @@ def test_pages_and_lines_hold_the_same_entries(site: Site, admin: httpx.Client) 
     assert of_map == [entry for entry in entries if entry["action_map_id"] == maps[1]]
     then = admin.get("/v1/timeline", params={**asked, "as_of": entries[1]["recorded_at"]}).json()["items"]
     assert then == entries[:2]
+    words = ("yesterday", "now", "2026-11-22 10:00:00 02:00")
+    found = [admin.get("/v1/timeline", params={**asked, "as_of": one}).json()["items"] for one in words]
+    assert found == [[], entries, []]
 
 
 def test_who_may_ask_and_for_whom(site: Site, admin: httpx.Client) -> None:
@@ -63,4 +66,6 @@ def test_who_may_ask_and_for_whom(site: Site, admin: httpx.Client) -> None:
         assert stranger.get("/v1/timeline", params=asked).json() == {"items": [], "next_cursor": None}
     for wrong in ({"as_of": "soon"}, {"cursor": "x"}, {"action_map_id": "7"}, {"customer_id_type": ""}):
         assert admin.get("/v1/timeline", params={**asked, **wrong}).status_code == 400
+    soon = admin.get("/v1/timeline", params={**asked, "as_of": "soon"}).json()
+    assert (soon["field"], soon["cause"][:38]) == ("as_of", "'soon' is not a time: give 2026-11-22,")
     assert admin.get("/v1/timeline").json()["field"] == "customer_id"

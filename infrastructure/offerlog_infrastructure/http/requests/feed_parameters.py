@@ -1,5 +1,6 @@
 """Parameters of the feed and of its subscriptions."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import Path, Query
@@ -9,9 +10,8 @@ from offerlog_application.feed.kinds import KINDS_BY_NAME
 from offerlog_application.ports.organizations import NAME_PATTERN
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.lifecycle import MediaType
-from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.http.problems import malformed
-from offerlog_infrastructure.http.requests.parameters import only_maps
+from offerlog_infrastructure.http.requests.report_ranges import maps_of_report
 
 MOST_WAIT_MS: Final = 60_000
 """The longest wait of a long poll, in milliseconds."""
@@ -51,7 +51,10 @@ FeedTypes = Annotated[
         json_schema_extra={"items": {"type": "string", "enum": list(KINDS_BY_NAME)}},
     ),
 ]
-FeedMaps = Annotated[list[str] | None, only_maps("Only events of these action maps; may be given again.")]
+FeedMaps = Annotated[
+    list[str] | None,
+    maps_of_report("Only events of these action maps, by id or unique name; may be given again."),
+]
 FeedMediaType = Annotated[MediaType | None, Query(description="Only events of offers of this media type.")]
 FeedLimit = Annotated[
     int, Query(ge=1, le=MOST_EVENTS_OF_A_BATCH, description="The most events of an answer.")
@@ -97,16 +100,14 @@ def format_cursor(position: int) -> str:
 
 
 def read_filter(
-    types: list[str] | None, action_maps: list[str] | None, media_type: MediaType | None
+    types: list[str] | None, action_maps: Sequence[str], media_type: MediaType | None
 ) -> FeedFilter:
     """Build the filter of a request.
 
     Raises:
-        ProblemError: 400, no such type, or not the id of an action map.
+        ProblemError: 400, no such type.
     """
     try:
-        return FeedFilter.parse(types or (), action_maps or (), media_type)
-    except MalformedSignalError as error:
-        raise malformed("action_map", error.cause) from None
+        return FeedFilter.parse(types or (), action_maps, media_type)
     except ArgumentError as error:
         raise malformed("type", str(error).partition(": ")[2]) from None

@@ -18,6 +18,7 @@ _SHORTEST, _LONGEST = NAME_LENGTHS
 _SHOWN_LENGTHS = {"minLength": _SHORTEST, "maxLength": _LONGEST}
 
 _Uuid = Annotated[str, Field(json_schema_extra={"format": UUID_FORMAT})]
+_MapText = Annotated[str, Field(json_schema_extra={"format": "action-map"})]
 _Version = Annotated[
     int, Field(json_schema_extra={"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1})
 ]
@@ -107,10 +108,10 @@ class NewWebhook(BaseModel):
         max_length=len(KINDS_BY_NAME),
         description="Types of events that it gets, such as `offered`; empty for all.",
     )
-    action_maps: list[_Uuid] = Field(
+    action_maps: list[_MapText] = Field(
         default=[],
         max_length=1_000,
-        description="Ids of action maps whose events it gets; empty for all.",
+        description="Action maps whose events it gets, by id or unique name; empty for all.",
     )
     after: int | None = Field(
         default=None,

@@ -77,14 +77,9 @@ def zone_of_calendar(name: str, description: str) -> Any:
     return Query(alias=name, description=description, json_schema_extra={"format": "time-zone"})
 
 
-def only_maps(description: str) -> Any:
-    """Build a parameter for ids of action maps."""
-    return Query(description=description, json_schema_extra={"items": {"type": "string"} | _UUID})
-
-
 def moment_of(description: str) -> Any:
-    """Build a parameter for an instant."""
-    return Query(description=description, json_schema_extra={"format": "date-time"})
+    """Build a parameter for an instant, or a time relative to now."""
+    return Query(description=description, json_schema_extra={"format": "moment"})
 
 
 HistoryVersion = Annotated[int | None, Query(ge=0, lt=2**63, description="As it was after so many events.")]
@@ -98,19 +93,14 @@ Int64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number in a cursor."""
 
 
-def read_moment(text: str, field: str) -> datetime:
-    """Read the time of a parameter; in UTC unless it has an offset.
+def read_cursor_moment(text: str) -> datetime:
+    """Read the time in a cursor.
 
     Raises:
         ProblemError: 400, it is not a time.
     """
     try:
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise malformed(field, f"{text!r} is not a time: give 2026-11-22T10:00:00Z") from None
-
-
-def read_optional_moment(text: str | None, field: str) -> datetime | None:
-    """Read the time of a parameter, as `read_moment`; None stays None."""
-    return None if text is None else read_moment(text, field)
+        raise malformed("cursor", f"{text!r} is not a time") from None

@@ -33,7 +33,7 @@ from offerlog_infrastructure.http.requests.parameters import (
     Int64,
     ShortLimit,
     cursor_of_page,
-    read_optional_moment,
+    read_cursor_moment,
 )
 from offerlog_infrastructure.http.requests.report_ranges import (
     AskedMaps,
@@ -289,7 +289,7 @@ def _decode_place(cursor: str) -> ListPlace:
     action_map, part, at, stream, number, found = decode_cursor(
         cursor, tuple[UUID, _Number, str | None, UUID, _Number, Int64]
     )
-    moment = read_optional_moment(at, "cursor")
+    moment = None if at is None else read_cursor_moment(at)
     return ListPlace(str(action_map), part, moment, stream, number, found)
 
 

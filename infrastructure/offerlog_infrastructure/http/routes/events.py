@@ -31,6 +31,7 @@ from offerlog_infrastructure.http.requests.feed_parameters import (
     read_cursor,
     read_filter,
 )
+from offerlog_infrastructure.http.requests.report_ranges import find_maps
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse, encode_escaped
 from offerlog_infrastructure.http.responses.pages import PAGE_BYTES
@@ -123,7 +124,7 @@ async def events(
     """
     if identified and key.role not in {Role.EVENTS, Role.ADMIN}:
         raise ProblemError("forbidden", "identified: a key with the role events or admin is needed")
-    wanted = read_filter(types, action_map, media_type)
+    wanted = read_filter(types, await find_maps(request, action_map), media_type)
     after = await _find_start(request, key, last_event_header or last_event_id, subscription)
     asked = _Asked(key, after, wanted, limit, identified)
     if "text/event-stream" in request.headers.get("accept", ""):

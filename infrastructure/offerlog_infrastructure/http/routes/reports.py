@@ -18,6 +18,7 @@ from offerlog_infrastructure.export.report_files import FileFormat
 from offerlog_infrastructure.export.report_sheets import sheet_of_performance
 from offerlog_infrastructure.http.problems import malformed
 from offerlog_infrastructure.http.requests.access import Reader, Reporter
+from offerlog_infrastructure.http.requests.moments import read_asked_moment
 from offerlog_infrastructure.http.requests.parameters import (
     ActionMapId,
     CustomerId,
@@ -31,8 +32,7 @@ from offerlog_infrastructure.http.requests.parameters import (
     VisitorOfRefusals,
     cursor_of_page,
     moment_of,
-    read_moment,
-    read_optional_moment,
+    read_cursor_moment,
 )
 from offerlog_infrastructure.http.requests.report_ranges import (
     AskedMaps,
@@ -200,7 +200,7 @@ async def history(
     """Rebuilt from the log, with its events in pages."""
     if version is not None and as_of is not None:
         raise malformed("as_of", "give version or as_of, not both")
-    moment = read_optional_moment(as_of, "as_of")
+    moment = read_asked_moment(request, as_of, "as_of")
     skipped = decode_cursor(cursor, tuple[Int64])[0] if cursor else 0
     text = await run_report(
         request,
@@ -243,11 +243,11 @@ async def refusals(
     behind = None
     if cursor:
         at, number = decode_cursor(cursor, tuple[str, Int64])
-        behind = read_moment(at, "cursor"), number
+        behind = read_cursor_moment(at), number
     found = state_of(request).service.refusals(
         reason=reason,
-        since=read_optional_moment(since, "since"),
-        until=read_optional_moment(until, "until"),
+        since=read_asked_moment(request, since, "since"),
+        until=read_asked_moment(request, until, "until"),
         order=order,
         organization=key.organization,
         behind=behind,
@@ -274,8 +274,8 @@ async def refusal_counts(
     found = await run_report(
         request,
         state_of(request).service.refusal_counts,
-        since=read_optional_moment(since, "since"),
-        until=read_optional_moment(until, "until"),
+        since=read_asked_moment(request, since, "since"),
+        until=read_asked_moment(request, until, "until"),
         organization=key.organization,
     )
     return EscapedJSONResponse(describe_refusal_counts(found))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from offerlog_application.reading.timeline import TimelineEntry, TimelinePlace
 from offerlog_infrastructure.http.requests.access import Reporter
+from offerlog_infrastructure.http.requests.moments import read_asked_moment
 from offerlog_infrastructure.http.requests.parameters import (
     AskedCustomerId,
     CustomerType,
@@ -14,7 +15,7 @@ from offerlog_infrastructure.http.requests.parameters import (
     OnlyMap,
     TimelineCursor,
     TimelineMoment,
-    read_optional_moment,
+    read_cursor_moment,
 )
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.responses.pages import (
@@ -51,7 +52,7 @@ async def timeline(
         customer_id=customer_id,
         customer_id_type=customer_id_type,
         action_map_id=action_map_id,
-        as_of=read_optional_moment(as_of, "as_of"),
+        as_of=read_asked_moment(request, as_of, "as_of"),
         organization=key.organization,
         behind=_decode_place(cursor) if cursor else None,
     )
@@ -73,4 +74,4 @@ def _encode_place(place: TimelinePlace) -> list[Any]:
 
 def _decode_place(cursor: str) -> TimelinePlace:
     position, refused_at, number = decode_cursor(cursor, tuple[Int64, str | None, Int64])
-    return TimelinePlace(position, read_optional_moment(refused_at, "cursor"), number)
+    return TimelinePlace(position, None if refused_at is None else read_cursor_moment(refused_at), number)

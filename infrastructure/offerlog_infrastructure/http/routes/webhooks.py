@@ -6,14 +6,15 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
+from offerlog_application.reading.map_names import UnknownActionMapError
 from offerlog_application.webhooks.webhooks import KEEP_FORMER_SECRET
 from offerlog_domain.errors import ArgumentError
-from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.durations import read_period
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.administrators import Administrator
 from offerlog_infrastructure.http.requests.bodies import body_as
 from offerlog_infrastructure.http.requests.models import NewWebhook
+from offerlog_infrastructure.http.requests.report_ranges import find_maps
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse
 from offerlog_infrastructure.http.state import state_of
@@ -55,12 +56,16 @@ async def create_webhook(
     201: the webhook is made. If the answer is lost, delete the webhook and make another one. 409
     `too-many-webhooks`: the organization has as many as it may have.
     """
+    try:
+        action_maps = await find_maps(request, asked.action_maps)
+    except UnknownActionMapError as error:
+        raise malformed("action_maps", str(error)) from None
     made = await _run(
         request,
         state_of(request).service.webhooks.create,
         asked.url,
         types=asked.types,
-        action_maps=asked.action_maps,
+        action_maps=action_maps,
         after=asked.after,
         organization=key.organization,
     )
@@ -233,8 +238,6 @@ async def _run(request: Request, call: Callable[P, T], *args: P.args, **named: P
         return await run_report(request, call, *args, **named)
     except ArgumentError as error:
         raise malformed(error.argument, _cause(error)) from None
-    except MalformedSignalError as error:
-        raise malformed("action_maps", error.cause) from None
 
 
 def _cause(error: ArgumentError) -> str:

@@ -137,6 +137,7 @@ async function show(isLatest) {
   find("#missing").hidden = !report.short_by;
   find("#missing").textContent = `${number(report.short_by ?? 0)} events are missing from the figures: they are dead letters.`;
   if (first) describe(asked);
+  find("#over").hidden = !report.rows.some((row) => row.rates.offered > 1);
   showRows(report.rows, { byVersion: query.by_version, countBy: report.count_by, first });
   find("#compared").hidden = !query.by_version;
   if (!query.by_version) return;

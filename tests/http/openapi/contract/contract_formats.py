@@ -38,6 +38,10 @@ schemathesis.openapi.format(
     ),
 )
 schemathesis.openapi.format(
+    "moment",
+    st.one_of(_times.map(datetime.isoformat), st.sampled_from(["now", "yesterday", "-7d", "2026-11-22"])),
+)
+schemathesis.openapi.format(
     "last-units", st.builds("{}{}".format, st.integers(1, 99), st.sampled_from(["h", "d", "w", "mo"]))
 )
 schemathesis.openapi.format(
