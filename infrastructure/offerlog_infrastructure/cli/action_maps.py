@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 _NONE: Final = "\u2013"
 
-_OVER_HUNDRED: Final = "offered % is offered \u00f7 qualified: above 100 %, offers were made without a signal"
-    " that their map qualified."
+_OVER: Final = "offered % is offered \u00f7 qualified: above 100 %, offers came without a qualified signal."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -82,7 +81,7 @@ def _show(made: "ActionMapsReport") -> None:
                 soft_wrap=True,
             )
     if any((row.rates[State.OFFERED.value] or 0) > 1 for row in made.rows):
-        out.print(_OVER_HUNDRED, soft_wrap=True)
+        out.print(_OVER, soft_wrap=True)
     if made.by_version:
         _show_comparisons(made)
 
