@@ -70,6 +70,9 @@ class ServiceMetrics(Collector):
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """Count the outcomes of a batch."""
         self._batch.observe(len(outcomes))
+        if len(outcomes) == 1:
+            self._counter_of(outcomes[0].kind, outcomes[0].reason).inc()
+            return
         for pair, count in Counted([(one.kind, one.reason) for one in outcomes]).items():
             self._counter_of(*pair).inc(count)
 

@@ -19,6 +19,8 @@ _ANY_ORIGIN: Final = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
 )
+_NAMES: Final = frozenset(name for name, _ in _HEADERS)
+_FOR_PAGES: Final = (*_ANY_ORIGIN, *(one for one in _HEADERS if one[0] not in dict(_ANY_ORIGIN)))
 _PATHS_OF_PAGES: Final = frozenset({"/v1/signals", "/v1/offers"})
 
 
@@ -38,11 +40,12 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
+                added = _FOR_PAGES if scope["path"] in _PATHS_OF_PAGES else _HEADERS
                 names = {name for name, _ in headers}
-                if scope["path"] in _PATHS_OF_PAGES:
-                    headers += _ANY_ORIGIN
-                    names |= {name for name, _ in _ANY_ORIGIN}
-                headers += [header for header in _HEADERS if header[0] not in names]
+                if names.isdisjoint(_NAMES):
+                    headers += added
+                else:
+                    headers += [one for one in added if one in _ANY_ORIGIN or one[0] not in names]
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

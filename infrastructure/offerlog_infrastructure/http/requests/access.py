@@ -14,6 +14,7 @@ from offerlog_application.ports.keys import Key, Role
 from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.http.peers import peer_of
 from offerlog_infrastructure.http.problems import ProblemError
+from offerlog_infrastructure.http.requests.headers import find_header
 from offerlog_infrastructure.http.requests.visitor_tokens import (
     VisitorTokenError,
     is_visitor_token,
@@ -156,7 +157,7 @@ def _unauthorized(detail: str) -> ProblemError:
 
 def bearer(request: Request) -> str | None:
     """Return the text of the key in the Authorization header; None without one."""
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    scheme, _, text = (find_header(request, b"authorization") or "").partition(" ")
     return text.strip() if scheme.lower() == "bearer" else None
 
 
@@ -180,7 +181,7 @@ def check_origin(key: Key, request: Request) -> None:
     Raises:
         ProblemError: 403, the request comes from another origin.
     """
-    origin = request.headers.get("origin")
+    origin = find_header(request, b"origin")
     if origin is not None and key.origins and origin not in key.origins:
         raise ProblemError("forbidden", f"this key is not for use from {origin}", field="Origin")
 

@@ -12,6 +12,7 @@ from offerlog_domain.signals import MAX_LINE_BYTES
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import end_with_key
 from offerlog_infrastructure.http.requests.foreign_text import FIRST_BYTES, UTF_8_MARK, recognize_foreign
+from offerlog_infrastructure.http.requests.headers import find_header
 from offerlog_infrastructure.http.requests.held_bodies import FREE_BYTES
 from offerlog_infrastructure.http.requests.unpacking import PIECE, Unpacker
 from offerlog_infrastructure.http.state import state_of
@@ -45,7 +46,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def media_type(request: Request) -> str:
     """Return the media type of the body, in lower case and without parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (find_header(request, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 class BodyReader:
@@ -66,7 +67,7 @@ class BodyReader:
     def __init__(self, request: Request, *, may_be_packed: bool = True) -> None:
         self.received_bytes = 0
         self._request = request
-        packing = request.headers.get("content-encoding", "identity").strip().lower() or "identity"
+        packing = (find_header(request, b"content-encoding") or "").strip().lower() or "identity"
         if packing != "identity" and not (may_be_packed and packing == "gzip"):
             cause = (
                 f"{packing} is not understood: send gzip, or plain"
@@ -139,7 +140,7 @@ async def read_whole(request: Request, most: int = MAX_BYTES, *, advice: str = "
     """
     reader = BodyReader(request)
     if reader.unpacker is None:
-        if int(request.headers.get("content-length") or 0) > most:
+        if int(find_header(request, b"content-length") or 0) > most:
             raise _too_long(most, advice)
         first = await request.receive()
         body = _body_of(first)

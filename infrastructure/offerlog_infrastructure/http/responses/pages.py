@@ -101,9 +101,9 @@ def encode_page(
     return b",".join(encoded), _encode(cursor)
 
 
-def encoded_response(text: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with JSON that a thread has encoded already."""
-    return Response(text, headers=headers, media_type="application/json")
+def encoded_response(text: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON that is encoded already."""
+    return Response(text, status, headers, "application/json")
 
 
 def accepts_lines(request: Request) -> bool:

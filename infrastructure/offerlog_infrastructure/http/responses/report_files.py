@@ -59,7 +59,7 @@ async def report_response(
     if packed is not None:
         content, headers = packed, {**headers, **PACKED_HEADERS}
     if form is None or name is None:
-        return encoded_response(content, headers)
+        return encoded_response(content, headers=headers)
     return _file_response(name, content, form, headers)
 
 

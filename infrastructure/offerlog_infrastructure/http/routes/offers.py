@@ -43,7 +43,7 @@ router = APIRouter(tags=["offers"], dependencies=[Depends(check_url)])
 @router.post("/v1/offers", operation_id="makeOffer", summary="Ask to make an offer, and record it")
 async def make_offer(
     request: Request, caller: OfferMaker, asked: Annotated[Offer, body_as(Offer)]
-) -> EscapedJSONResponse:
+) -> Response:
     """Decide whether the map may offer to this visitor, and record the offer if so, in one step.
 
     201: the offer is recorded. 200: the offer is blocked, with the reason. The same `actionId` again gets the
@@ -57,7 +57,7 @@ async def make_offer(
     pending = state.service.hand_in_offer(**asked.model_dump(), organization=caller.key.organization)
     decision = await state.completions.wait_for(pending)
     answer = describe_offer_to_page(decision) if is_page else describe_offer(decision)
-    return EscapedJSONResponse(answer, 201 if answer["decision"] == "offered" else 200)
+    return encoded_response(encode_escaped(answer), 201 if answer["decision"] == "offered" else 200)
 
 
 @router.get(

@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 import uvicorn
+from anyio.lowlevel import checkpoint
 from starlette.types import ASGIApp
 
 
@@ -39,6 +40,7 @@ async def start(server: uvicorn.Server, listening: socket.socket) -> asyncio.Tas
     The server handles no signal: the caller does.
     """
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # the caller handles signals
+    await checkpoint()  # loads the framework's backend for this loop, which the first request would wait for
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - the server only sets an attribute
         await asyncio.sleep(0.01)
