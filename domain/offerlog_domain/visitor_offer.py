@@ -156,6 +156,11 @@ class VisitorOffer(Struct, frozen=True, gc=False):
         found = self.past_actions.get(action_id)
         return self.not_offered.get(action_id) if found is None and self.not_offered else found
 
+    def is_open(self, action_id: UUID) -> bool:
+        """Return True if that action is the newest one that was offered, and is not final."""
+        newest = self.newest
+        return newest is not None and newest.id == action_id and not newest.lifecycle.is_final(newest.state)
+
     def has_state(self, action_id: UUID, state: str) -> bool:
         """Return True if that action has reached that state, or a signal with that state is parked for it."""
         action = self.find_action(action_id)

@@ -152,7 +152,42 @@ def test_the_wait_ends_with_the_parking_time(service: Offerlog, clock: SettableC
     assert service.expire().never_reachable == 0
 
 
-def test_an_action_of_two_visitor_offers_is_nobodys(service: Offerlog, clock: SettableClock) -> None:
+def test_of_two_visitor_offers_with_an_action_the_open_one_has_the_signal(service: Offerlog) -> None:
+    """As soon as the action is open in one of them alone, whether it ended earlier or in the same batch."""
+    # given
+    service.record([whole("offered", "a"), whole("ignored", "a"), whole("offered", "a", customer="ben")])
+    service.record([whole("offered", "b", customer="cleo"), whole("offered", "b", customer="dora")])
+    # when
+    outcomes = outcomes_of(service.record([short("accepted", "a"), short("accepted", "a")]))
+    waiting = outcome(service, short("accepted", "b"))
+    service.record([whole("rejected", "b", customer="dora")])
+    service.expire()
+    # then
+    assert (outcomes, waiting) == (["recorded", "duplicate"], "parked")
+    assert [reached(service, one) for one in ("anna", "ben", "cleo", "dora")] == [
+        ["offered", "ignored"],
+        ["offered", "accepted"],
+        ["offered", "accepted"],
+        ["offered", "rejected"],
+    ]
+    assert list(service.parked()) == []
+
+
+def test_an_id_of_many_visitor_offers_is_nobodys(service: Offerlog) -> None:
+    """Their states are not looked at: one id for all visitors must not make each signal load them all."""
+    many = [f"visitor-{n}" for n in range(port.MOST_OFFERS_OF_ACTION + 1)]
+    service.record([whole("offered", "a", customer=one) for one in many])
+    service.record([whole("ignored", "a", customer=one) for one in many[2:]])
+    assert outcome(service, short("accepted", "a")) == "parked"
+    service.record([whole("ignored", "a", customer=many[1])])
+    service.expire()
+    assert len(list(service.parked())) == 1
+    assert reached(service, many[0]) == ["offered"]
+
+
+def test_an_action_that_is_open_in_two_visitor_offers_is_nobodys(
+    service: Offerlog, clock: SettableClock
+) -> None:
     """Nobody can tell whose signal it is: it waits, and is refused."""
     service.record([whole("offered", "a"), whole("offered", "a", customer="ben")])
     assert outcome(service, short("accepted", "a")) == "parked"
@@ -192,6 +227,8 @@ def test_too_many_that_wait_are_refused(service: Offerlog, monkeypatch: pytest.M
     assert outcome(service, short("accepted", "d")) == "refused: crowded"
     assert outcome(service, short("accepted", "b")) == "duplicate"
     assert outcome(service, short("accepted", "a")) == "recorded"
+    service.record([whole("offered", "e", customer=one) for one in ("ben", "cleo")])
+    assert outcome(service, short("accepted", "e")) == "refused: crowded"
     assert outcomes_of(service.record([short("accepted", "d")], organization="other")) == ["parked"]
 
 
@@ -255,7 +292,7 @@ def test_whatever_comes_the_service_and_a_naive_model_say_the_same(
     service: Offerlog, clock: SettableClock
 ) -> None:
     """Outcomes, histories and refusals of random whole and short signals, one at a time."""
-    for seed in range(4):
+    for seed in range(6):
         clock.set(START)
         compare_with_the_model(service, clock, seed)
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from support.model import LEGAL, MINUTE, Document, Model, rank, reachable
+from support.model import LEGAL, MINUTE, Document, Model, rank, reachable, since_offer
 
 WINDOW = timedelta(hours=2)
 """Time for which an action is found by its id alone, where open actions lapse after half an hour."""
@@ -62,14 +62,19 @@ class ShortModel(Model):
         return self.hear(whole, now) if self._is_ours(whole) else "refused: not_tracked"
 
     def _find(self, action: str) -> list[Document]:
-        """The offers of an action that were made lately."""
-        events = [event for offer in self.offers.values() for event in offer["events"]]
-        return [
-            event
-            for event in events
+        """The offer of an action that was made lately: of several, those whose action is open."""
+        found = [
+            (offer, event)
+            for offer in self.offers.values()
+            for event in offer["events"]
             if (event["action"], event["state"]) == (action, "offered")
             and event["occurred"] > event["recorded"] - WINDOW
         ]
+        if len(found) > 1:
+            last = [since_offer(offer)[-1] for offer, _ in found]
+            opened = [one["action"] == action and one["state"] in LEGAL[one["media"]] for one in last]
+            found = [one for one, is_open in zip(found, opened, strict=True) if is_open]
+        return [event for _, event in found]
 
     def _append(self, offer: Document, signal: Document, now: datetime) -> None:
         super()._append(offer, signal | {"since": signal["came"]} if "came" in signal else signal, now)

@@ -11,6 +11,10 @@ from offerlog_domain.short_signals import ShortSignal
 MAX_PARKED_SHORT_SIGNALS: Final = 10_000
 """The most short signals of an organization that wait. Anybody may send some who has a widget key."""
 
+MOST_OFFERS_OF_ACTION: Final = 8
+"""The most visitor-offers with one action id among which the open action is looked for. An id is meant to be
+unique; a sender that uses one id for all its visitors must not make each short signal load them all."""
+
 
 class NamedAction(NamedTuple):
     """An action of an organization, named by its id alone."""
@@ -23,7 +27,8 @@ class FoundAction(NamedTuple):
     """The result of the look-up of an action.
 
     Attributes:
-        offers: The visitor-offers that have offered an action of that id lately; two of several.
+        offers: The visitor-offers that have offered an action of that id lately. More than
+            `MOST_OFFERS_OF_ACTION` stand for any number.
         parked: The numbers of the short signals that wait for the action, by state.
         is_crowded: True if no more short signals of the organization may wait.
     """
@@ -79,16 +84,18 @@ class ParkedShortSignals(Protocol):
     """The short signals that wait, of all organizations; thread-safe."""
 
     def due(
-        self, parked_before: datetime, limit: int, besides: Collection[int] = ()
+        self, parked_before: datetime, limit: int, besides: Collection[int] = (), *, most_offers: int = 1
     ) -> Sequence[ParkedShortSignal]:
         """Return short signals whose action is known by now, or that were parked up to a time.
 
-        Those whose action several visitor-offers have are not known. The order is that of their arrival.
+        The order is that of their arrival.
 
         Args:
             parked_before: That time.
             limit: The most signals to return.
             besides: Numbers of signals to leave out.
+            most_offers: The most visitor-offers that may have offered the action; one that more have offered
+                is not known.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

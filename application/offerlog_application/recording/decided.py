@@ -80,6 +80,9 @@ class DecidedGroup:
             offer = command.offer
             if offer.visitor is not None or offer.id not in touched:
                 touched[offer.id] = offer
+        for short in self._shorts.values():
+            for offer in short.candidates:
+                touched.setdefault(offer.id, offer)
         return touched.values()
 
     @property
@@ -122,7 +125,8 @@ class DecidedGroup:
             for stream, offer in loaded.items()
             if stream not in known or offer.version != known[stream].version
         }
-        moved |= {short.stream for short in self._shorts.values()}  # a look-up may have changed
+        for short in self._shorts.values():  # a look-up, and so a choice, may have changed
+            moved |= {short.stream, *(offer.id for offer in short.candidates)}
         for stream in moved:
             known[stream] = self.offers[stream] = loaded[stream]
         self.now, self._contexts, self._policies = self._clock.now(), {}, policies
@@ -131,6 +135,8 @@ class DecidedGroup:
         for submission in self._submissions:
             context = self._context_of(submission)
             for command in submission.commands:
+                if n in self._shorts:
+                    self._shorts[n].choose(offers)
                 stream = command.stream
                 if command.reports_block:
                     decisions[n] = command.decide(VisitorOffer(stream), context)

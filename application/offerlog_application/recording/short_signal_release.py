@@ -7,7 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from offerlog_application.ports.event_log import Streams
-from offerlog_application.ports.short_signals import ParkedShortSignal, ParkedShortSignals
+from offerlog_application.ports.short_signals import (
+    MOST_OFFERS_OF_ACTION,
+    ParkedShortSignal,
+    ParkedShortSignals,
+)
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.short_signals import ReleaseShortSignal
 from offerlog_application.recording.writer import GroupCommitWriter
@@ -55,9 +59,12 @@ class ShortSignalRelease:
         """
         ended, position = 0, None
         tried: set[int] = set()
+        # Signals of an id that several visitor-offers have may wait on, so a call looks at one page of them.
+        most_offers = MOST_OFFERS_OF_ACTION
         while True:
             before = self._writer.now() - self._writer.rules.parking_time
-            due = self._parked.due(before, self._page, tried)
+            due = self._parked.due(before, self._page, tried, most_offers=most_offers)
+            most_offers = 1
             # In lifecycle order: a later state does not wait once more for an earlier one of the same page.
             answers = [self._submit(one) for one in sorted(due, key=_get_order)]
             for answer in answers:

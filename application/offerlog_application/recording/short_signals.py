@@ -10,7 +10,12 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from offerlog_application.ports.short_signals import FoundAction, NamedAction, ParkedShortSignal
+from offerlog_application.ports.short_signals import (
+    MOST_OFFERS_OF_ACTION,
+    FoundAction,
+    NamedAction,
+    ParkedShortSignal,
+)
 from offerlog_application.recording.commands import RecordSignal, refuse_ended_parkings
 from offerlog_application.recording.signal_text import SignalText
 from offerlog_application.recording.submission import UndatedRefusal
@@ -33,11 +38,12 @@ class _ShortSignalCommand:
     Attributes:
         signal: The signal.
         action: Its action.
+        candidates: The visitor-offers that have the action, if they are several.
         offer: The visitor-offer that has the action; one that is never stored as long as it is not known.
         stream: The id of that visitor-offer.
     """
 
-    __slots__ = ("_found", "_nowhere", "action", "offer", "signal", "stream")
+    __slots__ = ("_found", "_nowhere", "action", "candidates", "offer", "signal", "stream")
     is_short: Final = True
     reports_block: Final = False
 
@@ -46,6 +52,7 @@ class _ShortSignalCommand:
         self.action = NamedAction(key.organization, parse_uuid(signal.action_id))
         self._nowhere = name_offer(key.organization, key.action_digest(self.action.action_id), _NO_MAP)
         self._found = FoundAction()
+        self.candidates: Sequence[OfferKey] = ()
         self.offer: OfferKey = self._nowhere
         self.stream: UUID = self._nowhere.id
 
@@ -58,8 +65,21 @@ class _ShortSignalCommand:
         """
         offers = {offer.id: offer for offer in (*found.offers, *fresh)}
         self._found = found
+        self.candidates = [*offers.values()] if 1 < len(offers) <= MOST_OFFERS_OF_ACTION else ()
         self.offer = next(iter(offers.values())) if len(offers) == 1 else self._nowhere
         self.stream = self.offer.id
+
+    def choose(self, offers: Mapping[UUID, VisitorOffer]) -> None:
+        """Choose the candidate in which the action is open, if it is open in exactly one.
+
+        Args:
+            offers: The visitor-offers as they are before the decision; all candidates are among them.
+        """
+        if self.candidates:
+            action_id = self.action.action_id
+            opened = [one for one in self.candidates if offers[one.id].is_open(action_id)]
+            self.offer = opened[0] if len(opened) == 1 else self._nowhere
+            self.stream = self.offer.id
 
     def find_blocked(self, decision: Decision, context: DecisionContext, key: OrganizationKey) -> None:
         """Return None: no action begins with a short signal, so it never asks for an offer."""

@@ -104,7 +104,7 @@ class MemoryShortSignals:
         return [(offer.action_map_id, at) for offer, at in every if offer.visitor_digest == digest]
 
     def due(
-        self, parked_before: datetime, limit: int, besides: Collection[int] = ()
+        self, parked_before: datetime, limit: int, besides: Collection[int] = (), *, most_offers: int = 1
     ) -> Sequence[ParkedShortSignal]:
         """Return short signals whose action is known by now, or that were parked up to a time."""
         with self._lock:
@@ -114,7 +114,9 @@ class MemoryShortSignals:
                 if number not in besides
                 and (
                     one.parked_at <= parked_before
-                    or len(self._actions.get(NamedAction(one.organization, one.action_id), ())) == 1
+                    or 1
+                    <= len(self._actions.get(NamedAction(one.organization, one.action_id), ()))
+                    <= most_offers
                 )
             ]
         return due[:limit]

@@ -65,7 +65,8 @@ _SELECT_DUE: LiteralString = """
     SELECT number, organization, action_digest, state, parked_at, raw_length, sealed
     FROM parked_short_signals AS parked
     WHERE number <> ALL (%s::bigint[]) AND (
-        parked_at <= %s OR (SELECT count(*) FROM find_named_actions(ARRAY[parked.action_digest])) = 1
+        parked_at <= %s
+        OR (SELECT count(*) FROM find_named_actions(ARRAY[parked.action_digest])) BETWEEN 1 AND %s
     )
     ORDER BY number LIMIT %s
 """
@@ -176,7 +177,7 @@ class ShortSignalTables:
                 offers[action].append(name_offer(action.organization, visitor, action_map_id))
             for digest, state, number in cursor.execute(_FIND_PARKINGS, (asked,), prepare=True):
                 parked[named[digest]][state] = number
-            unknown = {action.organization for action, found in offers.items() if not found}
+            unknown = {action.organization for action, found in offers.items() if len(found) != 1}
             crowded = {
                 organization
                 for organization in unknown
@@ -258,7 +259,7 @@ class PostgresParkedShortSignals:
             yield KeptSignal(row["parked_at"], None, None, None, raw, row["raw_length"] or len(raw))
 
     def due(
-        self, parked_before: datetime, limit: int, besides: Collection[int] = ()
+        self, parked_before: datetime, limit: int, besides: Collection[int] = (), *, most_offers: int = 1
     ) -> Sequence[ParkedShortSignal]:
         """Return short signals whose action is known by now, or that were parked up to a time.
 
@@ -269,7 +270,7 @@ class PostgresParkedShortSignals:
         """
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            rows = cursor.execute(_SELECT_DUE, (list(besides), parked_before, limit)).fetchall()
+            rows = cursor.execute(_SELECT_DUE, (list(besides), parked_before, most_offers, limit)).fetchall()
         found = []
         for number, organization, digest, state, parked_at, raw_length, sealed in rows:
             try:
