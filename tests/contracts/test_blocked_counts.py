@@ -20,6 +20,7 @@ from offerlog import (
     open_offerlog,
 )
 from offerlog.testing import SettableClock, open_in_memory
+from offerlog_domain.identity import ActionMapId
 from offerlog_domain.stream_ids import make_organization_token
 from support.journeys import an_id, blocked_event, signal
 
@@ -311,6 +312,28 @@ def test_the_names_of_counted_offers_go_with_their_visitor(
     assert service.analysis.blocked_offers(ReportQuery("default")).total.blocked == 3
 
 
+def test_a_visitor_of_whom_only_blocked_offers_are_counted_is_known_as_one_who_was_refused(
+    services: list[Offerlog],
+) -> None:
+    """Something is held of both, so both are known and can be erased. Neither has an event to hold."""
+    # given
+    service = services[0]
+    service.record([blocked_event(1, 1, MAPS[0], "FrequencyCapping"), {"customerId": "visitor-2"}])
+    who = ("visitor-1", "visitor-2")
+    # then
+    assert [service.analysis.visitor(customer_id=one).is_known for one in (*who, "visitor-3")] == [
+        True,
+        True,
+        False,
+    ]
+    assert not service.analysis.visitor(customer_id="visitor-1", organization="other").is_known
+    for one in who:
+        with pytest.raises(NoSuchVisitorError, match="a legal hold needs an event"):
+            service.hold_visitor(customer_id=one, reason="lawsuit")
+        service.erase(customer_id=one)
+        assert not service.analysis.visitor(customer_id=one).is_known
+
+
 def test_the_deletion_of_an_organization_takes_the_names_along(services: list[Offerlog]) -> None:
     """Those of other organizations stay; the counts do, too."""
     # given
@@ -348,6 +371,19 @@ def test_organizations_whose_tokens_are_equal_count_in_one_group(services: list[
     service.catch_up()
     for name in names:
         assert service.analysis.blocked_offers(ReportQuery(name)).total.blocked == count
+
+
+def test_a_map_of_which_only_blocked_offers_are_counted_is_known(services: list[Offerlog]) -> None:
+    """So it does not stay new for the limit of widget keys, in its own organization."""
+    # given
+    service = services[0]
+    maps = [ActionMapId(one) for one in MAPS]
+    assert service.changes.known_maps("default", maps) == set()
+    # when
+    service.wait(service.record([blocked_event(1, 1, MAPS[1], "Unknown")]).position)
+    # then
+    assert service.changes.known_maps("default", maps) == {MAPS[1]}
+    assert service.changes.known_maps("other", maps) == set()
 
 
 def test_a_tally_changes_the_report_of_its_map_alone(services: list[Offerlog]) -> None:

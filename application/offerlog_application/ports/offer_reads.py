@@ -291,5 +291,5 @@ class OfferReads(Protocol):
         Suppressions are those at the time `now`.
         """
 
-    def is_known(self, visitor_digest: UUID) -> bool:
-        """Return whether an event or a refused signal of the visitor is held."""
+    def is_known(self, organization: str, visitor_digest: UUID) -> bool:
+        """Return whether an event, a refused signal or a counted blocked offer of the visitor is held."""

@@ -117,7 +117,7 @@ class Changes(Protocol):
         """
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
-        """Return the action maps among these of which the organization has events.
+        """Return the action maps among these of which the organization has events or blocked offers.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.

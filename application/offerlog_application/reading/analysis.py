@@ -97,7 +97,7 @@ class VisitorOverview:
     """All visitor-offers of a visitor at once.
 
     Attributes:
-        is_known: True if an event or a refused signal of the visitor is held.
+        is_known: True if an event, a refused signal or a counted blocked offer of the visitor is held.
         offers: The visitor-offers, sorted by action map.
     """
 
@@ -311,7 +311,7 @@ class Analysis(OrganizationScope):
         after = None if behind is None else ActionMapId(behind)
         with _limited():
             offers = self._offers.offers_of_visitor(name, digest, after, limit, now=self._clock.now())
-            return VisitorOverview(bool(offers) or self._offers.is_known(digest), offers)
+            return VisitorOverview(bool(offers) or self._offers.is_known(name, digest), offers)
 
     def recent_visitors(
         self, *, organization: str | None = None, behind: VisitorsPlace | None = None, limit: int = 100

@@ -64,9 +64,10 @@ def import_genesys(
 
     A page is an answer of GET /api/v2/journey/sessions/{sessionId}/events
     (permission journey:event:view), with its events in `entities`. Web
-    action events are recorded; other events are counted and left out, and
-    so is what no signal has, such as browsers, places and addresses. A
-    second run changes nothing; with --cursor it is quick, too.
+    action events and events of blocked offers are recorded; other events
+    are counted and left out, and so is what no signal has, such as
+    browsers, places and addresses. A second run changes nothing; with
+    --cursor it is quick, too.
     """
     check_call(files)
     tally: Tally = Counter()

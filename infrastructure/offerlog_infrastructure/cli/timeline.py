@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 _NO_MAP: Final = "action map not readable"
 _NEVER_SEEN: Final = "This visitor has never been seen: see whether the id and --customer-type are right."
-_NO_OFFERS: Final = "No offer was made to this visitor. The time line shows what was refused or waits."
+_NO_OFFERS: Final = (
+    "No offer was made to this visitor. The time line shows what was refused or waits, `offerlog access` all"
+    " that is held."
+)
+_EMPTY: Final = (
+    "Nothing is known: see whether the ids, --customer-type and the time are right. Offers that the vendor"
+    " has blocked are not in the time line: `offerlog access` shows them."
+)
 _MAPS_SHOWN: Final = 10_000
 _PAGE: Final = 1_000
 
@@ -180,6 +187,6 @@ def print_timeline(
             out.print(Text(spell_out(line)), soft_wrap=True)
             shown += 1
         if not shown:
-            out.print("Nothing is known: see whether the ids, --customer-type and the time are right.")
+            out.print(_EMPTY)
         elif shown == limit and next(found, None) is not None:
             out.print(f"There is more: these are the first {shown:,} entries.")

@@ -63,6 +63,12 @@ class MemoryCounts:
             maps = {str(key.action_map_id) for key in self._counts if key.organization == organization}
         return [ActionMapId(one) for one in sorted(maps)]
 
+    def blocked_maps(self, organization: str) -> Collection[ActionMapId]:
+        """Return the action maps of an organization of which blocked offers were counted."""
+        with self._lock:
+            maps = {str(key.action_map_id) for key in self._blocked if key.organization == organization}
+        return {ActionMapId(one) for one in maps}
+
     def slots(self, query: ReportQuery) -> tuple[int, int]:
         """Return the bounds of the days with anything in them, in slots; (0, 0) without any."""
         days = self._days(query)

@@ -240,12 +240,13 @@ class MemoryOfferReads:
             ]
         return sorted(found, key=lambda one: one.action_map_id)[:limit]
 
-    def is_known(self, visitor_digest: UUID) -> bool:
-        """Return whether an event or a refused signal of the visitor is held."""
+    def is_known(self, organization: str, visitor_digest: UUID) -> bool:
+        """Return whether an event, a refused signal or a counted blocked offer of the visitor is held."""
+        del organization  # the digest is keyed by it
         with self._log.lock:
-            return self._log.visitors.of_digest(visitor_digest) is not None or any(
-                one.visitor_digest == visitor_digest for one in self._log.refusals.values()
-            )
+            known = {one.visitor_digest for one in self._log.refusals.values()}
+            known |= {key.visitor_digest for key in self._log.counted_blocks_at}
+            return visitor_digest in known or self._log.visitors.of_digest(visitor_digest) is not None
 
     def _states(self, query: ReportQuery, most: int | None) -> Mapping[ActionMapId, Mapping[State, int]]:
         first, end = self._slots(query)

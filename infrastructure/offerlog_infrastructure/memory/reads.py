@@ -179,9 +179,10 @@ class MemoryReads:
         return changed
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
-        """Return those of the action maps that the organization has events of."""
+        """Return those of the action maps that the organization has events or blocked offers of."""
         with self._log.lock:
-            return {*action_maps} & {*self._log.counts.maps(organization)}
+            counts = self._log.counts
+            return {*action_maps} & {*counts.maps(organization), *counts.blocked_maps(organization)}
 
 
 def _action_map(one: tuple[SuppressionKey, SuppressionRow]) -> UUID:

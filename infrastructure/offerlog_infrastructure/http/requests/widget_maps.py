@@ -2,8 +2,8 @@
 
 Widget keys are public. Without a limit, anybody could fill an organization's reports with invented maps.
 
-A map is known once the organization has an event of it, whatever kind of key the signal had. A site may have
-more new maps than the limit. Then it sends the first signal of each map with a service key.
+A map is known once the organization has an event or a blocked offer of it, whatever kind of key it came with.
+A site may have more new maps than the limit. Then it sends the first signal of each map with a service key.
 """
 
 import json

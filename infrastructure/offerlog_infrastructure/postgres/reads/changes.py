@@ -21,10 +21,14 @@ _SELECT_EVENTS: LiteralString = """
     SELECT topic, state FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s LIMIT %s
 """
 _SELECT_KNOWN_MAPS: LiteralString = """
-    SELECT asked.action_map_id::text FROM unnest(%s::text[]::uuid[]) AS asked (action_map_id)
+    SELECT asked.action_map_id::text FROM unnest(%(maps)s::text[]::uuid[]) AS asked (action_map_id)
     WHERE EXISTS (
         SELECT FROM performance_days AS d
-        WHERE d.organization = %s AND d.cohort = 'event' AND d.action_map_id = asked.action_map_id
+        WHERE d.organization = %(organization)s AND d.cohort = 'event'
+          AND d.action_map_id = asked.action_map_id
+    ) OR EXISTS (
+        SELECT FROM blocked_counts AS b
+        WHERE b.organization = %(organization)s AND b.action_map_id = asked.action_map_id
     )
 """
 
@@ -63,9 +67,10 @@ class PostgresChanges:
         return changed
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
-        """Return those of these maps that the organization has events of."""
+        """Return those of these maps that the organization has events or blocked offers of."""
+        parameters = {"organization": organization, "maps": list(action_maps)}
         with (
             read_transaction(self._datastore) as cursor,
             cursor.connection.cursor(row_factory=tuple_row) as rows,
         ):
-            return {one for (one,) in rows.execute(_SELECT_KNOWN_MAPS, (list(action_maps), organization))}
+            return {one for (one,) in rows.execute(_SELECT_KNOWN_MAPS, parameters)}

@@ -94,7 +94,10 @@ _STEPS: Final = (State.ACCEPTED, State.STARTED, State.ENGAGED)
 _SELECT_TOKEN: LiteralString = "SELECT token FROM visitors WHERE digest = %s"  # noqa: S105 - no password
 _SELECT_IS_KNOWN: LiteralString = """
     SELECT EXISTS (SELECT FROM visitors WHERE digest = %(digest)s)
-        OR EXISTS (SELECT FROM refusals WHERE visitor_digest = %(digest)s) AS known
+        OR EXISTS (SELECT FROM refusals WHERE visitor_digest = %(digest)s)
+        OR EXISTS (
+            SELECT FROM counted_blocks WHERE organization = %(organization)s AND visitor_digest = %(digest)s
+        ) AS known
 """
 _SELECT_OFFERS_OF_VISITOR: LiteralString = f"""
     SELECT o.action_map_id::text, substring(n.name FOR 1024) AS name, o.state, o.stage, o.since, o.actions,
@@ -248,10 +251,11 @@ class PostgresOfferReads:
             for row in rows
         ]
 
-    def is_known(self, visitor_digest: UUID) -> bool:
-        """Return whether an event or a refused signal of the visitor is held."""
+    def is_known(self, organization: str, visitor_digest: UUID) -> bool:
+        """Return whether an event, a refused signal or a counted blocked offer of the visitor is held."""
+        parameters = {"organization": organization, "digest": visitor_digest}
         with read_transaction(self._datastore) as cursor:
-            row = cursor.execute(_SELECT_IS_KNOWN, {"digest": visitor_digest}).fetchone()
+            row = cursor.execute(_SELECT_IS_KNOWN, parameters).fetchone()
             return row is not None and bool(row["known"])
 
     @contextmanager

@@ -327,7 +327,7 @@ class OffersOfVisitor(TypedDict):
     Attributes:
         customer_id: The visitor.
         customer_id_type: What kind of id that is.
-        known: False if neither an event nor a refused signal of the visitor is held.
+        known: False if no event, refused signal or counted blocked offer of the visitor is held.
         items: The action maps, sorted by id.
         next_cursor: Where the next page begins; null on the last page.
     """
