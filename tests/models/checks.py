@@ -77,6 +77,22 @@ SMALL: Final[Sequence[Check]] = [
             "ADDED_BLINDLY": {},
         },
     ),
+    *_with_faults(
+        "archive",
+        {"WRITERS": 2, "APPENDS": 1, "KILLS": 1, "RUNS": 1, "READERS": 1},
+        {
+            "EPOCH_KEPT": {"APPENDS": 2},
+            "EPOCH_FIRST": {"APPENDS": 2},
+            "LOOK_FIRST": {"APPENDS": 2},
+            "ROWS_FIRST": {},
+            "FILE_LATE": {},
+            "OLD_FILE": {},
+            "READ_APART": {},
+            "LOAD_ROWS": {"APPENDS": 2},
+            "VISITOR_FREE": {},
+            "BLANK_ROWS": {},
+        },
+    ),
 ]
 """Each takes about a second; the tests run them."""
 
@@ -90,5 +106,7 @@ LARGE: Final[Sequence[Check]] = [
     Check("move", {"WRITERS": 1, "EVENTS": 2, "MOVERS": 2, "LAST_EPOCH": 5, "REPORTS": 1}),
     Check("move", {"WRITERS": 2, "EVENTS": 2, "MOVERS": 2, "LAST_EPOCH": 3, "REPORTS": 1}),
     Check("move", {"WRITERS": 1, "EVENTS": 1, "MOVERS": 3, "LAST_EPOCH": 5, "REPORTS": 0}),
+    Check("archive", {"WRITERS": 2, "APPENDS": 2, "KILLS": 1, "RUNS": 2, "READERS": 1}),
+    Check("archive", {"WRITERS": 2, "APPENDS": 3, "KILLS": 2, "RUNS": 2, "READERS": 0}),
 ]
 """Some millions of states each, for `make model`."""

@@ -1,4 +1,4 @@
-"""Every order of events, in the models of horizon, fence and move; and every fault of a model is found."""
+"""Every order of events, in each model; and every fault of a model is found."""
 
 import re
 from pathlib import Path
