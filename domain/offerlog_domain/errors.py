@@ -19,7 +19,7 @@ class OfferlogError(Exception):
         |  `- RefusalsLockedError                        offerlog_application.ports
         |- OutcomeUnknownError                           offerlog_application.ports.event_log
         |  `- WriterFailedError                          offerlog_application.recording.writer_errors
-        |- VersionConflictError, StaleEpochError, ClosedError, UnreadableEventError
+        |- VersionConflictError, StaleEpochError, ClosedError, UnreadableEventError, SliceElsewhereError
         |                                                offerlog_application.ports.event_log
         |- FenceTimeoutError                             offerlog_application.ports.write_fence
         |- NotAnOriginError, UnknownKeyError, KeyExpiryError
@@ -34,6 +34,8 @@ class OfferlogError(Exception):
         |- UnknownProjectionError                        offerlog_application.ports.projections
         |- ForkError, AuditKeyError, CheckpointFolderError, NotSealedError
         |                                                offerlog_application.ports.sealed_tree
+        |- HeldByOthersError, OtherSlicesError, RefusalsWaitError: for the writer alone
+        |                                                offerlog_application.recording.broken_off
         |- OverloadedError, ContendedError, OrganizationDeletedError
         |                                                offerlog_application.recording
         |- TooManySuppressionsError, ReplicaStaleError, NoReplicaError, ProjectionsBehindError

@@ -22,6 +22,9 @@ from msgspec import convert
 SLICES: Final = 16
 """Number of slices. All streams of a visitor lie in one."""
 
+ALL_SLICES: Final = frozenset(range(SLICES))
+"""The slices of a store that is the only one."""
+
 CHANCE_BITS: Final = 24
 """Random bits of a token."""
 

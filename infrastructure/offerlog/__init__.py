@@ -11,9 +11,9 @@ Names outside this package and `offerlog.testing` are not public. Each name is l
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from offerlog.places import MODULES
+from offerlog.places import HOMES
 
 if TYPE_CHECKING:
     from offerlog_application.aio import AsyncOfferlog
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from offerlog_application.ports.event_log import (
         ClosedError,
         OutcomeUnknownError,
+        SliceElsewhereError,
         StoreUnavailableError,
         UnreadableEventError,
     )
@@ -339,6 +340,7 @@ __all__ = [
     "SignalInput",
     "SignatureError",
     "SliceDifference",
+    "SliceElsewhereError",
     "Stage",
     "State",
     "StepTimes",
@@ -387,13 +389,11 @@ __all__ = [
     "zone",
 ]
 
-_HOMES: Final = {name: module for module, names in MODULES.items() for name in names}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in HOMES:
         raise AttributeError(f"module 'offerlog' has no attribute {name!r}")
-    return globals().setdefault(name, getattr(import_module(_HOMES[name]), name))
+    return globals().setdefault(name, getattr(import_module(HOMES[name]), name))
 
 
 def __dir__() -> list[str]:

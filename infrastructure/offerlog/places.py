@@ -27,6 +27,7 @@ MODULES: Final = {
     "offerlog_application.ports.event_log": (
         "ClosedError",
         "OutcomeUnknownError",
+        "SliceElsewhereError",
         "StoreUnavailableError",
         "UnreadableEventError",
     ),
@@ -184,3 +185,6 @@ MODULES: Final = {
     "offerlog_infrastructure.settings_file": ("SettingsError",),
     "offerlog_infrastructure.store_missing": ("StoreMissingError",),
 }
+
+HOMES: Final = {name: module for module, names in MODULES.items() for name in names}
+"""The module of each name."""

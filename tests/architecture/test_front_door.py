@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 import offerlog
+from offerlog.places import HOMES
 from offerlog_domain.errors import OfferlogError
 
 PLAIN = (ast.Import, ast.ImportFrom, ast.If, ast.Assign, ast.AnnAssign, ast.Expr)
@@ -45,7 +46,7 @@ def test_every_public_name_leads_to_the_thing_of_that_name() -> None:
 
 def test_a_name_is_taken_from_where_it_is_defined_and_looked_up_once() -> None:
     """A module that only imports a class may stop to do so."""
-    for name, module in offerlog._HOMES.items():
+    for name, module in HOMES.items():
         found = getattr(offerlog, name)
         if inspect.isclass(found) or inspect.isfunction(found):
             assert found.__module__ == module, name
@@ -129,6 +130,9 @@ def test_every_error_of_the_inner_layers_that_callers_meet_is_public() -> None:
         "VersionConflictError",
         "RefusalsLockedError",
         "StaleEpochError",
+        "HeldByOthersError",
+        "OtherSlicesError",
+        "RefusalsWaitError",
         "WitnessError",  # the witness is a separate program
         "WitnessFolderError",
         "LogChangedError",  # commands alone write bundles

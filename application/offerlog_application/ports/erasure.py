@@ -202,6 +202,7 @@ class Erasures(Protocol):
 
         Raises:
             LegalHoldError: A hold forbids it. Nothing was changed.
+            SliceElsewhereError: Another store has the visitor. Nothing was changed.
         """
 
     def unfinished(self, before: datetime) -> Sequence[BegunErasure]:
@@ -248,7 +249,11 @@ class Erasures(Protocol):
         """
 
     def hold(self, organization: str, digest: UUID, reason: str, now: datetime) -> bool:
-        """Forbid to erase a visitor, or change the reason; returns False if the visitor is not known."""
+        """Forbid to erase a visitor, or change the reason; returns False if the visitor is not known.
+
+        Raises:
+            SliceElsewhereError: Another store has the visitor.
+        """
 
     def lift(self, digest: UUID) -> bool:
         """Allow to erase a visitor again; returns False if there was no hold."""
@@ -257,7 +262,11 @@ class Erasures(Protocol):
         """Return the holds of an organization, oldest first."""
 
     def held_rows(self, organization: str, digest: UUID, visitor: VisitorKey) -> Sequence[HeldRow]:
-        """Return all that is held of a visitor, opened; empty if nothing is held."""
+        """Return all that is held of a visitor, opened; empty if nothing is held.
+
+        Raises:
+            SliceElsewhereError: Another store has the visitor.
+        """
 
 
 class OrganizationVisitors(Protocol):

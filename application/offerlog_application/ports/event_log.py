@@ -45,6 +45,25 @@ class StaleEpochError(OfferlogError):
         self.epoch = epoch
 
 
+class SliceElsewhereError(OfferlogError):
+    """This store does not own the slice of a visitor; nothing of the request was stored.
+
+    Another store has the slice, or the slice is on its way to one. Sent again to the store that owns it, the
+    request is answered.
+
+    Attributes:
+        slices: The numbers of those slices (see `slice_of`).
+    """
+
+    def __init__(self, slices: Collection[int]) -> None:
+        numbers = ", ".join(map(str, sorted(slices)))
+        super().__init__(
+            f"another store has visitors of this request (slice {numbers}), so nothing of it was stored: send"
+            " it again, to that store"
+        )
+        self.slices = frozenset(slices)
+
+
 class StoreUnavailableError(OfferlogError):
     """The store cannot do its work now; nothing of the request was stored.
 
@@ -161,6 +180,19 @@ class EventLog(Protocol):
             StoreUnavailableError: The store cannot be reached.
         """
 
+    def owned_slices(self, *, anew: bool = False) -> frozenset[int]:
+        """Return the slices whose visitors this store records, under the epoch that was returned last.
+
+        An append under another epoch is a `StaleEpochError`, and so is one under other slices.
+
+        Args:
+            anew: True to ask the store, not what is remembered: a slice may have come since.
+
+        Raises:
+            StaleEpochError: The epoch is another one by now, or was at the last load.
+            StoreUnavailableError: The store cannot be reached.
+        """
+
     def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
         """Return all these visitor-offers, by id, as they are stored now. An unknown one is at version 0.
 
@@ -264,4 +296,8 @@ class Streams(Protocol):
         """Return the action that began last, and the policy of its action map.
 
         Reads the stream from its end back to the beginning of that action.
+
+        Raises:
+            SliceElsewhereError: The store does not own the visitor's slice.
+            StoreUnavailableError: The store cannot be reached.
         """

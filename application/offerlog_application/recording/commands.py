@@ -67,6 +67,7 @@ class RecordSignal:
     __slots__ = ("_text", "offer", "place", "signal", "stream")
     reports_block: Final = False
     is_short: Final = False
+    has_visitor: Final = True
 
     def __init__(self, offer: OfferKey, signal: NativeSignal, text: SignalText) -> None:
         self.offer = offer
@@ -132,6 +133,7 @@ class RequestOffer:
 
     __slots__ = ("_signal", "has_own_id", "offer", "stream")
     is_short: Final = False
+    has_visitor: Final = True
     text_size: Final = 0
     reports_block: Final = False
 
@@ -167,6 +169,7 @@ class ExpireOffer:
 
     __slots__ = ("offer", "stream")
     is_short: Final = False
+    has_visitor: Final = True
     text_size: Final = 0
     reports_block: Final = False
 
@@ -203,6 +206,7 @@ class RecordBlock:
 
     __slots__ = ("_text", "offer", "place", "signal", "stream")
     is_short: Final = False
+    has_visitor: Final = True
     reports_block: Final = True
 
     def __init__(self, offer: OfferKey, signal: NativeBlock, text: SignalText) -> None:

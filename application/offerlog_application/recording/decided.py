@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.event_log import SliceElsewhereError
 from offerlog_application.ports.short_signals import FoundAction, NamedAction, Parkings
 from offerlog_application.recording.short_signals import (
     RecordShortSignal,
@@ -22,6 +23,7 @@ from offerlog_domain.decision import Decision
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import OutcomeKind, Refusal
+from offerlog_domain.stream_ids import slice_of
 from offerlog_domain.visitor_offer import VisitorOffer
 
 
@@ -228,6 +230,20 @@ class DecidedGroup:
         for key in {submission.key for submission in self._submissions}:
             if key is not None and not is_current(key):
                 raise OrganizationDeletedError(key.organization)
+
+    def find_elsewhere(self, owned: frozenset[int]) -> Mapping[Submission, SliceElsewhereError]:
+        """Return the submissions with visitors of slices that are not among the owned ones.
+
+        A short signal whose action is not known belongs to no visitor, and a refused text may not.
+        """
+        found: dict[Submission, SliceElsewhereError] = {}
+        for submission in self._submissions:
+            digests = [one.offer.visitor_digest for one in submission.commands if one.has_visitor]
+            digests += [one.visitor_digest for one in submission.refusals if one.visitor_digest is not None]
+            elsewhere = {slice_of(digest) for digest in digests} - owned
+            if elsewhere:
+                found[submission] = SliceElsewhereError(elsewhere)
+        return found
 
     def refusing(self) -> set[Submission]:
         """Return the submissions that add lines to the refusal log."""

@@ -56,6 +56,11 @@ class _ShortSignalCommand:
         self.offer: OfferKey = self._nowhere
         self.stream: UUID = self._nowhere.id
 
+    @property
+    def has_visitor(self) -> bool:
+        """False as long as the action is not known."""
+        return self.offer is not self._nowhere
+
     def look_up(self, found: FoundAction, fresh: Collection[OfferKey]) -> None:
         """Note where the action is.
 

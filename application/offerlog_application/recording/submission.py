@@ -51,6 +51,10 @@ class Command(Protocol):
         """The id of the visitor-offer."""
 
     @property
+    def has_visitor(self) -> bool:
+        """False for a short signal whose action is not known: nobody knows whose it is."""
+
+    @property
     def text_size(self) -> int:
         """Bytes of the signal's text, roughly; 0 where there is none."""
 

@@ -26,6 +26,11 @@ from offerlog_application.ports.event_log import (
 )
 from offerlog_application.ports.tracing import UNTRACED, Commit, Trace
 from offerlog_application.recording.answering import answer_all, fail, fail_late, halve_or_fail
+from offerlog_application.recording.broken_off import (
+    HeldByOthersError,
+    OtherSlicesError,
+    RefusalsWaitError,
+)
 from offerlog_application.recording.decided import DecidedGroup
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.set_aside import split_by_streams
@@ -41,9 +46,9 @@ from offerlog_application.recording.submissions import Group, Submissions
 from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError, to_contended
 from offerlog_domain.blocked_offers import tally_blocked
 from offerlog_domain.context import Rules
-from offerlog_domain.errors import OfferlogError
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import OrganizationKey
+from offerlog_domain.stream_ids import SLICES
 
 _FIND_SECONDS: Final = 0.25
 """Seconds to look for what else another writer holds, once it has made a group wait."""
@@ -60,23 +65,6 @@ _INCIDENT_PAUSE: Final = 0.1
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-class _HeldByOthersError(OfferlogError):
-    """Other writers sit on versions that an append wanted; nothing was stored."""
-
-    def __init__(self, streams: HeldStreams) -> None:
-        super().__init__(f"{len(streams.held)} visitor-offers are held, {len(streams.unknown)} may be")
-        self.streams = streams
-
-
-class _RefusalsWaitError(OfferlogError):
-    """The refusal log is locked, and these submissions need it; nothing was stored."""
-
-    def __init__(self, submissions: set[Submission], error: RefusalsLockedError) -> None:
-        super().__init__(f"{len(submissions)} submissions need the refusal log")
-        self.submissions = submissions
-        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +216,7 @@ class GroupCommitWriter:
             first = False
             try:
                 self._commit(part, group)
-            except _HeldByOthersError as error:
+            except HeldByOthersError as error:
                 waits += 1
                 rest = self._set_aside(part, error.streams)
                 if waits == _WAITS:
@@ -243,9 +231,13 @@ class GroupCommitWriter:
                 rest = self._set_aside(part, HeldStreams(conflict.streams))
                 # The same part again would meet the same conflict, for ever.
                 parts += [rest] if len(rest) < len(part) else halve_or_fail(part, to_contended(conflict))
-            except _RefusalsWaitError as wait:
+            except RefusalsWaitError as wait:
                 met_others = True
                 parts.append(self._set_aside_refusing(part, wait))
+            except OtherSlicesError as others:
+                for submission, elsewhere in others.errors.items():
+                    fail([submission], elsewhere)
+                parts.append([one for one in part if one not in others.errors])
             except (StoreUnavailableError, OutcomeUnknownError) as error:
                 if isinstance(error, OutcomeUnknownError) and error.because is not None:
                     self._watch.note_failure(error.because, is_final=True)
@@ -272,7 +264,7 @@ class GroupCommitWriter:
         self._submissions.set_aside(aside)
         return rest
 
-    def _set_aside_refusing(self, part: Sequence[Submission], wait: _RefusalsWaitError) -> list[Submission]:
+    def _set_aside_refusing(self, part: Sequence[Submission], wait: RefusalsWaitError) -> list[Submission]:
         """Set aside what needs the locked refusal log; the rest remains.
 
         Gives up all that has waited for it too long, whether or not its turn has come, and with it what has
@@ -290,7 +282,8 @@ class GroupCommitWriter:
         """Decide and append submissions of a group as one.
 
         Raises:
-            _HeldByOthersError: Other writers sit on versions that the group wants and do not decide.
+            HeldByOthersError: Other writers sit on versions that the group wants and do not decide.
+            OtherSlicesError: Some of them concern visitors whom other stores record.
             VersionConflictError: Another writer has got to a visitor-offer first time and again.
             StoreUnavailableError: The store stays away.
         """
@@ -305,7 +298,7 @@ class GroupCommitWriter:
                 if not refusing:  # to set nothing aside would be to try the same for ever
                     self._refusals_watch.note_failure(error, is_final=True)
                     raise
-                raise _RefusalsWaitError(refusing, error) from error
+                raise RefusalsWaitError(refusing, error) from error
         self._incidents += answer_all(part, decided.decisions, commit.position)
 
     def _append(self, decided: DecidedGroup, commit: Commit, group: Group) -> None:
@@ -315,10 +308,12 @@ class GroupCommitWriter:
         while True:
             events, refusals, blocked = decided.events(), decided.refusals(), decided.blocked
             parkings = decided.parkings()
-            if not events and not refusals and not blocked and parkings.are_none:
-                return
+            has_nothing = not events and not refusals and not blocked and parkings.are_none
             began = time.monotonic()
             try:
+                self._check_slices(decided)
+                if has_nothing:
+                    return
                 epoch = self._log.epoch() if decided.epoch is None else decided.epoch
                 decided.check_keys(self._log.is_current)  # behind the epoch, with which keys are read again
                 commit.position = self._log.append(
@@ -334,7 +329,7 @@ class GroupCommitWriter:
                 check_patience(error, decided.until)
             except VersionConflictError as conflict:
                 if conflict.waiting:
-                    raise _HeldByOthersError(self._find_held(events, conflict.streams, group)) from conflict
+                    raise HeldByOthersError(self._find_held(events, conflict.streams, group)) from conflict
                 attempt = count_conflict(conflict, attempt)
             except RefusalsLockedError:
                 raise
@@ -348,6 +343,18 @@ class GroupCommitWriter:
                 return
             commit.retries += 1
             self._decide(decided)
+
+    def _check_slices(self, decided: DecidedGroup) -> None:
+        """Check that the store owns the slices of all visitors, as far as the epoch of the decisions tells.
+
+        Raises:
+            OtherSlicesError: It does not, for these submissions.
+            StaleEpochError: The store has to be asked again, under another epoch.
+        """
+        if len(self._log.owned_slices()) < SLICES and decided.find_elsewhere(self._log.owned_slices()):
+            errors = decided.find_elsewhere(self._log.owned_slices(anew=True))
+            if errors:
+                raise OtherSlicesError(errors)
 
     def _find_held(
         self, events: Sequence[RecordedEvent[Event]], held: frozenset[UUID], group: Group

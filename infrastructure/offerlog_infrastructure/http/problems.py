@@ -13,7 +13,12 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match, Route
 
 from offerlog_application.ports.erasure import ErasureUnfinishedError, LegalHoldError, NoSuchVisitorError
-from offerlog_application.ports.event_log import ClosedError, OutcomeUnknownError, StoreUnavailableError
+from offerlog_application.ports.event_log import (
+    ClosedError,
+    OutcomeUnknownError,
+    SliceElsewhereError,
+    StoreUnavailableError,
+)
 from offerlog_application.ports.event_source import PositionAheadError
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.read_models import TooManySuppressionsError, UnknownVisitorError
@@ -209,6 +214,9 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
         "keyring-failed",
         "the service cannot use the keys of the store; its log says why",
         headers={"Retry-After": _RETRY_AFTER},
+    ),
+    SliceElsewhereError: lambda error: ProblemError(
+        "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),
     ContendedError: lambda error: ProblemError(
         "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}

@@ -1,6 +1,5 @@
 """The log in memory, with what the projections make of it."""
 
-import threading
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -17,7 +16,6 @@ from offerlog_application.ports.event_log import (
 from offerlog_application.ports.read_models import PlacedEvent
 from offerlog_application.ports.service_log import SERVICE_PAGE, ServiceEntry
 from offerlog_application.ports.short_signals import NO_PARKINGS, FoundAction, NamedAction, Parkings
-from offerlog_application.ports.write_fence import FENCE_SECONDS
 from offerlog_application.projections.current_state import ParkedPlace, ParkedRow, current_state
 from offerlog_application.projections.page import Page, Positioned, streams_with_repeats
 from offerlog_application.projections.suppression import SuppressionKey, SuppressionRow, suppressions
@@ -38,6 +36,7 @@ from offerlog_domain.stream_ids import (
 )
 from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.memory.counts import MemoryCounts
+from offerlog_infrastructure.memory.epoch import MemoryEpoch
 from offerlog_infrastructure.memory.short_signals import MemoryShortSignals
 from offerlog_infrastructure.memory.visitors import MemoryVisitor, MemoryVisitors, close_private, open_private
 
@@ -47,13 +46,14 @@ _WRITER: Final = UUID(int=1)
 _END: Final = datetime.max.replace(tzinfo=UTC)
 
 
-class MemoryLog:
+class MemoryLog(MemoryEpoch):
     """The log, for the application's ports: thread-safe.
 
     It is a `Log`, `StreamReader`, `VisitorReader`, `ServiceLog`, `WriteFence` and `PolicyStore`.
 
+    The lock guards everything below.
+
     Attributes:
-        lock: Guards everything below.
         short_signals: The short signals that wait, and the actions that such signals find.
         events_in_order: Every event, by position, as projections read it.
         offers: Every visitor-offer as it stands, by the id of its name.
@@ -70,7 +70,7 @@ class MemoryLog:
     """
 
     def __init__(self, policy: RefusalPolicy, rules: Rules | None = None) -> None:
-        self.lock = threading.RLock()
+        super().__init__()
         self.short_signals = MemoryShortSignals(self.lock, (rules or Rules()).named_action_time)
         self.events_in_order: list[Positioned] = []
         self.offers: dict[UUID, VisitorOffer] = {}
@@ -91,24 +91,6 @@ class MemoryLog:
         self._entries: dict[UUID, list[ServiceEntry]] = {}
         self._text_bytes: dict[tuple[str, date], int] = {}
         self._policy = policy
-        self._epoch = 1
-
-    def epoch(self) -> int:
-        """Return the epoch."""
-        with self.lock:
-            return self._epoch
-
-    def fence(self, seconds: float = FENCE_SECONDS) -> int:
-        """Raise the epoch, and return it: an append is over at once, so there is none to wait for."""
-        del seconds
-        with self.lock:
-            self._epoch += 1
-            return self._epoch
-
-    def finish(self, seconds: float = FENCE_SECONDS) -> int:
-        """Return the epoch: there is no writer to wait for."""
-        del seconds
-        return self.epoch()
 
     def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
         """Return every visitor-offer asked for, by id; an unknown one is at version 0."""

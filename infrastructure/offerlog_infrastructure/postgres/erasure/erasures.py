@@ -23,8 +23,9 @@ from offerlog_application.ports.erasure import (
     LegalHold,
     LegalHoldError,
 )
+from offerlog_application.ports.event_log import SliceElsewhereError
 from offerlog_domain.identity import VisitorKey
-from offerlog_domain.stream_ids import stream_bounds
+from offerlog_domain.stream_ids import slice_of, stream_bounds
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.erasure.blanking import COMMIT_LATER, blank_events
 from offerlog_infrastructure.postgres.erasure.held_rows import select_held_rows
@@ -45,6 +46,9 @@ _LOCK_SPACE: Final = 0x6F66_6572 << 32
 _LOCK_SECONDS: Final = 20.0
 _LOCK_PAUSE_SECONDS: Final = 0.05
 """Seconds for which a call waits for another one that completes the same erasure, and between two looks."""
+
+_SELECT_SLICE: LiteralString = "SELECT is_owned FROM slices WHERE slice = %s FOR SHARE"
+"""Whoever gives the slice away waits for the end of the transaction, or is seen."""
 
 _SELECT_VISITOR: LiteralString = "SELECT token FROM visitors WHERE digest = %s FOR UPDATE"
 """A hold locks the same row, so of the two one sees the other."""
@@ -147,6 +151,7 @@ class PostgresErasures:
             connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
             cursor.execute(_SET_LOCK_TIMEOUT)
+            _check_slice(cursor, digest)
             visitor = cursor.execute(_SELECT_VISITOR, (digest,)).fetchone()
             hold = cursor.execute(_SELECT_HOLD, (digest,)).fetchone()
             if hold is not None:
@@ -249,6 +254,7 @@ class PostgresErasures:
     def hold(self, organization: str, digest: UUID, reason: str, now: datetime) -> bool:
         """Forbid to erase a visitor, or change the reason; returns False if the visitor is not known."""
         with self._transaction() as cursor:
+            _check_slice(cursor, digest)
             if cursor.execute(_SELECT_KNOWN, (digest,)).fetchone() is None:
                 return False
             cursor.execute(_INSERT_HOLD, (digest, now, organization, reason))
@@ -271,6 +277,8 @@ class PostgresErasures:
 
         What cannot be opened is there too, with the reason in the field `unreadable`.
         """
+        with self._transaction() as cursor:
+            _check_slice(cursor, digest)
         return select_held_rows(self._application, organization, digest, visitor)
 
     @contextmanager
@@ -288,6 +296,17 @@ class PostgresErasures:
     def _execute(self, statement: LiteralString, *values: Any) -> int:
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             return connection.execute(statement, values).rowcount
+
+
+def _check_slice(cursor: Cursor[tuple[Any, ...]], digest: UUID) -> None:
+    """Check that the store owns the slice of a visitor, up to the end of the transaction.
+
+    Raises:
+        SliceElsewhereError: It does not.
+    """
+    number = slice_of(digest)
+    if cursor.execute(_SELECT_SLICE, (number,)).fetchone() != (True,):
+        raise SliceElsewhereError([number])
 
 
 def _select_unfinished(cursor: Cursor[Any], statement: LiteralString, *values: Any) -> list[BegunErasure]:

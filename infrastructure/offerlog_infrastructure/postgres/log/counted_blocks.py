@@ -20,7 +20,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 
 _SELECT_COUNTED: LiteralString = """
-    SELECT organization, visitor_digest, digest FROM counted_blocks
+    SELECT organization, visitor_digest, digest, (SELECT epoch FROM log_epoch) FROM counted_blocks
     WHERE (organization, visitor_digest, digest) IN (SELECT * FROM unnest(%s::text[], %s::uuid[], %s::uuid[]))
 """
 
@@ -52,8 +52,8 @@ class CountedBlocks:
         self._writer = uuid4()
         self._versions: dict[UUID, int] = {}
 
-    def find(self, keys: Collection[BlockKey]) -> Collection[BlockKey]:
-        """Return those of these names that were counted before.
+    def find(self, keys: Collection[BlockKey]) -> tuple[Collection[BlockKey], int | None]:
+        """Return those of these names that were counted before, and the epoch; None if none was counted.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
@@ -61,7 +61,8 @@ class CountedBlocks:
         columns = [list(column) for column in zip(*keys, strict=True)]
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            return {BlockKey(*row) for row in cursor.execute(_SELECT_COUNTED, columns).fetchall()}
+            found = cursor.execute(_SELECT_COUNTED, columns).fetchall()
+        return {BlockKey(*name) for *name, _ in found}, found[0][-1] if found else None
 
     def draft(self, blocked: Sequence[BlockedOffer]) -> DraftedBlocks:
         """Return the rows that count these, each tally at the next place of its stream."""

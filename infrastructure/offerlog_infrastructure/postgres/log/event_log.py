@@ -21,6 +21,7 @@ from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Refusal
+from offerlog_domain.stream_ids import ALL_SLICES
 from offerlog_domain.visitor_offer import VisitorOffer, evolve
 from offerlog_infrastructure.postgres.action_map_policies import select_policies
 from offerlog_infrastructure.postgres.connections import StoreConnection
@@ -90,6 +91,8 @@ class PostgresLog:
         self._newest_actions = NewestActions(application)
         self._blocks = CountedBlocks(application)
         self._epoch: int | None = None
+        self._owned_slices = ALL_SLICES
+        self._epoch_at_load: int | None = None
         self._policies = KnownPolicies(self._select_policies)
         self._are_keys_stale = True
         self._loaded_from: str | None = None
@@ -101,11 +104,27 @@ class PostgresLog:
         """
         if self._epoch is None:
             with store_reached(self._application.log.datastore):
-                self._epoch = self._application.log.select_epoch()
+                self._epoch, self._owned_slices = self._application.log.select_epoch_and_slices()
         if self._are_keys_stale:
             self._application.keys.refresh_secrets()
             self._are_keys_stale = False
         return self._epoch
+
+    def owned_slices(self, *, anew: bool = False) -> frozenset[int]:
+        """Return the slices whose visitors this store records, under the epoch that was returned last.
+
+        They change with the epoch alone, so the look before a commit is a look at them, too. A decision that
+        appends nothing has no such look: it counts if the load saw the same epoch.
+        """
+        epoch, now = self.epoch(), self._epoch_at_load
+        if anew:
+            with store_reached(self._application.log.datastore):
+                now, self._owned_slices = self._application.log.select_epoch_and_slices()
+        if now is not None and now != epoch:
+            stale = StaleEpochError(now)
+            self._forget(stale)
+            raise stale
+        return self._owned_slices
 
     def load(self, offers: Collection[OfferKey]) -> Mapping[UUID, VisitorOffer]:
         """Load visitor-offers as they are stored now; an unknown one is at version 0.
@@ -115,6 +134,7 @@ class PostgresLog:
             UnreadableEventError: A stored event is unknown to this build.
         """
         self._streams = GroupStreams(offers, self._keys)
+        self._epoch_at_load = None
         known = {offer.id: self._cache.get(offer.id) for offer in offers}
         loaded = {offer_id: offer for offer_id, (offer, _) in known.items()}
         states: dict[UUID, bytes] = {}
@@ -149,7 +169,8 @@ class PostgresLog:
         keys, open_event, add = list(offers), self._mapper.open_event, self._streams.add
         rows = self._select_newer_events(keys, loaded)
         if rows:  # of a group of unknown visitors, no offer is suppressed
-            self._policies.note_epoch(rows[0][-1])
+            self._epoch_at_load = rows[0][-1]
+            self._policies.note_epoch(self._epoch_at_load)
         for place, token, kek, wrapped_key, version, topic, state, _ in rows:
             key = keys[place - 1]
             offer_id = key.id
@@ -201,7 +222,9 @@ class PostgresLog:
 
     def counted_blocks(self, keys: Collection[BlockKey]) -> Collection[BlockKey]:
         """Return those of these names of blocked offers that were counted before."""
-        return self._blocks.find(keys)
+        found, epoch = self._blocks.find(keys)
+        self._epoch_at_load = self._epoch_at_load if epoch is None else epoch
+        return found
 
     def append(
         self,
@@ -261,7 +284,7 @@ class PostgresLog:
         if self._quota is not None:
             self._quota.forget()
         if isinstance(error, StaleEpochError):
-            self._epoch = error.epoch
+            self._epoch = self._epoch_at_load = None
         if isinstance(error, StaleEpochError | StaleLoadError):
             self._cache = OfferCache(_CACHED_EVENTS)
             self._policies.note_epoch(None)

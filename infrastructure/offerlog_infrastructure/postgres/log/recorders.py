@@ -165,7 +165,9 @@ class LogRecorder(PostgresApplicationRecorder):
         self._copy_visitors = visitors_statement(sql.Identifier(schema, "visitors")).as_bytes(None)
         self._copy_blocks = blocks_statement(sql.Identifier(schema, "counted_blocks")).as_bytes(None)
         self._copy_refusals = refusals_statement(refusals).as_bytes(None)
-        self._select_epoch = sql.SQL("SELECT epoch FROM {}").format(sql.Identifier(schema, "log_epoch"))
+        self._select_epoch = sql.SQL(
+            "SELECT epoch, ARRAY(SELECT slice FROM {} WHERE is_owned) AS slices FROM {}"
+        ).format(sql.Identifier(schema, "slices"), sql.Identifier(schema, "log_epoch"))
         sequence = f'"{schema}"."{POSITIONS_SEQUENCE}"'
         check = sql.Identifier(schema, "check_epoch").as_bytes(None)
         last_drawn = sql.SQL("currval({})").format(sql.Literal(sequence)).as_bytes(None)
@@ -177,10 +179,14 @@ class LogRecorder(PostgresApplicationRecorder):
 
     def select_epoch(self) -> int:
         """Return the current epoch."""
+        return self.select_epoch_and_slices()[0]
+
+    def select_epoch_and_slices(self) -> tuple[int, frozenset[int]]:
+        """Return the current epoch, and the slices that the store owns under it."""
         with self.datastore.cursor() as cursor:
             row = cursor.execute(self._select_epoch).fetchone()
         assert row is not None  # noqa: S101 - a migration makes the row, and a constraint keeps it the only one
-        return int(row["epoch"])
+        return int(row["epoch"]), frozenset(row["slices"])
 
     def append(
         self,
