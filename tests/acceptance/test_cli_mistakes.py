@@ -48,6 +48,12 @@ def small_store(cli_folder: Path) -> Iterator[CommandLine]:
         yield CommandLine(cli_folder / "store", "acme")
 
 
+def test_a_value_that_is_not_one_of_a_few_is_named_with_them(tmp_path: Path) -> None:
+    """In plain words, without those of the library that checks it."""
+    error = CommandLine(tmp_path / "store", "default").fails("report", "--by", "minute")
+    assert error.startswith("offerlog: Invalid value for '--by': 'minute' is not one of 'total', 'hour', ")
+
+
 @pytest.mark.parametrize("words", [*READING, *FOR_THE_WHOLE_STORE], ids=lambda words: " ".join(words[:2]))
 def test_a_command_that_reads_makes_no_store(tmp_path: Path, words: tuple[str, ...]) -> None:
     """A typing mistake in the folder's name is an error, and leaves nothing behind."""

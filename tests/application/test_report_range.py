@@ -97,6 +97,12 @@ def test_a_text_that_is_not_a_moment_is_refused_with_the_option(text: str) -> No
     assert caught.value.option == "since"
 
 
+def test_a_moment_too_far_away_says_so() -> None:
+    """Given a count beyond the calendar, when it is read, then the error does not call it no time."""
+    with pytest.raises(CalendarError, match="too far away: give a smaller number"):
+        moment("-999999d", NOW, "since")
+
+
 def test_a_day_that_the_zone_skipped_is_named() -> None:
     """Given the day that Samoa left out, when `today` would be it, then the error says which day is meant."""
     with pytest.raises(CalendarError, match="means 2011-12-30, which is a day that Pacific/Apia skipped"):

@@ -81,11 +81,8 @@ def report_time(text: str, zone: ZoneInfo, now: datetime, option: str) -> dateti
     asked = _Asked(option, text, zone, now)
     if text == "now":
         return at_slot(slot(now) + 1)
-    if text in _DAYS_BACK:
-        return _begin(_DAYS_BACK[text], "d", asked)
-    counted = _COUNTED.fullmatch(text, 1) if text.startswith("-") else None
-    if counted is not None:
-        return _begin(int(counted[1]), counted[2], asked)
+    if (relative := _read_relative(asked)) is not None:
+        return relative
     if text[:1].isdigit():
         return instant(text, zone, option)
     raise CalendarError(
@@ -107,13 +104,22 @@ def moment(text: str, now: datetime, option: str) -> datetime:
     """
     if text == "now":
         return now.astimezone(UTC)
+    if (relative := _read_relative(_Asked(option, text, ZoneInfo("UTC"), now))) is not None:
+        return relative
     try:
-        if not text[:1].isdigit():
-            return report_time(text, ZoneInfo("UTC"), now, option)
         read = datetime.fromisoformat(text)
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
         raise CalendarError(option, text, f"is not a time: give {_MOMENTS}, {_MEANINGS}") from None
+
+
+def _read_relative(asked: _Asked) -> datetime | None:
+    """Return the beginning of a day or unit that a text counts from now; None for every other text."""
+    text = asked.text
+    if text in _DAYS_BACK:
+        return _begin(_DAYS_BACK[text], "d", asked)
+    counted = _COUNTED.fullmatch(text, 1) if text.startswith("-") else None
+    return None if counted is None else _begin(int(counted[1]), counted[2], asked)
 
 
 def _begin(count: int, unit: str, asked: _Asked) -> datetime:

@@ -196,7 +196,10 @@ def _end_of_usage(error: TyperException) -> int:
         return ExitCode.DONE
     context = getattr(error, "ctx", None)
     hint = f" (see `{context.command_path} --help`)" if context is not None else ""
-    _say(" ".join(error.format_message().split()) + hint)
+    message = error.format_message().replace(
+        ": Value error, ", ": ", 1
+    )  # words of the library that checks values
+    _say(" ".join(message.split()) + hint)
     return error.exit_code
 
 
