@@ -1,0 +1,62 @@
+"""A store whose positions begin at the number of a shard works like any other (docs/decisions/0064)."""
+
+from typing import Final
+
+import pytest
+
+from offerlog_application.offerlog import Offerlog
+from offerlog_infrastructure.composition import open_offerlog
+from support.journeys import journeys
+from support.recount import rows
+
+_SHARD: Final = 8_191
+"""The highest one: a position stays below 2^53, which JavaScript can hold."""
+
+_FIRST: Final = (_SHARD << 40) + 1
+
+
+@pytest.fixture
+def shard_dsn(dsn: str) -> str:
+    """A store that has not drawn any position, numbered."""
+    last = _FIRST + (1 << 40) - 2
+    assert last < 1 << 53
+    rows(
+        dsn,
+        f"ALTER SEQUENCE log_positions MINVALUE {_FIRST} MAXVALUE {last} START {_FIRST} RESTART",
+    )
+    return dsn
+
+
+def test_nothing_counts_the_positions_before_those_of_the_shard(shard_dsn: str) -> None:
+    """Lags are numbers of events; projections, proofs, rebuilds, feed and tree begin where the log begins."""
+    # given
+    with open_offerlog(database_url=shard_dsn, keep_deadlines=False, project=False) as service:
+        assert (service.position(), {one.lag_events for one in service.projections()}) == (0, {0})
+        position = service.record(journeys(14)).position
+        assert position is not None
+        ((stored,),) = rows(shard_dsn, "SELECT count(*) FROM offerlog_events")
+        # when nothing is projected, then
+        assert position == _FIRST + stored - 1
+        assert {one.lag_events for one in service.projections()} == {stored}
+    # and when it is
+    with open_offerlog(database_url=shard_dsn, keep_deadlines=False) as service:
+        service.wait(position)
+        _check_projections(service, position, stored)
+        service.rebuild("performance")
+        _check_projections(service, position, stored)
+        # then followers begin with the first event as well
+        events = list(service.feed.events())
+        assert events[0].position >= _FIRST
+        assert events[-1].position <= position
+        assert list(service.feed.events(events[-2].position)) == events[-1:]
+        # and the tree has all events
+        assert service.evidence is not None
+        report = service.evidence.verify()
+        assert report.is_whole
+        assert report.events + report.unsealed == stored
+
+
+def _check_projections(service: Offerlog, position: int, stored: int) -> None:
+    assert service.position() == position
+    assert {(one.lag_events, one.short_by) for one in service.projections()} == {(0, 0)}
+    assert [(one.differences, one.events) for one in service.verify()] == [((), stored)] * 3
