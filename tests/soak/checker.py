@@ -63,17 +63,23 @@ def _tail(evidence: Evidence) -> Iterator[Violation]:
 
 def _projections(evidence: Evidence) -> Iterator[Violation]:
     """Current state, parked signals and suppression lists are the brute-force fold of the log."""
+    right, replica, policies = fold.suppressed(evidence.log), evidence.replica, evidence.policies
     pairs: tuple[tuple[str, Any, Any], ...] = (
         ("current state", evidence.current, shown.current_offers(evidence.log)),
         ("current actions", evidence.actions, shown.current_actions(evidence.log)),
         ("parked signals", evidence.waiting, shown.waiting(evidence.log)),
-        ("suppression list", evidence.suppressed, fold.suppressed(evidence.log)),
-        ("local replica", evidence.replica, fold.suppressed(evidence.log)),
+        ("suppression list", evidence.suppressed, right),
+        (
+            "local replica",  # it leaves out those whose time is over by its clock
+            None if replica is None else fold.lasting(replica, policies),
+            fold.lasting(right, policies),
+        ),
     )
-    for name, found, right in pairs:
-        if found is not None and found != right:
-            yield from _each(name, "not shown", right - found, "lost")
-            yield from _each(name, "shown wrongly", found - right, "contradicted")
+    for name, found, expected in pairs:
+        if found is not None and found != expected:
+            yield from _each(name, "not shown", expected - found, "lost")
+            yield from _each(name, "shown wrongly", found - expected, "contradicted")
+    yield from _each("local replica", "shown wrongly", (replica or right) - right, "contradicted")
 
 
 def _reports(evidence: Evidence) -> Iterator[Violation]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from soak.erased import ErasedCopy
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
 from soak.log_copy import Logged, Pair
+from soak.policies import Policies
 from soak.shown import CurrentAction, CurrentOffer, Suppressed, Waiting
 from soak.visitor_copies import Visitor
 
@@ -70,6 +71,7 @@ class Evidence:
         seen: What was seen to be wrong while the soak ran: check and words.
         others: Position, stream and version of events that are not in `log` (see `LogCopy`).
         erased: What is left of erased visitors.
+        policies: The cool-down policies, which held from the begin to the end.
     """
 
     attempts: list[Attempt]
@@ -91,6 +93,7 @@ class Evidence:
     erased: ErasedCopy | None = None
     open_action_ttl: timedelta = timedelta(minutes=30)
     deadline_grace: timedelta = timedelta(minutes=15)
+    policies: Policies = field(default_factory=dict)
 
 
 def attempts_of(entries: Iterable[Entry]) -> list[Attempt]:

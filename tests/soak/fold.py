@@ -10,6 +10,7 @@ from typing import Any
 
 from soak.evidence import Evidence, Figures, Violation
 from soak.log_copy import Logged, Pair
+from soak.policies import Policies, PolicyKey, is_over
 from soak.shown import Suppressed
 from support.model import BEFORE_OFFER, LEGAL, TERMINAL, Model, reachable, since_offer
 
@@ -21,6 +22,7 @@ class Oracle(Model):
         super().__init__()
         self.open_action_ttl = evidence.open_action_ttl
         self.deadline_grace = evidence.deadline_grace
+        self.policies = evidence.policies
 
 
 def streams(log: Iterable[Logged]) -> dict[str, list[Logged]]:
@@ -74,7 +76,12 @@ class _Replay:
         return [one["state"] for one in self._history["events"] if one["action"] == event.action]
 
     def _blocker(self, event: Logged) -> Any:
-        return self._oracle.blocker(self._history, event.occurred if event.dated else None, event.recorded)
+        by = self._oracle.blocker(self._history, event.occurred if event.dated else None, event.recorded)
+        if by is not None and by[0] == "terminal_state":
+            key = PolicyKey(event.pair.organization, event.pair.action_map, by[1])
+            at = event.occurred if event.dated else event.recorded
+            return None if is_over(self._oracle.policies, key, by[3], at) else by
+        return by
 
     def _offered(self, event: Logged) -> str | None:
         by = self._blocker(event)
@@ -153,11 +160,24 @@ def _for_the_oracle(event: Logged) -> dict[str, Any]:
 
 
 def suppressed(log: Iterable[Logged]) -> Counter[Suppressed]:
-    """Return what the suppression lists must hold."""
+    """Return what the suppression lists must hold: where a policy allows another offer, that ends the row."""
+    found: dict[str, Suppressed] = {}
+    for event in log:
+        if event.kind == "offered":
+            found.pop(event.stream, None)
+        elif event.is_lifecycle and event.state in TERMINAL[event.media]:
+            found[event.stream] = Suppressed(event.pair, event.state, event.action, event.occurred)
+    return Counter(found.values())
+
+
+def lasting(suppressions: Counter[Suppressed], policies: Policies) -> Counter[Suppressed]:
+    """Return the suppressions that no policy ends, whenever somebody looks."""
     return Counter(
-        Suppressed(event.pair, event.state, event.action, event.occurred)
-        for event in log
-        if event.is_lifecycle and event.state in TERMINAL[event.media]
+        {
+            one: number
+            for one, number in suppressions.items()
+            if PolicyKey(one.pair.organization, one.pair.action_map, one.state) not in policies
+        }
     )
 
 

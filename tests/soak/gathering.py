@@ -16,6 +16,7 @@ from soak.history import ENDED, VIOLATION, read
 from soak.key_copies import SELECT_KEYS, SELECT_SECRETS, KeyCopies, UnopenedError
 from soak.listener import Listener, counted
 from soak.log_copy import READ, Logged, Pair, decoded
+from soak.policies import SOAKED_POLICIES
 from soak.shown import CurrentAction, CurrentOffer, Suppressed, Waiting
 from soak.system import System
 from soak.traffic import ORGANIZATIONS
@@ -77,7 +78,7 @@ class Gathering:
         log, right = copy.log, fold.figures(copy.log)
         entries = list(read(self._system.folder / "history"))
         found = Evidence(attempts_of(entries), log, visitors.unopened + copy.unopened)
-        found.visitors = list(visitors.visitors.values())
+        found.visitors, found.policies = list(visitors.visitors.values()), SOAKED_POLICIES
         found.seen = [(one["check"], one["what"]) for one in entries if one["kind"] == VIOLATION]
         found.seen += [
             ("processes", f"{one['process']} ended by itself with code {one['code']}")

@@ -26,6 +26,7 @@ from soak.history import OVER, SKIPPED, read
 from soak.listener import Listener
 from soak.nemesis import Nemesis
 from soak.options import Options
+from soak.policies import SOAKED_POLICIES, periods_by_map
 from soak.report import ProgressLine
 from soak.result import Result, result_of
 from soak.system import COMMAND, System
@@ -96,6 +97,8 @@ class Soak:
                 for role, texts in self.keys.items():
                     for organization in ORGANIZATIONS:
                         texts[organization] = service.keys.create(organization, role, "soak", ())[1]
+                for (organization, action_map), periods in periods_by_map(SOAKED_POLICIES).items():
+                    service.policies.set(action_map, periods, set_by="soak", organization=organization)
             system.proxy = held.enter_context(Proxy(system.dsn))
             held.callback(system.fleet.close)
             self._start_services(system.proxy.dsn)

@@ -15,6 +15,7 @@ from soak.checker import check
 from soak.evidence import Evidence, SentSignal, attempts_of, told_by
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
 from soak.log_copy import Logged
+from soak.policies import PolicyKey
 from soak.traffic import MAPS
 from soak.visitor_copies import Visitor, stream_of
 
@@ -174,6 +175,24 @@ def test_an_offer_to_a_suppressed_visitor_is_found(clean: Evidence) -> None:
     violations = [one.what for one in check(clean) if one.check == "order of the log"]
     assert len(violations) == 1
     assert f"offered while terminal_state: rejected of {FIRST}" in violations[0]
+
+
+@pytest.mark.parametrize(("minutes", "found"), [(10, {("order of the log", "contradicted")}), (2, set())])
+def test_an_offer_behind_a_cool_down_is_judged_by_the_policy(
+    clean: Evidence, minutes: int, found: set[tuple[str, str]]
+) -> None:
+    """It is right once the time of the policy is over, and ends the row of the suppression list."""
+    # given
+    key = PolicyKey("alpha", clean.log[1].pair.action_map, "rejected")
+    clean.policies = {key: timedelta(minutes=minutes)}
+    since = clean.log[1].occurred
+    # when
+    again = logged(6, 3, AGAIN)
+    clean.log[4] = replace(again, occurred=since + timedelta(minutes=5), number=2)
+    clean.log[4] = replace(clean.log[4], offered_at=clean.log[4].occurred)
+    # then
+    assert {(one.check, one.kind) for one in check(clean) if one.check == "order of the log"} == found
+    assert fold.suppressed(clean.log) == Counter()
 
 
 def test_a_gap_in_the_versions_is_found(clean: Evidence) -> None:
