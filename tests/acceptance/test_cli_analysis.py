@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.command_line import CommandLine, an_id, signal_of
+from support.journeys import blocked_event
 
 MAP = "0a000000-0000-4000-8000-000000000001"
 
@@ -42,6 +43,10 @@ def test_reports_for_people(recorded: CommandLine) -> None:
     } <= ends
     assert "Rates: accepted 33.3%, engaged 100.0%, started of accepted 100.0%" in funnel
     assert "terminal_state" in recorded("blocked").text
+    recorded.judged(blocked_event(1, 1, MAP, "FrequencyCapping"))
+    left_out = "left out: 1 blocked offers whose media type is not known"
+    assert left_out in recorded("blocked", "--media-type", "webchat").errors
+    assert left_out not in recorded("blocked").errors
     assert "5.0 s" in recorded("times").text
     states = recorded("visitor", "--customer", "v2", "--states").text
     assert "ignored" in states

@@ -83,15 +83,26 @@ class Recount:
         """Count by map and reason what a query asks for; a block of an unknown type as that of its map."""
         found: Counter[tuple[str, str]] = Counter()
         for key, number in self.counts.items():
-            slot = key.at - timedelta(seconds=key.at.timestamp() % QUARTER.total_seconds())
-            if (
-                key.organization == organization
-                and (start is None or slot >= start)
-                and (end is None or slot < end)
-                and media_type in {None, self.media_type_of(key) if of_map else key.media_type}
+            if _is_within(key, organization, start, end) and (
+                media_type in {None, self.media_type_of(key) if of_map else key.media_type}
             ):
                 found[key.action_map, key.reason] += number
         return found
+
+    def count_unknown(self, organization: str, start: datetime | None, end: datetime | None) -> int:
+        """Count the blocks of a range whose own media type is not known."""
+        return sum(
+            number
+            for key, number in self.counts.items()
+            if key.media_type is None and _is_within(key, organization, start, end)
+        )
+
+
+def _is_within(key: Key, organization: str, start: datetime | None, end: datetime | None) -> bool:
+    slot = key.at - timedelta(seconds=key.at.timestamp() % QUARTER.total_seconds())
+    return (
+        key.organization == organization and (start is None or slot >= start) and (end is None or slot < end)
+    )
 
 
 @pytest.fixture
@@ -243,6 +254,7 @@ def check(service: Offerlog, recount: Recount) -> None:
                 organization
             )
             assert made.total.blocked == expected.total()
+            assert made.unknown_media_type == recount.count_unknown(organization, start, end)
             by_reason: Counter[str] = Counter()
             for (_, reason), number in expected.items():
                 by_reason[reason] += number

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from offerlog_application.ports.keys import Role
 from support.http_site import Site
-from support.journeys import journeys, signal
+from support.journeys import an_id, blocked_event, journeys, signal
 
 pytest_plugins = ("support.http_site", "support.pages.dashboard")
 
@@ -294,6 +294,18 @@ def test_from_a_number_to_its_visitors(site: Site, page: Page) -> None:
     page.locator("#rows tbody a", has_text="10").first.click()
     expect(page.locator("#shown")).to_contain_text("each visitor of an action map once")
     expect(page.locator("#rows tbody tr")).to_have_count(10)
+
+
+def test_blocked_offers_of_one_type(site: Site, page: Page) -> None:
+    """The page says how many are left out because their type is not known, even if nothing else is shown."""
+    site.service.wait(site.service.record([blocked_event(1, 1, an_id("map"), "FrequencyCapping")]).position)
+    page.goto(f"{site.url}/?range=all&media_type=contentOffer")
+    expect(page.locator("#blocked-none")).to_be_visible()
+    left_out = page.locator("#blocked-unknown")
+    expect(left_out).to_have_text("Left out: 1 blocked offer whose type is not known.")
+    page.goto(f"{site.url}/?range=all")
+    expect(page.locator("#blocked")).to_contain_text("The visitor had seen it often enough")
+    expect(left_out).to_be_hidden()
 
 
 def test_recent_visitors_lead_to_their_events(page: Page) -> None:

@@ -95,10 +95,13 @@ class BlockedCounts:
     Attributes:
         position: The position of the log that the counts show.
         counts: By map and reason, by reason, and in all; groups without any are left out.
+        unknown_media_type: Number of blocked offers of the range and maps whose media type is not known. A
+            query with a media type leaves them out.
     """
 
     position: int
     counts: Sequence[BlockedCount]
+    unknown_media_type: int
 
 
 class StepTimes(NamedTuple):

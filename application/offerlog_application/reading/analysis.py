@@ -59,6 +59,8 @@ class BlockedOffers:
         reasons: By reason, the most frequent first.
         parts: By action map and reason: sorted by map, then the most frequent reason first.
         names: Newest known display names of the maps.
+        unknown_media_type: Number of blocked offers of the range and maps whose media type is not known. If
+            the query has a media type, they are left out of all counts.
         short_by: Number of dead-letter events of these maps, in any period: they are not counted.
     """
 
@@ -68,6 +70,7 @@ class BlockedOffers:
     reasons: Sequence[BlockedCount]
     parts: Sequence[BlockedCount]
     names: Mapping[ActionMapId, str]
+    unknown_media_type: int
     short_by: int = 0
 
 
@@ -202,6 +205,7 @@ class Analysis(OrganizationScope):
                 sorted(reasons, key=lambda one: (-one.blocked, one.reason)),
                 sorted(parts, key=lambda one: (one.action_map_id or "", -one.blocked, one.reason)),
                 names,
+                found.unknown_media_type,
                 self._short_by(query),
             )
 

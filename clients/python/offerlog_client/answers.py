@@ -55,7 +55,7 @@ class BlockedRow(TypedDict):
     reason: str
 
 
-BlockedOffers = TypedDict("BlockedOffers", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "total": BlockedNumbers, "reasons": list[BlockedReason], "rows": list[BlockedRow]})
+BlockedOffers = TypedDict("BlockedOffers", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "unknown_media_type": NotRequired[int], "total": BlockedNumbers, "reasons": list[BlockedReason], "rows": list[BlockedRow]})
 """Offers that were not made, because an earlier action stood against them, or the vendor blocked them."""
 
 

@@ -88,6 +88,8 @@ export interface BlockedOffers {
   media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
   /** Events that wait as dead letters and are missing; left out where it is 0. */
   short_by?: number;
+  /** Blocked offers of the range and maps whose media type is not known: they are not in the other numbers. The field is left out where every media type counts. */
+  unknown_media_type?: number;
   /** All of them. */
   total: BlockedNumbers;
   /** By reason, the most frequent first. */

@@ -70,12 +70,13 @@ def add_to(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AnalystReport(Generic[T]):
-    """A report: how it is made, laid out, described and shown."""
+    """A report: how it is made, laid out, described and shown, and what is said on standard error of it."""
 
     make: "Callable[[Offerlog, ReportQuery], T]"
     lay_out: "Callable[[T], Sheet]"
     describe: Callable[[T], Mapping[str, Any]]
     show: Callable[[T], None]
+    remark: Callable[[T], None] = lambda _: None
 
 
 def run_report(
@@ -103,6 +104,7 @@ def run_report(
     else:
         wanted.put_out(chosen, report.lay_out(made), lambda: report.describe(made))
     if chosen is not Format.JSON:
+        report.remark(made)
         remark_missing(made.short_by)
 
 
@@ -151,7 +153,8 @@ def blocked(asked: OfferRangeOptions, wanted: OutputOptions, store: StoreOptions
     Counted are offers that the offer rule has refused, and the vendor's events
     of blocked offers, each once. Visitors and sessions are those of remembered
     offers, whose action id was named; sessions for up to 10,000 of them. With
-    `--media-type`, offers whose media type is not known are left out.
+    `--media-type`, offers whose media type is not known are left out; a line
+    on standard error says how many.
     """
     run_report(_BLOCKED, asked, wanted, store)
 
@@ -170,6 +173,14 @@ def _show_blocked(made: "BlockedOffers") -> None:
         cells = ["\u2013" if number is None else f"{number:,}" for number in counts]
         rows.add_row(Text(heading), Text(spell_out(one.reason or "")), *cells)
     out.print(rows)
+
+
+def _remark_unknown(made: "BlockedOffers") -> None:
+    """Say on standard error how many blocked offers a media type leaves out because theirs is not known."""
+    if made.query.media_type is not None and made.unknown_media_type:
+        console(stderr=True).print(
+            f"left out: {made.unknown_media_type:,} blocked offers whose media type is not known"
+        )
 
 
 @spread_groups
@@ -265,6 +276,7 @@ _BLOCKED: "Final[AnalystReport[BlockedOffers]]" = AnalystReport(
     sheet_of_blocked_offers,
     describe_blocked_offers,
     _show_blocked,
+    _remark_unknown,
 )
 _TIMES: "Final[AnalystReport[OfferTimes]]" = AnalystReport(
     lambda service, query: service.analysis.times(query),

@@ -107,6 +107,7 @@ class MemoryOfferReads:
         visitors: defaultdict[tuple[ActionMapId | None, str | None], set[int]] = defaultdict(set)
         sessions: defaultdict[tuple[ActionMapId | None, str | None], set[UUID]] = defaultdict(set)
         with self._log.lock:
+            of_any_type = self._blocked(replace(query, media_type=None))
             for key, number in self._blocked(query).items():
                 for group in ((_map_of(key), key.reason), (None, key.reason), (None, None)):
                     counts[group] += number
@@ -135,6 +136,7 @@ class MemoryOfferReads:
                 for group in groups[: most + 1]
                 if counts[group]
             ],
+            sum(number for key, number in of_any_type.items() if key.media_type is None),
         )
 
     def _blocked(self, query: ReportQuery) -> Mapping[BlockedKey, int]:

@@ -63,11 +63,13 @@ def _describe_part(part: funnel.FunnelPart) -> answers.FunnelNumbers:
 
 
 def describe_blocked_offers(made: analysis.BlockedOffers) -> answers.BlockedOffers:
-    """Describe blocked offers."""
+    """Describe blocked offers; those of an unknown media type only where they are left out."""
+    unknown = {} if made.query.media_type is None else {"unknown_media_type": made.unknown_media_type}
     return cast(
         "answers.BlockedOffers",
         {
             **describe_range(made.query, made.position, made.short_by),
+            **unknown,
             "total": _describe_blocked(made.total),
             "reasons": [{"reason": one.reason, **_describe_blocked(one)} for one in made.reasons],
             "rows": [

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from offerlog_application.ports.keys import Role
 from support.http_site import Site
-from support.journeys import an_id, signal
+from support.journeys import an_id, blocked_event, signal
 
 pytest_plugins = ("support.http_site",)
 
@@ -61,10 +61,11 @@ def client(shared_site: Site) -> Iterator[httpx.Client]:
 
 
 def test_reports_of_one_media_type(client: httpx.Client, shared_site: Site) -> None:
-    """Performance, funnel, times and lists; the answer says which; an unknown one is an error."""
+    """Reports and lists; the answer says which, and what is left out; an unknown one is an error."""
     # given
     content: dict[str, Any] = {"visitor": 9, "actionMediaType": "contentOffer", "createdDate": at(1)}
-    receipt = shared_site.service.record([signal(state, **content) for state in ("offered", "accepted")])
+    signals = [signal(state, **content) for state in ("offered", "accepted")]
+    receipt = shared_site.service.record([*signals, blocked_event(1, 9, OTHER, "FrequencyCapping")])
     shared_site.service.wait(receipt.position)
     asked = {"media_type": "contentOffer"}
     # when
@@ -72,8 +73,11 @@ def test_reports_of_one_media_type(client: httpx.Client, shared_site: Site) -> N
     funnel = client.get("/v1/reports/funnel", params=asked).json()
     times = client.get("/v1/reports/times", params=asked).json()
     listed = client.get(OFFERS, params=asked | {"metric": "accepted"}).json()
+    blocked = client.get("/v1/reports/blocked-offers", params=asked).json()
     # then
-    assert [one["media_type"] for one in (performance, funnel, times)] == ["contentOffer"] * 3
+    assert [one["media_type"] for one in (performance, funnel, times, blocked)] == ["contentOffer"] * 4
+    assert (blocked["total"]["blocked"], blocked["unknown_media_type"]) == (0, 1)
+    assert "unknown_media_type" not in client.get("/v1/reports/blocked-offers").json()
     assert [row["metrics"]["nWebActionsAccepted"] for row in performance["rows"]] == [1]
     assert {end: count for end, count in funnel["total"]["ends"].items() if count} == {"accepted": 1}
     assert times["total"]["accepted"]["actions"] == 1

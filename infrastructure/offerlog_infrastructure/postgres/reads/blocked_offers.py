@@ -29,6 +29,10 @@ _SELECT_COUNTS: LiteralString = f"""
     GROUP BY GROUPING SETS ((b.action_map_id, b.reason), (b.reason), ())
     ORDER BY b.action_map_id NULLS FIRST, blocked DESC, b.reason LIMIT %(most)s
 """
+_SELECT_OF_UNKNOWN_TYPE: LiteralString = f"""
+    SELECT coalesce(sum(b.blocked), 0)::bigint AS blocked
+    FROM blocked_counts AS b WHERE {_OF_ANY_TYPE} AND b.media_type IS NULL
+"""
 _SELECT_OF_MAPS: LiteralString = f"""
     SELECT b.action_map_id::text, b.media_type,
         CASE WHEN %(by_version)s THEN b.action_map_version END AS version, sum(b.blocked)::bigint AS blocked
@@ -101,6 +105,10 @@ class BlockedOfferReads:
             opened = len(sessions.get(group, ())) if total <= most_sessions else None
             found.append(BlockedCount(*group, row["blocked"], known["remembered"], known["visitors"], opened))
         return found
+
+    def of_unknown_type(self) -> int:
+        """Count those whose media type is not known, whatever media type the query has."""
+        return int(self._select(_SELECT_OF_UNKNOWN_TYPE)[0]["blocked"])
 
     def of_maps(self, most: int, *, by_version: bool) -> Mapping[MapVersion, int]:
         """Count by map and media type, or by version too; at most `most` groups and one more.

@@ -163,7 +163,7 @@ class PostgresOfferReads:
         """Count the blocked offers of a range; sessions are counted up to a number of remembered offers."""
         with self._snapshot() as (cursor, position):
             reads = BlockedOfferReads(cursor, query, self._mapper, self._keys)
-            return BlockedCounts(position, reads.counts(most, most_sessions))
+            return BlockedCounts(position, reads.counts(most, most_sessions), reads.of_unknown_type())
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:
         """Measure the steps of the actions that were offered in a range; None if more were accepted."""

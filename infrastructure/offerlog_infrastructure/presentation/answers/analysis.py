@@ -190,12 +190,15 @@ class BlockedOffers(ReportRange):
         zone: IANA name of the zone.
         position: Log position that the counts show.
         media_type: The media type of the offers; left out where it is every one, known or not.
+        unknown_media_type: Blocked offers of the range and maps whose media type is not known: they are not
+            in the other numbers. The field is left out where every media type counts.
         short_by: Events that wait as dead letters and are missing; left out where it is 0.
         total: All of them.
         reasons: By reason, the most frequent first.
         rows: By action map and reason: sorted by id, then the most frequent reason first.
     """
 
+    unknown_media_type: NotRequired[Count]
     total: BlockedNumbers
     reasons: list[BlockedReason]
     rows: list[BlockedRow]

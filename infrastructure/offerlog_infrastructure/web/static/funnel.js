@@ -104,7 +104,7 @@ export function showTimes({ total, rows, method, error }, labelOf) {
 }
 
 /** Show which offers were blocked: by reason, and for each action map. */
-export function showBlocked({ total, reasons, rows, error }, labelOf) {
+export function showBlocked({ total, reasons, rows, error, unknown_media_type: unknown = 0 }, labelOf) {
   if (showError("blocked", error)) return;
   const known = (remembered, count) => (remembered === 0 ? "not known" : count === null ? "not counted" : number(count));
   const figures = ({ blocked, remembered, sessions, visitors }) => [
@@ -115,6 +115,8 @@ export function showBlocked({ total, reasons, rows, error }, labelOf) {
   ];
   const reasonOf = ({ reason }) => BLOCKED[reason] ?? reason;
   const names = ["Blocked", "Named", "Sessions of those", "Visitors of those"];
+  find("#blocked-unknown").hidden = unknown === 0;
+  find("#blocked-unknown").textContent = `Left out: ${number(unknown)} blocked ${unknown === 1 ? "offer" : "offers"} whose type is not known.`;
   const isEmpty = total.blocked === 0;
   find("#blocked-none").hidden = !isEmpty;
   for (const id of ["#blocked", "#blocked-more"]) find(id).hidden = isEmpty;

@@ -135,7 +135,7 @@ async function show(isLatest) {
   find("#figures").hidden = find("#nothing").hidden = find("#new").hidden = true;
   if (blocked) showBlocked(blocked, labelOf);
   if (times) showTimes(times, labelOf);
-  const isEmpty = total.rows.length === 0 && find("#blocked").hidden;
+  const isEmpty = total.rows.length === 0 && find("#blocked").hidden && find("#blocked-unknown").hidden;
   find(!isEmpty ? "#figures" : labels.size ? "#nothing" : "#new").hidden = false;
   const compared = before?.total.rows.length ? before : null;
   if (!isShown) describe(compared);
