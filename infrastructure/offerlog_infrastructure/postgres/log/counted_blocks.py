@@ -25,16 +25,16 @@ _SELECT_COUNTED: LiteralString = """
 """
 
 
-class DraftedBlocks(NamedTuple):
+class BlockRows(NamedTuple):
     """The rows that count blocked offers.
 
     Attributes:
-        events: The rows of the tallies, for the log.
+        tallies: The rows of the tallies, for the log.
         names: The rows with the names, in the order in which all writers insert them.
         streams: The visitor-offer of each name.
     """
 
-    events: Sequence[EventRow] = ()
+    tallies: Sequence[EventRow] = ()
     names: Sequence[Sequence[Any]] = ()
     streams: Sequence[UUID] = ()
 
@@ -64,26 +64,28 @@ class CountedBlocks:
             found = cursor.execute(_SELECT_COUNTED, columns).fetchall()
         return {BlockKey(*name) for *name, _ in found}, found[0][-1] if found else None
 
-    def draft(self, blocked: Sequence[BlockedOffer]) -> DraftedBlocks:
+    def make_rows(self, blocked: Sequence[BlockedOffer]) -> BlockRows:
         """Return the rows that count these, each tally at the next place of its stream."""
         if not blocked:
-            return DraftedBlocks()
+            return BlockRows()
         versions = self._versions.copy()
-        events: list[EventRow] = []
+        tallies: list[EventRow] = []
         for tally in tally_blocked(blocked):
             stream = make_tally_stream_id(tally.organization, self._writer)
             version = versions[stream] = versions.get(stream, 0) + 1
-            events.append(self._mapper.service_row(stream, version, tally))
-        named = sorted((one.key, one.recorded_at, one.offer.id) for one in blocked if one.key is not None)
-        names = [(*key, recorded_at) for key, recorded_at, _ in named]
-        return DraftedBlocks(events, names, [stream for *_, stream in named])
+            tallies.append(self._mapper.service_row(stream, version, tally))
+        sorted_keys = sorted(
+            (one.key, one.recorded_at, one.offer.id) for one in blocked if one.key is not None
+        )
+        names = [(*key, recorded_at) for key, recorded_at, _ in sorted_keys]
+        return BlockRows(tallies, names, [stream for *_, stream in sorted_keys])
 
-    def note_stored(self, drafted: DraftedBlocks) -> None:
-        """Note that a draft is stored."""
-        for event in drafted.events:
-            self._versions[event.originator_id] = event.originator_version
+    def note_stored(self, rows: BlockRows) -> None:
+        """Note that these rows are stored."""
+        for tally in rows.tallies:
+            self._versions[tally.originator_id] = tally.originator_version
 
     def begin_anew(self) -> None:
-        """Begin new streams: the store may have a draft that was not noted, or lack one that was."""
+        """Begin new streams: the store may have rows that were not noted, or lack some that were."""
         self._writer = uuid4()
         self._versions.clear()

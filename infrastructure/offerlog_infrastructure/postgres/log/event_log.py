@@ -37,7 +37,7 @@ from offerlog_infrastructure.postgres.log.copying import (
     StaleLoadError,
     VisitorConflictError,
 )
-from offerlog_infrastructure.postgres.log.counted_blocks import CountedBlocks, DraftedBlocks
+from offerlog_infrastructure.postgres.log.counted_blocks import BlockRows, CountedBlocks
 from offerlog_infrastructure.postgres.log.group_streams import GroupStreams
 from offerlog_infrastructure.postgres.log.held_streams import HeldStreamsFinder
 from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
@@ -57,8 +57,7 @@ _EVENTS_WORTH_CACHING: Final = 100
 """A load that reads at least so many events of one visitor-offer is cached, even if it appends no event. A
 crowded visitor-offer refuses signals without appending any, and would be read again each time."""
 
-
-_Draft = tuple[EventRow, RecordedEvent[Event] | None]
+_LogRow = tuple[EventRow, RecordedEvent[Event] | None]
 """A row, and its event; None for a tally."""
 
 
@@ -247,9 +246,9 @@ class PostgresLog:
         """
         if not hurried:
             self._finder.release()  # no other writer is in the way any more
-        counted = self._blocks.draft(blocked)
-        drafts = self._draft(events, counted.events)
-        rows, visitors = [row for row, _ in drafts], self._streams.new_visitors() if events else ()
+        block_rows = self._blocks.make_rows(blocked)
+        log_rows = self._make_rows(events, block_rows.tallies)
+        rows, visitors = [row for row, _ in log_rows], self._streams.new_visitors() if events else ()
         try:
             if refusals and self._quota is not None:
                 refusals = self._apply_quota(refusals, self._quota)
@@ -259,21 +258,21 @@ class PostgresLog:
                     rows,
                     sealed,
                     visitors,
-                    counted.names,
+                    block_rows.names,
                     hurried=hurried,
                     epoch=self.epoch() if epoch is None else epoch,
                     loaded_from=self._loaded_from if rows else None,
-                    besides=self._short_signals.make_steps(drafts, parkings),
+                    besides=self._short_signals.make_steps(log_rows, parkings),
                 )
         except BaseException as error:
             self._forget(error)
-            explained = self._explain(error, visitors, drafts, counted)
+            explained = self._explain(error, visitors, log_rows, block_rows)
             if explained is None:
                 raise
             raise explained from error
         self._streams.note_stored(visitors)
-        self._blocks.note_stored(counted)
-        last = {event.originator_id: row.state for row, event in drafts if event is not None}
+        self._blocks.note_stored(block_rows)
+        last = {event.originator_id: row.state for row, event in log_rows if event is not None}
         for offer in offers:
             if offer.id in last:
                 self._cache.put(offer, last[offer.id])
@@ -298,8 +297,8 @@ class PostgresLog:
         self,
         error: BaseException,
         visitors: Sequence[Sequence[Any]],
-        drafts: Sequence[_Draft],
-        counted: DraftedBlocks,
+        log_rows: Sequence[_LogRow],
+        block_rows: BlockRows,
     ) -> VersionConflictError | RefusalsLockedError | None:
         """Return the error that names what an append wants and others have; None for any other error."""
         if isinstance(error, RowConflictError):
@@ -307,8 +306,8 @@ class PostgresLog:
             if isinstance(error, VisitorConflictError):
                 streams = self._streams.offers_of(visitors[error.row][1])
             elif isinstance(error, BlockConflictError):
-                streams = [counted.streams[error.row]]
-            elif (event := drafts[error.row][1]) is not None:
+                streams = [block_rows.streams[error.row]]
+            elif (event := log_rows[error.row][1]) is not None:
                 streams = [event.originator_id]
             else:  # nobody else appends to a tally's stream, so this store is not that of the last append
                 self._blocks.begin_anew()
@@ -320,18 +319,20 @@ class PostgresLog:
             return _to_refusals_locked(error)
         return None
 
-    def _draft(self, events: Sequence[RecordedEvent[Event]], tallies: Sequence[EventRow]) -> list[_Draft]:
+    def _make_rows(
+        self, events: Sequence[RecordedEvent[Event]], tallies: Sequence[EventRow]
+    ) -> list[_LogRow]:
         """Encode events as rows, and put all rows into the order of streams that all writers keep.
 
         In one order, two writers never wait for each other.
         """
         open_stream, row = self._streams.open, self._mapper.row
-        drafts: list[_Draft] = [
+        log_rows: list[_LogRow] = [
             (row(event, open_stream(event.originator_id, event.event.recorded_at)), event) for event in events
         ]
-        drafts += [(tally, None) for tally in tallies]
-        drafts.sort(key=_get_stream_order)
-        return drafts
+        log_rows += [(tally, None) for tally in tallies]
+        log_rows.sort(key=_get_stream_order)
+        return log_rows
 
     @staticmethod
     def _apply_quota(refusals: Sequence[Refusal], quota: "TextQuota") -> Sequence[Refusal]:
@@ -395,5 +396,5 @@ def _to_refusals_locked(error: StoreUnavailableError) -> RefusalsLockedError:
     return RefusalsLockedError(error.detail, error.trouble, table=table, holder=holder)
 
 
-def _get_stream_order(draft: _Draft) -> int:
-    return draft[0].originator_id.int
+def _get_stream_order(row: _LogRow) -> int:
+    return row[0].originator_id.int
