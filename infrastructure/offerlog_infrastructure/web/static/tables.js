@@ -151,7 +151,8 @@ export class SortedTable {
     this.#pager.hidden = this.#rows.length <= ROWS && count === this.#rows.length;
     this.#pager.classList.toggle("single", count <= ROWS);
     this.position.textContent = count ? `Rows ${number(start + 1)} to ${number(end)} of ${number(count)}` : "No row has this in its name.";
-    this.previous.disabled = start === 0;
-    this.next.disabled = end === count;
+    // not `disabled`: the keyboard would lose its place when a page is the last one
+    this.previous.ariaDisabled = String(start === 0);
+    this.next.ariaDisabled = String(end === count);
   }
 }
