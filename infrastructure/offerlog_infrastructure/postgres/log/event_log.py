@@ -247,7 +247,7 @@ class PostgresLog:
         if not hurried:
             self._finder.release()  # no other writer is in the way any more
         block_rows = self._blocks.make_rows(blocked)
-        log_rows = self._make_rows(events, block_rows.tallies)
+        log_rows = self._to_rows(events, block_rows.tallies)
         rows, visitors = [row for row, _ in log_rows], self._streams.new_visitors() if events else ()
         try:
             if refusals and self._quota is not None:
@@ -319,9 +319,7 @@ class PostgresLog:
             return _to_refusals_locked(error)
         return None
 
-    def _make_rows(
-        self, events: Sequence[RecordedEvent[Event]], tallies: Sequence[EventRow]
-    ) -> list[_LogRow]:
+    def _to_rows(self, events: Sequence[RecordedEvent[Event]], tallies: Sequence[EventRow]) -> list[_LogRow]:
         """Encode events as rows, and put all rows into the order of streams that all writers keep.
 
         In one order, two writers never wait for each other.
