@@ -241,9 +241,7 @@ def check(service: Offerlog, recount: Recount) -> None:
             query = ReportQuery(organization, start, end, media_type=media_type)
             expected = recount.select(organization, start, end, media_type)
             made = service.analysis.blocked_offers(query)
-            assert {(one.action_map_id, one.reason): one.blocked for one in made.parts} == expected, (
-                organization
-            )
+            assert {(one.action_map_id, one.reason): one.blocked for one in made.parts} == expected
             assert made.total.blocked == expected.total()
             assert made.unknown_media_type == of_any - sum(of_known)
             by_reason: Counter[str] = Counter()
