@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.recording.batches import Receipt
 from offerlog_domain.outcomes import OfferBlocked, OfferMade
+from offerlog_domain.signals import MalformedSignalError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.testing.clock import SettableClock
 from support.model import MINUTE, Model
@@ -134,16 +135,24 @@ class Comparison(RuleBasedStateMachine):
             "organization": self.organization,
         }
 
-    def decided(self, ask: dict[str, Any], decision: OfferMade | OfferBlocked, own: str | None) -> None:
-        """The model decides the same, under the same action id."""
+    def decided(
+        self, ask: dict[str, Any], decision: OfferMade | OfferBlocked | MalformedSignalError, own: str | None
+    ) -> None:
+        """The model decides the same, under the same action id, or refuses the caller's own id."""
+        action = own if isinstance(decision, MalformedSignalError) else own or decision.action_id
         signal = {
             "customer": ask["customer_id"], "kind": ask["customer_id_type"], "map": ask["action_map_id"],
-            "action": own or decision.action_id, "state": "offered", "media": ask["media_type"], "at": None,
+            "action": action, "state": "offered", "media": ask["media_type"], "at": None,
             "id": None, "session": ask["session_id"], "version": None, "code": None, "message": None,
             "timeout": ask["timeout_seconds"], "name": None, "raw": b"",
         }  # fmt: skip
         expected = self.model.decide(signal, self.clock.now(), named=own is not None)
-        if isinstance(decision, OfferMade):
+        if isinstance(decision, MalformedSignalError):
+            assert decision.field == "actionId"
+            assert expected == (
+                "refused: action_over" if "has ended" in str(decision) else "refused: not_legal"
+            )
+        elif isinstance(decision, OfferMade):
             assert expected is None
             assert own is None or decision.action_id == own
         else:
@@ -172,7 +181,13 @@ class Comparison(RuleBasedStateMachine):
         answer = self.service.eligibility(**who, organization=self.organization)
         offer = self.model.of({"customer": visitor[0], "kind": visitor[1], "map": action_map})
         assert against(answer) == self.model.blocker(offer, None, self.clock.now())
-        self.decided(ask, self.service.offer(**ask, action_id=own), own)
+        try:
+            decision: OfferMade | OfferBlocked | MalformedSignalError = self.service.offer(
+                **ask, action_id=own
+            )
+        except MalformedSignalError as error:
+            decision = error
+        self.decided(ask, decision, own)
 
     @rule(
         visitor=st.sampled_from(VISITORS),

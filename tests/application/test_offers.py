@@ -172,6 +172,26 @@ def test_an_action_id_of_ones_own_must_be_one(desk: Any, own: str) -> None:
     assert raised.value.field == "actionId"
 
 
+@pytest.mark.parametrize(
+    ("state", "media", "cause"),
+    [
+        (State.FREQUENCY_CAP_REACHED, "webchat", "has ended without an offer"),
+        (State.QUALIFIED, "contentOffer", "has another media type"),
+    ],
+)
+def test_an_offer_that_cannot_follow_its_action_is_not_called_made(
+    desk: Any, state: State, media: str, cause: str
+) -> None:
+    """With the id of an action that was withheld, or has qualified as another media type."""
+    assert desk.record(signal(state)) == ["recorded"]
+    for _ in range(2):
+        with pytest.raises(MalformedSignalError, match=rf"^actionId: .*{cause}") as raised:
+            desk.offer("a", media_type=media)
+        assert raised.value.field == "actionId"
+    assert [one.event.stored_name for one in desk.stream()] == [state]
+    assert isinstance(desk.offer("b", media_type=media), OfferMade)
+
+
 def test_parking_that_ends_when_something_else_is_judged_is_refused_as_well(desk: Any) -> None:
     """First what was given up, then the signal's own refusal."""
     desk.record(signal("accepted", "b"), signal("offered"), signal("ignored"))

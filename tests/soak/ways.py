@@ -132,6 +132,7 @@ class InProcessWay:
             session_id=asked["sessionId"],
             action_id=asked.get("actionId"),
             timeout_seconds=asked["timeoutSeconds"],
+            media_type=asked["actionMediaType"],
             organization=request.organization,
         )
         document = describe_offer(future.result(IN_PROCESS_SECONDS))

@@ -128,9 +128,11 @@ class Model:
         return "already_open", last["state"], last["action"], last["occurred"]
 
     def decide(self, signal: Document, now: datetime, *, named: bool) -> Any:
-        """The offer decision: None where it is made, else what stands against it."""
+        """The offer decision: None where it is made, else what stands against it, or what its id meets."""
         offer = self.of(signal)
-        self.hear(signal | {"at": None}, now, remember=named)
+        outcome = self.hear(signal | {"at": None}, now, remember=named)
+        if outcome in {"refused: action_over", "refused: not_legal"}:
+            return outcome
         for refused in offer["refused"]:
             if refused["action"] == signal["action"]:
                 return refused["by"]

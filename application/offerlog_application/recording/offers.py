@@ -20,7 +20,8 @@ from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, Vis
 from offerlog_domain.lifecycle import WEBCHAT
 from offerlog_domain.offer_rule import find_blocker
 from offerlog_domain.offer_signals import build_offer_signal
-from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, Reason
+from offerlog_domain.outcomes import Blocker, OfferBlocked, OfferMade, OfferOutcome, OutcomeKind, Reason
+from offerlog_domain.signals import MalformedSignalError
 from offerlog_domain.uuids import format_uuid, parse_uuid
 from offerlog_domain.visitor_offer import VisitorOffer
 
@@ -139,7 +140,8 @@ class OfferService:
         With an `action_id` of the caller's own, the same id again gets the same decision.
 
         Raises:
-            MalformedSignalError: Names the argument at fault, by its wire name, and the reason.
+            MalformedSignalError: Names the argument at fault, by its wire name, and the reason. As the
+                answer: the action of that id cannot be offered any more.
             OrganizationNameError: The organization's name is not valid.
             OverloadedError: Too much is waiting; nothing was taken.
             ClosedError: The service has been closed.
@@ -160,6 +162,7 @@ class OfferService:
         def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
             by = decisions[0].blocker
             if by is None:
+                _check_offered(decisions[0])
                 return OfferMade(format_uuid(signal.action_id), position if decisions[0].events else None)
             self.blocked[by.reason] += 1
             return OfferBlocked(format_uuid(signal.action_id) if command.has_own_id else None, by)
@@ -199,3 +202,18 @@ class OfferService:
             check_organization(organization)
             self._checked.add(organization)
         return self._streams.key(organization)
+
+
+def _check_offered(decision: Decision) -> None:
+    """Check that an offer that nothing blocks is in the log, now or since an earlier request.
+
+    Raises:
+        MalformedSignalError: The caller's action id is that of an action that cannot be offered.
+    """
+    if decision.outcome is not OutcomeKind.REFUSED:
+        return
+    if decision.reason is Reason.ACTION_OVER:
+        cause = "the action with this id has ended without an offer; ask with another id"
+    else:
+        cause = "the action with this id has another media type; ask with that one, or with another id"
+    raise MalformedSignalError("actionId", cause)
