@@ -68,7 +68,8 @@ def _find_trouble(one: WebhookLag, seen: Observation) -> str | None:
     if endpoint.disabled_because is not None:
         return f"{name} is disabled ({endpoint.disabled_because})"
     if endpoint.dead_letters:
-        return f"{name} has {endpoint.dead_letters:,} dead letters"
+        count = endpoint.dead_letters
+        return f"{name} has {count:,} dead letter" + "s" * (count > 1)
     if endpoint.failing_since is not None and seen.at - endpoint.failing_since > WEBHOOK_LIMIT:
         return f"{name} fails since {format_period((seen.at - endpoint.failing_since).total_seconds())}"
     if is_over(one.lag_seconds, WEBHOOK_LIMIT):
