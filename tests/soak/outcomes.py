@@ -164,13 +164,18 @@ def refusals(ledger: Ledger) -> Iterator[Violation]:
 def declined(ledger: Ledger) -> Iterator[Violation]:
     """Nothing was taken of a request that was declined: sent again, its signals are no duplicates.
 
-    Signals that anybody else sent too are left out, and time-outs, which the service records by itself.
+    Signals that anybody else sent too, or asked for as an offer, are left out, and time-outs, which the
+    service records by itself.
     """
     by_request = {one.request: one for one in ledger.evidence.attempts}
     senders: defaultdict[Key, list[str]] = defaultdict(list)
     for attempt, _, one_sent, _ in ledger.signals():
         if one_sent is not None and attempt.again is None:
             senders[one_sent.pair, one_sent.action, one_sent.state].append(attempt.request)
+    for attempt in ledger.evidence.attempts:
+        if attempt.offer is not None:  # one that is blocked is remembered too
+            action = str(attempt.action or attempt.offer.get("actionId"))
+            senders[pair_of_offer(attempt), action, "offered"].append(attempt.request)
     for attempt, text, one_sent, outcome in ledger.signals():
         if one_sent is None or outcome is None or outcome[0] != "duplicate" or one_sent.state == "timedout":
             continue

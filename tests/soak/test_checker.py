@@ -12,7 +12,7 @@ import pytest
 
 from soak import fold, shown
 from soak.checker import check
-from soak.evidence import Evidence, SentSignal, attempts_of, told_by
+from soak.evidence import Attempt, Evidence, SentSignal, attempts_of, told_by
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
 from soak.log_copy import Logged
 from soak.policies import PolicyKey
@@ -40,6 +40,7 @@ def report(state: str, visitor: str = "anna", action: str = FIRST, minute: int =
 
 
 SESSION = str(UUID(int=5))
+ASKED = {"customerId": "bert", "customerIdType": "cookie", "actionMapId": MAPS[0], "sessionId": SESSION}
 
 
 def event_id(action: str, state: str) -> str:
@@ -215,16 +216,10 @@ def test_an_event_that_nobody_sent_is_found(clean: Evidence) -> None:
 def test_an_offer_that_was_made_must_be_in_the_log(clean: Evidence) -> None:
     """And one that was blocked must not be."""
     # given
-    offer = {"customerId": "bert", "customerIdType": "cookie", "actionMapId": MAPS[0], "sessionId": SESSION}
     more = entries()
     for n, (action, decision) in enumerate(((SECOND, "offered"), (BLOCKED, "blocked"))):
-        asked = {
-            "request": f"c-{n}",
-            "way": "",
-            "organization": "alpha",
-            "offer": offer | {"actionId": action},
-        }
-        more.append({"at": 20 + n, "kind": SENT, **asked})
+        asked = {"request": f"c-{n}", "way": "", "organization": "alpha"}
+        more.append({"at": 20 + n, "kind": SENT, **asked, "offer": ASKED | {"actionId": action}})
         answer = {"decision": decision, "action_id": action}
         more.append({"at": 20.5 + n, "kind": ANSWERED, "request": f"c-{n}", **answer})
     # when
@@ -251,6 +246,16 @@ def test_a_declined_request_that_was_taken_all_the_same_is_found(clean: Evidence
     clean.attempts[5].outcomes = (("duplicate", None),)
     # then
     assert kinds(clean) == {("declined requests", "contradicted")}
+
+
+def test_a_signal_may_be_a_duplicate_of_an_offer_that_was_asked_for(clean: Evidence) -> None:
+    """Although its own request was declined: the log knows the action by then, made or blocked."""
+    for attempt in clean.attempts[4:6]:
+        attempt.signals = (report("offered", "bert", SECOND),)
+    clean.attempts[5].outcomes = (("duplicate", None),)
+    before = kinds(clean)
+    clean.attempts += [Attempt("c-1", "", "alpha", 9, offer=ASKED | {"actionId": SECOND})]
+    assert before - kinds(clean) == {("declined requests", "contradicted")}
 
 
 def test_a_position_that_a_client_is_told_again_is_found(clean: Evidence) -> None:
