@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Final
 from uuid import UUID
 
 from soak.evidence import Evidence, Violation
@@ -9,6 +10,10 @@ from soak.log_copy import Logged
 from soak.visitor_copies import Visitor, stream_of, token_of
 
 _MAX_SHOWN = 5
+
+
+_RACE_SECONDS: Final = 60
+"""So much later a writer may have decided that made the row of a visitor, while the first one stood still."""
 
 
 def unopened(evidence: Evidence) -> Iterator[Violation]:
@@ -50,7 +55,8 @@ def _wrong(visitor: Visitor, events: list[Logged]) -> str | None:
     if not events:
         return "no event is in the visitor's streams"
     second = int(min(one.recorded for one in events).timestamp())
-    if token >> 28 & 0xFFFF_FFFF != second:
+    # Of two writers that meet a new visitor, the one that decides later may make the row.
+    if not 0 <= (token >> 28 & 0xFFFF_FFFF) - second <= _RACE_SECONDS:
         return f"first seen at {token >> 28 & 0xFFFF_FFFF}, and the first event is of {second}"
     return None
 
