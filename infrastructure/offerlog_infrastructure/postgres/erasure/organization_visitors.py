@@ -17,32 +17,27 @@ _DELETED_AT_ONCE: Final = 2_000
 """The most refusals that one transaction deletes."""
 
 _COUNT: LiteralString = "SELECT count(*) FROM visitors WHERE organization = %s"
-SELECT_DIGESTS: LiteralString = """
-    WITH RECURSIVE refused (digest) AS (
+_EACH_DIGEST: LiteralString = """
+    {name} (digest) AS (
         (
-            SELECT visitor_digest FROM refusals
+            SELECT visitor_digest FROM {table}
             WHERE organization = %(organization)s AND visitor_digest > %(after)s
             ORDER BY visitor_digest LIMIT 1
         )
         UNION ALL
         SELECT (
-            SELECT visitor_digest FROM refusals
+            SELECT visitor_digest FROM {table}
             WHERE organization = %(organization)s AND visitor_digest > last.digest
             ORDER BY visitor_digest LIMIT 1
-        ) FROM refused AS last WHERE last.digest IS NOT NULL
-    ), blocked (digest) AS (
-        (
-            SELECT visitor_digest FROM counted_blocks
-            WHERE organization = %(organization)s AND visitor_digest > %(after)s
-            ORDER BY visitor_digest LIMIT 1
-        )
-        UNION ALL
-        SELECT (
-            SELECT visitor_digest FROM counted_blocks
-            WHERE organization = %(organization)s AND visitor_digest > last.digest
-            ORDER BY visitor_digest LIMIT 1
-        ) FROM blocked AS last WHERE last.digest IS NOT NULL
+        ) FROM {name} AS last WHERE last.digest IS NOT NULL
     )
+"""
+"""The digests of a table behind a place, each found from the one before: visitors have many rows there."""
+
+SELECT_DIGESTS: LiteralString = f"""
+    WITH RECURSIVE
+    {_EACH_DIGEST.format(name="refused", table="refusals")},
+    {_EACH_DIGEST.format(name="blocked", table="counted_blocks")}
     SELECT digest FROM (
         (
             SELECT digest FROM visitors WHERE organization = %(organization)s AND digest > %(after)s
