@@ -51,18 +51,19 @@ def tally_blocked(offers: Collection[BlockedOffer]) -> Sequence[BlockedTally]:
     """
     if not offers:
         return []
-    counts: Counter[_TallyKey] = Counter()
-    for one in offers:
-        quarter_hour = one.at - (one.at - _EPOCH) % _QUARTER_HOUR
-        counts[
-            _TallyKey(
-                one.offer.organization,
-                one.offer.action_map_id,
-                one.reason,
-                quarter_hour,
-                one.media_type,
-                one.action_map_version,
-            )
-        ] += 1
+    counts = Counter(map(_find_tally, offers))
     now = max(one.recorded_at for one in offers)
     return [BlockedTally(**key._asdict(), recorded_at=now, blocked=number) for key, number in counts.items()]
+
+
+def count_tallies(offers: Collection[BlockedOffer]) -> int:
+    """Count the events that `tally_blocked` makes of these offers."""
+    return len(set(map(_find_tally, offers)))
+
+
+def _find_tally(one: BlockedOffer) -> _TallyKey:
+    quarter_hour = one.at - (one.at - _EPOCH) % _QUARTER_HOUR
+    offer, version = one.offer, one.action_map_version
+    return _TallyKey(
+        offer.organization, offer.action_map_id, one.reason, quarter_hour, one.media_type, version
+    )

@@ -4,7 +4,7 @@ Names on the wire are the vendor's. The set `report` leaves out Ignored, Errored
 vendor's report does. The set `all` adds the states before an offer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -94,17 +94,24 @@ REPORT_RATES: Final = ("accepted", "engaged")
 """The names of the rates that the performance report shows."""
 
 
-def rates(counts: Mapping[State, int], names: Iterable[str] = REPORT_RATES) -> dict[str, float | None]:
-    """Return rates by name, unrounded; None where the divisor is zero.
+def rates(
+    counts: Mapping[State, int],
+    names: Iterable[str] = REPORT_RATES,
+    *,
+    media_types: Collection[str | None] = (None,),
+) -> dict[str, float | None]:
+    """Return rates by name, unrounded; None for a zero divisor, and where no media type has the rate.
 
     Args:
         counts: Counts by state.
         names: Names in `RATES`; `REPORT_RATES` unless given.
+        media_types: Media types of the actions counted. None, which is not known, has every rate.
     """
     found: dict[str, float | None] = {}
     for name in names:
         part, whole = (counts.get(state, 0) for state in RATES[name])
-        found[name] = part / whole if whole else None
+        is_known = whole and any(has_rate(one, name) for one in media_types)
+        found[name] = part / whole if is_known else None
     return found
 
 

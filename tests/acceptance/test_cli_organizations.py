@@ -15,7 +15,7 @@ def test_an_organization_is_listed_and_deleted_only_when_asked(offerlog: Command
     misspelled = offerlog.fails("organizations", "delete", f"{name}x", "--yes")
     deleted = offerlog("organizations", "delete", name, "--yes").json
     # then
-    assert f"1 visitors of the organization '{name}' are erased for good: give --yes" in refused
+    assert f"1 visitor of the organization '{name}' will be erased for good: give --yes" in refused
     assert "the store has no organization" in misspelled
     assert (deleted["visitors"], deleted["refusals"], deleted["held"]) == (1, 1, 0)
     assert name in offerlog("organizations", "list").text

@@ -270,6 +270,26 @@ def test_a_row_shows_every_metric_of_its_view_and_the_rates() -> None:
     assert (named.action_map_name, len(named.metrics), named.rates["engaged"]) == ("Help", 9, None)
 
 
+def test_a_bucket_of_content_offers_has_no_share_of_engaged() -> None:
+    """Nor has the report of this media type; a bucket that counts web chats too has one, of all accepted."""
+    content: dict[str, Any] = {"media_type": "contentOffer"}
+    source = count_pages(
+        [
+            page(event("offered", **content), event("accepted", at=1, **content)),
+            page(
+                *(event("offered", "b", 60, **content), event("accepted", "b", 61, **content)),
+                event("offered", "c", 62),
+            ),
+        ]
+    )
+    assert [row.rates for row in report(ReportQuery("acme", by=Granularity.HOUR), source).rows] == [
+        {"accepted": 1.0, "engaged": None},
+        {"accepted": 0.5, "engaged": 0.0},
+    ]
+    (of_content,) = report(ReportQuery("acme", media_type="contentOffer"), source).rows
+    assert of_content.rates == {"accepted": 1.0, "engaged": None}
+
+
 @pytest.mark.parametrize(
     "query", [ReportQuery("acme", start=minute(60)), ReportQuery("other"), ReportQuery("acme")]
 )

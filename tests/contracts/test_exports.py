@@ -133,6 +133,37 @@ def test_rows_are_chosen_by_time_and_action_map(service: Offerlog) -> None:
         assert rows_of(export(chosen)) == wanted
 
 
+def test_rows_are_chosen_by_media_type(service: Offerlog) -> None:
+    """Of a visitor-offer with two media types each action by its own; an erasure is there for every one."""
+    # given chats, and one visitor-offer whose first action was a web chat and whose second was content
+    service.record(journeys(6))
+    service.record([signal("errored", visitor=9), signal("offered", visitor=9)])
+    content: dict[str, Any] = {"actionMediaType": "contentOffer", "action": 2}
+    position = service.record(
+        [signal("offered", visitor=9, **content), signal("accepted", visitor=9, **content)]
+    ).position
+    service.wait(position)
+    service.erase(customer_id="visitor-0")
+    exports = service.exports.events, service.exports.actions
+    all_events, all_actions = (rows_of(export(ExportRequest())) for export in exports)
+    # when
+    for media_type, count in (
+        ("contentOffer", 1),
+        ("webchat", len(all_actions) - 1),
+        ("webMessagingOffer", 0),
+    ):
+        request = ExportRequest(media_type=media_type)
+        events, actions = (rows_of(export(request)) for export in exports)
+        # then
+        assert events == [one for one in all_events if one["media_type"] in {media_type, None}]
+        assert [one["name"] for one in events if one["media_type"] is None] == ["visitor-erased"]
+        assert actions == [one for one in all_actions if one["media_type"] == media_type]
+        assert len(actions) == count
+    for export in exports:
+        with pytest.raises(ArgumentError, match="media_type: 'openAction' is not one of webchat"):
+            export(ExportRequest(media_type="openAction"))
+
+
 def test_what_identifies_somebody_is_there_when_it_is_asked_for_and_never_of_the_erased(
     service: Offerlog,
 ) -> None:

@@ -106,9 +106,9 @@ def counted(source: PerformanceSource, query: ReportQuery, most: int | None = No
     first, end = source.slots(query)
     found = source.counts(query, first, end, [(first, 0)], most)
     for row in found.values():
-        assert list(row) == list(METRICS)
+        assert list(row.states) == list(METRICS)
     return {
-        action_map: ", ".join(f"{state} {number}" for state, number in row.items() if number)
+        action_map: ", ".join(f"{state} {number}" for state, number in row.states.items() if number)
         for (action_map, _), row in found.items()
     }
 
@@ -165,7 +165,7 @@ def test_counts_are_by_map_and_bucket(count: Count) -> None:
     edges = [(FIRST, 0), (FIRST + 1, 1), (FIRST + 2, 2)]
     found = source.counts(query, FIRST, FIRST + 4 * DAY_SLOTS, edges, None)
     # then
-    assert {where: {s: n for s, n in row.items() if n} for where, row in found.items()} == {
+    assert {where: {s: n for s, n in row.states.items() if n} for where, row in found.items()} == {
         (MAP_A, 0): {State.OFFERED: 2},
         (MAP_A, 1): {State.ACCEPTED: 1, State.STARTED: 1},
         (MAP_A, 2): {State.IGNORED: 1},
@@ -207,7 +207,7 @@ def test_a_visitor_counts_once_in_a_bucket(count: Count, cohort: Cohort) -> None
     assert counted(source, visitors) == {MAP_A: "offered 2, accepted 1, errored 1"}
     edges = [(FIRST, 0), (FIRST + 4, 1)]
     found = source.counts(visitors, FIRST, FIRST + 2 * DAY_SLOTS, edges, None)
-    assert (found[MAP_A, 0][State.OFFERED], found[MAP_A, 1][State.OFFERED]) == (2, 1)
+    assert [found[MAP_A, bucket].states[State.OFFERED] for bucket in (0, 1)] == [2, 1]
 
 
 @pytest.mark.parametrize("cohort", Cohort)
@@ -242,6 +242,32 @@ def test_one_media_type_is_counted_alone(count: Count, cohort: Cohort) -> None:
     assert list(source.spans(chats, START_OF_DAY, START_OF_DAY + 9 * DAY_SLOTS, 1))[-1][1] == (
         START_OF_DAY + 2 * DAY_SLOTS
     )
+
+
+def test_a_row_knows_the_media_types_that_it_counts(count: Count) -> None:
+    """Of whole days and of quarter-hours, of one bucket and not of the map."""
+    # given content offers on days 0 and 9, and a web chat and a web messaging offer on day 4
+    content: dict[str, Any] = {"media_type": "contentOffer"}
+    source = count(
+        [
+            *life(1, event("offered", **content), event("accepted", at=1, **content)),
+            *life(2, event("offered", at=4 * DAY)),
+            *life(3, event("offered", at=4 * DAY, media_type="webMessagingOffer")),
+            *life(4, event("offered", at=9 * DAY, **content)),
+        ]
+    )
+    query = ReportQuery("acme")
+    first, behind = START_OF_DAY, START_OF_DAY + 10 * DAY_SLOTS
+    edges = [(first, 0), (first + 3 * DAY_SLOTS, 1), (first + 8 * DAY_SLOTS, 2)]
+    # when
+    found = source.counts(query, first, behind, edges, None)
+    cut = source.counts(query, FIRST, FIRST + 4, [(FIRST, 0)], None)
+    whole = source.counts(query, first, behind, [(first, 0)], None)
+    # then
+    types = {bucket: sorted(row.media_types) for (_, bucket), row in found.items()}
+    assert types == {0: ["contentOffer"], 1: ["webMessagingOffer", "webchat"], 2: ["contentOffer"]}
+    assert list(cut[MAP_A, 0].media_types) == ["contentOffer"]
+    assert sorted(whole[MAP_A, 0].media_types) == ["contentOffer", "webMessagingOffer", "webchat"]
 
 
 def test_no_more_rows_than_asked_for_and_one(count: Count) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,12 @@ def service(
         yield opened
 
 
-def read_all(service: Offerlog, limit: int) -> list[RecentVisitor]:
+def read_all(service: Offerlog, limit: int, media_type: str | None = None) -> list[RecentVisitor]:
     """Every page of the list."""
     found: list[RecentVisitor] = []
     place: VisitorsPlace | None = None
     while True:
-        page = service.analysis.recent_visitors(behind=place, limit=limit)
+        page = service.analysis.recent_visitors(behind=place, limit=limit, media_type=media_type)
         assert len(page.visitors) <= limit
         found += page.visitors
         place = page.behind
@@ -67,6 +68,31 @@ def test_each_visitor_stands_once_with_the_newest_event(service: Offerlog) -> No
     refused = next(one for one in listed if one.event == "offer-refused")
     assert refused.state is not None
     assert refused.state.value == "ignored"
+
+
+def test_visitors_are_chosen_by_the_media_types_of_their_offers(service: Offerlog) -> None:
+    """Page by page, each once with the newest event, whatever its type; what was withheld is no offer."""
+    # given
+    content: dict[str, Any] = {"actionMediaType": "contentOffer"}
+    service.record(journeys(9))
+    for visitor in (2, 6, 30, 31):
+        service.record(
+            [signal("offered", visitor=visitor, action=5, actionMapId=an_id("content"), **content)]
+        )
+    service.record([signal("offered", visitor=30, action=6, actionMapId=an_id("chat"))])
+    for visitor, state in ((40, "qualified"), (41, "frequencyCapReached")):
+        service.record([signal(state, visitor=visitor, **content)])
+    service.erase(customer_id="visitor-31")
+    service.catch_up()
+    # when
+    listed = [(one.customer_id, one.event) for one in read_all(service, 1, "contentOffer")]
+    # then
+    assert listed == [(f"visitor-{one}", "offered") for one in (30, 6, 2)]
+    chats = {one.customer_id for one in read_all(service, 4, "webchat")}
+    assert "visitor-30" in chats
+    assert chats.isdisjoint({"visitor-31", "visitor-40", "visitor-41"})
+    assert chats | {"visitor-40", "visitor-41"} < {one.customer_id for one in read_all(service, 4)}
+    assert read_all(service, 4, "webMessagingOffer") == []
 
 
 def test_what_happens_meanwhile_does_not_change_the_list(service: Offerlog) -> None:

@@ -11,6 +11,7 @@ from offerlog_application.ports.sealed_tree import (
     SealedTree,
 )
 from offerlog_application.ports.signing import Signer
+from offerlog_application.wording import format_count
 from offerlog_domain.transparency.checkpoints import Checkpoint, SignedCheckpoint
 from offerlog_domain.transparency.errors import NoteError, ProofError
 from offerlog_domain.transparency.hashing import HASH_BYTES
@@ -170,8 +171,8 @@ class CheckpointSigning:
             )
         if before.size > now.size:
             raise ForkError(
-                f"{kept.place} has {before.size:,} events, and the tree {now.size:,}: events were"
-                f" lost{advice}"
+                f"{kept.place} has {format_count(before.size, 'event')}, and the tree {now.size:,}:"
+                f" events were lost{advice}"
             )
         if self._root(before.size) != before.root:
             raise ForkError(f"the first {before.size:,} events are not those of {kept.place}{advice}")

@@ -7,6 +7,7 @@ from uuid import UUID
 from offerlog_application.evidence.findings import Finding, FindingKind
 from offerlog_application.evidence.kept_checkpoints import TrustedCheckpoint
 from offerlog_application.ports.sealed_tree import CheckpointArchive, LeafTile, SealedTree
+from offerlog_application.wording import format_count
 from offerlog_domain.transparency.checkpoints import SignedCheckpoint
 from offerlog_domain.transparency.errors import NoteError
 from offerlog_domain.transparency.growing import GrowingTree
@@ -98,8 +99,9 @@ class SignedRoots:
         largest = longer[-1]
         return Finding(
             FindingKind.TRUNCATED,
-            f"{largest.place} has {largest.checkpoint.size:,} events, and the tree has {self._size:,}: the"
-            " last ones are gone from the log and from the tree, or an older backup was restored",
+            f"{largest.place} has {format_count(largest.checkpoint.size, 'event')}, and the tree has"
+            f" {self._size:,}: the last ones are gone from the log and from the tree, or an older backup was"
+            " restored",
         )
 
     def _name_rewritten(

@@ -22,6 +22,7 @@ class CohortCounts:
     Attributes:
         position: The position of the log that the counts show.
         states: Number of actions that reached each state.
+        media_types: Media types of these actions.
         form_rejections: Number of actions that were rejected at the form; maps without one are left out.
         still_open: Number of actions that are open and not lapsed; maps without one are left out.
         taken: Number of actions that ended with their acceptance; maps without one are left out.
@@ -29,6 +30,7 @@ class CohortCounts:
 
     position: int
     states: Mapping[ActionMapId, Mapping[State, int]]
+    media_types: Mapping[ActionMapId, Collection[str]]
     form_rejections: Mapping[ActionMapId, int]
     still_open: Mapping[ActionMapId, int]
     taken: Mapping[ActionMapId, int]

@@ -3,10 +3,10 @@
 A *slot* is a quarter-hour of UTC.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from offerlog_domain.identity import ActionMapId
@@ -43,6 +43,18 @@ class ReportQuery:
     media_type: str | None = None
 
 
+class RowCounts(NamedTuple):
+    """The counts of an action map in a bucket.
+
+    Attributes:
+        states: Number of actions or visitors by state, zeros too.
+        media_types: Media types of the actions that are counted.
+    """
+
+    states: Mapping[State, int]
+    media_types: Collection[str]
+
+
 class PerformanceCounts(Protocol):
     """The port to the stored counts."""
 
@@ -66,7 +78,7 @@ class PerformanceCounts(Protocol):
         end: int,
         stretches: Sequence[tuple[int, int]],
         most: int | None,
-    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
+    ) -> Mapping[tuple[ActionMapId, int], RowCounts]:
         """Counts of [first, end) by map and bucket number; at most `most` of them and one more.
 
         `stretches` are ascending: the slot where each begins, and the number of the bucket it belongs to.

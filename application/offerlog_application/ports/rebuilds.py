@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from offerlog_application.wording import format_count
 from offerlog_domain.errors import OfferlogError
 
 
@@ -72,8 +73,9 @@ class RebuildWorkersError(OfferlogError):
             for one in workers
         )
         super().__init__(
-            f"the rebuild has stopped after {events:,} events, up to position {total:,}: {ended}; the live"
-            " projections stay in place: run the same command again, and it goes on from there"
+            f"the rebuild has stopped after {format_count(events, 'event')}, up to position {total:,}:"
+            f" {ended}; the live projections stay in place: run the same command again, and it goes on from"
+            " there"
         )
         self.workers = workers
 

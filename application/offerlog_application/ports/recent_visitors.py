@@ -66,11 +66,14 @@ class RecentVisitorPage:
 class RecentVisitors(Protocol):
     """Reads the visitors with the newest activity; thread-safe."""
 
-    def recent(self, organization: str, behind: VisitorsPlace | None, limit: int) -> RecentVisitorPage:
+    def recent(
+        self, organization: str, behind: VisitorsPlace | None, limit: int, media_type: str | None = None
+    ) -> RecentVisitorPage:
         """Return a page of the visitors of an organization, each with the newest event, newest first.
 
         A visitor stands once in the pages of a list, as of its beginning. Visitors who were erased are not
         listed. A page looks at a bounded number of events, so it may be short, or empty, where others follow.
+        With a media type, those are listed who were made an offer of it, as far as the projections know.
 
         Raises:
             ReadTimeoutError: The time is over.

@@ -160,8 +160,7 @@ def make_rows(
         if can_compare and group.version is not None:
             others = versions[group.action_map_id, group.media_type]
             comparison = _compare(group.version, group.media_type, others, baseline)
-        quotients = rates(counted, ACTION_MAPS_RATES)
-        shown = {one: quotients[one] if has_rate(group.media_type, one) else None for one in quotients}
+        shown = rates(counted, ACTION_MAPS_RATES, media_types=[group.media_type])
         name = names.get(group.action_map_id)
         rows.append(ActionMapsRow(*group, name, counted, blocked_here, shown, comparison))
     return rows

@@ -318,7 +318,12 @@ class Analysis(OrganizationScope):
             return VisitorOverview(bool(offers) or self._offers.is_known(name, digest), offers)
 
     def recent_visitors(
-        self, *, organization: str | None = None, behind: VisitorsPlace | None = None, limit: int = 100
+        self,
+        *,
+        organization: str | None = None,
+        behind: VisitorsPlace | None = None,
+        limit: int = 100,
+        media_type: str | None = None,
     ) -> RecentVisitorPage:
         """Return a page of the visitors with the newest events of the log, the newest first.
 
@@ -326,9 +331,10 @@ class Analysis(OrganizationScope):
             organization: The tenant.
             behind: The place where the page begins; None for the newest visitors.
             limit: Most visitors of the page. It may have fewer, even none, where others follow.
+            media_type: Only visitors who were made an offer of it, by the projections; None for all.
         """
         with _limited():
-            return self._recent_visitors.recent(self._of(organization), behind, limit)
+            return self._recent_visitors.recent(self._of(organization), behind, limit, media_type)
 
     def map_names(
         self, action_maps: Sequence[ActionMapId], *, organization: str | None = None

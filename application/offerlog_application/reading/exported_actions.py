@@ -1,10 +1,10 @@
 """Offered actions as rows of a table, each with the times of its steps, folded from their streams."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
+from offerlog_application.feed.filters import FeedFilter
 from offerlog_application.ports.event_source import LogRow
 from offerlog_application.reading.tables import Column, ColumnKind, Row
 from offerlog_domain.events import EventSinceOffer, LifecycleEvent
@@ -51,7 +51,7 @@ class ActionFold:
 
     Args:
         organization: The tenant; other tenants' events are passed over.
-        action_maps: Only of these; empty for all.
+        wanted: Only actions whose offer it admits.
         after: Only actions with an event behind this position.
         spans: Decides by the time of the offer whether an action is wanted.
         is_identified: True to add the columns that identify somebody.
@@ -63,14 +63,14 @@ class ActionFold:
     def __init__(
         self,
         organization: str,
-        action_maps: Collection[UUID],
+        wanted: FeedFilter,
         after: int,
         spans: Callable[[datetime], bool],
         *,
         is_identified: bool,
     ) -> None:
         self._organization = organization
-        self._action_maps = action_maps
+        self._wanted = wanted
         self._after = after
         self._spans = spans
         self._is_identified = is_identified
@@ -97,9 +97,7 @@ class ActionFold:
             return []
         newest, first = events[-1][0], events[0][1]
         is_wanted = (
-            newest.position > self._after
-            and (not self._action_maps or first.action_map_id in self._action_maps)
-            and self._spans(first.offered_at)
+            newest.position > self._after and self._wanted.admits(first) and self._spans(first.offered_at)
         )
         return [self._make_row(events)] if is_wanted else []
 

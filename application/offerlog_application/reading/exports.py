@@ -18,9 +18,7 @@ from offerlog_application.reading.exported_events import event_columns, event_ro
 from offerlog_application.reading.performance_report import UNLIMITED, PerformanceReport, report
 from offerlog_application.reading.tables import Column, Row
 from offerlog_domain.errors import ArgumentError
-from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.service_events import VisitorErased
-from offerlog_domain.uuids import parse_uuid
 
 _STREAM_EVENTS: Final = 10_000
 """Events that are read stream by stream with one statement."""
@@ -37,6 +35,7 @@ class ExportRequest:
         end: The first instant that is too late.
         action_maps: Ids of action maps; empty for all.
         is_identified: True to add the columns that identify somebody.
+        media_type: Only offers of this media type, a key of `LIFECYCLES`; None for all.
     """
 
     after: int = 0
@@ -45,6 +44,7 @@ class ExportRequest:
     end: datetime | None = None
     action_maps: Sequence[str] = ()
     is_identified: bool = False
+    media_type: str | None = None
 
     def spans(self, moment: datetime | None) -> bool:
         """Return True for a time in the interval. Without a time, it is unless there is an interval."""
@@ -111,15 +111,16 @@ class Exports(OrganizationScope):
     def events(self, request: ExportRequest, organization: str | None = None) -> Export:
         """Return the events of the feed, a row each, by position.
 
-        The erasure of a visitor is there whatever the times and the action maps that are asked for.
+        The erasure of a visitor is there whatever the times, the action maps and the media type asked for.
 
         Raises:
-            ArgumentError: A position is not one of the log.
+            ArgumentError: A position is not one of the log, or the media type is not tracked.
             MalformedSignalError: A text is not the id of an action map.
             StoreUnavailableError: The store cannot be reached; the batches raise it, too.
         """
         as_of = self._find_end(request.as_of, request.after)
-        batches = self._read_events(request, as_of, self._of(organization))
+        wanted = FeedFilter.parse((), request.action_maps, request.media_type)
+        batches = self._read_events(request, wanted, as_of, self._of(organization))
         return Export(
             event_columns(is_identified=request.is_identified), as_of, as_of - request.after, batches
         )
@@ -128,12 +129,13 @@ class Exports(OrganizationScope):
         """Return the actions, a row each, with the times of their steps; in the order of their streams.
 
         Raises:
-            ArgumentError: A position is not one of the log.
+            ArgumentError: A position is not one of the log, or the media type is not tracked.
             MalformedSignalError: A text is not the id of an action map.
             StoreUnavailableError: The store cannot be reached; the batches raise it, too.
         """
         as_of = self._find_end(request.as_of, request.after)
-        batches = self._read_actions(request, as_of, self._of(organization))
+        wanted = FeedFilter.parse((), request.action_maps, request.media_type)
+        batches = self._read_actions(request, wanted, as_of, self._of(organization))
         return Export(action_columns(is_identified=request.is_identified), as_of, as_of, batches)
 
     def report_as_of(
@@ -172,8 +174,9 @@ class Exports(OrganizationScope):
                 )
         return as_of
 
-    def _read_events(self, request: ExportRequest, as_of: int, organization: str) -> Iterator[ExportBatch]:
-        wanted = FeedFilter.parse((), request.action_maps)
+    def _read_events(
+        self, request: ExportRequest, wanted: FeedFilter, as_of: int, organization: str
+    ) -> Iterator[ExportBatch]:
         build = event_row(is_identified=request.is_identified)
         position, damaged = request.after, 0
         while position < as_of:
@@ -197,10 +200,11 @@ class Exports(OrganizationScope):
             if page.is_end:
                 return
 
-    def _read_actions(self, request: ExportRequest, as_of: int, organization: str) -> Iterator[ExportBatch]:
-        maps = frozenset(parse_uuid(parse_action_map_id(one)) for one in request.action_maps)
+    def _read_actions(
+        self, request: ExportRequest, wanted: FeedFilter, as_of: int, organization: str
+    ) -> Iterator[ExportBatch]:
         fold = ActionFold(
-            organization, maps, request.after, request.spans, is_identified=request.is_identified
+            organization, wanted, request.after, request.spans, is_identified=request.is_identified
         )
         behind, read, identify = BEFORE_ALL_STREAMS, 0, organization if request.is_identified else None
         while True:

@@ -1,7 +1,7 @@
 """The funnel: of the offers made in a range, how far they came and where they ended."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +24,8 @@ class FunnelPart:
         action_map_name: Its newest known display name.
         steps: Number of actions that reached each of `STEPS`.
         ends: Number of actions at each end. They add up to the number of offers.
-        rates: Every rate of `FUNNEL_RATES`; None where the divisor is zero.
+        rates: Every rate of `FUNNEL_RATES`; None where the divisor is zero, and where none of the media types
+            counted has such states.
     """
 
     action_map_id: str | None
@@ -64,23 +65,31 @@ def make_funnel(
 ) -> Funnel:
     """Divide the counts of a range among the ends."""
     total: Counter[State] = Counter()
+    media_types: set[str] = set()
     parts = []
     for action_map in sorted(counted.states):
         states = counted.states[action_map]
         if states.get(State.OFFERED, 0):
             total.update(states)
+            media_types.update(counted.media_types[action_map])
             form, still_open, taken = (
                 numbers.get(action_map, 0)
                 for numbers in (counted.form_rejections, counted.still_open, counted.taken)
             )
             ends = offer_ends(states, form, still_open, taken)
-            parts.append(_part(action_map, names.get(action_map), states, ends))
+            name = names.get(action_map)
+            parts.append(_part(action_map, name, states, ends, counted.media_types[action_map]))
     all_ends = {end: sum(part.ends[end] for part in parts) for end in OfferEnd}
-    return Funnel(query, as_of, counted.position, _part(None, None, total, all_ends), parts, short_by)
+    whole = _part(None, None, total, all_ends, media_types)
+    return Funnel(query, as_of, counted.position, whole, parts, short_by)
 
 
 def _part(
-    action_map_id: str | None, name: str | None, states: Mapping[State, int], ends: Mapping[OfferEnd, int]
+    action_map_id: str | None,
+    name: str | None,
+    states: Mapping[State, int],
+    ends: Mapping[OfferEnd, int],
+    media_types: Collection[str],
 ) -> FunnelPart:
     steps = {step: states.get(step, 0) for step in STEPS}
-    return FunnelPart(action_map_id, name, steps, ends, rates(states, FUNNEL_RATES))
+    return FunnelPart(action_map_id, name, steps, ends, rates(states, FUNNEL_RATES, media_types=media_types))

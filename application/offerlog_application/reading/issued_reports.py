@@ -26,6 +26,7 @@ from offerlog_application.reading.performance_report import (
     ReportLimits,
     report,
 )
+from offerlog_application.wording import format_count
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.lifecycle import State
@@ -232,8 +233,8 @@ class IssuedReports:
         made, proof = self._settled(query, limits)
         if proof.short_by:
             raise ReportNotIssuedError(
-                f"the report lacks {proof.short_by:,} events that wait as dead letters: see `offerlog"
-                " projections dead-letters`"
+                f"the report is short by {format_count(proof.short_by, 'event')}: see `offerlog projections"
+                " dead-letters`"
             )
         event = ReportIssued(
             organization=query.organization,

@@ -92,7 +92,8 @@ class ReportRow:
         action_map_name: Its newest known display name.
         bucket: The bucket's label; None for the total.
         metrics: Every metric of the view by its wire name, zeros too.
-        rates: Accepted ÷ offered and engaged ÷ accepted; None for a zero denominator.
+        rates: Accepted ÷ offered and engaged ÷ accepted; None for a zero denominator, and where none of the
+            media types counted has such states.
     """
 
     action_map_id: str
@@ -159,10 +160,11 @@ def report(
         for place, number in enumerate(sorted(numbers_of[action_map])):
             if place % _STEP == 0:
                 check_read()
-            counts = counted[action_map, number]
+            counts, media_types = counted[action_map, number]
             metrics = {metric: counts.get(state, 0) for state, metric in wanted}
             if any(metrics.values()):
-                rows.append(ReportRow(action_map, name, label_of[number], metrics, rates(counts)))
+                quotients = rates(counts, media_types=media_types)
+                rows.append(ReportRow(action_map, name, label_of[number], metrics, quotients))
     return PerformanceReport(query, tuple(rows))
 
 

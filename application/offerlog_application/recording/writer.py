@@ -44,7 +44,7 @@ from offerlog_application.recording.store_watch import (
 from offerlog_application.recording.submission import Answer, Command, Submission, UndatedRefusal
 from offerlog_application.recording.submissions import Group, Submissions
 from offerlog_application.recording.writer_errors import ContendedError, WriterFailedError, to_contended
-from offerlog_domain.blocked_offers import tally_blocked
+from offerlog_domain.blocked_offers import count_tallies
 from offerlog_domain.context import Rules
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import OrganizationKey
@@ -336,7 +336,7 @@ class GroupCommitWriter:
             except StoreUnavailableError as error:
                 attempt = self._watch.wait(error, attempt, decided.until, began=began)
             else:
-                commit.events = len(events) + len(tally_blocked(blocked))
+                commit.events = len(events) + count_tallies(blocked)
                 self._watch.note_success(began=began)
                 if refusals:
                     self._refusals_watch.note_success(began=began)

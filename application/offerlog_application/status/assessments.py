@@ -16,6 +16,7 @@ from offerlog_application.status.levels import (
     well,
 )
 from offerlog_application.status.observation import Observation, ObservedService
+from offerlog_application.wording import format_count
 
 LAG_LIMIT: Final = timedelta(minutes=1)
 """Age of what a projection or the tree lacks, above which somebody should look."""
@@ -95,7 +96,8 @@ def _assess_lag(figures: StoreFigures, seen: Observation) -> Assessment:
             f"at most {format_period(max((one.lag_seconds or 0 for one in figures.projections), default=0))}"
         )
     listed = ", ".join(
-        f"{one.name} {format_period(one.lag_seconds or 0)} ({one.lag_events:,} events)" for one in late
+        f"{one.name} {format_period(one.lag_seconds or 0)} ({format_count(one.lag_events, 'event')})"
+        for one in late
     )
     advice = (
         "look into the log of the service for warnings of the projector"
@@ -233,12 +235,13 @@ def _assess_seal_lag(figures: StoreFigures, _: Observation) -> Assessment:
     if figures.tree is None:
         return unchecked("the log has no tree")
     if not figures.tree.lag_events:
-        return well(f"all {figures.tree.size:,} events are in it")
+        return well(f"it holds all {format_count(figures.tree.size, 'event')}")
+    missing = f"it lacks {format_count(figures.tree.lag_events, 'event')}"
     if not is_over(figures.tree.lag_seconds, LAG_LIMIT):
-        return well(f"{figures.tree.lag_events:,} events are not in it yet")
+        return well(f"{missing}, for a moment")
     age = "unknown" if figures.tree.lag_seconds is None else format_period(figures.tree.lag_seconds)
     return attention(
-        f"{figures.tree.lag_events:,} events are not in it, the oldest since {age}",
+        f"{missing}, the oldest since {age}",
         "start a service, or look into its log; `offerlog audit verify` says if the tree is damaged",
     )
 
@@ -260,7 +263,7 @@ def _assess_checkpoint(figures: StoreFigures, seen: Observation) -> Assessment:
             else well("the log is empty")
         )
     age = (seen.at - last.signed_at).total_seconds()
-    text = f"{last.size:,} of {size:,} events, signed {format_period(age)} ago"
+    text = f"{last.size:,} of {format_count(size, 'event')}, signed {format_period(age)} ago"
     if last.size >= size or not is_over(age, PERIODS_MISSED * seen.checkpoint_period):
         return well(text)
     return attention(text, "start a service, or run `offerlog audit checkpoint`, which says what keeps it")

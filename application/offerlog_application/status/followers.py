@@ -15,6 +15,7 @@ from offerlog_application.status.levels import (
     well,
 )
 from offerlog_application.status.observation import Observation
+from offerlog_application.wording import format_count
 
 SUBSCRIPTION_LIMIT: Final = timedelta(hours=25)
 """Age of what a reader of the feed has not acknowledged, above which one that runs each night was missed."""
@@ -37,7 +38,8 @@ def _assess_subscriptions(figures: StoreFigures, _: Observation) -> Assessment:
         return well(f"{len(figures.subscriptions):,}, at most {format_period(worst)} behind")
     return attention(
         _list(
-            f"{one.name} of {one.organization} {_format_lag(one.lag_seconds)} ({one.lag_events:,} events)"
+            f"{one.name} of {one.organization} {_format_lag(one.lag_seconds)}"
+            f" ({format_count(one.lag_events, 'event')})"
             for one in late
         ),
         "start its reader, or look why it cannot keep up; `offerlog events subscriptions` lists all,"
@@ -68,8 +70,7 @@ def _find_trouble(one: WebhookLag, seen: Observation) -> str | None:
     if endpoint.disabled_because is not None:
         return f"{name} is disabled ({endpoint.disabled_because})"
     if endpoint.dead_letters:
-        count = endpoint.dead_letters
-        return f"{name} has {count:,} dead letter" + "s" * (count > 1)
+        return f"{name} has {format_count(endpoint.dead_letters, 'dead letter')}"
     if endpoint.failing_since is not None and seen.at - endpoint.failing_since > WEBHOOK_LIMIT:
         return f"{name} fails since {format_period((seen.at - endpoint.failing_since).total_seconds())}"
     if is_over(one.lag_seconds, WEBHOOK_LIMIT):

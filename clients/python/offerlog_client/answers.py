@@ -99,7 +99,7 @@ class Eligibility(TypedDict):
 
 
 class FunnelRates(TypedDict):
-    """Rates of a funnel, not rounded; null where the divisor is 0."""
+    """Rates of a funnel, not rounded; null where the divisor is 0 or no media type has such states."""
 
     accepted: float | None
     engaged: float | None

@@ -158,7 +158,7 @@ export interface Eligibility {
   since: string | null;
 }
 
-/** Rates of a funnel, not rounded; null where the divisor is 0. */
+/** Rates of a funnel, not rounded; null where the divisor is 0 or no media type has such states. */
 export interface FunnelRates {
   /** Accepted ÷ offered, as in the performance report. */
   accepted: number | null;
@@ -552,7 +552,7 @@ export interface Metrics {
 export interface Rates {
   /** Accepted ÷ offered; null where nothing was offered. */
   accepted: number | null;
-  /** Engaged ÷ accepted; null where nothing was accepted. */
+  /** Engaged ÷ accepted; null where nothing was accepted, and where no media type that is counted reaches an agent. */
   engaged: number | null;
 }
 

@@ -10,6 +10,7 @@ from offerlog_application.evidence.verification import Verification
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.erasure import Tombstone
 from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.wording import format_count
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.transparency.notes import VerifierKey
 from offerlog_infrastructure.backups.backup_file import BackupReader, Manifest
@@ -164,7 +165,9 @@ def _erase_again(service: Offerlog, tables: RestoredTables, erased: list[Tombsto
         service.remove_remains(rewrite=True)  # nobody else is here whom it could lock out
     left = sum(map(len, tables.find_living(erased).values()))
     if left:
-        raise OfferlogError(f"{left:,} visitors could not be erased again, so the backup is not restored")
+        raise OfferlogError(
+            f"{format_count(left, 'visitor')} could not be erased again, so the backup is not restored"
+        )
     return number
 
 

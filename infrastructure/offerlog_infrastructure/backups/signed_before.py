@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from offerlog_application.ports.sealed_tree import CheckpointArchive, SealedTree
+from offerlog_application.wording import format_count
 from offerlog_domain.transparency.checkpoints import Checkpoint, SignedCheckpoint
 from offerlog_domain.transparency.errors import NoteError, ProofError
 from offerlog_domain.transparency.proofs import root_hash
@@ -55,7 +56,8 @@ def compare_with_outside(
             if checkpoint.size > size:
                 if not is_outside:
                     raise NotTheSignedLogError(
-                        f"{place} speaks of {checkpoint.size:,} events, and the log has {size:,}"
+                        f"{place} speaks of {format_count(checkpoint.size, 'event')}, and the log has"
+                        f" {size:,}"
                     )
                 lost = checkpoint if lost is None or checkpoint.size > lost.size else lost
             elif _root(tree, checkpoint.size) != checkpoint.root:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Protocol, Type
 import typer
 from rich.text import Text
 
+from offerlog_application.wording import format_count
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import Cohort, CountBy
@@ -131,10 +132,13 @@ def _show_funnel(made: "Funnel") -> None:
         rows = table(out, ["", "offers", "of offered"], numbers=2)
         offered = part.steps[State.OFFERED]
         for step, count in part.steps.items():
-            rows.add_row(step.value, f"{count:,}", _percent(count, offered))
+            share = part.rates[_OF_OFFERED[step]] if step in _OF_OFFERED else _divide(count, offered)
+            rows.add_row(step.value, f"{count:,}", _percent(share))
         for end, count in part.ends.items():
             if count:
-                rows.add_row(f"  ended: {end.replace('_', ' ')}", f"{count:,}", _percent(count, offered))
+                rows.add_row(
+                    f"  ended: {end.replace('_', ' ')}", f"{count:,}", _percent(_divide(count, offered))
+                )
         out.print(rows)
         rates = ", ".join(
             f"{rate.replace('_', ' ')} {value:.1%}" for rate, value in part.rates.items() if value is not None
@@ -142,8 +146,20 @@ def _show_funnel(made: "Funnel") -> None:
         out.print(f"Rates: {rates}\n", soft_wrap=True)
 
 
-def _percent(count: int, whole: int) -> str:
-    return f"{count / whole:.1%}" if whole else "\u2013"
+_OF_OFFERED: Final = {
+    State.ACCEPTED: "accepted",
+    State.STARTED: "started_of_offered",
+    State.ENGAGED: "engaged_of_offered",
+}
+"""The rate of each later step, divided by the offers."""
+
+
+def _divide(count: int, whole: int) -> float | None:
+    return count / whole if whole else None
+
+
+def _percent(rate: float | None) -> str:
+    return "\u2013" if rate is None else f"{rate:.1%}"
 
 
 @spread_groups
@@ -179,7 +195,7 @@ def _remark_unknown(made: "BlockedOffers") -> None:
     """Say on standard error how many blocked offers a media type leaves out because theirs is not known."""
     if made.query.media_type is not None and made.unknown_media_type:
         console(stderr=True).print(
-            f"left out: {made.unknown_media_type:,} blocked offers whose media type is not known"
+            f"left out: {format_count(made.unknown_media_type, 'blocked offer')} of an unknown media type"
         )
 
 

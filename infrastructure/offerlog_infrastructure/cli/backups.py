@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.erasure_requests import erase_file
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
@@ -213,8 +214,8 @@ def _warnings(restored: "RestoredStore") -> list[str]:
     if before.lost is not None:
         found.append(
             "the restored log ends before the last checkpoint: it is a fork. A checkpoint outside speaks of"
-            f" {before.lost.size:,} events of {before.lost.origin}. What was recorded since is lost. Keep the"
-            " old checkpoints, and tell those who hold them"
+            f" {format_count(before.lost.size, 'event')} of {before.lost.origin}. What was recorded since is"
+            " lost. Keep the old checkpoints, and tell those who hold them"
         )
     elif before.unsafe:
         found.append(

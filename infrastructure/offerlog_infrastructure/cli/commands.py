@@ -180,7 +180,7 @@ def _run() -> int:
             raise
         return report_error(error)
     if code == ExitCode.INTERRUPTED:  # typer catches Ctrl-C itself and returns this
-        _say(f"{ending.name()}; what was recorded stays recorded, and sending signals again is safe")
+        _say(ending.describe())
         return ending.exit_code()
     return code or 0
 

@@ -18,6 +18,8 @@ _USUAL = {
 
 _handled: set[int] = set()
 _received: list[int] = []
+_recording: list[bool] = []
+"""Holds something once the command may have recorded signals."""
 
 
 def end_at_once() -> None:
@@ -45,9 +47,17 @@ def exit_code() -> int:
     return 128 + (_received[0] if _received else signal.SIGINT)
 
 
-def name() -> str:
-    """Return the words for the signal: `interrupted`, `ended by SIGTERM`."""
-    return _name(_received[0] if _received else signal.SIGINT)
+def note_recording() -> None:
+    """Note that the command may record signals from now on."""
+    _recording.append(True)
+
+
+def describe() -> str:
+    """Return the words for the end: `interrupted`, `ended by SIGTERM`, and what it means for signals."""
+    words = _name(_received[0] if _received else signal.SIGINT)
+    if _recording:
+        words += "; what was recorded stays recorded, and sending signals again is safe"
+    return words
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> None:

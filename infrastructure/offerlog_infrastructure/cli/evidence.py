@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.exit_codes import ExitCode
@@ -290,10 +291,12 @@ def _print_report(report: "AuditReport") -> None:
         seconds = report.unsealed_seconds
         age = ", the oldest for an unknown time" if seconds is None else f", the oldest for {seconds:,.0f} s"
     out.print(
-        f"{verdict}: {report.events:,} events up to position {report.position:,} compared,"
+        f"{verdict}: {format_count(report.events, 'event')} up to position {report.position:,} compared,"
         f" {report.unsealed:,} not sealed yet{age}"
     )
-    where = f"{report.checkpoints:,} checkpoints, {report.outside:,} of them outside of the store"
+    where = (
+        f"{format_count(report.checkpoints, 'checkpoint')}, {report.outside:,} of them outside of the store"
+    )
     if report.signatures_checked:
         out.print(f"{where}; the first {report.signed:,} events are as they were signed.")
     else:

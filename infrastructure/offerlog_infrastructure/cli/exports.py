@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from offerlog_application.wording import format_count
 from offerlog_domain.metrics import MetricSet
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
@@ -17,8 +18,8 @@ from offerlog_infrastructure.cli.options import file_name
 from offerlog_infrastructure.cli.output import print_json, usage, usage_of
 from offerlog_infrastructure.cli.report_options import (
     ActionMapsOptions,
-    MapRangeOptions,
     MetricsOfReport,
+    OfferRangeOptions,
     ReportOptions,
 )
 from offerlog_infrastructure.cli.streams import telling
@@ -123,7 +124,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @spread_groups
-def events(file: _FileOptions, asked: MapRangeOptions, part: _LogOptions, store: StoreOptions) -> None:
+def events(file: _FileOptions, asked: OfferRangeOptions, part: _LogOptions, store: StoreOptions) -> None:
     """Export the events of the log, a row each, in order.
 
     They are the events of the feed: the steps of actions, refused offers,
@@ -135,7 +136,7 @@ def events(file: _FileOptions, asked: MapRangeOptions, part: _LogOptions, store:
 
 
 @spread_groups
-def actions(file: _FileOptions, asked: MapRangeOptions, part: _LogOptions, store: StoreOptions) -> None:
+def actions(file: _FileOptions, asked: OfferRangeOptions, part: _LogOptions, store: StoreOptions) -> None:
     """Export the actions, a row each, with the time of each step.
 
     --from and --to go by the time of the offer. With --after, an action
@@ -249,7 +250,7 @@ def _open_place(place: Path, mode: int) -> Iterator[IO[bytes]]:
 def _export_log(
     choose: Callable[["Offerlog"], Callable[["ExportRequest"], "Export"]],
     file: _FileOptions,
-    asked: MapRangeOptions,
+    asked: OfferRangeOptions,
     part: _LogOptions,
     store: StoreOptions,
 ) -> None:
@@ -258,7 +259,7 @@ def _export_log(
     Args:
         choose: Returns the method of a service that prepares the export.
         file: The file.
-        asked: The range and the action maps.
+        asked: The range, the action maps and the media type.
         part: The part of the log.
         store: The store.
     """
@@ -267,7 +268,7 @@ def _export_log(
 
     with store.open(project=False) as service:
         maps = service.analysis.find_action_maps(asked.action_map or ())
-        request = ExportRequest(part.after, part.as_of, *chosen, maps, is_identified=part.with_customers)
+        request = ExportRequest(part.after, part.as_of, *chosen, maps, part.with_customers, asked.media_type)
         _write_log(file.place, form, request, choose(service))
 
 
@@ -305,7 +306,7 @@ def _write_log(
 def _conclude(place: Path, done: dict[str, int], short_by: int, advice: str) -> None:
     """Say what was exported: on standard output, or on standard error if the export itself is there."""
     if short_by:
-        typer.echo(f"offerlog: short by {short_by:,} events: see {advice}", err=True)
+        typer.echo(f"offerlog: short by {format_count(short_by, 'event')}: see {advice}", err=True)
     if place == _STDOUT:
         words = ", ".join(f"{name} {number:,}" for name, number in done.items())
         typer.echo(f"offerlog: exported {words}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.batches_in_order import record_in_order
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.genesys_pages import GenesysPage, read_pages
@@ -146,7 +147,7 @@ def _show(tally: Tally, seen: _Seen) -> None:
     out = console()
     with telling("what the pages hold is recorded"):
         known = f", {seen.known:,} of them recorded before" if seen.known else ""
-        out.print(f"{seen.pages:,} {'page' if seen.pages == 1 else 'pages'}{known}")
+        out.print(f"{format_count(seen.pages, 'page')}{known}")
         if tally or not seen.known:
             show_outcomes(tally)
         for kind, count in seen.others.most_common():

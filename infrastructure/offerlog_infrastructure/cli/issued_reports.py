@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from offerlog_application.reading.instants import zone
+from offerlog_application.wording import format_count
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.identity import parse_action_map_id
 from offerlog_domain.lifecycle import State
@@ -214,7 +215,7 @@ def explain(
         print_json({"position": found.position, "count": found.count, "events": counted, "equal": is_equal})
     else:
         report = "" if found.count is None else f"; the report counts {found.count:,}"
-        console().print(f"{counted:,} events as of position {found.position:,}{report}.")
+        console().print(f"{format_count(counted, 'event')} as of position {found.position:,}{report}.")
     if not is_known:
         typer.echo(
             f"offerlog: the action map {action_map} is not in the log of this organization: is the id right?",
@@ -222,8 +223,8 @@ def explain(
         )
     if not is_equal:
         typer.echo(
-            f"offerlog: the report counts {found.count:,}, and the log holds {counted:,} events: see"
-            " `offerlog projections verify`",
+            f"offerlog: the report counts {found.count:,}, and the log holds"
+            f" {format_count(counted, 'event')}: see `offerlog projections verify`",
             err=True,
         )
         raise typer.Exit(ExitCode.FOUND_WRONG)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from offerlog_infrastructure.cli import ending
 from offerlog_infrastructure.cli.output import usage
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def open_service(
     from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - see above
     from offerlog_infrastructure.store_missing import StoreMissingError  # noqa: PLC0415 - see above
 
+    if access is Access.WRITE:
+        ending.note_recording()
     settings = read_settings()
     if is_first:
         warn_of_unknown_variables()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access, open_service
@@ -76,7 +77,7 @@ def delete(
     del organization
     with open_service(data, keyring, name) as service:
         visitors = {one.name: one.visitors for one in service.organizations.contents()}[name]
-        warning = f"{visitors:,} visitors of the organization {name!r} are erased for good"
+        warning = f"{format_count(visitors, 'visitor')} of the organization {name!r} will be erased for good"
         if not yes:
             if not sys.stdin.isatty():
                 raise usage(f"{warning}: give --yes to do it")
@@ -91,11 +92,13 @@ def delete(
         print_json(deleted._asdict())
     if deleted.webhooks_behind:
         typer.echo(
-            f"offerlog: {deleted.webhooks_behind:,} webhooks had not got all erasures: tell their receivers",
+            f"offerlog: {format_count(deleted.webhooks_behind, 'webhook')} had not got all erasures: tell the"
+            " receivers",
             err=True,
         )
     if deleted.held:
         typer.echo(
-            f"offerlog: {deleted.held:,} visitors are under a legal hold: see `offerlog hold list`", err=True
+            f"offerlog: {format_count(deleted.held, 'visitor')} under a legal hold: see `offerlog hold list`",
+            err=True,
         )
         raise typer.Exit(ExitCode.FAILED)

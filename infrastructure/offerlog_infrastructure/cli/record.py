@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.batches_in_order import answers_in_order
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.lines import STDIN, Line, Source
@@ -275,7 +276,7 @@ def show_outcomes(tally: Tally, *, to_stderr: bool = False) -> None:
     """Print how many signals had which outcome."""
     total = sum(tally.values())
     out = console(stderr=to_stderr)
-    title = "1 signal" if total == 1 else f"{total:,} signals"
+    title = format_count(total, "signal")
     rows = table(out, ["outcome", "reason", "signals", "share"], numbers=2, title=title)
     for (kind, reason), count in sorted(tally.items(), key=lambda item: (item[0][0], -item[1])):
         rows.add_row(kind, reason or "", f"{count:,}", f"{count / total:.1%}")

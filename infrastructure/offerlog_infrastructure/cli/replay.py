@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.exit_codes import ExitCode
@@ -84,7 +85,7 @@ def replay(
             rows.add_row(one.name, "NO" if one.differences else "yes", *figures)
         out.print(rows)
         reached = ", ".join(f"{count:,} {state}" for state, count in sorted(done.total.counts.items()))
-        out.print(f"{done.total.events:,} events were replayed: {reached or 'no actions'}.")
+        out.print(f"Replayed: {format_count(done.total.events, 'event')}: {reached or 'no actions'}.")
     for one in done.projections:
         for part in one.differences:
             typer.echo(f"offerlog: {one.name}: {_explain(one, part)}", err=True)
@@ -97,9 +98,8 @@ def replay(
 
 def _explain(one: "ComparedProjection", part: str) -> str:
     if part == "events":
-        return (
-            f"it has applied {one.live.events:,} events, and the log holds {one.replayed.events:,}, or others"
-        )
+        applied = format_count(one.live.events, "event")
+        return f"it has applied {applied}, and the log holds {one.replayed.events:,}, or others"
     live, replayed = one.live.tables[part], one.replayed.tables.get(part)
     total = 0 if replayed is None else replayed.total
     return f"the table {part} does not hold what the log gives ({live.total:,}, {total:,} by the log)"

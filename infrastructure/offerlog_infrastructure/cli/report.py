@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from offerlog_application.wording import format_count
 from offerlog_domain.metrics import METRICS, REPORT_RATES, Cohort, CountBy, Granularity
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
@@ -95,7 +96,8 @@ def report(
         show_report(made)
         if proof:
             console().print(
-                f"proof: position {proof.position:,}, {proof.events:,} events, digest {proof.digest}"
+                f"proof: position {proof.position:,}, {format_count(proof.events, 'event')},"
+                f" digest {proof.digest}"
             )
     else:
         more = {} if issued is None else {"issued": describe_issued(issued)}

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.options import file_name
 from offerlog_infrastructure.cli.output import console, json_line, print_csv, print_json, usage
 from offerlog_infrastructure.export.destinations import open_file
@@ -57,7 +58,9 @@ ByteOrderMark = Annotated[bool, typer.Option("--bom", help="Begin CSV with a byt
 def remark_missing(short_by: int) -> None:
     """Say on standard error that a report counts too few events, and where to look; silent for 0."""
     if short_by:
-        console(stderr=True).print(f"short by {short_by:,} events: see offerlog projections dead-letters")
+        console(stderr=True).print(
+            f"short by {format_count(short_by, 'event')}: see offerlog projections dead-letters"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from offerlog_infrastructure.cli.moments import format_moment, read_optional_mom
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
 from offerlog_infrastructure.cli.options import Customer, CustomerType, ListForm
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.report_options import OnlyMediaType
 from offerlog_infrastructure.presentation.escaping import spell_out
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def visitor(
 @spread_groups
 def visitors(
     *,
+    media_type: OnlyMediaType = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many at most.")] = 20,
     form: ListForm = Form.TABLE,
     store: StoreOptions,
@@ -103,14 +105,20 @@ def visitors(
     """List the visitors with the newest activity, the newest first.
 
     Each visitor once, with the newest event: a state, a refused offer or a
-    parked signal. `offerlog visitor` shows the time line of each.
+    parked signal. `offerlog visitor` shows the time line of each. With
+    --media-type, those who were made an offer of this type; the newest
+    event may be of another.
     """
     from offerlog_infrastructure.presentation.analysis_documents import describe_recent_visitor  # noqa: PLC0415 - --help need not wait for it
 
     out, shown, place = console(), 0, None
     with store.open() as service:
+        if media_type is not None:  # by the projections, unlike the rest
+            service.catch_up()
         while shown < limit:
-            page = service.analysis.recent_visitors(behind=place, limit=min(_PAGE, limit - shown))
+            page = service.analysis.recent_visitors(
+                behind=place, limit=min(_PAGE, limit - shown), media_type=media_type
+            )
             names = service.analysis.map_names([one.action_map_id for one in page.visitors])
             for one in page.visitors:
                 shown += 1
@@ -126,7 +134,8 @@ def visitors(
             if place is None:
                 break
     if form is Form.TABLE and not shown:
-        out.print("Nothing was ever recorded here.")
+        nothing = f"No {media_type} was ever offered" if media_type else "Nothing was ever recorded"
+        out.print(f"{nothing} here.")
 
 
 def print_states(found: "VisitorOverview", form: Form) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from offerlog_application.ports.offer_reads import MapVersion
-from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.performance import (
     BlockedKey,
@@ -94,7 +94,7 @@ class MemoryCounts:
         end: int,
         stretches: Sequence[tuple[int, int]],
         most: int | None,
-    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
+    ) -> Mapping[tuple[ActionMapId, int], RowCounts]:
         """Return the counts of [first, end) by map and bucket number; distinct visitors less repeats."""
         starts = [start for start, _ in stretches]
 
@@ -102,13 +102,17 @@ class MemoryCounts:
             return stretches[bisect_right(starts, slot) - 1][1]
 
         rows: defaultdict[tuple[ActionMapId, int], Counter[State]] = defaultdict(_zeros)
+        media_types: defaultdict[tuple[ActionMapId, int], set[str]] = defaultdict(set)
         with self._lock:
             for key, counts in self._counts.items():
                 if _is_asked(query, key) and first <= key.slot < end:
-                    rows[ActionMapId(str(key.action_map_id)), bucket(key.slot)].update(counts)
+                    row = ActionMapId(str(key.action_map_id)), bucket(key.slot)
+                    rows[row].update(counts)
+                    media_types[row].add(key.media_type)
             if query.count_by is CountBy.VISITORS:
                 self._subtract_repeats(query, first, end, rows, bucket)
-        return rows if most is None else dict(list(rows.items())[: most + 1])
+        shown = list(rows)[: None if most is None else most + 1]
+        return {row: RowCounts(rows[row], media_types[row]) for row in shown}
 
     def map_counts(
         self, query: ReportQuery, first: int, end: int, most: int, *, by_version: bool

@@ -21,7 +21,7 @@ from offerlog_application.ports.offer_reads import (
     OfferPage,
     StepTimes,
 )
-from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
 from offerlog_application.projections.performance import BlockedKey
 from offerlog_application.projections.slots import counted_slot, slot
 from offerlog_application.projections.suppression import SuppressionKey
@@ -69,7 +69,9 @@ class MemoryOfferReads:
     def cohort(self, query: ReportQuery, touched_after: datetime, most: int | None) -> CohortCounts:
         """Count the actions that were offered in a range; at most `most` maps and one more."""
         with self._log.lock:
-            states = self._states(query, most)
+            counted = self._count(query, most)
+            states = {action_map: counts.states for action_map, counts in counted.items()}
+            media_types = {action_map: counts.media_types for action_map, counts in counted.items()}
             actions = [one for one in self._actions() if _is_asked(query, one)]
             forms = Counter(one.action_map_id for one in actions if one.newest.stage is Stage.FORM)
             newest = {one.stream: one for one in actions}
@@ -83,7 +85,7 @@ class MemoryOfferReads:
             taken = Counter(
                 one.action_map_id for one in actions if one.is_over and one.newest.state is State.ACCEPTED
             )
-            return CohortCounts(self._log.last(), states, forms, still_open, taken)
+            return CohortCounts(self._log.last(), states, media_types, forms, still_open, taken)
 
     def map_counts(self, query: ReportQuery, most: int, *, by_version: bool) -> MapCounts:
         """Count the actions or visitors of a range, by map and media type, or also by version."""
@@ -250,12 +252,12 @@ class MemoryOfferReads:
             known |= {key.visitor_digest for key in self._log.counted_blocks_at}
             return visitor_digest in known or self._log.visitors.of_digest(visitor_digest) is not None
 
-    def _states(self, query: ReportQuery, most: int | None) -> Mapping[ActionMapId, Mapping[State, int]]:
+    def _count(self, query: ReportQuery, most: int | None) -> Mapping[ActionMapId, RowCounts]:
         first, end = self._slots(query)
         if first >= end:
             return {}
         counted = self._log.counts.counts(query, first, end, [(first, 0)], most)
-        return {action_map: states for (action_map, _), states in counted.items()}
+        return {action_map: counts for (action_map, _), counts in counted.items()}
 
     def _slots(self, query: ReportQuery) -> tuple[int, int]:
         """Return the slots of a query's range in which anything may have been counted."""

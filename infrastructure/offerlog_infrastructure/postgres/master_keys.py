@@ -26,6 +26,7 @@ from offerlog_application.ports.master_keys import (
 )
 from offerlog_application.ports.service_log import ServiceLog
 from offerlog_application.ports.write_fence import WriteFence
+from offerlog_application.wording import format_count
 from offerlog_domain.service_events import KeyRotated, ServiceEvent
 from offerlog_domain.stream_ids import make_organization_stream_id
 from offerlog_infrastructure.postgres.errors import store_reached
@@ -204,9 +205,9 @@ class PostgresMasterKeys:
         if visitors or organizations or webhooks:
             raise KeyInUseError(
                 key_id,
-                f"it encrypts keys of this store, of {visitors:,} visitors and {organizations:,}"
-                " organizations"
-                + (f" and {webhooks:,} secrets of webhooks" if webhooks else "")
+                f"it encrypts keys of this store, of {format_count(visitors, 'visitor')} and"
+                f" {format_count(organizations, 'organization')}"
+                + (f" and {format_count(webhooks, 'webhook secret')}" if webhooks else "")
                 + "; run `offerlog keyring rotate` first",
             )
 

@@ -28,6 +28,9 @@ NAMES: Final = (
 )
 
 TIMEOUTS: Final = (30, 45, 60, 90, 120)
+TELLING_ROUNDS: Final = 2
+"""Of the maps that the site has of each media type, every second one reports what comes before an offer."""
+
 VERSION_CHANGES: Final = 0.4
 """The share of maps that get a new version on some later day."""
 
@@ -43,7 +46,7 @@ class SimulatedMap:
         changed_at: The instant from which the version is one higher; None for never.
         timeout_seconds: The time after which the widget withdraws the invitation.
         tells_timeout: Whether its `offered` carries `timeoutSeconds`, so that the service keeps the deadline.
-        paths: The next states of each state, with this map's acceptance.
+        paths: The first states of its actions, and the next ones of each, with this map's acceptance.
         lifecycle: The table of its media type.
     """
 
@@ -65,15 +68,14 @@ def action_maps(chance: Chance, count: int, days: int, media_types: Sequence[str
     """Make `count` maps, weighted by popularity; they have the media types in turn."""
     tables = [LIFECYCLES[one] for one in media_types]
     return Weighted(
-        [
-            (_action_map(chance, place, days, tables[place % len(tables)]), 1 / (1 + 0.4 * place))
-            for place in range(count)
-        ]
+        [(_action_map(chance, place, days, tables), 1 / (1 + 0.4 * place)) for place in range(count)]
     )
 
 
-def _action_map(chance: Chance, place: int, days: int, lifecycle: Lifecycle) -> SimulatedMap:
+def _action_map(chance: Chance, place: int, days: int, tables: Sequence[Lifecycle]) -> SimulatedMap:
     round_, name = divmod(place, len(NAMES))
+    lifecycle = tables[place % len(tables)]
+    tells_qualified = place // len(tables) % TELLING_ROUNDS == 0
     changes = chance.happens(VERSION_CHANGES) and days > 1
     return SimulatedMap(
         id=chance.uuid(),
@@ -82,6 +84,6 @@ def _action_map(chance: Chance, place: int, days: int, lifecycle: Lifecycle) -> 
         changed_at=chance.between(1, days) * DAY if changes else None,
         timeout_seconds=chance.one_of(TIMEOUTS),
         tells_timeout=place % 3 < 2,  # noqa: PLR2004 (two maps in three)
-        paths=ways(lifecycle, 0.5 + 1.3 * chance.share()),
+        paths=ways(lifecycle, 0.5 + 1.3 * chance.share(), tells_qualified=tells_qualified),
         lifecycle=lifecycle,
     )

@@ -12,14 +12,26 @@ from offerlog_infrastructure.simulation.period import SECOND
 
 
 class Odds(NamedTuple):
-    """The weight of a step among its alternatives, and its shortest and longest duration in seconds."""
+    """The weight of a step among its alternatives, and its shortest and longest duration in seconds.
+
+    The first step has no duration: it is when the action begins.
+    """
 
     weight: float
     quickest: int
     slowest: int
 
 
-ODDS: Final[Mapping[tuple[State, State], Odds]] = {
+ODDS: Final[Mapping[tuple[State | None, State], Odds]] = {
+    (None, State.OFFERED): Odds(0.02, 0, 0),
+    (None, State.QUALIFIED): Odds(0.94, 0, 0),
+    (None, State.QUALIFIED_OUTSIDE_SCHEDULE): Odds(0.02, 0, 0),
+    (None, State.OFFERED_OUTSIDE_SCHEDULE): Odds(0.01, 0, 0),
+    (None, State.FREQUENCY_CAP_REACHED): Odds(0.01, 0, 0),
+    (State.QUALIFIED, State.OFFERED): Odds(0.87, 0, 1),
+    (State.QUALIFIED, State.QUALIFIED_OUTSIDE_SCHEDULE): Odds(0.03, 0, 1),
+    (State.QUALIFIED, State.OFFERED_OUTSIDE_SCHEDULE): Odds(0.03, 0, 1),
+    (State.QUALIFIED, State.FREQUENCY_CAP_REACHED): Odds(0.05, 0, 1),
     (State.OFFERED, State.ACCEPTED): Odds(0.14, 3, 30),
     (State.OFFERED, State.REJECTED): Odds(0.12, 2, 20),
     (State.OFFERED, State.IGNORED): Odds(0.50, 2, 30),
@@ -31,10 +43,15 @@ ODDS: Final[Mapping[tuple[State, State], Odds]] = {
     (State.STARTED, State.ENGAGED): Odds(0.74, 4, 240),
 }
 
-SILENCE: Final[Mapping[State, float]] = {State.OFFERED: 0.08, State.ACCEPTED: 0.06, State.STARTED: 0.04}
+SILENCE: Final[Mapping[State, float]] = {
+    State.QUALIFIED: 0.02,
+    State.OFFERED: 0.08,
+    State.ACCEPTED: 0.06,
+    State.STARTED: 0.04,
+}
 """The weight of silence after a state, among its alternatives in `ODDS`."""
 
-Ways = Mapping[State, Weighted[State | None]]
+Ways = Mapping[State | None, Weighted[State | None]]
 
 
 class Step(NamedTuple):
@@ -44,27 +61,39 @@ class Step(NamedTuple):
     state: str
 
 
-def ways(lifecycle: Lifecycle, acceptance: float) -> Ways:
-    """Return the next states of each open state (None: silence), with acceptance weighted by `acceptance`."""
+def ways(lifecycle: Lifecycle, acceptance: float, *, tells_qualified: bool) -> Ways:
+    """Return the first states, and the next states of each that something may follow (None: silence).
+
+    Args:
+        lifecycle: The table.
+        acceptance: The weight of acceptance.
+        tells_qualified: True if actions mostly begin before the offer; else all begin with it.
+    """
+    first = _steps_from(lifecycle, None, acceptance) if tells_qualified else [(State.OFFERED, 1.0)]
     return {
-        source: Weighted([(None, silence), *_steps_from(lifecycle, source, acceptance)])
-        for source, silence in SILENCE.items()
-        if source in lifecycle.tracked and not lifecycle.is_final(source)
+        None: Weighted(first),
+        **{
+            source: Weighted([(None, silence), *_steps_from(lifecycle, source, acceptance)])
+            for source, silence in SILENCE.items()
+            if source in lifecycle.tracked and not lifecycle.is_final(source)
+        },
     }
 
 
-def _steps_from(lifecycle: Lifecycle, source: State, acceptance: float) -> list[tuple[State | None, float]]:
+def _steps_from(
+    lifecycle: Lifecycle, source: State | None, acceptance: float
+) -> list[tuple[State | None, float]]:
     targets = [step.target for step in lifecycle.transitions if step.source is source]
     return [(t, ODDS[source, t].weight * (acceptance if t is State.ACCEPTED else 1.0)) for t in targets]
 
 
-def life(chance: Chance, paths: Ways, timeout_seconds: int, offered_at: int) -> list[Step]:
-    """Return the steps of one action from `offered` to a final state or to silence.
+def life(chance: Chance, paths: Ways, timeout_seconds: int, at: int) -> list[Step]:
+    """Return the steps of one action that begins at an instant, to a final state or to silence.
 
     The widget withdraws the invitation after `timeout_seconds`. All other steps of the visitor happen before.
     """
-    state, at = State.OFFERED, offered_at
-    steps = [Step(at, state)]
+    state: State | None = None
+    steps: list[Step] = []
     while state in paths:  # until a final state
         target = chance.pick(paths[state])
         if target is None:

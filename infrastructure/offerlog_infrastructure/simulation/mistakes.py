@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import zip_longest
 from typing import Final
 
 from offerlog_domain.lifecycle import BEFORE_OFFER, LIFECYCLES, Lifecycle, State, UntrackedState
@@ -20,8 +20,6 @@ STRAY: Final = 0.02
 """An open action reports a state that it can no longer reach: refused as `not_legal`."""
 AFTERTHOUGHT: Final = 0.01
 """A final action reports a further state: refused as `action_over`."""
-QUALIFIED: Final = 0.01
-"""The widget reports that the map qualified, before the offer."""
 COMPLETED: Final = 0.08
 """The vendor's state after what the lifecycle tracks: refused as `not_tracked`."""
 
@@ -46,15 +44,14 @@ def _find_unreachable(media_type: str) -> Mapping[str, tuple[State, ...]]:
 
 def with_mistakes(chance: Chance, lifecycle: Lifecycle, steps: list[Step]) -> Iterator[Step]:
     """Yield the steps of one action as a widget reports them: rarely one is lost or added."""
-    offered, last, unreachable = steps[0], steps[-1], _find_unreachable(lifecycle.media_type)
-    if chance.happens(QUALIFIED):
-        yield Step(offered.at - chance.between(50, SECOND), State.QUALIFIED)
-    if len(steps) == 1 or not chance.happens(LOST_OFFERED):
-        yield offered
-    for before, step in pairwise(steps):
-        yield from _stray(chance, unreachable[before.state], (before.at + step.at) // 2)
-        yield step
-    if last.state not in unreachable:
+    last, unreachable = steps[-1], _find_unreachable(lifecycle.media_type)
+    is_lost = last.state != State.OFFERED and chance.happens(LOST_OFFERED)
+    for step, after in zip_longest(steps, steps[1:]):
+        if step.state != State.OFFERED or not is_lost:
+            yield step
+        if after is not None:
+            yield from _stray(chance, unreachable.get(step.state, ()), (step.at + after.at) // 2)
+    if lifecycle.is_final(State(last.state)):
         if chance.happens(AFTERTHOUGHT):
             reached = {step.state for step in steps}
             unseen = [state for state in lifecycle.states if state not in reached | BEFORE_OFFER]

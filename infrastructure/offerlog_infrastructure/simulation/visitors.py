@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import BEFORE_OFFER, State
 from offerlog_infrastructure.simulation.action_maps import SimulatedMap
 from offerlog_infrastructure.simulation.chance import Chance, Weighted
 from offerlog_infrastructure.simulation.journey import Step, life
@@ -109,7 +109,8 @@ class Site:
     ) -> Iterator[SimulatedSignal]:
         chance = self._chance
         version = action_map.version_at(steps[0].at)
-        for reports in (with_mistakes(chance, action_map.lifecycle, steps), second_tab(chance, steps[0].at)):
+        offers = (second_tab(chance, step.at) for step in steps if step.state == State.OFFERED)
+        for reports in (with_mistakes(chance, action_map.lifecycle, steps), *offers):
             action_id = chance.uuid()
             for at, state in reports:
                 yield SimulatedSignal(
@@ -129,6 +130,8 @@ class Site:
 def _remember(visitor: SimulatedVisitor, action_map: SimulatedMap, last: Step) -> None:
     """Note when the map may offer again, as the service would decide: never, at once, or after the lapse."""
     state = State(last.state)
+    if state in BEFORE_OFFER:  # blocks nothing, and suppresses nothing
+        return
     lifecycle = action_map.lifecycle
     # the service itself times it out
     deadline = state is State.OFFERED and action_map.tells_timeout and lifecycle.has_timeout

@@ -64,7 +64,7 @@ def test_an_organization_is_deleted_in_several_requests_of_the_same_key(
         deleted = admin.delete("/v1/organization", params={"organization": name})
         # then
         assert unfinished.status_code == 503
-        assert "4 visitors were erased; send the same request again" in unfinished.json()["detail"]
+        assert "erased so far: 4 visitors; send the same request again" in unfinished.json()["detail"]
         assert deleted.status_code == 200, deleted.text
         assert deleted.json()["visitors"] == 5
         assert deleted.json()["receipt"] > deleted.json()["last_receipt"]

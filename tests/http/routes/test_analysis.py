@@ -198,6 +198,10 @@ def test_recent_visitors_over_http(client: httpx.Client, shared_site: Site) -> N
     shown = (newest["event"], newest["state"], newest["action_map_name"], newest["occurred_at"])
     assert shown == ("offer-refused", "ignored", "Help", at(40))
     assert client.get("/v1/visitors", params={"cursor": "x"}).json()["field"] == "cursor"
+    of_type = client.get("/v1/visitors", params={"media_type": "webchat"}).json()
+    assert {one["customer_id"] for one in of_type["items"]} <= set(found)
+    assert client.get("/v1/visitors", params={"media_type": "contentOffer"}).json()["items"] == []
+    assert client.get("/v1/visitors", params={"media_type": "openAction"}).json()["field"] == "media_type"
     with shared_site.client(Role.SERVICE) as service:
         assert service.get("/v1/visitors").status_code == 403
 

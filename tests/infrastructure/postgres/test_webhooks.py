@@ -71,7 +71,7 @@ def test_secrets_are_encrypted_anew_when_the_keyring_is_rotated(
         made = service.webhooks.create(receiver.url, after=0)
         first = FileKeyring(keyring).kek_id
         FileKeyring(keyring).add_key()
-        with pytest.raises(KeyInUseError, match="0 organizations and 1 secrets of webhooks; run"):
+        with pytest.raises(KeyInUseError, match="0 organizations and 1 webhook secret; run"):
             service.master_keys.retire(first)
         # when
         service.master_keys.rotate()

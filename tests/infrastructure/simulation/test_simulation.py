@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import pytest
 
 from offerlog_domain.context import DecisionContext
 from offerlog_domain.decision import decide, expire
 from offerlog_domain.event_fields import Event, RecordedEvent
-from offerlog_domain.events import TimedOut
-from offerlog_domain.lifecycle import BEFORE_OFFER, LIFECYCLES, WEBCHAT, Lifecycle, State, Transition
+from offerlog_domain.events import LifecycleEvent, TimedOut
+from offerlog_domain.lifecycle import BEFORE_OFFER, LIFECYCLES, WEBCHAT, State
 from offerlog_domain.outcomes import OutcomeKind, Reason
 from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_domain.wire import read_signal
@@ -65,11 +65,6 @@ def states_by_action(lines: list[str]) -> dict[str, list[str]]:
     for report in map(json.loads, lines):
         states[report["actionId"]].append(report["actionState"])
     return states
-
-
-def since_offer(table: Lifecycle) -> list[Transition]:
-    """The steps of a table without those before an offer: few widgets report them, and none withholds."""
-    return [step for step in table.transitions if BEFORE_OFFER.isdisjoint({step.source, step.target})]
 
 
 class Service:
@@ -168,9 +163,8 @@ def test_without_flags_signals_arrive_once_and_in_order(orderly: list[str]) -> N
 
 def test_the_odds_cover_the_lifecycle_table() -> None:
     """A step added to the table, or taken from it, must get odds, or lose them."""
-    steps = {(step.source, step.target) for step in since_offer(WEBCHAT) if step.source is not None}
-    assert set(ODDS) == steps
-    assert set(SILENCE) == {one for one in WEBCHAT.states if not WEBCHAT.is_final(one)} - BEFORE_OFFER
+    assert set(ODDS) == {(step.source, step.target) for step in WEBCHAT.transitions}
+    assert set(SILENCE) == {one for one in WEBCHAT.states if not WEBCHAT.is_final(one)}
 
 
 def test_every_legal_transition_occurs(orderly: list[str]) -> None:
@@ -179,11 +173,25 @@ def test_every_legal_transition_occurs(orderly: list[str]) -> None:
     for states in states_by_action(orderly).values():
         reported: list[str | None] = [None, *states]
         seen.update((before, after) for before, after in pairwise(reported) if after is not None)
-    assert all(seen[step.source, step.target] for step in since_offer(WEBCHAT))
-    assert seen[None, State.QUALIFIED]
-    assert seen[State.QUALIFIED, State.OFFERED]
+    assert all(seen[step.source, step.target] for step in WEBCHAT.transitions)
     answers = {target: count for (source, target), count in seen.items() if source == State.OFFERED}
     assert max(answers, key=lambda target: answers[target]) == State.IGNORED
+
+
+def test_some_maps_report_what_comes_before_an_offer(service: Service) -> None:
+    """Most that qualified are offered, the rest is withheld, for each reason; other maps report neither."""
+    counts: defaultdict[UUID, Counter[State]] = defaultdict(Counter)
+    for recorded in service.events:
+        if isinstance(recorded.event, LifecycleEvent):
+            counts[recorded.event.action_map_id][recorded.event.state] += 1
+    telling = [one for one in counts.values() if one[State.QUALIFIED]]
+    assert (len(telling), len(counts)) == (3, 5)
+    for one in telling:
+        assert 0.8 < one[State.OFFERED] / one[State.QUALIFIED] < 1
+        withheld = sum(one[state] for state in BEFORE_OFFER) - one[State.QUALIFIED]
+        assert 0.02 < withheld / one[State.QUALIFIED] < 0.25
+    assert all(sum(one[state] for one in telling) for state in BEFORE_OFFER)
+    assert not any(one[state] for one in counts.values() if one not in telling for state in BEFORE_OFFER)
 
 
 def test_maps_have_the_media_types_in_turn() -> None:
@@ -200,7 +208,7 @@ def test_maps_have_the_media_types_in_turn() -> None:
     assert sorted(map(len, types_of.values())) == [1] * 5
     assert {one for types in types_of.values() for one in types} == set(LIFECYCLES)
     for media_type, table in LIFECYCLES.items():
-        assert all(seen[media_type, step.source, step.target] for step in since_offer(table))
+        assert all(seen[media_type, step.source, step.target] for step in table.transitions)
     assert Service(lines).outcomes[OutcomeKind.RECORDED] > 0.9 * len(lines)
 
 

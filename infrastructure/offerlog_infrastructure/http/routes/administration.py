@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from offerlog_application.erasure.organizations import DeletedOrganization, DeletionProgress
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.http.problems import ProblemError, malformed
 from offerlog_infrastructure.http.requests.access import AdminKey
 from offerlog_infrastructure.http.requests.administrators import Administrator
@@ -86,7 +87,8 @@ async def delete_organization(
 
     def stop_in_time(progress: DeletionProgress) -> None:
         if time.monotonic() > ends:
-            detail = f"{progress.done:,} visitors were erased; send the same request again to go on"
+            done = format_count(progress.done, "visitor")
+            detail = f"erased so far: {done}; send the same request again to go on"
             raise ProblemError("erasure-unfinished", detail, headers={"Retry-After": "0"})
 
     def delete() -> DeletedOrganization:

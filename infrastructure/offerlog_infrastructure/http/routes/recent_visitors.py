@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from offerlog_application.ports.recent_visitors import VisitorsPlace
 from offerlog_infrastructure.http.requests.access import Reporter
 from offerlog_infrastructure.http.requests.parameters import Int64, ShortLimit, cursor_of_page
+from offerlog_infrastructure.http.requests.report_ranges import AskedMediaType
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.responses.escaped_json import encode_escaped
 from offerlog_infrastructure.http.responses.pages import decode_cursor, encode_cursor, encoded_response
@@ -27,13 +28,19 @@ async def recent_visitors(
     key: Reporter,
     cursor: Annotated[str | None, cursor_of_page("visitors")] = None,
     limit: ShortLimit = 100,
+    media_type: AskedMediaType = None,
 ) -> Response:
-    """Each visitor once, with the newest event. A page may have fewer than `limit`, where others follow."""
+    """Each visitor once, with the newest event. A page may have fewer than `limit`, where others follow.
+
+    With `media_type`, those who were made an offer of this type; the newest event may be of another.
+    """
     behind = VisitorsPlace(*decode_cursor(cursor, tuple[Int64, Int64])) if cursor else None
     analysis = state_of(request).service.analysis
 
     def read() -> bytes:
-        page = analysis.recent_visitors(organization=key.organization, behind=behind, limit=limit)
+        page = analysis.recent_visitors(
+            organization=key.organization, behind=behind, limit=limit, media_type=media_type
+        )
         names = analysis.map_names(
             [one.action_map_id for one in page.visitors], organization=key.organization
         )

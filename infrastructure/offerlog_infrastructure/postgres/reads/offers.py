@@ -126,9 +126,10 @@ class PostgresOfferReads:
         with self._snapshot() as (cursor, position):
             first, end = _slots(cursor, query)
             counted = select_counts(cursor, query, first, end, [(first, 0)], most=most) if first < end else {}
-            states = {action_map: counts for (action_map, _), counts in counted.items()}
+            states = {action_map: counts.states for (action_map, _), counts in counted.items()}
+            media_types = {action_map: counts.media_types for (action_map, _), counts in counted.items()}
             if not states or (most is not None and len(states) > most):
-                return CohortCounts(position, states, {}, {}, {})
+                return CohortCounts(position, states, media_types, {}, {}, {})
             parameters = _parameters(query, list(states)) | {
                 "first": first,
                 "end": end,
@@ -140,6 +141,7 @@ class PostgresOfferReads:
         return CohortCounts(
             position,
             states,
+            media_types,
             {row["action_map_id"]: row["rejections"] for row in forms},
             {row["action_map_id"]: row["actions"] for row in still_open},
             taken,
@@ -191,7 +193,7 @@ class PostgresOfferReads:
         with self._snapshot() as (cursor, position):
             first, end = _slots(cursor, query)
             counted = select_counts(cursor, query, first, end, [(first, 0)], most=None) if first < end else {}
-            states = {action_map: counts for (action_map, _), counts in counted.items()}
+            states = {action_map: counts.states for (action_map, _), counts in counted.items()}
             more = {"first": first, "end": end, "touched_after": touched_after}
             parameters = _parameters(query, list(states)) | more
             counts = {one: found.get(number.state, 0) for one, found in states.items()}
@@ -278,8 +280,8 @@ def _select_taken(
         if query.media_type in {None, media_type}:
             asked = replace(query, media_type=media_type)
             counted = select_counts(cursor, asked, first, end, [(first, 0)], most=None)
-            for (action_map, _), states in counted.items():
-                found[action_map] += states.get(State.ACCEPTED, 0)
+            for (action_map, _), counts in counted.items():
+                found[action_map] += counts.states.get(State.ACCEPTED, 0)
     return found
 
 

@@ -1,16 +1,17 @@
 """The counts behind the Action Map Performance report."""
 
 from collections.abc import Generator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 from psycopg.rows import DictRow, tuple_row
 
-from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
 from offerlog_application.projections.performance import Scope
 from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_domain.identity import ActionMapId
-from offerlog_domain.lifecycle import State
+from offerlog_domain.lifecycle import LIFECYCLES, State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.read_transaction import limit_statements, read_transaction
@@ -50,8 +51,13 @@ SUMS: LiteralString = """
     sum(offered_outside_schedule), sum(frequency_cap_reached)
 """
 """The metrics, in the order of `METRICS`."""
+# One bit for each of the `media_types`: a set of texts would have to be sorted.
+_MEDIA_TYPES: LiteralString = (
+    "coalesce(bit_or(1 << (array_position(%(media_types)s::text[], media_type) - 1)), 0)"
+)
 _SELECT_COUNTS: LiteralString = f"""
-    SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket, {SUMS}
+    SELECT action_map_id::text, (%(numbers)s::int[])[width_bucket(slot, %(edges)s::int[])] AS bucket,
+        {_MEDIA_TYPES}, {SUMS}
     FROM performance_counts
     WHERE organization = %(organization)s AND cohort = %(cohort)s AND slot >= %(first)s AND slot < %(end)s
       AND {ASKED}
@@ -82,7 +88,7 @@ PARTS_OF_DAYS: LiteralString = f"""
 """
 _SELECT_COUNTS_BY_DAYS: LiteralString = f"""
     {PARTS_OF_DAYS}
-    SELECT action_map_id::text, bucket, {SUMS} FROM parts WHERE bucket >= 0
+    SELECT action_map_id::text, bucket, {_MEDIA_TYPES}, {SUMS} FROM parts WHERE bucket >= 0
     GROUP BY action_map_id, bucket LIMIT %(most)s
 """
 # Counts of a visitor-offer beyond the first in the same bucket. Every repeat has its own slot and the first
@@ -166,7 +172,7 @@ class PostgresPerformance:
         end: int,
         stretches: Sequence[tuple[int, int]],
         most: int | None,
-    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
+    ) -> Mapping[tuple[ActionMapId, int], RowCounts]:
         """Return the counts of [first, end) by map and bucket number; at most `most` of them and one more."""
         with read_transaction(self._datastore) as cursor:
             # One snapshot for both statements, so that both see the same pages.
@@ -218,7 +224,7 @@ def select_counts(
     stretches: Sequence[tuple[int, int]],
     *,
     most: int | None,
-) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
+) -> Mapping[tuple[ActionMapId, int], RowCounts]:
     """Select the counts of [first, end) by map and bucket number, in the snapshot of a transaction.
 
     At most `most` of them are selected, and one more.
@@ -227,15 +233,21 @@ def select_counts(
     parameters["most"] = None if most is None else most + 1
     statement = _SELECT_COUNTS_BY_DAYS if parameters["day_edges"] else _SELECT_COUNTS
     with cursor.connection.cursor(row_factory=tuple_row) as rows:
-        found = {
-            (action_map, bucket): dict(zip(METRICS, sums, strict=True))
-            for action_map, bucket, *sums in rows.execute(statement, parameters)
-        }
+        media_types: dict[tuple[ActionMapId, int], int] = {}
+        found: dict[tuple[ActionMapId, int], dict[State, int]] = {}
+        for action_map, bucket, bits, *sums in rows.execute(statement, parameters):
+            media_types[action_map, bucket] = bits
+            found[action_map, bucket] = dict(zip(METRICS, sums, strict=True))
         if query.count_by is CountBy.VISITORS and (most is None or len(found) <= most):
             limit_statements(rows)
             for action_map, bucket, state, surplus in rows.execute(_SELECT_SURPLUS, parameters):
                 found[action_map, bucket][State(state)] -= surplus
-    return found
+    return {row: RowCounts(counts, _list_media_types(media_types[row])) for row, counts in found.items()}
+
+
+@cache
+def _list_media_types(bits: int) -> Sequence[str]:
+    return [one for place, one in enumerate(LIFECYCLES) if bits >> place & 1]
 
 
 def decode_name(stored: bytes) -> str:
@@ -250,6 +262,7 @@ def parameters_of(query: ReportQuery) -> dict[str, Any]:
         "cohort": Cohort(query.cohort).value,
         "maps": list(query.action_maps) or None,
         "media_type": query.media_type,
+        "media_types": list(LIFECYCLES),
         "scope": int(Scope.ALL if query.media_type is None else Scope.MEDIA_TYPE),
     }
 

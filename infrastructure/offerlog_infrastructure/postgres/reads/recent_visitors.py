@@ -5,7 +5,7 @@ earlier page showed the visitor. Such a visitor has an event between this page a
 which is looked for in the primary key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -42,6 +42,13 @@ _SELECT_VISITORS: LiteralString = """
     SELECT token, kek, wrapped_key, names FROM visitors
     WHERE organization = %s AND token = ANY(%s::bigint[])
 """
+_SELECT_OF_MEDIA_TYPE: LiteralString = """
+    SELECT wanted.token FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) AS wanted (token, low, high)
+    WHERE EXISTS (
+        SELECT FROM current_actions
+        WHERE originator_id BETWEEN wanted.low AND wanted.high AND media_type = %s
+    )
+"""
 # By the primary key: a visitor's events are few, and the positions may be millions.
 _SELECT_NEWER: LiteralString = """
     SELECT wanted.token FROM unnest(%s::bigint[], %s::uuid[], %s::uuid[]) AS wanted (token, low, high)
@@ -68,7 +75,9 @@ class PostgresRecentVisitors:
         self._keys = application.visitor_keys
         self._topics = self._mapper.topics(SignalEvent)
 
-    def recent(self, organization: str, behind: VisitorsPlace | None, limit: int) -> RecentVisitorPage:
+    def recent(
+        self, organization: str, behind: VisitorsPlace | None, limit: int, media_type: str | None = None
+    ) -> RecentVisitorPage:
         """Return a page of the visitors of an organization, each with the newest event, newest first."""
         up_to, top = behind or (_LAST, 0)
         found: list[RecentVisitor] = []
@@ -83,7 +92,9 @@ class PostgresRecentVisitors:
                 if not rows:
                     return RecentVisitorPage(top, found, None)
                 top = top or rows[0][0]
-                found += self._open(cursor, organization, rows, up_to, top)
+                found += self._open(
+                    cursor, rows, up_to, top, organization=organization, media_type=media_type
+                )
                 up_to = rows[-1][0] - 1
                 if len(found) > limit:
                     shown = found[:limit]
@@ -95,15 +106,17 @@ class PostgresRecentVisitors:
     def _open(
         self,
         cursor: Cursor[Any],
-        organization: str,
         rows: Sequence[tuple[int, UUID, int]],
         after: int,
         top: int,
+        *,
+        organization: str,
+        media_type: str | None,
     ) -> list[RecentVisitor]:
         """Return the visitors of these events, each with the newest event, newest first.
 
         Visitors with an event behind the position `after` and up to `top` are left out: an earlier page has
-        shown them.
+        shown them. So are those who were never made an offer of the media type, if one is given.
         """
         newest: dict[int, tuple[UUID, int]] = {}
         for _, stream, version in rows:
@@ -111,9 +124,11 @@ class PostgresRecentVisitors:
         visitors = {
             row[0]: row for row in cursor.execute(_SELECT_VISITORS, (organization, list(newest))).fetchall()
         }
+        if media_type is not None and visitors:
+            of_type = cursor.execute(_SELECT_OF_MEDIA_TYPE, (*_bounds(visitors), media_type)).fetchall()
+            visitors = {token: visitors[token] for (token,) in of_type}
         if after < top and visitors:
-            bounds = [stream_bounds(token) for token in visitors]
-            asked = (list(visitors), [low for low, _ in bounds], [high for _, high in bounds])
+            asked = _bounds(visitors)
             for (token,) in cursor.execute(_SELECT_NEWER, (*asked, self._topics, after, top)).fetchall():
                 del visitors[token]
         wanted = [newest[token] for token in visitors]
@@ -132,3 +147,9 @@ class PostgresRecentVisitors:
         token, kek, wrapped_key, names = visitor
         identity = self._keys.open_names(token, kek, wrapped_key, names)
         return show_activity(identity, position, event)
+
+
+def _bounds(tokens: Collection[int]) -> tuple[list[int], list[UUID], list[UUID]]:
+    """Return these tokens with the first and the last possible stream of each."""
+    bounds = [stream_bounds(token) for token in tokens]
+    return list(tokens), [low for low, _ in bounds], [high for _, high in bounds]

@@ -63,7 +63,7 @@ class OfferEnds(TypedDict):
 
 
 class FunnelRates(TypedDict):
-    """Rates of a funnel, not rounded; null where the divisor is 0.
+    """Rates of a funnel, not rounded; null where the divisor is 0 or no media type has such states.
 
     Attributes:
         accepted: Accepted ÷ offered, as in the performance report.

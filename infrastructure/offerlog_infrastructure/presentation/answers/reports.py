@@ -46,7 +46,8 @@ class Rates(TypedDict):
 
     Attributes:
         accepted: Accepted ÷ offered; null where nothing was offered.
-        engaged: Engaged ÷ accepted; null where nothing was accepted.
+        engaged: Engaged ÷ accepted; null where nothing was accepted, and where no media type that is counted
+            reaches an agent.
     """
 
     accepted: Rate | None

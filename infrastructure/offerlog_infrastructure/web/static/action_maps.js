@@ -6,7 +6,7 @@ import { describeDays } from "/static/dates.js";
 import {
   addressOf, beginForm, copyLink, fillDays, fillForm, listMaps, parametersOf, readAddress, readForm, resolve, showChosenMaps,
 } from "/static/filters.js";
-import { closeByItself, create, createLink, find, number, percent, plain, share } from "/static/elements.js";
+import { closeByItself, create, createLink, find, number, percent, plain } from "/static/elements.js";
 import { follow } from "/static/live.js";
 import { SortedTable } from "/static/tables.js";
 import { MEDIA_TYPES } from "/static/words.js";
@@ -53,7 +53,8 @@ const rate = (label, part, whole, title) => ({
   title,
   cell: (row) => percent(row.rates[part]),
   value: (row) => row.rates[part],
-  total: (sums) => share(sums[part], sums[whole]),
+  // no sum has a rate that none of its rows has
+  total: (sums, rows) => percent(rows.some((row) => row.rates[part] !== null) ? sums[part] / sums[whole] : null),
 });
 const COUNTS = [
   count("qualified", "Qualified", (row) => number(row.qualified)),
@@ -83,7 +84,7 @@ function showRows(rows, { byVersion, countBy, first }) {
     }
     const maps = new Set(found.map((row) => row.action_map_id)).size;
     // A visitor may be in several rows, so distinct visitors do not add up.
-    const cells = COUNTS.map(({ total }) => (countBy === "visitors" ? "–" : total(sums)));
+    const cells = COUNTS.map(({ total }) => (countBy === "visitors" ? "–" : total(sums, found)));
     return [`${number(maps)} action map${maps === 1 ? "" : "s"}`, "", ...(byVersion ? [""] : []), ...cells];
   };
   const order = byVersion ? { label: "Action map", isFalling: false } : { label: "Offered", isFalling: true };
@@ -135,7 +136,7 @@ async function show(isLatest) {
   find("#figures").hidden = report.rows.length === 0;
   find("#nothing").hidden = report.rows.length > 0;
   find("#missing").hidden = !report.short_by;
-  find("#missing").textContent = `${number(report.short_by ?? 0)} events are missing from the figures: they are dead letters.`;
+  find("#missing").textContent = `Missing from the figures, as dead letters: ${number(report.short_by ?? 0)} event${report.short_by === 1 ? "" : "s"}.`;
   if (first) describe(asked);
   find("#over").hidden = !report.rows.some((row) => row.rates.offered > 1);
   showRows(report.rows, { byVersion: query.by_version, countBy: report.count_by, first });

@@ -2,7 +2,7 @@
 
 import { offersByMap } from "/static/chart.js";
 import { describeBucket } from "/static/dates.js";
-import { change, create, createChange, createLink, createSparkline, find, number, share } from "/static/elements.js";
+import { change, create, createChange, createLink, createSparkline, find, number, percent } from "/static/elements.js";
 import { SortedTable } from "/static/tables.js";
 
 const METRICS = [
@@ -17,16 +17,21 @@ const METRICS = [
   { name: "Engaged" },
 ];
 const RATES = [
-  { label: "Accepted %", part: "Accepted", whole: "Offered", title: "Accepted in percent of offered" },
-  { label: "Engaged %", part: "Engaged", whole: "Accepted", title: "Engaged in percent of accepted" },
+  { name: "accepted", label: "Accepted %", part: "Accepted", whole: "Offered", title: "Accepted in percent of offered" },
+  { name: "engaged", label: "Engaged %", part: "Engaged", whole: "Accepted", title: "Engaged in percent of accepted" },
 ];
 
 /** Return a count of a row of the report. */
 export const metric = (row, name) => row.metrics[`nWebActions${name}`];
-const rate = (sums, { part, whole }) => (sums[whole] ? sums[part] / sums[whole] : null);
 
-/** Sum the rows of a report by metric. */
-export const sumsOf = (rows) => Object.fromEntries(METRICS.map(({ name }) => [name, rows.reduce((sum, row) => sum + metric(row, name), 0)]));
+/** Sum the rows of a report by metric, with the rates of the sums. No sum has a rate that none of its rows has. */
+export function sumsOf(rows) {
+  const sums = Object.fromEntries(METRICS.map(({ name }) => [name, rows.reduce((sum, row) => sum + metric(row, name), 0)]));
+  sums.rates = Object.fromEntries(
+    RATES.map(({ name, part, whole }) => [name, rows.some((row) => row.rates[name] !== null) ? sums[part] / sums[whole] : null]),
+  );
+  return sums;
+}
 
 /** Show the sums in tiles; with `sumsBefore`, the changes from the period before. */
 export function showTiles(sums, sumsBefore, blocked) {
@@ -36,8 +41,8 @@ export function showTiles(sums, sumsBefore, blocked) {
       return { label: name, value: number(sums[name]), mark: change(sums[name], sumsBefore?.[name], { better: 1 }) };
     }),
     ...RATES.map((one) => {
-      const mark = sumsBefore && change(rate(sums, one), rate(sumsBefore, one), { better: 1, points: true });
-      return { label: one.label, title: one.title, value: share(sums[one.part], sums[one.whole]), mark };
+      const mark = sumsBefore && change(sums.rates[one.name], sumsBefore.rates[one.name], { better: 1, points: true });
+      return { label: one.label, title: one.title, value: percent(sums.rates[one.name]), mark };
     }),
     ...(blocked === null ? [] : [{ label: "Offers blocked", value: number(blocked), mark: null }]),
   ].map(({ label, value, mark, title = "" }) => {
@@ -74,9 +79,8 @@ function columnsOf(by, trend, labelOf, linkTo) {
     ...METRICS.map(({ name, label = name }) => {
       return { label, cell: (row) => createFigure(row, name, linkTo), value: (row) => metric(row, name) };
     }),
-    ...RATES.map(({ label, part, whole, title }) => {
-      const rateOf = (row) => (metric(row, whole) ? metric(row, part) / metric(row, whole) : null);
-      return { label, title, cell: (row) => share(metric(row, part), metric(row, whole)), value: rateOf };
+    ...RATES.map(({ name, label, title }) => {
+      return { label, title, cell: (row) => percent(row.rates[name]), value: (row) => row.rates[name] };
     }),
   ];
 }
@@ -100,7 +104,7 @@ export function showTable({ total, report, compared, by }, { labelOf, linkTo, fi
     const all = number(total.rows.length);
     const count = maps.size === total.rows.length ? `All: ${all}` : `${number(maps.size)} of ${all}`;
     const figures = METRICS.map((one) => number(sums[one.name]));
-    return [`${count} action map${all === "1" ? "" : "s"}`, "", ...figures, ...RATES.map((one) => share(sums[one.part], sums[one.whole]))];
+    return [`${count} action map${all === "1" ? "" : "s"}`, "", ...figures, ...RATES.map(({ name }) => percent(sums.rates[name]))];
   };
   const columns = columnsOf(by, trend, labelOf, isByMap ? linkTo : null);
   const order = isByMap ? { label: "Offered", isFalling: true } : { label: columns[1].label, isFalling: false };

@@ -1,14 +1,15 @@
 /** How far offers came, where they ended, how long steps took, and which offers were blocked. */
 
-import { create, createChange, createLink, duration, find, number, plain, replaceChildren, share, change } from "/static/elements.js";
+import { create, createChange, createLink, duration, find, number, percent, plain, replaceChildren, share, change } from "/static/elements.js";
 import { fill } from "/static/tables.js";
 import { BLOCKED } from "/static/words.js";
 
+/** The steps, each with the names of its rates by what they are of. */
 const STEPS = [
   { name: "offered", label: "Offered" },
-  { name: "accepted", label: "Accepted", of: ["offered"] },
-  { name: "started", label: "Started", of: ["accepted", "offered"] },
-  { name: "engaged", label: "Engaged", of: ["accepted", "offered"] },
+  { name: "accepted", label: "Accepted", of: { offered: "accepted" } },
+  { name: "started", label: "Started", of: { accepted: "started_of_accepted", offered: "started_of_offered" } },
+  { name: "engaged", label: "Engaged", of: { accepted: "engaged", offered: "engaged_of_offered" } },
 ];
 
 /**
@@ -54,8 +55,8 @@ function createLine(label, count, whole, { kind = "", notes = [], link = null, m
  */
 export function showFunnel({ total }, before, linkOf) {
   const { offered, ends } = total;
-  const steps = STEPS.map(({ name, label, of = [] }) => {
-    const notes = of.map((whole) => `${share(total[name], total[whole])} of ${whole}`);
+  const steps = STEPS.map(({ name, label, of = {} }) => {
+    const notes = Object.entries(of).map(([whole, rate]) => `${percent(total.rates[rate])} of ${whole}`);
     const kind = name === "engaged" ? "good" : name;
     return createLine(label, total[name], offered, { kind, notes, link: linkOf(name) });
   });

@@ -144,7 +144,7 @@ async function show(isLatest) {
   showTiles(sumsOf(total.rows), compared && sumsOf(compared.total.rows), asked.blocked);
   find("#funnel-unit").hidden = query.count_by === "actions";
   find("#missing").hidden = !report.short_by;
-  find("#missing").textContent = `${number(report.short_by ?? 0)} events are missing from the figures: they are dead letters.`;
+  find("#missing").textContent = `Missing from the figures, as dead letters: ${number(report.short_by ?? 0)} event${report.short_by === 1 ? "" : "s"}.`;
   showFunnel(funnel, compared?.funnel, (name) => linkTo(name, query.maps, { count_by: "actions", cohort: "offered" }));
   const series = [report, compared?.report].map((one) => one && seriesOf(one, days.by, metric));
   chart.show(...series, { by: days.by, zone: query.zone, first: !isShown });
