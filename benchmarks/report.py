@@ -5,6 +5,7 @@ library keeps it (`vs_sql`: a JSON text in every row, found by stream and by pos
 in columns with an index made for the question (`vs_columns`).
 """
 
+import re
 import sys
 import time
 import uuid
@@ -19,6 +20,7 @@ from children import limited
 from ground import database, say, server, settle
 
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.reading.performance_report import UNLIMITED
 from offerlog_domain.metrics import METRICS, Granularity
 from offerlog_infrastructure.composition import open_offerlog
 
@@ -50,8 +52,9 @@ _READ = """
         (told->>'occurred_at')::timestamptz AS occurred_at
      FROM (SELECT convert_from(state, 'UTF8')::json AS told FROM log) AS read)
 """
-_COLUMNS = ", ".join(state.value for state in METRICS)
-_DAY_SUMS = ", ".join(f"sum({state.value})" for state in METRICS)
+_COLUMN_NAMES = [re.sub("[A-Z]", r"_\g<0>", state.value).lower() for state in METRICS]
+_COLUMNS = ", ".join(_COLUMN_NAMES)
+_DAY_SUMS = ", ".join(f"sum({name})" for name in _COLUMN_NAMES)
 _COUNT = f"""
     INSERT INTO performance_counts (organization, cohort, action_map_id, slot, media_type, {_COLUMNS})
     SELECT 'default', cohort, action_map_id, floor(extract(epoch FROM occurred_at) / 900), 'webchat', {_SUMS}
@@ -113,9 +116,9 @@ def main(events: int) -> None:
                     ("c: all maps hourly", Granularity.HOUR, ()),
                 ):
                     query = ReportQuery("default", start=START, end=END, zone=ZONE, by=by, action_maps=maps)
-                    made = service.report(query)
+                    made = service.report(query, UNLIMITED)
                     figures[f"{name}, rows"] = len(made.rows)
-                    figures[f"{name}, ms"] = median(partial(service.report, query), 5)
+                    figures[f"{name}, ms"] = median(partial(service.report, query, UNLIMITED), 5)
                     asked = (START.astimezone(UTC), END.astimezone(UTC), *(uuid.UUID(m) for m in maps))
                     for peer, source in (("sql", _READ), ("columns", "plain")):
                         statement = _PLAIN.format(

@@ -65,6 +65,7 @@ _SELECT_COUNTS: LiteralString = f"""
 """
 # Whole days inside a bucket, and quarter-hours of the days at its ends. Bucket -1 means: not wanted here.
 # (With NULL in its place, PostgreSQL would scan the array for every row.)
+# OFFSET 0 makes PostgreSQL look up each map's quarter-hours; otherwise it reads all rows, and joins them.
 PARTS_OF_DAYS: LiteralString = f"""
     WITH days AS MATERIALIZED (
         SELECT * FROM performance_days
@@ -82,6 +83,7 @@ PARTS_OF_DAYS: LiteralString = f"""
               AND c.action_map_id = days.action_map_id AND c.media_type = days.media_type
               AND c.action_map_version IS NOT DISTINCT FROM days.action_map_version
               AND c.slot >= days.day * 96 AND c.slot < days.day * 96 + 96
+            OFFSET 0
         ) AS counts
         WHERE days.day = ANY (%(cut_days)s) AND slot >= %(first)s AND slot < %(end)s
     )

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from offerlog import Offerlog, open_offerlog
 from offerlog.testing import SettableClock
 from offerlog_infrastructure.postgres.feed import lag, subscriptions
 from support.journeys import DAY, signal
+from support.plans import nodes
 from support.recount import rows
 
 EVENTS = 12
@@ -39,13 +39,6 @@ def service(dsn: str, clock: SettableClock) -> Iterator[Offerlog]:
             opened.subscriptions.acknowledge(f"at-{position}", position)
         rows(dsn, "DELETE FROM offerlog_events WHERE notification_id = 5")
         yield opened
-
-
-def nodes(plan: Any) -> Iterator[dict[str, Any]]:
-    """All nodes of a plan."""
-    yield plan
-    for below in plan.get("Plans", ()):
-        yield from nodes(below)
 
 
 def test_each_follower_lags_by_the_events_behind_it(service: Offerlog) -> None:
