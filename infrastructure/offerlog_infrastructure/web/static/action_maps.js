@@ -138,7 +138,9 @@ async function show(isLatest) {
   find("#missing").hidden = !report.short_by;
   find("#missing").textContent = `Missing from the figures, as dead letters: ${number(report.short_by ?? 0)} event${report.short_by === 1 ? "" : "s"}.`;
   if (first) describe(asked);
-  find("#over").hidden = !report.rows.some((row) => row.rates.offered > 1);
+  const sum = (name) => report.rows.reduce((all, row) => all + row[name], 0);
+  const isTotalOver = report.count_by === "actions" && sum("qualified") > 0 && sum("offered") > sum("qualified");
+  find("#over").hidden = !isTotalOver && !report.rows.some((row) => row.rates.offered > 1);
   showRows(report.rows, { byVersion: query.by_version, countBy: report.count_by, first });
   find("#compared").hidden = !query.by_version;
   if (!query.by_version) return;

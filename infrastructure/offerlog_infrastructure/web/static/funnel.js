@@ -15,16 +15,16 @@ const STEPS = [
 /**
  * Where an offer can end, from success to what is not over, with the metric of the list behind the number.
  *
- * An end of one media type alone is shown only where there are such offers.
+ * An end of content offers (`isRare`), or of the other media types alone (`isOfChats`), is shown only where there are such offers.
  */
 const ENDS = [
-  { name: "engaged", label: "Engaged", kind: "good" },
+  { name: "engaged", label: "Engaged", kind: "good", isOfChats: true },
   { name: "accepted", label: "Accepted (content)", kind: "good", isRare: true },
-  { name: "abandoned", label: "Abandoned", kind: "bad" },
-  { name: "rejected_at_form", label: "Rejected at the form", kind: "bad" },
+  { name: "abandoned", label: "Abandoned", kind: "bad", isOfChats: true },
+  { name: "rejected_at_form", label: "Rejected at the form", kind: "bad", isOfChats: true },
   { name: "rejected_at_invitation", label: "Rejected at the invitation", kind: "bad" },
   { name: "ignored", label: "Ignored", kind: "" },
-  { name: "timedout", label: "Timed out", kind: "" },
+  { name: "timedout", label: "Timed out", kind: "", isOfChats: true },
   { name: "errored", label: "Errored", kind: "" },
   { name: "open", label: "Still open", kind: "open" },
   { name: "lapsed", label: "Lapsed", kind: "open" },
@@ -56,12 +56,17 @@ function createLine(label, count, whole, { kind = "", notes = [], link = null, m
 export function showFunnel({ total }, before, linkOf) {
   const { offered, ends } = total;
   const steps = STEPS.map(({ name, label, of = {} }) => {
-    const notes = Object.entries(of).map(([whole, rate]) => `${percent(total.rates[rate])} of ${whole}`);
+    const known = Object.entries(of).filter(([, rate]) => total.rates[rate] !== null);
+    const notes = known.map(([whole, rate]) => `${percent(total.rates[rate])} of ${whole}`);
+    if (!notes.length && name !== "offered") notes.push("–");
     const kind = name === "engaged" ? "good" : name;
     return createLine(label, total[name], offered, { kind, notes, link: linkOf(name) });
   });
   replaceChildren(find("#steps"), steps);
-  const isShown = ({ name, isRare }) => !isRare || ends[name] > 0 || before?.total.ends[name] > 0;
+  const made = [total, before?.total].filter((one) => one?.offered);
+  const hasChats = !made.length || made.some((one) => one.rates.engaged_of_offered !== null);
+  const isUsual = ({ isRare, isOfChats }) => !isRare && (hasChats || !isOfChats);
+  const isShown = (end) => isUsual(end) || ends[end.name] > 0 || before?.total.ends[end.name] > 0;
   const lines = ENDS.filter(isShown).map(({ name, label, kind }) => {
     const part = offered ? ends[name] / offered : null;
     const earlier = before?.total.offered ? before.total.ends[name] / before.total.offered : null;
