@@ -203,6 +203,8 @@ def test_what_analysts_ask(client: Callable[..., OfferlogClient], shared_site: S
         )
         last = reporter.performance(last="7d")
         visitors = [one["customer_id"] for one in reporter.visitors()]
+        assert [one["customer_id"] for one in reporter.visitors(media_type="webchat")] == visitors
+        assert not list(reporter.visitors(media_type="contentOffer"))
         maps = [(one["action_map_id"], one["state"]) for one in reporter.visitor_offers("visitor-0")]
     # then
     assert (funnel["total"]["offered"], funnel["total"]["ends"]["ignored"]) == (3, 1)

@@ -325,9 +325,12 @@ class AsyncOfferlogClient(AsyncOrganization):
         )
         return cast("OfferTimes", await self._ask("GET", "/v1/reports/times", asked))
 
-    def visitors(self) -> AsyncIterator[RecentVisitor]:
-        """Yield the visitors with the newest activity, the newest first."""
-        return self._list("/v1/visitors", {}, most=_SHORT_PAGE)
+    def visitors(self, *, media_type: str | None = None) -> AsyncIterator[RecentVisitor]:
+        """Yield the visitors with the newest activity, the newest first.
+
+        With a media type, those who were made an offer of it.
+        """
+        return self._list("/v1/visitors", {"media_type": media_type}, most=_SHORT_PAGE)
 
     def visitor_offers(
         self, customer_id: str, *, customer_id_type: str = "cookie"

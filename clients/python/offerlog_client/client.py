@@ -323,9 +323,12 @@ class OfferlogClient(Organization):
         )
         return cast("OfferTimes", self._ask("GET", "/v1/reports/times", asked))
 
-    def visitors(self) -> Iterator[RecentVisitor]:
-        """Yield the visitors with the newest activity, the newest first."""
-        return self._list("/v1/visitors", {}, most=_SHORT_PAGE)
+    def visitors(self, *, media_type: str | None = None) -> Iterator[RecentVisitor]:
+        """Yield the visitors with the newest activity, the newest first.
+
+        With a media type, those who were made an offer of it.
+        """
+        return self._list("/v1/visitors", {"media_type": media_type}, most=_SHORT_PAGE)
 
     def visitor_offers(
         self, customer_id: str, *, customer_id_type: str = "cookie"

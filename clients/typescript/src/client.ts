@@ -220,9 +220,9 @@ export class OfferlogClient extends Organization {
     return this.ask("GET", "v1/reports/times", range(asked));
   }
 
-  /** Yield the visitors with the newest activity, the newest first. */
-  visitors(): AsyncGenerator<RecentVisitor, void> {
-    return this.#list("v1/visitors", { limit: Math.min(this.#page, SHORT_PAGE) });
+  /** Yield the visitors with the newest activity, the newest first; with a media type, those who were made an offer of it. */
+  visitors(asked: { mediaType?: string } = {}): AsyncGenerator<RecentVisitor, void> {
+    return this.#list("v1/visitors", { limit: Math.min(this.#page, SHORT_PAGE), media_type: asked.mediaType });
   }
 
   /** Yield all action maps of a visitor, with the state of each. */
