@@ -148,7 +148,7 @@ def test_a_misspelled_variable_is_warned_of(offerlog: CommandLine) -> None:
 
 
 def test_the_sample_asks_before_it_joins_real_signals(small_store: CommandLine) -> None:
-    """45,566 invented signals would stay for good: without an answer nothing is recorded."""
+    """54,480 invented signals would stay for good: without an answer nothing is recorded."""
     # when
     piped = small_store("sample", code=2)
     seen = small_store.on_a_terminal("sample", typed=b"n\n", code=1, columns=300)

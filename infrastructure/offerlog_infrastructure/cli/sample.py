@@ -32,7 +32,7 @@ _BATCH: Final = 1000
 SAMPLE: Final = "sample"
 """The organization of the sample's signals."""
 
-_SIGNALS: Final = 45_566
+_SIGNALS: Final = 54_480
 """The number of signals in the sample."""
 
 
@@ -145,6 +145,7 @@ def _show_commands(out: Console, example: "Suppression", where: str) -> None:
     out.print("[bold]What to try next[/]")
     for command in (
         f"{offerlog} report --by hour --zone Asia/Kathmandu{where}",
+        f"{offerlog} action-maps{where}",
         f"{offerlog} history {pair}",
         f"{offerlog} eligibility {pair}",
         f"{offerlog} suppressions {visitor}{where}",
