@@ -36,7 +36,7 @@ class Watch:
     def durable(self, done: Future[Receipt]) -> None:
         """A call has been answered."""
         position = done.result(0).position
-        if position is not None:
+        if isinstance(position, int):
             self._waiting.append((position, time.perf_counter()))
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from offerlog_application.aio_policies import AsyncPolicies
 from offerlog_application.aio_rights import AsyncRights
 from offerlog_application.feed.feed_event import FeedEvent
 from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.read_models import (
     Freshness,
     KeptSignal,
@@ -24,7 +25,7 @@ from offerlog_application.ports.read_models import (
     RefusalCounts,
     Suppression,
 )
-from offerlog_application.projections.awaiting import PositionWaits
+from offerlog_application.projections.awaiting import Waits
 from offerlog_application.reading.audit import History
 from offerlog_application.reading.call_threads import CallThreads, Kind
 from offerlog_application.reading.performance_report import DEFAULT_LIMITS, PerformanceReport, ReportLimits
@@ -65,7 +66,7 @@ class AsyncOfferlog(AsyncRights):
 
     _service: "Offerlog"
 
-    def __init__(self, service: "Offerlog", waits: PositionWaits, last: Callable[[], int]) -> None:
+    def __init__(self, service: "Offerlog", waits: Waits, last: Callable[[], LogPosition]) -> None:
         """Build the view of a service; `Offerlog` does.
 
         Args:
@@ -302,7 +303,7 @@ class AsyncOfferlog(AsyncRights):
         """Stream the counted action maps with their newest known names, after `behind` if given."""
         return self._stream(self._service.action_maps(organization=organization, behind=behind))
 
-    async def wait(self, position: int | None, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - as `Offerlog.wait`
+    async def wait(self, position: LogPosition | None, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - as `Offerlog.wait`
         """Wait until every projection shows a position of the log (read your own writes)."""
         if position is not None:
             await asyncio.wrap_future(self._waits.submit(position, timeout))

@@ -1,8 +1,8 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,7 @@ from offerlog_application.feed.access import FeedAccess
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import ErasureList
 from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.read_models import Freshness, ProjectionStatus
 from offerlog_application.ports.read_side import Replica
@@ -26,14 +27,13 @@ from offerlog_application.ports.store import Store
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.ports.waiting import SILENT, WaitAnnouncer
-from offerlog_application.projections.awaiting import PositionWaits
+from offerlog_application.projections.awaiting import PositionWaits, Waits
 from offerlog_application.projections.upkeep import ProjectionUpkeep
 from offerlog_application.reading.analysis import Analysis
-from offerlog_application.reading.audit import History, history
 from offerlog_application.reading.exports import Exports
+from offerlog_application.reading.histories import Histories
 from offerlog_application.reading.issued_reports import IssuedReports
 from offerlog_application.reading.stored_reads import StoredReads
-from offerlog_application.reading.timeline import TimelineEntry, TimelinePlace, timeline
 from offerlog_application.recording.action_map_policies import ActionMapPolicies
 from offerlog_application.recording.deadline_worker import keep_deadlines as start_deadlines
 from offerlog_application.recording.expiry import Expired, Expiry
@@ -41,6 +41,7 @@ from offerlog_application.recording.offers import OfferService
 from offerlog_application.recording.short_signal_release import ShortSignalRelease
 from offerlog_application.recording.write_side import WriteSide
 from offerlog_application.recording.writer import GroupCommitWriter, WriterHealth
+from offerlog_application.recording.writers import Writer
 from offerlog_application.refusals.access import RefusalAccess
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.refusals.upkeep import keep_refusals_tidy
@@ -48,13 +49,10 @@ from offerlog_application.schedule.periodic_thread import PeriodicThread
 from offerlog_application.status.operations import Operations
 from offerlog_application.webhooks.webhooks import KEEP_DEAD_LETTERS, Webhooks
 from offerlog_domain.context import Rules
-from offerlog_domain.errors import ArgumentError
-from offerlog_domain.identity import parse_action_map_id, parse_visitor_key
 from offerlog_domain.outcomes import Reason
-from offerlog_domain.uuids import parse_uuid
 
 
-class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorRights, FeedAccess):
+class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkeep, VisitorRights, FeedAccess):
     """The log of web chat offers, in process; thread-safe. Made by `open_offerlog`.
 
     Every method works for the organization of the service unless the call names another.
@@ -97,6 +95,8 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         evidence: Evidence | None = None,
         slices: SliceSource | None = None,
         erasure_list: ErasureList | None = None,
+        writer: Writer | None = None,
+        waits: Waits | None = None,
     ) -> None:
         """Build the service over its ports.
 
@@ -115,6 +115,9 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
             evidence: The tree over the log; None for a log that has none.
             slices: The log in slices; None for a log that has none.
             erasure_list: The list of erasures outside of the store; None for none.
+            writer: The writer of `store.log`, which is made unless given; or those of several shards, which
+                keep deadlines by themselves. `close` closes it.
+            waits: Waits for positions; made unless given.
         """
         StoredReads.__init__(
             self,
@@ -124,7 +127,11 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
             organization=organization,
             replica=replica,
         )
-        self._writer = GroupCommitWriter(store.log, clock, rules, trace=trace)
+        self._writer: Writer = writer or GroupCommitWriter(store.log, clock, rules, trace=trace)
+        self._expiry: Expiry | None = None
+        if isinstance(self._writer, GroupCommitWriter):
+            short_signals = ShortSignalRelease(self._writer, store.short_signals, store.log)
+            self._expiry = Expiry(self._writer, store.reads, short_signals)
         WriteSide.__init__(self, OfferService(self._writer, store.log), announce)
         RefusalAccess.__init__(
             self,
@@ -133,6 +140,9 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
             refusal_policy or RefusalPolicy(),
             clock,
             self._service.digest,
+        )
+        Histories.__init__(
+            self, store.streams, store.visitors, store.refusals, self._service.name, self._service.digest
         )
         ProjectionUpkeep.__init__(self, store.proofs, store.dead_letters, store.rebuilds, store.kinds)
         self._eraser = Eraser(
@@ -170,13 +180,9 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         self.exports = Exports(self.feed, *sources, organization)
         self._resources = nullcontext() if resources is None else resources
         self._log = store.log
-        self._streams = store.streams
-        self._visitors = store.visitors
         self._troubles = store.troubles
         self._projector = projector
-        short_signals = ShortSignalRelease(self._writer, store.short_signals, store.log)
-        self._expiry = Expiry(self._writer, store.reads, short_signals)
-        self._waits = PositionWaits(store.reads.position, projector, announce)
+        self._waits: Waits = waits or PositionWaits(store.reads.position, projector, announce)
         self.policies = ActionMapPolicies(store.policies, store.service_log, clock, organization)
         self.aio = AsyncOfferlog(self, self._waits, store.log.last)
         self.changes = store.changes
@@ -205,75 +211,19 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
         self.evidence, self.slices = evidence, slices
         self._erasure_keeper: PeriodicThread | None = None
 
-    def history(
-        self,
-        *,
-        customer_id: str,
-        action_map_id: str,
-        customer_id_type: str = "cookie",
-        version: int | None = None,
-        as_of: datetime | None = None,
-        organization: str | None = None,
-    ) -> History:
-        """Rebuild one visitor-offer from the log: as it is, at a version, or as it was at a time.
-
-        Raises:
-            MalformedSignalError: An argument is wrong; says which, by its wire name, and why.
-            ArgumentError: A negative version, or a time without an offset.
-        """
-        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
-        offer = self._service.name(self._of(organization), visitor, parse_action_map_id(action_map_id))
-        return history(self._streams.events(offer), visitor, version=version, as_of=as_of)
-
-    def timeline(
-        self,
-        *,
-        customer_id: str,
-        customer_id_type: str = "cookie",
-        action_map_id: str | None = None,
-        as_of: datetime | None = None,
-        organization: str | None = None,
-        behind: TimelinePlace | None = None,
-    ) -> Generator[TimelineEntry]:
-        """Stream every event and every refusal of one visitor, in the order in which they were recorded.
-
-        Args:
-            customer_id: The visitor.
-            customer_id_type: The type of that id.
-            action_map_id: Only of this action map; None for all of them.
-            as_of: Leave out what was recorded later than this time, which has an offset.
-            organization: The tenant; None for the organization of the service.
-            behind: Continue behind this place of an entry; None for the beginning.
-
-        Raises:
-            MalformedSignalError: An id is not valid; says which, by its wire name, and why.
-            ArgumentError: A time without an offset.
-        """
-        if as_of is not None and as_of.tzinfo is None:
-            raise ArgumentError("as_of", "as_of: a time with an offset is needed")
-        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
-        map_id = None if action_map_id is None else parse_uuid(parse_action_map_id(action_map_id))
-        name, start = self._of(organization), behind or TimelinePlace()
-        digest = self._service.digest(name, visitor)
-        events = self._visitors.events_of_visitor(digest, map_id, start.position)
-        refused = None if start.refused_at is None else (start.refused_at, start.number)
-        refusals = self._refusal_log.refusals(
-            name, behind=refused, visitor_digest=digest, action_map_id=map_id
-        )
-        return timeline(events, refusals, start, as_of)
-
     def expire(self) -> Expired:
         """Record the time-outs that are due and end the parkings that are over, in all organizations.
 
         Releases the short signals whose action is known by now.
         Waits until the projections show it.
         """
+        assert self._expiry is not None  # noqa: S101 - who brings another writer keeps deadlines otherwise
         self.catch_up()
         expired = self._expiry.expire(self.wait)
         self.wait(expired.position)
         return expired
 
-    def wait(self, position: int | None, timeout: float = 60.0) -> None:
+    def wait(self, position: LogPosition | None, timeout: float = 60.0) -> None:
         """Wait until every projection shows a position of the log (read your own writes).
 
         Args:
@@ -310,7 +260,7 @@ class Offerlog(WriteSide, StoredReads, RefusalAccess, ProjectionUpkeep, VisitorR
 
     def keep_deadlines(self) -> None:
         """Start the upkeep in the background: time-outs, checkpoints, refusals, erasures, keys, webhooks."""
-        if self._keeper is None:
+        if self._keeper is None and self._expiry is not None:
             if self.evidence is not None:
                 self._checkpoint_keeper = self.evidence.keep_checkpoints()
             self._keeper = start_deadlines(self._expiry, self.wait)

@@ -16,7 +16,7 @@ class OfferlogError(Exception):
         |  `- SignatureError                             offerlog_domain.transparency.errors
         |- OrganizationNameError                         offerlog_application.ports.organizations
         |- StoreUnavailableError                         offerlog_application.ports.event_log
-        |  `- RefusalsLockedError                        offerlog_application.ports
+        |  `- RefusalsLockedError, ShardUnavailableError  offerlog_application.ports
         |- OutcomeUnknownError                           offerlog_application.ports.event_log
         |  `- WriterFailedError                          offerlog_application.recording.writer_errors
         |- VersionConflictError, StaleEpochError, ClosedError, UnreadableEventError, SliceElsewhereError
@@ -31,6 +31,8 @@ class OfferlogError(Exception):
         |                                                offerlog_application.ports.erasure
         |- KeyringError                                  offerlog_application.ports.keyring
         |  `- KeyInUseError, RotationRunningError        offerlog_application.ports.master_keys
+        |- ShardError, NotOverShardsError, PartlyRecordedError
+        |                                                offerlog_application.ports.shards
         |- UnknownProjectionError                        offerlog_application.ports.projections
         |- ForkError, AuditKeyError, CheckpointFolderError, NotSealedError
         |                                                offerlog_application.ports.sealed_tree

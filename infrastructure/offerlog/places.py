@@ -48,6 +48,13 @@ MODULES: Final = {
     ),
     "offerlog_application.ports.write_fence": ("FenceTimeoutError",),
     "offerlog_application.ports.organizations": ("OrganizationNameError",),
+    "offerlog_application.ports.positions": ("PositionVector",),
+    "offerlog_application.ports.shards": (
+        "NotOverShardsError",
+        "PartlyRecordedError",
+        "ShardError",
+        "ShardUnavailableError",
+    ),
     "offerlog_application.ports.performance_counts": ("ReportQuery",),
     "offerlog_application.ports.projections": ("UnknownProjectionError",),
     "offerlog_application.ports.read_models": (

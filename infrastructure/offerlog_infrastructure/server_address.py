@@ -57,6 +57,19 @@ def add_password(database_url: str, password: str) -> str:
     return make_conninfo(database_url, password=password)
 
 
+def add_password_of(database_url: str, other: str) -> str:
+    """Add the password of another address, where that has one and this has none.
+
+    Args:
+        database_url: An address that `check_address` has checked.
+        other: The other one, likewise.
+    """
+    password = conninfo_to_dict(other).get("password")
+    if not password or conninfo_to_dict(database_url).get("password"):
+        return database_url
+    return make_conninfo(database_url, password=str(password))
+
+
 def add_name(database_url: str, name: str) -> str:
     """Let connections state a name, unless the address already has one.
 

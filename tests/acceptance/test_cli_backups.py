@@ -22,6 +22,7 @@ from offerlog_infrastructure.embedded.binaries import find_binaries
 from support.command_line import CommandLine
 from support.internals import application_of
 from support.journeys import journeys, signal
+from support.positions import number_of
 from support.processes import LimitedProcess, finish
 from support.ready_stores import put_store
 from support.recount import rows, until
@@ -136,7 +137,7 @@ def monday(audited: CommandLine, cli_folder: Path) -> Monday:
         def record() -> None:
             while not ended.is_set():
                 receipt = service.record([json.dumps(signal("offered", visitor=len(acknowledged)))])
-                acknowledged.append(receipt.position or 0)
+                acknowledged.append(number_of(receipt.position))
 
         writer = threading.Thread(target=record)
         writer.start()

@@ -7,8 +7,9 @@ from concurrent.futures import Future
 
 import pytest
 
-from offerlog import ClosedError, ProjectionsBehindError
+from offerlog import ClosedError, Offerlog, ProjectionsBehindError
 from offerlog.testing import open_in_memory
+from offerlog_application.projections.awaiting import PositionWaits
 from offerlog_application.recording import deadline_worker
 
 NEVER = 1_000_000
@@ -16,6 +17,12 @@ NEVER = 1_000_000
 
 SECONDS = 20.0
 """The time limit of a wait here; one that `close` does not end lasts as long."""
+
+
+def waits_of(service: Offerlog) -> PositionWaits:
+    """The waits of a service."""
+    assert isinstance(service._waits, PositionWaits)
+    return service._waits
 
 
 def in_thread(wait: Callable[[], object]) -> Future[object]:
@@ -37,13 +44,13 @@ def test_close_ends_a_wait_in_a_thread() -> None:
     # given a thread that waits for a position that is never shown
     service = open_in_memory()
     waits = threading.Event()
-    look = service._waits._shown
+    look = waits_of(service)._shown
 
     def shown() -> int:
         waits.set()
         return look()
 
-    service._waits._shown = shown
+    waits_of(service)._shown = shown
     wait = in_thread(lambda: service.wait(NEVER, SECONDS))
     assert waits.wait(10)
     # when

@@ -14,6 +14,7 @@ from offerlog_application.reading.exports import Export, ExportRequest
 from offerlog_domain.metrics import METRICS, Cohort, Granularity, MetricSet
 from support.either_service import EITHER_STORE, open_either
 from support.journeys import DAY, an_id, journeys, signal
+from support.positions import number_of
 
 ENDS = {State.REJECTED, State.IGNORED, State.ERRORED, State.TIMEDOUT, State.ABANDONED, State.ENGAGED}
 
@@ -50,7 +51,7 @@ def test_a_report_as_of_a_position_is_the_one_that_was_made_there(service: Offer
     """Whatever was recorded since. A position that the log does not have is refused."""
     # given
     query = ReportQuery("default", view=MetricSet.FULL, by=Granularity.HOUR)
-    position = service.record(journeys(14)[:20]).position or 0
+    position = number_of(service.record(journeys(14)[:20]).position)
     service.wait(position)
     before = service.report(query)
     service.wait(service.record(journeys(14)[20:]).position)

@@ -13,6 +13,7 @@ from offerlog_application.erasure.organizations import DeletionProgress
 from offerlog_application.recording.signal_text import SignalInput
 from offerlog_infrastructure.postgres.erasure.erasures import PostgresErasures
 from support.journeys import an_id, journeys, signal
+from support.positions import number_of
 from support.receiver import receiving
 from support.recount import rows
 
@@ -122,7 +123,7 @@ def stop() -> None:
 def test_nobody_waits_long_for_webhooks_that_nobody_delivers() -> None:
     """Those that have not got all of it are counted."""
     with open_in_memory("default", webhook_networks="127.0.0.1/32") as service:
-        last = service.record([signal("offered", visitor=1)]).position or 0
+        last = number_of(service.record([signal("offered", visitor=1)]).position)
         service.webhooks.create("http://127.0.0.1:9/", after=0)
         service.webhooks.create("http://127.0.0.1:9/")
         assert await_deliveries(service.webhooks._store, "default", last, patience=0.2) == 1

@@ -38,6 +38,7 @@ from offerlog import (
 from offerlog.testing import SettableClock, open_in_memory
 from offerlog_domain.identity import ActionMapId
 from support.journeys import DAY, an_id, journeys, signal
+from support.positions import number_of
 
 Open = Callable[..., Offerlog]
 
@@ -315,7 +316,7 @@ def test_the_same_mistakes_are_errors(service: Offerlog) -> None:
 def test_positions_grow_and_what_changed_is_known(service: Offerlog) -> None:
     """What a receipt tells is what the projections reach."""
     receipts = [service.record([signal("offered", visitor=n)]) for n in range(3)]
-    positions = [receipt.position or 0 for receipt in receipts]
+    positions = [number_of(receipt.position) for receipt in receipts]
     assert positions == sorted(set(positions))
     service.wait(positions[-1])
     assert service.position() >= positions[-1]

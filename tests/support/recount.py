@@ -47,6 +47,9 @@ NOT_OF_PROJECTIONS: Final = {
     "checkpoints",
     "retired_origins",
     "bi_readers",
+    "shard",
+    "shards",
+    "directory",
 }
 """Tables that no projection keeps."""
 

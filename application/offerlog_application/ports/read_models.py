@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from offerlog_application.ports.positions import LogPosition
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.outcomes import Reason
@@ -196,13 +197,13 @@ class Freshness:
     """The position of the suppression list in the log, and its age.
 
     Attributes:
-        position: The position of the last event that it has applied.
+        position: The position of the last event that it has applied; of several, with several servers.
         age_seconds: The list holds all events that were recorded longer ago; None if this build cannot read
             the next event.
         short_by: Number of events, in all organizations, that it lacks because they wait as dead letters.
     """
 
-    position: int
+    position: LogPosition
     age_seconds: float | None
     short_by: int
 

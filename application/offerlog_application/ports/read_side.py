@@ -1,6 +1,7 @@
 """Ports to the lists, look-ups and counts that are read from the projections."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -68,6 +69,11 @@ class PerformanceSource(PerformanceCounts, Protocol):
         self, organization: str, behind: ActionMapId | None = None
     ) -> Generator[tuple[ActionMapId, str | None]]:
         """Stream the action maps with their newest known names, sorted by id, after `behind` if given."""
+
+    def dated_names(
+        self, organization: str, action_maps: Sequence[ActionMapId]
+    ) -> Mapping[ActionMapId, tuple[datetime, str]]:
+        """Return the newest known names of these maps, each with the time of the signal that had it."""
 
     def maps_named(self, organization: str, name: str) -> Sequence[ActionMapId]:
         """Return the action maps with this newest known name, sorted by id; at most ten of them."""

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from offerlog_application.ports.event_log import ClosedError, StoreUnavailableError
+from offerlog_application.ports.positions import LogPosition, split_position
 from offerlog_application.ports.projections import Projector
 from offerlog_application.ports.read_models import ProjectionsBehindError
 from offerlog_application.ports.waiting import WaitAnnouncer
+from offerlog_domain.errors import ArgumentError
 
 _AGAIN_SECONDS: Final = 0.2
 """Seconds between two questions to a store that cannot be reached."""
@@ -79,6 +81,19 @@ class _PositionWait:
             self.future.set_exception(error)
 
 
+class Waits(Protocol):
+    """Waits until the projections show positions; thread-safe. `PositionWaits` says what each method does."""
+
+    def wait(self, position: LogPosition, timeout: float) -> None:
+        """Wait in the calling thread."""
+
+    def submit(self, position: LogPosition, timeout: float) -> Future[None]:
+        """Wait as `wait` does; the future gets the end."""
+
+    def close(self) -> None:
+        """Fail all waits with `ClosedError`."""
+
+
 class PositionWaits:
     """Waits until the projections show positions; thread-safe.
 
@@ -101,7 +116,7 @@ class PositionWaits:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def wait(self, position: int, timeout: float) -> None:
+    def wait(self, position: LogPosition, timeout: float) -> None:
         """Wait in the calling thread.
 
         Args:
@@ -109,12 +124,13 @@ class PositionWaits:
             timeout: Seconds without any progress.
 
         Raises:
+            ArgumentError: The position is one of several logs.
             ProjectionsBehindError: There was no progress for `timeout` seconds.
             StoreUnavailableError: The store could not be reached for `timeout` seconds.
             ClosedError: The service has been closed.
         """
         self._wake()
-        wait = _PositionWait(position, timeout)
+        wait = _PositionWait(_check_single(position), timeout)
         with self._announce(_WHAT, timeout) as announced:
             while not wait.is_over(shown := self._look(), self._trouble()):
                 if self._is_closed:
@@ -122,14 +138,14 @@ class PositionWaits:
                 announced.reason = self._reason(shown)
                 self._pause(shown)
 
-    def submit(self, position: int, timeout: float) -> Future[None]:
+    def submit(self, position: LogPosition, timeout: float) -> Future[None]:
         """Wait as `wait` does; the future gets the end. One thread serves any number of such waits.
 
         Raises:
             ClosedError: The service has been closed.
         """
         self._wake()
-        wait = _PositionWait(position, timeout)
+        wait = _PositionWait(_check_single(position), timeout)
         with self._lock:
             if self._is_closed:
                 raise ClosedError
@@ -199,3 +215,14 @@ class PositionWaits:
             time.sleep(_LOOK_SECONDS)
         else:
             self._projector.await_move(_LOOK_SECONDS)
+
+
+def _check_single(position: LogPosition) -> int:
+    """Return the position in the one log.
+
+    Raises:
+        ArgumentError: It is one of several logs.
+    """
+    if len(split_position(position)) != 1:
+        raise ArgumentError("position", f"the position {position} is of several servers, and here is one")
+    return split_position(position)[0]

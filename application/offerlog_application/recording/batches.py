@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.recording.commands import RecordBlock, RecordSignal
 from offerlog_application.recording.short_signals import RecordShortSignal
 from offerlog_application.recording.signal_text import SignalInput, SignalText
@@ -24,11 +25,12 @@ class Receipt:
 
     Attributes:
         outcomes: One for each signal, in the order given.
-        position: Up to where a projection must be to show it; None if nothing was appended.
+        position: Up to where a projection must be to show it; None if nothing was appended. With one server
+            it is a number; hand it back as it is.
     """
 
     outcomes: Sequence[Outcome]
-    position: int | None
+    position: LogPosition | None
 
 
 class Batch:
@@ -66,7 +68,7 @@ class Batch:
                 self.refusals.append(command[1])
         self.commands: list[_Recording | RecordBlock] = [*_in_lifecycle_order(tracked), *blocks]
 
-    def receipt(self, decisions: Sequence[Decision], position: int | None) -> Receipt:
+    def receipt(self, decisions: Sequence[Decision], position: LogPosition | None) -> Receipt:
         """Return the answer, from the decisions on the commands."""
         for command, decision in zip(self.commands, decisions, strict=True):
             assert decision.outcome is not None  # noqa: S101 - a signal always gets one

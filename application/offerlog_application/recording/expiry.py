@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from offerlog_application.ports.deadlines import Deadlines
+from offerlog_application.ports.positions import LogPosition, split_position
 from offerlog_application.recording.commands import ExpireOffer
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.short_signal_release import ShortSignalRelease
@@ -28,7 +29,7 @@ class Expired:
 
     timedout: int
     never_reachable: int
-    position: int | None
+    position: LogPosition | None
 
 
 class Expiry:
@@ -91,8 +92,9 @@ class Expiry:
                     continue
                 if one.position is None:
                     idle.add(offer)
+                else:
+                    position = max(position or 0, *split_position(one.position))
                 timedout, ended = timedout + one.timedout, ended + one.never_reachable
-                position = max(position or 0, one.position or 0) or None
             if (
                 not due or not goes_on()
             ):  # a short page is not the last: several of its rows may be of one stream

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from offerlog_application.ports.event_log import Streams
 from offerlog_application.ports.organizations import check_organization
+from offerlog_application.ports.positions import LogPosition
 from offerlog_application.recording.batches import Batch, Receipt
 from offerlog_application.recording.commands import RequestOffer
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.random_ids import RandomIds
 from offerlog_application.recording.signal_text import SignalInput
-from offerlog_application.recording.writer import GroupCommitWriter
+from offerlog_application.recording.writers import Writer
 from offerlog_domain.decision import Decision
 from offerlog_domain.errors import ArgumentTypeError
 from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
@@ -68,14 +69,14 @@ class OfferService:
     """The use cases of the write side; thread-safe.
 
     Args:
-        writer: The log's writer in this process.
+        writer: The writer in this process.
         streams: The port to the streams of visitor-offers.
 
     Attributes:
         blocked: Number of offers that this process has blocked, by reason.
     """
 
-    def __init__(self, writer: GroupCommitWriter, streams: Streams) -> None:
+    def __init__(self, writer: Writer, streams: Streams) -> None:
         self._writer = writer
         self._streams = streams
         self._checked: set[str] = set()
@@ -159,11 +160,12 @@ class OfferService:
         )
         command = RequestOffer(key.offer_of(signal), signal, has_own_id=action_id is not None)
 
-        def answer(decisions: Sequence[Decision], position: int | None) -> OfferOutcome:
+        def answer(decisions: Sequence[Decision], position: LogPosition | None) -> OfferOutcome:
             by = decisions[0].blocker
             if by is None:
                 _check_offered(decisions[0])
-                return OfferMade(format_uuid(signal.action_id), position if decisions[0].events else None)
+                shown_at = position if decisions[0].events and isinstance(position, int) else None
+                return OfferMade(format_uuid(signal.action_id), shown_at)  # one visitor: one log
             self.blocked[by.reason] += 1
             return OfferBlocked(format_uuid(signal.action_id) if command.has_own_id else None, by)
 

@@ -361,7 +361,7 @@ class PolicyInForce(TypedDict):
 class Problem(TypedDict):
     """Error as problem details (RFC 9457)."""
 
-    type: Literal["/problems/malformed-request", "/problems/unauthorized", "/problems/forbidden", "/problems/not-found", "/problems/method-not-allowed", "/problems/legal-hold", "/problems/too-many-subscriptions", "/problems/too-many-webhooks", "/problems/payload-too-large", "/problems/url-too-long", "/problems/unsupported-media-type", "/problems/rate-limited", "/problems/headers-too-large", "/problems/internal", "/problems/overloaded", "/problems/unavailable", "/problems/read-timeout", "/problems/outcome-unknown", "/problems/store-storage-failed", "/problems/store-locked", "/problems/store-too-many-connections", "/problems/store-read-only", "/problems/store-restarting", "/problems/store-failed", "/problems/keyring-failed", "/problems/erasure-unfinished", "/problems/store-disk-full"]
+    type: Literal["/problems/malformed-request", "/problems/unauthorized", "/problems/forbidden", "/problems/not-found", "/problems/method-not-allowed", "/problems/legal-hold", "/problems/too-many-subscriptions", "/problems/too-many-webhooks", "/problems/payload-too-large", "/problems/url-too-long", "/problems/unsupported-media-type", "/problems/rate-limited", "/problems/headers-too-large", "/problems/internal", "/problems/several-servers", "/problems/overloaded", "/problems/unavailable", "/problems/read-timeout", "/problems/outcome-unknown", "/problems/store-storage-failed", "/problems/store-locked", "/problems/store-too-many-connections", "/problems/store-read-only", "/problems/store-restarting", "/problems/store-failed", "/problems/keyring-failed", "/problems/erasure-unfinished", "/problems/store-disk-full"]
     title: str
     status: int
     detail: str
@@ -506,7 +506,7 @@ class Suppression(TypedDict):
 class Suppressions(TypedDict):
     """Suppressions of one visitor, with their freshness."""
 
-    position: int
+    position: int | str
     age_seconds: float | None
     short_by: int
     suppressions: list[Suppression]
@@ -523,7 +523,7 @@ class VisitorSuppressions(TypedDict):
 class SuppressionsOfMany(TypedDict):
     """Suppressions of several visitors, with their freshness."""
 
-    position: int
+    position: int | str
     age_seconds: float | None
     short_by: int
     visitors: list[VisitorSuppressions]

@@ -601,7 +601,7 @@ export interface PolicyInForce {
 /** Error as problem details (RFC 9457). */
 export interface Problem {
   /** Relative reference that names the kind of problem; it never changes. */
-  type: "/problems/malformed-request" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/legal-hold" | "/problems/too-many-subscriptions" | "/problems/too-many-webhooks" | "/problems/payload-too-large" | "/problems/url-too-long" | "/problems/unsupported-media-type" | "/problems/rate-limited" | "/problems/headers-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/unavailable" | "/problems/read-timeout" | "/problems/outcome-unknown" | "/problems/store-storage-failed" | "/problems/store-locked" | "/problems/store-too-many-connections" | "/problems/store-read-only" | "/problems/store-restarting" | "/problems/store-failed" | "/problems/keyring-failed" | "/problems/erasure-unfinished" | "/problems/store-disk-full";
+  type: "/problems/malformed-request" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/legal-hold" | "/problems/too-many-subscriptions" | "/problems/too-many-webhooks" | "/problems/payload-too-large" | "/problems/url-too-long" | "/problems/unsupported-media-type" | "/problems/rate-limited" | "/problems/headers-too-large" | "/problems/internal" | "/problems/several-servers" | "/problems/overloaded" | "/problems/unavailable" | "/problems/read-timeout" | "/problems/outcome-unknown" | "/problems/store-storage-failed" | "/problems/store-locked" | "/problems/store-too-many-connections" | "/problems/store-read-only" | "/problems/store-restarting" | "/problems/store-failed" | "/problems/keyring-failed" | "/problems/erasure-unfinished" | "/problems/store-disk-full";
   /** The status in words. */
   title: string;
   /** The HTTP status. */
@@ -825,7 +825,7 @@ export interface Suppression {
 /** Suppressions of one visitor, with their freshness. */
 export interface Suppressions {
   /** Log position of the last event in it. */
-  position: number;
+  position: number | string;
   /** What was recorded longer ago is in it; null where this build cannot read the next event. */
   age_seconds: number | null;
   /** Events that wait as dead letters and are missing, in all organizations. */
@@ -847,7 +847,7 @@ export interface VisitorSuppressions {
 /** Suppressions of several visitors, with their freshness. */
 export interface SuppressionsOfMany {
   /** Log position of the last event in it. */
-  position: number;
+  position: number | string;
   /** What was recorded longer ago is in it; null where this build cannot read the next event. */
   age_seconds: number | null;
   /** Events that wait as dead letters and are missing, in all organizations. */

@@ -74,6 +74,7 @@ def make_backup(
         BackupProgramError: `pg_dump` has failed.
         StoreMissingError: There is no store.
         OtherSchemaError: The store is of another version.
+        NotOverShardsError: The store is one of several.
         CheckpointFolderError: The list of erasures cannot be written.
         StoreUnavailableError: The store cannot be reached.
         EmbeddedError: The embedded server cannot be started.

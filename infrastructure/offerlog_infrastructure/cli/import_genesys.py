@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from offerlog_application.ports.positions import LogPosition, PositionVector, latest_position
 from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.batches_in_order import record_in_order
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
@@ -75,7 +76,7 @@ def import_genesys(
     seen = _Seen()
     with (
         store.open(Access.WRITE) as service,
-        open_cursor(cursor, service.organization, service.position()) as noted,
+        open_cursor(cursor, service.organization, service.position() if cursor else 0) as noted,
     ):
         try:
             position = _import_files(service, files, noted, tally, seen)
@@ -101,9 +102,9 @@ class _Seen:
 
 def _import_files(
     service: "Offerlog", files: Sequence[Path], noted: ImportCursor | None, tally: Tally, seen: _Seen
-) -> int:
+) -> LogPosition | None:
     """Record the pages of files in order, with a progress bar on a terminal; returns the last position."""
-    position = 0
+    position: LogPosition | None = None
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -122,8 +123,9 @@ def _import_files(
                     (one.kind.value, one.reason.value if one.reason else None) for one in receipt.outcomes
                 )
                 seen.others.update(page.others)
-                position = max(position, receipt.position or 0)
+                position = latest_position((position, receipt.position))
                 if noted is not None:
+                    assert not isinstance(receipt.position, PositionVector)  # noqa: S101 - see `open_cursor`
                     noted.add(page.digest, page.place, receipt.position, page.behind)
                 bar.update(task, pages=seen.pages, signals=tally.total())
             bar.advance(task)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from offerlog_application.ports.positions import LogPosition, latest_position
 from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.batches_in_order import answers_in_order
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
@@ -180,7 +181,7 @@ def record_files(
         RecordingProcessError: A process that records died; the answered signals are recorded.
         OutputLostError: The outcomes cannot be printed; the signals before are recorded.
     """
-    position = 0
+    position: LogPosition | None = None
     recorder: BatchRecorder = LocalRecorder(service)
     if processes is not None:
         processes.begin()
@@ -204,7 +205,7 @@ def record_files(
                     batches = ((batch, batch) for batch in _batches(source, batch_size))
                     submit = partial(recorder.submit, file=name, described=written is not None)
                     for _, found in answers_in_order(batches, submit, recorder.in_flight):
-                        position = max(position, found.position or 0)
+                        position = latest_position((position, found.position))
                         seen += sum(found.tally.values())
                         tally.update(found.tally)
                         if written is not None and not _write(written, found.lines):

@@ -12,6 +12,7 @@ from offerlog_infrastructure.presentation.documents import describe_outcome
 
 if TYPE_CHECKING:
     from offerlog_application.offerlog import Offerlog
+    from offerlog_application.ports.positions import LogPosition
     from offerlog_application.recording.batches import Receipt
     from offerlog_domain.outcomes import Outcome
     from offerlog_infrastructure.cli.lines import Line
@@ -46,7 +47,7 @@ class RecordedBatch(NamedTuple):
         lines: A line of JSON for each signal, in input order; empty if nobody wants them.
     """
 
-    position: int | None
+    position: "LogPosition | None"
     tally: Mapping[tuple[str, str | None], int]
     lines: Sequence[str]
 

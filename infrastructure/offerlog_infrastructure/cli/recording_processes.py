@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 
 import msgspec
 
+from offerlog_application.ports.positions import LogPosition, latest_position, split_position
 from offerlog_infrastructure.cli.batches_in_order import PendingAnswers, PendingReceipt
 from offerlog_infrastructure.cli.exit_codes import RelayedError
 from offerlog_infrastructure.cli.lines_by_visitor import divide_lines
@@ -54,7 +55,7 @@ class _Part(msgspec.Struct, array_like=True):
 class _Done(msgspec.Struct, array_like=True, tag=True):
     """The result of a part."""
 
-    position: int | None
+    positions: tuple[int, ...]
     tally: list[tuple[str, str | None, int]]
     lines: list[str]
 
@@ -234,10 +235,10 @@ class _DividedBatch(NamedTuple):
 
     def result(self) -> RecordedBatch:
         tally: Tally = Tally()
-        position: int | None = None
+        position: LogPosition | None = None
         lines = [""] * self.size if self.described else []
         for places, done in self.processes.answers_of(self.parts):
-            position = max(position or 0, done.position or 0) or None
+            position = latest_position((position, *done.positions))
             for kind, reason, number in done.tally:
                 tally[kind, reason] += number
             for place, line in zip(places, done.lines, strict=False):
@@ -263,7 +264,8 @@ def _record(
             try:
                 done = describe_batch(pending.result(), part.numbers, part.file, described=part.described)
                 tally = [(kind, reason, number) for (kind, reason), number in done.tally.items()]
-                _write(answers, _encode(_Done(done.position, tally, list(done.lines))))
+                positions = () if done.position is None else split_position(done.position)
+                _write(answers, _encode(_Done(positions, tally, list(done.lines))))
             except Exception as error:  # noqa: BLE001 - the first process reports it
                 has_failed.set()
                 with suppress(OSError):  # the first process may be gone

@@ -22,6 +22,7 @@ from offerlog_application.ports.event_log import (
 from offerlog_application.ports.event_source import PositionAheadError
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.read_models import TooManySuppressionsError, UnknownVisitorError
+from offerlog_application.ports.shards import NotOverShardsError, PartlyRecordedError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.subscriptions import SubscriptionLimitError, UnknownSubscriptionError
 from offerlog_application.ports.webhooks import UnknownWebhookError, WebhookLimitError
@@ -56,6 +57,7 @@ SLUGS = {
     "rate-limited": 429,
     "headers-too-large": 431,
     "internal": 500,
+    "several-servers": 501,
     "overloaded": 503,
     "unavailable": 503,
     "read-timeout": 503,
@@ -218,6 +220,10 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
     SliceElsewhereError: lambda error: ProblemError(
         "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),
+    PartlyRecordedError: lambda error: ProblemError(
+        "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
+    ),
+    NotOverShardsError: lambda error: ProblemError("several-servers", str(error)),
     ContendedError: lambda error: ProblemError(
         "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -165,9 +166,19 @@ class MemoryCounts:
 
     def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps."""
+        return {one: name for one, (_, name) in self.dated_names(organization, action_maps).items()}
+
+    def dated_names(
+        self, organization: str, action_maps: Sequence[ActionMapId]
+    ) -> Mapping[ActionMapId, tuple[datetime, str]]:
+        """Return the same names, each with the time of the signal that had it."""
         with self._lock:
             found = {one: self._names.get((organization, one)) for one in action_maps}
-        return {one: row.name.decode()[:_NAME_CHARACTERS] for one, row in found.items() if row is not None}
+        return {
+            one: (row.named_at, row.name.decode()[:_NAME_CHARACTERS])
+            for one, row in found.items()
+            if row is not None
+        }
 
     def maps_named(self, organization: str, name: str) -> Sequence[ActionMapId]:
         """Return the action maps with this newest known name, sorted by id; at most ten of them."""

@@ -14,6 +14,7 @@ from psycopg.rows import tuple_row
 from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.sealed_tree import AuditKeyError
+from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_application.ports.store_figures import StoreFigures
 from offerlog_application.status.observation import (
     Observation,
@@ -55,6 +56,7 @@ _SECOND_FORMAT: Final = 12
 
 _LIMIT: LiteralString = "SET default_transaction_read_only TO on; SET statement_timeout TO '2s'"
 _FIND_TABLE: LiteralString = "SELECT to_regclass(%s) IS NOT NULL"
+_SELECT_SHARD: LiteralString = "SELECT number FROM shard"
 _SELECT_MIGRATIONS: LiteralString = "SELECT number FROM migrations"
 
 
@@ -96,6 +98,7 @@ def observe(store: WatchedStore, settings: StoreSettings, now: datetime) -> Obse
 
     Raises:
         ServerAddressError: The address cannot be read.
+        NotOverShardsError: The store is one of several.
     """
     folder = None if store.database_url is not None else _folder(store)
     known = max(migrations())
@@ -172,6 +175,7 @@ def _read_tables(connection: StoreConnection, schema: str, rules: Rules, now: da
 
     Raises:
         StoreMissingError: There is no store in the database.
+        NotOverShardsError: The store is one of several.
         psycopg.Error: The server cannot answer.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
@@ -187,6 +191,9 @@ def _read_tables(connection: StoreConnection, schema: str, rules: Rules, now: da
         return _Read(migration=min(min(pending) - 1, max(done, default=0)))
     if max(done) > max(migrations()):
         return _Read(migration=max(done))
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        if cursor.execute(_SELECT_SHARD).fetchone() is not None:
+            raise NotOverShardsError("to look at the store (see `offerlog shards status`)")
     return _Read(migration=max(done), figures=read_store_figures(connection, EventMapper(), now, rules))
 
 

@@ -78,10 +78,16 @@ class StoreKeys:
     Args:
         datastore: The pool to ask with.
         keyring: Encrypts the keys; None for a process that opens nothing: every key is an error then.
+        home: The keys of the store from which this one, a shard, has the secrets of all organizations. It
+            never makes one itself: the slice of a visitor is found under the secret. None for the home, and
+            for a store that is the only one.
     """
 
-    def __init__(self, datastore: PostgresDatastore, keyring: Keyring | None) -> None:
+    def __init__(
+        self, datastore: PostgresDatastore, keyring: Keyring | None, home: "StoreKeys | None" = None
+    ) -> None:
         self._datastore = datastore
+        self._home = home
         self._keyring: Keyring = _NoKeyring() if keyring is None else keyring
         self._ids: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
@@ -173,9 +179,17 @@ class StoreKeys:
         known = self._find(organization)
         if known is not None:
             return known
-        # Without a lock: several threads may find or insert the same secret.
+        if self._home is not None:
+            return self._store_secret(organization, self._home.secret(organization))
+        return self._store_secret(organization, secrets.token_bytes(_SECRET_BYTES))
+
+    def _store_secret(self, organization: str, secret: bytes) -> _KnownSecret:
+        """Store a secret, unless the organization has one; return what is stored.
+
+        Without a lock: several threads may find or insert the same one.
+        """
         remembered = self._secrets
-        number, wrapped = self.wrap(secrets.token_bytes(_SECRET_BYTES))
+        number, wrapped = self.wrap(secret)
         with self._gate.passing(_INSERT_ORGANIZATION):
             made = ask_again(lambda: self._insert_secret(organization, number, wrapped))
         return remembered.setdefault(organization, self._open(organization, *made))
@@ -187,9 +201,10 @@ class StoreKeys:
             return known
         with self._gate.passing(_SELECT_ORGANIZATION):
             found = ask_again(lambda: self._select_secret(organization))
-        if found is None:
-            return None
-        return remembered.setdefault(organization, self._open(organization, *found))
+        if found is not None:
+            return remembered.setdefault(organization, self._open(organization, *found))
+        of_home = None if self._home is None else self._home._find(organization)  # noqa: SLF001 - same class
+        return None if of_home is None else self._store_secret(organization, of_home.secret)
 
     def _open(self, organization: str, kek: int, wrapped: bytes) -> _KnownSecret:
         secret = self.unwrap(kek, wrapped)

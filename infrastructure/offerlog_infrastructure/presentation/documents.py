@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from offerlog_domain.outcomes import OfferBlocked
 
 if TYPE_CHECKING:
+    from offerlog_application.ports.positions import LogPosition
     from offerlog_application.ports.read_models import (
         Freshness,
         KeptSignal,
@@ -91,10 +92,15 @@ def describe_suppression(suppression: Suppression) -> answers.Suppression:
     }
 
 
+def show_position(position: LogPosition) -> int | str:
+    """Return a position as answers have it: a number, or a text of several positions."""
+    return position if isinstance(position, int) else str(position)
+
+
 def describe_freshness(freshness: Freshness) -> answers.Freshness:
     """Describe the age of the data that look-ups answer from."""
     return {
-        "position": freshness.position,
+        "position": show_position(freshness.position),
         "age_seconds": freshness.age_seconds,
         "short_by": freshness.short_by,
     }

@@ -39,6 +39,9 @@ WallTime = Annotated[
 
 Integer = Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1, extra_json_schema={"format": "int64"})]
 Count = Annotated[int, Meta(ge=0)]
+Position = Count | Annotated[str, Meta(pattern=r"^[0-9]+([.][0-9]+)+$")]
+"""A place in the log, which callers hand back as it is: a number; with several servers, a text."""
+
 Seconds = Annotated[float, Meta(ge=0)]
 Rate = Annotated[float, Meta(ge=0)]
 TimeoutSeconds = Annotated[int, Meta(ge=1, le=86_400)]

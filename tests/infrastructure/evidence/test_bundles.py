@@ -35,6 +35,7 @@ from offerlog_infrastructure.evidence.audit_key import public_file
 from offerlog_infrastructure.evidence.bundle_papers import write_bundle
 from support.bundles import END, START, ExportedLog, open_sealed
 from support.journeys import an_id, journeys
+from support.positions import number_of
 from support.recount import rows
 
 VERIFIER: Final = Path(alone.__file__)
@@ -233,7 +234,7 @@ def test_an_erased_visitor_leaves_the_bundle_as_it_was(
     """A bundle has the hashes of sealed parts alone. What is blanked without an erasure is not exported."""
     with open_sealed(dsn, exported.key) as service:
         # given
-        last = service.record(journeys(7)).position
+        last = number_of(service.record(journeys(7)).position)
         request = BundleRequest(ReportQuery("shop"), as_of=last)
         write_bundle(evidence_of(service), request, tmp_path / "before")
         ((state,),) = rows(dsn, "SELECT state FROM offerlog_events WHERE notification_id = 1")

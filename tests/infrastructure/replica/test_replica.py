@@ -24,6 +24,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.store import ReplicaStore
 from support.internals import replica_store_of
 from support.journeys import journeys
+from support.positions import number_of
 from support.processes import LimitedProcess
 from support.recount import rows, until
 
@@ -67,8 +68,7 @@ def same(offerlog: Offerlog, visitors: int) -> bool:
 def test_it_answers_as_the_projection_does(local: Offerlog) -> None:
     """What was there before it, and what comes after; a stranger has nothing against him."""
     assert same(local, 210)
-    position = local.record(journeys(280)).position
-    assert position is not None
+    position = number_of(local.record(journeys(280)).position)
     local.wait(position)
     until(lambda: local.local_suppressions("visitor-1").position >= position)
     assert same(local, 280)

@@ -14,6 +14,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.replica.records import unpack
 from offerlog_infrastructure.sealing import UnsealError
 from support.internals import application_of, replica_store_of
+from support.positions import number_of
 from support.recount import rows, until
 
 MAPS = [str(uuid.uuid4()) for _ in range(2)]
@@ -40,7 +41,8 @@ def turn_down(service: Offerlog, customer: str, action_map: str = MAPS[0]) -> di
     ids = {name: str(uuid.uuid4()) for name in names} | {"customerId": customer}
     offered = {**ids, "actionMapId": action_map, "actionState": "offered", "eventId": str(uuid.uuid4())}
     rejected = {**ids, "actionMapId": action_map, "actionState": "rejected"}
-    position = service.record([json.dumps(one).encode() for one in (offered, rejected)]).position or 0
+    lines = [json.dumps(one).encode() for one in (offered, rejected)]
+    position = number_of(service.record(lines).position)
     until(lambda: service.local_suppressions(customer).position >= position)
     service.wait(position)
     return ids

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from offerlog_application.ports.keys import Key, Role
+from offerlog_application.ports.positions import LogPosition, latest_position
 from offerlog_application.recording.batches import Receipt
 from offerlog_application.recording.pending_answer import PendingAnswer
 from offerlog_application.recording.submissions import OverloadedError
@@ -42,7 +43,7 @@ from offerlog_infrastructure.http.threads.dispatch import run_submission
 from offerlog_infrastructure.http.threads.turns import Turns
 from offerlog_infrastructure.observability import signal_log
 from offerlog_infrastructure.presentation import answers
-from offerlog_infrastructure.presentation.documents import describe_outcome
+from offerlog_infrastructure.presentation.documents import describe_outcome, show_position
 from offerlog_infrastructure.presentation.widget_outcomes import (
     describe_widget_outcome,
     is_refused_by_content,
@@ -223,7 +224,7 @@ async def _answer_lines(request: Request, key: Key, source: AsyncIterator[bytes]
         return _AnswerWhileReading(outcome_lines(), media_type="application/x-ndjson")
     pieces: list[bytes] = []
     size = count = 0
-    position: int | None = None
+    position: LogPosition | None = None
     async for receipt in receipts:
         pieces.append(_encode_outcomes(receipt.outcomes, key))
         size += len(pieces[-1])
@@ -235,7 +236,7 @@ async def _answer_lines(request: Request, key: Key, source: AsyncIterator[bytes]
                 " Accept: application/x-ndjson, or send the signals in parts. At least the first"
                 f" {count:,} are recorded; sending them again is safe",
             )
-        position = _shown_position(receipt, key) or position
+        position = latest_position((position, _shown_position(receipt, key)))
     return _json_response(pieces, position)
 
 
@@ -317,14 +318,15 @@ def _encode_outcomes(outcomes: Sequence[Outcome], key: Key) -> bytes:
     return encode_escaped(_describe_outcomes(outcomes, key))[1:-1]
 
 
-def _shown_position(receipt: Receipt, key: Key) -> int | None:
+def _shown_position(receipt: Receipt, key: Key) -> LogPosition | None:
     """Return the log position; None for a widget key, as the position reveals the traffic of others."""
     return None if key.role is Role.WIDGET else receipt.position
 
 
-def _json_response(pieces: Sequence[bytes], position: int | None) -> Response:
+def _json_response(pieces: Sequence[bytes], position: LogPosition | None) -> Response:
     """Build the answer from encoded outcomes, which come in pieces because there may be many."""
-    text = b'{"outcomes":[%b],"position":%b}' % (b",".join(pieces), encode_escaped(position))
+    shown = None if position is None else show_position(position)
+    text = b'{"outcomes":[%b],"position":%b}' % (b",".join(pieces), encode_escaped(shown))
     return Response(text, media_type="application/json")
 
 

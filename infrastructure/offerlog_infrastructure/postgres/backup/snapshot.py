@@ -12,6 +12,7 @@ from psycopg.errors import UndefinedTable
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.erasure import Tombstone
+from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.errors import server_reached
@@ -30,6 +31,7 @@ _SELECT_TABLES: LiteralString = """
     ORDER BY 1
 """
 _SELECT_MIGRATION: LiteralString = "SELECT coalesce(max(number), 0) FROM migrations"
+_SELECT_IS_SHARD: LiteralString = "SELECT EXISTS (SELECT FROM shard)"
 _SELECT_SNAPSHOT: LiteralString = f"""
     SELECT pg_export_snapshot(), now(), current_setting('server_version'),
         coalesce(({SELECT_LAST_POSITION}), 0),
@@ -101,6 +103,7 @@ def open_snapshot(dsn: str, schema: str) -> Iterator[StoreSnapshot]:
     Raises:
         StoreMissingError: There is no store.
         OtherSchemaError: Another build has made the tables.
+        NotOverShardsError: The store is one of several.
         StoreUnavailableError: The store cannot be reached, or a table stayed locked for a minute.
     """
     with server_reached():
@@ -123,6 +126,8 @@ def _check_migration(connection: Connection[Any], schema: str) -> None:
     found, known = _select_one(cursor, _SELECT_MIGRATION)[0], max(migrations())
     if found != known:
         raise OtherSchemaError(found, known)
+    if "shard" in tables and _select_one(cursor, _SELECT_IS_SHARD)[0]:
+        raise NotOverShardsError("to back up one of several servers, which a restore would set apart")
 
 
 def _lock_tables(connection: Connection[Any], schema: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from offerlog_application.ports.event_log import UnreadableEventError
-from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
+from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION, count_positions
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 _MAX_COUNTED: Final = 10_000
@@ -62,7 +62,9 @@ def read_lags(rows: Sequence[Mapping[str, Any]], mapper: EventMapper, now: datet
     ages: dict[tuple[Any, int], float | None] = {}
     lags: list[Lag] = []
     for row in rows:
-        behind = row["behind"] if row["behind"] <= _MAX_COUNTED else row["last"] - row["position"]
+        behind = row["behind"]
+        if behind > _MAX_COUNTED:
+            behind = count_positions(row["position"], row["last"])
         if row["originator_id"] is None:
             lags.append((behind, 0.0))
             continue

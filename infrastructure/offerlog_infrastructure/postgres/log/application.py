@@ -89,6 +89,7 @@ class OfferlogApplication(Application[UUID]):
         env: Settings of the library.
         folder: The folder of the database, where it is on this machine and known.
         keyring: Encrypts the keys of the store; None for a process that uses none of them.
+        home_keys: The keys of the home, from which a shard has the secrets of organizations.
 
     Attributes:
         dsn: The connection string, password included: do not log it.
@@ -114,6 +115,7 @@ class OfferlogApplication(Application[UUID]):
         *,
         folder: Path | None = None,
         keyring: Keyring | None = None,
+        home_keys: StoreKeys | None = None,
     ) -> None:
         self.dsn = dsn
         self._disk = LocalDisk(folder)
@@ -128,7 +130,7 @@ class OfferlogApplication(Application[UUID]):
             troubles=self.troubles,
             disk=self._disk,
         ).datastore
-        self.keys = StoreKeys(self.log.datastore, keyring)
+        self.keys = StoreKeys(self.log.datastore, keyring, home_keys)
         self.visitor_keys = VisitorKeys(self.keys)
         for datastore in (self.log.datastore, self.reading):
             datastore.pool.open(wait=False)  # else its first call would open it, even after `close`

@@ -12,6 +12,8 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 
+from offerlog_application.ports.positions import SHARD_BITS
+
 POSITIONS_SEQUENCE: Final = "log_positions"
 """The sequence from which positions are drawn."""
 
@@ -25,6 +27,17 @@ SELECT_LAST_POSITION: Final[LiteralString] = f"""
     SELECT max(notification_id) FROM offerlog_events WHERE notification_id <= {LAST_DRAWN}
 """
 """The last position of the log, up to `LAST_DRAWN`; null if it is empty."""
+
+
+def count_positions(behind: int, last: int) -> int:
+    """Return the number of positions behind one, up to the last one that a log has given.
+
+    Args:
+        behind: A position of that log, or 0 for its beginning.
+        last: The last position; 0 in an empty log.
+    """
+    before_first = last >> SHARD_BITS << SHARD_BITS
+    return last - max(behind, before_first)
 
 
 class SafeHorizon:

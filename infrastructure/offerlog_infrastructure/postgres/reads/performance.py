@@ -1,6 +1,7 @@
 """The counts behind the Action Map Performance report."""
 
 from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, Final, LiteralString
 
@@ -116,7 +117,7 @@ _SELECT_SURPLUS: LiteralString = f"""
     WHERE times > 1 GROUP BY action_map_id, bucket, state
 """
 _SELECT_NAMES: LiteralString = """
-    SELECT action_map_id::text, substring(name FOR %s) AS name FROM action_map_names
+    SELECT action_map_id::text, substring(name FOR %s) AS name, named_at FROM action_map_names
     WHERE organization = %s AND action_map_id = ANY (%s::uuid[])
 """
 _NAME_CHARACTERS: Final = 256
@@ -183,9 +184,15 @@ class PostgresPerformance:
 
     def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps, each cut at 256 characters."""
+        return {one: name for one, (_, name) in self.dated_names(organization, action_maps).items()}
+
+    def dated_names(
+        self, organization: str, action_maps: Sequence[ActionMapId]
+    ) -> Mapping[ActionMapId, tuple[datetime, str]]:
+        """Return the same names, each with the time of the signal that had it."""
         with read_transaction(self._datastore) as cursor:
             rows = cursor.execute(_SELECT_NAMES, (_NAME_BYTES, organization, list(action_maps)))
-            return {row["action_map_id"]: decode_name(bytes(row["name"])) for row in rows}
+            return {row["action_map_id"]: (row["named_at"], decode_name(bytes(row["name"]))) for row in rows}
 
     def maps_named(self, organization: str, name: str) -> Sequence[ActionMapId]:
         """Return the maps with this newest known name, sorted by id; at most ten of them."""

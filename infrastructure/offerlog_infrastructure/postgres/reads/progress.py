@@ -8,7 +8,7 @@ from psycopg import Cursor
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.read_models import ProjectionStatus
-from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION
+from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION, count_positions
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 MAX_COUNTED: Final = 10_000
@@ -52,7 +52,7 @@ def read_statuses(cursor: Cursor[Any], mapper: EventMapper, now: datetime) -> Se
         ProjectionStatus(
             name,
             position,
-            behind if behind <= MAX_COUNTED else last - position,
+            behind if behind <= MAX_COUNTED else count_positions(position, last),
             age_of(mapper, event, now),
             waiting,
         )

@@ -8,7 +8,7 @@ from psycopg import Cursor
 from offerlog_application.ports.sealed_tree import TreeProgress
 from offerlog_domain.transparency.hashing import HASH_BYTES
 from offerlog_domain.transparency.tiles import TILE_WIDTH
-from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION
+from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION, count_positions
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.reads.progress import age_of
 
@@ -49,5 +49,5 @@ def read_progress(cursor: Cursor[Any], mapper: EventMapper, now: datetime) -> Tr
         n, length, last = cursor.execute(_SELECT_LAST_TILE).fetchone() or (0, 0, 0)
         return TreeProgress(n * TILE_WIDTH + length // HASH_BYTES, last, 0, None, is_lost=True)
     size, position, behind, last, *missing = row
-    lag = behind if behind <= _MAX_COUNTED else last - position
+    lag = behind if behind <= _MAX_COUNTED else count_positions(position, last)
     return TreeProgress(size, position, lag, age_of(mapper, missing, now))

@@ -6,6 +6,7 @@ from offerlog_infrastructure.presentation.json_types import (
     Count,
     Integer,
     Name,
+    Position,
     ReasonName,
     Seconds,
     StageName,
@@ -65,7 +66,7 @@ class Freshness(TypedDict):
         short_by: Events that wait as dead letters and are missing, in all organizations.
     """
 
-    position: Count
+    position: Position
     age_seconds: Seconds | None
     short_by: Count
 

@@ -6,6 +6,7 @@ from offerlog_infrastructure.presentation.json_types import (
     AnyStateName,
     Count,
     OutcomeName,
+    Position,
     ReasonName,
     Time,
     Uuid,
@@ -41,7 +42,7 @@ class Outcomes(TypedDict):
     """
 
     outcomes: list[Outcome]
-    position: Count | None
+    position: Position | None
 
 
 class _Kept(TypedDict):

@@ -18,6 +18,7 @@ import pytest
 
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from support.positions import number_of
 from support.recount import rows, until
 
 SEQUENCE = "offerlog.log_positions"
@@ -125,10 +126,10 @@ def test_the_replica_keeps_no_position_without_an_event(
         until(lambda: looked_at_writers(dsn), 60)
         gate.execute(f"SELECT pg_advisory_unlock({GATE})".encode())
         gate.commit()
-        position = receipt.result(30).position
+        position = number_of(receipt.result(30).position)
         with opening.result(60) as service:
             service.wait(position)
-            until(lambda: service.local_suppressions("before").position >= (position or 0))
+            until(lambda: service.local_suppressions("before").position >= position)
             assert [len(service.local_suppressions(visitor).suppressions) for visitor in visitors] == [1] * 10
 
 

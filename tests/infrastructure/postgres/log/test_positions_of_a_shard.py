@@ -7,6 +7,7 @@ import pytest
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
 from support.journeys import journeys
+from support.positions import number_of
 from support.recount import rows
 
 _SHARD: Final = 8_191
@@ -32,8 +33,7 @@ def test_nothing_counts_the_positions_before_those_of_the_shard(shard_dsn: str) 
     # given
     with open_offerlog(database_url=shard_dsn, keep_deadlines=False, project=False) as service:
         assert (service.position(), {one.lag_events for one in service.projections()}) == (0, {0})
-        position = service.record(journeys(14)).position
-        assert position is not None
+        position = number_of(service.record(journeys(14)).position)
         ((stored,),) = rows(shard_dsn, "SELECT count(*) FROM offerlog_events")
         # when nothing is projected, then
         assert position == _FIRST + stored - 1

@@ -13,6 +13,7 @@ from offerlog_application.ports.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from support.internals import stop_projector
 from support.journeys import journeys, signal
+from support.positions import number_of
 from support.recount import contents, recounted, rows, shown, until
 
 """Proofs and dead letters belong to the views: they too are the same whichever way a view was fed."""
@@ -32,9 +33,7 @@ ADVISORY_LOCKS = """
 
 def recorded(service: Offerlog, lines: list[bytes]) -> int:
     """The position behind the last of many signals."""
-    position = service.record(lines).position
-    assert position is not None
-    return position
+    return number_of(service.record(lines).position)
 
 
 def test_the_views_equal_a_recount_of_the_log(offerlog: Offerlog, dsn: str) -> None:

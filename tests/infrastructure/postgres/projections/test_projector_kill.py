@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from offerlog_infrastructure.composition import open_offerlog
 from support.internals import stop_projector
 from support.journeys import journeys, signal
+from support.positions import number_of
 from support.preloaded import preloaded_code
 from support.processes import LimitedProcess
 from support.recount import recounted, rows, shown, until
@@ -68,8 +69,7 @@ def test_killed_in_the_middle_of_pages_it_shows_each_event_once(dsn: str) -> Non
     chance = random.Random(5)  # noqa: S311 - chance in a test
     with open_offerlog(database_url=dsn, keep_deadlines=False) as service:
         stop_projector(service)
-        last = service.record(journeys(4_500)).position
-    assert last is not None
+        last = number_of(service.record(journeys(4_500)).position)
     assert last >= 12_000
     reached = [0]
     with standing_by(dsn, 6) as processes:

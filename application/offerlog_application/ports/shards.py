@@ -1,0 +1,121 @@
+"""The shards of an installation: several stores that share the visitors, slice by slice, and their errors."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_domain.errors import OfferlogError
+from offerlog_domain.stream_ids import slice_of
+
+HOME: Final = 0
+"""The number of the shard that has the directory of the slices, the organizations and the keys."""
+
+MOST_SHARDS: Final = 8_191
+"""The highest number of a shard: its positions stay below 2^53."""
+
+
+class ShardMap(NamedTuple):
+    """The shard of each slice, as the directory of the home has it.
+
+    Attributes:
+        shards: The number of the shard, by slice.
+        epochs: The epoch of the answer, by slice: of two answers, that of the higher epoch counts.
+    """
+
+    shards: Sequence[int]
+    epochs: Sequence[int]
+
+    def shard_of(self, name: UUID) -> int:
+        """Return the number of the shard of a visitor's digest."""
+        return self.shards[slice_of(name)]
+
+    def slices_of(self, shard: int) -> Sequence[int]:
+        """Return the slices of a shard, ascending."""
+        return [number for number, owner in enumerate(self.shards) if owner == shard]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """A shard, as an operator sees it.
+
+    Attributes:
+        number: Its number; 0 for the home.
+        url: Its address, without a password; None for the home.
+        slices: The slices that the directory gives it.
+        owned: The slices that its store owns; None while it cannot be reached.
+        visitors: Number of visitors that it holds; None likewise.
+        trouble: Why it cannot be reached; None if it can be.
+    """
+
+    number: int
+    url: str | None
+    slices: Sequence[int]
+    owned: Collection[int] | None
+    visitors: int | None
+    trouble: str | None = None
+
+
+class Directory(Protocol):
+    """The directory on the home; thread-safe.
+
+    Each method raises `StoreUnavailableError` if the home cannot be reached.
+    """
+
+    def read_map(self) -> ShardMap:
+        """Return the shard of each slice, as it is now."""
+
+    def addresses(self) -> Mapping[int, str]:
+        """Return the addresses of all shards but the home, by number."""
+
+
+class ShardError(OfferlogError):
+    """The shards of an installation cannot be set up or used so; says why, and what to do."""
+
+
+class NotOverShardsError(OfferlogError):
+    """A use that does not work over several servers yet; nothing was done.
+
+    Attributes:
+        what: The use.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: this does not work over several servers yet")
+        self.what = what
+
+
+class ShardUnavailableError(StoreUnavailableError):
+    """A shard cannot do its work now, so what its slices have is missing; the other shards go on.
+
+    Attributes:
+        shard: Its number.
+        slices: Its slices.
+    """
+
+    def __init__(self, shard: int, slices: Sequence[int], cause: StoreUnavailableError) -> None:
+        super().__init__(cause.detail, cause.trouble, table=cause.table, holder=cause.holder)
+        self.shard = shard
+        self.slices = slices
+        numbers = ", ".join(map(str, slices)) or "none"
+        of_shard = f"shard {shard} (slices: {numbers})"
+        self.summary = f"{of_shard}: {self.summary}"
+        self.args = (f"{of_shard}: {self.args[0]}",)
+
+
+class PartlyRecordedError(OfferlogError):
+    """Some of the signals of a request were recorded, and a shard could not record the others.
+
+    Send the same request again: what was recorded is recognised.
+
+    Attributes:
+        because: The error of that shard.
+    """
+
+    def __init__(self, because: BaseException) -> None:
+        super().__init__(
+            f"a part of the request was recorded, and another was not ({because}); send the same signals"
+            " again: what was recorded is recognised"
+        )
+        self.because = because

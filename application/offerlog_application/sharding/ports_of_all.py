@@ -1,0 +1,170 @@
+"""Ports whose answers add up over all shards, and those that only the home has."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from offerlog_application.ports.organizations import OrganizationContent
+from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts
+from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.sharding.router import Router
+from offerlog_domain.action_map_policies import ActionMapPolicy
+from offerlog_domain.identity import ActionMapId
+from offerlog_domain.outcomes import Reason
+from offerlog_domain.service_events import ActionMapPolicySet
+
+
+class AddedRefusals:
+    """The application's `RefusalCounter` over several shards; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def counts(self, organization: str, since: datetime | None, until: datetime | None) -> RefusalCounts:
+        """Count the refusals by reason on all shards."""
+        found = self._router.ask_all(
+            lambda shard: shard.store.refusal_counts.counts(organization, since, until)
+        )
+        added: Counter[Reason] = Counter()
+        for one in found:
+            added.update(one.counts)
+        return RefusalCounts(found[0].since, found[0].until, dict(added.most_common()))
+
+    def fold_step(self) -> bool:
+        """Add some tallies to the counts on each shard."""
+        return any(self._router.ask_all(lambda shard: shard.store.refusal_counts.fold_step()))
+
+
+class AllProjections:
+    """The application's `Proofs`, `DeadLetters` and `Rebuilds` over several shards; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def proof(self, projection: str) -> Proof:
+        """Refuse: a proof belongs to one shard; see `verify`."""
+        del projection
+        raise NotOverShardsError("one proof of a projection")
+
+    def verify(self, projection: str | None = None) -> Sequence[Proof]:
+        """Compare the proofs of each shard with its log; the names end with `@` and its number."""
+        return [
+            replace(one, projection=f"{one.projection}@{shard.number}")
+            for shard in self._router.all()
+            for one in self._router.ask(shard, lambda asked: asked.store.proofs.verify(projection))
+        ]
+
+    def all(self) -> Sequence[DeadLetter]:
+        """Return the dead letters of all shards."""
+        found = self._router.ask_all(lambda shard: shard.store.dead_letters.all())
+        return [one for letters in found for one in letters]
+
+    def short_by(self, projection: str, organization: str, action_maps: Sequence[str] = ()) -> int:
+        """Count the dead-letter events of these maps on all shards."""
+        return sum(
+            self._router.ask_all(
+                lambda shard: shard.store.dead_letters.short_by(projection, organization, action_maps)
+            )
+        )
+
+    def retry(self) -> int:
+        """Apply the waiting events of all shards again."""
+        return sum(self._router.ask_all(lambda shard: shard.store.dead_letters.retry()))
+
+    def rebuild(
+        self,
+        name: str | None,
+        *,
+        on_progress: Callable[[RebuildProgress], None],
+        accept_difference: bool,
+        swap: bool,
+    ) -> None:
+        """Build one projection, or all, on one shard after the other."""
+        for shard in self._router.all():
+            shard.store.rebuilds.rebuild(
+                name, on_progress=on_progress, accept_difference=accept_difference, swap=swap
+            )
+
+
+class AddedOrganizations:
+    """The application's `Organizations` over several shards: the home knows them all; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def names(self) -> Sequence[str]:
+        """List all organizations, sorted."""
+        return self._router.home.store.organizations.names()
+
+    def contents(self) -> Sequence[OrganizationContent]:
+        """Count what all shards hold of each organization, sorted by name; keys are on the home."""
+        added: dict[str, OrganizationContent] = {}
+        for found in self._router.ask_all(lambda shard: shard.store.organizations.contents()):
+            for one in found:
+                known = added.get(one.name, OrganizationContent(one.name, 0, 0, 0))
+                added[one.name] = OrganizationContent(
+                    one.name,
+                    known.visitors + one.visitors,
+                    known.refusals + one.refusals,
+                    known.keys + one.keys,
+                )
+        return [added[name] for name in sorted(added)]
+
+    def names_with_signals(self) -> Sequence[str]:
+        """List the organizations with signals on some shard; sorted."""
+        found = self._router.ask_all(lambda shard: shard.store.organizations.names_with_signals())
+        return sorted({name for names in found for name in names})
+
+    def register(self, organization: str) -> None:
+        """Make an organization known at the home; a shard learns of it with its first signal."""
+        self._router.home.store.organizations.register(organization)
+
+
+class AllPolicies:
+    """The application's `PolicyStore` over several shards: each has a copy; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def put_policy(self, event: ActionMapPolicySet) -> int | None:
+        """Put a policy in force on every shard, on the home last: so it is in force everywhere then.
+
+        Raises:
+            ShardUnavailableError: A shard cannot be reached. It may be in force on others: put it again.
+        """
+        shards = self._router.all()
+        for shard in shards[1:]:
+            self._router.ask(shard, lambda one: one.store.policies.put_policy(event))
+        return self._router.ask(shards[0], lambda one: one.store.policies.put_policy(event))
+
+    def delete_policies(self, organization: str) -> None:
+        """Delete the rows of policies that give no state an end, on every shard."""
+        self._router.ask_all(lambda shard: shard.store.policies.delete_policies(organization))
+
+    def find_policy(self, organization: str, action_map_id: UUID) -> ActionMapPolicy:
+        """Return the policy of an action map that is in force, as the home has it."""
+        return self._router.home.store.policies.find_policy(organization, action_map_id)
+
+    def all_policies(self, organization: str) -> Mapping[UUID, ActionMapPolicy]:
+        """Return the policies of an organization that are in force, as the home has them."""
+        return self._router.home.store.policies.all_policies(organization)
+
+
+class AllChanges:
+    """The part of the application's `Changes` that works over several shards; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
+        """Refuse: the positions are those of one log."""
+        del behind, position
+        raise NotOverShardsError("to follow a report")
+
+    def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
+        """Return the action maps among these of which some shard has events or blocked offers."""
+        found = self._router.ask_all(lambda shard: shard.store.changes.known_maps(organization, action_maps))
+        return set().union(*found)

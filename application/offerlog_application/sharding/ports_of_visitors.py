@@ -1,0 +1,242 @@
+"""Ports that are asked about one visitor, over several shards: the shard of the visitor answers."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from offerlog_application.ports.event_log import NewestAction, SliceElsewhereError
+from offerlog_application.ports.offer_reads import OfferOfVisitor
+from offerlog_application.ports.positions import LogPosition, latest_position
+from offerlog_application.ports.read_models import (
+    MAX_SUPPRESSIONS,
+    Freshness,
+    KeptSignal,
+    Order,
+    PlacedEvent,
+    ProjectionStatus,
+    Suppression,
+    TooManySuppressionsError,
+)
+from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.sharding.refused_port import RefusedPort
+from offerlog_application.sharding.router import Router, Shard
+from offerlog_domain.event_fields import Event, RecordedEvent
+from offerlog_domain.identity import ActionMapId, OfferKey, OrganizationKey, VisitorKey
+from offerlog_domain.outcomes import Reason
+from offerlog_domain.stream_ids import slice_of
+
+
+class RoutedStreams:
+    """The application's `Streams` over several shards, and the ends of their logs; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def key(self, organization: str) -> OrganizationKey:
+        """Return the organization's key for digests of visitors, which the home has made."""
+        return self._router.home.store.log.key(organization)
+
+    def newest_action(self, offer: OfferKey) -> NewestAction:
+        """Return the action that began last, from the shard of the visitor."""
+        return self._router.ask_one(offer.visitor_digest, lambda shard: shard.store.log.newest_action(offer))
+
+    def last(self) -> LogPosition:
+        """Return the last positions of the logs of all shards; 0 if all are empty."""
+        return latest_position(self._router.ask_all(lambda shard: shard.store.log.last())) or 0
+
+    def close(self) -> None:
+        """Do nothing: the shards close their logs."""
+
+
+class RoutedHistories:
+    """The application's `StreamReader` and `VisitorReader` over several shards; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def events(self, offer: OfferKey) -> Sequence[RecordedEvent[Event]]:
+        """Return the events of a stream, in order."""
+        return self._router.ask_one(offer.visitor_digest, lambda shard: shard.store.streams.events(offer))
+
+    def events_of_visitor(
+        self, visitor_digest: UUID, action_map_id: UUID | None = None, behind: int = 0
+    ) -> Generator[PlacedEvent]:
+        """Stream the events of a visitor behind a position, by position.
+
+        Raises:
+            SliceElsewhereError: The slice has gone elsewhere meanwhile: what came before is not all.
+        """
+        shard = self._router.ask_one(visitor_digest, lambda one: one)
+        events = shard.store.visitors.events_of_visitor(visitor_digest, action_map_id, behind)
+        yield from self._router.stream(shard, events)
+        if slice_of(visitor_digest) not in self._router.ask(shard, lambda one: one.read_owned()):
+            raise SliceElsewhereError([slice_of(visitor_digest)])
+
+
+class RoutedRefusals:
+    """The application's `RefusalLog` over several shards, for the refusals of one visitor; thread-safe."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def refusals(
+        self,
+        organization: str,
+        *,
+        reason: Reason | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Order = Order.OLDEST,
+        behind: tuple[datetime, int] | None = None,
+        visitor_digest: UUID | None = None,
+        action_map_id: UUID | None = None,
+    ) -> Generator[KeptSignal]:
+        """Stream the refusals of a visitor.
+
+        Raises:
+            NotOverShardsError: No visitor is given.
+        """
+        if visitor_digest is None:
+            raise NotOverShardsError("to list the refusals of all visitors")
+        shard = self._router.ask_one(visitor_digest, lambda one: one)
+        found = shard.store.refusals.refusals(
+            organization,
+            reason=reason,
+            since=since,
+            until=until,
+            order=order,
+            behind=behind,
+            visitor_digest=visitor_digest,
+            action_map_id=action_map_id,
+        )
+        return self._router.stream(shard, found)
+
+    def prune(self, before: datetime) -> int:
+        """Delete some refusals on each shard; return their number."""
+        return sum(self._router.ask_all(lambda shard: shard.store.refusals.prune(before)))
+
+    def prune_unattributed(self, before: datetime) -> int:
+        """Delete some refusals without a visitor on each shard; return their number."""
+        return sum(self._router.ask_all(lambda shard: shard.store.refusals.prune_unattributed(before)))
+
+
+class RoutedReads:
+    """The application's `ReadSide` over several shards, without its deadlines; thread-safe.
+
+    Lists of all visitors come shard by shard.
+    """
+
+    def __init__(self, router: Router, streams: RoutedStreams) -> None:
+        self._router = router
+        self._streams = streams
+
+    def suppressions_of_visitor(self, organization: str, visitor: VisitorKey) -> Sequence[Suppression]:
+        """Return the suppressions of a visitor, sorted by action map."""
+        return self._router.ask_one(
+            self._streams.key(organization).digest(visitor),
+            lambda shard: shard.store.reads.suppressions_of_visitor(organization, visitor),
+        )
+
+    def suppressions_of_visitors(
+        self, organization: str, visitors: Sequence[VisitorKey]
+    ) -> Mapping[VisitorKey, Sequence[Suppression]]:
+        """Return the suppressions of many visitors. Each visitor has an entry.
+
+        Raises:
+            TooManySuppressionsError: The visitors have more than 10,000 together.
+        """
+        key = self._streams.key(organization)
+
+        def ask(shard: Shard, some: Sequence[VisitorKey]) -> Mapping[VisitorKey, Sequence[Suppression]]:
+            return shard.store.reads.suppressions_of_visitors(organization, some)
+
+        found = self._router.ask_many({one: key.digest(one) for one in visitors}, ask)
+        if sum(len(found[one]) for one in visitors) > MAX_SUPPRESSIONS:
+            raise TooManySuppressionsError
+        return found
+
+    def suppressions_of_action_map(
+        self, organization: str, action_map_id: ActionMapId, behind: VisitorKey | None = None
+    ) -> Generator[Suppression]:
+        """Stream the suppressions of an action map, shard by shard, after the visitor `behind` if given.
+
+        Raises:
+            UnknownVisitorError: No event was recorded of the visitor `behind`.
+        """
+        shards = self._router.all()
+        if behind is not None:
+            first = self._router.map.shard_of(self._streams.key(organization).digest(behind))
+            shards = [shard for shard in shards if shard.number >= first]
+        for shard in shards:
+            listed = shard.store.reads.suppressions_of_action_map(organization, action_map_id, behind)
+            yield from self._router.stream(shard, listed)
+            behind = None
+
+    def parked(self, organization: str) -> Generator[KeptSignal]:
+        """Stream the signals that wait for their action, shard by shard."""
+        for shard in self._router.all():
+            yield from self._router.stream(shard, shard.store.reads.parked(organization))
+
+    def status(self) -> Sequence[ProjectionStatus]:
+        """Return position and lag of each projection of each shard; the names end with `@` and its number."""
+        return [
+            replace(one, name=f"{one.name}@{shard.number}")
+            for shard in self._router.all()
+            for one in self._router.ask(shard, lambda asked: asked.store.reads.status())
+        ]
+
+    def freshness(self) -> Freshness:
+        """Return positions and age of the suppression lists of all shards: the age of the oldest."""
+        found = self._router.ask_all(lambda shard: shard.store.reads.freshness())
+        ages = [one.age_seconds for one in found]
+        return Freshness(
+            latest_position(one.position for one in found) or 0,
+            None if None in ages else max(age for age in ages if age is not None),
+            sum(one.short_by for one in found),
+        )
+
+    def position(self) -> int:
+        """Refuse: there are positions of several logs.
+
+        Raises:
+            NotOverShardsError: Always.
+        """
+        raise NotOverShardsError("one position of all projections")
+
+    def close(self) -> None:
+        """Do nothing: the shards release their connections."""
+
+
+class RoutedOffers:
+    """The part of the application's `OfferReads` that is about one visitor, over several shards."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def offers_of_visitor(
+        self,
+        organization: str,
+        visitor_digest: UUID,
+        behind: ActionMapId | None,
+        limit: int,
+        *,
+        now: datetime,
+    ) -> Sequence[OfferOfVisitor]:
+        """Return the visitor-offers of a visitor, sorted by action map, after `behind` if given."""
+        return self._router.ask_one(
+            visitor_digest,
+            lambda shard: shard.store.offers.offers_of_visitor(
+                organization, visitor_digest, behind, limit, now=now
+            ),
+        )
+
+    def is_known(self, organization: str, visitor_digest: UUID) -> bool:
+        """Return whether anything of the visitor is held."""
+        return self._router.ask_one(
+            visitor_digest, lambda shard: shard.store.offers.is_known(organization, visitor_digest)
+        )
+
+    def __getattr__(self, name: str) -> object:
+        """Refuse the rest: it counts the offers of all visitors."""
+        return getattr(RefusedPort("to count offers"), name)

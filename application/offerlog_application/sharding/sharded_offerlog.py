@@ -1,0 +1,170 @@
+"""The service over several shards: the same facade, over ports that divide and add up.
+
+Each shard is a whole service over its own store, with its writer, its projections, its deadlines and its
+tree, as where there is one server. This one has none of these.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import cast
+
+from offerlog_application.evidence.evidence import Evidence
+from offerlog_application.offerlog import Offerlog
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.erasure import Erasure, HeldRow, LegalHold
+from offerlog_application.ports.positions import latest_position
+from offerlog_application.ports.slices import SliceSource
+from offerlog_application.ports.store_trouble import StoreTrouble
+from offerlog_application.ports.waiting import WaitAnnouncer
+from offerlog_application.recording.expiry import Expired
+from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.sharding.divided_writer import DividedWriter
+from offerlog_application.sharding.refused_port import RefusedPort
+from offerlog_application.sharding.router import OpenShards, Router
+from offerlog_application.sharding.sharded_store import make_sharded_store
+from offerlog_application.sharding.sharded_waits import ShardedWaits
+from offerlog_domain.context import Rules
+from offerlog_domain.identity import parse_visitor_key
+
+
+class ShardedOfferlog(Offerlog):
+    """The log of web chat offers on several servers; made by `open_offerlog` where the store is a home.
+
+    What concerns one visitor is asked at the shard of the visitor; reports and lists add up over all shards.
+    If a shard cannot be reached, its visitors get a `ShardUnavailableError`, and so does each report that
+    would lack its slices. What does not work over several servers yet is a `NotOverShardsError`.
+
+    Args:
+        shards: The shards. `resources` closes them.
+        clock: The service's clock.
+        rules: The periods that an operator may set.
+        organization: The organization of calls that name none.
+        resources: Left at the end of `close`.
+        announce: Makes the waits of callers that are announced once they last.
+        refusal_policy: How long refusals are kept.
+    """
+
+    def __init__(
+        self,
+        shards: OpenShards,
+        *,
+        clock: Clock,
+        rules: Rules,
+        organization: str,
+        resources: AbstractContextManager[object],
+        announce: WaitAnnouncer,
+        refusal_policy: RefusalPolicy,
+    ) -> None:
+        self._shards = shards
+        self._router = router = Router(shards)
+        super().__init__(
+            make_sharded_store(router),
+            clock=clock,
+            rules=rules,
+            organization=organization,
+            resources=resources,
+            announce=announce,
+            refusal_policy=refusal_policy,
+            writer=DividedWriter(router, clock, rules),
+            waits=ShardedWaits(router),
+        )
+        self.evidence = cast("Evidence", RefusedPort("to work on the tree over the log"))
+        self.slices = cast("SliceSource", RefusedPort("to replay the log elsewhere"))
+
+    def erase(
+        self,
+        *,
+        customer_id: str,
+        customer_id_type: str = "cookie",
+        organization: str | None = None,
+        timeout: float = 60.0,
+    ) -> Erasure:
+        """Erase a visitor on the visitor's shard; see `Offerlog.erase`."""
+        return self._service_of(customer_id, customer_id_type, organization).erase(
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            organization=self._of(organization),
+            timeout=timeout,
+        )
+
+    def visitor_data(
+        self, *, customer_id: str, customer_id_type: str = "cookie", organization: str | None = None
+    ) -> Sequence[HeldRow]:
+        """Return all that the visitor's shard holds of a visitor; see `Offerlog.visitor_data`."""
+        return self._service_of(customer_id, customer_id_type, organization).visitor_data(
+            customer_id=customer_id, customer_id_type=customer_id_type, organization=self._of(organization)
+        )
+
+    def hold_visitor(
+        self,
+        *,
+        customer_id: str,
+        reason: str,
+        customer_id_type: str = "cookie",
+        organization: str | None = None,
+    ) -> None:
+        """Forbid on the visitor's shard to erase a visitor; see `Offerlog.hold_visitor`."""
+        self._service_of(customer_id, customer_id_type, organization).hold_visitor(
+            customer_id=customer_id,
+            reason=reason,
+            customer_id_type=customer_id_type,
+            organization=self._of(organization),
+        )
+
+    def lift_hold(
+        self, *, customer_id: str, customer_id_type: str = "cookie", organization: str | None = None
+    ) -> bool:
+        """Allow on the visitor's shard to erase a visitor again; see `Offerlog.lift_hold`."""
+        return self._service_of(customer_id, customer_id_type, organization).lift_hold(
+            customer_id=customer_id, customer_id_type=customer_id_type, organization=self._of(organization)
+        )
+
+    def legal_holds(self, organization: str | None = None) -> Sequence[LegalHold]:
+        """Return the visitors of all shards who may not be erased, oldest hold first."""
+        found = self._router.ask_all(lambda shard: shard.service.legal_holds(self._of(organization)))
+        return sorted((hold for holds in found for hold in holds), key=lambda hold: hold.since)
+
+    def remove_remains(self, *, rewrite: bool = False) -> None:
+        """Remove former versions of rows on one shard after the other; see `Offerlog.remove_remains`."""
+        self._router.ask_all(lambda shard: shard.service.remove_remains(rewrite=rewrite))
+
+    def expire(self) -> Expired:
+        """Record what is due on one shard after the other; see `Offerlog.expire`."""
+        found = self._router.ask_all(lambda shard: shard.service.expire())
+        return Expired(
+            sum(one.timedout for one in found),
+            sum(one.never_reachable for one in found),
+            latest_position(one.position for one in found),
+        )
+
+    def keep_deadlines(self) -> None:
+        """Start the upkeep of each shard in the background, also of one that is reached later."""
+        self._shards.keep_deadlines()
+
+    def keep_key_uses(self) -> None:
+        """Store from time to time on the home when keys were used in this process."""
+        self._router.home.service.keep_key_uses()
+
+    @property
+    def keeps_deadlines(self) -> bool:
+        """True if this process records due time-outs in the background."""
+        return self._router.home.service.keeps_deadlines
+
+    @property
+    def runs_projector(self) -> bool:
+        """True if this process runs the projectors of the shards."""
+        return self._router.home.service.runs_projector
+
+    def store_failures(self) -> Mapping[StoreTrouble, int]:
+        """Return the number of calls of the home's store that failed in this process, by reason."""
+        return self._router.home.service.store_failures()
+
+    def _service_of(self, customer_id: str, kind: str, organization: str | None) -> Offerlog:
+        """Return the service of the visitor's shard.
+
+        Raises:
+            MalformedSignalError: An id is not valid.
+        """
+        visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=kind)
+        digest = self._service.digest(self._of(organization), visitor)
+        return self._router.ask_one(digest, lambda shard: shard).service

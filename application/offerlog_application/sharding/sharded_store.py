@@ -1,0 +1,72 @@
+"""The ports of an installation of several shards as those of one store. What is left out refuses."""
+
+from typing import Any
+
+from offerlog_application.ports.store import Store
+from offerlog_application.ports.store_trouble import TroubleCounts
+from offerlog_application.sharding.added_counts import AddedCounts
+from offerlog_application.sharding.ports_of_all import (
+    AddedOrganizations,
+    AddedRefusals,
+    AllChanges,
+    AllPolicies,
+    AllProjections,
+)
+from offerlog_application.sharding.ports_of_visitors import (
+    RoutedHistories,
+    RoutedOffers,
+    RoutedReads,
+    RoutedRefusals,
+    RoutedStreams,
+)
+from offerlog_application.sharding.refused_port import RefusedPort
+from offerlog_application.sharding.router import Router
+
+
+def make_sharded_store(router: Router) -> Store:
+    """Make the ports over all shards; organizations, keys and sessions are those of the home."""
+    home = router.home.store
+    streams, histories, projections = RoutedStreams(router), RoutedHistories(router), AllProjections(router)
+    routed: dict[str, Any] = {
+        "log": streams,
+        "streams": histories,
+        "visitors": histories,
+        "reads": RoutedReads(router, streams),
+        "offers": RoutedOffers(router),
+        "refusals": RoutedRefusals(router),
+    }
+    refused: dict[str, Any] = {
+        name: RefusedPort(what)
+        for name, what in {
+            "fence": "to stop writers",
+            "short_signals": "to release signals that name their action alone",
+            "erasures": "to work on the visitors of all shards",
+            "replays": "to read the log as it stood earlier",
+            "recent_visitors": "to list the visitors with the newest events",
+            "kinds": "to list the kinds of events",
+            "master_keys": "to work on the keys of the keyring",
+            "organization_visitors": "to erase all visitors of an organization",
+            "event_source": "to follow the feed",
+            "stream_source": "to export events and actions",
+            "subscriptions": "to keep cursors of the feed",
+            "webhooks": "to send webhooks",
+            "make_webhook_sender": "to send webhooks",
+            "figures": "to read the figures of the store",
+        }.items()
+    }
+    return Store(
+        **routed,
+        **refused,
+        performance=AddedCounts(router),
+        refusal_counts=AddedRefusals(router),
+        proofs=projections,
+        dead_letters=projections,
+        rebuilds=projections,
+        policies=AllPolicies(router),
+        organizations=AddedOrganizations(router),
+        changes=AllChanges(router),
+        service_log=home.service_log,
+        keys=home.keys,
+        sessions=home.sessions,
+        troubles=TroubleCounts(),
+    )

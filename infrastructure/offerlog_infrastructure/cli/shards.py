@@ -1,0 +1,140 @@
+"""The commands shards: several servers that share the visitors of one installation."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand, OfferlogGroup, between
+from offerlog_infrastructure.cli.exit_codes import ExitCode
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.options import ListForm
+from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.streams import telling
+
+if TYPE_CHECKING:
+    from offerlog_application.ports.shards import ShardState
+    from offerlog_infrastructure.installation import Installation
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    shards = typer.Typer(
+        cls=OfferlogGroup,
+        help="Share the visitors of one installation among several servers.",
+        no_args_is_help=True,
+        callback=between,
+    )
+    shards.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog shards init")(init)
+    shards.command(
+        cls=OfferlogCommand,
+        epilog="[dim]Example:[/] offerlog shards add postgresql://offerlog@db2/offerlog --slices 8-f",
+    )(add)
+    shards.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog shards status")(status)
+    app.add_typer(shards, name="shards")
+
+
+@spread_groups
+def init(store: StoreOptions) -> None:
+    """Make this store the home of several.
+
+    The home has the organizations, the keys and the directory that says which
+    server has which slice of the visitors. At first it has all 16 slices. A
+    missing store is made. Stop all services before. There is no way back, and not everything works over
+    several servers yet: see docs/operations.md, "Several servers".
+    """
+    with _open(store, create=True) as installation:
+        installation.begin()
+    with telling("the store is the home now"):
+        print_json({"shard": 0, "slices": "0-f"})
+
+
+@spread_groups
+def add(
+    *,
+    url: Annotated[str, typer.Argument(metavar="URL", help="The PostgreSQL server, without its password.")],
+    slices: Annotated[
+        str, typer.Option(metavar="DIGITS", help="The slices that it gets, such as 8-f or 0,3,a-c.")
+    ],
+    store: StoreOptions,
+) -> None:
+    """Add an empty server, and give it some slices of the home.
+
+    Only a slice of which no visitor is known can be given: divide them before
+    the first signal. The password is that of the home's server, or is in
+    libpq's password file. If it is interrupted, the same command continues.
+    Running services find the new server by themselves.
+    """
+    from offerlog_domain.errors import ArgumentError  # noqa: PLC0415 - --help need not wait for it
+    from offerlog_infrastructure.installation import format_slices, parse_slices  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.server_address import ServerAddressError  # noqa: PLC0415 - as above
+
+    try:
+        given = parse_slices(slices)
+    except ArgumentError as error:
+        raise usage(f"--slices: {error}") from None
+    try:
+        with _open(store) as installation:
+            number = installation.add(url, given)
+    except ServerAddressError as error:
+        raise usage(f"URL: {error}") from None
+    with telling("the server is added"):
+        print_json({"shard": number, "slices": format_slices(given)})
+
+
+@spread_groups
+def status(
+    *,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
+) -> None:
+    """List the servers with their slices and the number of their visitors.
+
+    Asks each of them. Exit code 1 if one cannot be reached, 3 if one does not
+    own what the directory says.
+    """
+    with _open(store) as installation:
+        states = installation.states()
+    out = console()
+    rows = table(out, ["shard", "server", "slices", "visitors", "state"], numbers=0)
+    for one in states:
+        described = _describe(one)
+        if form is Form.JSON:
+            print_json(described)
+        shown = [described[name] for name in ("shard", "url", "slices", "visitors", "state")]
+        rows.add_row(*("-" if value is None else str(value) for value in shown))
+    if form is Form.TABLE:
+        out.print(rows if states else "This store is the only one.")
+    if any(one.trouble is not None for one in states):
+        raise typer.Exit(ExitCode.FAILED)
+    if any({*one.slices} != {*(one.owned or ())} for one in states):
+        raise typer.Exit(ExitCode.FOUND_WRONG)
+
+
+def _describe(one: "ShardState") -> dict[str, object]:
+    from offerlog_infrastructure.installation import format_slices  # noqa: PLC0415 - --help need not wait
+
+    state = one.trouble or "ok"
+    if one.owned is not None and {*one.owned} != {*one.slices}:
+        state = f"owns the slices {format_slices([*one.owned])}: run the same `offerlog shards add` again"
+    return {
+        "shard": one.number,
+        "url": one.url,
+        "slices": format_slices(one.slices),
+        "visitors": one.visitors,
+        "state": state,
+    }
+
+
+def _open(store: StoreOptions, *, create: bool = False) -> "Installation":
+    """Open the installation of the options and the environment."""
+    from offerlog_infrastructure.cli.opening import warn_of_unknown_variables  # noqa: PLC0415 - --help need not wait
+    from offerlog_infrastructure.embedded import default_data_dir  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.installation import Installation  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.keyring.file_keyring import FileKeyring  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
+
+    settings = read_settings()
+    warn_of_unknown_variables()
+    database_url = None if store.data else settings.database_url
+    data = None if database_url else store.data or settings.data or default_data_dir()
+    return Installation(data, database_url, FileKeyring(store.keyring or settings.keyring), create=create)

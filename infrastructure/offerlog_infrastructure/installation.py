@@ -1,0 +1,135 @@
+"""The stores of an installation, for those who set it up and look at it."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Self
+
+from psycopg.conninfo import conninfo_to_dict
+
+from offerlog_application.ports.keyring import Keyring
+from offerlog_application.ports.shards import HOME, ShardError, ShardState
+from offerlog_domain.errors import ArgumentError, OfferlogError
+from offerlog_domain.stream_ids import SLICES
+from offerlog_infrastructure.opened_store import OpenStore
+from offerlog_infrastructure.server_address import check_address
+
+_NAME: Final = "offerlog shards"
+"""The name of these connections: those of services have another one."""
+
+
+def parse_slices(text: str) -> Sequence[int]:
+    """Return the slices of a text such as `8-f` or `0,3,a-c`.
+
+    Raises:
+        ArgumentError: It is not one.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        low, dash, high = part.partition("-")
+        try:
+            first, last = int(low, SLICES), int(high if dash else low, SLICES)
+        except ValueError:
+            first, last = 0, -1
+        if not 0 <= first <= last < SLICES:
+            raise ArgumentError("slices", f"{text!r} names no slices: give digits such as 8-f or 0,3,a-c")
+        found |= {*range(first, last + 1)}
+    return sorted(found)
+
+
+def format_slices(slices: Sequence[int]) -> str:
+    """Return slices as a text that `parse_slices` reads; `-` for none."""
+    parts: list[list[int]] = []
+    for one in sorted(slices):
+        if parts and parts[-1][-1] == one - 1:
+            parts[-1].append(one)
+        else:
+            parts.append([one])
+    return ",".join(f"{part[0]:x}" + (f"-{part[-1]:x}" if part[1:] else "") for part in parts) or "-"
+
+
+class Installation:
+    """An installation, by its home; a context manager.
+
+    Args:
+        data: The folder of the home's embedded store; None for the platform's place for it.
+        database_url: The server of the home instead.
+        keyring: Encrypts the keys of all its stores.
+        create: True to make the store of the home if there is none.
+
+    Raises:
+        ShardError: The store is a shard, and not the home.
+        StoreMissingError: There is no store, and `create` is false.
+        OfferlogError: The store cannot be opened; see `OpenStore`.
+    """
+
+    def __init__(
+        self, data: Path | None, database_url: str | None, keyring: Keyring, *, create: bool = False
+    ) -> None:
+        self._keyring = keyring
+        with ExitStack() as held:
+            self._home = held.enter_context(
+                OpenStore(data, database_url, keyring=keyring, create=create, application_name=_NAME)
+            )
+            self._resources = held.pop_all()
+
+    def begin(self) -> None:
+        """Make the store the home of several; see `make_home`.
+
+        Raises:
+            ShardError: That cannot be.
+        """
+        self._home.become_home()
+
+    def add(self, url: str, slices: Sequence[int]) -> int:
+        """Make an empty store a shard with some slices; returns its number. See `add_shard`.
+
+        The tables of the store are made if there are none.
+
+        Raises:
+            ShardError: That cannot be.
+            ServerAddressError: The address cannot be read.
+        """
+        check_address(url)
+        if conninfo_to_dict(url).get("password"):
+            raise ShardError(
+                "leave the password out of the address, which is stored: all shards have that of the home, or"
+                " libpq's password file has it"
+            )
+        with OpenStore(
+            None, url, keyring=self._keyring, create=True, application_name=_NAME, home=self._home
+        ) as target:
+            return self._home.add_shard(target, url, slices)
+
+    def states(self) -> Sequence[ShardState]:
+        """Return all shards as they are now, the home first; none for a store that is the only one."""
+        if not self._home.is_home:
+            return []
+        directory = self._home.directory()
+        shard_map, addresses = directory.read_map(), directory.addresses()
+        found = [self._state(self._home, HOME, None, shard_map.slices_of(HOME))]
+        for number in sorted(addresses):
+            url, slices = addresses[number], shard_map.slices_of(number)
+            try:
+                with OpenStore(
+                    None, url, keyring=self._keyring, create=False, application_name=_NAME, home=self._home
+                ) as store:
+                    store.check_number(number)
+                    found.append(self._state(store, number, url, slices))
+            except OfferlogError as error:
+                found.append(ShardState(number, url, slices, None, None, str(error)))
+        return found
+
+    @staticmethod
+    def _state(store: OpenStore, number: int, url: str | None, slices: Sequence[int]) -> ShardState:
+        return ShardState(number, url, slices, store.read_owned(), store.count_visitors())
+
+    def close(self) -> None:
+        """Close the home."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

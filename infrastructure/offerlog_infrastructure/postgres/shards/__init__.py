@@ -1,0 +1,1 @@
+"""Several stores that share the visitors: the directory on the home, and how a store becomes a shard."""

@@ -1,0 +1,270 @@
+"""The making of an installation: a store becomes the home of several, another one a shard with its slices.
+
+A slice changes hands only while nothing is held of its visitors. The owner gives it away under a new epoch,
+and the fence waits for the writers that may not know it. Only then the slice is looked through. If it is
+empty, the new shard takes it; if not, its owner takes it back. So a slice is never owned twice, and no row
+moves.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, LiteralString
+from uuid import UUID, uuid4
+
+from psycopg import Connection, sql
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from offerlog_application.ports.positions import SHARD_BITS
+from offerlog_application.ports.shards import HOME, MOST_SHARDS, ShardError
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.fence import PostgresFence
+from offerlog_infrastructure.postgres.log.horizon import POSITIONS_SEQUENCE
+from offerlog_infrastructure.postgres.shards.directory import ShardIdentity, read_identity
+
+_FENCE_SECONDS: Final = 60.0
+
+_LOCK: LiteralString = "SELECT pg_advisory_xact_lock(7811887)"
+"""One change of the shards at a time."""
+
+_SELECT_OTHER_CLIENTS: LiteralString = """
+    SELECT application_name, count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND application_name <> current_setting('application_name')
+    GROUP BY 1 ORDER BY 1
+"""
+_IN_THE_WAY: LiteralString = """
+    SELECT what FROM (VALUES
+        ('webhooks', EXISTS (SELECT FROM webhook_endpoints)),
+        ('subscriptions to the feed', EXISTS (SELECT FROM feed_subscriptions)),
+        ('signals that wait for their action', EXISTS (SELECT FROM parked_short_signals))
+    ) AS found (what, is_there) WHERE is_there
+"""
+_INSERT_SHARD: LiteralString = "INSERT INTO shard (number, installation) VALUES (%s, %s)"
+_INSERT_DIRECTORY: LiteralString = """
+    INSERT INTO directory (slice, shard, epoch) SELECT slice, %s, epoch FROM slices
+"""
+_SELECT_SHARD: LiteralString = "SELECT number FROM shards WHERE url = %s"
+_SELECT_NEXT: LiteralString = "SELECT coalesce(max(number), 0) + 1 FROM shards"
+_INSERT_ADDRESS: LiteralString = """
+    INSERT INTO shards (number, url) VALUES (%s, %s) ON CONFLICT (number) DO UPDATE SET url = excluded.url
+"""
+_SELECT_OWNERS: LiteralString = "SELECT slice, shard FROM directory WHERE slice = ANY(%s) ORDER BY slice"
+_UPDATE_DIRECTORY: LiteralString = "UPDATE directory SET shard = %s, epoch = %s WHERE slice = %s"
+
+_USED: LiteralString = """
+    SELECT EXISTS (SELECT FROM offerlog_events) OR EXISTS (SELECT FROM visitors)
+        OR EXISTS (SELECT FROM organizations) OR EXISTS (SELECT FROM api_keys)
+        OR EXISTS (SELECT FROM refusals) OR pg_sequence_last_value('log_positions') IS NOT NULL
+"""
+_GIVE_ALL: LiteralString = "UPDATE slices SET is_owned = false"
+_GIVE: LiteralString = """
+    UPDATE slices SET is_owned = false, epoch = epoch + 1 WHERE slice = %s AND is_owned
+"""
+_TAKE: LiteralString = "UPDATE slices SET is_owned = true, epoch = %s WHERE slice = %s"
+_SELECT_EPOCH: LiteralString = "SELECT epoch FROM slices WHERE slice = %s"
+
+_IS_HELD: LiteralString = """
+    SELECT EXISTS (SELECT FROM visitors WHERE digest BETWEEN %(low)s AND %(high)s)
+        OR EXISTS (SELECT FROM refusals WHERE visitor_digest BETWEEN %(low)s AND %(high)s)
+        OR EXISTS (SELECT FROM counted_blocks WHERE visitor_digest BETWEEN %(low)s AND %(high)s)
+        OR EXISTS (SELECT FROM erased_visitors WHERE token >> 60 & 15 = %(slice)s)
+        OR EXISTS (
+            SELECT FROM offerlog_events WHERE originator_id BETWEEN %(low)s AND %(high)s
+              AND substr(originator_id::text, 2, 9) <> '0000000-0' -- with the second 0: of an organization
+        )
+"""
+_SELECT_POLICIES: LiteralString = "SELECT organization, action_map_id, suppress_for FROM action_map_policies"
+_INSERT_POLICY: LiteralString = """
+    INSERT INTO action_map_policies (organization, action_map_id, suppress_for) VALUES (%s, %s, %s)
+    ON CONFLICT (organization, action_map_id) DO UPDATE SET suppress_for = excluded.suppress_for
+"""
+_RAISE_EPOCH: LiteralString = "UPDATE log_epoch SET epoch = epoch + 1"
+
+
+def make_home(store: OfferlogApplication) -> None:
+    """Make a store the home of an installation of several: it owns all slices at first. Again, do nothing.
+
+    Raises:
+        ShardError: It is a shard already, others are connected, or something is there that works with one
+            server alone.
+        StoreUnavailableError: The store cannot be reached.
+    """
+    identity = read_identity(store)
+    if identity is not None:
+        _check_home(identity)
+        return
+    with _connected(store) as connection, connection.transaction():
+        cursor = connection.cursor(row_factory=tuple_row)
+        cursor.execute(_LOCK)
+        others = cursor.execute(_SELECT_OTHER_CLIENTS).fetchall()
+        if others:
+            names = ", ".join(f"{name or 'without a name'} ({count})" for name, count in others)
+            raise ShardError(
+                f"others are connected to this store: {names}. Stop all services first: they would go on as"
+                " if this store had all visitors"
+            )
+        in_the_way = [what for (what,) in cursor.execute(_IN_THE_WAY)]
+        if in_the_way:
+            raise ShardError(f"this store has {', '.join(in_the_way)}, which several servers cannot have yet")
+        cursor.execute(_INSERT_SHARD, (HOME, uuid4()))
+        cursor.execute(_INSERT_DIRECTORY, (HOME,))
+
+
+def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, slices: Sequence[int]) -> int:
+    """Make an empty store a shard, and give it empty slices of the home; return its number.
+
+    The same call again goes on with one that was interrupted. Policies of action maps must not be changed
+    meanwhile: the new shard gets those of the home before its slices.
+
+    Args:
+        home: The log of the home.
+        target: The log of the other store.
+        url: The address of the other store, as the home is to keep it.
+        slices: The slices.
+
+    Raises:
+        ShardError: The store is not empty, or belongs to another installation. Or the home does not own a
+            slice, or holds something of a visitor in it.
+        FenceTimeoutError: Some writers of the home have not ended. Nothing is lost: call again.
+        StoreUnavailableError: One of the stores cannot be reached.
+    """
+    identity = read_identity(home)
+    if identity is None:
+        raise ShardError("this store is the only one so far: run `offerlog shards init` first")
+    _check_home(identity)
+    with _connected(home) as held, held.transaction():
+        cursor = held.cursor(row_factory=tuple_row)
+        cursor.execute(_LOCK)  # until the end: the steps below commit on other connections
+        number = _find_number(home, read_identity(target), identity, url)
+        owners: dict[int, int] = dict(cursor.execute(_SELECT_OWNERS, ([*slices],)).fetchall())
+        foreign = [one for one in slices if owners[one] not in {HOME, number}]
+        if foreign:
+            raise ShardError(
+                f"the home does not own the slices {_listed(foreign)}, so it cannot give them away"
+            )
+        full = [one for one in slices if owners[one] == HOME and _is_held(home, one)]
+        if full:
+            raise _not_empty(full)
+        _number(target, ShardIdentity(number, identity.installation))
+        _run(home, _INSERT_ADDRESS, number, url)
+        _copy_policies(home, target)
+        for one in slices:
+            if owners[one] == HOME:
+                _hand_over(home, target, one, number)
+    return number
+
+
+def _find_number(
+    home: OfferlogApplication, found: ShardIdentity | None, identity: ShardIdentity, url: str
+) -> int:
+    """Return the number of the new shard.
+
+    Raises:
+        ShardError: The other store belongs to another installation, or there are too many.
+    """
+    if found is not None:
+        if found.installation != identity.installation or found.number == HOME:
+            raise ShardError("the other store belongs to an installation of several already")
+        return found.number
+    known = _select(home, _SELECT_SHARD, url)
+    if known:
+        raise ShardError(f"shard {known[0][0]} has that address, and the store there is another one now")
+    ((number,),) = _select(home, _SELECT_NEXT)
+    if number > MOST_SHARDS:
+        raise ShardError(f"there are {MOST_SHARDS:,} shards already")
+    return int(number)
+
+
+def _number(target: OfferlogApplication, identity: ShardIdentity) -> None:
+    """Give an empty store its number: its positions begin behind those of all others, and it owns no slice.
+
+    Raises:
+        ShardError: The store is not empty.
+    """
+    if read_identity(target) == identity:
+        return
+    first = (identity.number << SHARD_BITS) + 1
+    renumber = sql.SQL("ALTER SEQUENCE {} MINVALUE {} MAXVALUE {} START {} RESTART").format(
+        sql.Identifier(POSITIONS_SEQUENCE),
+        sql.Literal(first),
+        sql.Literal(first + (1 << SHARD_BITS) - 2),
+        sql.Literal(first),
+    )
+    with _connected(target) as connection, connection.transaction():
+        cursor = connection.cursor(row_factory=tuple_row)
+        cursor.execute("LOCK TABLE offerlog_events, organizations IN EXCLUSIVE MODE")
+        if cursor.execute(_USED).fetchone() != (False,):
+            raise ShardError("the other store is not empty: a shard begins with a store of its own")
+        cursor.execute(renumber)
+        cursor.execute(_GIVE_ALL)
+        cursor.execute(_INSERT_SHARD, identity)
+
+
+def _hand_over(home: OfferlogApplication, target: OfferlogApplication, number: int, shard: int) -> None:
+    """Hand an empty slice over to a shard; see the module.
+
+    Raises:
+        ShardError: The slice is not empty any more; the home has it again.
+    """
+    _run(home, _GIVE, number)
+    PostgresFence(home).finish(_FENCE_SECONDS)
+    ((epoch,),) = _select(home, _SELECT_EPOCH, number)
+    if _is_held(home, number):
+        _run(home, _TAKE, epoch + 1, number)
+        raise _not_empty([number])
+    _run(target, _TAKE, epoch + 1, number)
+    _run(home, _UPDATE_DIRECTORY, shard, epoch + 1, number)
+
+
+def _is_held(store: OfferlogApplication, number: int) -> bool:
+    """Return True if a store holds anything of a visitor of a slice."""
+    low, high = UUID(int=number << 124), UUID(int=(number + 1 << 124) - 1)
+    with _connected(store) as connection:
+        row = connection.cursor(row_factory=tuple_row).execute(
+            _IS_HELD, {"low": low, "high": high, "slice": number}
+        )
+        return row.fetchone() == (True,)
+
+
+def _not_empty(slices: Sequence[int]) -> ShardError:
+    return ShardError(
+        f"visitors of the slices {_listed(slices)} are known already, and slices cannot be moved yet: divide"
+        " the slices before the first signal"
+    )
+
+
+def _copy_policies(home: OfferlogApplication, target: OfferlogApplication) -> None:
+    """Put the policies of the home in force at a new shard; the log of the home alone has their events."""
+    policies = _select(home, _SELECT_POLICIES)
+    with _connected(target) as connection, connection.transaction():
+        for organization, action_map_id, suppress_for in policies:
+            connection.execute(_INSERT_POLICY, (organization, action_map_id, Jsonb(suppress_for)))
+        connection.execute(_RAISE_EPOCH)
+
+
+def _check_home(identity: ShardIdentity) -> None:
+    if identity.number != HOME:
+        raise ShardError(f"this store is shard {identity.number} of an installation, and not its home")
+
+
+def _listed(slices: Sequence[int]) -> str:
+    return ", ".join(map(str, slices))
+
+
+@contextmanager
+def _connected(store: OfferlogApplication) -> Iterator[Connection[Any]]:
+    """Lend a connection in auto-commit mode."""
+    with store_reached(store.log.datastore), store.log.datastore.get_connection() as connection:
+        yield connection
+
+
+def _run(store: OfferlogApplication, statement: LiteralString, *values: object) -> None:
+    with _connected(store) as connection, connection.transaction():
+        connection.execute(statement, values)
+
+
+def _select(store: OfferlogApplication, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:
+    with _connected(store) as connection:
+        return connection.cursor(row_factory=tuple_row).execute(statement, values or None).fetchall()

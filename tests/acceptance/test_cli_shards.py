@@ -1,0 +1,39 @@
+"""`offerlog shards`, and the other commands over several servers."""
+
+from collections.abc import Callable
+
+from support.command_line import CommandLine
+from support.installations import without_password
+from support.journeys import journeys
+from support.recount import rows
+
+
+def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Callable[[], str]) -> None:
+    """From an empty home to a report, by commands alone."""
+    # given
+    home, other = make_dsn(), make_dsn()
+    command = offerlog.with_settings(OFFERLOG_DATABASE_URL=home, OFFERLOG_ORGANIZATION="default")
+    assert command("shards", "status").text == "This store is the only one.\n"
+    # when
+    assert command("shards", "init").json == {"shard": 0, "slices": "0-f"}
+    added = command("shards", "add", without_password(other), "--slices", "0-9")
+    assert added.json == {"shard": 1, "slices": "0-9"}
+    command("record", "-", given=b"\n".join(journeys(56)))
+    # then the visitors are divided, and the report has all of them
+    states = command("shards", "status", "--format", "json").lines
+    assert [(one["slices"], one["state"]) for one in states] == [("a-f", "ok"), ("0-9", "ok")]
+    assert all(one["visitors"] for one in states)
+    assert sum(one["visitors"] for one in states) == 56
+    (offered,) = rows(other, "SELECT count(*) FROM offerlog_events WHERE topic LIKE 'offered%'")
+    (total,) = rows(home, "SELECT count(*) FROM offerlog_events WHERE topic LIKE 'offered%'")
+    report = command("report", "--format", "json").lines
+    assert sum(row["nWebActionsOffered"] for row in report) == offered[0] + total[0]
+    # and what does not work yet says so
+    for words in (["serve", "--check"], ["status"], ["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
+        assert "does not work over several servers yet" in command.fails(*words, code=1)
+    # and wrong calls are usage errors
+    assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")
+    # and a shard that does not own what the directory says is found
+    rows(other, "UPDATE slices SET is_owned = slice <> 3 WHERE slice < 10")
+    states = command("shards", "status", "--format", "json", code=3).lines
+    assert states[1]["state"].startswith("owns the slices 0-2,4-9")

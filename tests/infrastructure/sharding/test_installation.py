@@ -1,0 +1,186 @@
+"""A store becomes the home of several, and empty stores get empty slices of it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from offerlog import NotOverShardsError, Offerlog, ReportQuery, ShardError, open_offerlog
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_domain.errors import ArgumentError
+from offerlog_domain.stream_ids import ALL_SLICES
+from offerlog_infrastructure.installation import Installation, format_slices, parse_slices
+from support.installations import make_stores, shard_of, without_password
+from support.journeys import an_id, journeys, signal
+from support.keyrings import run_keyring
+from support.recount import rows
+
+_HELD: Final = "known already, and slices cannot be moved yet"
+
+
+@pytest.mark.parametrize("text", ["8-f", "0", "0,3,a-c", "0-f"])
+def test_slices_are_written_as_digits(text: str) -> None:
+    """In both directions."""
+    assert format_slices(parse_slices(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "g", "f-8", "1-", "-1", "10", "1,,2"])
+def test_what_names_no_slices_is_an_error(text: str) -> None:
+    """That quotes it."""
+    with pytest.raises(ArgumentError, match="names no slices"):
+        parse_slices(text)
+
+
+def test_each_slice_has_one_owner_and_each_shard_its_own_positions(make_dsn: Callable[[], str]) -> None:
+    """In the directory and in the stores."""
+    with make_stores(make_dsn, "6-a", "f") as stores:
+        with Installation(None, stores.dsns[0], run_keyring()) as installation:
+            states = installation.states()
+        # then
+        assert [(one.number, [*one.slices], one.trouble) for one in states] == [
+            (0, [0, 1, 2, 3, 4, 5, 11, 12, 13, 14], None),
+            (1, [6, 7, 8, 9, 10], None),
+            (2, [15], None),
+        ]
+        assert all({*one.slices} == one.owned for one in states)
+        assert rows(
+            stores.dsns[2], "SELECT seqstart FROM pg_sequence WHERE seqrelid = 'log_positions'::regclass"
+        ) == [((2 << 40) + 1,)]
+        # and a shard is not opened by itself: it would answer for a part as if that were all
+        with pytest.raises(ShardError, match="shard 2 of several"):
+            open_offerlog(database_url=stores.dsns[2])
+
+
+def test_what_was_interrupted_is_gone_on_with(make_dsn: Callable[[], str]) -> None:
+    """At any step: the same call again gives the same installation."""
+    home, other = make_dsn(), make_dsn()
+    with Installation(None, home, run_keyring()) as installation:
+        installation.begin()
+        installation.begin()
+    with Installation(None, home, run_keyring()) as installation:
+        assert installation.add(without_password(other), [8, 9]) == 1
+        # given the home has given a slice away, and nobody has taken it
+        rows(home, "UPDATE slices SET is_owned = false, epoch = epoch + 1 WHERE slice = 10")
+        # and the shard has taken another one, and the directory does not say so
+        rows(home, "UPDATE directory SET shard = 0 WHERE slice = 9")
+        # when
+        assert installation.add(without_password(other), [8, 9, 10]) == 1
+        # then
+        assert [[*one.slices] for one in installation.states()] == [[*ALL_SLICES - {8, 9, 10}], [8, 9, 10]]
+        assert [{*one.slices} == one.owned for one in installation.states()] == [True, True]
+
+
+def test_a_slice_with_visitors_is_not_given_away(make_dsn: Callable[[], str]) -> None:
+    """It would have to be moved. Nothing is changed."""
+    home, other = make_dsn(), make_dsn()
+    with open_offerlog(database_url=home, keep_deadlines=False) as service:
+        service.record(journeys(200))
+    with Installation(None, home, run_keyring()) as installation:
+        installation.begin()
+    with Installation(None, home, run_keyring()) as installation:
+        with pytest.raises(ShardError, match=_HELD):
+            installation.add(without_password(other), [8])
+        assert [one.owned for one in installation.states()] == [ALL_SLICES]
+    assert rows(other, "SELECT count(*) FROM shard") == [(0,)]
+
+
+def test_only_an_empty_store_becomes_a_shard(make_dsn: Callable[[], str]) -> None:
+    """And one of no other installation."""
+    home, used, elsewhere = make_dsn(), make_dsn(), make_dsn()
+    with open_offerlog(database_url=used, keep_deadlines=False) as service:
+        service.organizations.register("default")
+    for one in (home, elsewhere):
+        with Installation(None, one, run_keyring()) as installation:
+            installation.begin()
+    with Installation(None, home, run_keyring()) as installation:
+        with pytest.raises(ShardError, match="not empty"):
+            installation.add(without_password(used), [8])
+        with pytest.raises(ShardError, match="belongs to an installation"):
+            installation.add(without_password(elsewhere), [8])
+        with pytest.raises(ShardError, match="password"):
+            installation.add(f"{without_password(make_dsn())} password=secret", [8])
+        assert [one.owned for one in installation.states()] == [ALL_SLICES]
+
+
+def test_a_store_in_use_does_not_become_a_home(offerlog: Offerlog, dsn: str) -> None:
+    """The services that are open would go on as if it had all visitors."""
+    offerlog.record(journeys(3))
+    with (
+        Installation(None, dsn, run_keyring()) as installation,
+        pytest.raises(ShardError, match="Stop all services first"),
+    ):
+        installation.begin()
+
+
+def test_a_shard_never_makes_a_secret(make_dsn: Callable[[], str]) -> None:
+    """The home's is copied: under another secret, a visitor would have another slice."""
+    with make_stores(make_dsn, "8-f") as stores, stores.open(organization="shop") as service:
+        for n in range(20):
+            service.record([signal("offered", visitor=n)])
+        shard, home = service._router.get(1), service._router.home
+        assert shard.store.log.key("shop").has_secret_of(home.store.log.key("shop"))
+        assert shard.store.log.key("new").has_secret_of(home.store.log.key("new"))
+        assert shard.store.organizations.names() == home.store.organizations.names() == ["new", "shop"]
+
+
+def test_a_process_with_an_old_map_finds_a_shard_that_was_added_later(make_dsn: Callable[[], str]) -> None:
+    """Its signals are recorded at the new owner, and its reports have them."""
+    with make_stores(make_dsn, "8-b") as stores, stores.open() as stale:
+        third = make_dsn()
+        with Installation(None, stores.dsns[0], run_keyring()) as installation:
+            assert installation.add(without_password(third), [12, 13, 14, 15]) == 2
+        receipt = stale.record([signal("offered", visitor=n) for n in range(60)])
+        assert {one.kind.value for one in receipt.outcomes} == {"recorded"}
+        assert {shard_of(stale, n) for n in range(60)} == {0, 1, 2}
+        stale.wait(receipt.position)
+        (row,) = stale.report(ReportQuery("default")).rows
+        assert row.metrics["nWebActionsOffered"] == 60
+
+
+def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> None:
+    """Also on one that is added later."""
+    with make_stores(make_dsn, "8-b") as stores, stores.open() as service:
+        service.policies.set(an_id("map"), {"rejected": timedelta(hours=1)})
+        third = make_dsn()
+        with Installation(None, stores.dsns[0], run_keyring()) as installation:
+            installation.add(without_password(third), [12, 13, 14, 15])
+        for n in range(40):
+            service.record([signal("offered", visitor=n), signal("rejected", visitor=n)])
+            asked = {"customer_id": f"visitor-{n}", "action_map_id": an_id("map")}
+            assert service.eligibility(**asked) is None
+        assert {shard_of(service, n) for n in range(40)} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda one: list(one.events()), id="the feed"),
+        pytest.param(lambda one: one.position(), id="a position"),
+        pytest.param(lambda one: one.proof(), id="a proof"),
+        pytest.param(lambda one: one.operations.figures(), id="figures"),
+        pytest.param(lambda one: one.analysis.funnel(ReportQuery("default")), id="a funnel"),
+        pytest.param(lambda one: one.analysis.recent_visitors(), id="recent visitors"),
+        pytest.param(lambda one: one.webhooks.create("https://shop.example/"), id="a webhook"),
+        pytest.param(lambda one: one.subscriptions.acknowledge("bi", 1), id="a subscription"),
+        pytest.param(lambda one: one.master_keys.list(), id="the keyring"),
+        pytest.param(lambda one: one.organization_deletion.delete("default"), id="a deletion"),
+        pytest.param(lambda one: one.evidence.checkpoint(), id="a checkpoint"),
+        pytest.param(lambda one: one.slices.live(), id="a replay"),
+        pytest.param(lambda one: one.issued_reports.issue(ReportQuery("default")), id="an issued report"),
+        pytest.param(lambda one: list(one.refusals()), id="all refusals"),
+        pytest.param(lambda one: one.stored_kinds(), id="the kinds of events"),
+        pytest.param(
+            lambda one: one.record(
+                [{"actionId": an_id(1), "actionState": "accepted", "sessionId": an_id(2)}]
+            ),
+            id="a short signal",
+        ),
+    ],
+)
+def test_what_does_not_work_over_several_servers_is_one_clear_error(
+    home_service: ShardedOfferlog, ask: Callable[[Offerlog], object]
+) -> None:
+    """And never an answer from one of them."""
+    with pytest.raises(NotOverShardsError, match="does not work over several servers yet"):
+        ask(home_service)

@@ -1,0 +1,150 @@
+"""A service over three stores answers as one over a single store does."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from offerlog import NoSuchVisitorError, Offerlog, OfferMade, ReportQuery, VisitorKey
+from offerlog.testing import SettableClock
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
+from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
+from offerlog_infrastructure.composition import open_offerlog
+from support.installations import Stores, make_stores, shard_of
+from support.journeys import DAY, an_id, blocked_event, journeys, signal
+from support.recount import rows
+
+_VISITORS: Final = 56
+"""Enough that each of three shards has some of them; the secret of an organization is random."""
+
+_LINES: Final = [
+    *journeys(_VISITORS),
+    b"no signal",
+    json.dumps(blocked_event(1, 1, an_id("map"), "frequencyCap")).encode(),
+    json.dumps(signal("offered", visitor=3, sessionId="no id")).encode(),
+]
+
+
+@pytest.fixture
+def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 5, and shards with 6 to a and b to f."""
+    with make_stores(make_dsn, "6-a", "b-f") as stores:
+        yield stores
+
+
+@pytest.fixture
+def services(stores: Stores, dsn: str) -> Iterator[tuple[ShardedOfferlog, Offerlog]]:
+    """The service over all of them, and one over a single store, at the same time."""
+    clock = SettableClock(DAY + timedelta(days=1))
+    with (
+        stores.open(clock=clock) as sharded,
+        open_offerlog(database_url=dsn, clock=clock, keep_deadlines=False) as single,
+    ):
+        yield sharded, single
+
+
+def test_it_answers_as_a_single_store_does(
+    services: tuple[ShardedOfferlog, Offerlog], stores: Stores
+) -> None:
+    """Outcomes in input order, with wrong lines among them; then whatever is read."""
+    sharded, single = services
+    # when
+    receipts = [one.record(_LINES) for one in services]
+    # then
+    assert receipts[0].outcomes == receipts[1].outcomes
+    for number, address in enumerate(stores.dsns):
+        visitors = {n for n in range(_VISITORS) if shard_of(sharded, n) == number}
+        assert visitors
+        assert rows(address, "SELECT count(*) FROM visitors") == [(len(visitors),)]
+    # and once the positions are shown
+    for one, receipt in zip(services, receipts, strict=True):
+        one.wait(receipt.position)
+    _compare_visitors(sharded, single)
+    _compare_lists(sharded, single)
+    # and again
+    assert sharded.record(_LINES).outcomes == single.record(_LINES).outcomes
+
+
+def _compare_visitors(sharded: ShardedOfferlog, single: Offerlog) -> None:
+    keys = [VisitorKey("cookie", f"visitor-{n}") for n in range(_VISITORS)]
+    assert sharded.suppressions_of(keys) == single.suppressions_of(keys)
+    for n in range(_VISITORS):
+        of_visitor: dict[str, Any] = {"customer_id": f"visitor-{n}"}
+        of_offer = {**of_visitor, "action_map_id": an_id("map", n % 3)}
+        assert sharded.suppressions(**of_visitor) == single.suppressions(**of_visitor)
+        assert sharded.check_eligibility(**of_offer) == single.check_eligibility(**of_offer)
+        assert sharded.history(**of_offer) == single.history(**of_offer)
+        assert len(list(sharded.timeline(**of_visitor))) == len(list(single.timeline(**of_visitor)))
+        assert sharded.analysis.visitor(**of_visitor) == single.analysis.visitor(**of_visitor)
+
+
+def _compare_lists(sharded: ShardedOfferlog, single: Offerlog) -> None:
+    for query in (
+        ReportQuery("default"),
+        ReportQuery("default", by=Granularity.HOUR, view=MetricSet.FULL),
+        ReportQuery("default", by=Granularity.DAY, count_by=CountBy.VISITORS),
+        ReportQuery("default", cohort=Cohort.OFFERED, action_maps=(an_id("map", 1),)),
+    ):
+        assert sharded.report(query) == single.report(query)
+    assert list(sharded.action_maps()) == list(single.action_maps())
+    assert sharded.refusal_counts().counts == single.refusal_counts().counts
+    assert sharded.organizations.contents() == single.organizations.contents()
+    for map_number in range(3):
+        listed = [
+            sorted(one.suppressed_visitors(an_id("map", map_number)), key=lambda row: row.customer_id)
+            for one in (sharded, single)
+        ]
+        assert listed[0] == listed[1]
+        parts = list(sharded.suppressed_visitors(an_id("map", map_number)))
+        middle = VisitorKey(parts[2].customer_id_type, parts[2].customer_id)
+        assert list(sharded.suppressed_visitors(an_id("map", map_number), behind=middle)) == parts[3:]
+    assert sorted(one.raw for one in sharded.parked()) == sorted(one.raw for one in single.parked())
+    assert [proof.differences for proof in sharded.verify()] == [()] * 9
+
+
+def test_an_offer_is_made_once_and_its_position_is_one_number(
+    services: tuple[ShardedOfferlog, Offerlog],
+) -> None:
+    """The position names the shard of the visitor."""
+    sharded, _ = services
+    for n in range(12):
+        asked: dict[str, Any] = {"customer_id": f"visitor-{n}", "action_map_id": an_id("map")}
+        asked["session_id"] = an_id(1)
+        made = sharded.offer(**asked)
+        assert isinstance(made, OfferMade)
+        assert made.position is not None
+        assert made.position >> 40 == shard_of(sharded, n)
+        assert not isinstance(sharded.offer(**asked), OfferMade)
+        sharded.wait(made.position)
+
+
+def test_a_visitor_is_erased_where_the_visitor_lies(services: tuple[ShardedOfferlog, Offerlog]) -> None:
+    """The counts stay."""
+    sharded, single = services
+    for one in services:
+        one.wait(one.record(journeys(14)).position)
+    before = sharded.report(ReportQuery("default"))
+    for n in range(5):
+        sharded.hold_visitor(customer_id=f"visitor-{n}", reason="a lawsuit")
+    assert {hold.visitor.id for hold in sharded.legal_holds()} == {f"visitor-{n}" for n in range(5)}
+    for n in range(5):
+        assert sharded.lift_hold(customer_id=f"visitor-{n}")
+        assert sharded.visitor_data(customer_id=f"visitor-{n}")
+        sharded.erase(customer_id=f"visitor-{n}")
+        with pytest.raises(NoSuchVisitorError):
+            sharded.visitor_data(customer_id=f"visitor-{n}")
+    assert sharded.report(ReportQuery("default")) == before == single.report(ReportQuery("default"))
+
+
+def test_time_outs_are_recorded_on_every_shard(services: tuple[ShardedOfferlog, Offerlog]) -> None:
+    """In one call."""
+    sharded, _ = services
+    clock = sharded._router.home.writer._clock._clock
+    assert isinstance(clock, SettableClock)
+    lines = [signal("offered", visitor=n, timeoutSeconds=30) for n in range(_VISITORS)]
+    sharded.wait(sharded.record(lines).position)
+    clock.advance(sharded._router.home.writer.rules.deadline_grace * 2)
+    assert sharded.expire().timedout == _VISITORS
+    assert sharded.expire().timedout == 0

@@ -1,0 +1,109 @@
+"""A shard that is down: its visitors get a clear error, and everyone else goes on."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+
+from offerlog import (
+    Offerlog,
+    PartlyRecordedError,
+    ReportQuery,
+    ShardUnavailableError,
+    VisitorKey,
+)
+from support.installations import Stores, make_stores, shard_of
+from support.journeys import an_id, signal
+from support.recount import rows, until
+
+_VISITORS: Final = 40
+
+
+@pytest.fixture
+def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 7, and a shard with the others behind a proxy."""
+    with make_stores(make_dsn, "8-f") as stores:
+        yield stores
+
+
+def _visitors(service: Offerlog, shard: int) -> list[int]:
+    found = [n for n in range(_VISITORS) if shard_of(service, n) == shard]
+    assert found
+    return found
+
+
+def _is_recorded(service: Offerlog, visitor: int) -> bool:
+    try:
+        return service.record([signal("offered", visitor=visitor)]).position is not None
+    except ShardUnavailableError:
+        return False
+
+
+def test_the_visitors_of_a_shard_that_is_down_get_an_error_and_everyone_else_goes_on(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is acknowledged is in the logs, once, when it has come back."""
+    monkeypatch.setattr("offerlog_application.recording.store_watch.ATTEMPTS", 1)
+    with stores.open() as service:
+        up, down = _visitors(service, 0), _visitors(service, 1)
+        service.wait(service.record([signal("offered", visitor=n) for n in (up[0], down[0])]).position)
+        before = service.report(ReportQuery("default"))
+        # when
+        stores.proxy.go_away()
+        # then its visitors get an error that names it
+        with pytest.raises(ShardUnavailableError, match=r"shard 1 \(slices: 8, 9, 10, 11, 12, 13, 14, 15\)"):
+            service.record([signal("offered", visitor=down[1])])
+        with pytest.raises(ShardUnavailableError):
+            service.suppressions(f"visitor-{down[0]}")
+        with pytest.raises(ShardUnavailableError):
+            service.eligibility(customer_id=f"visitor-{down[0]}", action_map_id=an_id("map"))
+        # and so does whatever would lack its slices
+        with pytest.raises(ShardUnavailableError) as missing:
+            service.report(ReportQuery("default"))
+        assert missing.value.slices == [*range(8, 16)]
+        with pytest.raises(ShardUnavailableError):
+            list(service.suppressed_visitors(an_id("map")))
+        # and everyone else goes on
+        for n in up[1:]:
+            assert _is_recorded(service, n)
+        assert service.suppressions(f"visitor-{up[0]}") == []
+        assert service.writer_health().trouble is None
+        # and a batch of both says that a part is recorded
+        with pytest.raises(PartlyRecordedError, match="shard 1"):
+            service.record([signal("rejected", visitor=n) for n in (down[0], up[0])])
+        assert service.history(customer_id=f"visitor-{up[0]}", action_map_id=an_id("map")).version == 2
+        # and when it has come back
+        stores.proxy.come_back()
+        lines = [signal("offered", visitor=n) for n in range(_VISITORS)]
+        until(lambda: _is_recorded(service, down[1]), 60)
+        receipt = service.record([*lines, *(signal("rejected", visitor=n) for n in (down[0], up[0]))])
+        service.wait(receipt.position)
+        (row,) = service.report(ReportQuery("default")).rows
+        assert row.metrics["nWebActionsOffered"] == _VISITORS
+        assert row.metrics["nWebActionsRejected"] == 2
+        assert before.rows[0].metrics["nWebActionsOffered"] == 2
+        for address in stores.dsns:
+            assert rows(
+                address,
+                "SELECT count(*) = count(DISTINCT originator_id) FROM offerlog_events"
+                " WHERE topic LIKE 'offered%%' AND 1 = %s",
+                1,
+            ) == [(True,)]
+
+
+def test_a_service_starts_without_a_shard_and_finds_it_later(stores: Stores) -> None:
+    """The others are served meanwhile."""
+    stores.proxy.go_away()
+    with stores.open() as service:
+        up, down = _visitors(service, 0), _visitors(service, 1)
+        assert _is_recorded(service, up[0])
+        with pytest.raises(ShardUnavailableError):
+            service.record([json.dumps(signal("offered", visitor=down[0]))])
+        with pytest.raises(ShardUnavailableError):
+            service.suppressions_of([VisitorKey("cookie", f"visitor-{n}") for n in (up[0], down[0])])
+        with pytest.raises(ShardUnavailableError):
+            service.catch_up()
+        stores.proxy.come_back()
+        until(lambda: _is_recorded(service, down[0]), 60)
+        service.catch_up()
