@@ -26,8 +26,8 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     assert sum(one["visitors"] for one in states) == 56
     (offered,) = rows(other, "SELECT count(*) FROM offerlog_events WHERE topic LIKE 'offered%'")
     (total,) = rows(home, "SELECT count(*) FROM offerlog_events WHERE topic LIKE 'offered%'")
-    report = command("report", "--format", "json").lines
-    assert sum(row["nWebActionsOffered"] for row in report) == offered[0] + total[0]
+    report = command("report", "--format", "json").json["rows"]
+    assert sum(row["metrics"]["nWebActionsOffered"] for row in report) == offered[0] + total[0]
     # and what does not work yet says so
     for words in (["serve", "--check"], ["status"], ["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)

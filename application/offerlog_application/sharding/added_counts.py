@@ -6,7 +6,7 @@ from datetime import datetime
 from heapq import merge
 from typing import Final
 
-from offerlog_application.ports.performance_counts import ReportQuery
+from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
 from offerlog_application.projections.slots import DAY_SLOTS
 from offerlog_application.sharding.router import Router
 from offerlog_domain.identity import ActionMapId
@@ -52,15 +52,17 @@ class AddedCounts:
         end: int,
         stretches: Sequence[tuple[int, int]],
         most: int | None,
-    ) -> Mapping[tuple[ActionMapId, int], Mapping[State, int]]:
+    ) -> Mapping[tuple[ActionMapId, int], RowCounts]:
         """Return the counts of [first, end) by map and bucket number."""
-        added: dict[tuple[ActionMapId, int], Counter[State]] = {}
+        states: dict[tuple[ActionMapId, int], Counter[State]] = {}
+        media_types: dict[tuple[ActionMapId, int], set[str]] = {}
         for found in self._router.ask_all(
             lambda shard: shard.store.performance.counts(query, first, end, stretches, most)
         ):
             for key, counts in found.items():
-                added.setdefault(key, Counter()).update(counts)
-        return added
+                states.setdefault(key, Counter()).update(counts.states)
+                media_types.setdefault(key, set()).update(counts.media_types)
+        return {key: RowCounts(states[key], media_types[key]) for key in states}
 
     def names(self, organization: str, action_maps: Sequence[ActionMapId]) -> Mapping[ActionMapId, str]:
         """Return the newest known display names of these maps, of all shards."""

@@ -16,7 +16,7 @@ import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -160,6 +160,10 @@ class BackupWriter:
 
     def __exit__(self, *_: object) -> None:
         self._draft.unlink(missing_ok=True)
+        with suppress(
+            OSError, ValueError
+        ):  # it may be broken off in the middle
+            self._archive.close()
         self._file.close()
 
 
