@@ -160,9 +160,7 @@ class BackupWriter:
 
     def __exit__(self, *_: object) -> None:
         self._draft.unlink(missing_ok=True)
-        with suppress(
-            OSError, ValueError
-        ):  # it may be broken off in the middle
+        with suppress(OSError, ValueError):  # it may be broken off in the middle
             self._archive.close()
         self._file.close()
 
