@@ -20,6 +20,7 @@ from unsealed import no_tree
 from offerlog_domain.transparency.notes import SignatureType
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.evidence.audit_key import make_audit_key
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
 from offerlog_infrastructure.postgres.tree.sealer import TreeSealer
 
@@ -67,7 +68,7 @@ def sealing(dsn: str, lines: list[bytes], *, on: bool) -> float:
 
 def seal_all(dsn: str) -> float:
     """Seal what is in the log, without projections, which cannot read these copies; returns seconds."""
-    sealer, began = TreeSealer(LOCK_SPACE), time.perf_counter()
+    sealer, began = TreeSealer(LOCK_SPACE, ArchivedFiles()), time.perf_counter()
     with psycopg.connect(
         dsn, autocommit=True, row_factory=dict_row, options=f"-c search_path={SCHEMA}"
     ) as connection:

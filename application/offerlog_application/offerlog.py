@@ -71,6 +71,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         webhooks: Addresses to which events are sent.
         evidence: Checkpoints, proofs and the verification of the log; None for a log in memory.
         slices: The log in slices, for a replay elsewhere; None for a log in memory.
+        archiver: Moves cold streams into the archive; None for a log in memory.
         organization_deletion: Erases all visitors of an organization.
         erasure_repetition: Repeats erasures in a store that was restored.
         issued_reports: The reports that were given out.
@@ -208,7 +209,7 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
         self._key_keeper: KeyUseKeeper | None = None
         self._refusal_keeper: PeriodicThread | None = None
         self._checkpoint_keeper: PeriodicThread | None = None
-        self.evidence, self.slices = evidence, slices
+        self.evidence, self.slices, self.archiver = evidence, slices, store.archiver
         self._erasure_keeper: PeriodicThread | None = None
 
     def expire(self) -> Expired:

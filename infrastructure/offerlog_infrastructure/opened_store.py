@@ -23,6 +23,7 @@ from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder
 from offerlog_infrastructure.evidence.signing_keys import check_signature
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from offerlog_infrastructure.postgres.action_map_policies import PostgresPolicies
+from offerlog_infrastructure.postgres.archive.archiver import PostgresArchiver
 from offerlog_infrastructure.postgres.conversion import convert_first_format
 from offerlog_infrastructure.postgres.erasure.erasures import PostgresErasures
 from offerlog_infrastructure.postgres.erasure.organization_visitors import PostgresOrganizationVisitors
@@ -192,7 +193,7 @@ class OpenStore:
             StoreUnavailableError: The store cannot be reached.
         """
         with store_reached(self._application.log.datastore):
-            return self._application.log.select_epoch_and_slices()[1]
+            return self._application.log.select_epoch_state().slices
 
     def ports(
         self,
@@ -240,6 +241,7 @@ class OpenStore:
             make_webhook_sender=HttpSenders(webhook_networks),
             figures=PostgresStoreFigures(application, clock, reads),
             troubles=application.troubles,
+            archiver=PostgresArchiver(application, clock),
         )
 
     def evidence(

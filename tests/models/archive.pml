@@ -1,5 +1,5 @@
 /*
- * The archive of cold streams: the design of docs/decisions/0066, which is not built yet.
+ * The archive of cold streams: the design of docs/decisions/0066.
  *
  * One stream. A writer keeps what it has loaded in a cache until its epoch ends; a version that is taken is found by the
  * key of the events table alone, which knows nothing of archived versions. The archiver chooses the versions that are

@@ -88,11 +88,15 @@ class Databases:
     def __init__(self, server: str, service_server: str) -> None:
         self._server, self._service_server = server, service_server
 
-    def make(self) -> str:
-        """Make one; returns the service's connection string."""
+    def make(self, template: str = TEMPLATE) -> str:
+        """Make one; returns the service's connection string.
+
+        Args:
+            template: The database to copy, which nobody may use meanwhile.
+        """
         name = f"test_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(self._server, autocommit=True) as connection:
-            made = f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY file_copy OWNER {ROLE}'
+            made = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy OWNER {ROLE}'
             connection.execute(made.encode())
         return make_conninfo(self._service_server, dbname=name)
 

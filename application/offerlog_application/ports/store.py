@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from offerlog_application.ports.action_map_policies import PolicyStore
+from offerlog_application.ports.archive import Archiver
 from offerlog_application.ports.erasure import Erasures, OrganizationVisitors
 from offerlog_application.ports.event_log import EventLog, Streams
 from offerlog_application.ports.event_source import EventSource
@@ -85,6 +86,7 @@ class Store:
         make_webhook_sender: Makes what sends webhooks.
         figures: Figures that operators watch.
         troubles: Failed calls of the store in this process, by reason.
+        archiver: Moves cold streams into the archive; None for a log in memory.
     """
 
     log: Log
@@ -119,3 +121,4 @@ class Store:
     make_webhook_sender: Callable[[], WebhookSender]
     figures: StoreFiguresReader
     troubles: TroubleCounts
+    archiver: Archiver | None = None

@@ -54,6 +54,8 @@ class Manifest:
         tree_size: Number of events in the Merkle tree.
         checkpoint: The last signed checkpoint in the store; None if there is none.
         keys: Ids of the keys of the keyring that the store needs.
+        archive: The place of the store's archive, which is not in the backup; None without one.
+        archived_files: The number of files of that archive that the store needs. The dump names them all.
         dump_bytes: Size of the dump.
         dump_sha256: SHA-256 of the dump, hexadecimal.
     """
@@ -67,6 +69,8 @@ class Manifest:
     tree_size: int
     checkpoint: str | None
     keys: tuple[str, ...]
+    archive: str | None = None
+    archived_files: int = 0
     dump_bytes: int = 0
     dump_sha256: str = ""
 

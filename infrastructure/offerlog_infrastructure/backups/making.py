@@ -112,6 +112,8 @@ def make_backup(
             tree_size=snapshot.tree_size,
             checkpoint=snapshot.checkpoint,
             keys=tuple(snapshot.key_ids),
+            archive=snapshot.archive,
+            archived_files=snapshot.archived_files,
         )
         made = MadeBackup(manifest, writer.finish(manifest))
         _record(snapshot, store.schema, file.expanduser().stat().st_size)

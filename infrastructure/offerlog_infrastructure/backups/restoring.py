@@ -1,6 +1,8 @@
 """The restore of a backup into a new data folder: verified, and without anybody who was erased since."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,7 @@ from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.wording import format_count
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.transparency.notes import VerifierKey
+from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
 from offerlog_infrastructure.backups.backup_file import BackupReader, Manifest
 from offerlog_infrastructure.backups.errors import NotTheSignedLogError
 from offerlog_infrastructure.backups.making import MEBIBYTE
@@ -26,6 +29,7 @@ from offerlog_infrastructure.evidence.checkpoint_folder import CheckpointFolder
 from offerlog_infrastructure.evidence.signing_keys import check_signature
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from offerlog_infrastructure.postgres.backup.restored import RestoredTables
+from offerlog_infrastructure.postgres.backup.restored_archive import copy_archive
 
 _SEALING_SECONDS: Final = 600.0
 
@@ -44,6 +48,7 @@ class RestoreRequest:
         schema: The schema of the store.
         open_service: Opens a service on a data folder, which must have a store, with this keyring.
         checkpoints: The folder of checkpoints outside of the store; None without one.
+        archive: The place of the archive, if it is not where the store has it; None if it is.
         erase_more: Erases further visitors before anybody else can read; None for none.
         on_progress: Called with the progress: mebibytes of the file, then events, then visitors.
     """
@@ -55,6 +60,7 @@ class RestoreRequest:
     schema: str
     open_service: Callable[[Path], Offerlog]
     checkpoints: Path | None = None
+    archive: str | None = None
     erase_more: Callable[[Offerlog], None] | None = None
     on_progress: ShowProgress = field(default=lambda _: None)
 
@@ -71,6 +77,7 @@ class RestoredStore:
         position: Position of the last event now, behind the erasures.
         erased: Number of visitors who were erased again.
         signed_before: What was signed of this log before.
+        archive: The folder with a copy of the archive, which is the restored store's; None without one.
     """
 
     manifest: Manifest
@@ -80,6 +87,7 @@ class RestoredStore:
     position: int
     erased: int
     signed_before: SignedBefore
+    archive: Path | None
 
 
 def restore_backup(request: RestoreRequest) -> RestoredStore:
@@ -93,6 +101,8 @@ def restore_backup(request: RestoreRequest) -> RestoredStore:
         BackupProgramError: `pg_restore` has failed.
         StoreExistsError: There is a store in the folder.
         EmbeddedError: The folder or the embedded server cannot be used.
+        ArchiveUnavailableError: A file of the archive is missing or was changed, or there is a folder already
+            where its copy would be.
         OfferlogError: An erasure could not be repeated, or the folder of checkpoints cannot be read.
     """
     keyring = FileKeyring(request.keyring)
@@ -109,8 +119,44 @@ def restore_backup(request: RestoreRequest) -> RestoredStore:
                 )
             tables = RestoredTables(server.dsn, request.schema)
             tables.analyze()
-            with request.open_service(staged) as service:
-                return _make_ready(service, tables, request, backup.manifest, erased)
+            with (
+                _copied_archive(request, backup.manifest, server.dsn) as replaced,
+                request.open_service(staged) as service,
+            ):
+                return _make_ready(
+                    service, tables, request, backup.manifest, erased, is_erased_first=replaced > 0
+                )
+
+
+def archive_of(data: Path) -> Path:
+    """Return the folder for the archive of a store that is restored into a folder: beside it."""
+    return data.with_name(f"{data.name}.archive")
+
+
+@contextmanager
+def _copied_archive(request: RestoreRequest, manifest: Manifest, dsn: str) -> Iterator[int]:
+    """Copy the archive, if there is one; it goes again if the block fails.
+
+    Yields:
+        The number of its files that an erasure has replaced since the backup.
+    """
+    target = archive_of(request.data)
+    if manifest.archive is None:
+        yield 0
+        return
+
+    def on_file(done: int, total: int) -> None:
+        request.on_progress(RebuildProgress("copying the archive", done, max(total, 1)))
+
+    try:
+        target.mkdir(mode=0o700)
+    except OSError as error:
+        raise ArchiveUnavailableError("the archive", str(target), error.strerror or str(error)) from error
+    try:
+        yield copy_archive(dsn, request.schema, request.archive, target, on_file)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def _make_ready(
@@ -119,8 +165,14 @@ def _make_ready(
     request: RestoreRequest,
     manifest: Manifest,
     erased: list[Tombstone],
+    *,
+    is_erased_first: bool,
 ) -> RestoredStore:
-    """Verify a restored log, erase again, and retire names under which more may have been signed."""
+    """Verify a restored log, erase again, and retire names under which more may have been signed.
+
+    Archived events may be blanked already. Then the erasures come first: without them, a blanked event is a
+    finding.
+    """
     evidence = service.evidence
     assert evidence is not None  # noqa: S101 - a store has a tree
     tables.make_bi_views()
@@ -135,10 +187,12 @@ def _make_ready(
     keys: list[VerifierKey] = []
     if before.origins == {own_name} and (signer := evidence.find_signer()) is not None:
         keys = [signer.key]
+    count = _erase_again(service, tables, erased) if is_erased_first else 0
+    evidence.catch_up(_SEALING_SECONDS)
     report = Verification(evidence.tree, None, keys, check_signature, request.on_progress).run()
     if report.findings:
         raise NotTheSignedLogError(str(report.findings[0]))
-    count = _erase_again(service, tables, erased)
+    count += _erase_again(service, tables, erased)
     if request.erase_more is not None:
         request.erase_more(service)
     for origin in sorted(before.unsafe):
@@ -152,6 +206,7 @@ def _make_ready(
         service.position(),
         count,
         before,
+        None if manifest.archive is None else archive_of(request.data),
     )
 
 

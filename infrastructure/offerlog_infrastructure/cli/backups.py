@@ -72,6 +72,8 @@ def backup(
                 "position": made.manifest.position,
                 "checkpoint": _name_checkpoint(made.manifest.checkpoint),
                 "keys": list(made.manifest.keys),
+                "archive": made.manifest.archive,
+                "archived_files": made.manifest.archived_files,
                 "keyring_included": False,
                 "sha256": made.sha256,
             }
@@ -82,6 +84,12 @@ def backup(
         " without it nobody can read the backup",
         err=True,
     )
+    if made.manifest.archive is not None:
+        typer.echo(
+            f"offerlog: {made.manifest.archived_files:,} archived files are not in the backup: keep a copy of"
+            f" {made.manifest.archive}, too",
+            err=True,
+        )
 
 
 def restore(
@@ -113,6 +121,14 @@ def restore(
     nobody: Annotated[
         bool, typer.Option("--nobody-erased", help="Nobody was erased since the backup.")
     ] = False,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="The archive, if it is not where the store had it. It is copied, and stays as it is.",
+            show_default=False,
+        ),
+    ] = None,
     data: Data = None,
     keyring: KeyringFile = None,
     organization: Organization = None,
@@ -176,6 +192,7 @@ def restore(
                 SCHEMA,
                 open_staged,
                 settings.checkpoints,
+                archive,
                 erase_more,
                 on_progress,
             )
@@ -203,6 +220,7 @@ def _describe(target: Path, restored: "RestoredStore") -> dict[str, Any]:
         "held": 0,
         "fork": lost is not None,
         "signed_outside": None if lost is None else {"origin": lost.origin, "size": lost.size},
+        "archive": None if restored.archive is None else str(restored.archive),
         "retired_origins": sorted(restored.signed_before.unsafe),
     }
 

@@ -68,6 +68,7 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
     from offerlog_application.recording.submissions import OverloadedError  # noqa: PLC0415 - see above
     from offerlog_application.recording.writer_errors import ContendedError  # noqa: PLC0415 - see above
     from offerlog_domain.signals import MalformedSignalError  # noqa: PLC0415 - see above
+    from offerlog_infrastructure.archive.errors import ArchiveElsewhereError, ArchiveRunningError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.backups.errors import NotTheSignedLogError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.embedded.errors import LockTimeoutError  # noqa: PLC0415 - see above
     from offerlog_infrastructure.evidence.witness_client import RewrittenLogError  # noqa: PLC0415 - see above
@@ -87,6 +88,8 @@ def codes_by_class() -> Mapping[type[BaseException], ExitCode]:
         SliceChangedError: ExitCode.FOUND_WRONG,
         RebuildRunningError: ExitCode.BUSY,
         RotationRunningError: ExitCode.BUSY,
+        ArchiveElsewhereError: ExitCode.USAGE,
+        ArchiveRunningError: ExitCode.BUSY,
         TablesInUseError: ExitCode.BUSY,
         LockTimeoutError: ExitCode.BUSY,
         ContendedError: ExitCode.BUSY,

@@ -35,6 +35,7 @@ from offerlog_application.recording.submissions import OverloadedError
 from offerlog_application.recording.writer_errors import ContendedError, OrganizationDeletedError
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.signals import MalformedSignalError
+from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
 from offerlog_infrastructure.http.responses.escaped_json import EscapedJSONResponse
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 
@@ -216,6 +217,9 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
         "keyring-failed",
         "the service cannot use the keys of the store; its log says why",
         headers={"Retry-After": _RETRY_AFTER},
+    ),
+    ArchiveUnavailableError: lambda error: ProblemError(
+        "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),
     SliceElsewhereError: lambda error: ProblemError(
         "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}

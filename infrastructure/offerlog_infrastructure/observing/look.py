@@ -32,6 +32,7 @@ from offerlog_infrastructure.keyring.file_keyring import default_keyring
 from offerlog_infrastructure.keyring.keyring_file import read_file
 from offerlog_infrastructure.observing.machine import observe_disk, read_faults
 from offerlog_infrastructure.observing.services import ask_services
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.connections import (
     StoreConnection,
     connection_arguments,
@@ -194,7 +195,10 @@ def _read_tables(connection: StoreConnection, schema: str, rules: Rules, now: da
     with connection.cursor(row_factory=tuple_row) as cursor:
         if cursor.execute(_SELECT_SHARD).fetchone() is not None:
             raise NotOverShardsError("to look at the store (see `offerlog shards status`)")
-    return _Read(migration=max(done), figures=read_store_figures(connection, EventMapper(), now, rules))
+    return _Read(
+        migration=max(done),
+        figures=read_store_figures(connection, EventMapper(), ArchivedFiles(), now, rules),
+    )
 
 
 def _has_table(cursor: Cursor[Any], name: str) -> bool:

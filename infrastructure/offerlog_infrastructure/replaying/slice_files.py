@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 import msgspec
 
 from offerlog_application.ports.slices import StoredRow
-from offerlog_application.reading.arrow import ExtraMissingError
+from offerlog_infrastructure.archive.event_files import read_events, read_metadata, write_events
 from offerlog_infrastructure.durable_folders import flush_folder
 
 _KEY: Final = b"offerlog"
@@ -55,29 +54,11 @@ def write_slice(path: Path, task: SliceTask, pages: Iterable[Sequence[StoredRow]
         ExtraMissingError: pyarrow is not installed.
         OSError: The file cannot be written.
     """
-    arrow, parquet = _load_parquet()
-    schema = arrow.schema(
-        [
-            ("position", arrow.int64()),
-            ("stream", arrow.binary(16)),
-            ("version", arrow.int32()),
-            ("topic", arrow.string()),
-            ("state", arrow.binary()),
-        ],
-        metadata={_KEY: msgspec.json.encode(task)},
-    )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    events = 0
     with part.open("wb") as file:
         part.chmod(0o600)
-        with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-            for group in _gather(pages):
-                rows = [(position, stream.bytes, *rest) for position, stream, *rest in group]
-                columns = zip(*rows, strict=True)
-                arrays = [arrow.array(one, field.type) for one, field in zip(columns, schema, strict=True)]
-                writer.write_batch(arrow.record_batch(arrays, schema=schema))
-                events += len(group)
+        events = write_events(file, _gather(pages), {_KEY: msgspec.json.encode(task)})
         file.flush()
         os.fsync(file.fileno())
     sha256 = hash_file(part)
@@ -93,8 +74,7 @@ def read_task(path: Path) -> SliceTask:
         ExtraMissingError: pyarrow is not installed.
         OSError: The file cannot be read.
     """
-    _, parquet = _load_parquet()
-    return msgspec.json.decode(parquet.read_schema(path).metadata[_KEY], type=SliceTask)
+    return msgspec.json.decode(read_metadata(path)[_KEY], type=SliceTask)
 
 
 def read_slice(path: Path) -> Iterator[Sequence[StoredRow]]:
@@ -104,12 +84,7 @@ def read_slice(path: Path) -> Iterator[Sequence[StoredRow]]:
         ExtraMissingError: pyarrow is not installed.
         OSError: The file cannot be read.
     """
-    _, parquet = _load_parquet()
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(_PAGE):
-            position, stream, version, topic, state = (column.to_pylist() for column in batch.columns)
-            streams = [UUID(bytes=one) for one in stream]
-            yield list(zip(position, streams, version, topic, state, strict=True))
+    return read_events(path, _PAGE)
 
 
 def hash_file(path: Path) -> str:
@@ -132,12 +107,3 @@ def _gather(pages: Iterable[Sequence[StoredRow]]) -> Iterator[list[StoredRow]]:
             group = []
     if group:
         yield group
-
-
-def _load_parquet() -> tuple[Any, Any]:
-    try:
-        import pyarrow  # noqa: ICN001, PLC0415 - an extra
-        from pyarrow import parquet  # noqa: PLC0415 - as above
-    except ModuleNotFoundError:
-        raise ExtraMissingError("pyarrow", "archive") from None
-    return pyarrow, parquet

@@ -29,6 +29,7 @@ from offerlog_infrastructure.disk_space import full_disk_hint
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.action_map_policies import select_all_policies
+from offerlog_infrastructure.postgres.archive.archived_rows import select_end
 from offerlog_infrastructure.postgres.connections import StoreConnection, await_end
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
@@ -223,7 +224,8 @@ class SuppressionReplica:
 
     def _catch_up(self, cursor: Cursor[Any], safe: int, source: bytes) -> None:
         position = self._store.position
-        if position is None or position > safe or self._store.source() != source:
+        is_behind_table = position is not None and position < select_end(cursor.connection)
+        if position is None or position > safe or is_behind_table or self._store.source() != source:
             position = self._copy(cursor, source)
         while position < safe and not self._stopped.is_set():
             rows = cursor.execute(SELECT_PAGE, (position, safe, _PAGE), prepare=True).fetchall()

@@ -36,7 +36,8 @@ _SELECT_SNAPSHOT: LiteralString = f"""
     SELECT pg_export_snapshot(), now(), current_setting('server_version'),
         coalesce(({SELECT_LAST_POSITION}), 0),
         (SELECT coalesce(max(size), 0) FROM tree_progress),
-        (SELECT note FROM checkpoints ORDER BY size DESC, signed_at DESC LIMIT 1)
+        (SELECT note FROM checkpoints ORDER BY size DESC, signed_at DESC LIMIT 1),
+        (SELECT place FROM archive_place), (SELECT count(*) FROM archived_files)
 """
 _SELECT_BYTES: LiteralString = """
     SELECT coalesce(sum(pg_table_size(oid)), 0)::bigint FROM pg_class
@@ -74,6 +75,8 @@ class StoreSnapshot:
         key_ids: Ids of the keys of the keyring that the store needs.
         tombstones: The visitors who were erased until then.
         table_bytes: Size of the tables, as an estimate of that of the dump.
+        archive: The place of the archive; None without one.
+        archived_files: The number of files in it that the store needs.
     """
 
     dsn: str
@@ -87,6 +90,8 @@ class StoreSnapshot:
     key_ids: Sequence[str]
     tombstones: Sequence[Tombstone]
     table_bytes: int
+    archive: str | None
+    archived_files: int
 
 
 @contextmanager
@@ -148,7 +153,7 @@ def _lock_tables(connection: Connection[Any], schema: str) -> None:
 
 def _take(connection: Connection[Any], schema: str) -> StoreSnapshot:
     cursor = connection.cursor(row_factory=tuple_row)
-    name, taken_at, server, position, size, note = _select_one(cursor, _SELECT_SNAPSHOT)
+    name, taken_at, server, position, size, note, place, files = _select_one(cursor, _SELECT_SNAPSHOT)
     (table_bytes,) = _select_one(cursor, _SELECT_BYTES, schema)
     return StoreSnapshot(
         dsn=_complete_dsn(connection),
@@ -162,6 +167,8 @@ def _take(connection: Connection[Any], schema: str) -> StoreSnapshot:
         key_ids=[key for (key,) in cursor.execute(_SELECT_KEYS).fetchall()],
         tombstones=[Tombstone(*row) for row in cursor.execute(SELECT_TOMBSTONES).fetchall()],
         table_bytes=table_bytes,
+        archive=place,
+        archived_files=files,
     )
 
 

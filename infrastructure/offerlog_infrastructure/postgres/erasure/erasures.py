@@ -26,6 +26,7 @@ from offerlog_application.ports.erasure import (
 from offerlog_application.ports.event_log import SliceElsewhereError
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.stream_ids import slice_of, stream_bounds
+from offerlog_infrastructure.postgres.archive.blanked_files import blank_archived
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.erasure.blanking import COMMIT_LATER, blank_events
 from offerlog_infrastructure.postgres.erasure.held_rows import select_held_rows
@@ -230,7 +231,9 @@ class PostgresErasures:
                 connection.execute(_UPDATE_DEAD_LETTERS, (_ERASED, *stream_bounds(token)))
                 connection.execute(_DELETE_SHORT_SIGNALS, (token,))
                 connection.execute(_DELETE_NAMED_ACTIONS, (token,))
-            return blank_events(connection, token)
+            blanked = blank_events(connection, token)
+            archived = blank_archived(connection, self._application.archived_files, token)
+            return BlankedEvents(blanked.events + archived.events, blanked.unreadable + archived.unreadable)
 
     def complete(self, erasure: BegunErasure, position: int | None, now: datetime) -> None:
         """Forget the visitor's digest: the erasure is complete."""

@@ -13,8 +13,11 @@ from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.service_events import ServiceEvent
 from offerlog_domain.stream_ids import first_seen_of, stream_bounds
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_rows import ARCHIVED, select_streams, to_parameters
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
@@ -26,10 +29,13 @@ UNREADABLE: Final = "unreadable"
 _DAMAGED: Final = (UnreadableEventError, UnsealError, MsgspecError)
 
 _SELECT_VISITOR: LiteralString = "SELECT token, kek, wrapped_key FROM visitors WHERE digest = %s"
-_SELECT_EVENTS: LiteralString = """
+_SELECT_EVENTS: LiteralString = f"""
     SELECT notification_id AS position, originator_id AS stream, originator_version AS version,
         topic AS stored_as, state
-    FROM offerlog_events WHERE originator_id BETWEEN %s AND %s ORDER BY notification_id
+    FROM (
+        SELECT {EVENT_COLUMNS} FROM offerlog_events WHERE originator_id BETWEEN %(first)s AND %(last)s
+        UNION ALL SELECT {EVENT_COLUMNS} FROM {ARCHIVED}
+    ) AS log ORDER BY notification_id
 """
 _BY_TOKEN: Final[Mapping[str, LiteralString]] = {
     "current_offers": """
@@ -86,6 +92,7 @@ _SELECT_COUNTED_BLOCKS: LiteralString = """
 _SELECT_HOLD: LiteralString = "SELECT held_since AS since, reason FROM legal_holds WHERE digest = %s"
 
 
+@again_if_replaced
 def select_held_rows(
     application: OfferlogApplication, organization: str, digest: UUID, visitor: VisitorKey
 ) -> Sequence[HeldRow]:
@@ -100,6 +107,7 @@ def select_held_rows(
     Raises:
         StoreUnavailableError: The store cannot be reached.
         KeyringError: The keyring cannot decrypt the visitor's key.
+        ArchiveUnavailableError: A file with archived events cannot be read.
     """
     found: list[HeldRow] = []
     with (
@@ -129,7 +137,10 @@ def _select_events(
     application: OfferlogApplication, cursor: Cursor[dict[str, Any]], token: int, sealer: Sealer
 ) -> Iterator[HeldRow]:
     mapper = application.event_mapper
-    for row in cursor.execute(_SELECT_EVENTS, stream_bounds(token)).fetchall():
+    first, last = stream_bounds(token)
+    archived = select_streams(cursor.connection, application.archived_files, first, last)
+    where = {"first": first, "last": last, **to_parameters(archived)}
+    for row in cursor.execute(_SELECT_EVENTS, where).fetchall():
         state, stream = row.pop("state"), row["stream"]
         stored = stream, row["version"], row["stored_as"], state
         try:

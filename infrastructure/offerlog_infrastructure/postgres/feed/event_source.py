@@ -23,6 +23,8 @@ from offerlog_domain.event_fields import Event, PrivateFields, SealedEvent
 from offerlog_domain.identity import VisitorKey
 from offerlog_domain.service_events import ServiceEvent
 from offerlog_domain.stream_ids import token_of
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import READERS_LOCK_TIMEOUT, OfferlogApplication
@@ -185,6 +187,7 @@ class PostgresEventSource:
         log = self._application.log
         return SafeHorizon(log.datastore.schema, log.events_table_name)
 
+    @again_if_replaced
     def _select(
         self, connection: StoreConnection, after: int, limit: int, identify: str | None
     ) -> tuple[Sequence[PositionedRow], Mapping[int, _VisitorRow]]:
@@ -198,6 +201,8 @@ class PostgresEventSource:
                 _check_ahead(cursor, after)
                 return (), {}
             rows = cursor.execute(SELECT_PAGE, (after, safe, limit), prepare=True).fetchall()
+            files = self._application.archived_files
+            rows = list(add_archived(connection, files, rows, after, safe, limit=limit))
             if identify is None or not rows:
                 return rows, {}
             tokens = list({token_of(row[1]) for row in rows})

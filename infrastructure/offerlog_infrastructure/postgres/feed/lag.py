@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
+from uuid import UUID
 
 from offerlog_application.ports.event_log import UnreadableEventError
+from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION, count_positions
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
@@ -50,33 +52,49 @@ WITH_LAG: LiteralString = f"""
 """Parts of a WITH clause behind `followers`, which has the rows of the followers with their `position`."""
 
 LAG_COLUMNS: LiteralString = (
-    "l.last, l.behind, f.originator_id, f.originator_version, f.topic, f.state AS event_state"
+    "l.last, l.behind, l.next, f.originator_id, f.originator_version, f.topic, f.state AS event_state"
 )
 JOIN_LAG: LiteralString = """
     FROM followers s JOIN lagging l USING (position) LEFT JOIN firsts f ON f.notification_id = l.next
 """
 
 
-def read_lags(rows: Sequence[Mapping[str, Any]], mapper: EventMapper, now: datetime) -> Sequence[Lag]:
-    """Return the lag of each row of a statement with `WITH_LAG`, `LAG_COLUMNS` and `JOIN_LAG`."""
+def read_lags(
+    rows: Sequence[Mapping[str, Any]], mapper: EventMapper, now: datetime, archived: ArchivedLag
+) -> Sequence[Lag]:
+    """Return the lag of each row of a statement with `WITH_LAG`, `LAG_COLUMNS` and `JOIN_LAG`.
+
+    Args:
+        rows: The rows.
+        mapper: Reads the next event, for its time.
+        now: The time.
+        archived: Has the archived events behind each of them.
+    """
     ages: dict[tuple[Any, int], float | None] = {}
     lags: list[Lag] = []
     for row in rows:
-        behind = row["behind"]
+        cold = archived.behind(row["position"])
+        behind = row["behind"] + cold.events
         if behind > _MAX_COUNTED:
             behind = count_positions(row["position"], row["last"])
+        if not cold.is_readable:
+            lags.append((behind, None))
+            continue
+        if cold.first is not None and cold.first[0] < row["next"]:
+            lags.append((behind, _measure_age(cold.first[1:], mapper, now)))
+            continue
         if row["originator_id"] is None:
             lags.append((behind, 0.0))
             continue
         key = row["originator_id"], row["originator_version"]
         if key not in ages:
-            ages[key] = _measure_age(row, mapper, now)
+            stored = *key, row["topic"], bytes(row["event_state"])
+            ages[key] = _measure_age(stored, mapper, now)
         lags.append((behind, ages[key]))
     return lags
 
 
-def _measure_age(row: Mapping[str, Any], mapper: EventMapper, now: datetime) -> float | None:
-    stored = row["originator_id"], row["originator_version"], row["topic"], bytes(row["event_state"])
+def _measure_age(stored: tuple[UUID, int, str, bytes], mapper: EventMapper, now: datetime) -> float | None:
     try:
         recorded = mapper.event(*stored).event.recorded_at
     except UnreadableEventError:

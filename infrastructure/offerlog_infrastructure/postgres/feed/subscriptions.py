@@ -14,6 +14,7 @@ from offerlog_application.ports.subscriptions import (
     Subscription,
     SubscriptionLimitError,
 )
+from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.feed.lag import (
     JOIN_LAG,
@@ -65,6 +66,7 @@ class PostgresSubscriptions:
     def __init__(self, application: OfferlogApplication, clock: Clock) -> None:
         self._datastore = application.reading
         self._mapper = application.event_mapper
+        self._files = application.archived_files
         self._clock = clock
 
     def put(self, organization: str, name: str, position: int, now: datetime) -> None:
@@ -112,13 +114,22 @@ class PostgresSubscriptions:
 
     def _select(self, organization: str | None, name: str | None) -> Sequence[Subscription]:
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            return read_subscriptions(cursor, self._mapper, self._clock.now(), organization, name)
+            return read_subscriptions(
+                cursor,
+                self._mapper,
+                self._clock.now(),
+                ArchivedLag(cursor.connection, self._files),
+                organization=organization,
+                name=name,
+            )
 
 
 def read_subscriptions(
     cursor: Cursor[DictRow],
     mapper: EventMapper,
     now: datetime,
+    archived: ArchivedLag,
+    *,
     organization: str | None = None,
     name: str | None = None,
 ) -> Sequence[Subscription]:
@@ -128,6 +139,7 @@ def read_subscriptions(
         cursor: A cursor that returns dictionaries.
         mapper: Reads the next event, for its time.
         now: The time.
+        archived: Has the archived events behind each of them.
         organization: The tenant; None for all.
         name: The name of one; None for all.
     """
@@ -141,7 +153,7 @@ def read_subscriptions(
             row["moved_at"],
             *lag,
         )
-        for row, lag in zip(rows, read_lags(rows, mapper, now), strict=True)
+        for row, lag in zip(rows, read_lags(rows, mapper, now, archived), strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ from eventsourcing.utils import Environment, EnvType, strtobool
 
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.store_trouble import TroubleCounts
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.connections import (
     StoreConnection,
     StorePool,
@@ -96,6 +97,7 @@ class OfferlogApplication(Application[UUID]):
         keys: The keys of the store, shared by all that need them.
         visitor_keys: The keys of its visitors, shared likewise.
         reading: A separate pool for reports and lists, so that a slow one never delays the writer.
+        archived_files: The files of the archive, shared likewise.
         troubles: The number of failed calls of the store, by reason.
     """
 
@@ -132,6 +134,7 @@ class OfferlogApplication(Application[UUID]):
         ).datastore
         self.keys = StoreKeys(self.log.datastore, keyring, home_keys)
         self.visitor_keys = VisitorKeys(self.keys)
+        self.archived_files = ArchivedFiles()
         for datastore in (self.log.datastore, self.reading):
             datastore.pool.open(wait=False)  # else its first call would open it, even after `close`
 

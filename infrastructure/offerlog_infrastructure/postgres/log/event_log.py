@@ -22,9 +22,8 @@ from offerlog_domain.event_fields import Event, RecordedEvent
 from offerlog_domain.identity import BlockKey, OfferKey, OrganizationKey
 from offerlog_domain.outcomes import Refusal
 from offerlog_domain.stream_ids import ALL_SLICES
-from offerlog_domain.visitor_offer import VisitorOffer, evolve
+from offerlog_domain.visitor_offer import VisitorOffer
 from offerlog_infrastructure.postgres.action_map_policies import select_policies
-from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import ask_again, store_reached
 from offerlog_infrastructure.postgres.known_policies import KnownPolicies, Policies
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -44,7 +43,7 @@ from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION
 from offerlog_infrastructure.postgres.log.mapper import EventRow
 from offerlog_infrastructure.postgres.log.newest_actions import NewestActions
 from offerlog_infrastructure.postgres.log.short_signals import ShortSignalTables
-from offerlog_infrastructure.postgres.log.stream_statements import SELECT_NEWER_EVENTS
+from offerlog_infrastructure.postgres.log.stream_loader import StreamLoader
 from offerlog_infrastructure.postgres.refusals.refused_texts import RefusedTexts
 
 if TYPE_CHECKING:
@@ -91,10 +90,11 @@ class PostgresLog:
         self._blocks = CountedBlocks(application)
         self._epoch: int | None = None
         self._owned_slices = ALL_SLICES
+        self._has_archive = False
+        self._loader = StreamLoader(application)
         self._epoch_at_load: int | None = None
         self._policies = KnownPolicies(self._select_policies)
         self._are_keys_stale = True
-        self._loaded_from: str | None = None
 
     def epoch(self) -> int:
         """Return the epoch that was read last; from the store at first.
@@ -103,7 +103,8 @@ class PostgresLog:
         """
         if self._epoch is None:
             with store_reached(self._application.log.datastore):
-                self._epoch, self._owned_slices = self._application.log.select_epoch_and_slices()
+                state = self._application.log.select_epoch_state()
+            self._epoch, self._owned_slices, self._has_archive = state
         if self._are_keys_stale:
             self._application.keys.refresh_secrets()
             self._are_keys_stale = False
@@ -118,7 +119,7 @@ class PostgresLog:
         epoch, now = self.epoch(), self._epoch_at_load
         if anew:
             with store_reached(self._application.log.datastore):
-                now, self._owned_slices = self._application.log.select_epoch_and_slices()
+                now, self._owned_slices, _ = self._application.log.select_epoch_state()
         if now is not None and now != epoch:
             stale = StaleEpochError(now)
             self._forget(stale)
@@ -131,6 +132,7 @@ class PostgresLog:
         Raises:
             VersionConflictError: Another server has taken over meanwhile; load again.
             UnreadableEventError: A stored event is unknown to this build.
+            ArchiveUnavailableError: A file with archived events cannot be read.
         """
         self._streams = GroupStreams(offers, self._keys)
         self._epoch_at_load = None
@@ -140,10 +142,10 @@ class PostgresLog:
         confirmed = self._fold_newer_events(offers, loaded, known, states)
         lost = [offer for offer in offers if known[offer.id][0].version and offer.id not in confirmed]
         if lost:  # the store does not have the cached events: read these streams from their beginning
-            server = self._loaded_from
+            server = self._loader.server
             loaded |= {offer.id: VisitorOffer(offer.id) for offer in lost}
             self._fold_newer_events(lost, loaded, {}, states)
-            if self._loaded_from != server:  # what the first query confirmed may be missing there
+            if self._loader.server != server:  # what the first query confirmed may be missing there
                 raise VersionConflictError(waiting=False)
         reread = {offer.id for offer in lost}
         for offer_id, state in states.items():
@@ -159,52 +161,14 @@ class PostgresLog:
         known: Mapping[UUID, tuple[VisitorOffer, bytes]],
         states: dict[UUID, bytes],
     ) -> set[UUID]:
-        """Fold the events of these visitor-offers from each one's version on.
-
-        Returns:
-            The visitor-offers whose last known event the store has.
-        """
-        confirmed: set[UUID] = set()
-        keys, open_event, add = list(offers), self._mapper.open_event, self._streams.add
-        rows = self._select_newer_events(keys, loaded)
-        if rows:  # of a group of unknown visitors, no offer is suppressed
-            self._epoch_at_load = rows[0][-1]
+        """Fold what the loader finds; returns the visitor-offers whose last known event the store has."""
+        confirmed = self._loader.fold(
+            self._streams, offers, loaded, known, states, has_archive=self._has_archive
+        )
+        if self._loader.epoch is not None:  # of a group of unknown visitors, no offer is suppressed
+            self._epoch_at_load = self._loader.epoch
             self._policies.note_epoch(self._epoch_at_load)
-        for place, token, kek, wrapped_key, version, topic, state, _ in rows:
-            key = keys[place - 1]
-            offer_id = key.id
-            stream = add(key, token, kek, wrapped_key)
-            if version is None:
-                continue
-            offer = loaded[offer_id]
-            if version != offer.version:
-                event = open_event(offer_id, stream, version, topic, state)
-                loaded[offer_id] = evolve(offer, event)
-                states[offer_id] = state
-            elif known[offer_id][1] == state:
-                confirmed.add(offer_id)
         return confirmed
-
-    def _select_newer_events(
-        self, offers: Sequence[OfferKey], loaded: Mapping[UUID, VisitorOffer]
-    ) -> Sequence[tuple[Any, ...]]:
-        """Select the events of these streams from each one's version on, stream by stream in order."""
-        # As text: the driver takes arrays apart in Python, which costs more than the look-up itself.
-        digests = ",".join([f"{offer.visitor_digest.int:032x}" for offer in offers])
-        maps = ",".join([f"{offer.action_map_id.int:032x}" for offer in offers])
-        versions = ",".join([str(loaded[offer.id].version) for offer in offers])
-        with (
-            store_reached(self._application.log.datastore),
-            self._application.log.datastore.get_connection() as connection,
-        ):
-            assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
-            self._loaded_from = connection.server
-            cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            return cursor.execute(
-                SELECT_NEWER_EVENTS,
-                (f"{{{digests}}}", f"{{{maps}}}", f"{{{versions}}}"),
-                prepare=True,
-            ).fetchall()
 
     def find_actions(self, actions: Collection[NamedAction]) -> Mapping[NamedAction, FoundAction]:
         """Return all these actions, as the store knows them now."""
@@ -261,7 +225,7 @@ class PostgresLog:
                     block_rows.names,
                     hurried=hurried,
                     epoch=self.epoch() if epoch is None else epoch,
-                    loaded_from=self._loaded_from if rows else None,
+                    loaded_from=self._loader.server if rows else None,
                     besides=self._short_signals.make_steps(log_rows, parkings),
                 )
         except BaseException as error:

@@ -1,7 +1,9 @@
 """The newest action of a visitor-offer, read from the end of its stream."""
 
-from typing import LiteralString
+from collections.abc import Sequence
+from typing import Any, LiteralString
 
+from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import NewestAction, SliceElsewhereError
@@ -9,27 +11,34 @@ from offerlog_domain.event_fields import RecordedEvent
 from offerlog_domain.events import EventSinceOffer, LifecycleEvent, Offered, is_lifecycle_event
 from offerlog_domain.identity import OfferKey
 from offerlog_domain.lifecycle import LONGEST_ACTION
-from offerlog_domain.stream_ids import slice_of
+from offerlog_domain.stream_ids import make_stream_id, slice_of
 from offerlog_domain.visitor_offer import Action
 from offerlog_infrastructure.postgres.action_map_policies import read_policy
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_rows import select_streams
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 
 _SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
     SELECT s.is_owned, v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state,
-        (SELECT suppress_for FROM action_map_policies WHERE organization = %s AND action_map_id = %s)
+        (SELECT suppress_for FROM action_map_policies WHERE organization = %s AND action_map_id = %s),
+        EXISTS (SELECT FROM archive_place)
     FROM slices s LEFT JOIN (
-        visitors v CROSS JOIN LATERAL (
+        visitors v LEFT JOIN LATERAL (
             SELECT originator_version, topic, state FROM offerlog_events
             WHERE originator_id = stream_id(v.token, %s) AND topic = ANY(%s)
             ORDER BY originator_version DESC LIMIT %s
-        ) AS e
+        ) AS e ON true
     ) ON v.digest = %s
     WHERE s.slice = %s ORDER BY e.originator_version DESC
 """
 """Only the newest action changes, so the last lifecycle events of a stream hold all of it. Without any, there
 is one row."""
+
+
+_Row = tuple[Any, ...]
+"""The columns of the statement."""
 
 
 class NewestActions:
@@ -39,6 +48,7 @@ class NewestActions:
         self._reading = application.reading
         self._mapper = application.event_mapper
         self._keys = application.visitor_keys
+        self._files = application.archived_files
         self._gate = LockGate()
 
     def find(self, offer: OfferKey) -> NewestAction:
@@ -50,7 +60,26 @@ class NewestActions:
             SliceElsewhereError: The store does not own the visitor's slice.
             StoreUnavailableError: The store cannot be reached.
             UnreadableEventError: A stored event is unknown to this build.
+            ArchiveUnavailableError: A file with archived events cannot be read.
         """
+        stored = self._select(offer)
+        events: list[RecordedEvent[LifecycleEvent]] = []
+        if not stored[0][0]:
+            raise SliceElsewhereError([slice_of(offer.visitor_digest)])
+        for _, token, kek, wrapped_key, version, topic, state, suppress_for, _ in stored:
+            if version is None:
+                continue
+            stream = self._keys.open_stream(token, kek, wrapped_key, offer.action_map_id)
+            recorded = self._mapper.open_event(offer.id, stream, version, topic, state)
+            assert is_lifecycle_event(recorded)  # noqa: S101 - the topics belong to lifecycle events
+            events.insert(0, recorded)
+            if isinstance(recorded.event, Offered):
+                return NewestAction(Action(tuple(events)), read_policy(suppress_for))
+        return NewestAction()
+
+    @again_if_replaced
+    def _select(self, offer: OfferKey) -> Sequence[_Row]:
+        """Select the last lifecycle events, the newest first; at least one row."""
         topics = self._mapper.topics(EventSinceOffer)
         with (
             self._gate.passing(_SELECT_LAST_LIFECYCLE_EVENTS),
@@ -58,7 +87,7 @@ class NewestActions:
             self._reading.get_connection() as connection,
         ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            stored = cursor.execute(
+            stored: list[_Row] = cursor.execute(
                 _SELECT_LAST_LIFECYCLE_EVENTS,
                 (
                     offer.organization,
@@ -71,16 +100,24 @@ class NewestActions:
                 ),
                 prepare=True,
             ).fetchall()
-        events: list[RecordedEvent[LifecycleEvent]] = []
-        for is_owned, token, kek, wrapped_key, version, topic, state, suppress_for in stored:
-            if not is_owned:
-                raise SliceElsewhereError([slice_of(offer.visitor_digest)])
-            if token is None:
-                break
-            stream = self._keys.open_stream(token, kek, wrapped_key, offer.action_map_id)
-            recorded = self._mapper.open_event(offer.id, stream, version, topic, state)
-            assert is_lifecycle_event(recorded)  # noqa: S101 - the topics belong to lifecycle events
-            events.insert(0, recorded)
-            if isinstance(recorded.event, Offered):
-                return NewestAction(Action(tuple(events)), read_policy(suppress_for))
-        return NewestAction()
+            if not stored[0][8] or stored[0][1] is None:
+                return stored
+            return [*stored, *self._select_archived(connection, offer, stored, topics)]
+
+    def _select_archived(
+        self, connection: Connection[Any], offer: OfferKey, stored: Sequence[_Row], topics: Sequence[str]
+    ) -> list[_Row]:
+        """Select the archived ones, unless the others hold the beginning of an action."""
+        begins = self._mapper.topics(Offered)
+        if any(row[5] in begins for row in stored):
+            return []
+        is_owned, token, kek, wrapped_key, *_, suppress_for, has_archive = stored[0]
+        stream = make_stream_id(token, offer.action_map_id)
+        seen = {row[4] for row in stored}
+        return [
+            (is_owned, token, kek, wrapped_key, version, topic, state, suppress_for, has_archive)
+            for _, _, version, topic, state in reversed(
+                select_streams(connection, self._files, stream, stream)
+            )
+            if topic in topics and version not in seen
+        ]

@@ -13,6 +13,8 @@ from offerlog_application.projections.proof import SliceProof, prove
 from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
 from offerlog_domain.stream_ids import token_of
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_rows import get_place, select_each
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
@@ -24,7 +26,7 @@ SELECT_PAGE: LiteralString = f"""
 """Parameters: the position before the page, the last position allowed, the most events."""
 
 _SELECT_STREAMS_UP_TO: LiteralString = f"""
-    SELECT e.* FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
+    SELECT e.*, EXISTS (SELECT FROM archive_place) FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
         SELECT {EVENT_COLUMNS} FROM offerlog_events
         WHERE originator_id = wanted.id AND notification_id <= %s ORDER BY originator_version
     ) AS e
@@ -61,17 +63,20 @@ class DecodedPage:
     proof: Mapping[int, SliceProof]
 
 
-def decode_page(cursor: Cursor[Any], mapper: EventMapper, rows: Sequence[PositionedRow]) -> DecodedPage:
+def decode_page(
+    cursor: Cursor[Any], mapper: EventMapper, files: ArchivedFiles, rows: Sequence[PositionedRow]
+) -> DecodedPage:
     """Decode stored events in order of position. The cursor must return binary tuples.
 
     Args:
         cursor: Selects the earlier events of streams with repeats.
         mapper: Decodes the events that this build knows.
+        files: Has those of the earlier events that are archived.
         rows: In order of position.
     """
     events, unreadable = _decode(mapper, rows)
     repeating = streams_with_repeats(events)
-    found = _select_earlier(cursor, mapper, repeating, rows) if repeating else []
+    found = _select_earlier(cursor, mapper, files, repeating, rows) if repeating else []
     return _make_page(rows, events, unreadable, repeating, found)
 
 
@@ -130,14 +135,24 @@ def _make_page(
 
 
 def _select_earlier(
-    cursor: Cursor[Any], mapper: EventMapper, streams: set[UUID], rows: Sequence[PositionedRow]
+    cursor: Cursor[Any],
+    mapper: EventMapper,
+    files: ArchivedFiles,
+    streams: set[UUID],
+    rows: Sequence[PositionedRow],
 ) -> list[SealedEvent[Event]]:
     """Select all readable events of some streams up to the last position of these rows."""
     events = []
     last = max(row[0] for row in rows)
-    for _, stream, version, topic, state in cursor.execute(
-        _SELECT_STREAMS_UP_TO, (list(streams), last), prepare=True
-    ):
+    stored = cursor.execute(_SELECT_STREAMS_UP_TO, (list(streams), last), prepare=True).fetchall()
+    if not stored or stored[0][-1]:
+        archived = select_each(cursor.connection, files, list(streams))
+        known = {get_place(row) for row in archived}
+        stored = [
+            *(row for row in archived if row[0] <= last),
+            *(row for row in stored if row[1:3] not in known),
+        ]
+    for _, stream, version, topic, state, *_ in stored:
         try:
             events.append(mapper.event(stream, version, topic, state))
         except UnreadableEventError:

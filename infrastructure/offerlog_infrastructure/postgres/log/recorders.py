@@ -60,7 +60,7 @@ _SET_SHORT_LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = '10ms'"
 """For an append that may meet a hung writer: others are waiting already, so it gives up soon."""
 
 _STALE_EPOCH: Final = "OEPCH"
-"""The SQLSTATE of `check_epoch` for a decision of another epoch; its detail is the current epoch."""
+"""The SQLSTATE of `look_at_epoch` for a decision of another epoch; its detail is the current epoch."""
 
 _PARKING_ENDED: Final = "OPARK"
 """The SQLSTATE of `end_short_parkings` for a short signal that does not wait any more."""
@@ -121,6 +121,20 @@ def _to_rows(events: Sequence[StoredEvent]) -> list[EventRow]:
     return rows
 
 
+class EpochState(NamedTuple):
+    """An epoch, and what does not change without a new one.
+
+    Attributes:
+        epoch: The epoch.
+        slices: The slices that the store owns.
+        has_archive: True if events may lie in the archive.
+    """
+
+    epoch: int
+    slices: frozenset[int]
+    has_archive: bool
+
+
 class _AppendedRows(NamedTuple):
     """The rows of an append."""
 
@@ -166,10 +180,15 @@ class LogRecorder(PostgresApplicationRecorder):
         self._copy_blocks = blocks_statement(sql.Identifier(schema, "counted_blocks")).as_bytes(None)
         self._copy_refusals = refusals_statement(refusals).as_bytes(None)
         self._select_epoch = sql.SQL(
-            "SELECT epoch, ARRAY(SELECT slice FROM {} WHERE is_owned) AS slices FROM {}"
-        ).format(sql.Identifier(schema, "slices"), sql.Identifier(schema, "log_epoch"))
+            "SELECT epoch, ARRAY(SELECT slice FROM {} WHERE is_owned) AS slices,"
+            " EXISTS (SELECT FROM {}) AS has_archive FROM {}"
+        ).format(
+            sql.Identifier(schema, "slices"),
+            sql.Identifier(schema, "archive_place"),
+            sql.Identifier(schema, "log_epoch"),
+        )
         sequence = f'"{schema}"."{POSITIONS_SEQUENCE}"'
-        check = sql.Identifier(schema, "check_epoch").as_bytes(None)
+        check = sql.Identifier(schema, "look_at_epoch").as_bytes(None)
         last_drawn = sql.SQL("currval({})").format(sql.Literal(sequence)).as_bytes(None)
         self._look_behind_events = b"SELECT " + last_drawn.replace(b"%", b"%%") + b", " + check + b"(%d)"
         self._look_behind_refusals = b"SELECT NULL, " + check + b"(%d)"
@@ -179,14 +198,14 @@ class LogRecorder(PostgresApplicationRecorder):
 
     def select_epoch(self) -> int:
         """Return the current epoch."""
-        return self.select_epoch_and_slices()[0]
+        return self.select_epoch_state().epoch
 
-    def select_epoch_and_slices(self) -> tuple[int, frozenset[int]]:
-        """Return the current epoch, and the slices that the store owns under it."""
+    def select_epoch_state(self) -> EpochState:
+        """Return the current epoch, with what changes with it alone."""
         with self.datastore.cursor() as cursor:
             row = cursor.execute(self._select_epoch).fetchone()
         assert row is not None  # noqa: S101 - a migration makes the row, and a constraint keeps it the only one
-        return int(row["epoch"]), frozenset(row["slices"])
+        return EpochState(int(row["epoch"]), frozenset(row["slices"]), bool(row["has_archive"]))
 
     def append(
         self,

@@ -10,9 +10,10 @@ from psycopg.rows import tuple_row
 from offerlog_application.ports.read_models import DeadLetter
 from offerlog_application.projections.page import Page
 from offerlog_domain.stream_ids import make_visitor_stream_id, token_of
+from offerlog_infrastructure.postgres.archive.archived_rows import select_streams
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, decode_page
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, DecodedPage, PositionedRow, decode_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, create_merge_tables
 
@@ -82,11 +83,12 @@ class PostgresDeadLetters:
                 if position is None or lifted is None:
                     return False
                 rows = cursor.execute(_SELECT_WAITING_EVENTS, (stream, lifted[0], position[0])).fetchall()
+                rows = self._add_archived(cursor, stream, rows, lifted[0], position[0])
                 apply_page(
                     cursor,
                     projection.name,
                     projection.apply,
-                    decode_page(cursor, self._application.event_mapper, rows),
+                    self._decode(cursor, rows),
                 )
                 self._erase_again(cursor, projection, stream, position[0])
                 still = cursor.execute(
@@ -94,6 +96,17 @@ class PostgresDeadLetters:
                     (projection.name, stream),
                 ).fetchone()
                 return still is None
+
+    def _decode(self, cursor: Cursor[Any], rows: Sequence[PositionedRow]) -> DecodedPage:
+        return decode_page(cursor, self._application.event_mapper, self._application.archived_files, rows)
+
+    def _add_archived(
+        self, cursor: Cursor[Any], stream: UUID, rows: Sequence[PositionedRow], first: int, last: int
+    ) -> list[PositionedRow]:
+        """Put archived events before the others: a projection may be made anew behind an archive."""
+        known = {row[2] for row in rows}
+        archived = select_streams(cursor.connection, self._application.archived_files, stream, stream)
+        return [*(row for row in archived if first <= row[0] <= last and row[2] not in known), *rows]
 
     def _erase_again(self, cursor: Cursor[Any], projection: Projection, stream: UUID, position: int) -> None:
         """Apply the erasure of the stream's visitor once more, if it is behind the retried events.
@@ -103,5 +116,5 @@ class PostgresDeadLetters:
         own = make_visitor_stream_id(token_of(stream))
         rows = cursor.execute(_SELECT_WAITING_EVENTS, (own, 0, position)).fetchall()
         if rows and own != stream:
-            events = decode_page(cursor, self._application.event_mapper, rows).events
+            events = self._decode(cursor, rows).events
             projection.apply(cursor, Page(events))

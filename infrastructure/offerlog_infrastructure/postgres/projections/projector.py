@@ -17,6 +17,8 @@ from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.ports.tracing import UNTRACED, ProjectedPage, Trace
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
+from offerlog_infrastructure.postgres.archive.archived_rows import select_end
 from offerlog_infrastructure.postgres.connections import StoreConnection, await_end
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -85,7 +87,7 @@ class PostgresProjector:
         seal: bool = True,
     ) -> None:
         self._application = application
-        self._sealer = TreeSealer(LOCK_SPACE) if seal else None
+        self._sealer = TreeSealer(LOCK_SPACE, application.archived_files) if seal else None
         self._seal_trouble = RepeatedTrouble(_log, "the tree over the log could not be continued")
         self._trace = trace
         self._projections = projections
@@ -95,6 +97,7 @@ class PostgresProjector:
         self._progress = threading.Condition()
         self._connection: StoreConnection | None = None
         self._epoch: int | None = None
+        self._archive_end = 0
         self._looked_at = 0.0
         self.error: Exception | None = None
         self._trouble = RepeatedTrouble(_log, "the projector stopped and will try again")
@@ -151,6 +154,7 @@ class PostgresProjector:
         while not self._stopping.is_set():
             if len(owned) < len(self._projections) and time.monotonic() - claimed_at >= _STAND_BY_SECONDS:
                 claimed_at = time.monotonic()
+                self._archive_end = select_end(connection)
                 owned += self._claim(connection, owned)
             self._follow_epoch(connection)
             has_moved, is_working = False, not owned
@@ -235,11 +239,14 @@ class PostgresProjector:
             positions: dict[str, int] = dict(cursor.fetchall())
             behind = min(positions.values())
             ahead = [position for position in positions.values() if position > behind]
-            found = cursor.execute(SELECT_PAGE, (behind, min([safe, *ahead]), PAGE), prepare=True).fetchall()
+            until, files = min([safe, *ahead]), self._application.archived_files
+            found = cursor.execute(SELECT_PAGE, (behind, until, PAGE), prepare=True).fetchall()
+            if behind < self._archive_end:  # a projection that is made anew
+                found = list(add_archived(connection, files, found, behind, until, limit=PAGE))
             last = found[-1][0] if found else min(ahead, default=0)
             if not behind < last <= safe:
                 return False
-            page = decode_page(cursor, self._application.event_mapper, found)
+            page = decode_page(cursor, self._application.event_mapper, files, found)
             for projection in owned:
                 if positions[projection.name] == behind:
                     began = time.time_ns()

@@ -1,12 +1,16 @@
 """Proofs that each projection has applied every event of the log once, compared with the log's own."""
 
 from collections.abc import Sequence
-from typing import LiteralString
+from typing import Any, LiteralString
+from uuid import UUID
 
-from psycopg.rows import DictRow
+from psycopg import Connection
+from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.ports.projections import UnknownProjectionError
 from offerlog_application.ports.read_models import Proof, SliceDifference
+from offerlog_infrastructure.postgres.archive.archived_files import FILE_COLUMNS, again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_rows import select_each, select_files
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -24,13 +28,18 @@ _SELECT_PROOFS: LiteralString = """
 """
 """`edition` is the table's number: it changes when a rebuild swaps in new tables."""
 _SELECT_DIFFERENCES: LiteralString = """
-    WITH log AS (
+    WITH hot AS (
         SELECT get_byte(uuid_send(e.originator_id), 0) >> 4 AS slice, count(*) AS events,
             sum(e.notification_id::numeric * e.notification_id) AS digest
         FROM offerlog_events e LEFT JOIN dead_letters d
             ON d.view = %(view)s AND d.originator_id = e.originator_id AND d.position <= e.notification_id
         WHERE e.notification_id <= %(position)s AND d.view IS NULL
         GROUP BY 1
+    ), log AS (
+        SELECT slice, sum(events)::bigint AS events, sum(digest) AS digest FROM (
+            SELECT slice, events, digest FROM hot
+            UNION ALL SELECT * FROM unnest(%(slices)s::int[], %(counts)s::bigint[], %(digests)s::numeric[])
+        ) AS parts GROUP BY 1
     ), folded AS (
         SELECT slice, events, digest FROM projection_proofs WHERE view = %(view)s
     )
@@ -39,6 +48,17 @@ _SELECT_DIFFERENCES: LiteralString = """
     WHERE (coalesce(log.events, 0), coalesce(log.digest, 0))
         <> (coalesce(folded.events, 0), coalesce(folded.digest, 0))
     ORDER BY slice
+"""
+_SUM_FILES: LiteralString = """
+    SELECT slice::int, sum(events)::bigint, sum(digest) FROM archived_files
+    WHERE last_position <= %s GROUP BY 1
+"""
+_SELECT_FILES_ACROSS: LiteralString = f"""
+    SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.first_position <= %s AND f.last_position > %s
+"""
+_SELECT_ARCHIVED_DEAD_LETTERS: LiteralString = """
+    SELECT d.originator_id, d.position FROM dead_letters d
+    WHERE d.view = %s AND EXISTS (SELECT FROM settled s WHERE s.originator_id = d.originator_id)
 """
 
 
@@ -50,6 +70,7 @@ class PostgresProofs:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
+        self._files = application.archived_files
 
     def proof(self, projection: str) -> Proof:
         """Return the proof of what a projection has applied by now; costs one small query."""
@@ -59,6 +80,7 @@ class PostgresProofs:
             raise _unknown(projection)
         return _to_proof(row, ())
 
+    @again_if_replaced
     def verify(self, projection: str | None = None) -> Sequence[Proof]:
         """Compare the proof of each projection with the log up to its position; reads the whole log."""
         with store_reached(self._datastore), self._datastore.transaction() as cursor:
@@ -70,10 +92,25 @@ class PostgresProofs:
                 raise _unknown(str(projection))
             found = []
             for row in rows:
-                at = {"view": row["view"], "position": row["position"]}
+                archived = self._prove_archived(cursor.connection, row["view"], row["position"])
+                at = {"view": row["view"], "position": row["position"], **archived}
                 differences = cursor.execute(_SELECT_DIFFERENCES, at).fetchall()
                 found.append(_to_proof(row, tuple(SliceDifference(**one) for one in differences)))
             return found
+
+    def _prove_archived(self, connection: Connection[Any], name: str, position: int) -> dict[str, list[Any]]:
+        """Add up the archived events up to a position, without those that wait as dead letters."""
+        with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+            found = cursor.execute(_SUM_FILES, (position,)).fetchall()
+            waiting: dict[UUID, int] = dict(cursor.execute(_SELECT_ARCHIVED_DEAD_LETTERS, (name,)).fetchall())
+        for file in select_files(connection, _SELECT_FILES_ACROSS, position, position):
+            rows = self._files.open(connection, file).behind(0, position)
+            found.append((file.first_stream.int >> 124, len(rows), sum(row[0] ** 2 for row in rows)))
+        for row in select_each(connection, self._files, list(waiting)):
+            if waiting[row[1]] <= row[0] <= position:
+                found.append((row[1].int >> 124, -1, -(row[0] ** 2)))
+        slices, counts, digests = map(list, zip(*found, strict=True)) if found else ([], [], [])
+        return {"slices": slices, "counts": counts, "digests": digests}
 
 
 def _unknown(projection: str) -> UnknownProjectionError:

@@ -15,6 +15,8 @@ from offerlog_application.ports.replays import ReplayedEvent, ReplayedProjection
 from offerlog_application.reading.read_budget import check_read
 from offerlog_domain.events import LIFECYCLE_EVENTS
 from offerlog_domain.lifecycle import State
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived, find_last
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.rebuild.builder import (
@@ -67,7 +69,11 @@ class PostgresReplays:
         """Return the position of the last event up to a position; None for the end of the log."""
         with self._connected() as connection:
             safe = self._application.log.safe_position()
-            return select_last_event(connection, safe if position is None else min(position, safe))
+            return select_last_event(
+                connection,
+                self._application.archived_files,
+                safe if position is None else min(position, safe),
+            )
 
     def position_at(self, moment: datetime) -> int:
         """Return the position of the last event that was recorded by a time; 0 if there is none.
@@ -85,6 +91,9 @@ class PostgresReplays:
             while low < high:
                 middle = (low + high + 1) // 2
                 found = cursor.execute(_SELECT_EVENT_UP_TO, (middle,)).fetchone()
+                archived = find_last(connection, self._application.archived_files, middle)
+                if archived is not None and (found is None or archived[0] > found[0]):
+                    found = archived
                 if found is None:
                     low = middle
                     continue
@@ -142,11 +151,14 @@ class PostgresReplays:
                 if (sealed.event.organization, sealed.event.action_map_id) == (organization, action_map_id):
                     yield ReplayedEvent(place, sealed)
 
+    @again_if_replaced
     def _select_window(self, start: int, end: int, topics: Sequence[str]) -> Sequence[tuple[Any, ...]]:
         datastore = self._application.reading
         with store_reached(datastore), datastore.get_connection() as connection:
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            return cursor.execute(_SELECT_WINDOW, (start, end, list(topics))).fetchall()
+            rows = cursor.execute(_SELECT_WINDOW, (start, end, list(topics))).fetchall()
+            every = add_archived(connection, self._application.archived_files, rows, start, end)
+            return [row for row in every if row[3] in topics]
 
     @contextmanager
     def _connected(self) -> Iterator[Connection[DictRow]]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, LiteralString
 
-from psycopg import Connection, sql
+from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.slices import LiveProjections, ProjectionDigest, SliceBounds, StoredRow
 from offerlog_domain.stream_ids import SLICES
+from offerlog_infrastructure.postgres.archive.archived_rows import merge_streams
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -97,8 +98,8 @@ class PostgresSliceSource:
             self._application.connect() as connection,
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
-            events = sql.Identifier(self._application.log.datastore.schema, "offerlog_events")
-            return [SliceBounds(*bounds) for bounds in divide_streams(cursor, events, goal)]
+            schema = self._application.log.datastore.schema
+            return [SliceBounds(*bounds) for bounds in divide_streams(cursor, schema, goal)]
 
     def read(self, bounds: SliceBounds, position: int) -> Iterator[Sequence[StoredRow]]:
         """Read the events of a slice up to a position, page by page, in one transaction."""
@@ -111,8 +112,10 @@ class PostgresSliceSource:
             lift_answer_limit(connection)
             with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
                 cursor.execute(_SELECT_SLICE, (*bounds, position))
-                while page := cursor.fetchmany(_PAGE):
-                    yield page
+                pages = iter(lambda: cursor.fetchmany(_PAGE), [])
+                yield from merge_streams(
+                    cursor, self._application.archived_files, pages, *bounds, until=position
+                )
 
 
 def _select_pages(

@@ -12,6 +12,8 @@ from offerlog_application.ports.offer_reads import BlockedCount, MapVersion
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_application.projections.slots import slot
 from offerlog_domain.identity import ActionMapId
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_rows import select_each
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.visitors import OpenStream, VisitorKeys
 from offerlog_infrastructure.postgres.reads.read_transaction import limit_statements
@@ -53,7 +55,8 @@ _SELECT_EVENTS: LiteralString = f"""
     SELECT b.action_map_id::text, b.reason, b.originator_id, b.event_version AS version, e.topic, e.state,
         v.kek, v.wrapped_key
     FROM (SELECT b.* FROM blocked_offers AS b WHERE {_ASKED}) AS b
-    JOIN offerlog_events e ON e.originator_id = b.originator_id AND e.originator_version = b.event_version
+    LEFT JOIN offerlog_events e
+        ON e.originator_id = b.originator_id AND e.originator_version = b.event_version
     JOIN visitors v ON v.token = {_TOKEN}
 """
 
@@ -69,14 +72,21 @@ class BlockedOfferReads:
         query: The range, the maps and the media type.
         mapper: Opens the sessions.
         keys: Has the keys for it.
+        files: Has the events that are archived.
     """
 
     def __init__(
-        self, cursor: Cursor[DictRow], query: ReportQuery, mapper: EventMapper, keys: VisitorKeys
+        self,
+        cursor: Cursor[DictRow],
+        query: ReportQuery,
+        mapper: EventMapper,
+        keys: VisitorKeys,
+        files: ArchivedFiles,
     ) -> None:
         self._cursor = cursor
         self._mapper = mapper
         self._keys = keys
+        self._files = files
         self._parameters: Mapping[str, Any] = {
             "organization": query.organization,
             "maps": list(query.action_maps) or None,
@@ -123,7 +133,16 @@ class BlockedOfferReads:
     def _sessions(self) -> Mapping[_Group, set[UUID]]:
         """Open the sessions of remembered offers, by map and reason, by reason, and all of them."""
         found: defaultdict[_Group, set[UUID]] = defaultdict(set)
-        for row in self._select(_SELECT_EVENTS):
+        rows = self._select(_SELECT_EVENTS)
+        missing = sorted({row["originator_id"] for row in rows if row["topic"] is None})
+        archived = {
+            (stream, version): {"topic": topic, "state": state}
+            for _, stream, version, topic, state in select_each(self._cursor.connection, self._files, missing)
+        }
+        for stored in rows:
+            row = stored | archived.get((stored["originator_id"], stored["version"]), {})
+            if row["topic"] is None:
+                continue
             stream_id, wrapped_key = row["originator_id"], bytes(row["wrapped_key"])
             stream = OpenStream(stream_id, self._keys.sealer(row["kek"], wrapped_key))
             opened = self._mapper.open_event(

@@ -9,6 +9,8 @@ from psycopg.rows import tuple_row
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.service_events import BlockedTally, ServiceEvent
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.read_transaction import read_transaction
 
@@ -41,8 +43,10 @@ class PostgresChanges:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
+        self._files = application.archived_files
         self._mapper = application.event_mapper
 
+    @again_if_replaced
     def changed_maps(self, behind: int, position: int) -> Mapping[str, set[ActionMapId]] | None:
         """Return the maps of the events in (behind, position], by organization.
 
@@ -53,6 +57,10 @@ class PostgresChanges:
             cursor.connection.cursor(row_factory=tuple_row) as rows,
         ):
             stored = rows.execute(_SELECT_EVENTS, (behind, position, _MAX_EVENTS + 1)).fetchall()
+            if len(stored) <= _MAX_EVENTS:
+                limit = _MAX_EVENTS + 1 - len(stored)
+                archived = add_archived(cursor.connection, self._files, (), behind, position, limit=limit)
+                stored += [row[3:] for row in archived]
         if len(stored) > _MAX_EVENTS:
             return None
         changed: dict[str, set[ActionMapId]] = {}

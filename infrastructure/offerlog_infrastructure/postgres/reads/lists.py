@@ -33,6 +33,7 @@ from offerlog_infrastructure.postgres.action_map_policies import (
     read_policy,
     select_policies,
 )
+from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.known_policies import KnownPolicies, Policies
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -246,7 +247,8 @@ class PostgresReadSide:
             self._datastore.get_connection() as connection,
             connection.cursor(row_factory=tuple_row) as cursor,
         ):
-            return read_statuses(cursor, self._application.event_mapper, self._clock.now())
+            archived = ArchivedLag(cursor.connection, self._application.archived_files)
+            return read_statuses(cursor, self._application.event_mapper, self._clock.now(), archived)
 
     def position(self) -> int:
         """Return the position that all projections have reached."""

@@ -119,6 +119,7 @@ class PostgresOfferReads:
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
         self._mapper = application.event_mapper
+        self._files = application.archived_files
         self._keys = application.visitor_keys
 
     def cohort(self, query: ReportQuery, touched_after: datetime, most: int | None) -> CohortCounts:
@@ -156,7 +157,7 @@ class PostgresOfferReads:
                 counts = select_map_counts(cursor, query, first, end, most, by_version=by_version)
             if query.count_by is CountBy.VISITORS or len(counts) > most:
                 return MapCounts(position, counts, {}, {})
-            reads = BlockedOfferReads(cursor, query, self._mapper, self._keys)
+            reads = BlockedOfferReads(cursor, query, self._mapper, self._keys, self._files)
             blocked = reads.of_maps(most, by_version=by_version)
             unknown = sorted({group.action_map_id for group in blocked if group.media_type is None})
             return MapCounts(position, counts, blocked, select_media_types(cursor, query, unknown))
@@ -164,7 +165,7 @@ class PostgresOfferReads:
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of remembered offers."""
         with self._snapshot() as (cursor, position):
-            reads = BlockedOfferReads(cursor, query, self._mapper, self._keys)
+            reads = BlockedOfferReads(cursor, query, self._mapper, self._keys, self._files)
             return BlockedCounts(position, reads.counts(most, most_sessions), reads.of_unknown_type())
 
     def times(self, query: ReportQuery, most: int) -> CohortTimes | None:

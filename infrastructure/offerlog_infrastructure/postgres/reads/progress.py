@@ -8,6 +8,7 @@ from psycopg import Cursor
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.read_models import ProjectionStatus
+from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION, count_positions
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
@@ -33,31 +34,36 @@ _SELECT_STATUS: LiteralString = f"""
         ),
         ({SELECT_LAST_POSITION}),
         coalesce((SELECT events FROM dead_letter_counts c WHERE c.view = t.application_name), 0),
-        next.originator_id, next.originator_version, next.topic, next.state
+        next.notification_id, next.originator_id, next.originator_version, next.topic, next.state
     FROM offerlog_tracking t {JOIN_NEXT_EVENT}
     WHERE application_name <> '__migration__' ORDER BY 1
 """
 """Costs the same however far a projection is behind."""
 
 
-def read_statuses(cursor: Cursor[Any], mapper: EventMapper, now: datetime) -> Sequence[ProjectionStatus]:
+def read_statuses(
+    cursor: Cursor[Any], mapper: EventMapper, now: datetime, archived: ArchivedLag
+) -> Sequence[ProjectionStatus]:
     """Read position, lag and waiting events of every projection.
 
     Args:
         cursor: A cursor that returns tuples.
         mapper: Reads the next event, for its time.
         now: The time.
+        archived: Has the archived events behind each position: a projection may be made anew.
     """
-    return [
-        ProjectionStatus(
-            name,
-            position,
-            behind if behind <= MAX_COUNTED else count_positions(position, last),
-            age_of(mapper, event, now),
-            waiting,
-        )
-        for name, position, behind, last, waiting, *event in cursor.execute(_SELECT_STATUS).fetchall()
-    ]
+    found: list[ProjectionStatus] = []
+    for name, position, hot, last, waiting, next_position, *event in cursor.execute(
+        _SELECT_STATUS
+    ).fetchall():
+        cold = archived.behind(position)
+        behind = hot + cold.events
+        if cold.first is not None and cold.first[0] < next_position:
+            event = cold.first[1:]  # noqa: PLW2901 - the first of both
+        age = age_of(mapper, event, now) if cold.is_readable else None
+        lag = behind if behind <= MAX_COUNTED else count_positions(position, last)
+        found.append(ProjectionStatus(name, position, lag, age, waiting))
+    return found
 
 
 def age_of(mapper: EventMapper, missing: Sequence[Any], now: datetime) -> float | None:

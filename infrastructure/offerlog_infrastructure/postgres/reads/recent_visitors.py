@@ -5,7 +5,7 @@ earlier page showed the visitor. Such a visitor has an event between this page a
 which is looked for in the primary key.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -21,6 +21,9 @@ from offerlog_application.ports.recent_visitors import (
 )
 from offerlog_domain.event_fields import SignalEvent
 from offerlog_domain.stream_ids import stream_bounds, token_of
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived_before
+from offerlog_infrastructure.postgres.archive.archived_rows import get_place, select_visitors
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow
 from offerlog_infrastructure.postgres.reads.read_transaction import (
@@ -66,15 +69,21 @@ _SELECT_EVENTS: LiteralString = f"""
 """
 
 
+_Place = tuple[int, UUID, int]
+"""Position, stream and version of an event."""
+
+
 class PostgresRecentVisitors:
     """The application's `RecentVisitors`; thread-safe."""
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
+        self._files = application.archived_files
         self._mapper = application.event_mapper
         self._keys = application.visitor_keys
         self._topics = self._mapper.topics(SignalEvent)
 
+    @again_if_replaced
     def recent(
         self, organization: str, behind: VisitorsPlace | None, limit: int, media_type: str | None = None
     ) -> RecentVisitorPage:
@@ -88,12 +97,17 @@ class PostgresRecentVisitors:
             cursor.execute(ONE_SNAPSHOT)
             for most in _EVENTS_AT_ONCE:
                 limit_statements(cursor)
-                rows = cursor.execute(_SELECT_NEWEST, (up_to, self._topics, most)).fetchall()
+                rows, archived = self._select_newest(cursor, up_to, most)
                 if not rows:
                     return RecentVisitorPage(top, found, None)
                 top = top or rows[0][0]
                 found += self._open(
-                    cursor, rows, up_to, top, organization=organization, media_type=media_type
+                    cursor,
+                    rows,
+                    archived,
+                    shown=(up_to, top),
+                    organization=organization,
+                    media_type=media_type,
                 )
                 up_to = rows[-1][0] - 1
                 if len(found) > limit:
@@ -103,21 +117,35 @@ class PostgresRecentVisitors:
                     return RecentVisitorPage(top, found, None)
         return RecentVisitorPage(top, found, VisitorsPlace(up_to, top))
 
+    def _select_newest(
+        self, cursor: Cursor[Any], up_to: int, most: int
+    ) -> tuple[Sequence[_Place], Mapping[tuple[UUID, int], PositionedRow]]:
+        """Select the next events, the newest first; and those of them that are archived, by their place."""
+        rows: list[_Place] = cursor.execute(_SELECT_NEWEST, (up_to, self._topics, most)).fetchall()
+        archived = add_archived_before(
+            cursor.connection, self._files, [row[0] for row in rows], up_to, limit=most, topics=self._topics
+        )
+        if archived:
+            rows = sorted([*rows, *(row[:3] for row in archived)], reverse=True)[:most]
+        return rows, {get_place(row): row for row in archived}
+
     def _open(
         self,
         cursor: Cursor[Any],
-        rows: Sequence[tuple[int, UUID, int]],
-        after: int,
-        top: int,
+        rows: Sequence[_Place],
+        archived: Mapping[tuple[UUID, int], PositionedRow],
         *,
+        shown: tuple[int, int],
         organization: str,
         media_type: str | None,
     ) -> list[RecentVisitor]:
         """Return the visitors of these events, each with the newest event, newest first.
 
-        Visitors with an event behind the position `after` and up to `top` are left out: an earlier page has
-        shown them. So are those who were never made an offer of the media type, if one is given.
+        Visitors with an event behind the first position of `shown` and up to the second are left out: an
+        earlier page has shown them. So are those who were never made an offer of the media type, if one is
+        given.
         """
+        after, top = shown
         newest: dict[int, tuple[UUID, int]] = {}
         for _, stream, version in rows:
             newest.setdefault(token_of(stream), (stream, version))
@@ -131,9 +159,14 @@ class PostgresRecentVisitors:
             asked = _bounds(visitors)
             for (token,) in cursor.execute(_SELECT_NEWER, (*asked, self._topics, after, top)).fetchall():
                 del visitors[token]
+            for row in select_visitors(cursor.connection, self._files, list(visitors), after):
+                if row[0] <= top and row[3] in self._topics:
+                    visitors.pop(token_of(row[1]), None)
         wanted = [newest[token] for token in visitors]
         parameters = ([stream for stream, _ in wanted], [version for _, version in wanted])
-        events = cursor.execute(_SELECT_EVENTS, parameters).fetchall()
+        events: list[PositionedRow] = cursor.execute(_SELECT_EVENTS, parameters).fetchall()
+        if archived:
+            events = sorted([*events, *(archived[one] for one in wanted if one in archived)], reverse=True)
         return [one for row in events if (one := self._read(row, visitors[token_of(row[1])])) is not None]
 
     def _read(self, row: PositionedRow, visitor: tuple[int, int, bytes, bytes]) -> RecentVisitor | None:

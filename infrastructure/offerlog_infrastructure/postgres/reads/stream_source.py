@@ -12,6 +12,8 @@ from offerlog_application.ports.stream_source import StreamPlace
 from offerlog_domain.event_fields import Event, SealedEvent
 from offerlog_domain.events import LifecycleEvent
 from offerlog_domain.stream_ids import token_of
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived_streams
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
@@ -41,11 +43,13 @@ class PostgresStreamSource:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
+        self._files = application.archived_files
         self._mapper = application.event_mapper
         self._keys = application.visitor_keys
         self._known = frozenset(self._mapper.topics(Event))
         self._others = list(self._known - set(self._mapper.topics(LifecycleEvent)))
 
+    @again_if_replaced
     def read_streams(
         self, behind: StreamPlace, as_of: int, limit: int, *, identify: str | None = None
     ) -> Sequence[LogRow]:
@@ -60,7 +64,14 @@ class PostgresStreamSource:
             transaction.connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
             cursor.execute(ONE_SNAPSHOT)  # an erasure between the two statements would blank the events
-            rows = cursor.execute(_SELECT_EVENTS, where).fetchall()
+            rows = add_archived_streams(
+                cursor.connection,
+                self._files,
+                cursor.execute(_SELECT_EVENTS, where).fetchall(),
+                (behind.stream, behind.version),
+                limit=limit,
+                is_wanted=lambda row: row[0] <= as_of and row[3] not in self._others,
+            )
             visitors: dict[int, tuple[Any, ...]] = {}
             if identify is not None:
                 tokens = list({token_of(row[1]) for row in rows})

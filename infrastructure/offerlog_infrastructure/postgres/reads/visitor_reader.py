@@ -10,7 +10,10 @@ from offerlog_application.ports.read_models import PlacedEvent
 from offerlog_application.reading.read_budget import check_read
 from offerlog_domain.events import EventSinceOffer, Offered
 from offerlog_domain.stream_ids import make_stream_id, make_visitor_stream_id, stream_bounds
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_rows import ARCHIVED, select_streams, to_parameters
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
 from offerlog_infrastructure.sealing import Sealer
@@ -22,16 +25,18 @@ _STEP: Final = 250
 """After so many events the read checks whether its time is over or its caller has gone."""
 
 _SELECT_VISITOR: LiteralString = "SELECT token, kek, wrapped_key FROM visitors WHERE digest = %s"
-_SELECT_EVENTS: LiteralString = """
+_SELECT_EVENTS: LiteralString = f"""
+    WITH archived AS MATERIALIZED (SELECT * FROM {ARCHIVED}), log AS NOT MATERIALIZED (
+        SELECT {EVENT_COLUMNS} FROM offerlog_events WHERE originator_id BETWEEN %(first)s AND %(last)s
+        UNION ALL SELECT {EVENT_COLUMNS} FROM archived
+    )
     SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state,
         before.originator_version, before.topic, before.state
     FROM (
-        SELECT * FROM offerlog_events
-        WHERE originator_id BETWEEN %(first)s AND %(last)s AND originator_id <> %(own)s
-          AND notification_id > %(behind)s
+        SELECT * FROM log WHERE originator_id <> %(own)s AND notification_id > %(behind)s
         ORDER BY notification_id LIMIT %(limit)s
     ) AS e LEFT JOIN LATERAL (
-        SELECT originator_version, topic, state FROM offerlog_events
+        SELECT originator_version, topic, state FROM log
         WHERE e.topic = ANY(%(offered)s) AND originator_id = e.originator_id
           AND originator_version < e.originator_version AND topic = ANY(%(lifecycle)s)
         ORDER BY originator_version DESC LIMIT 1
@@ -50,6 +55,7 @@ class PostgresVisitorReader:
 
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
+        self._files = application.archived_files
         self._mapper = application.event_mapper
         self._keys = application.visitor_keys
 
@@ -61,6 +67,7 @@ class PostgresVisitorReader:
         Raises:
             ReadCancelledError: Nobody waits for it any more.
             UnreadableEventError: A stored event is unknown to this build.
+            ArchiveUnavailableError: A file with archived events cannot be read.
         """
         while True:
             rows, sealer = self._select_page(visitor_digest, action_map_id, behind)
@@ -73,6 +80,7 @@ class PostgresVisitorReader:
                 return
             behind = rows[-1][0]
 
+    @again_if_replaced
     def _select_page(
         self, visitor_digest: UUID, action_map_id: UUID | None, behind: int
     ) -> tuple[Sequence[tuple[Any, ...]], Sealer | None]:
@@ -96,6 +104,7 @@ class PostgresVisitorReader:
                 "limit": _PAGE,
                 "offered": self._mapper.topics(Offered),
                 "lifecycle": self._mapper.topics(EventSinceOffer),
+                **to_parameters(select_streams(cursor.connection, self._files, first, last)),
             }
             return cursor.execute(_SELECT_EVENTS, where).fetchall(), self._keys.sealer(kek, wrapped_key)
 

@@ -19,6 +19,8 @@ from offerlog_application.ports.store_figures import (
     StoreFigures,
 )
 from offerlog_domain.context import Rules
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.connections import StorePool
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.feed.subscriptions import read_subscriptions
@@ -95,13 +97,14 @@ _DAY: Final = timedelta(days=1)
 
 
 def read_store_figures(
-    connection: Connection[Any], mapper: EventMapper, now: datetime, rules: Rules
+    connection: Connection[Any], mapper: EventMapper, files: ArchivedFiles, now: datetime, rules: Rules
 ) -> StoreFigures:
     """Read the figures.
 
     Args:
         connection: A connection whose search path has the store; its transactions are its own business.
         mapper: Reads events.
+        files: Reads archived ones.
         now: The time.
         rules: The periods after which a deadline or a parking is overdue.
 
@@ -112,6 +115,7 @@ def read_store_figures(
         connection.cursor(row_factory=tuple_row, binary=True) as cursor,
         connection.cursor(row_factory=dict_row) as others,
     ):
+        archived = ArchivedLag(connection, files)
         server, size, position, made_at, dead = _one(cursor, _SELECT_STORE)
         refusals = _count_refusals(cursor, now)
         signed = [
@@ -126,7 +130,7 @@ def read_store_figures(
             database_bytes=size,
             organizations=[name for (name,) in cursor.execute(_SELECT_ORGANIZATIONS).fetchall()],
             position=position,
-            projections=read_statuses(cursor, mapper, now),
+            projections=read_statuses(cursor, mapper, now, archived),
             dead_letters=dead,
             parked=_count(cursor, _COUNT_PARKED, now),
             overdue_parkings=_count(cursor, _COUNT_PARKED, now - rules.parking_time),
@@ -137,8 +141,8 @@ def read_store_figures(
             checkpoint=_newest(signed),
             cosigned=_newest([one for one in signed if one.cosigners]),
             signed=signed,
-            subscriptions=read_subscriptions(others, mapper, now),
-            webhooks=read_webhooks(others, mapper, now),
+            subscriptions=read_subscriptions(others, mapper, now, archived),
+            webhooks=read_webhooks(others, mapper, now, archived),
             keys=dict(cursor.execute(_SELECT_KEYS).fetchall()),
             backup=None if backup is None else LastBackup(*backup),
             clients=[StoreClient(*row) for row in cursor.execute(_SELECT_CLIENTS).fetchall()],
@@ -165,7 +169,8 @@ class PostgresStoreFigures:
         """Read the figures."""
         datastore = self._application.reading
         with store_reached(datastore), datastore.get_connection() as connection:
-            return read_store_figures(connection, self._application.event_mapper, self._clock.now(), rules)
+            mapper, files = self._application.event_mapper, self._application.archived_files
+            return read_store_figures(connection, mapper, files, self._clock.now(), rules)
 
     def pools(self) -> Sequence[PoolUse]:
         """Return the use of the pools, without asking the store."""

@@ -6,6 +6,8 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.evidence.bundle_parts import BundlePage
 from offerlog_application.projections.page import Page
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -23,7 +25,9 @@ class PostgresBundleSource:
     def __init__(self, application: OfferlogApplication) -> None:
         self._datastore = application.reading
         self._mapper = application.event_mapper
+        self._files = application.archived_files
 
+    @again_if_replaced
     def read(self, after: int, until: int) -> BundlePage:
         """Return the events behind a position and up to another."""
         with (
@@ -33,6 +37,7 @@ class PostgresBundleSource:
         ):
             lift_answer_limit(connection)  # an export reads the whole log
             rows = cursor.execute(_SELECT_EVENTS, (after, until), prepare=True).fetchall()
-            decoded = decode_page(cursor, self._mapper, rows)
+            rows = list(add_archived(connection, self._files, rows, after, until))
+            decoded = decode_page(cursor, self._mapper, self._files, rows)
         stored = [(position, stream.bytes, *rest) for position, stream, *rest in rows]
         return BundlePage(stored, Page(decoded.events, decoded.earlier))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from offerlog_application.ports.sealed_tree import KeptCheckpoint, LeafTile, Tre
 from offerlog_domain.service_events import VisitorErased
 from offerlog_domain.transparency.leaves import RawRow, StoredRow
 from offerlog_domain.transparency.tiles import Tile
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
@@ -64,9 +67,13 @@ _SELECT_TOMBSTONES: LiteralString = (
 )
 _SELECT_RETIRED: LiteralString = "SELECT FROM retired_origins WHERE origin = %s"
 _SELECT_BROKEN_STREAMS: LiteralString = """
-    WITH versions AS (
+    WITH parts AS (
         SELECT originator_id, max(originator_version) AS last, count(*) AS events
         FROM offerlog_events GROUP BY 1
+        UNION ALL -- an archived part has no gap: a stream with one is not moved
+        SELECT originator_id, max(last_version), max(last_version) FROM settled GROUP BY 1
+    ), versions AS (
+        SELECT originator_id, max(last) AS last, sum(events) AS events FROM parts GROUP BY 1
     )
     SELECT originator_id::text FROM versions WHERE last <> events
     UNION SELECT c.originator_id::text FROM current_offers c LEFT JOIN versions v USING (originator_id)
@@ -117,15 +124,22 @@ class PostgresSealedTree:
         rows = self._rows(_SELECT_LEAF_TILE_OF, position)
         return LeafTile(*rows[0]) if rows else None
 
+    @again_if_replaced
     def rows(self, after: int, until: int) -> Sequence[StoredRow]:
         """Return the stored events behind a position and up to another, in order."""
-        return self._rows(_SELECT_ROWS, after, until)
+        rows = self._rows(_SELECT_ROWS, after, until)
+        with store_reached(self._datastore), self._datastore.get_connection() as connection:
+            archived = add_archived(connection, self._application.archived_files, (), after, until)
+        known = {row[0] for row in rows}
+        more = [(row[0], row[1].bytes, *row[2:]) for row in archived if row[0] not in known]
+        return sorted([*rows, *more], key=itemgetter(0)) if more else rows
 
+    @again_if_replaced
     def raw_rows(self, after: int, until: int) -> Sequence[RawRow]:
         """Return the same events in bytes."""
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             lift_answer_limit(connection)
-            return read_raw_rows(connection, after, until)
+            return read_raw_rows(connection, self._application.archived_files, after, until)
 
     def erasures(self, streams: Sequence[UUID]) -> Mapping[UUID, int]:
         """Return the position of the `VisitorErased` in each of these streams; none where there is none."""

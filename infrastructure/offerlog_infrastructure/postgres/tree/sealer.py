@@ -18,7 +18,9 @@ from offerlog_domain.transparency.growing import GrowingTree
 from offerlog_domain.transparency.hashing import HASH_BYTES
 from offerlog_domain.transparency.leaves import RawRow, hash_rows, position_of
 from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, list_tiles, pack_gaps, unpack_positions
-from offerlog_infrastructure.postgres.tree.raw_rows import RAW_COLUMNS
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_rows import select_end
+from offerlog_infrastructure.postgres.tree.raw_rows import RAW_COLUMNS, add_archived_raw
 
 PAGE: Final = 16 * TILE_WIDTH
 """Most events that one transaction adds to the tree."""
@@ -74,10 +76,13 @@ class _Edge(NamedTuple):
     Attributes:
         tree: The partial tiles.
         positions: The positions of the events of the partial tile of level 0.
+        archive_end: The last archived position. Only what is in the tree is archived, so it matters for a
+            tree that is made anew.
     """
 
     tree: GrowingTree
     positions: list[int]
+    archive_end: int = 0
 
 
 class TreeSealer:
@@ -85,9 +90,11 @@ class TreeSealer:
 
     Args:
         lock_space: The first key of the advisory lock.
+        files: The archive, for a tree that is made anew.
     """
 
-    def __init__(self, lock_space: int) -> None:
+    def __init__(self, lock_space: int, files: ArchivedFiles) -> None:
+        self._files = files
         self._lock_space = lock_space
         self._edge: _Edge | None = None
         self._is_mine = False
@@ -124,16 +131,19 @@ class TreeSealer:
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             cursor.execute(_SET_LOCK_TIMEOUT)
             if cursor.execute(_SELECT_HAS_UNSEALED, (safe,), prepare=True).fetchone() == (True,):
-                edge, is_full = _seal_page(cursor, edge, safe)
+                edge, is_full = _seal_page(cursor, self._files, edge, safe)
                 self._due = 0.0 if is_full else self._due
         self._edge = edge
 
 
-def _seal_page(cursor: Cursor[Any], edge: _Edge | None, safe: int) -> tuple[_Edge, bool]:
+def _seal_page(
+    cursor: Cursor[Any], files: ArchivedFiles, edge: _Edge | None, safe: int
+) -> tuple[_Edge, bool]:
     """Add one page.
 
     Args:
         cursor: In a transaction.
+        files: The archive.
         edge: The right end of the tree, if it is known.
         safe: The last position to add.
 
@@ -147,11 +157,14 @@ def _seal_page(cursor: Cursor[Any], edge: _Edge | None, safe: int) -> tuple[_Edg
     rows: list[RawRow] = cursor.execute(_SELECT_PAGE, (position, safe, PAGE), prepare=True).fetchall()
     if edge is None or edge.tree.size != size:
         edge = _load_edge(cursor, size)
+        edge = edge._replace(archive_end=select_end(cursor.connection))
+    if position < edge.archive_end:
+        rows = add_archived_raw(cursor.connection, files, rows, position, safe, limit=PAGE)
     if rows:
         positions = [*edge.positions, *(position_of(row) for row in rows)]
         _write_tiles(cursor, size, edge.tree.append(hash_rows(rows)[0]), positions)
         cursor.execute(_UPDATE_PROGRESS, (positions[-1], edge.tree.size), prepare=True)
-        edge = _Edge(edge.tree, positions[len(positions) - edge.tree.size % TILE_WIDTH :])
+        edge = edge._replace(positions=positions[len(positions) - edge.tree.size % TILE_WIDTH :])
     return edge, len(rows) == PAGE
 
 

@@ -23,6 +23,7 @@ from offerlog_application.ports.webhooks import (
     WebhookLimitError,
 )
 from offerlog_domain.uuids import format_uuid
+from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.feed.lag import read_lags
@@ -85,7 +86,13 @@ class PostgresWebhooks:
         """List the endpoints of one organization, or of all, in the order of their making."""
         mapper = self._application.event_mapper
         with store_reached(self._datastore), self._datastore.cursor() as cursor:
-            return read_webhooks(cursor, mapper, self._clock.now(), organization)
+            return read_webhooks(
+                cursor,
+                mapper,
+                self._clock.now(),
+                ArchivedLag(cursor.connection, self._application.archived_files),
+                organization,
+            )
 
     def is_any_enabled(self) -> bool:
         """Return True if an endpoint is enabled."""
@@ -252,7 +259,11 @@ class PostgresWebhooks:
 
 
 def read_webhooks(
-    cursor: Cursor[DictRow], mapper: EventMapper, now: datetime, organization: str | None = None
+    cursor: Cursor[DictRow],
+    mapper: EventMapper,
+    now: datetime,
+    archived: ArchivedLag,
+    organization: str | None = None,
 ) -> Sequence[WebhookLag]:
     """Read endpoints with their lag, in the order of their making.
 
@@ -260,10 +271,11 @@ def read_webhooks(
         cursor: A cursor that returns dictionaries.
         mapper: Reads the next event, for its time.
         now: The time.
+        archived: Has the archived events behind each of them.
         organization: The tenant; None for all.
     """
     rows = cursor.execute(statements.SELECT_WITH_LAG, {"organization": organization}).fetchall()
-    lags = read_lags(rows, mapper, now)
+    lags = read_lags(rows, mapper, now, archived)
     return [WebhookLag(_read_endpoint(row), *lag) for row, lag in zip(rows, lags, strict=True)]
 
 

@@ -136,14 +136,14 @@ def test_a_long_stream_is_read_once_though_nothing_is_appended(
     offer = an_offer()
     append(PostgresLog(application), *[(offer, version) for version in range(1, 301)])
     read: list[int] = []
-    newer = log._select_newer_events
+    newer = log._loader._select
 
-    def noted(*asked: Any) -> Any:
-        found = newer(*asked)
+    def noted(*asked: Any, **options: Any) -> Any:
+        found = newer(*asked, **options)
         read.append(len(found))
         return found
 
-    monkeypatch.setattr(log, "_select_newer_events", noted)
+    monkeypatch.setattr(log._loader, "_select", noted)
     # when it is loaded twice, and once more after it has grown
     loaded = [log.load([offer])[offer.id] for _ in range(2)]
     append(PostgresLog(application), (offer, 301))
@@ -186,7 +186,7 @@ def test_what_was_loaded_from_another_server_is_loaded_again(log: PostgresLog, d
     append(log, (offer, 1))
     log.load([offer])
     # when another server answers the append: its start tells it, which a test cannot bring about here
-    log._loaded_from = "another start"
+    log._loader.server = "another start"
     with pytest.raises(VersionConflictError) as caught:
         log.append([offered(offer, 2)], [])
     # then nothing is stored before it is loaded anew

@@ -21,6 +21,7 @@ from offerlog_domain.transparency.tiles import list_tiles, unpack_positions
 from offerlog_infrastructure.composition import SCHEMA, open_offerlog
 from offerlog_infrastructure.evidence.audit_key import make_audit_key
 from offerlog_infrastructure.evidence.signing_keys import check_signature
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.projections.projector import PostgresProjector
 from offerlog_infrastructure.postgres.tree import sealer
 from offerlog_infrastructure.postgres.tree.sealer import TreeSealer
@@ -122,7 +123,7 @@ def test_one_process_seals_at_a_time(offerlog: Offerlog, dsn: str) -> None:
     """The second one leaves the tree alone while the first one lives."""
     offerlog.record(journeys(5))
     until(lambda: sealed(dsn))
-    second = TreeSealer(0x6F66_6C67)
+    second = TreeSealer(0x6F66_6C67, ArchivedFiles())
     with closing(
         psycopg.connect(dsn, autocommit=True, row_factory=dict_row, options=f"-c search_path={SCHEMA}")
     ) as other:

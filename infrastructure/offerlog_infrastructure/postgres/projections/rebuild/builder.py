@@ -14,6 +14,8 @@ from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.ports.rebuilds import RebuildProgress, RebuildRunningError
 from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_pages import find_last
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.projections.projector import LOCK_SPACE
 from offerlog_infrastructure.postgres.projections.rebuild.loading import load_all_slices
@@ -54,7 +56,7 @@ def rebuild(
     with application.connect() as connection, hold_rebuild_lock(connection):
         goal = staging.goal(connection, projections)
         if goal is None:
-            goal = select_last_event(connection, application.log.safe_position())
+            goal = select_last_event(connection, application.archived_files, application.log.safe_position())
             staging.open(connection, projections, goal)
         staging.enter(connection)
         load_all_slices(application, connection, staging, projections, on_progress)
@@ -86,14 +88,15 @@ def hold_rebuild_lock(connection: Connection[DictRow], number: int = _LOCK_NUMBE
             connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
 
 
-def select_last_event(connection: Connection[DictRow], safe: int) -> int:
+def select_last_event(connection: Connection[DictRow], files: ArchivedFiles, safe: int) -> int:
     """Return the position of the last event up to `safe`: no projection stops at an empty position."""
     row = connection.execute(
         "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events WHERE notification_id <= %s",
         (safe,),
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
-    return int(row["last"])
+    archived = find_last(connection, files, safe)
+    return int(row["last"]) if archived is None else max(int(row["last"]), archived[0])
 
 
 @contextlib.contextmanager

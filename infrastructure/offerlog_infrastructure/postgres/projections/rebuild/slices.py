@@ -10,10 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, LiteralString
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
+from offerlog_infrastructure.postgres.archive.archived_rows import merge_streams
 from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import (
@@ -42,7 +45,7 @@ _UPDATE_SLICE_DONE: LiteralString = "UPDATE slices SET done = true, events = %s 
 
 def load_slices(connection: Connection[Any], projections: Sequence[Projection]) -> None:
     """Load slices until none is left; the connection uses the staging schema, in auto-commit mode."""
-    mapper = EventMapper()
+    mapper, files = EventMapper(), ArchivedFiles()
     while True:
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             row = cursor.execute(_SELECT_NEXT_SLICE).fetchone()
@@ -50,7 +53,7 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
                 return
             number, low, high, goal = row
             events = 0
-            for rows in cut_between_visitors(_read_pages(connection, (low, high, goal))):
+            for rows in cut_between_visitors(_read_pages(connection, files, (low, high, goal))):
                 page = decode_whole_streams(mapper, rows)
                 for projection in projections:
                     apply_page(cursor, projection.name, projection.load, page)
@@ -58,12 +61,14 @@ def load_slices(connection: Connection[Any], projections: Sequence[Projection]) 
             cursor.execute(_UPDATE_SLICE_DONE, (events, number))
 
 
-def _read_pages(connection: Connection[Any], bounds: tuple[Any, ...]) -> Iterator[list[PositionedRow]]:
+def _read_pages(
+    connection: Connection[Any], files: ArchivedFiles, bounds: tuple[UUID, UUID, int]
+) -> Iterator[Sequence[PositionedRow]]:
     """Yield the events of a slice, stream by stream."""
     with connection.cursor(name="slice", binary=True, row_factory=tuple_row) as cursor:
         cursor.execute(_SELECT_STREAMS, bounds)
-        while page := cursor.fetchmany(_PAGE):
-            yield page
+        pages = iter(lambda: cursor.fetchmany(_PAGE), [])
+        yield from merge_streams(cursor, files, pages, *bounds[:2], until=bounds[2])
 
 
 def main() -> None:

@@ -51,9 +51,15 @@ _SELECT_UNSAMPLED: LiteralString = """
     WHERE attrelid = %s::regclass AND attstattarget = 0 AND attnum > 0 AND NOT attisdropped
 """
 
-_SELECT_END: Final = sql.SQL(
-    "SELECT originator_id FROM {events} WHERE {within} ORDER BY originator_id {order} LIMIT 1"
-)
+_SELECT_END: Final = sql.SQL("""
+    SELECT id FROM (
+        (SELECT originator_id FROM {events} WHERE originator_id BETWEEN {low} AND {high}
+        ORDER BY 1 {order} LIMIT 1)
+        UNION ALL
+        (SELECT {end} FROM {files} WHERE {end} BETWEEN {low} AND {high} ORDER BY 1 {order} LIMIT 1)
+    ) AS ends (id) ORDER BY 1 {order} LIMIT 1
+""")
+"""The first or the last stream of a range, archived ones too."""
 
 
 class StagingSchema:
@@ -120,7 +126,7 @@ class StagingSchema:
                     )
                 )
                 self._copy_targets(cursor, table)
-            ranges = list(divide_streams(cursor, self._live("offerlog_events"), goal))
+            ranges = list(divide_streams(cursor, self.live, goal))
             cursor.executemany(
                 "INSERT INTO slices (number, low, high) VALUES (%s, %s, %s)",
                 [(number, *bounds) for number, bounds in enumerate(ranges)],
@@ -271,7 +277,7 @@ def _digest_rows(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] 
     ).fetchone()
 
 
-def divide_streams(cursor: Cursor[Any], events: sql.Identifier, goal: int) -> Iterator[tuple[UUID, UUID]]:
+def divide_streams(cursor: Cursor[Any], schema: str, goal: int) -> Iterator[tuple[UUID, UUID]]:
     """Divide all stream ids into ranges with a modest number of events each.
 
     The streams of a slice lie close together, in the order of time. So a slice is divided between its first
@@ -284,10 +290,18 @@ def divide_streams(cursor: Cursor[Any], events: sql.Identifier, goal: int) -> It
     width = (1 << 128) // min(count, SLICES)
     for low in range(0, 1 << 128, width):
         high = low + width - 1
-        within = sql.SQL("originator_id BETWEEN {} AND {}").format(UUID(int=low), UUID(int=high))
         first, last = (
-            cursor.execute(_SELECT_END.format(events=events, within=within, order=sql.SQL(order))).fetchone()
-            for order in ("ASC", "DESC")
+            cursor.execute(
+                _SELECT_END.format(
+                    events=sql.Identifier(schema, "offerlog_events"),
+                    files=sql.Identifier(schema, "archived_files"),
+                    low=UUID(int=low),
+                    high=UUID(int=high),
+                    end=sql.Identifier(end),
+                    order=sql.SQL(order),
+                )
+            ).fetchone()
+            for order, end in (("ASC", "first_stream"), ("DESC", "last_stream"))
         )
         if parts == 1 or first is None or last is None:
             yield UUID(int=low), UUID(int=high)

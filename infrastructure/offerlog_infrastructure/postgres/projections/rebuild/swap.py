@@ -15,6 +15,7 @@ from offerlog_application.ports.rebuilds import (
 )
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.observability.waiting import announced
+from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
@@ -87,10 +88,11 @@ def _apply_next_page(
         return False
     with cursor.connection.transaction():
         rows = cursor.execute(SELECT_PAGE, (ours, live, PAGE), prepare=True).fetchall()
+        files = application.archived_files
+        rows = list(add_archived(cursor.connection, files, rows, ours, live, limit=PAGE))
         last = rows[-1][0] if rows else live
-        apply_page(
-            cursor, projection.name, projection.apply, decode_page(cursor, application.event_mapper, rows)
-        )
+        page = decode_page(cursor, application.event_mapper, files, rows)
+        apply_page(cursor, projection.name, projection.apply, page)
         cursor.execute("UPDATE steps SET position = %s WHERE view = %s", (last, projection.name))
     return True
 

@@ -1,0 +1,1 @@
+"""Files of archived events: their format, and the places where they lie. Nothing here knows the database."""

@@ -1,0 +1,98 @@
+"""The places where files of archived events lie."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from offerlog_infrastructure.durable_folders import flush_folder
+
+
+class ArchivePlace(Protocol):
+    """A place for files. A file is written once, and never changed.
+
+    Attributes:
+        address: Its address, for people and as `open_place` takes it.
+    """
+
+    address: str
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file under a name that nothing has had before; it is durable when this returns.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            OSError: It cannot be read.
+        """
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there.
+
+        Raises:
+            OSError: It cannot be removed.
+        """
+
+    def names(self, beginning: str) -> list[str]:
+        """Return the names of the files whose names begin so.
+
+        Raises:
+            OSError: They cannot be listed.
+        """
+
+
+class ArchiveFolder:
+    """A folder of this machine, or one that all machines mount under the same path.
+
+    A method has the errors of the method of `ArchivePlace`.
+
+    Args:
+        folder: The folder; the first write makes it.
+
+    Attributes:
+        address: Its path.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder)
+        self._folder = folder
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file under a name that nothing has had before; it is durable when this returns."""
+        path = self._folder / name
+        for folder in (self._folder, path.parent):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                flush_folder(folder.parent)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        flush_folder(path.parent)
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        return (self._folder / name).read_bytes()
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there; the removal is durable when this returns."""
+        path = self._folder / name
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            flush_folder(path.parent)
+
+    def names(self, beginning: str) -> list[str]:
+        """Return the names of the files whose names begin so."""
+        path = self._folder / beginning
+        return [str(one.relative_to(self._folder)) for one in path.parent.glob(f"{path.name}*")]
+
+
+def open_place(place: str) -> ArchivePlace:
+    """Return the place of an address: an absolute path."""
+    return ArchiveFolder(Path(place))

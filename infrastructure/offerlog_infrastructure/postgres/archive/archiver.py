@@ -1,0 +1,291 @@
+"""The move of cold streams into the archive, in the steps of docs/decisions/0066.
+
+Killed between two steps, it leaves a file that the store does not name, or everything done. So there is
+nothing to undo: the next run removes the file, and goes on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from hashlib import sha256
+from io import BytesIO
+from typing import Any, Final, LiteralString
+from uuid import UUID, uuid4
+
+from psycopg import Connection, Cursor
+from psycopg.rows import tuple_row
+
+from offerlog_application.ports.archive import ArchivedPart, ArchiveFigures
+from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.rebuilds import RebuildProgress
+from offerlog_domain.stream_ids import SLICES, slice_of, token_of
+from offerlog_infrastructure.archive.errors import (
+    ArchiveElsewhereError,
+    ArchiveRunningError,
+    ArchiveUnavailableError,
+)
+from offerlog_infrastructure.archive.event_files import write_events
+from offerlog_infrastructure.archive.places import ArchivePlace, open_place
+from offerlog_infrastructure.postgres.archive.archived_files import parse_file, select_place
+from offerlog_infrastructure.postgres.archive.cold_streams import (
+    ColdStream,
+    choose_streams,
+    count_candidates,
+    select_cold_position,
+)
+from offerlog_infrastructure.postgres.archive.leftovers import (
+    doom_leftovers,
+    note_leftover,
+    remove_doomed,
+    take_leftover,
+)
+from offerlog_infrastructure.postgres.archive.shrinking import select_figures, shrink_slices
+from offerlog_infrastructure.postgres.errors import store_reached
+from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.fence import raise_epoch
+from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, PositionedRow
+from offerlog_infrastructure.postgres.projections.replays import PostgresReplays
+
+_LOCK_KEY: Final = 0x6F66_6665_726C_6172
+"""The advisory lock of the archiver."""
+
+_TRIES: Final = 5
+"""Number of tries to move some streams, of which a visitor is erased each time."""
+
+_SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '5s'"
+
+_TRY_LOCK: LiteralString = "SELECT pg_try_advisory_lock(%s)"
+_UNLOCK: LiteralString = "SELECT pg_advisory_unlock(%s)"
+_INSERT_PLACE: LiteralString = "INSERT INTO archive_place (place) VALUES (%s)"
+_SELECT_EVENTS: LiteralString = f"""
+    SELECT {EVENT_COLUMNS} FROM offerlog_events
+    WHERE originator_id = ANY(%s::uuid[]) AND originator_id BETWEEN %s AND %s
+    ORDER BY originator_id, originator_version
+"""
+_LOCK_VISITORS: LiteralString = """
+    SELECT token FROM visitors WHERE token = ANY(%s::bigint[]) ORDER BY token FOR SHARE
+"""
+"""An erasure locks the row as well, so of the two one sees the other."""
+
+_LOCK_SLICE: LiteralString = "SELECT FROM slices WHERE slice = %s AND is_owned FOR SHARE"
+_DELETE_EVENTS: LiteralString = """
+    DELETE FROM offerlog_events AS e
+    USING unnest(%s::uuid[], %s::int[], %s::bigint[]) AS moved (id, version, position)
+    WHERE e.originator_id = moved.id AND e.originator_version = moved.version
+      AND e.notification_id = moved.position AND e.originator_id BETWEEN %s AND %s
+"""
+_INSERT_FILE: LiteralString = """
+    INSERT INTO archived_files (slice, events, bytes, first_position, last_position, first_stream,
+        last_stream, digest, name, sha256)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING number
+"""
+_INSERT_SETTLED: LiteralString = """
+    INSERT INTO settled (originator_id, last_version, file)
+    SELECT id, version, %s FROM unnest(%s::uuid[], %s::int[]) AS moved (id, version)
+"""
+_INSERT_SLICE: LiteralString = "INSERT INTO slices_to_shrink (slice) VALUES (%s) ON CONFLICT DO NOTHING"
+
+
+class PostgresArchiver:
+    """The application's `Archiver`.
+
+    A method has the errors of the method of `Archiver`.
+
+    Args:
+        application: The log.
+        clock: The service's clock.
+    """
+
+    def __init__(self, application: OfferlogApplication, clock: Clock) -> None:
+        self._application = application
+        self._clock = clock
+
+    def figures(self) -> ArchiveFigures:
+        """Return the figures of the archive."""
+        datastore = self._application.reading
+        with store_reached(datastore), datastore.get_connection() as connection:
+            return select_figures(connection)
+
+    def shrink(self, on_progress: Callable[[RebuildProgress], None]) -> Sequence[int]:
+        """Rewrite the parts of the table from which events were moved."""
+        with store_reached(self._application.log.datastore), self._application.connect() as connection:
+            return shrink_slices(connection, on_progress)
+
+    def move(
+        self, older_than: timedelta, place: str | None, on_progress: Callable[[RebuildProgress], None]
+    ) -> ArchivedPart:
+        """Move the streams that are cold for a time."""
+        position = PostgresReplays(self._application).position_at(self._clock.now() - older_than)
+        return self.move_up_to(position, place, on_progress)
+
+    def move_up_to(
+        self, up_to: int, place: str | None, on_progress: Callable[[RebuildProgress], None]
+    ) -> ArchivedPart:
+        """Move the cold streams whose last event is not behind a position; see `move`."""
+        with (
+            store_reached(self._application.log.datastore),
+            self._application.connect() as connection,
+            _hold_lock(connection),
+        ):
+            opened = open_place(_set_place(connection, place))
+            doom_leftovers(connection)
+            remove_doomed(connection, opened)
+            position = select_cold_position(connection, up_to)
+            part, looked_at = ArchivedPart(position), 0
+            total = count_candidates(connection)
+            for number in range(SLICES):
+                after = UUID(int=number << 124)
+                tries = _TRIES
+                while streams := choose_streams(connection, number, after, position):
+                    moved = self._move_batch(connection, opened, streams)
+                    tries = _TRIES if moved else tries - 1
+                    if not moved and tries:
+                        continue  # a visitor was erased meanwhile, and is not chosen any more
+                    after = streams[-1].id
+                    looked_at += len(streams)
+                    part = part if moved is None else part + moved
+                    on_progress(RebuildProgress("archiving", min(looked_at, total), total))
+            on_progress(RebuildProgress("archiving", total, total))
+            return part
+
+    def _move_batch(
+        self, connection: Connection[Any], place: ArchivePlace, streams: Sequence[ColdStream]
+    ) -> ArchivedPart | None:
+        """Move some streams of a slice into one file; returns None if a visitor was erased meanwhile."""
+        rows = self.read(connection, streams)
+        name = f"slice={slice_of(streams[0].id):02}/{uuid4().hex}.1.parquet"
+        data = self.write(connection, place, name, rows)
+        self.raise_epoch(connection)
+        if not self.replace_rows(connection, name, data, streams, rows):
+            remove_doomed(connection, place)
+            return None
+        return ArchivedPart(0, len(streams), len(rows), 1, len(data))
+
+    def read(self, connection: Connection[Any], streams: Sequence[ColdStream]) -> list[PositionedRow]:
+        """Read the events of some streams that are in the table (step 1)."""
+        ids = [one.id for one in streams]
+        cursor = connection.cursor(binary=True, row_factory=tuple_row)
+        rows = cursor.execute(_SELECT_EVENTS, (ids, ids[0], ids[-1])).fetchall()
+        last = {one.id: one.last_version for one in streams}
+        return [row for row in rows if row[2] <= last[row[1]]]
+
+    def write(
+        self, connection: Connection[Any], place: ArchivePlace, name: str, rows: Sequence[PositionedRow]
+    ) -> bytes:
+        """Write the file and read it back (step 2); returns its bytes."""
+        file = BytesIO()
+        write_events(file, [rows], {})
+        data = file.getvalue()
+        note_leftover(connection, name)
+        try:
+            place.write(name, data)
+            found = place.read(name)
+        except OSError as error:
+            raise ArchiveUnavailableError(name, place.address, error.strerror or str(error)) from error
+        if parse_file(found, place.address, name, sha256(data).hexdigest()).all() != list(rows):
+            raise ArchiveUnavailableError(name, place.address, "its events are not those that were written")
+        return data
+
+    def raise_epoch(self, connection: Connection[Any]) -> None:
+        """Raise the epoch (step 3): a cache from before may end before an archived version."""
+        raise_epoch(connection)
+
+    def replace_rows(
+        self,
+        connection: Connection[Any],
+        name: str,
+        data: bytes,
+        streams: Sequence[ColdStream],
+        rows: Sequence[PositionedRow],
+    ) -> bool:
+        """Delete the rows that the file has, and name the file, in one transaction (step 4).
+
+        Returns:
+            False if nothing was moved: a visitor was erased, or the slice is not this store's any more.
+        """
+        with connection.transaction() as transaction, connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(_SET_LOCK_TIMEOUT)
+            if _lock(cursor, streams) and _delete(cursor, rows) and take_leftover(cursor, name):
+                _note(cursor, name, data, streams, rows)
+                return True
+            transaction.force_rollback = True
+        doom_leftovers(connection, name)
+        return False
+
+
+@contextmanager
+def _hold_lock(connection: Connection[Any]) -> Iterator[None]:
+    """Hold the lock of the archiver during a block.
+
+    Raises:
+        ArchiveRunningError: Another process holds it.
+    """
+    row = connection.cursor(row_factory=tuple_row).execute(_TRY_LOCK, (_LOCK_KEY,)).fetchone()
+    if row != (True,):
+        raise ArchiveRunningError
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute(_UNLOCK, (_LOCK_KEY,))
+
+
+def _set_place(connection: Connection[Any], place: str | None) -> str:
+    """Return the place of the archive; the first one that is named becomes it.
+
+    Raises:
+        ArchiveElsewhereError: It is another one.
+    """
+    known = select_place(connection)
+    if known is None:
+        if place is None:
+            raise ArchiveElsewhereError("no place yet", "the one of the store")
+        connection.execute(_INSERT_PLACE, (place,))
+        return place
+    if place not in {None, known}:
+        raise ArchiveElsewhereError(known, str(place))
+    return known
+
+
+def _lock(cursor: Cursor[Any], streams: Sequence[ColdStream]) -> bool:
+    """Lock the slice and all visitors; returns False if one of them is gone."""
+    tokens = sorted({token_of(one.id) for one in streams})
+    if cursor.execute(_LOCK_SLICE, (slice_of(streams[0].id),)).fetchone() is None:
+        return False
+    return len(cursor.execute(_LOCK_VISITORS, (tokens,)).fetchall()) == len(tokens)
+
+
+def _delete(cursor: Cursor[Any], rows: Sequence[PositionedRow]) -> bool:
+    """Delete rows; returns False if one of them is not there."""
+    moved = [row[1] for row in rows], [row[2] for row in rows], [row[0] for row in rows]
+    return cursor.execute(_DELETE_EVENTS, (*moved, rows[0][1], rows[-1][1])).rowcount == len(rows)
+
+
+def _note(
+    cursor: Cursor[Any],
+    name: str,
+    data: bytes,
+    streams: Sequence[ColdStream],
+    rows: Sequence[PositionedRow],
+) -> None:
+    """Name the file, and the streams in it."""
+    positions = [row[0] for row in rows]
+    ids, versions = [one.id for one in streams], [one.last_version for one in streams]
+    stored = cursor.execute(
+        _INSERT_FILE,
+        (
+            slice_of(ids[0]),
+            len(rows),
+            len(data),
+            min(positions),
+            max(positions),
+            ids[0],
+            ids[-1],
+            sum(one * one for one in positions),
+            name,
+            sha256(data).hexdigest(),
+        ),
+    ).fetchone()
+    assert stored is not None  # noqa: S101 - the statement returns the row
+    cursor.execute(_INSERT_SETTLED, (stored[0], ids, versions))
+    cursor.execute(_INSERT_SLICE, (slice_of(ids[0]),))

@@ -1,0 +1,116 @@
+"""The choice of cold streams: at rest since a position, and over."""
+
+from typing import Any, Final, LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from offerlog_domain.lifecycle import LIFECYCLES
+
+EVENTS_A_FILE: Final = 50_000
+"""The most events of a file; one stream may have more."""
+
+_STREAMS: Final = 10_000
+"""The most streams of a file."""
+
+_SELECT_COLD_POSITION: LiteralString = """
+    SELECT least(
+        %s,
+        (SELECT min(notification_id) FROM offerlog_tracking WHERE application_name <> '__migration__'),
+        (SELECT min(position) FROM tree_progress),
+        (SELECT max(notification_id) FROM offerlog_events) - 1
+    )
+"""
+"""The last event of the log stays in the table, so that the end of the log is found there."""
+
+_COUNT_CANDIDATES: LiteralString = "SELECT count(*) FROM current_offers"
+
+_SELECT_COLD: LiteralString = """
+    SELECT c.originator_id, part.last_version, part.events
+    FROM current_offers c
+    JOIN visitors v ON v.token = c.visitor
+    JOIN current_actions a ON a.originator_id = c.originator_id AND a.number = c.actions
+    JOIN unnest(%(media_types)s::text[], %(states)s::text[]) AS over (media_type, state)
+        ON over.media_type = a.media_type AND over.state = a.state
+    CROSS JOIN LATERAL (
+        SELECT max(e.originator_version) AS last_version, count(*) AS events,
+            max(e.notification_id) AS last_position
+        FROM offerlog_events e WHERE e.originator_id = c.originator_id
+    ) AS part
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(s.last_version), 0) AS last_version
+        FROM settled s WHERE s.originator_id = c.originator_id
+    ) AS before
+    WHERE c.originator_id > %(after)s AND c.originator_id <= %(last)s AND c.withdrawn_at IS NULL
+      AND EXISTS (SELECT FROM slices WHERE slice = %(slice)s AND is_owned)
+      AND part.last_position <= %(position)s
+      AND part.events = part.last_version - before.last_version -- a stream with a gap stays as it is
+      AND NOT EXISTS (SELECT FROM parked_signals p WHERE p.originator_id = c.originator_id)
+      AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.originator_id = c.originator_id)
+    ORDER BY c.originator_id LIMIT %(limit)s
+"""
+
+
+class ColdStream(NamedTuple):
+    """A stream whose events in the table may be moved.
+
+    Attributes:
+        id: Its id.
+        last_version: The version of the last event.
+        events: The number of events in the table.
+    """
+
+    id: UUID
+    last_version: int
+    events: int
+
+
+def select_cold_position(connection: Connection[Any], up_to: int) -> int:
+    """Return the last position whose event may be moved: projections and tree have passed it."""
+    row = connection.cursor(row_factory=tuple_row).execute(_SELECT_COLD_POSITION, (up_to,)).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return int(row[0] or 0)
+
+
+def count_candidates(connection: Connection[Any]) -> int:
+    """Count the visitor-offers."""
+    row = connection.cursor(row_factory=tuple_row).execute(_COUNT_CANDIDATES).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return int(row[0])
+
+
+def choose_streams(connection: Connection[Any], number: int, after: UUID, position: int) -> list[ColdStream]:
+    """Choose the next cold streams of a slice, in order of their ids.
+
+    Args:
+        connection: Reads the projections and the log.
+        number: The slice.
+        after: The id behind which to look.
+        position: No event of a cold stream is behind it.
+    """
+    over = [
+        (media_type, state.value)
+        for media_type, lifecycle in LIFECYCLES.items()
+        for state in lifecycle.states
+        if lifecycle.is_final(state)
+    ]
+    where = {
+        "media_types": [media_type for media_type, _ in over],
+        "states": [state for _, state in over],
+        "after": after,
+        "last": UUID(int=((number + 1) << 124) - 1),
+        "position": position,
+        "slice": number,
+        "limit": _STREAMS,
+    }
+    rows = connection.cursor(row_factory=tuple_row).execute(_SELECT_COLD, where).fetchall()
+    chosen: list[ColdStream] = []
+    events = 0
+    for row in rows:
+        stream = ColdStream(*row)
+        events += stream.events
+        if chosen and events > EVENTS_A_FILE:
+            break
+        chosen.append(stream)
+    return chosen

@@ -1,0 +1,87 @@
+"""The archive of a restored store: a copy in a folder of its own, so that the former one stays as it is."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, LiteralString
+
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
+from offerlog_infrastructure.archive.places import ArchiveFolder, ArchivePlace, open_place
+from offerlog_infrastructure.postgres.archive.archived_files import parse_file, select_place
+from offerlog_infrastructure.postgres.connections import open_unlimited
+from offerlog_infrastructure.postgres.errors import server_reached
+
+_SELECT_FILES: LiteralString = "SELECT number, name, sha256 FROM archived_files ORDER BY number"
+_UPDATE_FILE: LiteralString = """
+    UPDATE archived_files SET name = %s, sha256 = %s, bytes = %s, edition = edition + 1 WHERE number = %s
+"""
+_MOVE: LiteralString = "UPDATE archive_place SET place = %s"
+_DELETE_LEFTOVERS: LiteralString = "DELETE FROM archive_leftovers"
+
+
+def copy_archive(
+    dsn: str, schema: str, source: str | None, target: Path, on_file: Callable[[int, int], None]
+) -> int:
+    """Copy the files that a restored store names into a folder, which becomes the place of its archive.
+
+    A file that an erasure has replaced since the backup is taken as it is now, without the sealed parts of
+    that visitor. Whoever restores erases that visitor again.
+
+    Args:
+        dsn: The connection string.
+        schema: The schema of the store.
+        source: The place of the archive; None for the one that the store names.
+        target: The folder.
+        on_file: Called with the number of files so far, and of all.
+
+    Returns:
+        The number of files that were replaced since.
+
+    Raises:
+        ArchiveUnavailableError: A file is missing, or is not the one that was written.
+        StoreUnavailableError: The store cannot be reached.
+        OSError: A file cannot be written.
+    """
+    connection: Connection[Any]
+    with server_reached(), open_unlimited(dsn, schema) as connection, connection.transaction():
+        cursor = connection.cursor(row_factory=tuple_row)
+        place, copy = open_place(source or select_place(connection) or ""), ArchiveFolder(target)
+        named, replaced = cursor.execute(_SELECT_FILES).fetchall(), 0
+        for done, (number, name, digest) in enumerate(named):
+            on_file(done, len(named))
+            present = _find_present(place, name)
+            data = _read(place, present, digest if present == name else None)
+            copy.write(present, data)
+            if present != name:
+                replaced += 1
+                cursor.execute(_UPDATE_FILE, (present, sha256(data).hexdigest(), len(data), number))
+        cursor.execute(_MOVE, (copy.address,))
+        cursor.execute(_DELETE_LEFTOVERS)
+        on_file(len(named), len(named))
+    return replaced
+
+
+def _find_present(place: ArchivePlace, name: str) -> str:
+    """Return the name of a file, or of the one that is in its place by now."""
+    stem = name.partition(".")[0]
+    try:
+        names = place.names(f"{stem}.")
+    except OSError as error:
+        raise ArchiveUnavailableError(name, place.address, str(error)) from error
+    if name in names:
+        return name
+    later = sorted((int(one.split(".")[1]), one) for one in names)
+    return later[-1][1] if later else name
+
+
+def _read(place: ArchivePlace, name: str, digest: str | None) -> bytes:
+    """Read a file, which must have a digest if one is given."""
+    try:
+        data = place.read(name)
+    except OSError as error:
+        raise ArchiveUnavailableError(name, place.address, error.strerror or str(error)) from error
+    parse_file(data, place.address, name, digest or sha256(data).hexdigest())
+    return data
