@@ -44,7 +44,7 @@ def test_reports_for_people(recorded: CommandLine) -> None:
     assert "Rates: accepted 33.3%, engaged 100.0%, started of accepted 100.0%" in funnel
     assert "terminal_state" in recorded("blocked").text
     recorded.judged(blocked_event(1, 1, MAP, "FrequencyCapping"))
-    left_out = "left out: 1 blocked offer of an unknown media type"
+    left_out = "left out: 1 blocked offer of an unknown media type\n"
     assert left_out in recorded("blocked", "--media-type", "webchat").errors
     assert left_out not in recorded("blocked").errors
     assert "5.0 s" in recorded("times").text

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from offerlog_application.evidence.findings import Finding, FindingKind
 from offerlog_application.ports.sealed_tree import LeafTile
+from offerlog_application.wording import format_count
 from offerlog_domain.transparency.leaves import StoredRow, hash_events
 from offerlog_domain.transparency.tiles import TILE_WIDTH, Tile, split_hashes
 
@@ -138,8 +139,8 @@ def name_differences(
         named.append(
             Finding(
                 FindingKind.TRUNCATED,
-                f"the last {len(cut):,} events that were sealed are gone, up to position {cut[-1].position}"
-                + hint,
+                f"gone are the last {format_count(len(cut), 'event')} that had been sealed, up to position"
+                f" {cut[-1].position}" + hint,
                 cut[0].position,
                 only,
                 tile=_format_tile_path(cut[0].leaf_index),

@@ -281,7 +281,7 @@ def _print_report(report: "AuditReport") -> None:
     total = sum(report.counts.values())
     if total > listed:
         out.print(f"... and {total - listed:,} more")
-    verdict = f"{total:,} findings"
+    verdict = format_count(total, "finding")
     if report.is_whole:
         verdict = "The log is as it was sealed"
         if not report.checkpoints:

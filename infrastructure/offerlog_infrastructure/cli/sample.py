@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from offerlog_application.wording import format_count
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.outcomes import OutcomeKind
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
@@ -93,9 +94,10 @@ def sample(
         if not any(kind == OutcomeKind.RECORDED for kind, _ in tally):
             out.print("Nothing recorded: every signal was known already, or is refused or parked again.\n")
         out.print(
-            f"Overdue: {ended.timedout:,} time-outs recorded, {ended.never_reachable:,} parked signals given"
-            " up. (Time-outs that no widget reported, and signals whose beginning never came, become overdue"
-            " 15 minutes after they arrive.)\n",
+            f"Overdue: {format_count(ended.timedout, 'time-out')} recorded,"
+            f" {format_count(ended.never_reachable, 'parked signal')} given up. (Time-outs that no widget"
+            " reported, and signals whose beginning never came, become overdue 15 minutes after they"
+            " arrive.)\n",
             soft_wrap=True,
         )
         made = service.report(ReportQuery(service.organization))
