@@ -1,6 +1,6 @@
 """The service in process: everything offerlog does, as methods of one thread-safe object."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from types import TracebackType
@@ -258,6 +258,11 @@ class Offerlog(WriteSide, StoredReads, Histories, RefusalAccess, ProjectionUpkee
     def freshness(self) -> Freshness:
         """Return the position and the age of the suppression list; cheap, also far behind the log."""
         return self._reads.freshness()
+
+    def freshness_of(self, shards: Collection[int]) -> Freshness:
+        """Return the position and the age of the suppression lists of some servers (see `shards_of`)."""
+        del shards
+        return self.freshness()
 
     def keep_deadlines(self) -> None:
         """Start the upkeep in the background: time-outs, checkpoints, refusals, erasures, keys, webhooks."""

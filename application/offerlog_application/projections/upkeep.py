@@ -63,6 +63,14 @@ class ProjectionUpkeep:
         """
         return self._proofs.proof(name)
 
+    def proofs(self, name: str = "performance") -> Sequence[Proof]:
+        """Return the proof of a projection on each server; there is one, where there is one server.
+
+        Raises:
+            UnknownProjectionError: No projection has that name.
+        """
+        return [self.proof(name)]
+
     def dead_letters(self) -> Sequence[DeadLetter]:
         """Return the visitor-offers that a projection could not apply, in all organizations."""
         return self._dead_letters.all()

@@ -1,8 +1,9 @@
 """Answers of an open service from its projections: reports, lists and look-ups."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Final
 
 from offerlog_application.ports.organizations import OrganizationScope
 from offerlog_application.ports.performance_counts import ReportQuery
@@ -17,6 +18,8 @@ from offerlog_application.reading.performance_report import (
 )
 from offerlog_application.reading.read_budget import ReadBudget, current_budget
 from offerlog_domain.identity import ActionMapId, VisitorKey, parse_action_map_id
+
+_ONE_SERVER: Final = frozenset({0})
 
 
 class StoredReads(OrganizationScope):
@@ -57,6 +60,11 @@ class StoredReads(OrganizationScope):
             TooManySuppressionsError: The visitors have more than 10,000 together.
         """
         return self._reads.suppressions_of_visitors(self._of(organization), visitors)
+
+    def shards_of(self, visitors: Iterable[VisitorKey], *, organization: str | None = None) -> frozenset[int]:
+        """Return the numbers of the servers that have these visitors; 0 where there is one server."""
+        del visitors, organization
+        return _ONE_SERVER
 
     def local_suppressions(
         self, customer_id: str, customer_id_type: str = "cookie", *, organization: str | None = None

@@ -26,7 +26,7 @@ from offerlog_application.recording.steady_clock import SteadyClock
 from offerlog_application.recording.submission import Command, UndatedRefusal
 from offerlog_application.recording.writer import WriterHealth
 from offerlog_application.recording.writers import JoinedAnswer
-from offerlog_application.sharding.router import Router, Shard
+from offerlog_application.sharding.router import Router
 from offerlog_domain.context import Rules
 from offerlog_domain.decision import Decision
 from offerlog_domain.identity import OrganizationKey
@@ -117,12 +117,12 @@ class DividedWriter:
     @property
     def depth(self) -> int:
         """Number of commands that wait to be written, on all shards."""
-        return sum(shard.writer.depth for shard in self._open())
+        return sum(shard.writer.depth for shard in self._router.open())
 
     @property
     def health(self) -> WriterHealth:
         """The state of the writers. There is trouble, or a stall, if no shard can be written to."""
-        found = [shard.writer.health for shard in self._open()]
+        found = [shard.writer.health for shard in self._router.open()]
         troubles = [one.trouble for one in found]
         return WriterHealth(
             alive=all(one.alive for one in found),
@@ -131,15 +131,6 @@ class DividedWriter:
             incidents=sum(one.incidents for one in found),
             trouble=troubles[0] if troubles and None not in troubles else None,
         )
-
-    def _open(self) -> list[Shard]:
-        found: list[Shard] = []
-        for number in sorted({HOME, *self._router.map.shards}):
-            try:
-                found.append(self._router.get(number))
-            except StoreUnavailableError:
-                continue
-        return found
 
     def close(self) -> None:
         """Take no more. The writers of the shards finish what waits when the shards are closed."""

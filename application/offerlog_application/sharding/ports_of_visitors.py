@@ -1,6 +1,6 @@
 """Ports that are asked about one visitor, over several shards: the shard of the visitor answers."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,7 @@ from offerlog_application.ports.read_models import (
     Suppression,
     TooManySuppressionsError,
 )
-from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.ports.shards import HOME, NotOverShardsError
 from offerlog_application.sharding.refused_port import RefusedPort
 from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.event_fields import Event, RecordedEvent
@@ -188,12 +188,14 @@ class RoutedReads:
 
     def freshness(self) -> Freshness:
         """Return positions and age of the suppression lists of all shards: the age of the oldest."""
-        found = self._router.ask_all(lambda shard: shard.store.reads.freshness())
-        ages = [one.age_seconds for one in found]
-        return Freshness(
-            latest_position(one.position for one in found) or 0,
-            None if None in ages else max(age for age in ages if age is not None),
-            sum(one.short_by for one in found),
+        return _join_freshness(self._router.ask_all(lambda shard: shard.store.reads.freshness()))
+
+    def freshness_of(self, shards: Collection[int]) -> Freshness:
+        """Return the same for some shards; one alone where there are none."""
+        numbers = sorted(shards) or [HOME]
+        asked = [self._router.get(number) for number in numbers]
+        return _join_freshness(
+            [self._router.ask(shard, lambda one: one.store.reads.freshness()) for shard in asked]
         )
 
     def position(self) -> int:
@@ -206,6 +208,16 @@ class RoutedReads:
 
     def close(self) -> None:
         """Do nothing: the shards release their connections."""
+
+
+def _join_freshness(found: Sequence[Freshness]) -> Freshness:
+    """Return the freshness of several lists: all positions, and the age of the oldest."""
+    ages = [one.age_seconds for one in found]
+    return Freshness(
+        latest_position(one.position for one in found) or 0,
+        None if None in ages else max(age for age in ages if age is not None),
+        sum(one.short_by for one in found),
+    )
 
 
 class RoutedOffers:

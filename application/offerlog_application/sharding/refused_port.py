@@ -1,9 +1,12 @@
 """A port of which no use works over several shards yet: each call is one clear error."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.ports.store_figures import PoolUse
+from offerlog_application.sharding.router import Router
 
 
 class RefusedPort:
@@ -39,3 +42,42 @@ class RefusedPort:
             NotOverShardsError: Always.
         """
         raise NotOverShardsError(self._what)
+
+
+class RefusedEvidence(RefusedPort):
+    """Stands in for the evidence: each shard has its own.
+
+    Attributes:
+        cosigned: The number of events that each witness has cosigned: there is no witness of all shards.
+    """
+
+    cosigned: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class NoneYet(RefusedPort):
+    """Stands in for a list of what cannot be made over several shards: it is empty."""
+
+    def all(self, *_: object, **__: object) -> Sequence[Any]:
+        """Return nothing."""
+        return ()
+
+
+class RefusedFigures(RefusedPort):
+    """Stands in for the figures of a store; the use of the pools of this process is known.
+
+    Args:
+        what: What the port is for.
+        router: Finds the shards.
+    """
+
+    def __init__(self, what: str, router: Router) -> None:
+        super().__init__(what)
+        self._router = router
+
+    def pools(self) -> Sequence[PoolUse]:
+        """Return the use of the pools of all open shards; the names end with `@` and its number."""
+        return [
+            one._replace(name=f"{one.name}@{shard.number}")
+            for shard in self._router.open()
+            for one in shard.store.figures.pools()
+        ]

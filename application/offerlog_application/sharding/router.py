@@ -1,6 +1,7 @@
 """The way to the shard of a visitor, and to all shards."""
 
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -10,6 +11,7 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import SliceElsewhereError, StoreUnavailableError
 from offerlog_application.ports.shards import HOME, ShardMap, ShardUnavailableError
 from offerlog_application.ports.store import Store
+from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.projections.awaiting import Waits
 from offerlog_application.recording.writer import GroupCommitWriter
 from offerlog_domain.stream_ids import slice_of
@@ -133,6 +135,7 @@ class Router:
     def _try(self, number: int, slice_number: int, ask: Callable[[Shard], T]) -> tuple[T] | None:
         """Return what a shard answers; None if it does not own the slice."""
         shard = self.get(number)
+        self._check(shard)
         try:
             answer = ask(shard)
             return (answer,) if slice_number in shard.read_owned() else None
@@ -189,18 +192,39 @@ class Router:
         """
         return [self.get(number) for number in sorted({HOME, *self.read_map().shards})]
 
+    def open(self) -> Sequence[Shard]:
+        """Return the home and all shards that are open, by the map as it was read last."""
+        found: list[Shard] = []
+        for number in sorted({HOME, *self.map.shards}):
+            with suppress(StoreUnavailableError):
+                found.append(self._shards.get(number))
+        return found
+
     def ask(self, shard: Shard, ask: Callable[[Shard], T]) -> T:
         """Ask a shard.
 
         Raises:
             ShardUnavailableError: It cannot be reached.
         """
+        self._check(shard)
         try:
             return ask(shard)
         except ShardUnavailableError:
             raise
         except StoreUnavailableError as error:
             raise self.explain(shard.number, error) from error
+
+    def _check(self, shard: Shard) -> None:
+        """Check that the writer has not found the shard's server away in the last seconds.
+
+        So a read does not wait for a server that is known to be away.
+
+        Raises:
+            ShardUnavailableError: It has.
+        """
+        trouble = shard.writer.health.trouble
+        if trouble is not None and trouble.trouble is StoreTrouble.UNREACHABLE:
+            raise self.explain(shard.number, trouble)
 
     def stream(self, shard: Shard, rows: Iterable[T]) -> Generator[T]:
         """Stream rows of a shard.

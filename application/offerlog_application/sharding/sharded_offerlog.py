@@ -4,7 +4,7 @@ Each shard is a whole service over its own store, with its writer, its projectio
 tree, as where there is one server. This one has none of these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import cast
 
@@ -13,18 +13,20 @@ from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Erasure, HeldRow, LegalHold
 from offerlog_application.ports.positions import latest_position
+from offerlog_application.ports.read_models import Freshness, Proof
 from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_application.ports.waiting import WaitAnnouncer
 from offerlog_application.recording.expiry import Expired
 from offerlog_application.refusals.policy import RefusalPolicy
 from offerlog_application.sharding.divided_writer import DividedWriter
-from offerlog_application.sharding.refused_port import RefusedPort
+from offerlog_application.sharding.ports_of_visitors import RoutedReads, RoutedStreams
+from offerlog_application.sharding.refused_port import RefusedEvidence, RefusedPort
 from offerlog_application.sharding.router import OpenShards, Router
 from offerlog_application.sharding.sharded_store import make_sharded_store
 from offerlog_application.sharding.sharded_waits import ShardedWaits
 from offerlog_domain.context import Rules
-from offerlog_domain.identity import parse_visitor_key
+from offerlog_domain.identity import VisitorKey, parse_visitor_key
 
 
 class ShardedOfferlog(Offerlog):
@@ -57,6 +59,7 @@ class ShardedOfferlog(Offerlog):
     ) -> None:
         self._shards = shards
         self._router = router = Router(shards)
+        self._routed_reads = RoutedReads(router, RoutedStreams(router))
         super().__init__(
             make_sharded_store(router),
             clock=clock,
@@ -68,7 +71,7 @@ class ShardedOfferlog(Offerlog):
             writer=DividedWriter(router, clock, rules),
             waits=ShardedWaits(router),
         )
-        self.evidence = cast("Evidence", RefusedPort("to work on the tree over the log"))
+        self.evidence = cast("Evidence", RefusedEvidence("to work on the tree over the log"))
         self.slices = cast("SliceSource", RefusedPort("to replay the log elsewhere"))
 
     def erase(
@@ -127,6 +130,19 @@ class ShardedOfferlog(Offerlog):
     def remove_remains(self, *, rewrite: bool = False) -> None:
         """Remove former versions of rows on one shard after the other; see `Offerlog.remove_remains`."""
         self._router.ask_all(lambda shard: shard.service.remove_remains(rewrite=rewrite))
+
+    def proofs(self, name: str = "performance") -> Sequence[Proof]:
+        """Return the proof of a projection on each shard, the home first."""
+        return self._router.ask_all(lambda shard: shard.store.proofs.proof(name))
+
+    def shards_of(self, visitors: Iterable[VisitorKey], *, organization: str | None = None) -> frozenset[int]:
+        """Return the numbers of the shards that have these visitors, by the map as it was read last."""
+        name, shard_map = self._of(organization), self._router.map
+        return frozenset(shard_map.shard_of(self._service.digest(name, one)) for one in visitors)
+
+    def freshness_of(self, shards: Collection[int]) -> Freshness:
+        """Return the positions and the age of the suppression lists of some shards: the age of the oldest."""
+        return self._routed_reads.freshness_of(shards)
 
     def expire(self) -> Expired:
         """Record what is due on one shard after the other; see `Offerlog.expire`."""

@@ -19,7 +19,7 @@ from offerlog_application.sharding.ports_of_visitors import (
     RoutedRefusals,
     RoutedStreams,
 )
-from offerlog_application.sharding.refused_port import RefusedPort
+from offerlog_application.sharding.refused_port import NoneYet, RefusedFigures, RefusedPort
 from offerlog_application.sharding.router import Router
 
 
@@ -48,12 +48,12 @@ def make_sharded_store(router: Router) -> Store:
             "organization_visitors": "to erase all visitors of an organization",
             "event_source": "to follow the feed",
             "stream_source": "to export events and actions",
-            "subscriptions": "to keep cursors of the feed",
-            "webhooks": "to send webhooks",
             "make_webhook_sender": "to send webhooks",
-            "figures": "to read the figures of the store",
         }.items()
     }
+    refused["subscriptions"] = NoneYet("to keep cursors of the feed")
+    refused["webhooks"] = NoneYet("to send webhooks")
+    refused["figures"] = RefusedFigures("to read the figures of the store", router)
     return Store(
         **routed,
         **refused,

@@ -73,11 +73,9 @@ class Serving:
             process: The number of this process and the number of workers; None for a service of one process.
             project: True if this process runs the projections.
         """
-        from offerlog_application.ports.shards import NotOverShardsError  # noqa: PLC0415 - --help need not wait for it
-        from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog  # noqa: PLC0415 - as above
-        from offerlog_infrastructure.observing.services import name_service  # noqa: PLC0415 - as above
+        from offerlog_infrastructure.observing.services import name_service  # noqa: PLC0415 - --help need not wait for it
 
-        service = open_service(
+        return open_service(
             self.data,
             self.keyring,
             self.organization,
@@ -87,10 +85,6 @@ class Serving:
             serves=True,
             application_name=name_service(self.url, self.metrics_port, process),
         )
-        if isinstance(service, ShardedOfferlog):
-            service.close()
-            raise NotOverShardsError("to serve HTTP")
-        return service
 
     def begin(self, service: "Offerlog") -> bool:
         """Do what one process of the service does at its start; returns whether the organization had keys."""

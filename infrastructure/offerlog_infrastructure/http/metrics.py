@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_application.status.assessments import is_healthy
 from offerlog_domain.outcomes import Outcome, OutcomeKind, Reason
 from offerlog_infrastructure.http.request_durations import RequestDurations
@@ -167,7 +168,10 @@ class ServiceMetrics(Collector):
         evidence = self._service.evidence
         if evidence is None:
             return []
-        progress = evidence.progress()
+        try:
+            progress = evidence.progress()
+        except NotOverShardsError:  # each server has a tree of its own
+            return []
         seconds = float("nan") if progress.lag_seconds is None else progress.lag_seconds
         return [
             _gauge("offerlog_seal_lag_events", "Events that are not in the tree yet", progress.lag_events),

@@ -100,7 +100,7 @@ class ServiceState:
             settings=settings,
             threads=threads,
             suppression_reads=reads,
-            look_ups=GatheredLookUps(threads.look_ups, reads.read),
+            look_ups=GatheredLookUps(threads.look_ups, reads.read, reads.find_server),
             completions=Completions(),
             key_checks=key_checks,
             sessions=Sessions(key_checks, make),

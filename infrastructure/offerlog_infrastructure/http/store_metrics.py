@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_application.ports.store_figures import StoreFigures
 from offerlog_application.status.operations import Operations
 from offerlog_domain.outcomes import Reason
@@ -31,7 +32,10 @@ class StoreMetrics(Collector):
         if now - self._read_at >= FRESH_SECONDS:
             try:
                 self._figures, self._read_at = self._operations.figures(), now
-            except StoreUnavailableError:  # the metrics of the service count it with its reason
+            except (
+                StoreUnavailableError,
+                NotOverShardsError,
+            ):  # the service counts it with its reason
                 self._figures = None
         return [*self.pool_gauges(), *([] if self._figures is None else _gauges_of(self._figures))]
 

@@ -14,6 +14,9 @@ from offerlog_infrastructure.presentation.documents import describe_freshness, d
 
 _FRESH_SECONDS: Final = 0.1
 
+_MOST_KNOWN: Final = 1_000
+"""Most sets of servers whose freshness is remembered. With one server, there is one."""
+
 
 class SuppressionReads:
     """Reads for look-ups; thread-safe.
@@ -27,17 +30,24 @@ class SuppressionReads:
 
     def __init__(self, service: Offerlog) -> None:
         self._service = service
-        self._known: tuple[float, answers.Freshness] | None = None
+        self._known: dict[frozenset[int], tuple[float, answers.Freshness]] = {}
 
-    def freshness(self) -> answers.Freshness:
-        """Return the freshness of what is read after this call, at most a tenth of a second old.
+    def find_server(self, organization: str, visitor: VisitorKey) -> frozenset[int]:
+        """Return the number of the server that has a visitor."""
+        return self._service.shards_of((visitor,), organization=organization)
+
+    def freshness(self, organization: str, visitors: Sequence[VisitorKey]) -> answers.Freshness:
+        """Return the freshness of what is read of visitors after this call, at most a tenth of a second old.
 
         Raises:
             StoreUnavailableError: The store cannot be reached.
         """
-        now, known = time.monotonic(), self._known
+        shards = self._service.shards_of(visitors, organization=organization)
+        now, known = time.monotonic(), self._known.get(shards)
         if known is None or now - known[0] > _FRESH_SECONDS:
-            known = self._known = now, describe_freshness(self._service.freshness())
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[shards] = now, describe_freshness(self._service.freshness_of(shards))
         return known[1]
 
     def read(self, organization: str, visitors: Sequence[VisitorKey]) -> Mapping[VisitorKey, bytes]:
@@ -47,7 +57,7 @@ class SuppressionReads:
             StoreUnavailableError: The store cannot be reached.
             ReadTimeoutError: It took longer than a look-up may.
         """
-        freshness = self.freshness()
+        freshness = self.freshness(organization, visitors)
         return {
             visitor: encode_escaped(_describe(freshness, suppressions))
             for visitor, suppressions in self._find(organization, visitors).items()

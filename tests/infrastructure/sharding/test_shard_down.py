@@ -1,13 +1,16 @@
 """A shard that is down: its visitors get a clear error, and everyone else goes on."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import pytest
 
 from offerlog import (
     Offerlog,
+    OutcomeUnknownError,
     PartlyRecordedError,
     ReportQuery,
     ShardUnavailableError,
@@ -107,3 +110,49 @@ def test_a_service_starts_without_a_shard_and_finds_it_later(stores: Stores) -> 
         stores.proxy.come_back()
         until(lambda: _is_recorded(service, down[0]), 60)
         service.catch_up()
+
+
+def test_what_is_acknowledged_is_in_one_log_once_however_often_a_connection_is_cut(stores: Stores) -> None:
+    """Batches of visitors of both shards; those that fail are sent again, as their callers would do."""
+    numbers, over = iter(range(100_000)), threading.Event()
+    acknowledged: list[str] = []
+
+    def write(service: Offerlog) -> None:
+        while not over.is_set():
+            lines = [signal("offered", visitor=f"w{next(numbers)}") for _ in range(20)]
+            until(partial(_record, service, lines), 60)
+            acknowledged.extend(str(line["actionId"]) for line in lines)
+
+    def is_further(than: int) -> bool:
+        return len(acknowledged) > than
+
+    with stores.open() as service:
+        threads = [threading.Thread(target=write, args=(service,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(12):
+                until(partial(is_further, len(acknowledged) + 60), 60)
+                stores.proxy.cut()
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(90)
+        service.catch_up()
+        (row,) = service.report(ReportQuery("default")).rows
+        assert row.metrics["nWebActionsOffered"] == len(acknowledged) == len(set(acknowledged))
+        stored = [
+            rows(one, "SELECT count(*) FROM offerlog_events WHERE topic LIKE 'offered%'")
+            for one in stores.dsns
+        ]
+        assert sum(count for ((count,),) in stored) == len(acknowledged)
+        assert all(count for ((count,),) in stored)
+
+
+def _record(service: Offerlog, lines: list[dict[str, object]]) -> bool:
+    try:
+        outcomes = service.record(lines).outcomes
+    except (ShardUnavailableError, PartlyRecordedError, OutcomeUnknownError):
+        return False
+    assert {one.kind.value for one in outcomes} <= {"recorded", "duplicate"}
+    return True

@@ -210,7 +210,7 @@ async def _answer(
     """Answer with a report in the format that the caller wants, unless the caller has it already."""
     service, file_format = state_of(request).service, wanted_format(request, asked.form)
     query = _query(key.organization, asked.range, asked.action_maps, asked.media_type)
-    proofs = await run_report(request, lambda: [service.proof("current_state"), service.proof()])
+    proofs = await run_report(request, lambda: [*service.proofs("current_state"), *service.proofs()])
     headers = report_headers(
         proofs, query.organization, file_format, query.start, query.end, *resolved, maps=query.action_maps
     )

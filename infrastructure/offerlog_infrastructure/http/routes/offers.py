@@ -90,7 +90,7 @@ async def suppressions_of_visitors(
     state, organization = state_of(request), key.organization
 
     def read() -> bytes:
-        freshness = state.suppression_reads.freshness()
+        freshness = state.suppression_reads.freshness(organization, visitors)
         found = state.service.suppressions_of(visitors, organization=organization)
         answer: answers.SuppressionsOfMany = {
             **freshness,

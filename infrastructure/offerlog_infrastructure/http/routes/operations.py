@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from offerlog_application.ports.shards import ShardUnavailableError
 from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.http.problems import ProblemError, of_store
 from offerlog_infrastructure.http.requests.access import Reporter
@@ -48,8 +49,11 @@ async def ready(request: Request) -> Response:
         raise of_store(trouble)
     if writer.stalled_seconds > longest:
         raise ProblemError("unavailable", f"the writer has stood still for {writer.stalled_seconds:,.0f} s")
-    found = await state.operational_reads.statuses.now()
-    lag = max((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found)
+    try:
+        found = await state.operational_reads.statuses.now()
+    except ShardUnavailableError as error:  # the others are served: a balancer must not take all out
+        found, trouble = [], error
+    lag = max(((one.lag_seconds if one.lag_seconds is not None else 1e9) for one in found), default=0.0)
     if lag > longest:
         raise ProblemError("unavailable", f"the projections are {lag:,.0f} s behind")
     answer: answers.Ready = {

@@ -103,8 +103,8 @@ async def action_map_performance(
     """Counts of each map's offers that were made, taken and turned down. The ETag changes with the counts."""
     service = state_of(request).service
     file_format = wanted_format(request, form)
-    counted = await run_report(request, service.proof)
-    headers = report_headers([counted], key.organization, file_format, asked.start, asked.end)
+    counted = await run_report(request, service.proofs)
+    headers = report_headers(counted, key.organization, file_format, asked.start, asked.end)
     if (unchanged := not_modified(request, headers)) is not None:
         return unchanged
     query = ReportQuery(

@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 
+from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.http.requests.access import Reporter, is_still_valid
 from offerlog_infrastructure.http.requests.urls import check_url
 from offerlog_infrastructure.http.state import state_of
@@ -31,6 +33,8 @@ async def stream(
     The first event has all rows, unless `Last-Event-ID` is the present mark of the report. So a client that
     reconnects is up to date at once.
     """
+    if isinstance(state_of(request).service, ShardedOfferlog):
+        raise NotOverShardsError("to follow a report")
     live_reports = state_of(request).live_reports
     live = live_reports.listen(key)
     return EventStream(_events(request, live, last_event_id), lambda: live_reports.leave(key, live))

@@ -11,7 +11,7 @@ another thread and another connection.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -32,6 +32,10 @@ _CHECK_SECONDS: Final = 1.0
 """Seconds between two checks that the clients of waiting look-ups are still connected."""
 
 
+LineName = tuple[str, Hashable]
+"""An organization, and what tells apart the servers that its look-ups go to."""
+
+
 @dataclass(slots=True, eq=False)
 class _LookUp(Generic[T]):
     """A look-up that waits for its answer."""
@@ -44,9 +48,10 @@ class _LookUp(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class _Line(Generic[T]):
-    """The look-ups of one organization that wait, and its statements under way.
+    """The look-ups of one organization on one server that wait, and its statements under way.
 
     Attributes:
+        name: The organization and the server.
         waiting: The look-ups that no statement asks for yet.
         statements: Number of statements under way, the one that waits for a thread included.
         has_next: True if a statement waits for a thread; it will take look-ups that come until then.
@@ -54,6 +59,7 @@ class _Line(Generic[T]):
         timer: Starts the next statement beside one that takes long.
     """
 
+    name: "LineName"
     waiting: deque[_LookUp[T]] = field(default_factory=deque)
     statements: int = 0
     has_next: bool = False
@@ -67,14 +73,20 @@ class GatheredLookUps(Generic[T]):
     Args:
         threads: The threads for the statements. Their limits on waiting calls hold for waiting look-ups too.
         read: Reads the answers for different visitors of an organization, in a thread; each has an entry.
+        find_server: Returns what tells apart the servers that the visitors of an organization lie on: one
+            that is down holds up its own visitors alone.
     """
 
     def __init__(
-        self, threads: FairThreads, read: Callable[[str, Sequence[VisitorKey]], Mapping[VisitorKey, T]]
+        self,
+        threads: FairThreads,
+        read: Callable[[str, Sequence[VisitorKey]], Mapping[VisitorKey, T]],
+        find_server: Callable[[str, VisitorKey], Hashable] = lambda _, __: 0,
     ) -> None:
         self._threads = threads
+        self._find_server = find_server
         self._read = read
-        self._lines: dict[str, _Line[T]] = {}
+        self._lines: dict[LineName, _Line[T]] = {}
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_watched = False
@@ -97,15 +109,16 @@ class GatheredLookUps(Generic[T]):
             ClientDisconnect: The client disconnected while the look-up waited.
             Exception: Whatever `read` raises.
         """
-        line = self._lines.get(organization)
+        name = organization, self._find_server(organization, visitor)
+        line = self._lines.get(name)
         if line is None:
-            line = self._lines[organization] = _Line()
+            line = self._lines[name] = _Line(name)
         self._threads.check_room(len(line.waiting), self._waiting + self._threads.waiting)
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         look_up = _LookUp(visitor, is_gone, answer, time.monotonic())
         line.waiting.append(look_up)
         self._waiting += 1
-        self._start(organization, line)
+        self._start(line)
         if not self._is_watched:
             self._is_watched = True
             self._keep(self._drop_disconnected())
@@ -115,27 +128,27 @@ class GatheredLookUps(Generic[T]):
             self._drop(line, look_up)
             raise
 
-    def _start(self, organization: str, line: _Line[T]) -> None:
+    def _start(self, line: _Line[T]) -> None:
         """Start the next statement of an organization, unless a young one is under way."""
         if not line.waiting and not line.statements:
-            self._lines.pop(organization, None)
+            self._lines.pop(line.name, None)
         if not line.waiting or line.has_next or line.statements >= self._threads.each:
             return
         left = line.latest + _PATIENCE_SECONDS - time.monotonic() if line.statements else 0.0
         if left <= 0:
             line.statements += 1
             line.has_next = True
-            self._keep(self._ask(organization, line))
+            self._keep(self._ask(line))
         elif line.timer is None:
-            line.timer = asyncio.get_running_loop().call_later(left, self._start_late, organization, line)
+            line.timer = asyncio.get_running_loop().call_later(left, self._start_late, line)
 
-    def _start_late(self, organization: str, line: _Line[T]) -> None:
+    def _start_late(self, line: _Line[T]) -> None:
         line.timer = None
-        self._start(organization, line)
+        self._start(line)
 
-    async def _ask(self, organization: str, line: _Line[T]) -> None:
+    async def _ask(self, line: _Line[T]) -> None:
         """Ask for the look-ups that wait once a thread is free, and give each its answer."""
-        look_ups: list[_LookUp[T]] = []
+        organization, look_ups = line.name[0], list[_LookUp[T]]()
         is_chosen = False
 
         def choose() -> Callable[[], Mapping[VisitorKey, T]]:
@@ -143,7 +156,7 @@ class GatheredLookUps(Generic[T]):
             look_ups, is_chosen = self._take(line), True
             line.latest = time.monotonic()
             line.has_next = False
-            self._start(organization, line)  # for those that do not fit into this statement
+            self._start(line)  # for those that do not fit into this statement
             visitors = list({one.visitor: None for one in look_ups})
             return lambda: self._read(organization, visitors)
 
@@ -161,7 +174,7 @@ class GatheredLookUps(Generic[T]):
                     one.answer.set_result(found[one.visitor])
         finally:
             line.statements -= 1
-            self._start(organization, line)
+            self._start(line)
 
     def _take(self, line: _Line[T]) -> list[_LookUp[T]]:
         taken = [line.waiting.popleft() for _ in range(min(len(line.waiting), MAX_VISITORS))]

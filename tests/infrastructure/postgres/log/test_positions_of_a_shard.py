@@ -6,6 +6,7 @@ import pytest
 
 from offerlog_application.offerlog import Offerlog
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.postgres.log.horizon import count_positions
 from support.journeys import journeys
 from support.positions import number_of
 from support.recount import rows
@@ -14,6 +15,9 @@ _SHARD: Final = 8_191
 """The highest one: a position stays below 2^53, which JavaScript can hold."""
 
 _FIRST: Final = (_SHARD << 40) + 1
+
+_MANY: Final = 10_001
+"""More events than are counted one by one."""
 
 
 @pytest.fixture
@@ -60,3 +64,32 @@ def _check_projections(service: Offerlog, position: int, stored: int) -> None:
     assert service.position() == position
     assert {(one.lag_events, one.short_by) for one in service.projections()} == {(0, 0)}
     assert [(one.differences, one.events) for one in service.verify()] == [((), stored)] * 3
+
+
+def test_far_behind_the_lag_is_the_number_of_positions_of_the_shard(shard_dsn: str) -> None:
+    """Of projections, of the tree and of subscriptions: nothing counts from 0."""
+    with open_offerlog(database_url=shard_dsn, keep_deadlines=False, project=False) as service:
+        service.subscriptions.acknowledge("bi", 0)
+        service.record(journeys(2))
+        rows(
+            shard_dsn,
+            "INSERT INTO offerlog_events (originator_version, originator_id, topic, state)"
+            " SELECT n, '00000000-0000-8000-8000-000000000000', 'unknown', '' FROM generate_series(1, %s) n",
+            _MANY,
+        )
+        ((stored,),) = rows(shard_dsn, "SELECT count(*) FROM offerlog_events")
+        assert stored > _MANY
+        # then
+        assert {one.lag_events for one in service.projections()} == {stored}
+        assert service.evidence is not None
+        assert service.evidence.progress().lag_events == stored
+        assert [one.lag_events for one in service.subscriptions.all()] == [stored]
+
+
+@pytest.mark.parametrize("behind", [0, _FIRST - 1, _FIRST, _FIRST + 5])
+def test_positions_are_counted_from_the_first_of_the_shard(behind: int) -> None:
+    """From wherever a follower begins."""
+    last = _FIRST + 99
+    assert count_positions(behind, last) == last - max(behind, _FIRST - 1)
+    assert count_positions(0, 0) == 0
+    assert count_positions(3, 10) == 7

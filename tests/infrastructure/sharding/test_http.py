@@ -1,0 +1,97 @@
+"""The HTTP service over several servers: a shard that is down harms its own visitors alone."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import httpx
+import pytest
+
+from support.http_site import Site, serving
+from support.installations import Stores, make_stores, shard_of
+from support.journeys import an_id, signal
+from support.recount import until
+
+_VISITORS: Final = 30
+_REPORT: Final = "/v1/reports/action-map-performance"
+
+
+@pytest.fixture
+def stores(make_dsn: Callable[[], str]) -> Iterator[Stores]:
+    """A home with the slices 0 to 7, and a shard with the others behind a proxy."""
+    with make_stores(make_dsn, "8-f") as stores:
+        yield stores
+
+
+@pytest.fixture
+def site(stores: Stores) -> Iterator[Site]:
+    """The HTTP service over both."""
+    with stores.open() as service, serving(service) as site:
+        yield site
+
+
+def _suppressions(client: httpx.Client, visitor: int) -> httpx.Response:
+    return client.get("/v1/suppressions", params={"customer_id": f"visitor-{visitor}"})
+
+
+def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
+    """Positions are texts, an ETag holds while nothing changes, and the rest is a problem of its own."""
+    with site.client() as client:
+        # when
+        lines = [signal(state, visitor=n) for n in range(_VISITORS) for state in ("offered", "rejected")]
+        answer = client.post("/v1/signals", json=lines).json()
+        # then
+        assert {one["outcome"] for one in answer["outcomes"]} == {"recorded"}
+        home, shard = answer["position"].split(".")
+        assert (int(home) >> 40, int(shard) >> 40) == (0, 1)
+        site.service.catch_up()
+        for n in range(_VISITORS):
+            found = _suppressions(client, n).json()
+            assert len(found["suppressions"]) == 1
+            assert found["position"] == int(shard if shard_of(site.service, n) else home)
+        asked = {"visitors": [{"customerId": f"visitor-{n}"} for n in range(_VISITORS)]}
+        batch = client.post("/v1/suppressions:batch", json=asked).json()
+        assert batch["position"] == answer["position"]
+        assert all(one["suppressions"] for one in batch["visitors"])
+        report = client.get(_REPORT)
+        assert report.json()["rows"][0]["metrics"]["nWebActionsOffered"] == _VISITORS
+        unchanged = client.get(_REPORT, headers={"If-None-Match": report.headers["etag"]})
+        assert unchanged.status_code == 304
+        # and what does not work yet
+        for path in ("/v1/events", "/v1/stream", "/v1/refusals", "/v1/visitors", f"{_REPORT}?proof=true"):
+            refused = client.get(path)
+            assert (refused.status_code, refused.json()["type"]) == (501, "/problems/several-servers"), path
+        # and monitors
+        assert client.get("/readyz").json()["waits_for"] is None
+        assert 'offerlog_projection_lag_events{projection="performance@1"} 0.0' in client.get("/metrics").text
+
+
+def test_a_shard_that_is_down_is_503_for_its_visitors_alone(
+    site: Site, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the service stays ready, as a balancer would take it from everyone else."""
+    monkeypatch.setattr("offerlog_application.recording.store_watch.ATTEMPTS", 1)
+    up = next(n for n in range(_VISITORS) if shard_of(site.service, n) == 0)
+    down = next(n for n in range(_VISITORS) if shard_of(site.service, n) == 1)
+    with site.client() as client:
+        # given
+        both = [signal("offered", visitor=n) for n in (up, down)]
+        assert client.post("/v1/signals", json=both).status_code == 200
+        stores.proxy.go_away()
+        # when
+        refused = client.post("/v1/signals", json=signal("accepted", visitor=down))
+        # then
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
+        assert "shard 1 (slices: 8, 9, 10, 11, 12, 13, 14, 15)" in refused.json()["detail"]
+        assert refused.headers["retry-after"]
+        for answer in (_suppressions(client, down), client.get(_REPORT)):
+            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        assert client.post("/v1/signals", json=signal("accepted", visitor=up)).status_code == 200
+        assert _suppressions(client, up).status_code == 200
+        ready = client.get("/readyz")
+        assert ready.status_code == 200
+        assert "shard 1" in ready.json()["waits_for"]
+        # and later
+        stores.proxy.come_back()
+        until(lambda: client.post("/v1/signals", json=both).status_code == 200, 60)
+        assert client.get(_REPORT).status_code == 200
+        assert an_id("map") in client.get(_REPORT).text
