@@ -101,6 +101,9 @@ class Proxy:
             for end in (client, server):
                 end.settimeout(_SECONDS)
             self._pairs.append((client, server))
+            if self._away.is_set():  # it has gone away since, and did not see this pair
+                self.cut()
+                continue
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
