@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
+from offerlog_application.ports.archive import ArchiveFigures
 from offerlog_application.ports.read_models import ProjectionStatus
 from offerlog_application.ports.sealed_tree import TreeProgress
 from offerlog_application.ports.subscriptions import Subscription
@@ -139,6 +140,7 @@ class StoreFigures:
             store needs, by its id.
         backup: The last backup; None if none is recorded.
         clients: The connections of the store, without those of this read.
+        archive: The archive; None without one.
     """
 
     taken_at: datetime
@@ -163,6 +165,7 @@ class StoreFigures:
     keys: Mapping[str, int]
     backup: LastBackup | None
     clients: Sequence[StoreClient]
+    archive: ArchiveFigures | None = None
 
 
 class StoreFiguresReader(Protocol):

@@ -1,5 +1,7 @@
 """The errors of the archive."""
 
+from pathlib import Path
+
 from offerlog_domain.errors import OfferlogError
 
 
@@ -19,10 +21,14 @@ class ArchiveUnavailableError(OfferlogError):
 
 
 class ArchiveElsewhereError(OfferlogError):
-    """The store has an archive in another place than the one that was named."""
+    """The store has an archive in another place than the one that was named, or there is none at all."""
 
-    def __init__(self, place: str, named: str) -> None:
-        super().__init__(f"the archive of this store is in {place}, and not in {named}: leave the folder out")
+    def __init__(self, place: str | None, named: str | None) -> None:
+        super().__init__(
+            "this store has no archive yet: name its folder with --folder"
+            if place is None
+            else f"the archive of this store is in {place}, and not in {named}: leave the folder out"
+        )
 
 
 class ArchiveRunningError(OfferlogError):
@@ -30,3 +36,13 @@ class ArchiveRunningError(OfferlogError):
 
     def __init__(self) -> None:
         super().__init__("another process moves events into the archive: wait for its end")
+
+
+class ArchiveCopyError(OfferlogError):
+    """The folder for the archive of a restored store cannot be made."""
+
+    def __init__(self, folder: Path, cause: str) -> None:
+        super().__init__(
+            f"the folder {folder} for the archive of the restored store cannot be made ({cause}): remove what"
+            " a former restore has left there, or restore into another folder"
+        )

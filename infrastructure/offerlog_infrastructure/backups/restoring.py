@@ -15,7 +15,7 @@ from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.wording import format_count
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.transparency.notes import VerifierKey
-from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
+from offerlog_infrastructure.archive.errors import ArchiveCopyError
 from offerlog_infrastructure.backups.backup_file import BackupReader, Manifest
 from offerlog_infrastructure.backups.errors import NotTheSignedLogError
 from offerlog_infrastructure.backups.making import MEBIBYTE
@@ -101,8 +101,8 @@ def restore_backup(request: RestoreRequest) -> RestoredStore:
         BackupProgramError: `pg_restore` has failed.
         StoreExistsError: There is a store in the folder.
         EmbeddedError: The folder or the embedded server cannot be used.
-        ArchiveUnavailableError: A file of the archive is missing or was changed, or there is a folder already
-            where its copy would be.
+        ArchiveUnavailableError: A file of the archive is missing or was changed.
+        ArchiveCopyError: The folder for its copy cannot be made, or is there already.
         OfferlogError: An erasure could not be repeated, or the folder of checkpoints cannot be read.
     """
     keyring = FileKeyring(request.keyring)
@@ -151,7 +151,7 @@ def _copied_archive(request: RestoreRequest, manifest: Manifest, dsn: str) -> It
     try:
         target.mkdir(mode=0o700)
     except OSError as error:
-        raise ArchiveUnavailableError("the archive", str(target), error.strerror or str(error)) from error
+        raise ArchiveCopyError(target, error.strerror or str(error)) from error
     try:
         yield copy_archive(dsn, request.schema, request.archive, target, on_file)
     except BaseException:

@@ -23,6 +23,7 @@ from offerlog_domain.errors import OfferlogError
 from offerlog_infrastructure.cli import (
     action_maps,
     analysis,
+    archive,
     ask,
     audit,
     audit_group,
@@ -87,6 +88,7 @@ for family in (
     privacy,
     projections,
     replay,
+    archive,
     shards,
     serve,
     keys,

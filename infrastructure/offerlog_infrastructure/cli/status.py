@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 from rich.text import Text
 
+from offerlog_application.wording import format_count
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import listed, warn_of_unknown_variables
@@ -156,6 +157,10 @@ def _lines_of_figures(figures: "StoreFigures", saw: dict[str, str]) -> Iterator[
     names = figures.organizations
     yield "organizations", f"{len(names):,}: {listed(names)}" if names else "none"
     yield "log", f"position {figures.position:,}"
+    if figures.archive is not None:
+        archive = figures.archive
+        amount = f"{format_count(archive.events, 'event')}, {format_size(archive.bytes)}"
+        yield "archive", f"{amount}, in {archive.place}"
     yield (
         "projections",
         ", ".join(

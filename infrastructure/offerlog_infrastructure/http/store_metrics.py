@@ -77,6 +77,14 @@ def _gauges_of(figures: StoreFigures) -> list[Metric]:
         ),
         "offerlog_dead_letters": ("Visitor-offers with an event that failed", figures.dead_letters),
         "offerlog_database_bytes": ("Size of the database", figures.database_bytes),
+        "offerlog_archived_events": (
+            "Events that lie in the archive",
+            0 if figures.archive is None else figures.archive.events,
+        ),
+        "offerlog_archived_bytes": (
+            "Size of the files of the archive",
+            0 if figures.archive is None else figures.archive.bytes,
+        ),
         "offerlog_organizations": ("Organizations of the store", len(figures.organizations)),
         "offerlog_last_checkpoint_events": (
             "Events that the newest checkpoint covers",

@@ -83,6 +83,14 @@ def _describe_figures(figures: StoreFigures) -> JsonObject:
         "database_bytes": figures.database_bytes,
         "organizations": list(figures.organizations),
         "position": figures.position,
+        "archive": None
+        if figures.archive is None
+        else {
+            "place": figures.archive.place,
+            "files": figures.archive.files,
+            "events": figures.archive.events,
+            "bytes": figures.archive.bytes,
+        },
         "projections": [describe_status(one) for one in figures.projections],
         "dead_letters": figures.dead_letters,
         "subscriptions": [

@@ -239,11 +239,11 @@ def _set_place(connection: Connection[Any], place: str | None) -> str:
     known = select_place(connection)
     if known is None:
         if place is None:
-            raise ArchiveElsewhereError("no place yet", "the one of the store")
+            raise ArchiveElsewhereError(None, None)
         connection.execute(_INSERT_PLACE, (place,))
         return place
     if place not in {None, known}:
-        raise ArchiveElsewhereError(known, str(place))
+        raise ArchiveElsewhereError(known, place)
     return known
 
 

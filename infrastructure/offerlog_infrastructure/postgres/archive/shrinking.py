@@ -37,6 +37,12 @@ def select_figures(connection: Connection[Any]) -> ArchiveFigures:
     return ArchiveFigures(*row)
 
 
+def select_archive(connection: Connection[Any]) -> ArchiveFigures | None:
+    """Select the figures of the archive; None without one."""
+    figures = select_figures(connection)
+    return None if figures.place is None else figures
+
+
 def shrink_slices(
     connection: Connection[Any], on_progress: Callable[[RebuildProgress], None]
 ) -> Sequence[int]:

@@ -21,6 +21,7 @@ from offerlog_application.ports.store_figures import (
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
+from offerlog_infrastructure.postgres.archive.shrinking import select_archive
 from offerlog_infrastructure.postgres.connections import StorePool
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.feed.subscriptions import read_subscriptions
@@ -145,6 +146,7 @@ def read_store_figures(
             webhooks=read_webhooks(others, mapper, now, archived),
             keys=dict(cursor.execute(_SELECT_KEYS).fetchall()),
             backup=None if backup is None else LastBackup(*backup),
+            archive=select_archive(connection),
             clients=[StoreClient(*row) for row in cursor.execute(_SELECT_CLIENTS).fetchall()],
         )
 

@@ -1,0 +1,136 @@
+"""The command archive: cold visitor-offers go from the table into files."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.wording import format_count
+from offerlog_infrastructure.cli.event_bar import event_bar
+from offerlog_infrastructure.cli.everywhere import OfferlogCommand
+from offerlog_infrastructure.cli.exit_codes import ExitCode
+from offerlog_infrastructure.cli.opening import Access
+from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
+from offerlog_infrastructure.cli.options import ListForm, folder_name
+from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
+from offerlog_infrastructure.cli.streams import telling
+from offerlog_infrastructure.durations import read_period
+
+if TYPE_CHECKING:
+    from offerlog_application.ports.archive import ArchivedPart, ArchiveFigures
+
+_LEAST = timedelta(days=1)
+"""The shortest age. Younger visitor-offers get signals all the time, each of which then reads a file."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        cls=OfferlogCommand,
+        epilog="[dim]Example:[/] offerlog archive --older-than 90d --folder /mnt/archive/offerlog",
+    )(archive)
+
+
+@spread_groups
+def archive(
+    *,
+    older_than: Annotated[
+        str,
+        typer.Option(
+            "--older-than",
+            metavar="TIME",
+            help="Move what is at rest for so long, such as 90d; at least 1d.",
+            show_default=False,
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--folder",
+            parser=folder_name,
+            metavar="DIR",
+            help="The place of the files, under the same path on all machines. Later runs know it.",
+            show_default=False,
+        ),
+    ] = None,
+    shrink: Annotated[
+        bool,
+        typer.Option(help="Rewrite the table afterwards, slice by slice, so that it takes less room."),
+    ] = True,
+    form: ListForm = Form.TABLE,
+    store: StoreOptions,
+) -> None:
+    """Move the events of cold visitor-offers from the database into files.
+
+    Cold is a visitor-offer whose newest action is over, and of which nothing
+    waits. Services go on meanwhile, and everything is answered as before:
+    histories, reports, proofs, late signals, erasures. All processes of the
+    store need the folder from then on, and the extra archive. Whatever
+    interrupts the command, the next run goes on. Exit code 5 if a part of
+    the table could not be rewritten: run the same command again.
+    """
+    try:
+        period = read_period(older_than)
+    except ValueError as error:
+        raise usage(f"--older-than: {error}") from None
+    assert isinstance(period, timedelta)  # noqa: S101 - of a text, it is one
+    if period < _LEAST:
+        raise usage(f"--older-than: give at least a day, such as 90d, not {older_than}")
+    place = None if folder is None else str(folder.expanduser().absolute())
+    with store.open(Access.MAINTAIN) as service, event_bar("archiving", "visitor-offers") as on_progress:
+        if service.archiver is None:
+            raise NotOverShardsError("to archive events")
+        service.catch_up()
+        if service.evidence is not None:
+            service.evidence.catch_up()
+        before = service.archiver.figures()
+        part = service.archiver.move(period, place, on_progress)
+        left = service.archiver.shrink(on_progress) if shrink else ()
+        after = service.archiver.figures()
+    with telling("the events are moved"):
+        if form is Form.JSON:
+            print_json(_describe(part, before, after, list(left)))
+        else:
+            _print(part, before, after)
+    if left:
+        slices = ", ".join(map(str, left))
+        typer.echo(
+            f"offerlog: other sessions held the slices {slices} of the table, which did not shrink: run the"
+            " same command again",
+            err=True,
+        )
+        raise typer.Exit(ExitCode.NEEDS_ATTENTION)
+
+
+def _print(part: "ArchivedPart", before: "ArchiveFigures", after: "ArchiveFigures") -> None:
+    out = console()
+    rows = table(out, ["", "moved now", "in the archive"], numbers=2)
+    rows.add_row("events", f"{part.events:,}", f"{after.events:,}")
+    rows.add_row("files", f"{part.files:,}", f"{after.files:,}")
+    rows.add_row("bytes", f"{part.bytes:,}", f"{after.bytes:,}")
+    out.print(rows)
+    out.print(
+        f"{format_count(part.streams, 'visitor-offer')} moved to {after.place}. The table of events and its"
+        f" indexes take {after.table_bytes:,} bytes; before: {before.table_bytes:,}."
+    )
+
+
+def _describe(
+    part: "ArchivedPart", before: "ArchiveFigures", after: "ArchiveFigures", left: list[int]
+) -> dict[str, Any]:
+    return {
+        "archive": after.place,
+        "position": part.position,
+        "visitor_offers": part.streams,
+        "events": part.events,
+        "files": part.files,
+        "bytes": part.bytes,
+        "archived_events": after.events,
+        "archived_files": after.files,
+        "archived_bytes": after.bytes,
+        "table_bytes_before": before.table_bytes,
+        "table_bytes": after.table_bytes,
+        "slices_left": left,
+    }
