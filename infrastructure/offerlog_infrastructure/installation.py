@@ -9,6 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from offerlog_application.ports.keyring import Keyring
 from offerlog_application.ports.shards import HOME, ShardError, ShardState
+from offerlog_application.sharding.checking import find_faults
 from offerlog_domain.errors import ArgumentError, OfferlogError
 from offerlog_domain.stream_ids import SLICES
 from offerlog_infrastructure.opened_store import OpenStore
@@ -119,6 +120,28 @@ class Installation:
             except OfferlogError as error:
                 found.append(ShardState(number, url, slices, None, None, str(error)))
         return found
+
+    def verify(self) -> Sequence[str]:
+        """Return what is wrong among the stores, in words; see `find_faults`. Reads the whole logs.
+
+        No shard is to be added meanwhile.
+
+        Raises:
+            ShardError: The store is the only one, or one at an address is another.
+            OfferlogError: One of them cannot be opened.
+        """
+        if not self._home.is_home:
+            raise ShardError("this store is the only one: there is nothing to compare")
+        directory = self._home.directory()
+        shard_map, addresses = directory.read_map(), directory.addresses()
+        contents = {HOME: self._home.content()}
+        for number, url in sorted(addresses.items()):
+            with OpenStore(
+                None, url, keyring=self._keyring, create=False, application_name=_NAME, home=self._home
+            ) as store:
+                store.check_number(number)
+                contents[number] = store.content()
+        return list(find_faults(contents, dict(enumerate(shard_map.shards))))
 
     @staticmethod
     def _state(store: OpenStore, number: int, url: str | None, slices: Sequence[int]) -> ShardState:

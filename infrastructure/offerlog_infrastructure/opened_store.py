@@ -16,6 +16,7 @@ from offerlog_application.ports.slices import SliceSource
 from offerlog_application.ports.store import Store
 from offerlog_application.ports.tracing import UNTRACED, Trace
 from offerlog_application.refusals.policy import RefusalPolicy
+from offerlog_application.sharding.checking import StoreContent
 from offerlog_domain.context import Rules
 from offerlog_infrastructure.embedded import EmbeddedServer, default_data_dir
 from offerlog_infrastructure.evidence.audit_key import read_audit_key
@@ -59,6 +60,7 @@ from offerlog_infrastructure.postgres.refusals.counts import PostgresRefusalCoun
 from offerlog_infrastructure.postgres.refusals.refusal_log import PostgresRefusalLog
 from offerlog_infrastructure.postgres.refusals.text_quota import TextQuota
 from offerlog_infrastructure.postgres.sessions import PostgresSessions
+from offerlog_infrastructure.postgres.shards.content import read_content
 from offerlog_infrastructure.postgres.shards.directory import PostgresDirectory, check_shard, read_identity
 from offerlog_infrastructure.postgres.shards.setup import add_shard, make_home
 from offerlog_infrastructure.postgres.status.store_figures import PostgresStoreFigures
@@ -173,6 +175,10 @@ class OpenStore:
     def add_shard(self, target: "OpenStore", url: str, slices: Sequence[int]) -> int:
         """Make another store a shard of this home, with some of its slices; returns its number."""
         return add_shard(self._application, target.application, url, slices)
+
+    def content(self) -> StoreContent:
+        """Read the content of the store, as far as several stores must agree; see `read_content`."""
+        return read_content(self._application)
 
     def count_visitors(self) -> int:
         """Count the visitors that the store holds.

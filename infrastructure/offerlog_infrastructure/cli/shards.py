@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
         epilog="[dim]Example:[/] offerlog shards add postgresql://offerlog@db2/offerlog --slices 8-f",
     )(add)
     shards.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog shards status")(status)
+    shards.command(cls=OfferlogCommand, epilog="[dim]Example:[/] offerlog shards verify")(verify)
     app.add_typer(shards, name="shards")
 
 
@@ -107,6 +108,23 @@ def status(
     if any(one.trouble is not None for one in states):
         raise typer.Exit(ExitCode.FAILED)
     if any({*one.slices} != {*(one.owned or ())} for one in states):
+        raise typer.Exit(ExitCode.FOUND_WRONG)
+
+
+@spread_groups
+def verify(store: StoreOptions) -> None:
+    """Check that the servers are of one piece.
+
+    Each slice has one owner, which is that of the directory; each server
+    holds visitors of its own slices alone, and positions of its own; secrets
+    and policies are those of the home. Reads the whole logs. Exit code 3 if
+    something is wrong. See also `offerlog projections verify`.
+    """
+    with _open(store) as installation:
+        faults = installation.verify()
+    with telling("the servers were compared"):
+        print_json({"faults": list(faults)})
+    if faults:
         raise typer.Exit(ExitCode.FOUND_WRONG)
 
 

@@ -1,12 +1,13 @@
 """A service over an installation of one store, for tests that look at errors alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation
+from support.databases import Databases
 from support.keyrings import run_keyring
 
 
@@ -18,3 +19,16 @@ def home_service(module_dsn: str) -> Iterator[ShardedOfferlog]:
     with open_offerlog(database_url=module_dsn, keep_deadlines=False) as service:
         assert isinstance(service, ShardedOfferlog)
         yield service
+
+
+@pytest.fixture(scope="module")
+def make_module_dsn(databases: Databases) -> Iterator[Callable[[], str]]:
+    """Makes databases that the tests of a module share."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(databases.make())
+        return made[-1]
+
+    yield make
+    databases.drop(made)

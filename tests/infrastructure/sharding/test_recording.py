@@ -1,5 +1,6 @@
 """A service over three stores answers as one over a single store does."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from offerlog import NoSuchVisitorError, Offerlog, OfferMade, ReportQuery, VisitorKey
+from offerlog import NoSuchVisitorError, Offerlog, OfferMade, PositionVector, ReportQuery, VisitorKey
 from offerlog.testing import SettableClock
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.metrics import Cohort, CountBy, Granularity, MetricSet
@@ -103,6 +104,19 @@ def _compare_lists(sharded: ShardedOfferlog, single: Offerlog) -> None:
     assert sorted(one.raw for one in sharded.parked()) == sorted(one.raw for one in single.parked())
     sharded.rebuild("performance")
     assert [proof.differences for proof in sharded.verify()] == [()] * 9
+
+
+def test_asyncio_waits_for_positions_of_several_servers(services: tuple[ShardedOfferlog, Offerlog]) -> None:
+    """As a thread does."""
+    sharded, _ = services
+
+    async def record() -> int:
+        receipt = await sharded.aio.record(_LINES)
+        assert isinstance(receipt.position, PositionVector)
+        await sharded.aio.wait(receipt.position)
+        return len((await sharded.aio.report(ReportQuery("default"))).rows)
+
+    assert asyncio.run(record()) == 3
 
 
 def test_an_offer_is_made_once_and_its_position_is_one_number(
