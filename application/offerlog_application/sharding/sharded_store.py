@@ -41,6 +41,7 @@ def make_sharded_store(router: Router) -> Store:
             "fence": "to stop writers",
             "short_signals": "to release signals that name their action alone",
             "erasures": "to work on the visitors of all shards",
+            "archiver": "to archive old events",
             "replays": "to read the log as it stood earlier",
             "recent_visitors": "to list the visitors with the newest events",
             "kinds": "to list the kinds of events",
