@@ -36,6 +36,7 @@ BITES = [
     ("application-packages", f"{INNER}/recording/writer.py", "import opentelemetry.trace"),
     ("application-packages", f"{INNER}/recording/writer.py", "import structlog"),
     ("arrow", f"{OUTER}/evidence/parquet.py", "import pyarrow"),
+    ("fsspec", f"{OUTER}/archive/places.py", "import fsspec"),
     ("dask", f"{OUTER}/replaying/slice_replay.py", "import distributed"),
     ("ciphers", f"{OUTER}/postgres/keys.py", "from cryptography.fernet import Fernet"),
     ("embedded", f"{OUTER}/embedded/server.py",

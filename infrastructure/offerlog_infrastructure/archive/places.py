@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from offerlog_infrastructure.archive.object_places import ArchiveObjects
 from offerlog_infrastructure.durable_folders import flush_folder
 
 
@@ -94,5 +95,17 @@ class ArchiveFolder:
 
 
 def open_place(place: str) -> ArchivePlace:
-    """Return the place of an address: an absolute path."""
+    """Return the place of an address: an absolute path, or a URL of object storage.
+
+    Raises:
+        ExtraMissingError: fsspec is not installed.
+        OSError: The URL is not one that fsspec can open.
+    """
+    if is_url(place):
+        return ArchiveObjects(place)
     return ArchiveFolder(Path(place))
+
+
+def is_url(place: str) -> bool:
+    """Return True for a URL, False for a path."""
+    return "://" in place

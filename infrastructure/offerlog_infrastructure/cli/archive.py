@@ -8,12 +8,13 @@ import typer
 
 from offerlog_application.ports.shards import NotOverShardsError
 from offerlog_application.wording import format_count
+from offerlog_infrastructure.archive.places import is_url
 from offerlog_infrastructure.cli.event_bar import event_bar
 from offerlog_infrastructure.cli.everywhere import OfferlogCommand
 from offerlog_infrastructure.cli.exit_codes import ExitCode
 from offerlog_infrastructure.cli.opening import Access
 from offerlog_infrastructure.cli.option_groups import StoreOptions, spread_groups
-from offerlog_infrastructure.cli.options import ListForm, folder_name
+from offerlog_infrastructure.cli.options import ListForm
 from offerlog_infrastructure.cli.output import Form, console, print_json, table, usage
 from offerlog_infrastructure.cli.streams import telling
 from offerlog_infrastructure.durations import read_period
@@ -46,12 +47,12 @@ def archive(
         ),
     ],
     folder: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--folder",
-            parser=folder_name,
-            metavar="DIR",
-            help="The place of the files, under the same path on all machines. Later runs know it.",
+            metavar="DIR|URL",
+            help="The place of the files, the same on all machines, or a URL such as s3://bucket/offerlog."
+            " Later runs know it.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +79,7 @@ def archive(
     assert isinstance(period, timedelta)  # noqa: S101 - of a text, it is one
     if period < _LEAST:
         raise usage(f"--older-than: give at least a day, such as 90d, not {older_than}")
-    place = None if folder is None else str(folder.expanduser().absolute())
+    place = folder if folder is None or is_url(folder) else str(Path(folder).expanduser().absolute())
     with store.open(Access.MAINTAIN) as service, event_bar("archiving", "visitor-offers") as on_progress:
         if service.archiver is None:
             raise NotOverShardsError("to archive events")

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
 from offerlog_infrastructure.archive.event_files import EventTable
-from offerlog_infrastructure.archive.places import open_place
+from offerlog_infrastructure.archive.places import ArchivePlace, open_place
 
 _CACHE_BYTES: Final = 256 << 20
 """The most bytes of files that a process keeps in memory, and the file that it reads."""
@@ -102,9 +102,22 @@ def select_place(connection: Connection[Any]) -> str | None:
     return None if row is None else str(row[0])
 
 
+def open_archive(address: str) -> ArchivePlace:
+    """Return the place of an archive.
+
+    Raises:
+        ArchiveUnavailableError: It cannot be opened.
+        ExtraMissingError: fsspec is not installed.
+    """
+    try:
+        return open_place(address)
+    except OSError as error:
+        raise ArchiveUnavailableError("the archive", address, error.strerror or str(error)) from error
+
+
 def _read(place: str, file: ArchivedFile) -> EventTable:
     try:
-        data = open_place(place).read(file.name)
+        data = open_archive(place).read(file.name)
     except FileNotFoundError:
         raise ArchivedFileGoneError(file.name, place, "there is no such file") from None
     except OSError as error:

@@ -25,8 +25,8 @@ from offerlog_infrastructure.archive.errors import (
     ArchiveUnavailableError,
 )
 from offerlog_infrastructure.archive.event_files import write_events
-from offerlog_infrastructure.archive.places import ArchivePlace, open_place
-from offerlog_infrastructure.postgres.archive.archived_files import parse_file, select_place
+from offerlog_infrastructure.archive.places import ArchivePlace
+from offerlog_infrastructure.postgres.archive.archived_files import open_archive, parse_file, select_place
 from offerlog_infrastructure.postgres.archive.cold_streams import (
     ColdStream,
     choose_streams,
@@ -127,9 +127,9 @@ class PostgresArchiver:
             self._application.connect() as connection,
             _hold_lock(connection),
         ):
-            opened = open_place(_set_place(connection, place))
+            opened = _set_place(connection, place)
             doom_leftovers(connection)
-            remove_doomed(connection, opened)
+            _remove_doomed(connection, opened)
             position = select_cold_position(connection, up_to)
             part, looked_at = ArchivedPart(position), 0
             total = count_candidates(connection)
@@ -157,7 +157,7 @@ class PostgresArchiver:
         data = self.write(connection, place, name, rows)
         self.raise_epoch(connection)
         if not self.replace_rows(connection, name, data, streams, rows):
-            remove_doomed(connection, place)
+            _remove_doomed(connection, place)
             return None
         return ArchivedPart(0, len(streams), len(rows), 1, len(data))
 
@@ -230,8 +230,15 @@ def _hold_lock(connection: Connection[Any]) -> Iterator[None]:
             connection.execute(_UNLOCK, (_LOCK_KEY,))
 
 
-def _set_place(connection: Connection[Any], place: str | None) -> str:
-    """Return the place of the archive; the first one that is named becomes it.
+def _remove_doomed(connection: Connection[Any], place: ArchivePlace) -> None:
+    try:
+        remove_doomed(connection, place)
+    except OSError as error:
+        raise ArchiveUnavailableError("an unfinished file", place.address, str(error)) from error
+
+
+def _set_place(connection: Connection[Any], place: str | None) -> ArchivePlace:
+    """Open the place of the archive; the first one that is named becomes it.
 
     Raises:
         ArchiveElsewhereError: It is another one.
@@ -240,11 +247,12 @@ def _set_place(connection: Connection[Any], place: str | None) -> str:
     if known is None:
         if place is None:
             raise ArchiveElsewhereError(None, None)
+        opened = open_archive(place)  # a place that cannot be opened does not become it
         connection.execute(_INSERT_PLACE, (place,))
-        return place
+        return opened
     if place not in {None, known}:
         raise ArchiveElsewhereError(known, place)
-    return known
+    return open_archive(known)
 
 
 def _lock(cursor: Cursor[Any], streams: Sequence[ColdStream]) -> bool:

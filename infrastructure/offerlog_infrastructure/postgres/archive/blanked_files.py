@@ -13,12 +13,13 @@ from offerlog_application.ports.slices import StoredRow
 from offerlog_domain.stream_ids import make_visitor_stream_id, stream_bounds, token_of
 from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
 from offerlog_infrastructure.archive.event_files import write_events
-from offerlog_infrastructure.archive.places import ArchivePlace, open_place
+from offerlog_infrastructure.archive.places import ArchivePlace
 from offerlog_infrastructure.postgres.archive.archived_files import (
     FILE_COLUMNS,
     ArchivedFile,
     ArchivedFileGoneError,
     ArchivedFiles,
+    open_archive,
     select_place,
 )
 from offerlog_infrastructure.postgres.archive.archived_rows import select_files
@@ -62,7 +63,7 @@ def blank_archived(connection: Connection[Any], files: ArchivedFiles, token: int
     named = select_files(connection, _SELECT_FILES, *stream_bounds(token))
     if not named:
         return BlankedEvents(0, 0)
-    place = open_place(select_place(connection) or "")
+    place = open_archive(select_place(connection) or "")
     total = BlankedEvents(0, 0)
     for file in named:
         blanked = _blank_file(connection, files, place, file, token)

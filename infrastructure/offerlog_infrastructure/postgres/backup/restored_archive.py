@@ -9,8 +9,8 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
-from offerlog_infrastructure.archive.places import ArchiveFolder, ArchivePlace, open_place
-from offerlog_infrastructure.postgres.archive.archived_files import parse_file, select_place
+from offerlog_infrastructure.archive.places import ArchiveFolder, ArchivePlace
+from offerlog_infrastructure.postgres.archive.archived_files import open_archive, parse_file, select_place
 from offerlog_infrastructure.postgres.connections import open_unlimited
 from offerlog_infrastructure.postgres.errors import server_reached
 
@@ -48,7 +48,7 @@ def copy_archive(
     connection: Connection[Any]
     with server_reached(), open_unlimited(dsn, schema) as connection, connection.transaction():
         cursor = connection.cursor(row_factory=tuple_row)
-        place, copy = open_place(source or select_place(connection) or ""), ArchiveFolder(target)
+        place, copy = open_archive(source or select_place(connection) or ""), ArchiveFolder(target)
         named, replaced = cursor.execute(_SELECT_FILES).fetchall(), 0
         for done, (number, name, digest) in enumerate(named):
             on_file(done, len(named))

@@ -1,0 +1,75 @@
+"""An archive in object storage: written, read, blanked, and removed there."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import fsspec
+import pytest
+
+from offerlog import open_offerlog
+from offerlog.testing import SettableClock
+from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
+from offerlog_infrastructure.archive.places import open_place
+from support.internals import application_of
+from support.journeys import DAY, an_id, journeys
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """The URL of a place in memory."""
+    name = uuid4().hex
+    yield f"memory://{name}"
+    files = fsspec.filesystem("memory")
+    if files.exists(f"/{name}"):
+        files.rm(f"/{name}", recursive=True)
+
+
+def names(bucket: str) -> set[str]:
+    """The objects in the place."""
+    place = open_place(bucket)
+    return {name for number in range(16) for name in place.names(f"slice={number:02}/")}
+
+
+def test_object_storage_holds_an_archive(make_dsn: Callable[[], str], bucket: str) -> None:
+    """An object that is gone is an error that names it; one that an erasure replaces is removed."""
+    clock = SettableClock(DAY + timedelta(hours=1))
+    with open_offerlog(database_url=make_dsn(), clock=clock, keep_deadlines=False) as service:
+        # given
+        service.record(journeys(14))
+        clock.advance(timedelta(days=100))
+        service.record(journeys(15))
+        service.catch_up()
+        assert service.evidence is not None
+        service.evidence.catch_up()
+        before = list(service.feed.events(identified=True))
+        # when
+        assert service.archiver is not None
+        part = service.archiver.move(timedelta(days=90), bucket, lambda _: None)
+        # then
+        made = names(bucket)
+        assert len(made) == part.files > 1
+        assert service.archiver.figures().place == bucket
+        with open_offerlog(database_url=application_of(service).dsn, clock=clock) as other:
+            assert list(other.feed.events(identified=True)) == before
+        # and when a visitor is erased
+        service.erase(customer_id="visitor-1")
+        left = names(bucket)
+        assert (len(left), len(made - left)) == (len(made), 1)
+        # and when an object is gone
+        for name in left:
+            open_place(bucket).remove(name)
+        with (
+            open_offerlog(database_url=application_of(service).dsn, clock=clock) as third,
+            pytest.raises(ArchiveUnavailableError, match="there is no such file"),
+        ):
+            third.history(customer_id="visitor-8", action_map_id=an_id("map", 2))
+
+
+def test_a_place_that_cannot_be_opened_is_not_taken(make_dsn: Callable[[], str]) -> None:
+    """The store has no archive afterwards, so nobody looks for one."""
+    with open_offerlog(database_url=make_dsn(), keep_deadlines=False) as service:
+        assert service.archiver is not None
+        with pytest.raises(ArchiveUnavailableError, match="nosuch"):
+            service.archiver.move(timedelta(days=90), "nosuch://bucket/offerlog", lambda _: None)
+        assert service.archiver.figures().place is None
