@@ -6,7 +6,14 @@ from typing import Final
 
 import pytest
 
-from offerlog import NotOverShardsError, Offerlog, ReportQuery, ShardError, open_offerlog
+from offerlog import (
+    NotOverShardsError,
+    Offerlog,
+    ReportQuery,
+    ShardError,
+    UnknownProjectionError,
+    open_offerlog,
+)
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.stream_ids import ALL_SLICES
@@ -185,3 +192,12 @@ def test_what_does_not_work_over_several_servers_is_one_clear_error(
     """And never an answer from one of them."""
     with pytest.raises(NotOverShardsError, match="does not work over several servers yet"):
         ask(home_service)
+
+
+def test_projections_are_worked_on_at_every_shard(home_service: ShardedOfferlog) -> None:
+    """Through the same calls as where there is one server."""
+    assert (list(home_service.dead_letters()), home_service.retry_dead_letters()) == ([], 0)
+    assert [one.projection for one in home_service.verify("performance")] == ["performance@0"]
+    assert {one.name for one in home_service.projections()} >= {"performance@0"}
+    with pytest.raises(UnknownProjectionError, match="nothing"):
+        home_service.rebuild("nothing")

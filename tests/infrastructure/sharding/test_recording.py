@@ -71,7 +71,7 @@ def test_it_answers_as_a_single_store_does(
 def _compare_visitors(sharded: ShardedOfferlog, single: Offerlog) -> None:
     keys = [VisitorKey("cookie", f"visitor-{n}") for n in range(_VISITORS)]
     assert sharded.suppressions_of(keys) == single.suppressions_of(keys)
-    for n in range(_VISITORS):
+    for n in range(0, _VISITORS, 3):
         of_visitor: dict[str, Any] = {"customer_id": f"visitor-{n}"}
         of_offer = {**of_visitor, "action_map_id": an_id("map", n % 3)}
         assert sharded.suppressions(**of_visitor) == single.suppressions(**of_visitor)
@@ -102,7 +102,6 @@ def _compare_lists(sharded: ShardedOfferlog, single: Offerlog) -> None:
         middle = VisitorKey(parts[2].customer_id_type, parts[2].customer_id)
         assert list(sharded.suppressed_visitors(an_id("map", map_number), behind=middle)) == parts[3:]
     assert sorted(one.raw for one in sharded.parked()) == sorted(one.raw for one in single.parked())
-    sharded.rebuild("performance")
     assert [proof.differences for proof in sharded.verify()] == [()] * 9
 
 
