@@ -29,6 +29,13 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
     report = command("report", "--format", "json").json["rows"]
     assert sum(row["metrics"]["nWebActionsOffered"] for row in report) == offered[0] + total[0]
     assert command("serve", "--check", "--port", "0").text.endswith("ready, and stopped again\n")
+    # and a projection is rebuilt and verified on each of them
+    command("projections", "rebuild", "suppression")
+    proofs = command("projections", "verify", "suppression", "--format", "json").lines
+    assert [(one["projection"], one["differences"]) for one in proofs] == [
+        ("suppression@0", []),
+        ("suppression@1", []),
+    ]
     # and what does not work yet says so
     for words in (["status"], ["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)

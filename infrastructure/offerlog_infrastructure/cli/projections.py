@@ -102,7 +102,7 @@ def verify(
                     f"offerlog: {one.projection}: of the streams that begin with {first.slice:x},"
                     f" {first.events:,}"
                     f" events were folded in where the log holds {first.expected:,}; build it anew:"
-                    f" offerlog projections rebuild {one.projection}",
+                    f" offerlog projections rebuild {_name_of(one.projection)}",
                     err=True,
                 )
         if any(one.differences for one in proofs):  # a comparison of rows would not change that
@@ -137,9 +137,9 @@ def rebuild(
             if not (sys.stdin.isatty() and typer.confirm("Take the rebuilt one?", err=True)):
                 raise
             _rebuild(service, name, swap=True, accept_difference=True)
-        reached = service.position()
+        reached = _positions(service)
     with telling("the projections are rebuilt, proved and switched"):
-        console().print(f"{name or 'all projections'} rebuilt, proved and switched, at position {reached:,}")
+        console().print(f"{name or 'all projections'} rebuilt, proved and switched, at position {reached}")
 
 
 @spread_groups
@@ -185,9 +185,23 @@ def dead_letters(
 
 
 def _known(service: "Offerlog", name: str | None) -> None:
-    names = [one.name for one in service.projections()]
+    names = list(dict.fromkeys(_name_of(one.name) for one in service.projections()))
     if name is not None and name not in names:
         raise usage(f"there is no projection {name!r}: {', '.join(names)}")
+
+
+def _name_of(shown: str) -> str:
+    """Return the name of a projection, which is shown with the number of its server if there are several."""
+    return shown.partition("@")[0]
+
+
+def _positions(service: "Offerlog") -> str:
+    """Return the position that all projections have reached, on each server."""
+    reached: dict[str, int] = {}
+    for one in service.projections():
+        server = one.name.partition("@")[2]
+        reached[server] = min(one.position, reached.get(server, one.position))
+    return ", ".join(f"{position:,}" for position in reached.values())
 
 
 def _rebuild(service: "Offerlog", name: str | None, *, swap: bool, accept_difference: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +19,7 @@ from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.errors import ArgumentError
 from offerlog_domain.stream_ids import ALL_SLICES
 from offerlog_infrastructure.installation import Installation, format_slices, parse_slices
+from offerlog_infrastructure.postgres.shards import setup
 from support.installations import make_stores, shard_of, without_password
 from support.journeys import an_id, journeys, signal
 from support.keyrings import run_keyring
@@ -76,6 +78,56 @@ def test_what_was_interrupted_is_gone_on_with(make_dsn: Callable[[], str]) -> No
         # then
         assert [[*one.slices] for one in installation.states()] == [[*ALL_SLICES - {8, 9, 10}], [8, 9, 10]]
         assert [{*one.slices} == one.owned for one in installation.states()] == [True, True]
+
+
+def test_a_slice_that_an_interrupted_call_gave_away_goes_back_if_it_has_visitors(
+    make_dsn: Callable[[], str],
+) -> None:
+    """Nobody would own it otherwise, and its visitors would be refused for ever."""
+    home, other = make_dsn(), make_dsn()
+    with open_offerlog(database_url=home, keep_deadlines=False) as service:
+        service.record(journeys(200))
+    with Installation(None, home, run_keyring()) as installation:
+        installation.begin()
+    # given it was given away behind a visitor's first signal, and nobody has looked through it
+    rows(home, "UPDATE slices SET is_owned = false, epoch = epoch + 1 WHERE slice = 8")
+    # when
+    with Installation(None, home, run_keyring()) as installation:
+        with pytest.raises(ShardError, match=_HELD):
+            installation.add(without_password(other), [8])
+        # then
+        assert [one.owned for one in installation.states()] == [ALL_SLICES]
+
+
+def _kill_behind(step: Callable[..., object], *given: object) -> None:
+    step(*given)
+    raise KeyboardInterrupt
+
+
+def test_no_two_stores_get_the_same_number(
+    make_dsn: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first call was killed before its store had the number, or right behind that."""
+    home, first, second = make_dsn(), make_dsn(), make_dsn()
+    with Installation(None, home, run_keyring()) as installation:
+        installation.begin()
+    with Installation(None, home, run_keyring()) as installation:
+        # given
+        number = setup._number
+        for step in (Mock(), number):
+            with monkeypatch.context() as patched:
+                patched.setattr(setup, "_number", lambda *given, step=step: _kill_behind(step, *given))
+                with pytest.raises(KeyboardInterrupt):
+                    installation.add(without_password(first), [8])
+        # when
+        assert installation.add(without_password(second), [9]) == 2
+        assert installation.add(without_password(first), [8]) == 1
+        # then
+        states = installation.states()
+        assert [(one.number, [*one.slices], one.trouble) for one in states[1:]] == [
+            (1, [8], None),
+            (2, [9], None),
+        ]
 
 
 def test_a_slice_with_visitors_is_not_given_away(make_dsn: Callable[[], str]) -> None:

@@ -45,7 +45,9 @@ _INSERT_SHARD: LiteralString = "INSERT INTO shard (number, installation) VALUES 
 _INSERT_DIRECTORY: LiteralString = """
     INSERT INTO directory (slice, shard, epoch) SELECT slice, %s, epoch FROM slices
 """
-_SELECT_SHARD: LiteralString = "SELECT number FROM shards WHERE url = %s"
+_SELECT_SHARD: LiteralString = """
+    SELECT number, EXISTS (SELECT FROM directory WHERE shard = number) FROM shards WHERE url = %s
+"""
 _SELECT_NEXT: LiteralString = "SELECT coalesce(max(number), 0) + 1 FROM shards"
 _INSERT_ADDRESS: LiteralString = """
     INSERT INTO shards (number, url) VALUES (%s, %s) ON CONFLICT (number) DO UPDATE SET url = excluded.url
@@ -63,6 +65,9 @@ _GIVE: LiteralString = """
     UPDATE slices SET is_owned = false, epoch = epoch + 1 WHERE slice = %s AND is_owned
 """
 _TAKE: LiteralString = "UPDATE slices SET is_owned = true, epoch = %s WHERE slice = %s"
+_TAKE_BACK: LiteralString = """
+    UPDATE slices SET is_owned = true, epoch = epoch + 1 WHERE slice = %s AND NOT is_owned
+"""
 _SELECT_EPOCH: LiteralString = "SELECT epoch FROM slices WHERE slice = %s"
 
 _IS_HELD: LiteralString = """
@@ -91,13 +96,13 @@ def make_home(store: OfferlogApplication) -> None:
             server alone.
         StoreUnavailableError: The store cannot be reached.
     """
-    identity = read_identity(store)
-    if identity is not None:
-        _check_home(identity)
-        return
     with _connected(store) as connection, connection.transaction():
         cursor = connection.cursor(row_factory=tuple_row)
         cursor.execute(_LOCK)
+        identity = read_identity(store)  # behind the lock: another call may have just made it one
+        if identity is not None:
+            _check_home(identity)
+            return
         others = cursor.execute(_SELECT_OTHER_CLIENTS).fetchall()
         if others:
             names = ", ".join(f"{name or 'without a name'} ({count})" for name, count in others)
@@ -137,7 +142,7 @@ def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, 
     with _connected(home) as held, held.transaction():
         cursor = held.cursor(row_factory=tuple_row)
         cursor.execute(_LOCK)  # until the end: the steps below commit on other connections
-        number = _find_number(home, read_identity(target), identity, url)
+        number = _find_number(home, target, identity, url)
         owners: dict[int, int] = dict(cursor.execute(_SELECT_OWNERS, ([*slices],)).fetchall())
         foreign = [one for one in slices if owners[one] not in {HOME, number}]
         if foreign:
@@ -146,9 +151,11 @@ def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, 
             )
         full = [one for one in slices if owners[one] == HOME and _is_held(home, one)]
         if full:
+            for one in full:
+                _run(home, _TAKE_BACK, one)  # an interrupted call may have given it away
             raise _not_empty(full)
+        _run(home, _INSERT_ADDRESS, number, url)  # before the store has the number: so no other one gets it
         _number(target, ShardIdentity(number, identity.installation))
-        _run(home, _INSERT_ADDRESS, number, url)
         _copy_policies(home, target)
         for one in slices:
             if owners[one] == HOME:
@@ -157,20 +164,26 @@ def add_shard(home: OfferlogApplication, target: OfferlogApplication, url: str, 
 
 
 def _find_number(
-    home: OfferlogApplication, found: ShardIdentity | None, identity: ShardIdentity, url: str
+    home: OfferlogApplication, target: OfferlogApplication, identity: ShardIdentity, url: str
 ) -> int:
     """Return the number of the new shard.
 
     Raises:
-        ShardError: The other store belongs to another installation, or there are too many.
+        ShardError: The other store is not empty or belongs to another installation, or there are too many.
     """
+    found = read_identity(target)
     if found is not None:
         if found.installation != identity.installation or found.number == HOME:
             raise ShardError("the other store belongs to an installation of several already")
         return found.number
+    if _select(target, _USED) != [(False,)]:
+        raise _used()
     known = _select(home, _SELECT_SHARD, url)
     if known:
-        raise ShardError(f"shard {known[0][0]} has that address, and the store there is another one now")
+        number, has_slices = known[0]
+        if has_slices:
+            raise ShardError(f"shard {number} has that address, and the store there is another one now")
+        return int(number)  # an interrupted call has kept the number for it
     ((number,),) = _select(home, _SELECT_NEXT)
     if number > MOST_SHARDS:
         raise ShardError(f"there are {MOST_SHARDS:,} shards already")
@@ -196,7 +209,7 @@ def _number(target: OfferlogApplication, identity: ShardIdentity) -> None:
         cursor = connection.cursor(row_factory=tuple_row)
         cursor.execute("LOCK TABLE offerlog_events, organizations IN EXCLUSIVE MODE")
         if cursor.execute(_USED).fetchone() != (False,):
-            raise ShardError("the other store is not empty: a shard begins with a store of its own")
+            raise _used()
         cursor.execute(renumber)
         cursor.execute(_GIVE_ALL)
         cursor.execute(_INSERT_SHARD, identity)
@@ -212,7 +225,7 @@ def _hand_over(home: OfferlogApplication, target: OfferlogApplication, number: i
     PostgresFence(home).finish(_FENCE_SECONDS)
     ((epoch,),) = _select(home, _SELECT_EPOCH, number)
     if _is_held(home, number):
-        _run(home, _TAKE, epoch + 1, number)
+        _run(home, _TAKE_BACK, number)
         raise _not_empty([number])
     _run(target, _TAKE, epoch + 1, number)
     _run(home, _UPDATE_DIRECTORY, shard, epoch + 1, number)
@@ -226,6 +239,10 @@ def _is_held(store: OfferlogApplication, number: int) -> bool:
             _IS_HELD, {"low": low, "high": high, "slice": number}
         )
         return row.fetchone() == (True,)
+
+
+def _used() -> ShardError:
+    return ShardError("the other store is not empty: a shard begins with a store of its own")
 
 
 def _not_empty(slices: Sequence[int]) -> ShardError:
