@@ -37,10 +37,17 @@ class _Crowd:
         self.is_over = threading.Event()
         self._folder = str(folder)
         self._lock = threading.Lock()
+        self._runs, self._has_run = 0, threading.Condition()
+        self._turns = threading.Barrier(2)
 
     def write(self, service: Offerlog, writer: int) -> None:
-        """Record actions of all visitors; an errored one makes room for the next. Each rests meanwhile."""
+        """Record actions of all visitors; an errored one makes room for the next.
+
+        Behind each turn, what was recorded is moved before anybody goes on with it.
+        """
         for turn, visitor in product(range(_TURNS), range(_VISITORS)):
+            if turn and not visitor:
+                self._rest(service)
             for number in range(_ROUNDS):
                 action = 1 + writer + 2 * (number + turn * _ROUNDS)
                 sent = [
@@ -51,6 +58,17 @@ class _Crowd:
                 with self._lock:
                     self.acknowledged[visitor] += outcomes.count("recorded")
 
+    def _rest(self, service: Offerlog) -> None:
+        """Wait until the archiver has had a whole run behind what both writers have recorded."""
+        self._turns.wait(60)
+        service.catch_up()
+        assert service.evidence is not None
+        service.evidence.catch_up()
+        with self._has_run:
+            before = self._runs
+            assert self._has_run.wait_for(lambda: self._runs >= before + 2, 60)
+        self._turns.wait(60)
+
     def archive(self, service: Offerlog) -> int:
         """Move whatever is cold, of any age; returns the number of events."""
         moved, is_last = 0, False
@@ -60,6 +78,9 @@ class _Crowd:
                 1 << 40, self._folder, lambda _: None
             )
             moved += part.events
+            with self._has_run:
+                self._runs += 1
+                self._has_run.notify_all()
         return moved
 
     def erase(self, service: Offerlog) -> None:
