@@ -90,7 +90,7 @@ class PostgresLog:
         self._blocks = CountedBlocks(application)
         self._epoch: int | None = None
         self._owned_slices = ALL_SLICES
-        self._has_archive = False
+        self._has_archive = True  # as long as it is not known
         self._loader = StreamLoader(application)
         self._epoch_at_load: int | None = None
         self._policies = KnownPolicies(self._select_policies)
@@ -248,6 +248,7 @@ class PostgresLog:
             self._quota.forget()
         if isinstance(error, StaleEpochError):
             self._epoch = self._epoch_at_load = None
+            self._has_archive = True
         if isinstance(error, StaleEpochError | StaleLoadError):
             self._cache = OfferCache(_CACHED_EVENTS)
             self._policies.note_epoch(None)
