@@ -224,11 +224,15 @@ class SuppressionReplica:
 
     def _catch_up(self, cursor: Cursor[Any], safe: int, source: bytes) -> None:
         position = self._store.position
-        is_behind_table = position is not None and position < select_end(cursor.connection)
-        if position is None or position > safe or is_behind_table or self._store.source() != source:
+        if position is None or position > safe or self._store.source() != source:
             position = self._copy(cursor, source)
         while position < safe and not self._stopped.is_set():
             rows = cursor.execute(SELECT_PAGE, (position, safe, _PAGE), prepare=True).fetchall()
+            if position < select_end(cursor.connection):  # the page may lack what is archived
+                position = self._copy(cursor, source)
+                if position < select_end(cursor.connection):
+                    raise RuntimeError("the suppression projection is made anew and lacks archived events")
+                continue
             if not rows:  # an empty position may be drawn again after a crash, so it is never stored
                 break
             # An unreadable event may be a suppression: stop and let the copy grow old rather than skip it.

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -20,9 +21,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from offerlog_application.offerlog import Offerlog
 from offerlog_application.ports.read_models import ReplicaStaleError
 from offerlog_domain.identity import VisitorKey
+from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.composition import open_offerlog
+from offerlog_infrastructure.postgres.archive.archived_rows import select_end
+from offerlog_infrastructure.postgres.archive.archiver import PostgresArchiver
 from offerlog_infrastructure.replica.store import ReplicaStore
-from support.internals import replica_store_of
+from support.internals import application_of, replica_store_of
 from support.journeys import journeys
 from support.positions import number_of
 from support.processes import LimitedProcess
@@ -223,3 +227,38 @@ def test_without_one_it_says_so(offerlog: Offerlog) -> None:
     """An answer from nowhere would be worse."""
     with pytest.raises(RuntimeError, match="replica"):
         offerlog.local_suppressions("visitor-1")
+
+
+def test_what_is_archived_while_it_reads_is_not_missed(
+    dsn: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that is behind looks into the archive behind each page, and copies anew."""
+    with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as before:
+        before.record(life("early", "offered"))
+        until(lambda: before.local_suppressions("early").position >= before.position() > 0)
+    with open_offerlog(database_url=dsn, keep_deadlines=False) as other:
+        other.record(life("cold", "offered", "rejected"))
+        other.record(life("last", "offered"))
+        other.catch_up()
+        assert other.evidence is not None
+        other.evidence.catch_up()
+        archiver = PostgresArchiver(application_of(other), SystemClock())
+
+        def look_and_move(connection: Any) -> int:
+            found = select_end(connection)
+            archiver.move_up_to(1 << 40, str(tmp_path / "archive"), lambda _: None)
+            return found
+
+        monkeypatch.setattr("offerlog_infrastructure.replica.follower.select_end", look_and_move)
+        # when
+        with open_offerlog(database_url=dsn, keep_deadlines=False, replica=folder) as service:
+            until(lambda: service.local_suppressions("last").position >= service.position())
+            # then
+            assert rows(dsn, "SELECT sum(events) FROM archived_files") == [(2,)]
+            assert same_suppressions(service, "cold")
+
+
+def same_suppressions(service: Offerlog, customer: str) -> bool:
+    """Whether replica and projection have the same suppressions of a visitor, and any."""
+    local = list(service.local_suppressions(customer).suppressions)
+    return bool(local) and local == list(service.suppressions(customer))

@@ -96,6 +96,11 @@ class ArchivedFiles:
             self._tables.pop(name, None)
 
 
+def folder_of(number: int) -> str:
+    """Return the folder of a slice's files, as their names begin."""
+    return f"slice={number:02}/"
+
+
 def select_place(connection: Connection[Any]) -> str | None:
     """Return the place of the archive; None without one."""
     row = connection.cursor(row_factory=tuple_row).execute(_SELECT_PLACE).fetchone()

@@ -26,7 +26,12 @@ from offerlog_infrastructure.archive.errors import (
 )
 from offerlog_infrastructure.archive.event_files import write_events
 from offerlog_infrastructure.archive.places import ArchivePlace
-from offerlog_infrastructure.postgres.archive.archived_files import open_archive, parse_file, select_place
+from offerlog_infrastructure.postgres.archive.archived_files import (
+    folder_of,
+    open_archive,
+    parse_file,
+    select_place,
+)
 from offerlog_infrastructure.postgres.archive.cold_streams import (
     ColdStream,
     choose_streams,
@@ -34,6 +39,7 @@ from offerlog_infrastructure.postgres.archive.cold_streams import (
     select_cold_position,
 )
 from offerlog_infrastructure.postgres.archive.leftovers import (
+    doom_leftover,
     doom_leftovers,
     note_leftover,
     remove_doomed,
@@ -153,7 +159,7 @@ class PostgresArchiver:
     ) -> ArchivedPart | None:
         """Move some streams of a slice into one file; returns None if a visitor was erased meanwhile."""
         rows = self.read(connection, streams)
-        name = f"slice={slice_of(streams[0].id):02}/{uuid4().hex}.1.parquet"
+        name = f"{folder_of(slice_of(streams[0].id))}{uuid4().hex}.1.parquet"
         data = self.write(connection, place, name, rows)
         self.raise_epoch(connection)
         if not self.replace_rows(connection, name, data, streams, rows):
@@ -209,7 +215,7 @@ class PostgresArchiver:
                 _note(cursor, name, data, streams, rows)
                 return True
             transaction.force_rollback = True
-        doom_leftovers(connection, name)
+        doom_leftover(connection, name)
         return False
 
 

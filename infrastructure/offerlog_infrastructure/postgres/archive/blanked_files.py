@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.erasure import BlankedEvents
 from offerlog_application.ports.slices import StoredRow
-from offerlog_domain.stream_ids import make_visitor_stream_id, stream_bounds, token_of
+from offerlog_domain.stream_ids import make_visitor_stream_id, slice_of, stream_bounds, token_of
 from offerlog_infrastructure.archive.errors import ArchiveUnavailableError
 from offerlog_infrastructure.archive.event_files import write_events
 from offerlog_infrastructure.archive.places import ArchivePlace
@@ -19,13 +19,16 @@ from offerlog_infrastructure.postgres.archive.archived_files import (
     ArchivedFile,
     ArchivedFileGoneError,
     ArchivedFiles,
+    folder_of,
     open_archive,
     select_place,
 )
 from offerlog_infrastructure.postgres.archive.archived_rows import select_files
 from offerlog_infrastructure.postgres.archive.leftovers import (
+    doom_leftover,
     doom_leftovers,
     doom_replaced,
+    has_leftovers,
     note_leftover,
     remove_doomed,
     take_leftover,
@@ -50,6 +53,8 @@ def blank_archived(connection: Connection[Any], files: ArchivedFiles, token: int
     """Blank all archived events of a visitor, and remove the files that had their sealed parts.
 
     No row of the visitor is left that an archiver could lock, so none moves events of the visitor meanwhile.
+    But one that was killed may have left a file with them that the store does not name, and so may another
+    erasure. Those of the slice go, too; who still writes one begins anew.
 
     Args:
         connection: In auto-commit mode.
@@ -60,14 +65,16 @@ def blank_archived(connection: Connection[Any], files: ArchivedFiles, token: int
         ArchiveUnavailableError: A file cannot be read, written or removed.
         ExtraMissingError: pyarrow is not installed.
     """
+    folder = folder_of(slice_of(make_visitor_stream_id(token)))
     named = select_files(connection, _SELECT_FILES, *stream_bounds(token))
-    if not named:
+    if not named and not has_leftovers(connection, folder):
         return BlankedEvents(0, 0)
     place = open_archive(select_place(connection) or "")
     total = BlankedEvents(0, 0)
     for file in named:
         blanked = _blank_file(connection, files, place, file, token)
         total = BlankedEvents(total.events + blanked.events, total.unreadable + blanked.unreadable)
+    doom_leftovers(connection, folder)
     try:
         remove_doomed(connection, place)
     except OSError as error:
@@ -130,7 +137,7 @@ def _replace(
             doom_replaced(cursor, file.name)
             return True
         transaction.force_rollback = True
-    doom_leftovers(connection, name)
+    doom_leftover(connection, name)
     return False
 
 

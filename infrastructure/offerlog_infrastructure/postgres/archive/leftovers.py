@@ -16,8 +16,15 @@ _INSERT: LiteralString = "INSERT INTO archive_leftovers (name) VALUES (%s)"
 _INSERT_DOOMED: LiteralString = "INSERT INTO archive_leftovers (name, is_doomed) VALUES (%s, true)"
 _TAKE: LiteralString = "DELETE FROM archive_leftovers WHERE name = %s AND NOT is_doomed"
 _DOOM: LiteralString = """
-    UPDATE archive_leftovers SET is_doomed = true WHERE name = coalesce(%s, name) AND NOT is_doomed
+    INSERT INTO archive_leftovers (name, is_doomed) VALUES (%s, true)
+    ON CONFLICT (name) DO UPDATE SET is_doomed = true
 """
+"""Somebody else may have removed the name before the file was there."""
+
+_DOOM_ALL: LiteralString = """
+    UPDATE archive_leftovers SET is_doomed = true WHERE starts_with(name, %s) AND NOT is_doomed
+"""
+_HAS_ANY: LiteralString = "SELECT FROM archive_leftovers WHERE starts_with(name, %s) LIMIT 1"
 _SELECT_DOOMED: LiteralString = "SELECT name FROM archive_leftovers WHERE is_doomed ORDER BY name"
 _DELETE: LiteralString = "DELETE FROM archive_leftovers WHERE name = %s"
 
@@ -37,9 +44,19 @@ def doom_replaced(cursor: Cursor[Any], name: str) -> None:
     cursor.execute(_INSERT_DOOMED, (name,))
 
 
-def doom_leftovers(connection: Connection[Any], name: str | None = None) -> None:
-    """Note that this file, or every file that was being written, is to be removed."""
+def doom_leftover(connection: Connection[Any], name: str) -> None:
+    """Note that a file that the caller has written is to be removed."""
     connection.execute(_DOOM, (name,))
+
+
+def doom_leftovers(connection: Connection[Any], folder: str = "") -> None:
+    """Note that every file that was being written, or was in this folder, is to be removed."""
+    connection.execute(_DOOM_ALL, (folder,))
+
+
+def has_leftovers(connection: Connection[Any], folder: str) -> bool:
+    """Return True if a file in this folder is a leftover, doomed or not."""
+    return connection.execute(_HAS_ANY, (folder,)).rowcount > 0
 
 
 def remove_doomed(connection: Connection[Any], place: ArchivePlace) -> None:

@@ -101,14 +101,16 @@ class PostgresProofs:
     def _prove_archived(self, connection: Connection[Any], name: str, position: int) -> dict[str, list[Any]]:
         """Add up the archived events up to a position, without those that wait as dead letters."""
         with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
-            found = cursor.execute(_SUM_FILES, (position,)).fetchall()
+            found = [(*sums, int(digest)) for *sums, digest in cursor.execute(_SUM_FILES, (position,))]
             waiting: dict[UUID, int] = dict(cursor.execute(_SELECT_ARCHIVED_DEAD_LETTERS, (name,)).fetchall())
         for file in select_files(connection, _SELECT_FILES_ACROSS, position, position):
             rows = self._files.open(connection, file).behind(0, position)
             found.append((file.first_stream.int >> 124, len(rows), sum(row[0] ** 2 for row in rows)))
-        for row in select_each(connection, self._files, list(waiting)):
-            if waiting[row[1]] <= row[0] <= position:
-                found.append((row[1].int >> 124, -1, -(row[0] ** 2)))
+        found += [
+            (row[1].int >> 124, -1, -(row[0] ** 2))
+            for row in select_each(connection, self._files, list(waiting))
+            if waiting[row[1]] <= row[0] <= position
+        ]
         slices, counts, digests = map(list, zip(*found, strict=True)) if found else ([], [], [])
         return {"slices": slices, "counts": counts, "digests": digests}
 

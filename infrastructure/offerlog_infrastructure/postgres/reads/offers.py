@@ -30,6 +30,7 @@ from offerlog_domain.lifecycle import Stage, State
 from offerlog_domain.metrics import ACCEPTED_IS_FINAL, CountBy, offer_ends
 from offerlog_domain.stream_ids import stream_bounds
 from offerlog_infrastructure.postgres.action_map_policies import JOIN_POLICY, SUPPRESSED_UNTIL
+from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.reads.blocked_offers import BlockedOfferReads
 from offerlog_infrastructure.postgres.reads.listed_offers import AskedNumber, select_offers_behind
@@ -162,6 +163,7 @@ class PostgresOfferReads:
             unknown = sorted({group.action_map_id for group in blocked if group.media_type is None})
             return MapCounts(position, counts, blocked, select_media_types(cursor, query, unknown))
 
+    @again_if_replaced
     def blocked(self, query: ReportQuery, most: int, most_sessions: int) -> BlockedCounts:
         """Count the blocked offers of a range; sessions are counted up to a number of remembered offers."""
         with self._snapshot() as (cursor, position):
