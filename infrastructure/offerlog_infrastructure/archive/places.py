@@ -1,5 +1,6 @@
 """The places where files of archived events lie."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Protocol
@@ -65,7 +66,7 @@ class ArchiveFolder:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file under a name that nothing has had before; it is durable when this returns."""
-        path = self._folder / name
+        path = self._path(name)
         for folder in (self._folder, path.parent):
             if not folder.is_dir():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,11 +80,11 @@ class ArchiveFolder:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
-        return (self._folder / name).read_bytes()
+        return self._path(name).read_bytes()
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there; the removal is durable when this returns."""
-        path = self._folder / name
+        path = self._path(name)
         path.unlink(missing_ok=True)
         if path.parent.is_dir():
             flush_folder(path.parent)
@@ -92,6 +93,13 @@ class ArchiveFolder:
         """Return the names of the files whose names begin so."""
         path = self._folder / beginning
         return [str(one.relative_to(self._folder)) for one in path.parent.glob(f"{path.name}*")]
+
+    def _path(self, name: str) -> Path:
+        """Return the path of a file. A name comes from a database, which may be a backup of anybody."""
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise OSError(errno.EINVAL, "the name leads out of the folder")
+        return self._folder / path
 
 
 def open_place(place: str) -> ArchivePlace:

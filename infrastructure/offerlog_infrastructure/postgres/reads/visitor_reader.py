@@ -25,26 +25,35 @@ _STEP: Final = 250
 """After so many events the read checks whether its time is over or its caller has gone."""
 
 _SELECT_VISITOR: LiteralString = "SELECT token, kek, wrapped_key FROM visitors WHERE digest = %s"
+_ON_PAGE: LiteralString = (
+    "originator_id <> %(own)s AND notification_id > %(behind)s ORDER BY notification_id LIMIT %(limit)s"
+)
+_BEFORE_OFFER: LiteralString = """
+    e.topic = ANY(%(offered)s) AND originator_id = e.originator_id
+    AND originator_version < e.originator_version AND topic = ANY(%(lifecycle)s)
+    ORDER BY originator_version DESC LIMIT 1
+"""
 _SELECT_EVENTS: LiteralString = f"""
-    WITH archived AS MATERIALIZED (SELECT * FROM {ARCHIVED}), log AS NOT MATERIALIZED (
-        SELECT {EVENT_COLUMNS} FROM offerlog_events WHERE originator_id BETWEEN %(first)s AND %(last)s
-        UNION ALL SELECT {EVENT_COLUMNS} FROM archived
-    )
+    WITH archived AS MATERIALIZED (SELECT * FROM {ARCHIVED})
     SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state,
         before.originator_version, before.topic, before.state
     FROM (
-        SELECT * FROM log WHERE originator_id <> %(own)s AND notification_id > %(behind)s
+        (
+            SELECT {EVENT_COLUMNS} FROM offerlog_events
+            WHERE originator_id BETWEEN %(first)s AND %(last)s AND {_ON_PAGE}
+        )
+        UNION ALL (SELECT {EVENT_COLUMNS} FROM archived WHERE {_ON_PAGE})
         ORDER BY notification_id LIMIT %(limit)s
     ) AS e LEFT JOIN LATERAL (
-        SELECT originator_version, topic, state FROM log
-        WHERE e.topic = ANY(%(offered)s) AND originator_id = e.originator_id
-          AND originator_version < e.originator_version AND topic = ANY(%(lifecycle)s)
+        (SELECT originator_version, topic, state FROM offerlog_events WHERE {_BEFORE_OFFER})
+        UNION ALL (SELECT originator_version, topic, state FROM archived WHERE {_BEFORE_OFFER})
         ORDER BY originator_version DESC LIMIT 1
     ) AS before ON true
     ORDER BY e.notification_id
 """
 """A visitor's streams lie beside each other, so their rows are one range of the primary key. The last
-lifecycle event before an offer is read with it."""
+lifecycle event before an offer is read with it: each part has its own LIMIT, or the whole stream would be
+sorted for each offer."""
 
 
 class PostgresVisitorReader:

@@ -8,7 +8,7 @@ import pytest
 
 from offerlog import Offerlog, open_offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
-from offerlog_infrastructure.archive.places import ArchivePlace
+from offerlog_infrastructure.archive.places import ArchivePlace, open_place
 from offerlog_infrastructure.clock import SystemClock
 from offerlog_infrastructure.postgres.archive.archived_files import (
     ArchivedFile,
@@ -156,3 +156,16 @@ def test_blocked_offers_are_read_again_if_a_file_was_replaced(
     # then
     assert found == before
     assert len(turns) > 1
+
+
+def test_a_name_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    """Files elsewhere are neither read nor removed, whatever the database says."""
+    place, outside = open_place(str(tmp_path / "archive")), tmp_path / "kept.txt"
+    place.write("slice=00/one.1.parquet", b"one")
+    outside.write_text("kept")
+    for name in ("../kept.txt", "slice=00/../../kept.txt", str(outside)):
+        for call in (place.read, place.remove):
+            with pytest.raises(OSError, match="out of the folder"):
+                call(name)
+    assert outside.read_text() == "kept"
+    assert place.read("slice=00/one.1.parquet") == b"one"
