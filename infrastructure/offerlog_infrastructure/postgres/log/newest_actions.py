@@ -25,17 +25,18 @@ _SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
         (SELECT suppress_for FROM action_map_policies WHERE organization = %s AND action_map_id = %s),
         EXISTS (SELECT FROM archive_place)
     FROM slices s LEFT JOIN (
-        visitors v LEFT JOIN LATERAL (
+        visitors v CROSS JOIN LATERAL (
             SELECT originator_version, topic, state FROM offerlog_events
             WHERE originator_id = stream_id(v.token, %s) AND topic = ANY(%s)
             ORDER BY originator_version DESC LIMIT %s
-        ) AS e ON true
+        ) AS e
     ) ON v.digest = %s
     WHERE s.slice = %s ORDER BY e.originator_version DESC
 """
 """Only the newest action changes, so the last lifecycle events of a stream hold all of it. Without any, there
-is one row."""
+is one row, which does not have the visitor either."""
 
+_SELECT_VISITOR: LiteralString = "SELECT token, kek, wrapped_key FROM visitors WHERE digest = %s"
 
 _Row = tuple[Any, ...]
 """The columns of the statement."""
@@ -67,7 +68,7 @@ class NewestActions:
         if not stored[0][0]:
             raise SliceElsewhereError([slice_of(offer.visitor_digest)])
         for _, token, kek, wrapped_key, version, topic, state, suppress_for, _ in stored:
-            if version is None:
+            if token is None:
                 continue
             stream = self._keys.open_stream(token, kek, wrapped_key, offer.action_map_id)
             recorded = self._mapper.open_event(offer.id, stream, version, topic, state)
@@ -100,7 +101,7 @@ class NewestActions:
                 ),
                 prepare=True,
             ).fetchall()
-            if not stored[0][8] or stored[0][1] is None:
+            if not stored[0][8]:
                 return stored
             return [*stored, *self._select_archived(connection, offer, stored, topics)]
 
@@ -111,11 +112,17 @@ class NewestActions:
         begins = self._mapper.topics(Offered)
         if any(row[5] in begins for row in stored):
             return []
-        is_owned, token, kek, wrapped_key, *_, suppress_for, has_archive = stored[0]
-        stream = make_stream_id(token, offer.action_map_id)
+        is_owned, *visitor = stored[0][:4]
+        if visitor[0] is None:
+            cursor = connection.cursor(binary=True, row_factory=tuple_row)
+            found = cursor.execute(_SELECT_VISITOR, (offer.visitor_digest,), prepare=True).fetchone()
+            if found is None:
+                return []
+            visitor = list(found)
+        stream = make_stream_id(visitor[0], offer.action_map_id)
         seen = {row[4] for row in stored}
         return [
-            (is_owned, token, kek, wrapped_key, version, topic, state, suppress_for, has_archive)
+            (is_owned, *visitor, version, topic, state, *stored[0][7:])
             for _, _, version, topic, state in reversed(
                 select_streams(connection, self._files, stream, stream)
             )
