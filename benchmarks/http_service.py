@@ -182,7 +182,7 @@ def serve(path: str, dsn: str) -> None:
                     return encode_escaped({**describe_freshness(fresh), "suppressions": listed})
 
                 fresh = await freshness.now()
-                return Response(await run_look_up(request, read), media_type="application/json")
+                return Response(await run_look_up(request, (), read), media_type="application/json")
 
         settle()
         listening = listen("127.0.0.1", 0)

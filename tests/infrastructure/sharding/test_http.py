@@ -1,11 +1,15 @@
 """The HTTP service over several servers: a shard that is down harms its own visitors alone."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore
+from typing import Final, NoReturn
 
 import httpx
 import pytest
 
+from offerlog_application.ports.event_log import StoreUnavailableError
+from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from support.http_site import Site, serving
 from support.installations import Stores, make_stores, shard_of
 from support.journeys import an_id, signal
@@ -31,6 +35,11 @@ def site(stores: Stores) -> Iterator[Site]:
 
 def _suppressions(client: httpx.Client, visitor: int) -> httpx.Response:
     return client.get("/v1/suppressions", params={"customer_id": f"visitor-{visitor}"})
+
+
+def _eligibility(client: httpx.Client, visitor: int) -> httpx.Response:
+    asked = {"customer_id": f"visitor-{visitor}", "action_map_id": an_id("map")}
+    return client.get("/v1/eligibility", params=asked)
 
 
 def test_it_serves_and_says_what_it_does_not(site: Site) -> None:
@@ -95,3 +104,32 @@ def test_a_shard_that_is_down_is_503_for_its_visitors_alone(
         until(lambda: client.post("/v1/signals", json=both).status_code == 200, 60)
         assert client.get(_REPORT).status_code == 200
         assert an_id("map") in client.get(_REPORT).text
+
+
+def test_a_shard_that_hangs_holds_up_its_visitors_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them ask: they have threads of their own."""
+    assert isinstance(site.service, ShardedOfferlog)
+    up, down = (next(n for n in range(_VISITORS) if shard_of(site.service, n) == one) for one in (0, 1))
+    hanging, asked, goes_on = site.service._router.get(1).store, Semaphore(0), Event()
+
+    def hang(*_: object) -> NoReturn:
+        asked.release()
+        goes_on.wait(120)
+        raise StoreUnavailableError("it hung")
+
+    monkeypatch.setattr(hanging.log, "newest_action", hang)
+    monkeypatch.setattr(hanging.reads, "suppressions_of_visitor", hang)
+    monkeypatch.setattr(hanging.reads, "suppressions_of_visitors", hang)
+    with site.client() as client, site.client() as others, ThreadPoolExecutor(_VISITORS) as threads:
+        # given more questions about its visitors than the service has threads
+        hung = [threads.submit(_eligibility, others, down) for _ in range(10)]
+        hung += [threads.submit(_suppressions, others, down) for _ in range(10)]
+        try:
+            assert all(asked.acquire(timeout=60) for _ in range(3))  # two of the former
+            # when somebody asks about another's visitor, then there are threads
+            answers = [(_eligibility(client, up), _suppressions(client, up)) for _ in range(3)]
+            assert {one.status_code for both in answers for one in both} == {200}
+            assert not any(one.done() for one in hung)
+        finally:
+            goes_on.set()
+        assert {one.result(60).status_code for one in hung} == {503}

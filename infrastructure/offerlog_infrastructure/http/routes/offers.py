@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from starlette.requests import Request
 
+from offerlog_application.recording.offers import Eligibility
 from offerlog_domain.identity import VisitorKey, parse_visitor_key
 from offerlog_infrastructure.http.requests.access import Reader
 from offerlog_infrastructure.http.requests.bodies import body_as
@@ -105,7 +106,7 @@ async def suppressions_of_visitors(
         }
         return encode_escaped(answer)
 
-    return encoded_response(await run_look_up(request, read))
+    return encoded_response(await run_look_up(request, visitors, read))
 
 
 @router.get(
@@ -121,14 +122,18 @@ async def eligibility(
     customer_id_type: CustomerType = "cookie",
 ) -> EscapedJSONResponse:
     """Read from the log; nothing is recorded."""
-    found = await run_explanation(
-        request,
-        state_of(request).service.check_eligibility,
-        customer_id=customer_id,
-        customer_id_type=customer_id_type,
-        action_map_id=action_map_id,
-        organization=key.organization,
-    )
+    visitor = parse_visitor_key(customer_id=customer_id, customer_id_type=customer_id_type)
+    service = state_of(request).service
+
+    def read() -> Eligibility:
+        return service.check_eligibility(
+            customer_id=customer_id,
+            customer_id_type=customer_id_type,
+            action_map_id=action_map_id,
+            organization=key.organization,
+        )
+
+    found = await run_explanation(request, visitor, read)
     return EscapedJSONResponse(describe_eligibility(found))
 
 

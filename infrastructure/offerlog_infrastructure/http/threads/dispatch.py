@@ -3,11 +3,12 @@
 The organizations whose requests wait for such threads take turns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 from starlette.requests import Request
 
+from offerlog_domain.identity import VisitorKey
 from offerlog_infrastructure.http.state import key_of, state_of
 from offerlog_infrastructure.http.threads.fair_threads import FairThreads
 from offerlog_infrastructure.http.threads.wanted_reads import run_while_wanted
@@ -16,20 +17,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def run_look_up(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    """Run a read that a page view waits for, on the threads for look-ups."""
-    threads, organization = state_of(request).threads.look_ups, key_of(request).organization
-    return await threads.run(organization, lambda: read(*args, **named), request.is_disconnected)
+async def run_look_up(request: Request, visitors: Iterable[VisitorKey], read: Callable[[], T]) -> T:
+    """Run a read that a page view waits for, on the threads for look-ups of the visitors' servers."""
+    organization = key_of(request).organization
+    threads = state_of(request).threads.look_ups.of_servers(_servers_of(request, visitors))
+    return await threads.run(organization, read, request.is_disconnected)
 
 
-async def run_explanation(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    """Run a read of one visitor-offer from the log, on the threads for eligibility.
+async def run_explanation(request: Request, visitor: VisitorKey, read: Callable[[], T]) -> T:
+    """Run a read of one visitor-offer from the log, on the threads for eligibility of the visitor's server.
 
     Raises:
         ReadTimeoutError: The read exceeded its time limit.
         ClientDisconnect: The client has disconnected. The read was stopped, or did not begin.
     """
-    return await _run_wanted(request, state_of(request).threads.eligibility, lambda: read(*args, **named))
+    threads = state_of(request).threads.eligibility.of_servers(_servers_of(request, (visitor,)))
+    return await _run_wanted(request, threads, read)
 
 
 async def run_report(request: Request, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
@@ -56,6 +59,10 @@ async def run_submission(request: Request, submit: Callable[[], T]) -> T:
     """Submit signals that take long to read, on the threads for submissions."""
     threads, organization = state_of(request).threads.submissions, key_of(request).organization
     return await threads.run(organization, submit, request.is_disconnected)
+
+
+def _servers_of(request: Request, visitors: Iterable[VisitorKey]) -> frozenset[int]:
+    return state_of(request).service.shards_of(visitors, organization=key_of(request).organization)
 
 
 async def _run_wanted(request: Request, threads: FairThreads, read: Callable[[], T]) -> T:

@@ -7,7 +7,8 @@ All scheduling happens in the event loop; only the work itself runs in a thread.
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -37,6 +38,8 @@ class FairThreads:
     """
 
     def __init__(self, at_once: int, *, each: int, waiting: int, waiting_each: int) -> None:
+        self._make_more = partial(FairThreads, at_once, each=each, waiting=waiting, waiting_each=waiting_each)
+        self._of_servers: dict[int | None, FairThreads] = {}
         self._limiter = CapacityLimiter(at_once)
         self._free = at_once
         self._at_once = at_once
@@ -46,6 +49,20 @@ class FairThreads:
         self._running: Counter[str] = Counter()
         self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._waiting = 0
+
+    def of_servers(self, servers: Collection[int]) -> "FairThreads":
+        """Return as many threads for work on some servers: one that hangs holds up its own work alone.
+
+        Args:
+            servers: The numbers of the servers. The threads for the home, or the only server, are these.
+        """
+        if not any(servers):
+            return self
+        name = next(iter(servers)) if len(servers) == 1 else None
+        found = self._of_servers.get(name)
+        if found is None:
+            found = self._of_servers[name] = self._make_more()
+        return found
 
     @property
     def waiting(self) -> int:

@@ -11,7 +11,7 @@ another thread and another connection.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -32,8 +32,8 @@ _CHECK_SECONDS: Final = 1.0
 """Seconds between two checks that the clients of waiting look-ups are still connected."""
 
 
-LineName = tuple[str, Hashable]
-"""An organization, and what tells apart the servers that its look-ups go to."""
+LineName = tuple[str, frozenset[int]]
+"""An organization, and the servers that its look-ups go to."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +52,7 @@ class _Line(Generic[T]):
 
     Attributes:
         name: The organization and the server.
+        threads: The threads for its statements.
         waiting: The look-ups that no statement asks for yet.
         statements: Number of statements under way, the one that waits for a thread included.
         has_next: True if a statement waits for a thread; it will take look-ups that come until then.
@@ -60,6 +61,7 @@ class _Line(Generic[T]):
     """
 
     name: "LineName"
+    threads: FairThreads
     waiting: deque[_LookUp[T]] = field(default_factory=deque)
     statements: int = 0
     has_next: bool = False
@@ -73,15 +75,15 @@ class GatheredLookUps(Generic[T]):
     Args:
         threads: The threads for the statements. Their limits on waiting calls hold for waiting look-ups too.
         read: Reads the answers for different visitors of an organization, in a thread; each has an entry.
-        find_server: Returns what tells apart the servers that the visitors of an organization lie on: one
-            that is down holds up its own visitors alone.
+        find_server: Returns the server that has a visitor of an organization. Each has threads of its own:
+            one that is down holds up its own visitors alone.
     """
 
     def __init__(
         self,
         threads: FairThreads,
         read: Callable[[str, Sequence[VisitorKey]], Mapping[VisitorKey, T]],
-        find_server: Callable[[str, VisitorKey], Hashable] = lambda _, __: 0,
+        find_server: Callable[[str, VisitorKey], frozenset[int]] = lambda _, __: frozenset(),
     ) -> None:
         self._threads = threads
         self._find_server = find_server
@@ -112,8 +114,8 @@ class GatheredLookUps(Generic[T]):
         name = organization, self._find_server(organization, visitor)
         line = self._lines.get(name)
         if line is None:
-            line = self._lines[name] = _Line(name)
-        self._threads.check_room(len(line.waiting), self._waiting + self._threads.waiting)
+            line = self._lines[name] = _Line(name, self._threads.of_servers(name[1]))
+        line.threads.check_room(len(line.waiting), self._waiting + line.threads.waiting)
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         look_up = _LookUp(visitor, is_gone, answer, time.monotonic())
         line.waiting.append(look_up)
@@ -132,7 +134,7 @@ class GatheredLookUps(Generic[T]):
         """Start the next statement of an organization, unless a young one is under way."""
         if not line.waiting and not line.statements:
             self._lines.pop(line.name, None)
-        if not line.waiting or line.has_next or line.statements >= self._threads.each:
+        if not line.waiting or line.has_next or line.statements >= line.threads.each:
             return
         left = line.latest + _PATIENCE_SECONDS - time.monotonic() if line.statements else 0.0
         if left <= 0:
@@ -161,7 +163,7 @@ class GatheredLookUps(Generic[T]):
             return lambda: self._read(organization, visitors)
 
         try:
-            found = await self._threads.run_chosen(organization, choose)
+            found = await line.threads.run_chosen(organization, choose)
         except Exception as error:  # noqa: BLE001 - belongs to the callers
             if not is_chosen:  # there is no thread for them
                 look_ups, line.has_next = self._take(line), False
