@@ -9,7 +9,7 @@ from uuid import UUID
 from offerlog_application.ports.organizations import OrganizationContent
 from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts
 from offerlog_application.ports.rebuilds import RebuildProgress
-from offerlog_application.ports.shards import NotOverShardsError
+from offerlog_application.ports.shards import HOME, NotOverShardsError, ShardUnavailableError
 from offerlog_application.sharding.router import Router
 from offerlog_domain.action_map_policies import ActionMapPolicy
 from offerlog_domain.identity import ActionMapId
@@ -165,6 +165,25 @@ class AllChanges:
         raise NotOverShardsError("to follow a report")
 
     def known_maps(self, organization: str, action_maps: Collection[ActionMapId]) -> set[ActionMapId]:
-        """Return the action maps among these of which some shard has events or blocked offers."""
-        found = self._router.ask_all(lambda shard: shard.store.changes.known_maps(organization, action_maps))
-        return set().union(*found)
+        """Return the action maps among these of which some shard has events or blocked offers.
+
+        Ends at the first shards that know them all, so one that is down does not matter to known maps.
+
+        Raises:
+            ShardUnavailableError: A shard cannot be reached, and the others do not know all of the maps.
+        """
+        known: set[ActionMapId] = set()
+        error: ShardUnavailableError | None = None
+        for number in sorted({HOME, *self._router.read_map().shards}):
+            try:
+                known |= self._router.ask(
+                    self._router.get(number),
+                    lambda shard: shard.store.changes.known_maps(organization, action_maps),
+                )
+            except ShardUnavailableError as unavailable:
+                error = unavailable
+            if known.issuperset(action_maps):
+                return known
+        if error is not None:
+            raise error
+        return known

@@ -16,6 +16,7 @@ from offerlog import (
     ShardUnavailableError,
     VisitorKey,
 )
+from offerlog_domain.identity import ActionMapId
 from support.installations import Stores, make_stores, shard_of
 from support.journeys import an_id, signal
 from support.recount import rows, until
@@ -72,6 +73,11 @@ def test_the_visitors_of_a_shard_that_is_down_get_an_error_and_everyone_else_goe
             assert _is_recorded(service, n)
         assert service.suppressions(f"visitor-{up[0]}") == []
         assert service.writer_health().trouble is None
+        # and so do pages, whose signals may not bring up many new maps
+        a_map, another = ActionMapId(an_id("map")), ActionMapId(an_id("another map"))
+        assert service.changes.known_maps("default", [a_map]) == {a_map}
+        with pytest.raises(ShardUnavailableError):
+            service.changes.known_maps("default", [a_map, another])
         # and a batch of both says that a part is recorded
         with pytest.raises(PartlyRecordedError, match="shard 1"):
             service.record([signal("rejected", visitor=n) for n in (down[0], up[0])])
