@@ -144,9 +144,9 @@ class PostgresArchiver:
                 tries = _TRIES
                 while streams := choose_streams(connection, number, after, position):
                     moved = self._move_batch(connection, opened, streams)
-                    tries = _TRIES if moved else tries - 1
-                    if not moved and tries:
+                    if moved is None and (tries := tries - 1):
                         continue  # a visitor was erased meanwhile, and is not chosen any more
+                    tries = _TRIES
                     after = streams[-1].id
                     looked_at += len(streams)
                     part = part if moved is None else part + moved

@@ -10,6 +10,7 @@ from offerlog import Offerlog, open_offerlog
 from offerlog_application.ports.performance_counts import ReportQuery
 from offerlog_infrastructure.archive.places import ArchivePlace, open_place
 from offerlog_infrastructure.clock import SystemClock
+from offerlog_infrastructure.postgres.archive import cold_streams
 from offerlog_infrastructure.postgres.archive.archived_files import (
     ArchivedFile,
     ArchivedFileGoneError,
@@ -18,7 +19,7 @@ from offerlog_infrastructure.postgres.archive.archived_files import (
 from offerlog_infrastructure.postgres.archive.archiver import PostgresArchiver
 from offerlog_infrastructure.postgres.archive.leftovers import doom_leftovers, remove_doomed
 from support.internals import application_of
-from support.journeys import signal
+from support.journeys import an_id, signal
 from support.recount import rows
 
 
@@ -156,6 +157,35 @@ def test_blocked_offers_are_read_again_if_a_file_was_replaced(
     # then
     assert found == before
     assert len(turns) > 1
+
+
+class _Vain(PostgresArchiver):
+    """An archiver that somebody else is always in the way of."""
+
+    turns = 0
+
+    def replace_rows(self, *args: Any) -> bool:
+        """Move nothing."""
+        self.turns += 1
+        assert self.turns <= 10, args
+        return False
+
+
+def test_every_file_is_tried_a_few_times(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one of a slice, too, if the first one was given up."""
+    monkeypatch.setattr(cold_streams, "_STREAMS", 1)
+    for state in ("offered", "rejected"):
+        kept.service.record([signal(state, visitor=1, actionMapId=an_id("another"))])
+    kept.service.record([signal("accepted", visitor=2)])
+    kept.service.catch_up()
+    assert kept.service.evidence is not None
+    kept.service.evidence.catch_up()
+    # when
+    kept.move(_Vain)
+    # then
+    assert rows(kept.dsn, "SELECT count(*) FROM archived_files") == [(0,)]
+    kept.move()
+    assert rows(kept.dsn, "SELECT count(*) FROM archived_files") == [(2,)]
 
 
 def test_a_name_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
