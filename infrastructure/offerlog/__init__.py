@@ -27,6 +27,7 @@ __all__ = [
     "ActionMapsReport",
     "ActionMapsRow",
     "Analysis",
+    "ArchiveUnavailableError",
     "ArgumentError",
     "ArgumentTypeError",
     "AsyncOfferlog",

@@ -175,6 +175,7 @@ MODULES: Final = {
     ),
     "offerlog_domain.signals": ("MalformedSignalError", "Signal"),
     "offerlog_domain.transparency.errors": ("NoteError", "ProofError", "SignatureError"),
+    "offerlog_infrastructure.archive.errors": ("ArchiveUnavailableError",),
     "offerlog_infrastructure.composition": ("open_offerlog",),
     "offerlog_infrastructure.embedded.binaries": ("Binaries", "find_binaries"),
     "offerlog_infrastructure.embedded.errors": (

@@ -185,6 +185,7 @@ from offerlog_domain.signals import Signal as Signal
 from offerlog_domain.transparency.errors import NoteError as NoteError
 from offerlog_domain.transparency.errors import ProofError as ProofError
 from offerlog_domain.transparency.errors import SignatureError as SignatureError
+from offerlog_infrastructure.archive.errors import ArchiveUnavailableError as ArchiveUnavailableError
 from offerlog_infrastructure.composition import open_offerlog as open_offerlog
 from offerlog_infrastructure.embedded.binaries import Binaries as Binaries
 from offerlog_infrastructure.embedded.binaries import find_binaries as find_binaries
