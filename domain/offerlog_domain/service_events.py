@@ -177,6 +177,10 @@ class ActionMapPolicySet(ServiceEvent, frozen=True, kw_only=True):
         """The policy."""
         return ActionMapPolicy.from_seconds(dict(self.suppress_for))
 
+    def with_policy(self, policy: ActionMapPolicy) -> "ActionMapPolicySet":
+        """Return the same event with another policy."""
+        return replace(self, suppress_for=tuple(policy.to_seconds().items()))
+
 
 class BlockedTally(ServiceEvent, frozen=True, kw_only=True):
     """A number of offers of an action map were blocked, for one reason, in one quarter-hour.

@@ -10,7 +10,7 @@ from offerlog_application.ports.organizations import OrganizationContent
 from offerlog_application.ports.read_models import DeadLetter, Proof, RefusalCounts
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.shards import HOME, NotOverShardsError, ShardUnavailableError
-from offerlog_application.sharding.router import Router
+from offerlog_application.sharding.router import Router, Shard
 from offerlog_domain.action_map_policies import ActionMapPolicy
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.outcomes import Reason
@@ -132,13 +132,25 @@ class AllPolicies:
     def put_policy(self, event: ActionMapPolicySet) -> int | None:
         """Put a policy in force on every shard, on the home last: so it is in force everywhere then.
 
+        Of two calls at once, the one that comes last to the home counts on every shard.
+
         Raises:
             ShardUnavailableError: A shard cannot be reached. It may be in force on others: put it again.
         """
-        shards = self._router.all()
-        for shard in shards[1:]:
+        home, *others = self._router.all()
+        self._put_on(others, event)
+        position = self._router.ask(home, lambda one: one.store.policies.put_policy(event))
+        in_force = event.policy
+        while True:  # another call may have put another one meanwhile, in another order
+            self._put_on(others, event.with_policy(in_force))
+            found = self.find_policy(event.organization, event.action_map_id)
+            if found == in_force:
+                return position
+            in_force = found
+
+    def _put_on(self, shards: Sequence[Shard], event: ActionMapPolicySet) -> None:
+        for shard in shards:
             self._router.ask(shard, lambda one: one.store.policies.put_policy(event))
-        return self._router.ask(shards[0], lambda one: one.store.policies.put_policy(event))
 
     def delete_policies(self, organization: str) -> None:
         """Delete the rows of policies that give no state an end, on every shard."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 from unittest.mock import Mock
+from uuid import UUID
 
 import pytest
 
@@ -17,6 +18,8 @@ from offerlog import (
 )
 from offerlog_application.sharding.sharded_offerlog import ShardedOfferlog
 from offerlog_domain.errors import ArgumentError
+from offerlog_domain.lifecycle import State
+from offerlog_domain.service_events import ActionMapPolicySet
 from offerlog_domain.stream_ids import ALL_SLICES
 from offerlog_infrastructure.installation import Installation, format_slices, parse_slices
 from offerlog_infrastructure.postgres.shards import setup
@@ -195,6 +198,28 @@ def test_a_process_with_an_old_map_finds_a_shard_that_was_added_later(make_dsn: 
         stale.wait(receipt.position)
         (row,) = stale.report(ReportQuery("default")).rows
         assert row.metrics["nWebActionsOffered"] == 60
+
+
+def test_of_two_policies_that_are_set_at_once_one_is_in_force_on_every_shard(
+    make_dsn: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although they came to the shards in another order."""
+    with make_stores(make_dsn, "8-f") as stores, stores.open() as first, stores.open() as second:
+        # given another one that is set while the first is in force on the shard alone
+        of_home = first._router.home.store.policies
+        put = of_home.put_policy
+
+        def put_behind_another(event: ActionMapPolicySet) -> int | None:
+            second.policies.set(an_id("map"), {"rejected": timedelta(hours=2)})
+            return put(event)
+
+        monkeypatch.setattr(of_home, "put_policy", put_behind_another)
+        # when
+        first.policies.set(an_id("map"), {"rejected": timedelta(hours=1)})
+        # then
+        name = "default", UUID(an_id("map"))
+        found = [first._router.get(one).store.policies.find_policy(*name) for one in (0, 1)]
+        assert [one.to_seconds() for one in found] == [{State.REJECTED: 3600}] * 2
 
 
 def test_policies_are_in_force_on_every_shard(make_dsn: Callable[[], str]) -> None:
