@@ -19,6 +19,7 @@ from offerlog_infrastructure.postgres.archive.archived_rows import select_stream
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.lock_gate import LockGate
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT
 
 _SELECT_LAST_LIFECYCLE_EVENTS: LiteralString = """
     SELECT s.is_owned, v.token, v.kek, v.wrapped_key, e.originator_version, e.topic, e.state,
@@ -88,22 +89,22 @@ class NewestActions:
             self._reading.get_connection() as connection,
         ):
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            stored: list[_Row] = cursor.execute(
-                _SELECT_LAST_LIFECYCLE_EVENTS,
-                (
-                    offer.organization,
-                    offer.action_map_id,
-                    offer.action_map_id,
-                    topics,
-                    LONGEST_ACTION,
-                    offer.visitor_digest,
-                    slice_of(offer.visitor_digest),
-                ),
-                prepare=True,
-            ).fetchall()
-            if not stored[0][8]:
+            asked = (
+                offer.organization,
+                offer.action_map_id,
+                offer.action_map_id,
+                topics,
+                LONGEST_ACTION,
+                offer.visitor_digest,
+                slice_of(offer.visitor_digest),
+            )
+            stored: list[_Row] = cursor.execute(_SELECT_LAST_LIFECYCLE_EVENTS, asked, prepare=True).fetchall()
+            if not stored[0][8] or not self._select_archived(connection, offer, stored, topics):
                 return stored
-            return [*stored, *self._select_archived(connection, offer, stored, topics)]
+            with connection.transaction():
+                cursor.execute(ONE_SNAPSHOT)  # an erasure between two statements would blank the events
+                stored = cursor.execute(_SELECT_LAST_LIFECYCLE_EVENTS, asked, prepare=True).fetchall()
+                return [*stored, *self._select_archived(connection, offer, stored, topics)]
 
     def _select_archived(
         self, connection: Connection[Any], offer: OfferKey, stored: Sequence[_Row], topics: Sequence[str]

@@ -20,6 +20,7 @@ from offerlog_infrastructure.postgres.log.stream_statements import (
     SELECT_NEWER_EVENTS,
     SELECT_NEWER_EVENTS_AND_ARCHIVED,
 )
+from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT
 
 _LoadedRow = tuple[Any, ...]
 """Place in the group, token, key that encrypts the visitor's key, that key, version, topic, state, and epoch.
@@ -115,25 +116,27 @@ class StreamLoader:
             assert isinstance(connection, StoreConnection)  # noqa: S101 - the pool makes no other
             self.server = connection.server
             cursor = connection.cursor(binary=True, row_factory=tuple_row)
-            rows: list[_LoadedRow] = cursor.execute(
-                SELECT_NEWER_EVENTS_AND_ARCHIVED if has_archive else SELECT_NEWER_EVENTS,
-                (f"{{{digests}}}", f"{{{maps}}}", f"{{{versions}}}"),
-                prepare=True,
-            ).fetchall()
-            self.epoch = rows[0][7] if rows else None
-            if has_archive:
-                return self._add_archived(connection, offers, loaded, confirmed, rows)
-        return rows
+            statement = SELECT_NEWER_EVENTS_AND_ARCHIVED if has_archive else SELECT_NEWER_EVENTS
+            asked = f"{{{digests}}}", f"{{{maps}}}", f"{{{versions}}}"
+            rows: list[_LoadedRow] = cursor.execute(statement, asked, prepare=True).fetchall()
+            if has_archive and self._find_archived(offers, loaded, confirmed, rows):
+                with connection.transaction():
+                    cursor.execute(ONE_SNAPSHOT)  # an erasure between two statements would blank the events
+                    rows = cursor.execute(statement, asked, prepare=True).fetchall()
+                    found = self._add_archived(connection, offers, loaded, confirmed, rows)
+            else:
+                found = [row[:_COLUMNS] for row in rows] if has_archive else rows
+        self.epoch = rows[0][7] if rows else None
+        return found
 
-    def _add_archived(
-        self,
-        connection: Connection[Any],
+    @staticmethod
+    def _find_archived(
         offers: Sequence[OfferKey],
         loaded: Mapping[UUID, VisitorOffer],
         confirmed: set[UUID],
         rows: Sequence[_LoadedRow],
-    ) -> list[_LoadedRow]:
-        """Put the archived events that are not known before those of the table.
+    ) -> dict[UUID, _LoadedRow]:
+        """Find the streams with archived events that are not known, each with one of its rows.
 
         A cached visitor-offer that ends with its archived part is confirmed without a look into the file:
         the epoch has been raised since, so the cache was filled from there.
@@ -148,6 +151,18 @@ class StreamLoader:
                 wanted[make_stream_id(row[1], offer.action_map_id)] = row
             elif version == archived:
                 confirmed.add(offer.id)
+        return wanted
+
+    def _add_archived(
+        self,
+        connection: Connection[Any],
+        offers: Sequence[OfferKey],
+        loaded: Mapping[UUID, VisitorOffer],
+        confirmed: set[UUID],
+        rows: Sequence[_LoadedRow],
+    ) -> list[_LoadedRow]:
+        """Put the archived events that are not known before those of the table."""
+        wanted = self._find_archived(offers, loaded, confirmed, rows)
         found: list[_LoadedRow] = []
         for _, stream, version, topic, state in select_each(
             connection, self._application.archived_files, list(wanted)

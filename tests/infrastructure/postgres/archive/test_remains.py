@@ -1,5 +1,6 @@
 """What a killed archiver left goes with an erasure, files that others doomed go too; reads meet both."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,6 +158,36 @@ def test_blocked_offers_are_read_again_if_a_file_was_replaced(
     # then
     assert found == before
     assert len(turns) > 1
+
+
+@pytest.mark.parametrize(
+    ("reader", "name"), [("newest_actions", "select_streams"), ("stream_loader", "select_each")]
+)
+def test_an_erasure_between_two_statements_blanks_nothing_that_is_read(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, reader: str, name: str
+) -> None:
+    """Eligibility and writers ask in one snapshot, or again: before the erasure or after it, no error."""
+    kept.move()
+    turns: list[str] = []
+    module = importlib.import_module(f"offerlog_infrastructure.postgres.log.{reader}")
+    select = getattr(module, name)
+
+    def erase_first(*args: Any) -> Any:
+        turns.append(name)
+        if len(turns) == 1:
+            with open_offerlog(database_url=kept.dsn, keep_deadlines=False) as other:
+                other.erase(customer_id="visitor-1")
+        return select(*args)
+
+    monkeypatch.setattr(module, name, erase_first)
+    # when
+    if reader == "newest_actions":
+        assert kept.service.eligibility(customer_id="visitor-1", action_map_id=an_id("map")) is None
+    else:
+        outcomes = kept.service.record([signal("offered", visitor=1, action=3)]).outcomes
+        assert [one.kind.value for one in outcomes] == ["recorded"]
+    # then
+    assert turns
 
 
 class _Vain(PostgresArchiver):
