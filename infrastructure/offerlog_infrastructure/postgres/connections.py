@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cached_property
 from typing import Any, Final
 
 import psycopg
@@ -127,6 +126,7 @@ class StoreConnection(Connection[DictRow]):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._ending = threading.Lock()
+        self._server: str | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait as the driver does, for at most `answer_within` unless another limit is given.
@@ -171,15 +171,20 @@ class StoreConnection(Connection[DictRow]):
         self.answer_within = None
         self.opened = time.monotonic()
 
-    @cached_property
+    @property
     def server(self) -> str:
         """The server behind the connection: the moment of its start. A copy that takes over has another.
 
         The first use asks the server.
         """
+        # Not a cached_property: up to Python 3.11 it has one lock for all connections, so that a server that
+        # hangs would hold up the connections to all others.
+        if self._server is not None:
+            return self._server
         row = self.execute("SELECT pg_postmaster_start_time()::text AS started").fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        return str(row["started"])
+        self._server = str(row["started"])
+        return self._server
 
     def is_alive(self) -> bool:
         """Return whether the connection is alive, as far as can be told.
