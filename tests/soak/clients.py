@@ -108,13 +108,16 @@ class Client(threading.Thread):
         way: How it sends; closed at the end.
         soaking: What it shares with others.
         share_of_offers: How many of its requests ask for an offer.
+        more: See `Traffic`.
     """
 
-    def __init__(self, name: str, way: Way, soaking: Soaking, share_of_offers: float = 0.2) -> None:
+    def __init__(
+        self, name: str, way: Way, soaking: Soaking, share_of_offers: float = 0.2, **more: Any
+    ) -> None:
         super().__init__(name=f"soak-{name}", daemon=True)
         self._client = name
         self._way = way
-        self._traffic = Traffic(soaking.seed, name, soaking.began, share_of_offers)
+        self._traffic = Traffic(soaking.seed, name, soaking.began, share_of_offers, **more)
         self._history = History(soaking.histories, name)
         self._progress = soaking.progress
         self._until = soaking.until

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from soak.erased import ErasedCopy
 from soak.history import ANSWERED, DECLINED, SENT, UNKNOWN, Entry
@@ -155,13 +155,17 @@ def pair_of_offer(attempt: Attempt) -> Pair:
     return Pair(attempt.organization, offer["customerIdType"], offer["customerId"], offer["actionMapId"])
 
 
+KINDS: Final = ("lost", "doubled", "misplaced", "contradicted", "other")
+"""What a violation may be. Misplaced: on another server than that of the visitor."""
+
+
 @dataclass(frozen=True)
 class Violation:
     """Something that must never be.
 
     Attributes:
         check: Which check found it.
-        kind: `lost`, `doubled`, `contradicted`, or `other`.
+        kind: One of `KINDS`.
         what: In words, with the ids that lead to it.
     """
 

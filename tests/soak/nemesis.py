@@ -1,5 +1,6 @@
 """The nemesis: deals faults from a deck that the seed shuffles, and lets the system recover in between."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,8 +10,10 @@ from typing import Final
 
 import psycopg
 
+from soak.clients import Progress
 from soak.faults import CannotInjectError, Fault
 from soak.history import HEALED, INJECTED, SKIPPED, VIOLATION
+from soak.report import ProgressLine
 from soak.system import System
 
 RECOVERY_SECONDS: Final = 180.0
@@ -123,3 +126,35 @@ def _in_short(error: Exception) -> str:
     if isinstance(error, psycopg.OperationalError):
         return "the store could not be reached then"
     return str(error)
+
+
+def possible_of(system: System, faults: Sequence[Fault]) -> list[Fault]:
+    """Prepare for the faults; returns those that this machine permits."""
+    possible: list[Fault] = []
+    for fault in faults:
+        why = fault.prepare(system)
+        if why is None:
+            possible.append(fault)
+        else:
+            system.history.write(SKIPPED, fault=fault.name, why=why)
+    return possible
+
+
+def follow(progress: Progress, nemesis: Nemesis, seconds: float) -> None:
+    """Let the nemesis work, and show how it goes."""
+    line = ProgressLine(sys.stderr, seconds)
+    thread = threading.Thread(target=nemesis.run, args=(seconds,), name="soak-nemesis", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+            counts = progress.counts
+            active = ", ".join(nemesis.active) or "-"
+            line.show(
+                f"{counts['signals']:,} acknowledged, {counts['unknown']:,} requests unknown,"
+                f" {nemesis.injected} faults; now: {active}"
+            )
+    finally:
+        nemesis.stop()
+        thread.join(60)
+        line.close()

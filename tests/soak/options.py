@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DESCRIPTION = """
-Run several processes on one embedded store, let clients report to them, inject faults that the seed chooses,
+Run several processes on embedded stores, let clients report to them, inject faults that the seed chooses,
 and check afterwards that nothing that was acknowledged is lost, doubled or contradicted.
 """
 EPILOG = """
@@ -28,6 +28,7 @@ class Options:
         result: A file for the result as JSON; None for none.
         clients: How many clients each service has.
         pause: The longest pause between two requests of a client, in seconds.
+        target: The target of `make` that runs it.
     """
 
     seconds: float = 300.0
@@ -38,17 +39,19 @@ class Options:
     result: Path | None = None
     clients: int = 3
     pause: float = 0.05
+    target: str = "soak"
 
     @property
     def command(self) -> str:
         """The command that repeats the run."""
         only = f" ONLY='{','.join(self.only)}'" if self.only else ""
-        return f"make soak SECONDS={self.seconds:g} SEED={self.seed}{only}"
+        return f"make {self.target} SECONDS={self.seconds:g} SEED={self.seed}{only}"
 
 
-def parse(words: Sequence[str]) -> tuple[Options, bool]:
+def parse(words: Sequence[str], target: str = "soak") -> tuple[Options, bool]:
     """Read a command line; returns the options, and whether the faults are to be listed only."""
-    parser = argparse.ArgumentParser("python -m soak", description=DESCRIPTION, epilog=EPILOG)
+    module = target.replace("-", ".")
+    parser = argparse.ArgumentParser(f"python -m {module}", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--seconds", type=float, default=300.0, help="how long (300)")
     parser.add_argument("--seed", type=int, help="chooses everything (drawn, and printed)")
     parser.add_argument(
@@ -68,6 +71,6 @@ def parse(words: Sequence[str]) -> tuple[Options, bool]:
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     only = tuple(word.strip() for word in given.only.split(",") if word.strip())
     options = Options(
-        given.seconds, seed, only, given.keep, given.folder, given.result, given.clients, given.pause
+        given.seconds, seed, only, given.keep, given.folder, given.result, given.clients, given.pause, target
     )
     return options, given.list

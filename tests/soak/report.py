@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from soak.evidence import KINDS
 from soak.result import Result, middle
 
 _MAX_SHOWN = 5
@@ -83,7 +84,7 @@ def show(result: Result, stream: TextIO) -> None:
     out(f"{result.events:,} events in the log, of {result.streams:,} visitor-offers")
     for words in result.readers:
         out(words)
-    kinds = {"lost": 0, "doubled": 0, "contradicted": 0, "other": 0}
+    kinds = dict.fromkeys(KINDS, 0)
     for one in result.violations:
         kinds[one.kind] += 1
     out(", ".join(f"{name}: {count}" for name, count in kinds.items()))

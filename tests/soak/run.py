@@ -1,57 +1,40 @@
 """One soak from beginning to end."""
 
-import http.client
 import json
-import socket
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Final
 
-from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keys import Role
-from offerlog_application.ports.read_models import ProjectionsBehindError
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from soak.checker import check
 from soak.clients import DRAIN_SECONDS, Client, Progress, Soaking
 from soak.faults import Fault
 from soak.gathering import Gathering
-from soak.history import OVER, SKIPPED, read
+from soak.history import OVER, read
 from soak.listener import Listener
-from soak.nemesis import Nemesis
+from soak.nemesis import Nemesis, follow, possible_of
 from soak.options import Options
-from soak.policies import SOAKED_POLICIES, periods_by_map
-from soak.report import ProgressLine
 from soak.result import Result, result_of
+from soak.services import (
+    LIMIT_SECONDS,
+    UP_SECONDS,
+    answers,
+    await_quiet,
+    environment_of,
+    free_port,
+    register,
+    rules_of,
+)
 from soak.system import COMMAND, System
 from soak.traffic import ORGANIZATIONS
 from soak.upkeep import Upkeep
 from soak.ways import CommandWay, HttpWay
 from support.proxy import Proxy
-
-LIMIT_SECONDS: Final = 1_800.0
-"""How much longer than it sends a soak may take; its processes end then."""
-_UP_SECONDS: Final = 120.0
-_QUIET_SECONDS: Final = 300.0
-_LONG_SECONDS: Final = 60.0
-"""From this length on, a soak waits in its end for time-outs and parkings to be over."""
-_RULES: Final = {"OPEN_ACTION_TTL": 60, "DEADLINE_GRACE": 20, "PARKING_TIME": 30}
-"""Short enough to be over while a long soak runs, in seconds."""
-_SHORT_RULES: Final = {"OPEN_ACTION_TTL": 60, "DEADLINE_GRACE": 900, "PARKING_TIME": 900}
-"""Long enough not to be over while a short one runs."""
-_DUE: Final = """
-    SELECT FROM current_offers WHERE withdrawn_at < now() + interval '5 minutes' - %s * interval '1 second'
-    UNION ALL
-    SELECT FROM parked_signals WHERE parked_at < now() + interval '5 minutes' - %s * interval '1 second'
-"""
-_LIMITS: Final = {"WIDGET_RATE": 10_000, "WIDGET_PEER_RATE": 10_000, "REFUSAL_TEXT_QUOTA": 1 << 40}
-"""Far away: a soak is no test of limits."""
 
 
 class Soak:
@@ -65,19 +48,15 @@ class Soak:
     def __init__(self, options: Options, folder: Path) -> None:
         self._options = options
         self.system = System(folder, options.seconds + LIMIT_SECONDS)
-        self.rules = _RULES if options.seconds >= _LONG_SECONDS else _SHORT_RULES
-        self.system.environment |= {
-            f"OFFERLOG_{name}": str(value) for name, value in (self.rules | _LIMITS).items()
-        }
-        self.system.environment["OFFERLOG_ORGANIZATION"] = ORGANIZATIONS[0]
-        self.system.environment["OFFERLOG_LOG_LEVEL"] = "warning"
+        self.rules = rules_of(options.seconds)
+        self.system.environment |= environment_of(self.rules)
         self.private = folder / "private"
         self.private.mkdir(mode=0o700)
         self.progress = Progress()
         self.keys: dict[Role, dict[str, str]] = {
             role: {} for role in (Role.SERVICE, Role.WIDGET, Role.REPORTER)
         }
-        self.ports = {name: _free_port() for name in ("service-1", "service-2")}
+        self.ports = {name: free_port() for name in ("service-1", "service-2")}
         self.files = {
             name: str(self.private / f"{name}.txt")
             for name in ("tail", "question", "answer", "begin", "done")
@@ -94,17 +73,13 @@ class Soak:
             with open_offerlog(
                 database_url=server.dsn, keyring=system.keyring, keep_deadlines=False
             ) as service:
-                for role, texts in self.keys.items():
-                    for organization in ORGANIZATIONS:
-                        texts[organization] = service.keys.create(organization, role, "soak", ())[1]
-                for (organization, action_map), periods in periods_by_map(SOAKED_POLICIES).items():
-                    service.policies.set(action_map, periods, set_by="soak", organization=organization)
+                register(service, self.keys)
             system.proxy = held.enter_context(Proxy(system.dsn))
             held.callback(system.fleet.close)
             self._start_services(system.proxy.dsn)
             self._start_process("writer", {"pause": self._options.pause, "seed": self._options.seed})
             self._start_process("follower", {"replica": str(self.private / "replica"), "dsn": system.dsn})
-            system.fleet.await_up(_UP_SECONDS)
+            system.fleet.await_up(UP_SECONDS)
         system.fleet.keep()
 
     def begin(self) -> None:
@@ -128,7 +103,7 @@ class Soak:
         Raises:
             TimeoutError: They still wait.
         """
-        deadline = time.monotonic() + DRAIN_SECONDS + _UP_SECONDS
+        deadline = time.monotonic() + DRAIN_SECONDS + UP_SECONDS
         while not Path(self.files["done"]).exists():
             if time.monotonic() > deadline:
                 raise TimeoutError("the writer's clients wait for their last answers")
@@ -156,25 +131,7 @@ class Soak:
         Raises:
             TimeoutError: They do not.
         """
-        deadline = time.monotonic() + _QUIET_SECONDS
-        self.system.fleet.await_up(_QUIET_SECONDS)
-        while True:
-            try:
-                with open_offerlog(
-                    database_url=self.system.dsn,
-                    keyring=self.system.keyring,
-                    keep_deadlines=False,
-                    project=False,
-                ) as service:
-                    service.catch_up()
-                    if not self.system.sql(_DUE, self.rules["DEADLINE_GRACE"], self.rules["PARKING_TIME"]):
-                        return
-                what = "time-outs are due"
-            except (ProjectionsBehindError, StoreUnavailableError) as error:
-                what = str(error)
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the system does not come to rest: {what}")
-            time.sleep(1.0)
+        await_quiet(self.system, [self.system], self.system.dsn, self.rules)
 
     def _start_services(self, through_proxy: str) -> None:
         for name, port in self.ports.items():
@@ -184,7 +141,7 @@ class Soak:
                 environment["OFFERLOG_DATABASE_URL"] = through_proxy
             words = (COMMAND, "serve", "--port", str(port))
             log = self.system.folder / "logs" / f"{name}.log"
-            self.system.fleet.add(name, words, environment, log, _answers(port))
+            self.system.fleet.add(name, words, environment, log, answers(port))
 
     def _start_process(self, name: str, more: dict[str, object]) -> None:
         plan = self.private / f"{name}.json"
@@ -211,7 +168,7 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
     parts = Soak(options, folder)
     system = parts.system
     with system.held, ExitStack() as held:
-        possible = _possible(system, faults)
+        possible = possible_of(system, faults)
         parts.start(held)
         parts.begin()
         clients = parts.clients()
@@ -228,7 +185,7 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
         for thread in (*clients, *listeners.values(), upkeep):
             thread.start()
         nemesis = Nemesis(system, possible, options.seed, lambda: parts.progress.last)
-        _follow(parts, nemesis, options.seconds)
+        follow(parts.progress, nemesis, options.seconds)
         system.history.write(OVER)
         upkeep.stop()
         for thread in (*clients, upkeep):
@@ -253,55 +210,9 @@ def soak(options: Options, faults: Sequence[Fault], folder: Path) -> Result:
     return result
 
 
-def _possible(system: System, faults: Sequence[Fault]) -> list[Fault]:
-    """Prepare for the faults; returns those that this machine permits."""
-    possible: list[Fault] = []
-    for fault in faults:
-        why = fault.prepare(system)
-        if why is None:
-            possible.append(fault)
-        else:
-            system.history.write(SKIPPED, fault=fault.name, why=why)
-    return possible
-
-
-def _follow(parts: Soak, nemesis: Nemesis, seconds: float) -> None:
-    """Let the nemesis work, and show how it goes."""
-    line = ProgressLine(sys.stderr, seconds)
-    thread = threading.Thread(target=nemesis.run, args=(seconds,), name="soak-nemesis", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.2)
-            counts = parts.progress.counts
-            active = ", ".join(nemesis.active) or "-"
-            line.show(
-                f"{counts['signals']:,} acknowledged, {counts['unknown']:,} requests unknown,"
-                f" {nemesis.injected} faults; now: {active}"
-            )
-    finally:
-        nemesis.stop()
-        thread.join(60)
-        line.close()
-
-
 def _upkeep_interval(options: Options) -> tuple[float, float]:
     longest = min(30.0, options.seconds / 4)
     return longest / 3, longest
-
-
-def _answers(port: int) -> Callable[[], bool]:
-    def is_up() -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    return is_up
 
 
 def _newer(up: Path, name: str, system: System) -> Callable[[], bool]:
@@ -315,9 +226,3 @@ def _newer(up: Path, name: str, system: System) -> Callable[[], bool]:
             return False
 
     return is_up
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(1)
-        return int(listening.getsockname()[1])

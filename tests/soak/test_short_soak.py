@@ -61,7 +61,7 @@ def test_the_report_says_what_is_wrong_and_how_to_repeat_it() -> None:
     # then
     lines = out.getvalue().splitlines()
     assert "2 outcomes acknowledged: 2 recorded" in lines
-    assert "lost: 1, doubled: 0, contradicted: 0, other: 0" in lines
+    assert "lost: 1, doubled: 0, misplaced: 0, contradicted: 0, other: 0" in lines
     assert lines[-2:] == [
         "VIOLATION (versions; lost): stream 1 has the versions [1, 3]",
         "failed; again: make soak SEED=9",

@@ -3,6 +3,7 @@
 import json
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -56,13 +57,22 @@ class Traffic:
         client: Unique in the run: its own visitors and actions have ids that no other client makes.
         began: Wall-clock time of the soak's begin: what is dated, is dated by it.
         share_of_offers: How many of the requests ask for an offer.
+        accepts: Whether it may report about a visitor of an organization; about everybody by default.
     """
 
-    def __init__(self, seed: int, client: str, began: float, share_of_offers: float = 0.2) -> None:
+    def __init__(
+        self,
+        seed: int,
+        client: str,
+        began: float,
+        share_of_offers: float = 0.2,
+        accepts: Callable[[str, str], bool] = lambda _organization, _visitor: True,
+    ) -> None:
         self._seed = seed
         self._client = client
         self._began = began
         self._share_of_offers = share_of_offers
+        self._accepts = accepts
         self._chance = Random(f"traffic {seed} {client}")  # noqa: S311 - repeatable traffic, no secret
         self._number = 0
         self._waiting: dict[str, deque[Wire]] = {one: deque() for one in ORGANIZATIONS}
@@ -128,7 +138,13 @@ class Traffic:
                 waiting.insert(min(len(waiting), self._chance.randrange(1, 6)), report)
 
     def _first(self, organization: str, *, is_hot: bool) -> Wire:
-        """The report that an invitation was shown."""
+        """The report that an invitation was shown, to a visitor who is accepted."""
+        wire = self._draw_first(organization, is_hot=is_hot)
+        while not self._accepts(organization, wire["customerId"]):
+            wire = self._draw_first(organization, is_hot=False)
+        return wire
+
+    def _draw_first(self, organization: str, *, is_hot: bool) -> Wire:
         chance, wall = self._chance, time.time()
         action_map = chance.choice(MAPS)
         wire: Wire = {"actionState": "offered", "actionMapId": action_map}

@@ -36,6 +36,7 @@ LONGEST: Final = (
     "web/test_browser_module_seen.py",
     "http/requests/test_attacks_bodies.py",
     "soak/test_short_soak.py",
+    "soak/shards/test_short_run.py",
     "acceptance/test_cli_mistakes.py",
     "infrastructure/postgres/test_crash.py",
     "http/server/test_surroundings.py",

@@ -12,7 +12,12 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from offerlog_application.ports.clock import Clock
-from offerlog_application.ports.event_log import ClosedError, SliceElsewhereError, StoreUnavailableError
+from offerlog_application.ports.event_log import (
+    ClosedError,
+    OutcomeUnknownError,
+    SliceElsewhereError,
+    StoreUnavailableError,
+)
 from offerlog_application.ports.positions import latest_position
 from offerlog_application.ports.shards import (
     HOME,
@@ -238,8 +243,10 @@ class _Submitted(PendingAnswer[T]):
     def _end(self) -> None:
         errors = [part.error for part in self._parts if part.error is not None]
         if errors:
+            # Any other error says that nothing was recorded: of the whole, it would not be known.
+            worst = next((one for one in errors if isinstance(one, OutcomeUnknownError)), errors[0])
             is_whole = len(errors) == len(self._parts)
-            self.set_exception(errors[0] if is_whole else PartlyRecordedError(errors[0]))
+            self.set_exception(worst if is_whole else PartlyRecordedError(worst))
             return
         decisions: dict[int, Decision] = {}
         positions: list[int | None] = []

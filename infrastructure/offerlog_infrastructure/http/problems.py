@@ -225,7 +225,7 @@ _BUILDERS: Final[Mapping[type[Exception], Callable[[Any], ProblemError]]] = {
         "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),
     PartlyRecordedError: lambda error: ProblemError(
-        "unavailable", str(error), headers={"Retry-After": _RETRY_AFTER}
+        "outcome-unknown", str(error), headers={"Retry-After": _RETRY_AFTER}
     ),
     NotOverShardsError: lambda error: ProblemError("several-servers", str(error)),
     ContendedError: lambda error: ProblemError(

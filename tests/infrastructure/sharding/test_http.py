@@ -94,7 +94,11 @@ def test_a_shard_that_is_down_is_503_for_its_visitors_alone(
         assert refused.headers["retry-after"]
         for answer in (_suppressions(client, down), client.get(_REPORT)):
             assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
-        assert client.post("/v1/signals", json=signal("accepted", visitor=up)).status_code == 200
+        partly = [signal("accepted", visitor=n) for n in (up, down)]
+        in_part = client.post("/v1/signals", json=partly)
+        assert (in_part.status_code, in_part.json()["type"]) == (503, "/problems/outcome-unknown")
+        assert "a part of the request was recorded" in in_part.json()["detail"]
+        assert client.post("/v1/signals", json=signal("started", visitor=up)).status_code == 200
         assert _suppressions(client, up).status_code == 200
         ready = client.get("/readyz")
         assert ready.status_code == 200

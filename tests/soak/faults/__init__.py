@@ -16,16 +16,21 @@ target meanwhile: another fault may be active at the same time. A module is foun
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from soak.system import CannotInjectError, System
+from soak.server import CannotInjectError
+from soak.system import System
 
-__all__ = ["FAULTS", "CannotInjectError", "Fault", "fault", "load"]
+__all__ = ["FAULTS", "CannotInjectError", "Fault", "choose", "fault", "load"]
 
 Run = Callable[[System, Random], Iterator[str]]
+
+
+def _prepare_nothing(_: System) -> str | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Fault:
     weight: int
     seconds: tuple[float, float]
     run: Run
-    prepare: Callable[[System], str | None]
+    prepare: Callable[[System], str | None] = _prepare_nothing
     alone: bool = False
 
 
@@ -60,7 +65,7 @@ def fault(
     *,
     weight: int = 1,
     seconds: tuple[float, float] = (0.0, 0.0),
-    prepare: Callable[[System], str | None] = lambda _: None,
+    prepare: Callable[[System], str | None] = _prepare_nothing,
     alone: bool = False,
 ) -> Callable[[Run], Run]:
     """Add a fault to the registry.
@@ -89,10 +94,19 @@ def load(only: Sequence[str] = ()) -> list[Fault]:
     """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
+    return choose(FAULTS, only)
+
+
+def choose(faults: Mapping[str, Fault], only: Sequence[str]) -> list[Fault]:
+    """Return the faults that these words name; see `load`.
+
+    Raises:
+        ValueError: One of the words is in no name.
+    """
     chosen: set[str] = set()
     for word in only:
-        named = {word} & FAULTS.keys() or {name for name in FAULTS if word in name}
+        named = {word} & faults.keys() or {name for name in faults if word in name}
         if not named:
-            raise ValueError(f"no fault has {word!r} in its name; there are: {', '.join(sorted(FAULTS))}")
+            raise ValueError(f"no fault has {word!r} in its name; there are: {', '.join(sorted(faults))}")
         chosen |= named
-    return [one for name, one in sorted(FAULTS.items()) if not only or name in chosen]
+    return [one for name, one in sorted(faults.items()) if not only or name in chosen]

@@ -8,7 +8,8 @@ import psycopg
 from psycopg import sql
 
 from soak.faults import CannotInjectError, fault
-from soak.system import SCHEMA, System
+from soak.server import SCHEMA
+from soak.system import System
 
 _TABLES: Final = (
     "offerlog_events",

@@ -1,0 +1,112 @@
+"""How fast the visitors of the other servers were answered, while one server did not answer."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
+
+from soak.evidence import Attempt, Violation, pair_of_offer, told_by
+from soak.history import ANSWERED, Entry
+from soak.shards.judge import Places
+from soak.shards.system import HOME, HURT, MENDED
+
+_LONG_SECONDS: Final = 10.0
+"""For so long at least a server must have been away, before visitors of others count as forgotten. The home
+is left out: it has the keys, and a service asks it for them every few seconds."""
+
+
+@dataclass
+class Elsewhere:
+    """Requests that were sent while some server was hurt.
+
+    Attributes:
+        who: The servers that are looked at, in words.
+        times: How often one was hurt; `seconds`: for how long in all.
+        answered: Seconds until each answer, of requests without any visitor of that server.
+        unanswered: Number of such requests that were not answered, by reason of the server or a service.
+        of_hurt: The longest time that a request with visitors of that server alone waited for an answer.
+        forgotten: Where a server was away for long, and nobody else was answered.
+    """
+
+    who: str
+    times: int = 0
+    seconds: float = 0.0
+    answered: list[float] = field(default_factory=list)
+    unanswered: int = 0
+    of_hurt: list[float] = field(default_factory=list)
+    forgotten: list[Violation] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Say it for people."""
+        words = (
+            f"{self.who} was hurt {self.times:,} times, for {self.seconds:.1f} s in all; of the requests"
+            f" without its visitors, {len(self.answered):,} were answered and {self.unanswered:,} were not"
+        )
+        found = [words]
+        for name, waits in (("others'", self.answered), ("the hurt server's", self.of_hurt)):
+            if waits:
+                worst = sorted(waits)[int(len(waits) * 0.99)]
+                found.append(
+                    f"meanwhile {name} requests were answered after {_ms(median(waits))} (median),"
+                    f" {_ms(worst)} (99 of 100), {_ms(max(waits))} (longest); {len(waits):,} of them"
+                )
+        return found
+
+
+def look_elsewhere(
+    entries: Sequence[Entry], attempts: Sequence[Attempt], places: Places, *, of_home: bool
+) -> Elsewhere:
+    """Look at all requests that were sent while the home was hurt, or while another server was."""
+    found = Elsewhere("the home" if of_home else "another server than the home")
+    sent = [one.sent for one in attempts]
+    for number, since, until in _intervals(entries):
+        if (number == HOME) is not of_home:
+            continue
+        found.times, found.seconds = found.times + 1, found.seconds + until - since
+        meanwhile = attempts[bisect_left(sent, since) : bisect_right(sent, until)]
+        before = len(found.answered)
+        for attempt in meanwhile:
+            shards = _shards_of(attempt, places)
+            if number not in shards:
+                _note(attempt, found)
+            elif shards == {number} and attempt.fate == ANSWERED and attempt.ended is not None:
+                found.of_hurt.append(attempt.ended - attempt.sent)
+        if number != HOME and until - since > _LONG_SECONDS and len(found.answered) == before:
+            what = f"nobody else was answered in the {until - since:.1f} s in which shard {number} was away"
+            found.forgotten.append(Violation("elsewhere", "other", what))
+    return found
+
+
+def _intervals(entries: Iterable[Entry]) -> Iterator[tuple[int, float, float]]:
+    since: dict[int, float] = {}
+    for entry in sorted((one for one in entries if one["kind"] in {HURT, MENDED}), key=lambda one: one["at"]):
+        if entry["kind"] == HURT:
+            since.setdefault(entry["shard"], entry["at"])
+        elif entry["shard"] in since:
+            yield entry["shard"], since.pop(entry["shard"]), entry["at"]
+
+
+def _note(attempt: Attempt, found: Elsewhere) -> None:
+    if attempt.fate == ANSWERED and attempt.ended is not None:
+        found.answered.append(attempt.ended - attempt.sent)
+    else:
+        found.unanswered += 1
+
+
+def _shards_of(attempt: Attempt, places: Places) -> set[int]:
+    """Return the shards of a request; what cannot be read is refused by the home."""
+    if attempt.offer is not None:
+        pair = pair_of_offer(attempt)
+        return {places.shard_of(pair.organization, pair.customer_type, pair.customer)}
+    told = [told_by(attempt.organization, text) for text in attempt.signals]
+    return {
+        HOME
+        if one is None
+        else places.shard_of(one.pair.organization, one.pair.customer_type, one.pair.customer)
+        for one in told
+    }
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1_000:,.0f} ms"

@@ -1,0 +1,148 @@
+"""The judge of several servers: one log of all, for the checker, and whether everything is where it belongs.
+
+It reads tables, and shares no code with the product.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from soak.evidence import Evidence, Violation, attempts_of
+from soak.gathering import seen_in
+from soak.history import Entry
+from soak.key_copies import SELECT_KEYS, SELECT_SECRETS, KeyCopies
+from soak.server import Server
+from soak.store_copy import StoreCopy, copy_store
+
+_SELECT_OWNED: Final = "SELECT slice FROM slices WHERE is_owned"
+_SELECT_DIRECTORY: Final = "SELECT slice, shard FROM directory"
+
+_MAX_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class ShardCopy:
+    """What the server of one shard holds.
+
+    Attributes:
+        number: Of the shard.
+        owned: The slices that it owns.
+        copy: Its tables.
+    """
+
+    number: int
+    owned: frozenset[int]
+    copy: StoreCopy
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a visitor belongs.
+
+    Attributes:
+        keys: The keys of the home.
+        directory: The shard of each slice, as the home has it.
+    """
+
+    keys: KeyCopies
+    directory: Mapping[int, int]
+
+    def shard_of(self, organization: str, kind: str, who: str) -> int:
+        """Return the number of the shard that has a visitor."""
+        return self.directory[self.keys.digest(organization, kind, who).int >> 124]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What all servers hold.
+
+    Attributes:
+        shards: By number.
+        places: Where a visitor belongs.
+    """
+
+    shards: Sequence[ShardCopy]
+    places: Places
+
+
+def read_places(home: Server, keyring: Path) -> Places:
+    """Read where visitors belong.
+
+    Raises:
+        UnopenedError: The keyring lacks a key of the home, or a secret cannot be decrypted.
+    """
+    keys = KeyCopies(keyring, home.sql(SELECT_KEYS), home.sql(SELECT_SECRETS))
+    return Places(keys, dict(home.sql(_SELECT_DIRECTORY)))
+
+
+def copy_shards(servers: Sequence[Server], keyring: Path) -> Copies:
+    """Read all servers, the home first.
+
+    Raises:
+        UnopenedError: The keyring lacks a key of one, or a secret cannot be decrypted.
+    """
+    shards = [
+        ShardCopy(
+            number, frozenset(one for (one,) in server.sql(_SELECT_OWNED)), copy_store(server.sql, keyring)
+        )
+        for number, server in enumerate(servers)
+    ]
+    return Copies(shards, read_places(servers[0], keyring))
+
+
+def evidence_of(copies: Copies, entries: Sequence[Entry]) -> Evidence:
+    """Put the histories and the tables of all servers together, as if they were one store."""
+    found = Evidence(attempts_of(entries), [], seen=seen_in(entries), visitors=[], refusals=[])
+    found.current, found.actions, found.waiting, found.suppressed = set(), set(), set(), Counter()
+    for attempt in found.attempts:
+        attempt.position = None  # of several servers: it is no number
+    for shard in copies.shards:
+        copy = shard.copy
+        found.log += copy.log.log
+        found.others += copy.log.others
+        found.unopened += [f"shard {shard.number}: {one}" for one in copy.unopened]
+        found.visitors = [*(found.visitors or ()), *copy.visitors.visitors.values()]
+        found.refusals = [*(found.refusals or ()), *copy.refusals]
+        found.current |= copy.current
+        found.actions |= copy.actions
+        found.waiting |= copy.waiting
+        found.suppressed.update(copy.suppressed)
+    found.log.sort(key=lambda one: one.position)
+    return found
+
+
+def misplaced(copies: Copies) -> Iterator[Violation]:
+    """Each slice has one owner; events, visitors and positions are on the server that they belong to."""
+    directory = copies.places.directory
+    for one in range(16):
+        owners = [shard.number for shard in copies.shards if one in shard.owned]
+        if owners != [directory.get(one)]:
+            what = f"slice {one:x} is shard {directory.get(one)}'s, and its owners are {owners}"
+            yield Violation("slices", "misplaced", what)
+    for shard in copies.shards:
+        yield from _in_short(_misplaced_in(shard, directory))
+
+
+def _misplaced_in(shard: ShardCopy, directory: Mapping[int, int]) -> Iterator[Violation]:
+    for visitor in shard.copy.visitors.visitors.values():
+        right = directory[visitor.right_digest.int >> 124]
+        if right != shard.number:
+            what = f"the visitor with the token {visitor.token} is on shard {shard.number} instead of {right}"
+            yield Violation("visitors", "misplaced", what)
+    for position, stream, version in shard.copy.events:
+        right = directory[stream.int >> 124]
+        if {right, position >> 40} != {shard.number}:
+            what = (
+                f"position {position} (shard {position >> 40}), version {version} of stream {stream} (shard"
+                f" {right}) is on shard {shard.number}"
+            )
+            yield Violation("events", "misplaced", what)
+
+
+def _in_short(found: Iterable[Violation]) -> Iterator[Violation]:
+    listed = list(found)
+    yield from listed[:_MAX_SHOWN]
+    if len(listed) > _MAX_SHOWN:
+        yield Violation(listed[0].check, "misplaced", f"{len(listed) - _MAX_SHOWN} more")

@@ -1,0 +1,98 @@
+"""Three embedded servers, each behind a proxy, that share the visitors of one installation."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from offerlog_infrastructure.embedded import EmbeddedServer
+from soak.history import VIOLATION
+from soak.server import Server
+from soak.system import System
+from support.embedded_place import until
+from support.proxy import Proxy
+
+SLICES: Final = ("0-4", "5-9", "a-f")
+"""What each server has of the visitors; the first one is the home."""
+
+HOME: Final = 0
+"""The number of the home."""
+
+HURT: Final = "hurt"
+MENDED: Final = "mended"
+"""Kinds of lines of the history: the server `shard` does not answer from here on, and answers again."""
+
+_ADDRESS: Final = ("host", "port", "dbname", "user")
+_ANSWER_SECONDS: Final = 120.0
+
+
+class ShardedSystem(System):
+    """The servers and the processes over them; the home is the store of the system itself.
+
+    Attributes:
+        servers: All servers, by number of the shard.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        super().__init__(folder, seconds)
+        others = [Server(folder / f"shard-{number}") for number in range(1, len(SLICES))]
+        self.servers: Sequence[Server] = [self, *others]
+
+    def start_servers(self, held: ExitStack) -> None:
+        """Start all servers, with proxies before them; `held` stops them."""
+        with ThreadPoolExecutor() as starting:
+            started = list(starting.map(lambda one: EmbeddedServer.acquire(one.data), self.servers))
+        stopping = held.enter_context(ThreadPoolExecutor())  # waits until all have stopped
+        for server, embedded in zip(self.servers, started, strict=True):
+            held.callback(stopping.submit, embedded.close)
+            server.dsn = embedded.dsn
+            server.proxy = held.enter_context(Proxy(embedded.dsn))
+        passwords = self.folder / "private" / "passwords"
+        passwords.touch(mode=0o600)
+        passwords.write_text("".join(map(_line, self.proxies)), encoding="utf-8")
+        del self.environment["OFFERLOG_DATA"]
+        self.environment |= {
+            "OFFERLOG_DATABASE_URL": self.addresses[0],
+            "PGPASSFILE": str(passwords),
+        }
+
+    @property
+    def proxies(self) -> list[Proxy]:
+        """The proxy before each server, by number of the shard."""
+        return [one.proxy for one in self.servers if one.proxy is not None]
+
+    @property
+    def addresses(self) -> list[str]:
+        """The address of each server, by number of the shard: through its proxy, without the password."""
+        parts = [conninfo_to_dict(one.dsn) for one in self.proxies]
+        return [make_conninfo(**{name: str(one[name]) for name in _ADDRESS}) for one in parts]
+
+    @contextmanager
+    def hurt(self, number: int) -> Iterator[None]:
+        """Note that a server does not answer inside of this, and wait behind it until it does."""
+        self.history.write(HURT, shard=number)
+        try:
+            yield
+        finally:
+            try:
+                until(lambda: _does_answer(self.servers[number]), _ANSWER_SECONDS)
+            except AssertionError:
+                what = f"the server of shard {number} does not answer again"
+                self.history.write(VIOLATION, check="recovery", what=what)
+            self.history.write(MENDED, shard=number)
+
+
+def _line(proxy: Proxy) -> str:
+    parts = conninfo_to_dict(proxy.dsn)
+    return "{host}:{port}:{dbname}:{user}:{password}\n".format(**parts)
+
+
+def _does_answer(server: Server) -> bool:
+    try:
+        return server.sql("SELECT 1", seconds=5.0) == [(1,)]
+    except psycopg.Error:
+        return False
