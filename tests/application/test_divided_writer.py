@@ -13,7 +13,7 @@ _AWAY = StoreUnavailableError("the server is away")
 _UNKNOWN = OutcomeUnknownError("7")
 
 
-def _told(errors: Sequence[BaseException | None]) -> BaseException | None:
+def _error_of(errors: Sequence[BaseException | None]) -> BaseException | None:
     parts = {number: _Part() for number in range(len(errors))}
     submitted: _Submitted[object] = _Submitted(Mock(), parts, Mock(), _Origin("default", False, None))
     for part, error in zip(parts.values(), errors, strict=True):
@@ -24,10 +24,10 @@ def _told(errors: Sequence[BaseException | None]) -> BaseException | None:
 @pytest.mark.parametrize("errors", [(_AWAY, _UNKNOWN), (_UNKNOWN, _AWAY)])
 def test_nobody_is_told_that_nothing_was_recorded_where_a_part_may_be(errors: Sequence[Exception]) -> None:
     """Whichever shard is named first."""
-    assert _told(errors) is _UNKNOWN
+    assert _error_of(errors) is _UNKNOWN
 
 
-def test_a_part_that_is_recorded_is_told() -> None:
+def test_a_part_that_is_recorded_is_error_of() -> None:
     """And nothing of the kind where no part is."""
-    assert isinstance(_told([_AWAY, None]), PartlyRecordedError)
-    assert _told([_AWAY, _AWAY]) is _AWAY
+    assert isinstance(_error_of([_AWAY, None]), PartlyRecordedError)
+    assert _error_of([_AWAY, _AWAY]) is _AWAY

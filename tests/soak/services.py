@@ -30,9 +30,9 @@ _SHORT_RULES: Final = {"OPEN_ACTION_TTL": 60, "DEADLINE_GRACE": 900, "PARKING_TI
 _LIMITS: Final = {"WIDGET_RATE": 10_000, "WIDGET_PEER_RATE": 10_000, "REFUSAL_TEXT_QUOTA": 1 << 40}
 """Far away: a soak is no test of limits."""
 _DUE: Final = """
-    SELECT FROM current_offers WHERE withdrawn_at < now() + interval '5 minutes' - %s * interval '1 second'
+    SELECT 1 FROM current_offers WHERE withdrawn_at < now() + interval '5 minutes' - %s * interval '1 second'
     UNION ALL
-    SELECT FROM parked_signals WHERE parked_at < now() + interval '5 minutes' - %s * interval '1 second'
+    SELECT 1 FROM parked_signals WHERE parked_at < now() + interval '5 minutes' - %s * interval '1 second'
 """
 
 

@@ -99,12 +99,12 @@ def _shards_of(attempt: Attempt, places: Places) -> set[int]:
     if attempt.offer is not None:
         pair = pair_of_offer(attempt)
         return {places.shard_of(pair.organization, pair.customer_type, pair.customer)}
-    told = [told_by(attempt.organization, text) for text in attempt.signals]
+    signals = [told_by(attempt.organization, text) for text in attempt.signals]
     return {
         HOME
         if one is None
         else places.shard_of(one.pair.organization, one.pair.customer_type, one.pair.customer)
-        for one in told
+        for one in signals
     }
 
 

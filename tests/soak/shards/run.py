@@ -138,8 +138,8 @@ class ShardsSoak:
             for words in (("projections", "verify"), ("shards", "verify")):
                 run = system.command(*words, seconds=VERIFY_SECONDS)
                 if run.returncode != 0:
-                    said = (run.stdout + run.stderr)[-2_000:]
-                    evidence.seen.append((f"offerlog {' '.join(words)}", f"{run.returncode}: {said}"))
+                    output = (run.stdout + run.stderr)[-2_000:]
+                    evidence.seen.append((f"offerlog {' '.join(words)}", f"{run.returncode}: {output}"))
             if before == [one.sql(_LAST) for one in system.servers]:
                 return copies, evidence
             system.history.write("recorded meanwhile", behind=before)
