@@ -169,7 +169,7 @@ def test_a_key_that_is_needed_is_not_retired(
         # when a key is added, and nothing is encrypted with it yet
         added = FileKeyring(keyring).add_key()
         # then
-        with pytest.raises(KeyInUseError, match="of 3 visitors and 1 organizations; run `offerlog keyring"):
+        with pytest.raises(KeyInUseError, match="of 3 visitors and 1 organization; run `offerlog keyring"):
             service.master_keys.retire(first)
         with pytest.raises(KeyringError, match="the keyring has no key 'abc'"):
             service.master_keys.retire("abc")
