@@ -12,7 +12,7 @@ from offerlog_application.ports.keys import Role
 from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.embedded import EmbeddedServer
 from soak.checker import check
-from soak.clients import DRAIN_SECONDS, Client, Progress, Soaking
+from soak.clients import DRAIN_SECONDS, Client, Soaking
 from soak.faults import Fault
 from soak.gathering import Gathering
 from soak.history import OVER, read
@@ -25,11 +25,9 @@ from soak.services import (
     UP_SECONDS,
     answers,
     await_quiet,
-    environment_of,
-    free_port,
     register,
-    rules_of,
 )
+from soak.soak_parts import SoakParts
 from soak.system import COMMAND, System
 from soak.traffic import ORGANIZATIONS
 from soak.upkeep import Upkeep
@@ -37,7 +35,7 @@ from soak.ways import CommandWay, HttpWay
 from support.proxy import Proxy
 
 
-class Soak:
+class Soak(SoakParts[System]):
     """The parts of one run.
 
     Args:
@@ -46,17 +44,8 @@ class Soak:
     """
 
     def __init__(self, options: Options, folder: Path) -> None:
-        self._options = options
-        self.system = System(folder, options.seconds + LIMIT_SECONDS)
-        self.rules = rules_of(options.seconds)
-        self.system.environment |= environment_of(self.rules)
-        self.private = folder / "private"
-        self.private.mkdir(mode=0o700)
-        self.progress = Progress()
-        self.keys: dict[Role, dict[str, str]] = {
-            role: {} for role in (Role.SERVICE, Role.WIDGET, Role.REPORTER)
-        }
-        self.ports = {name: free_port() for name in ("service-1", "service-2")}
+        system = System(folder, options.seconds + LIMIT_SECONDS)
+        super().__init__(options, folder, system, (Role.SERVICE, Role.WIDGET, Role.REPORTER))
         self.files = {
             name: str(self.private / f"{name}.txt")
             for name in ("tail", "question", "answer", "begin", "done")

@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,28 +10,17 @@ import pytest
 from soak.evidence import Attempt, Violation
 from soak.report import show
 from soak.result import Result, fault_figures
+from soak.short_run import LIMIT_SECONDS, run_short
 
 FAULTS = "kill -9 service,kill -9 backend,terminate sessions,cut connections"
 
 
-@pytest.mark.time_limit(280)
+@pytest.mark.time_limit(LIMIT_SECONDS)
 def test_a_short_soak_is_clean(tmp_path: Path) -> None:
     """Clients of four kinds are answered, faults are injected, and the checker finds nothing."""
     # when
-    result = tmp_path / "result.json"
-    words = ["--seconds", "6", "--seed", "3", "--only", FAULTS, "--clients", "1", "--result", str(result)]
-    run = subprocess.run(
-        [sys.executable, "-m", "soak", *words],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        timeout=270,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    document, printed = run_short("soak", tmp_path, 6, 3, FAULTS)
     # then
-    assert run.returncode == 0, run.stdout + run.stderr
-    document = json.loads(result.read_text(encoding="utf-8"))
     assert document["violations"] == []
     assert sum(one["injected"] for one in document["faults"].values()) >= 1
     assert set(document["ways"]) == {
@@ -47,7 +34,7 @@ def test_a_short_soak_is_clean(tmp_path: Path) -> None:
     assert min(document["ways"].values()) > 0, "every way has been answered"
     assert document["outcomes"]["recorded"] > 50
     assert document["events"] > document["streams"] > 20
-    assert f"again: make soak SECONDS=6 SEED=3 ONLY='{FAULTS}'" in run.stdout
+    assert f"again: make soak SECONDS=6 SEED=3 ONLY='{FAULTS}'" in printed
 
 
 def test_the_report_says_what_is_wrong_and_how_to_repeat_it() -> None:

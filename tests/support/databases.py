@@ -6,6 +6,7 @@ import os
 import shlex
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -106,6 +107,18 @@ class Databases:
             for dsn in made:
                 connection.execute(f'DROP DATABASE "{conninfo_to_dict(dsn)["dbname"]}" WITH (FORCE)'.encode())
 
+    @contextmanager
+    def making(self) -> Iterator[Callable[[], str]]:
+        """Make databases that go when the block ends."""
+        made: list[str] = []
+
+        def make() -> str:
+            made.append(self.make())
+            return made[-1]
+
+        yield make
+        self.drop(made)
+
 
 @pytest.fixture(scope="session")
 def databases(server: str, service_server: str) -> Databases:
@@ -116,14 +129,8 @@ def databases(server: str, service_server: str) -> Databases:
 @pytest.fixture
 def make_dsn(databases: Databases) -> Iterator[Callable[[], str]]:
     """Makes databases with the tables in place and nothing in them; they go when the test ends."""
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(databases.make())
-        return made[-1]
-
-    yield make
-    databases.drop(made)
+    with databases.making() as make:
+        yield make
 
 
 @pytest.fixture(scope="module")

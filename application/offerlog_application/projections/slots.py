@@ -5,6 +5,7 @@ are multiples of a quarter-hour (Asia/Kathmandu has +05:45). So hours, days and 
 slots.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -42,3 +43,14 @@ def counted_slot(instant: datetime) -> int:
 def at_slot(slot: int) -> datetime:
     """Return the first instant of a slot, in UTC."""
     return _EPOCH + slot * _SLOT
+
+
+def join_spans(parts: Iterable[tuple[int, int]], gap_days: int) -> list[tuple[int, int]]:
+    """Join parts of time, given in slots and ascending, that lie at most `gap_days` days apart."""
+    spans: list[tuple[int, int]] = []
+    for start, end in parts:
+        if spans and start // DAY_SLOTS - (spans[-1][1] - 1) // DAY_SLOTS <= gap_days:
+            spans[-1] = spans[-1][0], max(end, spans[-1][1])
+        else:
+            spans.append((start, end))
+    return spans

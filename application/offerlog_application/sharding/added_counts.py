@@ -7,7 +7,7 @@ from heapq import merge
 from typing import Final
 
 from offerlog_application.ports.performance_counts import ReportQuery, RowCounts
-from offerlog_application.projections.slots import DAY_SLOTS
+from offerlog_application.projections.slots import join_spans
 from offerlog_application.sharding.router import Router
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
@@ -37,13 +37,7 @@ class AddedCounts:
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
         """Return the parts of [first, end) with anything in them on some shard, ascending."""
         found = self._router.ask_all(lambda shard: shard.store.performance.spans(query, first, end, gap_days))
-        spans: list[tuple[int, int]] = []
-        for start, stop in sorted(span for one in found for span in one):
-            if spans and start // DAY_SLOTS - (spans[-1][1] - 1) // DAY_SLOTS <= gap_days:
-                spans[-1] = spans[-1][0], max(stop, spans[-1][1])
-            else:
-                spans.append((start, stop))
-        return spans
+        return join_spans(sorted(span for one in found for span in one), gap_days)
 
     def counts(
         self,

@@ -20,7 +20,7 @@ from offerlog_application.projections.performance import (
     Scope,
     performance,
 )
-from offerlog_application.projections.slots import DAY_SLOTS
+from offerlog_application.projections.slots import DAY_SLOTS, join_spans
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.lifecycle import State
 from offerlog_domain.metrics import METRICS, Cohort, CountBy
@@ -77,16 +77,8 @@ class MemoryCounts:
 
     def spans(self, query: ReportQuery, first: int, end: int, gap_days: int) -> Sequence[tuple[int, int]]:
         """Return the parts of [first, end) with anything in them, ascending; longer gaps part two spans."""
-        spans: list[tuple[int, int]] = []
-        for day in self._days(query):
-            start, stop = max(day * DAY_SLOTS, first), min((day + 1) * DAY_SLOTS, end)
-            if start >= stop:
-                continue
-            if spans and day - (spans[-1][1] - 1) // DAY_SLOTS <= gap_days:
-                spans[-1] = spans[-1][0], stop
-            else:
-                spans.append((start, stop))
-        return spans
+        days = [(max(day * DAY_SLOTS, first), min((day + 1) * DAY_SLOTS, end)) for day in self._days(query)]
+        return join_spans([(start, stop) for start, stop in days if start < stop], gap_days)
 
     def counts(
         self,

@@ -24,11 +24,5 @@ def home_service(module_dsn: str) -> Iterator[ShardedOfferlog]:
 @pytest.fixture(scope="module")
 def make_module_dsn(databases: Databases) -> Iterator[Callable[[], str]]:
     """Makes databases that the tests of a module share."""
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(databases.make())
-        return made[-1]
-
-    yield make
-    databases.drop(made)
+    with databases.making() as make:
+        yield make

@@ -14,7 +14,7 @@ from offerlog_infrastructure.composition import open_offerlog
 from offerlog_infrastructure.installation import Installation, parse_slices
 from offerlog_infrastructure.keyring.file_keyring import FileKeyring
 from soak.checker import check
-from soak.clients import DRAIN_SECONDS, Client, Progress, Soaking
+from soak.clients import DRAIN_SECONDS, Client, Soaking
 from soak.evidence import Evidence
 from soak.faults import Fault
 from soak.gathering import VERIFY_SECONDS
@@ -29,25 +29,22 @@ from soak.services import (
     UP_SECONDS,
     answers,
     await_quiet,
-    environment_of,
-    free_port,
     register,
-    rules_of,
 )
 from soak.shards.elsewhere import look_elsewhere
 from soak.shards.judge import Copies, Places, copy_shards, evidence_of, misplaced, read_places
 from soak.shards.system import SLICES, ShardedSystem
+from soak.soak_parts import SoakParts
 from soak.system import COMMAND
 from soak.traffic import ORGANIZATIONS
 from soak.ways import HttpWay
 
-_SERVICES: Final = ("service-1", "service-2")
 _LAST: Final = "SELECT max(notification_id) FROM offerlog_events"
 _ROUNDS: Final = 5
 """Number of rounds of copying, where something was recorded meanwhile."""
 
 
-class ShardsSoak:
+class ShardsSoak(SoakParts[ShardedSystem]):
     """The parts of one run.
 
     Args:
@@ -56,14 +53,8 @@ class ShardsSoak:
     """
 
     def __init__(self, options: Options, folder: Path) -> None:
-        self._options = options
-        self.system = ShardedSystem(folder, options.seconds + LIMIT_SECONDS)
-        self.rules = rules_of(options.seconds)
-        self.system.environment |= environment_of(self.rules)
-        (folder / "private").mkdir(mode=0o700)
-        self.progress = Progress()
-        self.keys: dict[Role, dict[str, str]] = {role: {} for role in (Role.SERVICE, Role.REPORTER)}
-        self.ports = {name: free_port() for name in _SERVICES}
+        system = ShardedSystem(folder, options.seconds + LIMIT_SECONDS)
+        super().__init__(options, folder, system, (Role.SERVICE, Role.REPORTER))
 
     @property
     def home(self) -> str:
