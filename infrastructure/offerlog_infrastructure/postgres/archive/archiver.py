@@ -41,6 +41,7 @@ from offerlog_infrastructure.postgres.archive.cold_streams import (
 from offerlog_infrastructure.postgres.archive.leftovers import (
     doom_leftover,
     doom_leftovers,
+    is_awaited,
     note_leftover,
     remove_doomed,
     take_leftover,
@@ -161,8 +162,9 @@ class PostgresArchiver:
         rows = self.read(connection, streams)
         name = f"{folder_of(slice_of(streams[0].id))}{uuid4().hex}.1.parquet"
         data = self.write(connection, place, name, rows)
-        self.raise_epoch(connection)
-        if not self.replace_rows(connection, name, data, streams, rows):
+        if data is not None:
+            self.raise_epoch(connection)
+        if data is None or not self.replace_rows(connection, name, data, streams, rows):
             _remove_doomed(connection, place)
             return None
         return ArchivedPart(0, len(streams), len(rows), 1, len(data))
@@ -177,8 +179,12 @@ class PostgresArchiver:
 
     def write(
         self, connection: Connection[Any], place: ArchivePlace, name: str, rows: Sequence[PositionedRow]
-    ) -> bytes:
-        """Write the file and read it back (step 2); returns its bytes."""
+    ) -> bytes | None:
+        """Write the file and read it back (step 2).
+
+        Returns:
+            Its bytes; None if an erasure of a visitor of the slice has removed it meanwhile.
+        """
         file = BytesIO()
         write_events(file, [rows], {})
         data = file.getvalue()
@@ -187,6 +193,9 @@ class PostgresArchiver:
             place.write(name, data)
             found = place.read(name)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not is_awaited(connection, name):
+                doom_leftover(connection, name)
+                return None
             raise ArchiveUnavailableError(name, place.address, error.strerror or str(error)) from error
         if parse_file(found, place.address, name, sha256(data).hexdigest()).all() != list(rows):
             raise ArchiveUnavailableError(name, place.address, "its events are not those that were written")

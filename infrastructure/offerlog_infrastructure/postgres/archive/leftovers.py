@@ -25,6 +25,7 @@ _DOOM_ALL: LiteralString = """
     UPDATE archive_leftovers SET is_doomed = true WHERE starts_with(name, %s) AND NOT is_doomed
 """
 _HAS_ANY: LiteralString = "SELECT FROM archive_leftovers WHERE starts_with(name, %s) LIMIT 1"
+_IS_AWAITED: LiteralString = "SELECT FROM archive_leftovers WHERE name = %s AND NOT is_doomed"
 _SELECT_DOOMED: LiteralString = "SELECT name FROM archive_leftovers WHERE is_doomed ORDER BY name"
 _DELETE: LiteralString = "DELETE FROM archive_leftovers WHERE name = %s"
 
@@ -57,6 +58,11 @@ def doom_leftovers(connection: Connection[Any], folder: str = "") -> None:
 def has_leftovers(connection: Connection[Any], folder: str) -> bool:
     """Return True if a file in this folder is a leftover, doomed or not."""
     return connection.execute(_HAS_ANY, (folder,)).rowcount > 0
+
+
+def is_awaited(connection: Connection[Any], name: str) -> bool:
+    """Return True if the name is noted, and nobody has doomed the file that is about to be written."""
+    return connection.execute(_IS_AWAITED, (name,)).rowcount > 0
 
 
 def remove_doomed(connection: Connection[Any], place: ArchivePlace) -> None:

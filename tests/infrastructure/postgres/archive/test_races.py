@@ -3,11 +3,11 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from offerlog import Offerlog, open_offerlog
 from offerlog_application.ports.erasure import NoSuchVisitorError
@@ -107,12 +107,18 @@ def test_nothing_is_lost_or_doubled(make_dsn: Callable[[], str], tmp_path: Path)
         # when
         with ThreadPoolExecutor(4) as pool:
             others = pool.submit(crowd.archive, third), pool.submit(crowd.erase, fourth)
-            for one in [pool.submit(crowd.write, first, 0), pool.submit(crowd.write, second, 1)]:
-                one.result(120)
-            third.catch_up()
-            assert third.evidence is not None
-            third.evidence.catch_up()
-            crowd.is_over.set()
+            writers = pool.submit(crowd.write, first, 0), pool.submit(crowd.write, second, 1)
+            try:
+                everybody: list[Future[Any]] = [*others, *writers]
+                for done in as_completed(everybody, 120):
+                    done.result()  # an error of any of them ends the test
+                    if all(one.done() for one in writers):
+                        break
+                third.catch_up()
+                assert third.evidence is not None
+                third.evidence.catch_up()
+            finally:
+                crowd.is_over.set()
             moved = others[0].result(120)
             others[1].result(120)
         # then

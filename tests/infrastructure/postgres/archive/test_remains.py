@@ -76,19 +76,6 @@ def test_an_erasure_removes_the_file_of_a_killed_archiver(kept: Kept) -> None:
     assert rows(kept.dsn, "SELECT * FROM archive_leftovers") == []
 
 
-class _Doomed(PostgresArchiver):
-    """An archiver whose first file is doomed and removed before it is written."""
-
-    turns = 0
-
-    def write(self, connection: Any, place: ArchivePlace, name: str, rows: Any) -> bytes:
-        """Write the file behind its removal."""
-        if not self.turns:
-            place = _Late(place, connection)
-        self.turns += 1
-        return super().write(connection, place, name, rows)
-
-
 class _Late:
     """A place where others doom and remove a file before it is there."""
 
@@ -99,14 +86,48 @@ class _Late:
 
     def write(self, name: str, data: bytes) -> None:
         """Write the file behind its removal."""
-        doom_leftovers(self._connection)
-        remove_doomed(self._connection, self._place)
+        self._remove()
         self._place.write(name, data)
 
+    def _remove(self) -> None:
+        doom_leftovers(self._connection)
+        remove_doomed(self._connection, self._place)
 
-def test_a_file_that_was_doomed_before_it_was_there_goes(kept: Kept) -> None:
-    """Nobody would find it later: no row has its name."""
-    kept.move(_Doomed)
+
+class _Early(_Late):
+    """A place where others doom and remove a file once it is there."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write the file before its removal."""
+        self._place.write(name, data)
+        self._remove()
+
+
+class _Doomed(PostgresArchiver):
+    """An archiver whose first file is doomed, and removed before it is written."""
+
+    turns = 0
+    place = _Late
+
+    def write(self, connection: Any, place: ArchivePlace, name: str, rows: Any) -> bytes | None:
+        """Write the file; the first one in a place that removes it."""
+        self.turns += 1
+        first = self.place(place, connection)
+        return super().write(connection, place if self.turns > 1 else first, name, rows)
+
+
+class _Removed(_Doomed):
+    """An archiver whose first file is doomed, and removed before it is read back."""
+
+    place = _Early
+
+
+@pytest.mark.parametrize("archiver", [_Doomed, _Removed])
+def test_a_file_that_was_doomed_goes_and_its_archiver_goes_on(
+    kept: Kept, archiver: type[PostgresArchiver]
+) -> None:
+    """If it were left there, nobody would find it later: no row has its name."""
+    kept.move(archiver)
     named = {name for (name,) in rows(kept.dsn, "SELECT name FROM archived_files")}
     assert len(named) == 1
     assert kept.names() == named
