@@ -111,7 +111,7 @@ def test_nothing_is_lost_or_doubled(make_dsn: Callable[[], str], tmp_path: Path)
             try:
                 everybody: list[Future[Any]] = [*others, *writers]
                 for done in as_completed(everybody, 120):
-                    done.result()  # an error of any of them ends the test
+                    done.result(0)  # it has ended; an error of any of them ends the test
                     if all(one.done() for one in writers):
                         break
                 third.catch_up()
