@@ -71,6 +71,8 @@ def test_a_killed_worker_loses_and_doubles_nothing(served: WorkerService, store:
     # then
     assert logged(store, posting.action_map) == Counter(posting.acknowledged)
     assert Counter(posting.acknowledged).most_common(1)[0][1] == 1
+    # the supervisor notes a restart a moment after its line
+    until(lambda: counted(served)["offerlog_process_restarts_total"] == 1)
     after = counted(served)
     assert after["offerlog_process_restarts_total"] == 1
     assert after["offerlog_processes"] == 3
