@@ -38,17 +38,6 @@ def parse_slices(text: str) -> Sequence[int]:
     return sorted(found)
 
 
-def format_slices(slices: Sequence[int]) -> str:
-    """Return slices as a text that `parse_slices` reads; `-` for none."""
-    parts: list[list[int]] = []
-    for one in sorted(slices):
-        if parts and parts[-1][-1] == one - 1:
-            parts[-1].append(one)
-        else:
-            parts.append([one])
-    return ",".join(f"{part[0]:x}" + (f"-{part[-1]:x}" if part[1:] else "") for part in parts) or "-"
-
-
 class Installation:
     """An installation, by its home; a context manager.
 

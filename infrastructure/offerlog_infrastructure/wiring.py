@@ -22,6 +22,7 @@ from offerlog_infrastructure.evidence.erasure_file import ErasureFile
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.opened_shards import OpenedShards
 from offerlog_infrastructure.opened_store import OpenStore
+from offerlog_infrastructure.shard_places import place_of_shard
 from offerlog_infrastructure.webhooks.networks import Network
 
 _SHARDS_SECONDS: Final = 10.0
@@ -104,7 +105,7 @@ def make_shard(
     projector = store.projector(options.trace) if options.project else None
     writer = GroupCommitWriter(ports.log, options.clock, options.rules, trace=options.trace)
     waits = PositionWaits(ports.reads.position, projector, announced)
-    checkpoints = options.checkpoints and _place_of_shard(options.checkpoints, number)
+    checkpoints = options.checkpoints and place_of_shard(options.checkpoints, number)
     service = Offerlog(
         ports,
         clock=options.clock,
@@ -119,7 +120,7 @@ def make_shard(
         slices=store.slices(),
         evidence=store.evidence(
             options.clock,
-            _place_of_shard(options.audit_key, number),
+            place_of_shard(options.audit_key, number),
             checkpoints,
             options.checkpoint_period,
             options.witnesses,
@@ -193,8 +194,3 @@ def _open_shard(home: OpenStore, options: ServiceOptions, number: int, url: str)
         shard = make_shard(store, options, resources, number=number)
         resources.push(held.pop_all())
     return shard
-
-
-def _place_of_shard(path: Path, number: int) -> Path:
-    """Return the place beside a file or folder that a shard has in its stead."""
-    return path.with_name(f"{path.stem}-shard-{number}{path.suffix}") if number else path

@@ -37,7 +37,7 @@ def test_several_servers_share_the_visitors(offerlog: CommandLine, make_dsn: Cal
         ("suppression@1", []),
     ]
     # and what does not work yet says so
-    for words in (["status"], ["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
+    for words in (["backup", "no.backup"], ["funnel"], ["keyring", "list"]):
         assert "does not work over several servers yet" in command.fails(*words, code=1)
     # and wrong calls are usage errors
     assert "--slices" in command.fails("shards", "add", without_password(other), "--slices", "g")

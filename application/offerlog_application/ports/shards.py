@@ -57,6 +57,17 @@ class ShardState:
     trouble: str | None = None
 
 
+def format_slices(slices: Sequence[int]) -> str:
+    """Return slices as a text: their hexadecimal digits, with spans, such as `0,3,a-c`; `-` for none."""
+    parts: list[list[int]] = []
+    for one in sorted(slices):
+        if parts and parts[-1][-1] == one - 1:
+            parts[-1].append(one)
+        else:
+            parts.append([one])
+    return ",".join(f"{part[0]:x}" + (f"-{part[-1]:x}" if part[1:] else "") for part in parts) or "-"
+
+
 class Directory(Protocol):
     """The directory on the home; thread-safe.
 

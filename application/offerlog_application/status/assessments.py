@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from offerlog_application.ports.read_models import ProjectionStatus
+from offerlog_application.ports.shards import format_slices
 from offerlog_application.ports.store_figures import Backlog, StoreFigures
 from offerlog_application.status.levels import (
     Assessment,
@@ -54,10 +55,17 @@ def of_figures(assess: Callable[[StoreFigures, Observation], Assessment]) -> Ass
 
 
 def assess_store(seen: Observation) -> Assessment:
-    """Assess whether the store can be read."""
-    if seen.trouble is None:
-        return well(f"{seen.store} answers")
-    return broken(seen.trouble, seen.advice or "look at the store's log")
+    """Assess whether the store can be read, and as one of several servers has its slices."""
+    if seen.trouble is not None:
+        return broken(seen.trouble, seen.advice or "look at the store's log")
+    shard = seen.shard
+    if shard is not None and shard.owned is not None and {*shard.owned} != {*shard.slices}:
+        return attention(
+            f"it owns the slices {format_slices([*shard.owned])}, and the directory gives it"
+            f" {format_slices(shard.slices)}",
+            "`offerlog shards status` says what to do",
+        )
+    return well(f"{seen.store} answers")
 
 
 def assess_schema(seen: Observation) -> Assessment:
@@ -294,6 +302,8 @@ def assess_keyring(seen: Observation) -> Assessment:
 
 def _assess_backup(figures: StoreFigures, seen: Observation) -> Assessment:
     if figures.backup is None:
+        if seen.shard is not None:
+            return unchecked("each server is backed up by PostgreSQL's own means")
         if not figures.position or not seen.is_embedded:
             return well("none is recorded")
         return attention("none was made", "run `offerlog backup FILE` each night, to another disk")

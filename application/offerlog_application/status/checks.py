@@ -7,6 +7,7 @@ assess by it.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from offerlog_application.ports.shards import HOME
 from offerlog_application.status import assessments, followers, machine
 from offerlog_application.status.assessments import Assess
 from offerlog_application.status.levels import Assessment, Level, unchecked, worst
@@ -175,11 +176,19 @@ CHECKS: Final = (
 )
 """All checks, in the order in which an operator reads them."""
 
+_MADE_ONCE: Final = frozenset({"services", "incidents", "disk", "server_log", "commands", "warnings"})
+"""Checks of what several servers have in common. They are made with the home."""
+
 
 def run_checks(seen: Observation) -> Sequence[CheckResult]:
-    """Assess an observation by every check."""
+    """Assess an observation by every check; one of another server than the home by those of a store alone."""
     elsewhere = unchecked("not assessed here: look where the documentation says")
-    return [CheckResult(one.name, elsewhere if one.assess is None else one.assess(seen)) for one in CHECKS]
+    is_another = seen.shard is not None and seen.shard.number != HOME
+    return [
+        CheckResult(one.name, elsewhere if one.assess is None else one.assess(seen))
+        for one in CHECKS
+        if not (is_another and one.name in _MADE_ONCE)
+    ]
 
 
 def summarize(results: Sequence[CheckResult]) -> Level:

@@ -1,6 +1,6 @@
 """Everything that the checks of an operator look at, as it was observed at one moment."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -74,6 +74,21 @@ class ObservedService:
     workers: ObservedWorkers | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ObservedShard:
+    """The place of a store among several servers.
+
+    Attributes:
+        number: Its number; 0 for the home.
+        slices: The slices that the directory gives it.
+        owned: The slices that it owns; None if it could not be read.
+    """
+
+    number: int
+    slices: Sequence[int]
+    owned: Collection[int] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """One moment of a store and of what is around it.
@@ -97,6 +112,7 @@ class Observation:
         checkpoint_period: Time between two checkpoints; 0 for none.
         witnesses: The names of the witnesses that the settings name.
         rules: The periods of the service.
+        shard: The place of the store among several servers; None for a store that is the only one.
     """
 
     at: datetime
@@ -117,6 +133,7 @@ class Observation:
     checkpoint_period: timedelta
     witnesses: Sequence[str]
     rules: Rules
+    shard: ObservedShard | None = None
 
 
 def services_among(clients: Sequence[StoreClient]) -> Sequence[StoreClient]:

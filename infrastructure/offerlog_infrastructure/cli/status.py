@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from offerlog_application.status.checks import CheckResult
     from offerlog_application.status.observation import Observation
 
+    Looks = Sequence[tuple[Observation, Sequence[CheckResult]]]
+    """The observation of each server, the home first, and the results of its checks."""
+
 _CODES: Final = {
     "well": ExitCode.DONE,
     "attention": ExitCode.NEEDS_ATTENTION,
@@ -43,23 +46,35 @@ def status(
     """Show how the store and its services are, on one screen.
 
     Works while services run and without any. It changes nothing: a store of
-    an older offerlog is not upgraded. Exit code 0 if all is well, 5 if
-    something needs attention, 3 if something is broken.
+    an older offerlog is not upgraded. Several servers are shown one after the
+    other. Exit code 0 if all is well, 5 if something needs attention, 3 if
+    something is broken.
     """
     del organization  # it shows all of them
-    from offerlog_infrastructure.presentation.status_documents import describe_observation  # noqa: PLC0415 - --help need not wait for it
-
-    seen, results = _look(data, keyring)
+    looks = _look(data, keyring)
     if form is Form.JSON:
-        print_json(describe_observation(seen, results))
+        _print_status(looks)
     else:
         out = console()
-        rows = table(out, ["offerlog", seen.version])
-        for name, text in _lines(seen, results):
-            rows.add_row(name, Text(spell_out(text)))
+        rows = table(out, ["offerlog", looks[0][0].version])
+        for seen, results in looks:
+            for name, text in _lines(seen, results):
+                rows.add_row(name, Text(spell_out(text)))
+            if seen is not looks[-1][0]:
+                rows.add_row("", "")
         out.print(rows)
-        out.print(Text(_summary(results)))
-    raise typer.Exit(_code(results))
+        out.print(Text(_summary(looks)))
+    raise typer.Exit(_code(looks))
+
+
+def _print_status(looks: "Looks") -> None:
+    from offerlog_infrastructure.presentation.status_documents import (  # noqa: PLC0415 - --help need not wait for it
+        describe_observation,
+        describe_observations,
+    )
+
+    seen, results = looks[0]
+    print_json(describe_observation(seen, results) if seen.shard is None else describe_observations(looks))
 
 
 def doctor(
@@ -77,27 +92,32 @@ def doctor(
     del organization  # it checks all of them
     from offerlog_infrastructure.presentation.status_documents import describe_check  # noqa: PLC0415 - --help need not wait for it
 
-    _, results = _look(data, keyring)
+    looks = _look(data, keyring)
     out = console()
-    rows = table(out, ["check", "result", "seen"])
-    for one in results:
-        if form is Form.JSON:
-            print_json(describe_check(one))
-        level, saw, advice = one.assessment
-        rows.add_row(one.name, Text(level.value, _STYLES[level.value]), Text(spell_out(saw)))
-        if advice is not None:
-            rows.add_row("", "", Text(f"-> {spell_out(advice)}", "bold"))
+    has_shards = looks[0][0].shard is not None
+    rows = table(out, [*(["shard"] if has_shards else []), "check", "result", "seen"])
+    for seen, results in looks:
+        number = None if seen.shard is None else seen.shard.number
+        first = [] if number is None else [str(number)]
+        for one in results:
+            if form is Form.JSON:
+                print_json(describe_check(one, number))
+            level, saw, advice = one.assessment
+            rows.add_row(*first, one.name, Text(level.value, _STYLES[level.value]), Text(spell_out(saw)))
+            if advice is not None:
+                rows.add_row(*("" for _ in first), "", "", Text(f"-> {spell_out(advice)}", "bold"))
     if form is Form.TABLE:
         out.print(rows)
-    raise typer.Exit(_code(results))
+    raise typer.Exit(_code(looks))
 
 
-def _look(data: Path | None, keyring: Path | None) -> "tuple[Observation, Sequence[CheckResult]]":
-    """Observe the store that options and settings name, and assess it."""
+def _look(data: Path | None, keyring: Path | None) -> "Looks":
+    """Observe the store that options and settings name, and assess it; of several servers each."""
     from offerlog_application.status.checks import run_checks  # noqa: PLC0415 - --help need not wait for it
     from offerlog_infrastructure.cli.settings_list import describe_store  # noqa: PLC0415 - as above
     from offerlog_infrastructure.clock import SystemClock  # noqa: PLC0415 - as above
-    from offerlog_infrastructure.observing.look import WatchedStore, observe  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.observing.look import observe  # noqa: PLC0415 - as above
+    from offerlog_infrastructure.observing.store_reading import WatchedStore  # noqa: PLC0415 - as above
     from offerlog_infrastructure.server_address import STORE_SCHEMA, ServerAddressError  # noqa: PLC0415 - as above
     from offerlog_infrastructure.settings import read_settings  # noqa: PLC0415 - as above
 
@@ -114,20 +134,25 @@ def _look(data: Path | None, keyring: Path | None) -> "tuple[Observation, Sequen
         seen = observe(store, settings, SystemClock().now())
     except ServerAddressError as error:
         raise usage(f"the environment variable OFFERLOG_DATABASE_URL: {error}") from None
-    return seen, run_checks(seen)
+    return [(one, run_checks(one)) for one in seen]
 
 
-def _code(results: "Sequence[CheckResult]") -> ExitCode:
+def _code(looks: "Looks") -> ExitCode:
     from offerlog_application.status.checks import summarize  # noqa: PLC0415 - as in `_look`
 
-    return _CODES[summarize(results).value]
+    return _CODES[summarize([one for _, results in looks for one in results]).value]
 
 
-def _summary(results: "Sequence[CheckResult]") -> str:
+def _summary(looks: "Looks") -> str:
     """Name the checks that are not well."""
     parts = []
     for level, words in (("broken", "Broken"), ("attention", "Needs attention")):
-        names = [one.name for one in results if one.assessment.level.value == level]
+        names = [
+            one.name if seen.shard is None else f"{one.name} of shard {seen.shard.number}"
+            for seen, results in looks
+            for one in results
+            if one.assessment.level.value == level
+        ]
         if names:
             parts.append(f"{words}: {', '.join(names)}.")
     return " ".join([*parts, "`offerlog doctor` says what to do."] if parts else ["All is well."])
@@ -136,6 +161,10 @@ def _summary(results: "Sequence[CheckResult]") -> str:
 def _lines(seen: "Observation", results: "Sequence[CheckResult]") -> Iterator[tuple[str, str]]:
     """Yield the lines of the screen: a name and what is seen."""
     saw = {one.name: one.assessment.saw for one in results}
+    if seen.shard is not None:
+        from offerlog_application.ports.shards import format_slices  # noqa: PLC0415 - as in `_look`
+
+        yield "shard", f"{seen.shard.number}, slices {format_slices(seen.shard.slices)}"
     kind = "embedded" if seen.is_embedded else "your own server"
     yield "store", f"{seen.store} ({kind})"
     if seen.trouble is not None:
@@ -144,6 +173,8 @@ def _lines(seen: "Observation", results: "Sequence[CheckResult]") -> Iterator[tu
     if seen.figures is not None:
         yield from _lines_of_figures(seen.figures, saw)
     yield "keyring", _keyring_line(seen)
+    if "services" not in saw:  # they were shown with the home
+        return
     yield "disk", saw["disk"]
     yield "services", _services_line(seen, saw)
     if seen.is_embedded:

@@ -1,117 +1,77 @@
-"""One look at a store and what is around it. It changes nothing, upgrades nothing, and does not wait long."""
+"""One look at an installation and what is around it. It changes and upgrades nothing, and does not wait long.
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+Of several servers, each other than the home is read on a thread of its own. One that does not answer soon is
+named, and holds up nothing.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Final
 
-from psycopg import Cursor
-from psycopg.rows import tuple_row
+from psycopg.conninfo import conninfo_to_dict
 
-from offerlog_application.ports.event_log import StoreUnavailableError
 from offerlog_application.ports.keyring import KeyringError
 from offerlog_application.ports.sealed_tree import AuditKeyError
-from offerlog_application.ports.shards import NotOverShardsError
-from offerlog_application.ports.store_figures import StoreFigures
+from offerlog_application.ports.shards import HOME, ShardError
 from offerlog_application.status.observation import (
     Observation,
     ObservedDisk,
     ObservedKeyring,
+    ObservedShard,
     services_among,
 )
 from offerlog_domain.context import Rules
-from offerlog_infrastructure.embedded.errors import EmbeddedError
-from offerlog_infrastructure.embedded.folder import DataFolder, default_data_dir
-from offerlog_infrastructure.embedded.visiting import OlderStoreError, visited
+from offerlog_infrastructure.embedded.folder import DataFolder
 from offerlog_infrastructure.evidence.audit_key import USUAL_NAME, read_audit_key
 from offerlog_infrastructure.evidence.witness_settings import read_witnesses
 from offerlog_infrastructure.keyring.file_keyring import default_keyring
 from offerlog_infrastructure.keyring.keyring_file import read_file
 from offerlog_infrastructure.observing.machine import observe_disk, read_faults
 from offerlog_infrastructure.observing.services import ask_services
-from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
-from offerlog_infrastructure.postgres.connections import (
-    StoreConnection,
-    connection_arguments,
-    open_connection,
-)
-from offerlog_infrastructure.postgres.errors import server_reached
-from offerlog_infrastructure.postgres.log.mapper import EventMapper
+from offerlog_infrastructure.observing.store_reading import ReadShard, ReadStore, WatchedStore, read_store
 from offerlog_infrastructure.postgres.migrations import migrations
-from offerlog_infrastructure.postgres.status.store_figures import read_store_figures
-from offerlog_infrastructure.server_address import check_address
+from offerlog_infrastructure.server_address import add_password
 from offerlog_infrastructure.settings import StoreSettings
-from offerlog_infrastructure.store_missing import StoreMissingError
+from offerlog_infrastructure.shard_places import place_of_shard
 
-_CONNECT_SECONDS: Final = 2
-_ANSWER_SECONDS: Final = 3.0
-_LOCK_TIMEOUT: Final = "500ms"
-_START_SECONDS: Final = 20.0
-"""Most seconds for the start of the embedded server, where none runs."""
+_FIRST_ANSWER_SECONDS: Final = 1.0
+"""Seconds for which the first answer of each server other than the home is awaited."""
 
-_SECOND_FORMAT: Final = 12
-"""The migration that rewrites the events of offerlog 0.1, in many transactions."""
-
-_LIMIT: LiteralString = "SET default_transaction_read_only TO on; SET statement_timeout TO '2s'"
-_FIND_TABLE: LiteralString = "SELECT to_regclass(%s) IS NOT NULL"
-_SELECT_SHARD: LiteralString = "SELECT number FROM shard"
-_SELECT_MIGRATIONS: LiteralString = "SELECT number FROM migrations"
+_ALL_ANSWERS_SECONDS: Final = 10.0
+"""Seconds for which all its answers are awaited. Each single one has a limit, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedStore:
-    """The store to look at.
-
-    Attributes:
-        name: Its place, for people, without a password.
-        data: The embedded store's folder; None for the usual one. Not used with a `database_url`.
-        database_url: A server to use instead.
-        schema: The schema of the store.
-        keyring: The file with its keys; None for the usual one.
-    """
-
-    name: str
-    data: Path | None
-    database_url: str | None
-    schema: str
-    keyring: Path | None
-
-
-class _Read(NamedTuple):
-    """The result of reading the store."""
-
-    migration: int | None = None
-    figures: StoreFigures | None = None
-    trouble: str | None = None
-    advice: str | None = None
-
-
-def observe(store: WatchedStore, settings: StoreSettings, now: datetime) -> Observation:
-    """Look at a store, its keyring, its services and its machine.
+def observe(store: WatchedStore, settings: StoreSettings, now: datetime) -> Sequence[Observation]:
+    """Look at a store, its keyring, its services and its machine; of several servers at each, the home first.
 
     Args:
-        store: The store.
+        store: The store; of several, the home.
         settings: The settings, for all but its place.
         now: The time.
 
     Raises:
         ServerAddressError: The address cannot be read.
-        NotOverShardsError: The store is one of several.
+        ShardError: The store is one of several, and not the home.
     """
-    folder = None if store.database_url is not None else _folder(store)
-    known = max(migrations())
-    read = _read(store, settings.rules, now)
+    folder = None if store.database_url is not None else store.folder
+    read = read_store(store, settings.rules, now)
+    if read.shard is not None and read.shard.number != HOME:
+        raise ShardError(f"this store is shard {read.shard.number} of several: look at the home of them all")
+    others = _ShardLooks(store, read.shard, settings.rules, now)
     place = (store.keyring or default_keyring()).expanduser().absolute()
+    audit_key = (settings.audit_key or place.with_name(USUAL_NAME)).expanduser()
     clients = () if read.figures is None else services_among(read.figures.clients)
-    return Observation(
+    seen = Observation(
         at=now,
         version=version("offerlog"),
         store=store.name,
         is_embedded=folder is not None,
-        known_migration=known,
+        known_migration=max(migrations()),
         migration=read.migration,
         figures=read.figures,
         trouble=read.trouble,
@@ -120,89 +80,128 @@ def observe(store: WatchedStore, settings: StoreSettings, now: datetime) -> Obse
         keyring=_observe_keyring(place),
         services=ask_services(clients),
         server_log=None if folder is None else read_faults(DataFolder(folder).log, now),
-        has_audit_key=_has_audit_key(settings.audit_key or place.with_name(USUAL_NAME)),
+        has_audit_key=_has_audit_key(audit_key),
         checkpoints=None if settings.checkpoints is None else str(settings.checkpoints),
         checkpoint_period=settings.checkpoint_period,
         witnesses=[one.key.name for one in read_witnesses(settings.witnesses or "")],
         rules=settings.rules,
+        shard=None if read.shard is None else _observe_shard(read.shard, read.shard.number, read),
+    )
+    return [
+        seen,
+        *(
+            replace(
+                seen,
+                store=one.name,
+                is_embedded=False,
+                migration=found.migration,
+                figures=found.figures,
+                trouble=found.trouble,
+                advice=found.advice,
+                disk=None,
+                server_log=None,
+                has_audit_key=_has_audit_key(place_of_shard(audit_key, one.number)),
+                checkpoints=None
+                if settings.checkpoints is None
+                else str(place_of_shard(Path(settings.checkpoints), one.number)),
+                shard=_observe_shard(one.home, one.number, found),
+            )
+            for one, found in others.results()
+        ),
+    ]
+
+
+class _ShardLook:
+    """The look at a server other than the home, on a thread.
+
+    Attributes:
+        number: The number of the server.
+        name: Its place, for people.
+        home: The home.
+    """
+
+    def __init__(
+        self, number: int, store: WatchedStore, home: ReadShard, rules: Rules, now: datetime
+    ) -> None:
+        self.number, self.name, self.home = number, store.name, home
+        self._store, self._rules, self._now = store, rules, now
+        self._has_answered = threading.Event()
+        self._found: ReadStore | None = None
+        self._thread = threading.Thread(target=self._read, name=f"offerlog-look-{number}", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            self._found = read_store(self._store, self._rules, self._now, self._has_answered.set)
+        finally:
+            self._has_answered.set()
+
+    def result(self, began: float) -> ReadStore:
+        """Return what was read, or that there was no answer in time.
+
+        Args:
+            began: The time when the looks began, by the monotonic clock.
+        """
+        if self._has_answered.wait(max(began + _FIRST_ANSWER_SECONDS - time.monotonic(), 0)):
+            self._thread.join(max(began + _ALL_ANSWERS_SECONDS - time.monotonic(), 0))
+        found = self._found
+        if found is None:
+            return ReadStore(
+                trouble=f"{self.name} does not answer in time",
+                advice="look at this server: it, its machine or the network hangs, or is very slow",
+            )
+        if found.trouble is None and found.migration == max(migrations()) and not self._is_right(found):
+            return ReadStore(
+                trouble=f"the store at {self.name} is not shard {self.number} of this installation",
+                advice="`offerlog shards status` shows the addresses; the one or the other was exchanged",
+            )
+        return found
+
+    def _is_right(self, found: ReadStore) -> bool:
+        shard = found.shard
+        return shard is not None and (shard.number, shard.installation) == (
+            self.number,
+            self.home.installation,
+        )
+
+
+class _ShardLooks:
+    """The looks at all servers other than the home; they go on from the moment when this is made."""
+
+    def __init__(self, store: WatchedStore, home: ReadShard | None, rules: Rules, now: datetime) -> None:
+        self._began = time.monotonic()
+        self._looks = [
+            _ShardLook(number, _at(store, url, home.password), home, rules, now)
+            for number, url in (() if home is None else home.addresses.items())
+            if home is not None
+        ]
+
+    def results(self) -> Sequence[tuple[_ShardLook, ReadStore]]:
+        """Return what each has read, in the order of their numbers."""
+        return [(one, one.result(self._began)) for one in self._looks]
+
+
+def _at(home: WatchedStore, url: str, password: str) -> WatchedStore:
+    """Return the store at an address of the directory."""
+    return replace(
+        home,
+        name=url,
+        data=None,
+        database_url=add_password(url, password) if password and not _has_password(url) else url,
     )
 
 
-def _folder(store: WatchedStore) -> Path:
-    return (store.data or default_data_dir()).expanduser().absolute()
+def _has_password(url: str) -> bool:
+    return bool(conninfo_to_dict(url).get("password"))
+
+
+def _observe_shard(home: ReadShard, number: int, found: ReadStore) -> ObservedShard:
+    slices = [one for one, shard in sorted(home.directory.items()) if shard == number]
+    return ObservedShard(number, slices, None if found.shard is None else found.shard.owned)
 
 
 def _observe_disk(folder: Path | None) -> ObservedDisk | None:
     return None if folder is None or not folder.is_dir() else observe_disk(folder)
-
-
-def _read(store: WatchedStore, rules: Rules, now: datetime) -> _Read:
-    """Read the store; an error of it is a part of what is seen."""
-    try:
-        with _connected(store) as connection:
-            return _read_tables(connection, store.schema, rules, now)
-    except OlderStoreError:
-        return _Read(migration=0)
-    except StoreMissingError as error:
-        return _Read(trouble=str(error), advice="check --data and the settings (`offerlog config`)")
-    except StoreUnavailableError as error:
-        return _Read(trouble=str(error), advice=error.trouble.advice)
-    except EmbeddedError as error:
-        advice = "look into server.log in the data folder, and end or continue the process that is named"
-        return _Read(trouble=str(error), advice=advice)
-
-
-@contextmanager
-def _connected(store: WatchedStore) -> Iterator[StoreConnection]:
-    """Open a connection that reads alone and does not wait for long."""
-    with ExitStack() as held:
-        dsn = store.database_url
-        if dsn is None:
-            dsn = held.enter_context(visited(_folder(store), _START_SECONDS))
-        check_address(dsn)
-        arguments = connection_arguments(dsn, store.schema, _LOCK_TIMEOUT)
-        arguments["connect_timeout"] = min(
-            _CONNECT_SECONDS, int(arguments["connect_timeout"]) or _CONNECT_SECONDS
-        )
-        held.enter_context(server_reached())
-        connection = held.enter_context(open_connection(arguments, 0))
-        connection.answer_within = _ANSWER_SECONDS
-        connection.execute(_LIMIT)
-        yield connection
-
-
-def _read_tables(connection: StoreConnection, schema: str, rules: Rules, now: datetime) -> _Read:
-    """Read the figures, if the tables are those of this build.
-
-    Raises:
-        StoreMissingError: There is no store in the database.
-        NotOverShardsError: The store is one of several.
-        psycopg.Error: The server cannot answer.
-    """
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        if not _has_table(cursor, f'"{schema}".migrations'):
-            info = connection.info
-            raise StoreMissingError(f"the database {info.dbname!r} of {info.host or 'this machine'}")
-        done = {number for (number,) in cursor.execute(_SELECT_MIGRATIONS).fetchall()}
-        is_converted = not _has_table(cursor, f'"{schema}".conversion')
-    pending = migrations().keys() - done
-    if not is_converted:  # an upgrade from 0.1 was interrupted, or is under way
-        pending.add(_SECOND_FORMAT)
-    if pending:
-        return _Read(migration=min(min(pending) - 1, max(done, default=0)))
-    if max(done) > max(migrations()):
-        return _Read(migration=max(done))
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        if cursor.execute(_SELECT_SHARD).fetchone() is not None:
-            raise NotOverShardsError("to look at the store (see `offerlog shards status`)")
-    return _Read(
-        migration=max(done),
-        figures=read_store_figures(connection, EventMapper(), ArchivedFiles(), now, rules),
-    )
-
-
-def _has_table(cursor: Cursor[Any], name: str) -> bool:
-    return cursor.execute(_FIND_TABLE, (name,)).fetchone() == (True,)
 
 
 def _observe_keyring(place: Path) -> ObservedKeyring:
@@ -217,6 +216,6 @@ def _observe_keyring(place: Path) -> ObservedKeyring:
 
 def _has_audit_key(place: Path) -> bool:
     try:
-        return read_audit_key(place.expanduser()) is not None
+        return read_audit_key(place) is not None
     except AuditKeyError:  # there is one, and its trouble shows as a missing checkpoint
         return True

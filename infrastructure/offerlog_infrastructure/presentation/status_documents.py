@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from offerlog_application.ports.shards import format_slices
 from offerlog_application.ports.store_figures import Backlog, LastCheckpoint, StoreFigures
 from offerlog_application.ports.webhooks import WebhookLag
 from offerlog_application.status.checks import CheckResult, summarize
-from offerlog_application.status.observation import Observation, services_among
+from offerlog_application.status.levels import Level, worst
+from offerlog_application.status.observation import Observation, ObservedShard, services_among
 from offerlog_infrastructure.presentation.documents import (
     describe_status,
     format_optional_time,
@@ -15,10 +17,10 @@ from offerlog_infrastructure.presentation.documents import (
 JsonObject = dict[str, object]
 
 
-def describe_check(result: CheckResult) -> JsonObject:
-    """Describe the result of one check."""
+def describe_check(result: CheckResult, shard: int | None = None) -> JsonObject:
+    """Describe the result of one check; of one of several servers with its number."""
     assessment = result.assessment
-    return {
+    return ({} if shard is None else {"shard": shard}) | {
         "check": result.name,
         "level": assessment.level.value,
         "saw": assessment.saw,
@@ -27,13 +29,48 @@ def describe_check(result: CheckResult) -> JsonObject:
 
 
 def describe_observation(seen: Observation, results: Sequence[CheckResult]) -> JsonObject:
-    """Describe everything that was observed, and the level of each check."""
-    keyring, disk = seen.keyring, seen.disk
+    """Describe everything that was observed of the only store, and the level of each check."""
+    return {"at": format_time(seen.at)} | _describe_store(seen, results) | _describe_surroundings(seen)
+
+
+def describe_observations(
+    looks: Sequence[tuple[Observation, Sequence[CheckResult]]],
+) -> JsonObject:
+    """Describe everything that was observed of several servers, the home first.
+
+    The level of the whole, and of each check, is the worst of all servers.
+    """
+    home = looks[0][0]
+    levels: dict[str, list[Level]] = {}
+    for _, results in looks:
+        for one in results:
+            levels.setdefault(one.name, []).append(one.assessment.level)
     return {
-        "at": format_time(seen.at),
+        "at": format_time(home.at),
+        "level": worst(level for found in levels.values() for level in found).value,
+        "checks": {name: max(found, key=[*Level].index).value for name, found in levels.items()},
+        **_describe_surroundings(home),
+        "shards": [
+            _describe_shard(seen.shard) | _describe_store(seen, results)
+            for seen, results in looks
+            if seen.shard is not None
+        ],
+    }
+
+
+def _describe_shard(shard: ObservedShard) -> JsonObject:
+    return {
+        "shard": shard.number,
+        "slices": format_slices(shard.slices),
+        "owned": None if shard.owned is None else format_slices([*shard.owned]),
+    }
+
+
+def _describe_store(seen: Observation, results: Sequence[CheckResult]) -> JsonObject:
+    """Describe what belongs to one store."""
+    return {
         "level": summarize(results).value,
         "checks": {one.name: one.assessment.level.value for one in results},
-        "version": seen.version,
         "store": {
             "place": seen.store,
             "embedded": seen.is_embedded,
@@ -42,13 +79,21 @@ def describe_observation(seen: Observation, results: Sequence[CheckResult]) -> J
             "known_migration": seen.known_migration,
         },
         "figures": None if seen.figures is None else _describe_figures(seen.figures),
+        "checkpoints": {"folder": seen.checkpoints, "has_key": seen.has_audit_key},
+    }
+
+
+def _describe_surroundings(seen: Observation) -> JsonObject:
+    """Describe what several stores have in common."""
+    keyring, disk = seen.keyring, seen.disk
+    return {
+        "version": seen.version,
         "keyring": {
             "place": keyring.place,
             "current": keyring.current,
             "keys": list(keyring.keys),
             "trouble": keyring.trouble,
         },
-        "checkpoints": {"folder": seen.checkpoints, "has_key": seen.has_audit_key},
         "disk": None
         if disk is None
         else {
