@@ -117,11 +117,22 @@ def _finished_tables(
             work.append(pool.submit(staging.keep_vacuum_off, cursor, projections))
             for done in work:
                 done.result()
-        with application.connect() as connection, announced("the rebuilt tables to be vacuumed"):
             # Vacuum last: while an earlier transaction is open, no page counts as visible to all.
-            for projection in projections:
-                staging.vacuum(connection, projection)
+            with announced("the rebuilt tables to be vacuumed"):
+                for vacuumed in [
+                    pool.submit(vacuum_projection, application, staging, projection)
+                    for projection in projections
+                ]:
+                    vacuumed.result()
         yield
+
+
+def vacuum_projection(
+    application: OfferlogApplication, staging: StagingSchema, projection: Projection
+) -> None:
+    """Vacuum the new tables of a projection, on a connection of its own."""
+    with application.connect() as connection:
+        staging.vacuum(connection, projection)
 
 
 def finish_projection(

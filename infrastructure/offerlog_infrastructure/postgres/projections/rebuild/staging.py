@@ -4,7 +4,7 @@ Its tables have the names of the live tables. A connection with this schema firs
 every statement of the projections unchanged, and finds other tables, such as the log, in the live schema.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import Connection, Cursor, sql
-from psycopg.rows import DictRow, tuple_row
+from psycopg.rows import tuple_row
 
 from offerlog_domain.stream_ids import SLICES
 from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError
@@ -182,6 +182,10 @@ class StagingSchema:
         """Return the live tables of projections."""
         return [self._live(table) for projection in projections for table in projection.tables]
 
+    def staged_tables(self, projections: Sequence[Projection]) -> list[sql.Identifier]:
+        """Return the new tables of projections, in the same order."""
+        return [self._staged(table) for projection in projections for table in projection.tables]
+
     def _lock(self, cursor: Cursor[Any], projections: Sequence[Projection], mode: sql.SQL) -> None:
         tables = self.live_tables(projections)
         cursor.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), mode))
@@ -203,21 +207,6 @@ class StagingSchema:
                 sql.SQL("INSERT INTO {} SELECT * FROM {} WHERE view = %s").format(live, ours),
                 (projection.name,),
             )
-
-    def find_differences(self, cursor: Cursor[Any], projection: Projection) -> Iterable[str]:
-        """Describe rows that only the live or only the new tables hold, for people; at most three of each."""
-        for table in projection.tables:
-            live, ours = self._live(table), self._staged(table)
-            if _digest_rows(cursor, live) == _digest_rows(cursor, ours):
-                continue
-            for label, one, other in (("only live", live, ours), ("only rebuilt", ours, live)):
-                cursor.execute(
-                    sql.SQL(
-                        "SELECT x::text FROM (SELECT * FROM {} EXCEPT SELECT * FROM {}) AS x LIMIT 3"
-                    ).format(one, other)
-                )
-                for (row,) in cursor.fetchall():
-                    yield f"{table}, {label}: {row}"
 
     def _copy_bare(self, cursor: Cursor[Any], table: str) -> None:
         """Create an empty table of the same columns; keys and indexes are faster to make when it is full."""
@@ -268,13 +257,6 @@ class StagingSchema:
 
     def _live(self, table: str) -> sql.Identifier:
         return sql.Identifier(self.live, table)
-
-
-def _digest_rows(cursor: Cursor[Any], table: sql.Identifier) -> tuple[Any, ...] | DictRow | None:
-    """Select the number of rows and a digest of them that does not depend on their order."""
-    return cursor.execute(
-        sql.SQL("SELECT count(*), sum(hash_record_extended(t, 0)) FROM {} AS t").format(table)
-    ).fetchone()
 
 
 def divide_streams(cursor: Cursor[Any], schema: str, goal: int) -> Iterator[tuple[UUID, UUID]]:

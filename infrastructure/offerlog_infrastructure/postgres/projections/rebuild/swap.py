@@ -20,6 +20,7 @@ from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.projector import PAGE
+from offerlog_infrastructure.postgres.projections.rebuild.comparing import find_differences
 from offerlog_infrastructure.postgres.projections.rebuild.dependent_views import (
     DependentView,
     DetachedViews,
@@ -181,9 +182,7 @@ def _try_to_swap(
         )
         staging.keep_vacuum_off(cursor, projections)
         catch_up(application, cursor, projections)
-        differences = [
-            one for projection in projections for one in staging.find_differences(cursor, projection)
-        ]
+        differences = list(find_differences(application, cursor, staging, projections))
         if differences and not accept:
             raise ProjectionsDifferError(differences)
         if swap:
