@@ -26,6 +26,8 @@ _REPLACED: Final = (
     ("AsyncOfferlogClient", "OfferlogClient"),
     ("async_organization", "organization"),
     ("AsyncOrganization", "Organization"),
+    ("async_reports", "reports"),
+    ("AsyncReports", "Reports"),
     ("AsyncBaseTransport", "BaseTransport"),
     ("AsyncClient", "Client"),
     ("AsyncIterator", "Iterator"),

@@ -8,6 +8,7 @@ from offerlog_infrastructure.http.openapi.schemas import build_schemas
 
 ROOTS = (
     "ActionMap",
+    "ActionMapsReport",
     "ApiKey",
     "BlockedOffers",
     "Decision",

@@ -323,6 +323,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "../clients/python/offerlog_client/organization.py": partial(
         client_modules.threaded, "async_organization.py"
     ),
+    "../clients/python/offerlog_client/reports.py": partial(client_modules.threaded, "async_reports.py"),
     "../clients/python/offerlog_client/client.py": partial(client_modules.threaded, "async_client.py"),
     "../clients/typescript/src/answers.ts": client_types.typescript_types,
     "lifecycle.md": lifecycle_page,

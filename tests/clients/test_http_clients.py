@@ -201,6 +201,7 @@ def test_what_analysts_ask(client: Callable[..., OfferlogClient], shared_site: S
             reporter.times(**asked),
             reporter.blocked_offers(**asked),
         )
+        by_map = reporter.action_maps_report(**asked, by_version=True, count_by="visitors")
         last = reporter.performance(last="7d")
         visitors = [one["customer_id"] for one in reporter.visitors()]
         assert [one["customer_id"] for one in reporter.visitors(media_type="webchat")] == visitors
@@ -210,6 +211,7 @@ def test_what_analysts_ask(client: Callable[..., OfferlogClient], shared_site: S
     assert (funnel["total"]["offered"], funnel["total"]["ends"]["ignored"]) == (3, 1)
     assert times["total"]["accepted"]["actions"] == 0
     assert blocked["total"]["blocked"] == 1
+    assert [(row["action_map_id"], row["offered"]) for row in by_map["rows"]] == [(MAP, 3)]
     assert last["rows"] == []  # only whole days, and today is not over
     assert set(visitors) == {"visitor-0", "visitor-1", "visitor-2"}
     assert maps == [(MAP, "ignored")]

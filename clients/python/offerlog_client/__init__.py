@@ -5,6 +5,7 @@ They need httpx, and nothing of offerlog itself.
 
 from offerlog_client.answers import (
     ActionMap,
+    ActionMapsReport,
     ApiKey,
     BlockedOffers,
     Decision,
@@ -46,6 +47,7 @@ from offerlog_client.visitor_tokens import visitor_token
 
 __all__ = [
     "ActionMap",
+    "ActionMapsReport",
     "ApiKey",
     "AsyncOfferlogClient",
     "BlockedOffers",

@@ -10,6 +10,55 @@ class ActionMap(TypedDict):
     action_map_name: str | None
 
 
+class ActionMapsRates(TypedDict):
+    """Rates of a row, not rounded; null where the divisor is 0, or the media type has no such state."""
+
+    offered: float | None
+    accepted: float | None
+    engaged: float | None
+    engaged_of_offered: float | None
+
+
+class RateDifference(TypedDict):
+    """A rate less the same rate of another version, with its 95 % interval, as fractions of 1."""
+
+    difference: float
+    low: float
+    high: float
+    excludes_zero: bool
+    in_words: str
+
+
+class VersionComparison(TypedDict):
+    """Rates of a version, compared with another version of the same map and media type."""
+
+    baseline: int
+    accepted: RateDifference | None
+    engaged: RateDifference | None
+    engaged_of_offered: RateDifference | None
+
+
+class ActionMapsRow(TypedDict):
+    """An action map with one media type; by version, also with one version."""
+
+    action_map_id: str
+    action_map_name: str | None
+    media_type: Literal["webchat", "webMessagingOffer", "contentOffer"] | None
+    action_map_version: NotRequired[int | None]
+    qualified: int
+    blocked: int | None
+    offered: int
+    accepted: int
+    engaged: int
+    rejected: int
+    rates: ActionMapsRates
+    comparison: NotRequired[VersionComparison | None]
+
+
+ActionMapsReport = TypedDict("ActionMapsReport", {"from": str | None, "to": str | None, "zone": str, "position": int, "media_type": NotRequired[Literal["webchat", "webMessagingOffer", "contentOffer"]], "short_by": NotRequired[int], "count_by": Literal["actions", "visitors"], "cohort": Literal["event", "offered"], "by_version": bool, "baseline": int | None, "rows": list[ActionMapsRow]})
+"""Each action map by media type, or also by version, with a comparison."""
+
+
 class ApiKey(TypedDict):
     """A key of the HTTP service, without its secret."""
 

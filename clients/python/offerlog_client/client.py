@@ -13,15 +13,11 @@ import httpx
 
 from offerlog_client.answers import (
     ActionMap,
-    BlockedOffers,
     Decision,
     Eligibility,
-    Funnel,
     History,
     OfferOfVisitor,
-    OfferTimes,
     Outcome,
-    Performance,
     PolicyInForce,
     RecentVisitor,
     Refusal,
@@ -33,12 +29,11 @@ from offerlog_client.answers import (
     TimelineEntry,
 )
 from offerlog_client.organization import Organization
+from offerlog_client.reports import Reports
 from offerlog_client.requests import (
-    MetricView,
     Repeats,
     Time,
     build_query,
-    name_range,
     name_visitor,
     read_answer,
     unreachable,
@@ -56,7 +51,7 @@ _SHORT_PAGE: Final = 100
 """Items of one page of the newest visitors."""
 
 
-class OfferlogClient(Organization):
+class OfferlogClient(Organization, Reports):
     """A client of the HTTP service of offerlog, for one key; thread-safe.
 
     A request without an answer, or with one that says so, is sent again. That is safe: the service recognises
@@ -249,79 +244,6 @@ class OfferlogClient(Organization):
     def action_maps(self) -> Iterator[ActionMap]:
         """Yield the action maps that have been counted."""
         return self._list("/v1/action-maps", {}, "action_maps")
-
-    def performance(
-        self,
-        *,
-        start: Time | None = None,
-        end: Time | None = None,
-        last: str | None = None,
-        by: str | None = None,
-        zone: str | None = None,
-        view: MetricView | None = None,
-        cohort: str | None = None,
-        count_by: str | None = None,
-        action_maps: Iterable[str] = (),
-        media_type: str | None = None,
-    ) -> Performance:
-        """Return the Action Map Performance report, with the options of `offerlog report`."""
-        asked = name_range(
-            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
-        ) | {
-            "by": by,
-            "view": view,
-            "cohort": cohort,
-            "count_by": count_by,
-        }
-        return cast("Performance", self._ask("GET", "/v1/reports/action-map-performance", asked))
-
-    def funnel(
-        self,
-        *,
-        start: Time | None = None,
-        end: Time | None = None,
-        last: str | None = None,
-        zone: str | None = None,
-        action_maps: Iterable[str] = (),
-        media_type: str | None = None,
-    ) -> Funnel:
-        """Return how far the offers of a time came, and where they ended."""
-        asked = name_range(
-            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
-        )
-        return cast("Funnel", self._ask("GET", "/v1/reports/funnel", asked))
-
-    def blocked_offers(
-        self,
-        *,
-        start: Time | None = None,
-        end: Time | None = None,
-        last: str | None = None,
-        zone: str | None = None,
-        action_maps: Iterable[str] = (),
-        media_type: str | None = None,
-    ) -> BlockedOffers:
-        """Return which offers were blocked, by reason."""
-        asked = name_range(
-            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
-        )
-        return cast("BlockedOffers", self._ask("GET", "/v1/reports/blocked-offers", asked))
-
-    def times(
-        self,
-        *,
-        start: Time | None = None,
-        end: Time | None = None,
-        last: str | None = None,
-        zone: str | None = None,
-        action_maps: Iterable[str] = (),
-        media_type: str | None = None,
-    ) -> OfferTimes:
-        """Return the seconds from the offer to each step: median and 90th percentile."""
-        asked = name_range(
-            start=start, end=end, last=last, zone=zone, action_maps=action_maps, media_type=media_type
-        )
-        return cast("OfferTimes", self._ask("GET", "/v1/reports/times", asked))
 
     def visitors(self, *, media_type: str | None = None) -> Iterator[RecentVisitor]:
         """Yield the visitors with the newest activity, the newest first.

@@ -8,6 +8,98 @@ export interface ActionMap {
   action_map_name: string | null;
 }
 
+/** Rates of a row, not rounded; null where the divisor is 0, or the media type has no such state. */
+export interface ActionMapsRates {
+  /** Offered ÷ qualified. It exceeds 1 where offers were made without a `qualified` before them. */
+  offered: number | null;
+  /** Accepted ÷ offered. */
+  accepted: number | null;
+  /** Engaged ÷ accepted. */
+  engaged: number | null;
+  /** Engaged ÷ offered. */
+  engaged_of_offered: number | null;
+}
+
+/** A rate less the same rate of another version, with its 95 % interval, as fractions of 1. */
+export interface RateDifference {
+  /** The difference. */
+  difference: number;
+  /** Lower limit of the interval: Newcombe's hybrid score interval, without rounding. */
+  low: number;
+  /** Upper limit of the interval. */
+  high: number;
+  /** True if the interval lies on one side of 0. */
+  excludes_zero: boolean;
+  /** The difference in percentage points, and what the interval says of it. */
+  in_words: string;
+}
+
+/** Rates of a version, compared with another version of the same map and media type. */
+export interface VersionComparison {
+  /** The other version. */
+  baseline: number;
+  /** Accepted ÷ offered. */
+  accepted: RateDifference | null;
+  /** Engaged ÷ accepted. */
+  engaged: RateDifference | null;
+  /** Engaged ÷ offered. */
+  engaged_of_offered: RateDifference | null;
+}
+
+/** An action map with one media type; by version, also with one version. */
+export interface ActionMapsRow {
+  /** The action map. */
+  action_map_id: string;
+  /** Its newest known display name. */
+  action_map_name: string | null;
+  /** The media type of the offers; null where it is not known. */
+  media_type: "webchat" | "webMessagingOffer" | "contentOffer" | null;
+  /** The version; null where the signals named none. Only by version. */
+  action_map_version?: number | null;
+  /** Times that the map qualified. */
+  qualified: number;
+  /** Blocked offers; null where visitors are counted. */
+  blocked: number | null;
+  /** Offers made. */
+  offered: number;
+  /** Acceptances. */
+  accepted: number;
+  /** Chats that an agent connected to. */
+  engaged: number;
+  /** Rejections, of the invitation and of the form. */
+  rejected: number;
+  /** Rates of these numbers. */
+  rates: ActionMapsRates;
+  /** Comparison with another version; null without one to compare with. Only by version. */
+  comparison?: VersionComparison | null;
+}
+
+/** Each action map by media type, or also by version, with a comparison. */
+export interface ActionMapsReport {
+  /** First instant that counts; null for all time. */
+  from: string | null;
+  /** First instant that does not count any more; null for all time. */
+  to: string | null;
+  /** IANA name of the zone. */
+  zone: string;
+  /** Log position that the report shows. */
+  position: number;
+  /** The media type of the offers; left out where it is every one. */
+  media_type?: "webchat" | "webMessagingOffer" | "contentOffer";
+  /** Events that wait as dead letters and are missing; left out where it is 0. */
+  short_by?: number;
+  /** What is counted: actions, or distinct visitors of each row. */
+  count_by: "actions" | "visitors";
+  /** The time that counts: `offered`, that of an action's offer, or `event`, that of each event. */
+  cohort: "event" | "offered";
+  /** True if each version of a map has a row. */
+  by_version: boolean;
+  /** The version that every other is compared with; null for the version before. */
+  baseline: number | null;
+  /** Sorted by id, media type and version; the version null comes last. */
+  rows: ActionMapsRow[];
+}
+
 /** A key of the HTTP service, without its secret. */
 export interface ApiKey {
   /** Its public part, which may be logged. */

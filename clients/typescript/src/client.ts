@@ -1,6 +1,7 @@
 import { Organization, type Query } from "./organization.js";
 import type {
   ActionMap,
+  ActionMapsReport,
   BlockedOffers,
   Decision,
   Eligibility,
@@ -67,6 +68,15 @@ export interface ReportRequest extends RangeRequest {
   view?: "report" | "full" | "all";
   cohort?: string;
   countBy?: string;
+}
+
+export interface ActionMapsRequest extends RangeRequest {
+  cohort?: string;
+  countBy?: string;
+  /** A row for each version of a map, and a comparison with another version. */
+  byVersion?: boolean;
+  /** Compare each version with this one; without it, with the version before. */
+  baseline?: number;
 }
 
 /**
@@ -203,6 +213,12 @@ export class OfferlogClient extends Organization {
   performance({ by, view, cohort, countBy, ...asked }: ReportRequest = {}): Promise<Performance> {
     const query = { ...range(asked), by, view, cohort, count_by: countBy };
     return this.ask("GET", "v1/reports/action-map-performance", query);
+  }
+
+  /** Return a row for each action map and media type, or for each version with a comparison. */
+  actionMapsReport({ cohort, countBy, byVersion, baseline, ...asked }: ActionMapsRequest = {}): Promise<ActionMapsReport> {
+    const query = { ...range(asked), cohort, count_by: countBy, by_version: byVersion, baseline };
+    return this.ask("GET", "v1/reports/action-maps", query);
   }
 
   /** Return how far the offers of a time came, and where they ended. */

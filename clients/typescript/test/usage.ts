@@ -58,6 +58,7 @@ const report = await reports.performance({ by: "total", view: "full", actionMaps
 const today = { from: "today", to: "tomorrow", actionMaps: [actionMapId], mediaType: "webchat" };
 let funnel = await reports.funnel(today);
 while (funnel.total.offered < 6) funnel = await reports.funnel(today);
+const versions = await reports.actionMapsReport({ ...today, byVersion: true, baseline: 3 });
 const [times, blockedOffers] = await Promise.all([reports.times(today), reports.blockedOffers(today)]);
 
 /** Keys, webhooks and subscriptions, made and ended. What must not be repeated is sent once. */
