@@ -44,3 +44,8 @@ def latest_position(positions: Iterable[LogPosition | None]) -> LogPosition | No
 def shard_of_position(position: int) -> int:
     """Return the number of the shard that has drawn a position; 0 where there is one server."""
     return position >> SHARD_BITS
+
+
+def begin_of_shard(position: int) -> int:
+    """Return the position before the first one of the shard that has drawn a position."""
+    return position >> SHARD_BITS << SHARD_BITS

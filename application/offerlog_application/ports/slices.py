@@ -65,13 +65,15 @@ class LiveProjections:
     Attributes:
         store: Tells this store from others.
         positions: The position of each projection.
-        waiting: For each projection, the streams that wait as dead letters, and from which position on.
+        waiting: For each projection, the streams that wait as dead letters, and from which version on.
+        shard: The number of the store among several; 0 where it is the only one.
         contents: The events that each projection has applied, and the contents of its tables.
     """
 
     store: str
     positions: Mapping[str, int]
     waiting: Mapping[str, Mapping[UUID, int]]
+    shard: int
     contents: Mapping[str, ProjectionDigest]
 
 
@@ -98,4 +100,7 @@ class SliceSource(Protocol):
         """Divide the streams into slices with a modest number of events up to a position."""
 
     def read(self, bounds: SliceBounds, position: int) -> Iterator[Sequence[StoredRow]]:
-        """Read the events of a slice up to a position, in order of stream and version, page by page."""
+        """Read the events of a slice, in order of stream and version, page by page.
+
+        Those up to a position, and all that another shard has recorded.
+        """

@@ -113,10 +113,10 @@ def save_manifest(folder: Path, manifest: ReplayManifest) -> None:
 def new_manifest(live: LiveProjections, code: str, slices: list[PlannedSlice]) -> ReplayManifest:
     """Return the manifest of a replay that begins."""
     waiting = {
-        name: {str(stream): position for stream, position in streams.items()}
+        name: {str(stream): version for stream, version in streams.items()}
         for name, streams in live.waiting.items()
     }
-    task = SliceTask(live.positions, waiting, code)
+    task = SliceTask(live.positions, waiting, code, live.shard)
     contents = {name: _store_digest(one) for name, one in live.contents.items()}
     return ReplayManifest(_FORMAT, live.store, task, contents, slices)
 

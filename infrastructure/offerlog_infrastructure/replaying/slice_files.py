@@ -26,13 +26,16 @@ class SliceTask(msgspec.Struct, frozen=True):
     Attributes:
         positions: For each projection, the position up to which it has applied events.
         waiting: For each projection, the streams of the slice that wait as dead letters, and from which
-            position on.
+            version on.
         code: The digest of the code that decides what a projection holds.
+        shard: The number of the store among several. Events of other shards have no place in the order of its
+            positions: every projection has applied them.
     """
 
     positions: Mapping[str, int]
     waiting: Mapping[str, Mapping[str, int]]
     code: str
+    shard: int = 0
 
 
 class WrittenSlice(msgspec.Struct, frozen=True):

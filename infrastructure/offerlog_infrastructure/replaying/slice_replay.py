@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from offerlog_application.ports.positions import shard_of_position
 from offerlog_application.ports.slices import ProjectionDigest, StoredRow
 from offerlog_application.projections.page import Page
 from offerlog_application.projections.proof import prove
@@ -85,7 +86,9 @@ def _own_code() -> str:
 def _replay_rows(mapper: EventMapper, task: SliceTask, rows: Sequence[StoredRow]) -> SliceReplay:
     """Replay whole visitors. Each projection stands at a position of its own."""
     pages = {
-        position: decode_whole_streams(mapper, [row for row in rows if row[0] <= position])
+        position: decode_whole_streams(
+            mapper, [row for row in rows if row[0] <= position or shard_of_position(row[0]) != task.shard]
+        )
         for position in set(task.positions.values())
     }
     last = pages[max(pages)]
@@ -110,14 +113,17 @@ def _count_states(page: DecodedPage) -> dict[str, int]:
 
 def _digest(projection: Projection, page: DecodedPage, waiting: Mapping[str, int]) -> ProjectionDigest:
     """Fold a page, without what waits as dead letters, and without streams from an unreadable event on."""
-    ends = {UUID(stream): position for stream, position in waiting.items()}
+    ends = {UUID(stream): version for stream, version in waiting.items()}
     for one in page.unreadable:
-        ends[one.stream] = min(one.position, ends.get(one.stream, one.position))
+        ends[one.stream] = min(one.version, ends.get(one.stream, one.version))
     rows, events = page.rows, page.events
     if ends:
-        rows = [row for row in rows if row[0] < ends.get(row[1], row[0] + 1)]
+        rows = [row for row in rows if row[2] < ends.get(row[1], row[2] + 1)]
         events = [
-            one for one in events if one.position < ends.get(one.recorded.originator_id, one.position + 1)
+            one
+            for one in events
+            if one.recorded.originator_version
+            < ends.get(one.recorded.originator_id, one.recorded.originator_version + 1)
         ]
     proofs = prove((row[0], row[1]) for row in rows).values()
     return ProjectionDigest(

@@ -17,6 +17,7 @@ from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
 from offerlog_application.ports.clock import Clock
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.ports.read_models import Lookup, ReplicaStaleError, Suppression
 from offerlog_application.projections.page import Page, Positioned
 from offerlog_application.projections.suppression import SuppressionChange, SuppressionRow, suppressions
@@ -34,7 +35,7 @@ from offerlog_infrastructure.postgres.connections import StoreConnection, await_
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, PositionedRow
+from offerlog_infrastructure.postgres.log.pages import PositionedRow, select_page
 from offerlog_infrastructure.replica.records import VisitorHead, pack_record, unpack
 from offerlog_infrastructure.replica.store import ReplicaFolderError, ReplicaStore
 
@@ -56,7 +57,7 @@ _SELECT_POSITION: LiteralString = (
 )
 _LAST_EVENT: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state
-    FROM offerlog_events WHERE notification_id <= %s
+    FROM offerlog_events WHERE notification_id > %s AND notification_id <= %s
     ORDER BY notification_id DESC LIMIT 1
 """
 _SELECT_EPOCH: LiteralString = "SELECT epoch FROM log_epoch"
@@ -227,7 +228,7 @@ class SuppressionReplica:
         if position is None or position > safe or self._store.source() != source:
             position = self._copy(cursor, source)
         while position < safe and not self._stopped.is_set():
-            rows = cursor.execute(SELECT_PAGE, (position, safe, _PAGE), prepare=True).fetchall()
+            rows = select_page(cursor, position, safe, _PAGE)
             if position < select_end(cursor.connection):  # the page may lack what is archived
                 position = self._copy(cursor, source)
                 if position < select_end(cursor.connection):
@@ -237,7 +238,7 @@ class SuppressionReplica:
                 break
             # An unreadable event may be a suppression: stop and let the copy grow old rather than skip it.
             read = self._application.event_mapper.event
-            events = [Positioned(place, read(*stored)) for place, *stored in rows]
+            events = [Positioned(row[0], read(*row[1:])) for row in rows]
             position = rows[-1][0]
             if any(isinstance(one.recorded.event, ActionMapPolicySet) for one in events):
                 self._learn_policies(cursor.connection)  # before the position, which promises them
@@ -330,7 +331,7 @@ class SuppressionReplica:
 
 def _last_event(cursor: Cursor[Any], position: int) -> bytes:
     """Return a mark of the last event up to a position, which differs if another event stands there."""
-    row = cursor.execute(_LAST_EVENT, (position,)).fetchone()
+    row = cursor.execute(_LAST_EVENT, (begin_of_shard(position), position)).fetchone()
     return b"" if row is None else _mark(row)
 
 

@@ -18,6 +18,7 @@ from offerlog_application.ports.event_source import (
     LogRow,
     PositionAheadError,
 )
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.reading.read_budget import ReadTimeoutError, check_read
 from offerlog_domain.event_fields import Event, PrivateFields, SealedEvent
 from offerlog_domain.identity import VisitorKey
@@ -30,7 +31,7 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import READERS_LOCK_TIMEOUT, OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
-from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, PositionedRow
+from offerlog_infrastructure.postgres.log.pages import PositionedRow, select_page
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, STATEMENT_SECONDS
 from offerlog_infrastructure.sealing import UnsealError
@@ -58,7 +59,8 @@ _SELECT_VISITORS: LiteralString = """
 """
 _SELECT_OWNERS: LiteralString = "SELECT token, organization FROM visitors WHERE token = ANY(%s::bigint[])"
 _SELECT_END: LiteralString = """
-    SELECT coalesce(max(notification_id), 0) FROM offerlog_events WHERE notification_id <= %s
+    SELECT coalesce(max(notification_id), 0) FROM offerlog_events
+    WHERE notification_id > %s AND notification_id <= %s
 """
 _SELECT_LAST_DRAWN: LiteralString = "SELECT coalesce(pg_sequence_last_value('log_positions'), 0)"
 
@@ -200,7 +202,7 @@ class PostgresEventSource:
             if safe is None or safe <= after:
                 _check_ahead(cursor, after)
                 return (), {}
-            rows = cursor.execute(SELECT_PAGE, (after, safe, limit), prepare=True).fetchall()
+            rows = select_page(cursor, after, safe, limit)
             files = self._application.archived_files
             rows = list(add_archived(connection, files, rows, after, safe, limit=limit))
             if identify is None or not rows:
@@ -214,7 +216,8 @@ class PostgresEventSource:
         with connection.cursor() as cursor:
             safe = self._horizon.advance(cursor)
         with connection.cursor(row_factory=tuple_row) as rows:
-            row = rows.execute(_SELECT_END, (safe or 0,), prepare=True).fetchone()
+            safe = safe or 0
+            row = rows.execute(_SELECT_END, (begin_of_shard(safe), safe), prepare=True).fetchone()
         assert row is not None  # noqa: S101 - an aggregate has one row
         return int(row[0])
 

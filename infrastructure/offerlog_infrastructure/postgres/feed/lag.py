@@ -7,7 +7,7 @@ from uuid import UUID
 
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
-from offerlog_infrastructure.postgres.log.horizon import SELECT_LAST_POSITION, count_positions
+from offerlog_infrastructure.postgres.log.horizon import BEGIN, SELECT_LAST_POSITION, count_positions
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 _MAX_COUNTED: Final = 10_000
@@ -26,7 +26,7 @@ WITH_LAG: LiteralString = f"""
     newer AS MATERIALIZED ( -- the newest events that some follower does not have yet, up to a number
         SELECT coalesce(array_agg(notification_id ORDER BY notification_id), '{{}}') AS positions FROM (
             SELECT e.notification_id FROM offerlog_events e, newest
-            WHERE e.notification_id > (SELECT min(position) FROM followers)
+            WHERE e.notification_id > greatest((SELECT min(position) FROM followers), {BEGIN})
               AND e.notification_id <= newest.last
             ORDER BY e.notification_id DESC LIMIT {_MAX_COUNTED + 1}
         ) AS counted
@@ -39,7 +39,10 @@ WITH_LAG: LiteralString = f"""
     lagging AS ( -- the position of the first event behind each cursor; many cursors may have the same
         SELECT l.position, l.behind, newest.last, CASE
             WHEN l.behind <= {_MAX_COUNTED} THEN l.next
-            ELSE (SELECT min(e.notification_id) FROM offerlog_events e WHERE e.notification_id > l.position)
+            ELSE (
+                SELECT min(e.notification_id) FROM offerlog_events e
+                WHERE e.notification_id > greatest(l.position, {BEGIN})
+            )
         END AS next
         FROM lags l, newest
     ),

@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 
-from offerlog_application.ports.positions import SHARD_BITS
+from offerlog_application.ports.positions import SHARD_BITS, begin_of_shard
 
 POSITIONS_SEQUENCE: Final = "log_positions"
 """The sequence from which positions are drawn."""
@@ -23,10 +23,25 @@ LAST_DRAWN: Final[LiteralString] = f"(SELECT last_value FROM {POSITIONS_SEQUENCE
 A statement reads the sequence after it has begun to see events, so the value is never behind them.
 """
 
+BEGIN: Final[LiteralString] = f"(SELECT last_value >> {SHARD_BITS} << {SHARD_BITS} FROM {POSITIONS_SEQUENCE})"
+"""The position before the first one that this store can give: 0, unless it is one of several shards.
+
+Events with a position up to it, or behind `LAST_DRAWN`, are *foreign*: another shard has recorded them, and
+their slice was moved here. They are no part of the order of this log (docs/decisions/0065).
+"""
+
 SELECT_LAST_POSITION: Final[LiteralString] = f"""
-    SELECT max(notification_id) FROM offerlog_events WHERE notification_id <= {LAST_DRAWN}
+    SELECT max(notification_id) FROM offerlog_events
+    WHERE notification_id > {BEGIN} AND notification_id <= {LAST_DRAWN}
 """
 """The last position of the log, up to `LAST_DRAWN`; null if it is empty."""
+
+UP_TO: Final[LiteralString] = f"""
+    (notification_id <= %s OR notification_id >> {SHARD_BITS}
+        <> (SELECT last_value >> {SHARD_BITS} FROM {POSITIONS_SEQUENCE}))
+"""
+"""A condition on the events of whole streams: they stand up to a position, which is the parameter, or are
+foreign. What a slice brought along was there before its owner has recorded anything more of it."""
 
 
 def count_positions(behind: int, last: int) -> int:
@@ -36,8 +51,7 @@ def count_positions(behind: int, last: int) -> int:
         behind: A position of that log, or 0 for its beginning.
         last: The last position; 0 in an empty log.
     """
-    before_first = last >> SHARD_BITS << SHARD_BITS
-    return last - max(behind, before_first)
+    return last - max(behind, begin_of_shard(last))
 
 
 class SafeHorizon:

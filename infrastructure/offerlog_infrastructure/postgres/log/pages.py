@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import Cursor
 
 from offerlog_application.ports.event_log import UnreadableEventError
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.projections.page import Positioned, streams_with_repeats
 from offerlog_application.projections.proof import SliceProof, prove
 from offerlog_domain.event_fields import Event, SealedEvent
@@ -15,20 +16,20 @@ from offerlog_domain.events import LifecycleEvent, is_sealed_lifecycle_event
 from offerlog_domain.stream_ids import token_of
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.archive.archived_rows import get_place, select_each
+from offerlog_infrastructure.postgres.log.horizon import UP_TO
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 EVENT_COLUMNS: LiteralString = "notification_id, originator_id, originator_version, topic, state"
 
-SELECT_PAGE: LiteralString = f"""
+_SELECT_PAGE: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s
 """
-"""Parameters: the position before the page, the last position allowed, the most events."""
 
 _SELECT_STREAMS_UP_TO: LiteralString = f"""
     SELECT e.*, EXISTS (SELECT FROM archive_place) FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
         SELECT {EVENT_COLUMNS} FROM offerlog_events
-        WHERE originator_id = wanted.id AND notification_id <= %s ORDER BY originator_version
+        WHERE originator_id = wanted.id AND {UP_TO} ORDER BY originator_version
     ) AS e
 """
 PositionedRow = tuple[int, UUID, int, str, bytes]
@@ -41,6 +42,7 @@ class FailedEvent:
 
     position: int
     stream: UUID
+    version: int
     error: Exception
 
 
@@ -61,6 +63,19 @@ class DecodedPage:
     unreadable: Sequence[FailedEvent]
     earlier: Mapping[UUID, Sequence[SealedEvent[LifecycleEvent]]]
     proof: Mapping[int, SliceProof]
+
+
+def select_page(cursor: Cursor[Any], after: int, until: int, limit: int) -> list[PositionedRow]:
+    """Select the next events of the log, in order of position. The cursor must return tuples.
+
+    Args:
+        cursor: Selects them.
+        after: The position before the page, or 0 for the beginning of the log.
+        until: The last position allowed; one of this log. So no foreign event is ever on a page.
+        limit: The most events.
+    """
+    after = max(after, begin_of_shard(until))
+    return cursor.execute(_SELECT_PAGE, (after, until, limit), prepare=True).fetchall()
 
 
 def decode_page(
@@ -115,7 +130,7 @@ def _decode(mapper: EventMapper, rows: Sequence[PositionedRow]) -> tuple[list[Po
         try:
             events.append(Positioned(position, read(stream, version, topic, state)))
         except UnreadableEventError as error:
-            unreadable.append(FailedEvent(position, stream, error))
+            unreadable.append(FailedEvent(position, stream, version, error))
     return events, unreadable
 
 

@@ -29,6 +29,7 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow
 
 from offerlog_application.ports.event_log import StaleEpochError
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_infrastructure.postgres.connections import StoreConnection
 from offerlog_infrastructure.postgres.errors import TableLockedError
 from offerlog_infrastructure.postgres.log.append_transaction import AppendStep, AppendTransaction
@@ -353,9 +354,10 @@ class LogRecorder(PostgresApplicationRecorder):
     ) -> Sequence[Notification]:
         """Select a page of the log, never past the safe position of the connection that reads it."""
         statement = sql.SQL(_SELECT_PAGE).format(self._table)
-        begin = 0 if start is None else start if inclusive_of_start else start + 1
         with self.datastore.get_connection() as connection:
             safe = self._safe_position(connection)
+            first = 0 if start is None else start if inclusive_of_start else start + 1
+            begin = max(first, begin_of_shard(safe) + 1)
             wanted = list(topics) or None
             where = begin, safe if stop is None else min(stop, safe), wanted, wanted, limit
             return [_to_notification(row) for row in connection.execute(statement, where, prepare=True)]

@@ -1,8 +1,9 @@
 """The application of one page to one projection. A bad event stops its own visitor-offer alone.
 
 An event that this build cannot read, or that the projection cannot apply, becomes a *dead letter*. From it
-on, the events of that stream wait, in order, and the projection goes on without them. The dead letters and
-the projection's running proof are written in the transaction that moves the projection's position.
+on, the events of that stream wait, in order of their versions, and the projection goes on without them. The
+dead letters and the projection's running proof are written in the transaction that moves the projection's
+position.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +62,7 @@ def apply_page(cursor: Cursor[Any], projection: str, write: Write, page: Decoded
             if one.recorded.originator_id not in dead
             and (
                 one.recorded.originator_id not in broken
-                or one.position < broken[one.recorded.originator_id].position
+                or one.recorded.originator_version < broken[one.recorded.originator_id].version
             )
         ]
     failed = _write(cursor, write, events, page.earlier) if events else []
@@ -74,8 +75,8 @@ def apply_page(cursor: Cursor[Any], projection: str, write: Write, page: Decoded
     if dead or broken:
         slices = prove(
             (position, stream)
-            for position, stream, *_ in page.rows
-            if stream not in dead and (stream not in broken or position < broken[stream].position)
+            for position, stream, version, *_ in page.rows
+            if stream not in dead and (stream not in broken or version < broken[stream].version)
         )
         _write_dead_letters(cursor, projection, page, dead, broken)
     if slices:
@@ -159,7 +160,10 @@ def _write_prefix(
             written = middle
     if written:
         write(cursor, Page(events[:written], earlier))
-    return FailedEvent(events[written].position, events[written].recorded.originator_id, error)
+    failed = events[written]
+    return FailedEvent(
+        failed.position, failed.recorded.originator_id, failed.recorded.originator_version, error
+    )
 
 
 def _write_dead_letters(
@@ -171,8 +175,8 @@ def _write_dead_letters(
 ) -> None:
     """Insert the new dead letters, and add the events that wait behind old ones."""
     waiting: dict[UUID, int] = {}
-    for position, stream, *_ in page.rows:
-        if stream in dead or (stream in broken and position >= broken[stream].position):
+    for _, stream, version, *_ in page.rows:
+        if stream in dead or (stream in broken and version >= broken[stream].version):
             waiting[stream] = waiting.get(stream, 0) + 1
     known = {one.recorded.originator_id: one.recorded.event for one in page.events}
     rows = {(row[0], row[1]): row for row in page.rows}

@@ -13,6 +13,7 @@ from offerlog_domain.stream_ids import make_visitor_stream_id, token_of
 from offerlog_infrastructure.postgres.archive.archived_rows import select_streams
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import UP_TO
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS, DecodedPage, PositionedRow, decode_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, create_merge_tables
@@ -28,11 +29,11 @@ _COUNT_MISSING_EVENTS: LiteralString = """
       AND (action_map_id IS NULL OR cardinality(%s::uuid[]) = 0 OR action_map_id = ANY(%s))
 """
 _DELETE_DEAD_LETTER: LiteralString = """
-    DELETE FROM dead_letters WHERE view = %s AND originator_id = %s RETURNING position
+    DELETE FROM dead_letters WHERE view = %s AND originator_id = %s RETURNING originator_version
 """
 _SELECT_WAITING_EVENTS: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
-    WHERE originator_id = %s AND notification_id BETWEEN %s AND %s ORDER BY originator_version
+    WHERE originator_id = %s AND originator_version >= %s AND {UP_TO} ORDER BY originator_version
 """
 
 
@@ -101,12 +102,13 @@ class PostgresDeadLetters:
         return decode_page(cursor, self._application.event_mapper, self._application.archived_files, rows)
 
     def _add_archived(
-        self, cursor: Cursor[Any], stream: UUID, rows: Sequence[PositionedRow], first: int, last: int
+        self, cursor: Cursor[Any], stream: UUID, rows: Sequence[PositionedRow], version: int, last: int
     ) -> list[PositionedRow]:
         """Put archived events before the others: a projection may be made anew behind an archive."""
         known = {row[2] for row in rows}
         archived = select_streams(cursor.connection, self._application.archived_files, stream, stream)
-        return [*(row for row in archived if first <= row[0] <= last and row[2] not in known), *rows]
+        more = (row for row in archived if row[0] <= last and row[2] >= version and row[2] not in known)
+        return [*more, *rows]
 
     def _erase_again(self, cursor: Cursor[Any], projection: Projection, stream: UUID, position: int) -> None:
         """Apply the erasure of the stream's visitor once more, if it is behind the retried events.

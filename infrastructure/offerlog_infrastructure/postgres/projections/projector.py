@@ -15,6 +15,7 @@ import psycopg
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.ports.tracing import UNTRACED, ProjectedPage, Trace
 from offerlog_infrastructure.observability.repeated_trouble import RepeatedTrouble
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
@@ -24,7 +25,7 @@ from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.horizon import SafeHorizon
 from offerlog_infrastructure.postgres.log.hung_sessions import SilentSessions, end_hung_sessions
-from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
+from offerlog_infrastructure.postgres.log.pages import decode_page, select_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS, Projection, create_merge_tables
 from offerlog_infrastructure.postgres.tree.sealer import TreeDamagedError, TreeSealer
@@ -56,9 +57,9 @@ LOCK_SPACE: Final = 0x6F66_6C67
 
 _SELECT_HAS_NEW_EVENTS: LiteralString = """
     SELECT EXISTS (
-        SELECT FROM offerlog_events WHERE notification_id <= %s AND notification_id > (
+        SELECT FROM offerlog_events WHERE notification_id <= %s AND notification_id > greatest(%s, (
             SELECT min(notification_id) FROM offerlog_tracking WHERE application_name = ANY(%s)
-        )
+        ))
     ) AS new
 """
 """Asked before a row is locked: a row lock is a write, and an idle service writes nothing."""
@@ -201,7 +202,7 @@ class PostgresProjector:
         """Return whether the log holds an event that one of these projections lacks."""
         row = cursor.execute(
             _SELECT_HAS_NEW_EVENTS,
-            (safe, [projection.name for projection in owned]),
+            (safe, begin_of_shard(safe), [projection.name for projection in owned]),
             prepare=True,
         ).fetchone()
         return row is not None and bool(row["new"])
@@ -240,7 +241,7 @@ class PostgresProjector:
             behind = min(positions.values())
             ahead = [position for position in positions.values() if position > behind]
             until, files = min([safe, *ahead]), self._application.archived_files
-            found = cursor.execute(SELECT_PAGE, (behind, until, PAGE), prepare=True).fetchall()
+            found = select_page(cursor, behind, until, PAGE)
             if behind < self._archive_end:  # a projection that is made anew
                 found = list(add_archived(connection, files, found, behind, until, limit=PAGE))
             last = found[-1][0] if found else min(ahead, default=0)

@@ -14,6 +14,7 @@ from offerlog_infrastructure.postgres.archive.archived_rows import select_each, 
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import UP_TO
 from offerlog_infrastructure.postgres.projections.tables import PROJECTIONS
 
 _SELECT_PROOFS: LiteralString = """
@@ -27,13 +28,14 @@ _SELECT_PROOFS: LiteralString = """
     GROUP BY 1, 2, asked.one_table ORDER BY 1
 """
 """`edition` is the table's number: it changes when a rebuild swaps in new tables."""
-_SELECT_DIFFERENCES: LiteralString = """
+_SELECT_DIFFERENCES: LiteralString = f"""
     WITH hot AS (
         SELECT get_byte(uuid_send(e.originator_id), 0) >> 4 AS slice, count(*) AS events,
             sum(e.notification_id::numeric * e.notification_id) AS digest
         FROM offerlog_events e LEFT JOIN dead_letters d
-            ON d.view = %(view)s AND d.originator_id = e.originator_id AND d.position <= e.notification_id
-        WHERE e.notification_id <= %(position)s AND d.view IS NULL
+            ON d.view = %(view)s AND d.originator_id = e.originator_id
+            AND d.originator_version <= e.originator_version
+        WHERE {UP_TO.replace("%s", "%(position)s")} AND d.view IS NULL
         GROUP BY 1
     ), log AS (
         SELECT slice, sum(events)::bigint AS events, sum(digest) AS digest FROM (
@@ -57,7 +59,7 @@ _SELECT_FILES_ACROSS: LiteralString = f"""
     SELECT {FILE_COLUMNS} FROM archived_files f WHERE f.first_position <= %s AND f.last_position > %s
 """
 _SELECT_ARCHIVED_DEAD_LETTERS: LiteralString = """
-    SELECT d.originator_id, d.position FROM dead_letters d
+    SELECT d.originator_id, d.originator_version FROM dead_letters d
     WHERE d.view = %s AND EXISTS (SELECT FROM settled s WHERE s.originator_id = d.originator_id)
 """
 
@@ -109,7 +111,7 @@ class PostgresProofs:
         found += [
             (row[1].int >> 124, -1, -(row[0] ** 2))
             for row in select_each(connection, self._files, list(waiting))
-            if waiting[row[1]] <= row[0] <= position
+            if row[0] <= position and waiting[row[1]] <= row[2]
         ]
         slices, counts, digests = map(list, zip(*found, strict=True)) if found else ([], [], [])
         return {"slices": slices, "counts": counts, "digests": digests}

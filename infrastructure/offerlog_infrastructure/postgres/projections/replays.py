@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_application.ports.positions import SHARD_BITS, begin_of_shard, shard_of_position
 from offerlog_application.ports.read_models import Proof
 from offerlog_application.ports.rebuilds import RebuildProgress
 from offerlog_application.ports.replays import ReplayedEvent, ReplayedProjections
@@ -44,8 +45,25 @@ _SELECT_PROOFS: LiteralString = """
 """
 _SELECT_EVENT_UP_TO: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
-    WHERE notification_id <= %s ORDER BY notification_id DESC LIMIT 1
+    WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id DESC LIMIT 1
 """
+_SELECT_SHARDS: LiteralString = f"""
+    WITH RECURSIVE shards AS (
+        SELECT (SELECT min(notification_id) FROM offerlog_events) >> {SHARD_BITS} AS number
+        UNION ALL
+        SELECT (
+            SELECT min(notification_id) FROM offerlog_events
+            WHERE notification_id >= (s.number + 1) << {SHARD_BITS}
+        ) >> {SHARD_BITS}
+        FROM shards s WHERE s.number IS NOT NULL
+    )
+    SELECT found.first, found.last FROM shards s CROSS JOIN LATERAL (
+        SELECT min(notification_id) AS first, max(notification_id) AS last FROM offerlog_events
+        WHERE notification_id BETWEEN s.number << {SHARD_BITS} AND ((s.number + 1) << {SHARD_BITS}) - 1
+    ) AS found
+    WHERE s.number <> %s ORDER BY 1
+"""
+"""The positions of foreign events, shard by shard: a few look-ups in the indexes of positions."""
 _SELECT_WINDOW: LiteralString = """
     SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
     WHERE notification_id > %s AND notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id
@@ -86,11 +104,12 @@ class PostgresReplays:
         Raises:
             UnreadableEventError: A stored event is unknown to this build.
         """
-        low, high = 0, self.settle(None)
+        high = self.settle(None)
+        begin = low = begin_of_shard(high)
         with self._connected() as connection, connection.cursor(row_factory=tuple_row, binary=True) as cursor:
             while low < high:
                 middle = (low + high + 1) // 2
-                found = cursor.execute(_SELECT_EVENT_UP_TO, (middle,)).fetchone()
+                found = cursor.execute(_SELECT_EVENT_UP_TO, (begin, middle)).fetchone()
                 archived = find_last(connection, self._application.archived_files, middle)
                 if archived is not None and (found is None or archived[0] > found[0]):
                     found = archived
@@ -135,6 +154,8 @@ class PostgresReplays:
     ) -> Generator[ReplayedEvent]:
         """Stream the events of a map that reached a state, up to a position, in the order of the log.
 
+        Foreign events come first: they were recorded elsewhere, and have no place in that order.
+
         Raises:
             ReadTimeoutError: A caller with a time limit waits for longer.
             UnreadableEventError: A stored event is unknown to this build.
@@ -143,13 +164,21 @@ class PostgresReplays:
             self._application.event_mapper.topics(LIFECYCLE_EVENTS[state]),
             self._application.event_mapper.event,
         )
-        for start in range(0, position, _WINDOW):
+        ranges = [*self._select_foreign(position), (begin_of_shard(position), position)]
+        windows = ((start, last) for begin, last in ranges for start in range(begin, last, _WINDOW))
+        for start, last in windows:
             check_read()
-            end = min(start + _WINDOW, position)
+            end = min(start + _WINDOW, last)
             for place, stream, version, topic, stored in self._select_window(start, end, topics):
                 sealed = read(stream, version, topic, stored)
                 if (sealed.event.organization, sealed.event.action_map_id) == (organization, action_map_id):
                     yield ReplayedEvent(place, sealed)
+
+    def _select_foreign(self, position: int) -> Sequence[tuple[int, int]]:
+        """Select the ranges of positions of other shards than that of a position: behind one, up to another."""
+        with self._connected() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            found = cursor.execute(_SELECT_SHARDS, (shard_of_position(position),)).fetchall()
+        return [(first - 1, last) for first, last in found]
 
     @again_if_replaced
     def _select_window(self, start: int, end: int, topics: Sequence[str]) -> Sequence[tuple[Any, ...]]:

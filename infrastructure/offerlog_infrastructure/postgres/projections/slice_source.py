@@ -6,12 +6,14 @@ from typing import Any, Final, LiteralString
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from offerlog_application.ports.positions import shard_of_position
 from offerlog_application.ports.slices import LiveProjections, ProjectionDigest, SliceBounds, StoredRow
 from offerlog_domain.stream_ids import SLICES
 from offerlog_infrastructure.postgres.archive.archived_rows import merge_streams
 from offerlog_infrastructure.postgres.connections import lift_answer_limit
 from offerlog_infrastructure.postgres.errors import store_reached
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import BEGIN, UP_TO
 from offerlog_infrastructure.postgres.log.pages import EVENT_COLUMNS
 from offerlog_infrastructure.postgres.projections.rebuild.staging import (
     EVENTS_A_SLICE,
@@ -29,11 +31,12 @@ _SELECT_PROOFS: LiteralString = """
     FROM offerlog_tracking t LEFT JOIN projection_proofs p ON p.view = t.application_name
     WHERE t.application_name = ANY(%s) GROUP BY 1, 2
 """
-_SELECT_WAITING: LiteralString = "SELECT view, originator_id, position FROM dead_letters"
+_SELECT_WAITING: LiteralString = "SELECT view, originator_id, originator_version FROM dead_letters"
 _SELECT_STORE: LiteralString = "SELECT current_database() || '/' || 'offerlog_events'::regclass::oid"
+_SELECT_BEGIN: LiteralString = f"SELECT {BEGIN}"
 _SELECT_SLICE: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
-    WHERE originator_id BETWEEN %s AND %s AND notification_id <= %s
+    WHERE originator_id BETWEEN %s AND %s AND {UP_TO}
     ORDER BY originator_id, originator_version
 """
 
@@ -64,8 +67,9 @@ class PostgresSliceSource:
             names = [one.name for one in PROJECTIONS]
             proofs = {row[0]: row[1:] for row in cursor.execute(_SELECT_PROOFS, (names,)).fetchall()}
             waiting: dict[str, dict[Any, int]] = {name: {} for name in names}
-            for name, stream, position in cursor.execute(_SELECT_WAITING).fetchall():
-                waiting[name][stream] = position
+            for name, stream, version in cursor.execute(_SELECT_WAITING).fetchall():
+                waiting[name][stream] = version
+            (begin,) = cursor.execute(_SELECT_BEGIN).fetchone() or (0,)
             (store,) = cursor.execute(_SELECT_STORE).fetchone() or ("",)
             contents = {}
             for projection in PROJECTIONS:
@@ -74,7 +78,8 @@ class PostgresSliceSource:
                     projection, lambda columns, table: _select_pages(connection, columns, table)
                 )
                 contents[projection.name] = ProjectionDigest(events, int(digest), tables)
-        return LiveProjections(store, {name: proof[0] for name, proof in proofs.items()}, waiting, contents)
+        positions = {name: proof[0] for name, proof in proofs.items()}
+        return LiveProjections(store, positions, waiting, shard_of_position(begin), contents)
 
     def name_store(self) -> str:
         """Return the database and the number of the events table in it."""
@@ -102,7 +107,7 @@ class PostgresSliceSource:
             return [SliceBounds(*bounds) for bounds in divide_streams(cursor, schema, goal)]
 
     def read(self, bounds: SliceBounds, position: int) -> Iterator[Sequence[StoredRow]]:
-        """Read the events of a slice up to a position, page by page, in one transaction."""
+        """Read the events of a slice up to a position, and foreign ones, page by page, in one transaction."""
         with (
             store_reached(self._application.log.datastore),
             self._application.connect() as connection,

@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg.rows import tuple_row
 
 from offerlog_application.ports.event_log import UnreadableEventError
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_domain.identity import ActionMapId
 from offerlog_domain.service_events import BlockedTally, ServiceEvent
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
@@ -56,7 +57,8 @@ class PostgresChanges:
             read_transaction(self._datastore) as cursor,
             cursor.connection.cursor(row_factory=tuple_row) as rows,
         ):
-            stored = rows.execute(_SELECT_EVENTS, (behind, position, _MAX_EVENTS + 1)).fetchall()
+            first = max(behind, begin_of_shard(position))
+            stored = rows.execute(_SELECT_EVENTS, (first, position, _MAX_EVENTS + 1)).fetchall()
             if len(stored) <= _MAX_EVENTS:
                 limit = _MAX_EVENTS + 1 - len(stored)
                 archived = add_archived(cursor.connection, self._files, (), behind, position, limit=limit)

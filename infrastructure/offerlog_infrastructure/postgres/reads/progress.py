@@ -9,7 +9,12 @@ from psycopg import Cursor
 from offerlog_application.ports.event_log import UnreadableEventError
 from offerlog_application.ports.read_models import ProjectionStatus
 from offerlog_infrastructure.postgres.archive.archived_lag import ArchivedLag
-from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION, count_positions
+from offerlog_infrastructure.postgres.log.horizon import (
+    BEGIN,
+    LAST_DRAWN,
+    SELECT_LAST_POSITION,
+    count_positions,
+)
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 
 MAX_COUNTED: Final = 10_000
@@ -17,7 +22,7 @@ MAX_COUNTED: Final = 10_000
 
 JOIN_NEXT_EVENT: LiteralString = f"""
     LEFT JOIN LATERAL (
-        SELECT * FROM offerlog_events e WHERE e.notification_id > t.notification_id
+        SELECT * FROM offerlog_events e WHERE e.notification_id > greatest(t.notification_id, {BEGIN})
         ORDER BY e.notification_id LIMIT 1
     ) AS next ON next.notification_id <= {LAST_DRAWN}
 """
@@ -28,7 +33,8 @@ _SELECT_STATUS: LiteralString = f"""
         (
             SELECT count(*) FROM (
                 SELECT FROM offerlog_events e
-                WHERE e.notification_id > t.notification_id AND e.notification_id <= {LAST_DRAWN}
+                WHERE e.notification_id > greatest(t.notification_id, {BEGIN})
+                  AND e.notification_id <= {LAST_DRAWN}
                 LIMIT {MAX_COUNTED + 1}
             ) AS newer
         ),

@@ -16,14 +16,15 @@ from offerlog_infrastructure.postgres.archive.archived_files import again_if_rep
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived_streams
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
 from offerlog_infrastructure.postgres.log.event_encoding import decode_private
+from offerlog_infrastructure.postgres.log.horizon import UP_TO
 from offerlog_infrastructure.postgres.log.visitors import OpenStream
 from offerlog_infrastructure.postgres.reads.read_transaction import ONE_SNAPSHOT, read_transaction
 from offerlog_infrastructure.sealing import UnsealError
 
-_SELECT_EVENTS: LiteralString = """
+_SELECT_EVENTS: LiteralString = f"""
     SELECT notification_id, originator_id, originator_version, topic, state FROM offerlog_events
     WHERE originator_id >= %(stream)s AND (originator_id, originator_version) > (%(stream)s, %(version)s)
-        AND notification_id <= %(as_of)s AND topic <> ALL(%(others)s)
+        AND {UP_TO.replace("%s", "%(as_of)s")} AND topic <> ALL(%(others)s)
     ORDER BY originator_id, originator_version LIMIT %(limit)s
 """
 _SELECT_VISITORS: LiteralString = """

@@ -5,6 +5,7 @@ from typing import LiteralString
 from psycopg.rows import tuple_row
 
 from offerlog_application.evidence.bundle_parts import BundlePage
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.projections.page import Page
 from offerlog_infrastructure.postgres.archive.archived_files import again_if_replaced
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
@@ -36,7 +37,8 @@ class PostgresBundleSource:
             connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
             lift_answer_limit(connection)  # an export reads the whole log
-            rows = cursor.execute(_SELECT_EVENTS, (after, until), prepare=True).fetchall()
+            behind = max(after, begin_of_shard(until))
+            rows = cursor.execute(_SELECT_EVENTS, (behind, until), prepare=True).fetchall()
             rows = list(add_archived(connection, self._files, rows, after, until))
             decoded = decode_page(cursor, self._mapper, self._files, rows)
         stored = [(position, stream.bytes, *rest) for position, stream, *rest in rows]

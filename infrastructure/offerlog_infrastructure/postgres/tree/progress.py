@@ -8,7 +8,12 @@ from psycopg import Cursor
 from offerlog_application.ports.sealed_tree import TreeProgress
 from offerlog_domain.transparency.hashing import HASH_BYTES
 from offerlog_domain.transparency.tiles import TILE_WIDTH
-from offerlog_infrastructure.postgres.log.horizon import LAST_DRAWN, SELECT_LAST_POSITION, count_positions
+from offerlog_infrastructure.postgres.log.horizon import (
+    BEGIN,
+    LAST_DRAWN,
+    SELECT_LAST_POSITION,
+    count_positions,
+)
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.reads.progress import age_of
 
@@ -20,14 +25,15 @@ _SELECT_PROGRESS: LiteralString = f"""
         (
             SELECT count(*) FROM (
                 SELECT FROM offerlog_events e
-                WHERE e.notification_id > p.position AND e.notification_id <= {LAST_DRAWN}
+                WHERE e.notification_id > greatest(p.position, {BEGIN})
+                  AND e.notification_id <= {LAST_DRAWN}
                 LIMIT {_MAX_COUNTED + 1}
             ) AS newer
         ),
         ({SELECT_LAST_POSITION}),
         next.originator_id, next.originator_version, next.topic, next.state
     FROM tree_progress p LEFT JOIN LATERAL (
-        SELECT * FROM offerlog_events e WHERE e.notification_id > p.position
+        SELECT * FROM offerlog_events e WHERE e.notification_id > greatest(p.position, {BEGIN})
         ORDER BY e.notification_id LIMIT 1
     ) AS next ON next.notification_id <= {LAST_DRAWN}
 """

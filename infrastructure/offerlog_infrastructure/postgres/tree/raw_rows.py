@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, Format
 
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_domain.transparency.leaves import RawRow, position_of
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
@@ -28,7 +29,7 @@ _HEAD: Final = Struct(">qi")
 
 
 def read_raw_rows(connection: Connection[Any], files: ArchivedFiles, after: int, until: int) -> list[RawRow]:
-    """Return the events behind a position and up to another, in order.
+    """Return the events behind a position and up to another, in order: those of the latter's shard alone.
 
     The call blocks until the whole answer has come, without the interpreter lock. A cursor would ask for the
     lock after every few kilobytes, and wait for a thread that hashes each time: an audit would take half as
@@ -39,9 +40,8 @@ def read_raw_rows(connection: Connection[Any], files: ArchivedFiles, after: int,
         ArchiveUnavailableError: A file with archived events cannot be read.
     """
     raw = connection.pgconn
-    result = raw.exec_params(
-        _SELECT_RAW, [b"%d" % after, b"%d" % until], [_BIGINT, _BIGINT], result_format=Format.BINARY
-    )
+    asked = [b"%d" % max(after, begin_of_shard(until)), b"%d" % until]
+    result = raw.exec_params(_SELECT_RAW, asked, [_BIGINT, _BIGINT], result_format=Format.BINARY)
     if result.status != ExecStatus.TUPLES_OK:
         raise error_from_result(result)
     value = result.get_value

@@ -10,6 +10,7 @@ from psycopg.rows import tuple_row
 
 from offerlog_application.ports.clock import Clock
 from offerlog_application.ports.erasure import Tombstone
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.ports.sealed_tree import KeptCheckpoint, LeafTile, TreeProgress
 from offerlog_domain.service_events import VisitorErased
 from offerlog_domain.transparency.leaves import RawRow, StoredRow
@@ -127,7 +128,7 @@ class PostgresSealedTree:
     @again_if_replaced
     def rows(self, after: int, until: int) -> Sequence[StoredRow]:
         """Return the stored events behind a position and up to another, in order."""
-        rows = self._rows(_SELECT_ROWS, after, until)
+        rows = self._rows(_SELECT_ROWS, max(after, begin_of_shard(until)), until)
         with store_reached(self._datastore), self._datastore.get_connection() as connection:
             archived = add_archived(connection, self._application.archived_files, (), after, until)
         known = {row[0] for row in rows}

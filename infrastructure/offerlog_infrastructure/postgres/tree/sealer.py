@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_domain.errors import OfferlogError
 from offerlog_domain.transparency.errors import NoteError
 from offerlog_domain.transparency.growing import GrowingTree
@@ -39,7 +40,8 @@ _SET_LOCK_TIMEOUT: LiteralString = "SET LOCAL lock_timeout = '100ms'"
 _SELECT_HAS_UNSEALED: LiteralString = """
     SELECT EXISTS (
         SELECT FROM offerlog_events
-        WHERE notification_id <= %s AND notification_id > coalesce((SELECT position FROM tree_progress), 0)
+        WHERE notification_id <= %s
+          AND notification_id > greatest(%s, (SELECT position FROM tree_progress))
     ) AS new
 """
 """Asked before a row is locked: a row lock is a write, and an idle service writes nothing."""
@@ -130,7 +132,8 @@ class TreeSealer:
         edge, self._edge = self._edge, None  # after an error it is read anew
         with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             cursor.execute(_SET_LOCK_TIMEOUT)
-            if cursor.execute(_SELECT_HAS_UNSEALED, (safe,), prepare=True).fetchone() == (True,):
+            asked = safe, begin_of_shard(safe)
+            if cursor.execute(_SELECT_HAS_UNSEALED, asked, prepare=True).fetchone() == (True,):
                 edge, is_full = _seal_page(cursor, self._files, edge, safe)
                 self._due = 0.0 if is_full else self._due
         self._edge = edge
@@ -154,7 +157,8 @@ def _seal_page(
     if progress is None:
         raise TreeDamagedError("the table tree_progress is empty")
     position, size = progress
-    rows: list[RawRow] = cursor.execute(_SELECT_PAGE, (position, safe, PAGE), prepare=True).fetchall()
+    behind = max(position, begin_of_shard(safe))
+    rows: list[RawRow] = cursor.execute(_SELECT_PAGE, (behind, safe, PAGE), prepare=True).fetchall()
     if edge is None or edge.tree.size != size:
         edge = _load_edge(cursor, size)
         edge = edge._replace(archive_end=select_end(cursor.connection))

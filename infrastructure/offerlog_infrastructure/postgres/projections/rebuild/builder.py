@@ -12,6 +12,7 @@ from typing import Final
 from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
+from offerlog_application.ports.positions import begin_of_shard
 from offerlog_application.ports.rebuilds import RebuildProgress, RebuildRunningError
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
@@ -91,8 +92,9 @@ def hold_rebuild_lock(connection: Connection[DictRow], number: int = _LOCK_NUMBE
 def select_last_event(connection: Connection[DictRow], files: ArchivedFiles, safe: int) -> int:
     """Return the position of the last event up to `safe`: no projection stops at an empty position."""
     row = connection.execute(
-        "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events WHERE notification_id <= %s",
-        (safe,),
+        "SELECT coalesce(max(notification_id), 0) AS last FROM offerlog_events"
+        " WHERE notification_id > %s AND notification_id <= %s",
+        (begin_of_shard(safe), safe),
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     archived = find_last(connection, files, safe)

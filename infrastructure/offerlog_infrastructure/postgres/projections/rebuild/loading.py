@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 from offerlog_application.ports.rebuilds import EndedWorker, RebuildProgress, RebuildWorkersError
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
+from offerlog_infrastructure.postgres.log.horizon import count_positions
 from offerlog_infrastructure.postgres.projections.rebuild.slices import load_slices
 from offerlog_infrastructure.postgres.projections.rebuild.staging import StagingSchema
 from offerlog_infrastructure.postgres.projections.tables import Projection
@@ -126,7 +127,7 @@ def _select_remaining(
         " (SELECT goal FROM plan) AS goal FROM slices"
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
-    on_progress(RebuildProgress("loading", row["events"] or 0, row["goal"]))
+    on_progress(RebuildProgress("loading", row["events"] or 0, count_positions(0, row["goal"])))
     return _Remaining(int(row["left"]), int(row["events"] or 0), int(row["goal"]))
 
 

@@ -18,6 +18,7 @@ from psycopg.rows import tuple_row
 from offerlog_infrastructure.postgres.archive.archived_files import ArchivedFiles
 from offerlog_infrastructure.postgres.archive.archived_rows import merge_streams
 from offerlog_infrastructure.postgres.connections import open_unlimited
+from offerlog_infrastructure.postgres.log.horizon import UP_TO
 from offerlog_infrastructure.postgres.log.mapper import EventMapper
 from offerlog_infrastructure.postgres.log.pages import (
     EVENT_COLUMNS,
@@ -37,7 +38,7 @@ _SELECT_NEXT_SLICE: LiteralString = """
 """
 _SELECT_STREAMS: LiteralString = f"""
     SELECT {EVENT_COLUMNS} FROM offerlog_events
-    WHERE originator_id BETWEEN %s AND %s AND notification_id <= %s
+    WHERE originator_id BETWEEN %s AND %s AND {UP_TO}
     ORDER BY originator_id, originator_version
 """
 _UPDATE_SLICE_DONE: LiteralString = "UPDATE slices SET done = true, events = %s WHERE number = %s"

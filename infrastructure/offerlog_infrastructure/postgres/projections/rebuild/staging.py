@@ -17,6 +17,7 @@ from psycopg import Connection, Cursor, sql
 from psycopg.rows import tuple_row
 
 from offerlog_domain.stream_ids import SLICES
+from offerlog_infrastructure.postgres.log.horizon import count_positions
 from offerlog_infrastructure.postgres.migrations import SchemaNotMadeError
 from offerlog_infrastructure.postgres.projections.tables import Projection
 
@@ -60,6 +61,11 @@ _SELECT_END: Final = sql.SQL("""
     ) AS ends (id) ORDER BY 1 {order} LIMIT 1
 """)
 """The first or the last stream of a range, archived ones too."""
+
+_ESTIMATE_EVENTS: LiteralString = """
+    SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass
+"""
 
 
 class StagingSchema:
@@ -265,8 +271,8 @@ def divide_streams(cursor: Cursor[Any], schema: str, goal: int) -> Iterator[tupl
     The streams of a slice lie close together, in the order of time. So a slice is divided between its first
     stream and its last one.
     """
-    count = 1
-    while count < _MAX_SLICES and goal > count * EVENTS_A_SLICE:
+    count, events = 1, max(count_positions(0, goal), _estimate_events(cursor, schema))
+    while count < _MAX_SLICES and events > count * EVENTS_A_SLICE:
         count *= 2
     parts = max(count // SLICES, 1)
     width = (1 << 128) // min(count, SLICES)
@@ -293,6 +299,13 @@ def divide_streams(cursor: Cursor[Any], schema: str, goal: int) -> Iterator[tupl
         starts = [low, *(first[0].int + n * step >> 64 << 64 for n in range(1, parts)), high + 1]
         for start, behind in pairwise(starts):
             yield UUID(int=start), UUID(int=behind - 1)
+
+
+def _estimate_events(cursor: Cursor[Any], schema: str) -> int:
+    """Estimate the events of the table: most may be foreign, of which the position says nothing."""
+    row = cursor.execute(_ESTIMATE_EVENTS, (f'"{schema}".offerlog_events',)).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return int(row[0])
 
 
 def fingerprint_code(projections: Sequence[Projection]) -> str:

@@ -17,7 +17,7 @@ from offerlog_application.ports.store_trouble import StoreTrouble
 from offerlog_infrastructure.observability.waiting import announced
 from offerlog_infrastructure.postgres.archive.archived_pages import add_archived
 from offerlog_infrastructure.postgres.log.application import OfferlogApplication
-from offerlog_infrastructure.postgres.log.pages import SELECT_PAGE, decode_page
+from offerlog_infrastructure.postgres.log.pages import decode_page, select_page
 from offerlog_infrastructure.postgres.projections.apply_page import apply_page
 from offerlog_infrastructure.postgres.projections.projector import PAGE
 from offerlog_infrastructure.postgres.projections.rebuild.comparing import find_differences
@@ -88,7 +88,7 @@ def _apply_next_page(
     if ours == live:
         return False
     with cursor.connection.transaction():
-        rows = cursor.execute(SELECT_PAGE, (ours, live, PAGE), prepare=True).fetchall()
+        rows = select_page(cursor, ours, live, PAGE)
         files = application.archived_files
         rows = list(add_archived(cursor.connection, files, rows, ours, live, limit=PAGE))
         last = rows[-1][0] if rows else live
