@@ -32,12 +32,6 @@ _TABLES: Final[dict[str, LiteralString]] = {
 _NUMBERED: Final = {"erased_visitors", "refusals"}
 """Each store numbers the rows of these."""
 
-_MAKE_MOVED: Final = """
-    CREATE TABLE IF NOT EXISTS moved_events (
-        slice smallint PRIMARY KEY, target smallint NOT NULL, epoch bigint NOT NULL, events bigint NOT NULL,
-        first_position bigint NOT NULL, last_position bigint NOT NULL, digest numeric NOT NULL
-    )
-"""
 _NOTE_MOVED: Final = """
     INSERT INTO moved_events
     SELECT %(slice)s, %(target)s, %(epoch)s, count(*), min(notification_id), max(notification_id),
@@ -79,11 +73,9 @@ class MovingStores:
             giving.execute(
                 "UPDATE slices SET is_owned = false, epoch = %(epoch)s WHERE slice = %(slice)s", where
             )
-            giving.execute(_MAKE_MOVED)
             giving.execute(_NOTE_MOVED, where)
             for table, condition in _TABLES.items():
                 _move_rows(giving, taking, table, condition, where)
-            taking.execute(_MAKE_MOVED)
             taking.execute("DELETE FROM moved_events WHERE slice = %(slice)s", where)
             taking.execute(
                 "UPDATE slices SET is_owned = true, epoch = %(epoch)s + 1 WHERE slice = %(slice)s", where

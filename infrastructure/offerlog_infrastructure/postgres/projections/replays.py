@@ -175,7 +175,7 @@ class PostgresReplays:
                     yield ReplayedEvent(place, sealed)
 
     def _select_foreign(self, position: int) -> Sequence[tuple[int, int]]:
-        """Select the ranges of positions of other shards than that of a position: behind one, up to another."""
+        """Select the positions of other shards than that of a position: behind one, up to another."""
         with self._connected() as connection, connection.cursor(row_factory=tuple_row) as cursor:
             found = cursor.execute(_SELECT_SHARDS, (shard_of_position(position),)).fetchall()
         return [(first - 1, last) for first, last in found]
